@@ -1,0 +1,282 @@
+/*
+ * onnxq.h - dynamic INT8 quantization of ONNX models
+ *
+ * The whole life of a quantization is three objects:
+ *
+ *     onnxq_model  what is in the file        onnxq_model_open()
+ *     onnxq_plan   one decision per weight    onnxq_plan_create()
+ *     the output   the plan, carried out      onnxq_plan_write()
+ *
+ * or one call, onnxq_quantize_file().
+ *
+ * Conventions, valid for every function here:
+ *
+ *  - The library never prints, never exits, never aborts and never reads the
+ *    environment. A failure is a status plus a filled-in onnxq_error.
+ *  - `error` may be NULL where the caller does not want the details. It is
+ *    caller-owned, fixed-size and needs no release.
+ *  - Strings handed out belong to the object they were asked from and live
+ *    until it is closed. Names come from the file as they are: they may hold
+ *    any byte but NUL, so escape them before they reach a terminal
+ *    (onnxq_escape()).
+ *  - Sizes are in bytes (`nbytes`) or elements (`nelem`).
+ *  - A model and a plan are immutable once made: any number of threads may
+ *    read the same object. One object must not be closed while it is used.
+ */
+#ifndef ONNXQ_ONNXQ_H
+#define ONNXQ_ONNXQ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ONNXQ_VERSION_MAJOR  0
+#define ONNXQ_VERSION_MINOR  1
+#define ONNXQ_VERSION_PATCH  0
+#define ONNXQ_VERSION_STRING "0.1.0"
+
+#if defined(__GNUC__)
+#define ONNXQ_API __attribute__((visibility("default")))
+#else
+#define ONNXQ_API
+#endif
+
+/* The version of the library that is loaded, "MAJOR.MINOR.PATCH". */
+ONNXQ_API const char *onnxq_version(void);
+
+/* --- errors -------------------------------------------------------------- */
+
+/* The values are also the exit codes of the command line. */
+typedef enum onnxq_status {
+    ONNXQ_OK = 0,
+    ONNXQ_ERROR_OPTION = 2,     /* an option's value, or a selector that matches nothing */
+    ONNXQ_ERROR_INPUT = 3,      /* input unreadable, or not a valid model */
+    ONNXQ_ERROR_OUTPUT = 4,     /* output cannot be written */
+    ONNXQ_NOTHING_TO_DO = 5,    /* no weight to quantize; nothing was written */
+    ONNXQ_ERROR_MEMORY = 71,    /* out of memory, or over the structure budget */
+    ONNXQ_ERROR_INTERNAL = 70,  /* a bug in onnxq: please report it */
+    ONNXQ_ERROR_CANCELLED = 130 /* the progress callback asked to stop */
+} onnxq_status;
+
+#define ONNXQ_NO_OFFSET UINT64_MAX
+
+/* Where and why. The first cause wins: a later failure during cleanup never replaces it. */
+typedef struct onnxq_error {
+    onnxq_status status;
+    int sys_errno;     /* errno of the system call that failed, or 0 */
+    uint64_t offset;   /* byte offset in `file`, or ONNXQ_NO_OFFSET */
+    char file[512];    /* the file concerned, or "" */
+    char place[256];   /* the place in the model, such as `initializer "w"`, or "" */
+    char message[512]; /* what was found and what was expected; never empty on failure */
+    char hint[256];    /* what to do about it, or "" */
+} onnxq_error;
+
+/*
+ * Writes the error as users see it, `FILE: place: message (at byte N)`, into
+ * dst[0..capacity), always NUL-terminated and free of control characters.
+ * Returns the length that the whole text has, as snprintf() does.
+ */
+ONNXQ_API size_t onnxq_error_format(const onnxq_error *error, char *dst, size_t capacity);
+
+/*
+ * Copies src with control characters, invalid UTF-8 and backslashes written as
+ * \n, \t, \\ or \xHH into dst[0..capacity), NUL-terminated. Returns the length
+ * that the whole text has, as snprintf() does.
+ */
+ONNXQ_API size_t onnxq_escape(const char *src, char *dst, size_t capacity);
+
+/* --- options ------------------------------------------------------------- */
+
+typedef enum onnxq_weight_type { ONNXQ_WEIGHT_INT8 = 0, ONNXQ_WEIGHT_UINT8 = 1 } onnxq_weight_type;
+
+/*
+ * x86 processors without VNNI add two products u8 x s8 in 16 bits with
+ * saturation. BITS keeps weights within 7 bits so that the sum always fits.
+ */
+typedef enum onnxq_reduce_range { ONNXQ_REDUCE_NONE = 0, ONNXQ_REDUCE_BITS = 1 } onnxq_reduce_range;
+
+/* How the weights of Conv are stored and computed. */
+typedef enum onnxq_conv {
+    ONNXQ_CONV_FOLD = 0,    /* int8 in the file, folded to float when the model is loaded */
+    ONNXQ_CONV_INTEGER = 1, /* ConvInteger: for engines that run it fast */
+    ONNXQ_CONV_SKIP = 2     /* stays float */
+} onnxq_conv;
+
+typedef enum onnxq_external_data {
+    ONNXQ_EXTERNAL_AUTO = 0, /* a side file when the input had one or the output would pass 2 GB */
+    ONNXQ_EXTERNAL_ALWAYS = 1,
+    ONNXQ_EXTERNAL_NEVER = 2
+} onnxq_external_data;
+
+typedef enum onnxq_syntax { ONNXQ_GLOB = 0, ONNXQ_REGEX = 1 } onnxq_syntax;
+
+/*
+ * Selects sites by node name or weight name, as they are in the input. A glob
+ * (`*`, `?`, `[...]`) matches the whole name, a POSIX extended regular
+ * expression any part of it. With at least one include only what an include
+ * matches is quantized; what an exclude matches never is.
+ */
+typedef struct onnxq_selector {
+    bool exclude;
+    onnxq_syntax syntax;
+    const char *pattern;
+} onnxq_selector;
+
+typedef enum onnxq_phase { ONNXQ_PHASE_MEASURE = 0, ONNXQ_PHASE_WRITE = 1 } onnxq_phase;
+
+/*
+ * Called from the thread that called the library, every few MB. done and total
+ * are bytes of the phase. Returning false stops the call with
+ * ONNXQ_ERROR_CANCELLED and leaves nothing behind.
+ */
+typedef bool (*onnxq_progress_fn)(void *data, onnxq_phase phase, uint64_t done, uint64_t total);
+
+/* All pointers are borrowed for the duration of the call. */
+typedef struct onnxq_options {
+    size_t struct_size; /* sizeof(onnxq_options), set by onnxq_options_init() */
+    onnxq_weight_type weight_type;
+    bool per_channel; /* a scale per output channel (default), or one per tensor */
+    bool symmetric;   /* zero point in the middle (default), or fitted to the range */
+    onnxq_reduce_range reduce_range;
+    onnxq_conv conv;
+    onnxq_external_data external_data;
+    uint64_t min_elements;       /* smaller weights stay as they are; default 1024 */
+    const char *const *op_types; /* only these, such as "MatMul"; NULL: all that have a rule */
+    size_t n_op_types;
+    const char *const *exclude_op_types;
+    size_t n_exclude_op_types;
+    const onnxq_selector *selectors;
+    size_t n_selectors;
+    bool allow_unmatched; /* a selector or operator type that matches nothing is no error */
+    bool subgraphs;       /* look into If, Loop and Scan bodies (default) */
+    bool sync;            /* fsync before the rename (default) */
+    bool keep_existing;   /* an output that exists is an error, not replaced */
+    bool allow_noop;      /* nothing to quantize: copy the input byte for byte */
+    unsigned threads;     /* 0: one per processor. The result does not depend on it. */
+    onnxq_progress_fn progress;
+    void *progress_data;
+} onnxq_options;
+
+ONNXQ_API void onnxq_options_init(onnxq_options *options);
+
+/* --- model --------------------------------------------------------------- */
+
+typedef struct onnxq_model onnxq_model;
+
+typedef struct onnxq_model_info {
+    int64_t ir_version;
+    int64_t opset;             /* version of the ai.onnx domain, 0 where it is not imported */
+    const char *producer_name; /* never NULL */
+    const char *producer_version;
+    uint64_t file_nbytes;     /* the model file itself */
+    uint64_t external_nbytes; /* all its side files */
+    size_t n_nodes;           /* subgraphs included */
+    size_t n_initializers;
+} onnxq_model_info;
+
+/*
+ * Reads the structure of a model; weights stay in the file. Peak memory is a
+ * small multiple of the structure's size, whatever the weights weigh. Side
+ * files are looked for in the folder of `path` and are opened here.
+ * Returns NULL on failure. The caller closes the model.
+ */
+ONNXQ_API onnxq_model *onnxq_model_open(const char *path, onnxq_error *error);
+ONNXQ_API void onnxq_model_close(onnxq_model *model); /* NULL is fine */
+ONNXQ_API void onnxq_model_get_info(const onnxq_model *model, onnxq_model_info *info);
+
+/* --- plan ---------------------------------------------------------------- */
+
+typedef enum onnxq_action {
+    ONNXQ_KEEP = 0,    /* stays as it is; `reason` says why */
+    ONNXQ_DYNAMIC = 1, /* integer arithmetic on a dynamically quantized activation */
+    ONNXQ_FOLD = 2     /* stored as int8, turned back into float when the model is loaded */
+} onnxq_action;
+
+/* One use of a weight: input number `input` of a node. */
+typedef struct onnxq_use {
+    const char *graph;   /* name of the (sub)graph that holds the node */
+    const char *node;    /* name of the node, or of its first output where it has none */
+    const char *op_type; /* "graph output" for a weight that the graph returns */
+    const char *domain;  /* "" is ai.onnx */
+    size_t input;
+    onnxq_action action;
+    const char *form;   /* the operator that computes it, such as "MatMulInteger", or "" */
+    const char *reason; /* why it was kept or not made dynamic, or "" */
+} onnxq_use;
+
+/* One constant of the model, each listed once, in file order. */
+typedef struct onnxq_weight {
+    const char *name;
+    const char *dtype; /* "float32", "int64", ... */
+    const int64_t *dims;
+    size_t n_dims;
+    uint64_t nelem;
+    uint64_t nbytes;       /* in the input */
+    uint64_t nbytes_after; /* all that replaces it, scales and zero points included */
+    uint64_t n_scales;     /* 0 where it is kept */
+    int channel_axis;      /* axis of the scales in `dims`, or -1 for one scale per tensor */
+    onnxq_action action;   /* KEEP where no use of it is quantized */
+    const onnxq_use *uses;
+    size_t n_uses;
+} onnxq_weight;
+
+typedef struct onnxq_plan onnxq_plan;
+
+typedef struct onnxq_summary {
+    size_t n_weights, n_quantized;
+    uint64_t nbytes_before, nbytes_after; /* model and side files, as written to disk */
+    uint64_t weight_nbytes_before, weight_nbytes_after; /* constants only */
+    uint64_t external_nbytes_after;                     /* side file, 0: none */
+} onnxq_summary;
+
+/*
+ * Decides for every weight and measures the ranges of those that will be
+ * quantized (one read of the weights). The plan borrows the model and copies
+ * what it needs of the options. Returns NULL on failure.
+ * A model without anything to quantize gives a plan with n_quantized == 0.
+ */
+ONNXQ_API onnxq_plan *onnxq_plan_create(const onnxq_model *model, const onnxq_options *options,
+                                        onnxq_error *error);
+ONNXQ_API void onnxq_plan_destroy(onnxq_plan *plan); /* NULL is fine */
+ONNXQ_API size_t onnxq_plan_count(const onnxq_plan *plan);
+ONNXQ_API const onnxq_weight *onnxq_plan_get(const onnxq_plan *plan,
+                                             size_t index); /* index < count */
+ONNXQ_API void onnxq_plan_get_summary(const onnxq_plan *plan, onnxq_summary *summary);
+
+/*
+ * Carries the plan out. The output appears under its name only when it is
+ * complete: a side file first, then the model by rename. path "-" writes
+ * standard output. Returns ONNXQ_NOTHING_TO_DO where the plan quantizes
+ * nothing, unless allow_noop was set.
+ * The same model and options give the same bytes, with any number of threads.
+ */
+ONNXQ_API onnxq_status onnxq_plan_write(const onnxq_plan *plan, const char *path,
+                                        onnxq_error *error);
+
+/* Open, plan and write in one call. */
+ONNXQ_API onnxq_status onnxq_quantize_file(const char *input, const char *output,
+                                           const onnxq_options *options, onnxq_error *error);
+
+/* --- report -------------------------------------------------------------- */
+
+/* Summary table, a line per operator type, as `onnxq quantize` prints it. */
+ONNXQ_API void onnxq_report_table(const onnxq_plan *plan, FILE *stream);
+/* A line for every weight with what is done and why. */
+ONNXQ_API void onnxq_report_weights(const onnxq_plan *plan, FILE *stream);
+/*
+ * The whole plan as one JSON object; docs/report.md describes it. `input` and
+ * `output` are quoted as they are; either may be NULL. What was written to the
+ * stream can be checked with ferror().
+ */
+ONNXQ_API void onnxq_report_json(const onnxq_plan *plan, const char *input, const char *output,
+                                 FILE *stream);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* ONNXQ_ONNXQ_H */

@@ -1,0 +1,98 @@
+#define _POSIX_C_SOURCE   200809L
+#define _FILE_OFFSET_BITS 64
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *kind_name(mode_t mode)
+{
+    if (S_ISDIR(mode))
+        return "a folder";
+    if (S_ISFIFO(mode))
+        return "a FIFO";
+    if (S_ISSOCK(mode))
+        return "a socket";
+    return "a device";
+}
+
+/* O_NONBLOCK: opening a FIFO that nobody writes to must not hang. */
+static int open_for_reading(const char *path)
+{
+    int fd;
+    do {
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    } while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+bool oq_file_open(struct oq_file *file, const char *path, onnxq_error *error)
+{
+    struct stat status;
+    *file = (struct oq_file){.fd = open_for_reading(path)};
+    if (file->fd < 0)
+        return oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open");
+    file->path = strdup(path);
+    if (file->path == NULL) {
+        oq_fail_memory(error);
+    } else if (fstat(file->fd, &status) != 0) {
+        oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot read");
+    } else if (!S_ISREG(status.st_mode)) {
+        oq_fail(error, ONNXQ_ERROR_INPUT, "is %s, expected a file", kind_name(status.st_mode));
+    } else {
+        file->nbytes = (uint64_t)status.st_size;
+        file->device = status.st_dev;
+        file->inode = status.st_ino;
+        return true;
+    }
+    oq_file_close(file);
+    return false;
+}
+
+void oq_file_release_descriptor(struct oq_file *file)
+{
+    if (file->fd >= 0)
+        close(file->fd);
+    file->fd = -1;
+}
+
+void oq_file_close(struct oq_file *file)
+{
+    oq_file_release_descriptor(file);
+    free(file->path);
+    file->path = NULL;
+}
+
+static bool read_all(int fd, uint64_t offset, char *dst, size_t nbytes, onnxq_error *error)
+{
+    while (nbytes > 0) {
+        ssize_t n = pread(fd, dst, nbytes, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot read");
+        if (n == 0)
+            return oq_fail(error, ONNXQ_ERROR_INPUT, "ends early: it changed while it was read");
+        dst += n;
+        offset += (uint64_t)n;
+        nbytes -= (size_t)n;
+    }
+    return true;
+}
+
+bool oq_file_read(const struct oq_file *file, uint64_t offset, void *dst, size_t nbytes,
+                  onnxq_error *error)
+{
+    int fd = file->fd >= 0 ? file->fd : open_for_reading(file->path);
+    bool ok = fd >= 0 ? read_all(fd, offset, dst, nbytes, error)
+                      : oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open");
+    if (!ok)
+        oq_error_file(error, file->path);
+    if (fd >= 0 && fd != file->fd)
+        close(fd);
+    return ok;
+}

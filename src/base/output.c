@@ -1,0 +1,184 @@
+#define _GNU_SOURCE       /* renameat2 */
+#define _FILE_OFFSET_BITS 64
+#include "base/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool fail_output(struct oq_output *output, onnxq_error *error, const char *what)
+{
+    oq_fail_errno(error, ONNXQ_ERROR_OUTPUT, errno, "%s", what);
+    oq_error_file(error, output->path);
+    return false;
+}
+
+/* A link stays a link: what it points to is replaced. */
+static char *resolve(const char *path)
+{
+    struct stat status;
+    if (lstat(path, &status) == 0 && S_ISLNK(status.st_mode)) {
+        char *target = realpath(path, NULL);
+        if (target != NULL)
+            return target;
+    }
+    return strdup(path);
+}
+
+static bool is_stream(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+}
+
+static char *temporary_name(const char *path, unsigned attempt)
+{
+    const char *slash = strrchr(path, '/');
+    int folder_length = slash == NULL ? 0 : (int)(slash - path + 1);
+    const char *base = path + folder_length;
+    size_t capacity = strlen(path) + 64;
+    char *name = malloc(capacity);
+    /* The base name is cut so that a name of the longest allowed length works too. */
+    if (name != NULL)
+        snprintf(name, capacity, "%.*s.%.180s.%ld-%u.tmp", folder_length, path, base,
+                 (long)getpid(), attempt);
+    return name;
+}
+
+static bool open_temporary(struct oq_output *output, onnxq_error *error)
+{
+    for (unsigned attempt = 0; attempt < 100; attempt++) {
+        output->temporary = temporary_name(output->path, attempt);
+        if (output->temporary == NULL)
+            return oq_fail_memory(error);
+        output->fd =
+            open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+        if (output->fd >= 0)
+            return true;
+        free(output->temporary);
+        output->temporary = NULL;
+        if (errno != EEXIST && errno != EINTR)
+            break;
+    }
+    return fail_output(output, error, "cannot create");
+}
+
+/* Not every file system can reserve; only a full disk is a failure here. */
+static bool reserve(struct oq_output *output, uint64_t nbytes, onnxq_error *error)
+{
+#if defined(__linux__)
+    if (nbytes > 0 && fallocate(output->fd, 0, 0, (off_t)nbytes) != 0 && errno == ENOSPC)
+        return fail_output(output, error, "cannot write");
+#else
+    (void)output, (void)nbytes, (void)error;
+#endif
+    return true;
+}
+
+bool oq_output_open(struct oq_output *output, const char *path, uint64_t nbytes, onnxq_error *error)
+{
+    struct stat status;
+    *output = (struct oq_output){.fd = -1};
+    bool standard = strcmp(path, "-") == 0;
+    output->path = standard ? strdup("standard output") : resolve(path);
+    if (output->path == NULL)
+        return oq_fail_memory(error);
+    if (standard) {
+        output->fd = STDOUT_FILENO;
+        return true;
+    }
+    if (is_stream(output->path)) {
+        output->fd = open(output->path, O_WRONLY | O_CLOEXEC);
+        return output->fd >= 0 || fail_output(output, error, "cannot open");
+    }
+    if (stat(output->path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        errno = EISDIR;
+        return fail_output(output, error, "cannot write");
+    }
+    return open_temporary(output, error) && reserve(output, nbytes, error);
+}
+
+bool oq_output_write(struct oq_output *output, const void *src, size_t nbytes, onnxq_error *error)
+{
+    const char *bytes = src;
+    while (nbytes > 0) {
+        ssize_t n = write(output->fd, bytes, nbytes);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_output(output, error, "cannot write");
+        bytes += n;
+        nbytes -= (size_t)n;
+    }
+    return true;
+}
+
+bool oq_output_finish(struct oq_output *output, bool sync, onnxq_error *error)
+{
+    if (output->temporary == NULL)
+        return true;
+    if (sync && fsync(output->fd) != 0 && errno != EINVAL && errno != ENOTSUP)
+        return fail_output(output, error, "cannot write to disk");
+    int fd = output->fd;
+    output->fd = -1;
+    if (close(fd) != 0 && errno != EINTR)
+        return fail_output(output, error, "cannot write");
+    return true;
+}
+
+/* A rename is on the disk once its folder is; a folder that cannot be synced is no failure. */
+static void sync_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path + 1));
+    int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    free(folder);
+}
+
+static int rename_onto_nothing(const char *from, const char *to)
+{
+#if defined(__linux__) && defined(RENAME_NOREPLACE)
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+#endif
+    /* link() too fails where the name is taken. */
+    return link(from, to) != 0 ? -1 : unlink(from);
+}
+
+bool oq_output_publish(struct oq_output *output, bool keep_existing, bool sync, onnxq_error *error)
+{
+    if (output->temporary == NULL)
+        return true;
+    int failed = keep_existing ? rename_onto_nothing(output->temporary, output->path)
+                               : rename(output->temporary, output->path);
+    if (failed != 0)
+        return fail_output(output, error, "cannot write");
+    free(output->temporary);
+    output->temporary = NULL;
+    if (sync)
+        sync_folder(output->path);
+    return true;
+}
+
+void oq_output_close(struct oq_output *output)
+{
+    if (output->path == NULL)
+        return;
+    if (output->fd >= 0 && output->fd != STDOUT_FILENO)
+        close(output->fd);
+    if (output->temporary != NULL)
+        unlink(output->temporary);
+    free(output->temporary);
+    free(output->path);
+    *output = (struct oq_output){.fd = -1};
+}

@@ -1,0 +1,34 @@
+/*
+ * Output files that appear under their name only when they are complete: bytes
+ * go to a temporary file in the same folder, which is renamed at the end.
+ * One thread per output.
+ */
+#ifndef OQ_BASE_OUTPUT_H
+#define OQ_BASE_OUTPUT_H
+
+#include "base/error.h"
+
+struct oq_output {
+    char *path;      /* the final name, links resolved; NULL when not open */
+    char *temporary; /* NULL: bytes go straight to fd (standard output, a device, a FIFO) */
+    int fd;
+};
+
+/*
+ * path "-" is standard output. nbytes is the size that will be written, so
+ * that a full disk is found before the work is done.
+ */
+bool oq_output_open(struct oq_output *output, const char *path, uint64_t nbytes,
+                    onnxq_error *error);
+bool oq_output_write(struct oq_output *output, const void *src, size_t nbytes, onnxq_error *error);
+
+/* All bytes are written: to the disk too where `sync` is set. */
+bool oq_output_finish(struct oq_output *output, bool sync, onnxq_error *error);
+
+/* Gives the finished file its name; keep_existing refuses where the name is taken. */
+bool oq_output_publish(struct oq_output *output, bool keep_existing, bool sync, onnxq_error *error);
+
+/* Removes what was not published and releases everything; safe to call twice. */
+void oq_output_close(struct oq_output *output);
+
+#endif

@@ -1,0 +1,186 @@
+#define _GNU_SOURCE /* sched_getaffinity */
+#include "base/pipeline.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/*
+ * Quantizing runs at the speed of memory: more threads than this add buffers,
+ * not speed. All buffers together stay far below the promised 64 MB.
+ */
+#define MAX_THREADS           8
+#define BUFFERS_BUDGET_NBYTES ((size_t)24 << 20)
+
+enum slot_state { SLOT_FREE, SLOT_READY, SLOT_FAILED };
+
+struct slot {
+    enum slot_state state;
+    void *buffer;
+    onnxq_error error;
+};
+
+struct run {
+    const struct oq_pipeline *pipeline;
+    struct slot *slots; /* job j uses slot j % nslots */
+    size_t nslots;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    size_t next;     /* the next job that a worker takes */
+    size_t consumed; /* jobs before this one are done */
+    bool stop;
+};
+
+static unsigned count_processors(void)
+{
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) == 0)
+        return (unsigned)CPU_COUNT(&set);
+#endif
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (unsigned)n : 1;
+}
+
+static unsigned choose_threads(const struct oq_pipeline *pipeline)
+{
+    unsigned threads = pipeline->threads > 0 ? pipeline->threads : count_processors();
+    if (threads > MAX_THREADS)
+        threads = MAX_THREADS;
+    return pipeline->njobs < threads ? (unsigned)pipeline->njobs : threads;
+}
+
+static bool run_inline(const struct oq_pipeline *pipeline, onnxq_error *error)
+{
+    bool ok = true;
+    void *buffer = malloc(pipeline->buffer_nbytes + 1);
+    void *scratch = malloc(pipeline->scratch_nbytes + 1);
+    if (buffer == NULL || scratch == NULL)
+        ok = oq_fail_memory(error);
+    for (size_t job = 0; ok && job < pipeline->njobs; job++)
+        ok = pipeline->produce(pipeline->context, job, buffer, scratch, error) &&
+             pipeline->consume(pipeline->context, job, buffer, error);
+    free(scratch);
+    free(buffer);
+    return ok;
+}
+
+/* Waits for a job that has a free slot; false when there is nothing more to do. */
+static bool take_job(struct run *run, size_t *job)
+{
+    bool taken = false;
+    pthread_mutex_lock(&run->lock);
+    while (!run->stop && run->next < run->pipeline->njobs &&
+           run->next - run->consumed >= run->nslots)
+        pthread_cond_wait(&run->changed, &run->lock);
+    if (!run->stop && run->next < run->pipeline->njobs) {
+        *job = run->next++;
+        taken = true;
+    }
+    pthread_mutex_unlock(&run->lock);
+    return taken;
+}
+
+static void *work(void *argument)
+{
+    struct run *run = argument;
+    const struct oq_pipeline *pipeline = run->pipeline;
+    void *scratch = malloc(pipeline->scratch_nbytes + 1);
+    size_t job;
+    while (take_job(run, &job)) {
+        struct slot *slot = &run->slots[job % run->nslots];
+        oq_error_init(&slot->error);
+        bool ok = scratch == NULL ? oq_fail_memory(&slot->error)
+                                  : pipeline->produce(pipeline->context, job, slot->buffer, scratch,
+                                                      &slot->error);
+        pthread_mutex_lock(&run->lock);
+        slot->state = ok ? SLOT_READY : SLOT_FAILED;
+        pthread_cond_broadcast(&run->changed);
+        pthread_mutex_unlock(&run->lock);
+    }
+    free(scratch);
+    return NULL;
+}
+
+static bool consume_job(struct run *run, size_t job, onnxq_error *error)
+{
+    struct slot *slot = &run->slots[job % run->nslots];
+    pthread_mutex_lock(&run->lock);
+    while (slot->state == SLOT_FREE)
+        pthread_cond_wait(&run->changed, &run->lock);
+    pthread_mutex_unlock(&run->lock);
+
+    if (slot->state == SLOT_FAILED) {
+        *error = slot->error;
+        return false;
+    }
+    bool ok = run->pipeline->consume(run->pipeline->context, job, slot->buffer, error);
+
+    pthread_mutex_lock(&run->lock);
+    slot->state = SLOT_FREE;
+    run->consumed = job + 1;
+    pthread_cond_broadcast(&run->changed);
+    pthread_mutex_unlock(&run->lock);
+    return ok;
+}
+
+static void stop_workers(struct run *run, pthread_t *workers, unsigned started)
+{
+    pthread_mutex_lock(&run->lock);
+    run->stop = true;
+    pthread_cond_broadcast(&run->changed);
+    pthread_mutex_unlock(&run->lock);
+    for (unsigned i = 0; i < started; i++)
+        pthread_join(workers[i], NULL);
+}
+
+/* As many buffers as keep everybody busy, but no more memory than the budget. */
+static bool allocate_slots(struct run *run, unsigned threads)
+{
+    size_t nbytes = run->pipeline->buffer_nbytes + 1;
+    run->nslots = (size_t)threads * 2;
+    if (run->nslots > BUFFERS_BUDGET_NBYTES / nbytes)
+        run->nslots = BUFFERS_BUDGET_NBYTES / nbytes;
+    if (run->nslots < 2)
+        run->nslots = 2;
+    run->slots = calloc(run->nslots, sizeof(*run->slots));
+    for (size_t i = 0; run->slots != NULL && i < run->nslots; i++)
+        if ((run->slots[i].buffer = malloc(nbytes)) == NULL)
+            return false;
+    return run->slots != NULL;
+}
+
+static void free_slots(struct run *run)
+{
+    for (size_t i = 0; run->slots != NULL && i < run->nslots; i++)
+        free(run->slots[i].buffer);
+    free(run->slots);
+}
+
+static bool run_threads(const struct oq_pipeline *pipeline, unsigned threads, onnxq_error *error)
+{
+    struct run run = {.pipeline = pipeline,
+                      .lock = PTHREAD_MUTEX_INITIALIZER,
+                      .changed = PTHREAD_COND_INITIALIZER};
+    pthread_t workers[MAX_THREADS];
+    unsigned started = 0;
+    bool ok = allocate_slots(&run, threads) || oq_fail_memory(error);
+    while (ok && started < threads && pthread_create(&workers[started], NULL, work, &run) == 0)
+        started++;
+    if (ok && started == 0)
+        ok = oq_fail(error, ONNXQ_ERROR_MEMORY, "cannot start a thread");
+    for (size_t job = 0; ok && job < pipeline->njobs; job++)
+        ok = consume_job(&run, job, error);
+    stop_workers(&run, workers, started);
+    free_slots(&run);
+    pthread_cond_destroy(&run.changed);
+    pthread_mutex_destroy(&run.lock);
+    return ok;
+}
+
+bool oq_pipeline_run(const struct oq_pipeline *pipeline, onnxq_error *error)
+{
+    unsigned threads = choose_threads(pipeline);
+    return threads <= 1 ? run_inline(pipeline, error) : run_threads(pipeline, threads, error);
+}

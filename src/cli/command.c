@@ -1,0 +1,57 @@
+#define _POSIX_C_SOURCE 200809L
+#include "command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "message.h"
+#include "suggest.h"
+
+const cli_command *cli_find_command(const char *name)
+{
+    for (const cli_command *const *command = cli_commands; *command != NULL; command++) {
+        if (strcmp((*command)->name, name) == 0)
+            return *command;
+    }
+    return NULL;
+}
+
+static bool looks_like_model(const char *name)
+{
+    return strchr(name, '/') != NULL || strstr(name, ".onnx") != NULL || strcmp(name, "-") == 0;
+}
+
+int cli_fail_command(const cli_common *common, const char *name)
+{
+    cli_suggestion suggestion;
+    cli_suggest_start(&suggestion, name);
+    for (const cli_command *const *command = cli_commands; *command != NULL; command++)
+        cli_suggest_offer(&suggestion, (*command)->name);
+    cli_error(common, "'%s' is not a command", name);
+    if (suggestion.best[0] != '\0')
+        cli_hint(common, "did you mean '%s'?", suggestion.best);
+    else if (looks_like_model(name))
+        cli_hint(common, "the command comes first: onnxq quantize %s", name);
+    else
+        cli_hint(common, "'onnxq help' lists the commands");
+    return CLI_EXIT_USAGE;
+}
+
+int cli_run_command(const cli_command *command, int argc, char **argv)
+{
+    void *settings = calloc(1, command->settings_nbytes);
+    if (settings == NULL)
+        return cli_memory_error(&(cli_common){0});
+    if (command->defaults != NULL)
+        command->defaults(settings);
+    int n_operands = 0, status = CLI_EXIT_USAGE;
+    if (cli_parse(&command->options, settings, argc, argv, &n_operands)) {
+        const cli_common *common = settings;
+        status = common->help ? cli_print_help(command, stdout)
+                              : command->run(settings, n_operands, argv);
+    }
+    if (command->release != NULL)
+        command->release(settings);
+    free(settings);
+    return status;
+}

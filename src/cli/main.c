@@ -1,0 +1,115 @@
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <onnxq/onnxq.h>
+
+#include "command.h"
+#include "interrupt.h"
+#include "message.h"
+
+const cli_command *const cli_commands[] = {&cli_quantize, &cli_help, &cli_completion, NULL};
+
+struct program_settings {
+    cli_common common; /* first */
+    bool version;
+};
+
+static const cli_option program_options[] = {
+    {.kind = CLI_HEADING, .help = "Options"},
+    {.kind = CLI_FLAG,
+     .name = "version",
+     .offset = offsetof(struct program_settings, version),
+     .help = "show the version"},
+    {.kind = CLI_FLAG,
+     .letter = 'h',
+     .name = "help",
+     .offset = offsetof(struct program_settings, common.help),
+     .help = "show this text"},
+    {0}};
+
+static int run_program(void *settings, int n_operands, char **operands)
+{
+    const struct program_settings *program = settings;
+    if (n_operands > 0)
+        return cli_fail_command(&program->common, operands[0]);
+    if (program->version)
+        printf("onnxq %s\n", onnxq_version());
+    return program->version ? CLI_EXIT_OK
+                            : cli_usage(&program->common, "'onnxq help' lists the commands",
+                                        "there is no command");
+}
+
+const cli_command cli_program = {
+    .name = "onnxq",
+    .summary = "Makes ONNX models smaller and faster by storing and computing weights as int8.",
+    .usage = "COMMAND [OPTION]... [FILE]...",
+    .notes = "'onnxq help COMMAND' has the options of a command.",
+    .options = {{program_options, NULL}},
+    .operands = CLI_COMMAND_OPERANDS,
+    .settings_nbytes = sizeof(struct program_settings),
+    .run = run_program};
+
+/*
+ * A standard stream that the caller closed would give its number to the next
+ * file that is opened, and messages would end up in that file. Opened the wrong
+ * way round, it fails as a closed one would.
+ */
+static void open_standard_streams(void)
+{
+    static const int modes[] = {O_WRONLY, O_RDONLY, O_RDWR};
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", modes[fd]) < 0)
+            return;
+    }
+}
+
+/* A reader that has seen enough, such as `head`, is no reason for a message. */
+static bool has_reader_gone(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0;
+}
+
+/* Results that did not arrive are a failure, whatever came before. */
+static int close_standard_output(int status)
+{
+    errno = 0;
+    bool failed = ferror(stdout) != 0;
+    failed = fclose(stdout) != 0 || failed;
+    if (!failed)
+        return status;
+    int reason = errno;
+    if (!has_reader_gone())
+        cli_error(&(cli_common){0}, "standard output: cannot write%s%s", reason != 0 ? ": " : "",
+                  reason != 0 ? strerror(reason) : "");
+    return status == CLI_EXIT_OK ? CLI_EXIT_OUTPUT : status;
+}
+
+static int run(int argc, char **argv)
+{
+    if (argc < 2) {
+        cli_print_help(&cli_program, stderr);
+        return CLI_EXIT_USAGE;
+    }
+    if (argv[1][0] == '-' && argv[1][1] != '\0')
+        return cli_run_command(&cli_program, argc - 1, argv + 1);
+    const cli_command *command = cli_find_command(argv[1]);
+    if (command == NULL)
+        return cli_fail_command(&(cli_common){0}, argv[1]);
+    return cli_run_command(command, argc - 2, argv + 2);
+}
+
+int main(int argc, char **argv)
+{
+    open_standard_streams();
+    cli_interrupt_install();
+    int status = close_standard_output(run(argc, argv));
+    if (status > 128 && status == 128 + cli_interrupt_signal())
+        cli_interrupt_raise();
+    return status;
+}

@@ -1,0 +1,50 @@
+/* What people read on standard error, and how sizes are written. */
+#ifndef CLI_MESSAGE_H
+#define CLI_MESSAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <onnxq/onnxq.h>
+
+#include "option.h"
+
+/* Exit codes that the library has no status for. */
+enum { CLI_EXIT_OK = 0, CLI_EXIT_USAGE = 2, CLI_EXIT_INPUT = 3, CLI_EXIT_OUTPUT = 4 };
+
+#if defined(__GNUC__)
+#define CLI_PRINTF(text, args) __attribute__((__format__(__printf__, text, args)))
+#else
+#define CLI_PRINTF(text, args)
+#endif
+
+/* `onnxq: ...` and `  hint: ...`; what they quote is escaped. */
+void cli_error(const cli_common *common, const char *format, ...) CLI_PRINTF(2, 3);
+void cli_hint(const cli_common *common, const char *format, ...) CLI_PRINTF(2, 3);
+
+/* A usage error's two lines; the hint may be NULL. Returns CLI_EXIT_USAGE. */
+int cli_usage(const cli_common *common, const char *hint, const char *format, ...)
+    CLI_PRINTF(3, 4);
+
+int cli_memory_error(const cli_common *common); /* returns its exit code */
+
+/* The library's error with its hint. Returns its exit code. */
+int cli_library_error(const cli_common *common, const onnxq_error *error);
+
+/* Whether color may be used on the stream. */
+bool cli_use_color(cli_when when, FILE *stream);
+
+/* True where the environment says that nobody watches: CI, NO_COLOR or a dumb terminal. */
+bool cli_is_plain_environment(void);
+
+/* "23.3 MB" */
+typedef struct cli_size {
+    char text[32];
+} cli_size;
+cli_size cli_format_size(uint64_t nbytes);
+
+/* Prints text escaped. */
+void cli_print_escaped(FILE *stream, const char *text);
+
+#endif

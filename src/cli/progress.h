@@ -1,0 +1,27 @@
+/* The progress bar on standard error, which is also where an interrupt is noticed. */
+#ifndef CLI_PROGRESS_H
+#define CLI_PROGRESS_H
+
+#include <onnxq/onnxq.h>
+
+#include "option.h"
+
+typedef struct cli_progress {
+    bool enabled;
+    bool started;
+    onnxq_phase phase;
+    double phase_began, last_drawn; /* seconds */
+    int width;                      /* columns that the line on the screen takes */
+} cli_progress;
+
+double cli_seconds(void); /* of a clock that only goes forward */
+
+void cli_progress_init(cli_progress *progress, const cli_common *common);
+
+/* An onnxq_progress_fn; data is a cli_progress. */
+bool cli_progress_update(void *data, onnxq_phase phase, uint64_t done, uint64_t total);
+
+/* Takes the bar off the screen; the next update starts anew. */
+void cli_progress_erase(cli_progress *progress);
+
+#endif

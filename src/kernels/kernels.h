@@ -1,0 +1,91 @@
+/*
+ * The inner loops over weights. The generic form is the definition; every
+ * other variant gives the same bits. All functions are pure, take any
+ * alignment and any length, and may run on many threads at once.
+ *
+ * Ranges are kept as ordered keys: the bits of a float, mapped to int32 so
+ * that integer order is float order with NaN at both ends. Minimum and maximum
+ * of keys are exact and independent of order, and a NaN or an infinity
+ * anywhere shows in the result.
+ */
+#ifndef OQ_KERNELS_KERNELS_H
+#define OQ_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* How one weight becomes eight bits: q = clamp(rint(w / scale) + zero_point, qmin, qmax). */
+struct oq_quantizer {
+    float scale;
+    float zero_point; /* a whole number */
+    float qmin, qmax; /* whole numbers within -128..255 */
+};
+
+struct oq_kernels {
+    const char *name;
+
+    /* lo and hi become the smallest and largest key of themselves and x[0..n). */
+    void (*range_run)(const float *x, size_t n, int32_t *lo, int32_t *hi);
+
+    /*
+     * The same for every column: x is [rows, columns], row r starting at
+     * x + r * stride; lo and hi are [columns].
+     */
+    void (*range_columns)(const float *x, size_t rows, size_t columns, size_t stride, int32_t *lo,
+                          int32_t *hi);
+
+    /*
+     * out[i] is the low byte of x[i] quantized, ties to even, as ONNX
+     * QuantizeLinear (version 10) has it. x is finite.
+     */
+    void (*quantize_run)(const float *x, size_t n, const struct oq_quantizer *quantizer,
+                         uint8_t *out);
+
+    /* The same with a scale and a zero point for each i. */
+    void (*quantize_channels)(const float *x, size_t n, const float *scale, const float *zero_point,
+                              float qmin, float qmax, uint8_t *out);
+};
+
+/* Variants that this processor runs, best first; the last one is generic. Ends with NULL. */
+const struct oq_kernels *const *oq_kernels_available(void);
+
+static inline const struct oq_kernels *oq_kernels_best(void)
+{
+    return oq_kernels_available()[0];
+}
+
+/* --- keys --- */
+
+#define OQ_KEY_NONE_LO INT32_MAX /* of an empty range */
+#define OQ_KEY_NONE_HI INT32_MIN
+
+/* A key is its own inverse mapping: flip the lower bits of negative numbers. */
+static inline int32_t oq_key_flip(int32_t bits)
+{
+    return bits ^ ((bits >> 31) & INT32_MAX);
+}
+
+static inline int32_t oq_key_from_float(float x)
+{
+    int32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return oq_key_flip(bits);
+}
+
+static inline float oq_key_to_float(int32_t key)
+{
+    int32_t bits = oq_key_flip(key);
+    float x;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+
+/* --- conversions to float, exact but for float64, which rounds to nearest --- */
+
+void oq_convert_from_half(const uint16_t *src, size_t n, float *dst);
+void oq_convert_from_bfloat16(const uint16_t *src, size_t n, float *dst);
+void oq_convert_from_double(const double *src, size_t n, float *dst);
+
+#endif

@@ -1,0 +1,200 @@
+#include "model/graph.h"
+
+#include <string.h>
+
+static const char *text_or_empty(const char *text)
+{
+    return text == NULL ? "" : text;
+}
+
+const char *oq_domain(const char *domain)
+{
+    return domain == NULL || strcmp(domain, "ai.onnx") == 0 ? "" : domain;
+}
+
+bool oq_node_is(const Oq__Pb__NodeProto *node, const char *domain, const char *op_type)
+{
+    return strcmp(text_or_empty(node->op_type), op_type) == 0 &&
+           strcmp(oq_domain(node->domain), domain) == 0;
+}
+
+const char *oq_node_label(const Oq__Pb__NodeProto *node)
+{
+    if (node->name != NULL && node->name[0] != '\0')
+        return node->name;
+    return node->n_output > 0 ? node->output[0] : "";
+}
+
+const Oq__Pb__AttributeProto *oq_node_attribute(const Oq__Pb__NodeProto *node, const char *name)
+{
+    for (size_t i = 0; i < node->n_attribute; i++)
+        if (strcmp(text_or_empty(node->attribute[i]->name), name) == 0)
+            return node->attribute[i];
+    return NULL;
+}
+
+int64_t oq_node_int(const Oq__Pb__NodeProto *node, const char *name, int64_t otherwise)
+{
+    const Oq__Pb__AttributeProto *attribute = oq_node_attribute(node, name);
+    return attribute == NULL || !attribute->has_i ? otherwise : attribute->i;
+}
+
+float oq_node_float(const Oq__Pb__NodeProto *node, const char *name, float otherwise)
+{
+    const Oq__Pb__AttributeProto *attribute = oq_node_attribute(node, name);
+    return attribute == NULL || !attribute->has_f ? otherwise : attribute->f;
+}
+
+struct oq_value *oq_graph_find(const struct oq_graph *graph, const char *name)
+{
+    struct oq_value *value = NULL;
+    if (name == NULL || name[0] == '\0')
+        return NULL;
+    for (; graph != NULL && value == NULL; graph = graph->parent)
+        value = oq_strmap_find(&graph->values, name);
+    return value;
+}
+
+struct builder {
+    struct oq_graphs *graphs;
+    struct oq_arena *arena;
+    onnxq_error *error;
+};
+
+static bool add_graph(struct builder *builder, const Oq__Pb__GraphProto *proto,
+                      const struct oq_graph *parent)
+{
+    struct oq_graphs *graphs = builder->graphs;
+    struct oq_graph *graph = oq_arena_alloc(builder->arena, sizeof(*graph));
+    if (graph == NULL || !oq_arena_grow(builder->arena, &graphs->list, graphs->count,
+                                        &graphs->capacity, sizeof(*graphs->list)))
+        return oq_arena_fail(builder->arena, builder->error);
+    graph->proto = proto;
+    graph->ordinal = graphs->count;
+    graph->parent = parent;
+    graph->name = text_or_empty(proto->name);
+    oq_strmap_init(&graph->values, builder->arena);
+    graphs->list[graphs->count++] = graph;
+    return true;
+}
+
+static bool define(struct builder *builder, struct oq_graph *graph, const char *name,
+                   enum oq_origin origin, size_t index)
+{
+    if (name == NULL || name[0] == '\0')
+        return true;
+    void **place = oq_strmap_place(&graph->values, name);
+    if (place == NULL)
+        return oq_arena_fail(builder->arena, builder->error);
+    struct oq_value *value = *place;
+    if (value == NULL) {
+        value = oq_arena_alloc(builder->arena, sizeof(*value));
+        if (value == NULL)
+            return oq_arena_fail(builder->arena, builder->error);
+        *value = (struct oq_value){.name = name,
+                                   .graph = graph,
+                                   .origin = origin,
+                                   .index = index,
+                                   .is_graph_input = origin == OQ_ORIGIN_INPUT};
+        *place = value;
+        return true;
+    }
+    bool is_default = value->origin == OQ_ORIGIN_INPUT &&
+                      (origin == OQ_ORIGIN_INITIALIZER || origin == OQ_ORIGIN_SPARSE);
+    if (!is_default) {
+        oq_fail(builder->error, ONNXQ_ERROR_INPUT, "value \"%s\" is defined twice, expected once",
+                name);
+        oq_error_place(builder->error, "graph \"%s\"", graph->name);
+        return false;
+    }
+    value->origin = origin;
+    value->index = index;
+    return true;
+}
+
+static bool define_all(struct builder *builder, struct oq_graph *graph)
+{
+    const Oq__Pb__GraphProto *proto = graph->proto;
+    for (size_t i = 0; i < proto->n_input; i++)
+        if (!define(builder, graph, proto->input[i]->name, OQ_ORIGIN_INPUT, i))
+            return false;
+    for (size_t i = 0; i < proto->n_initializer; i++)
+        if (!define(builder, graph, proto->initializer[i]->name, OQ_ORIGIN_INITIALIZER, i))
+            return false;
+    for (size_t i = 0; i < proto->n_sparse_initializer; i++) {
+        const Oq__Pb__TensorProto *values = proto->sparse_initializer[i]->values;
+        if (values != NULL && !define(builder, graph, values->name, OQ_ORIGIN_SPARSE, i))
+            return false;
+    }
+    for (size_t i = 0; i < proto->n_node; i++)
+        for (size_t k = 0; k < proto->node[i]->n_output; k++)
+            if (!define(builder, graph, proto->node[i]->output[k], OQ_ORIGIN_NODE, i))
+                return false;
+    return true;
+}
+
+static bool add_use(struct builder *builder, const struct oq_graph *graph, const char *name,
+                    size_t node, size_t input)
+{
+    struct oq_value *value = oq_graph_find(graph, name);
+    if (value == NULL)
+        return true; /* an input that is left out, or a model that its engine will refuse */
+    struct oq_use *use = oq_arena_alloc(builder->arena, sizeof(*use));
+    if (use == NULL)
+        return oq_arena_fail(builder->arena, builder->error);
+    *use = (struct oq_use){graph, node, input, NULL};
+    if (value->last_use == NULL)
+        value->uses = use;
+    else
+        ((struct oq_use *)value->last_use)->next = use;
+    value->last_use = use;
+    value->n_uses++;
+    value->is_graph_output |= node == OQ_NO_NODE;
+    return true;
+}
+
+static bool add_uses(struct builder *builder, const struct oq_graph *graph)
+{
+    const Oq__Pb__GraphProto *proto = graph->proto;
+    for (size_t i = 0; i < proto->n_node; i++)
+        for (size_t k = 0; k < proto->node[i]->n_input; k++)
+            if (!add_use(builder, graph, proto->node[i]->input[k], i, k))
+                return false;
+    for (size_t i = 0; i < proto->n_output; i++)
+        if (!add_use(builder, graph, proto->output[i]->name, OQ_NO_NODE, i))
+            return false;
+    return true;
+}
+
+static bool add_children(struct builder *builder, const struct oq_graph *graph)
+{
+    for (size_t i = 0; i < graph->proto->n_node; i++) {
+        const Oq__Pb__NodeProto *node = graph->proto->node[i];
+        for (size_t k = 0; k < node->n_attribute; k++) {
+            const Oq__Pb__AttributeProto *attribute = node->attribute[k];
+            if (attribute->g != NULL && !add_graph(builder, attribute->g, graph))
+                return false;
+            for (size_t j = 0; j < attribute->n_graphs; j++)
+                if (!add_graph(builder, attribute->graphs[j], graph))
+                    return false;
+        }
+    }
+    return true;
+}
+
+bool oq_graphs_init(struct oq_graphs *graphs, const Oq__Pb__GraphProto *main,
+                    struct oq_arena *arena, onnxq_error *error)
+{
+    struct builder builder = {graphs, arena, error};
+    *graphs = (struct oq_graphs){0};
+    if (!add_graph(&builder, main, NULL))
+        return false;
+    /* The list grows while it is walked: breadth first, without recursion. */
+    for (size_t i = 0; i < graphs->count; i++)
+        if (!define_all(&builder, graphs->list[i]) || !add_children(&builder, graphs->list[i]))
+            return false;
+    for (size_t i = 0; i < graphs->count; i++)
+        if (!add_uses(&builder, graphs->list[i]))
+            return false;
+    return true;
+}

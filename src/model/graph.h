@@ -1,0 +1,73 @@
+/*
+ * Who makes and who uses each value, scope by scope. Subgraphs (bodies of If,
+ * Loop, Scan) see the values of the graphs around them.
+ */
+#ifndef OQ_MODEL_GRAPH_H
+#define OQ_MODEL_GRAPH_H
+
+#include "base/strmap.h"
+#include "onnx.pb-c.h"
+
+struct oq_graph;
+
+/* One use of a value: an input of a node, or an output of a graph. */
+struct oq_use {
+    const struct oq_graph *graph;
+    size_t node; /* OQ_NO_NODE: the graph returns the value as output number `input` */
+    size_t input;
+    const struct oq_use *next; /* in the order in which they were found */
+};
+
+#define OQ_NO_NODE SIZE_MAX
+
+enum oq_origin { OQ_ORIGIN_INPUT, OQ_ORIGIN_INITIALIZER, OQ_ORIGIN_SPARSE, OQ_ORIGIN_NODE };
+
+struct oq_value {
+    const char *name;
+    const struct oq_graph *graph; /* where it is defined */
+    enum oq_origin origin;
+    size_t index;         /* of the input, initializer or node */
+    bool is_graph_input;  /* an initializer that is one too is a default value */
+    bool is_graph_output; /* of any graph */
+    const struct oq_use *uses, *last_use;
+    size_t n_uses;
+};
+
+struct oq_graph {
+    const Oq__Pb__GraphProto *proto;
+    size_t ordinal;                /* 0 is the main graph; a parent comes before its children */
+    const struct oq_graph *parent; /* NULL: the main graph */
+    const char *name;              /* never NULL */
+    struct oq_strmap values;       /* name -> struct oq_value, those defined here */
+};
+
+struct oq_graphs {
+    struct oq_graph **list;
+    size_t count, capacity;
+};
+
+/*
+ * Indexes the main graph and all graphs in it. A name that is defined twice in
+ * one graph is an error.
+ */
+bool oq_graphs_init(struct oq_graphs *graphs, const Oq__Pb__GraphProto *main,
+                    struct oq_arena *arena, onnxq_error *error);
+
+/* The value that `name` means in graph, or NULL ("" means none). */
+struct oq_value *oq_graph_find(const struct oq_graph *graph, const char *name);
+
+/* The attribute with that name, or NULL. */
+const Oq__Pb__AttributeProto *oq_node_attribute(const Oq__Pb__NodeProto *node, const char *name);
+int64_t oq_node_int(const Oq__Pb__NodeProto *node, const char *name, int64_t otherwise);
+float oq_node_float(const Oq__Pb__NodeProto *node, const char *name, float otherwise);
+
+/* Name and domain compared; "ai.onnx" is the same domain as "". */
+bool oq_node_is(const Oq__Pb__NodeProto *node, const char *domain, const char *op_type);
+
+/* The node's name, or that of its first output, or "". */
+const char *oq_node_label(const Oq__Pb__NodeProto *node);
+
+/* NULL and "ai.onnx" become "". */
+const char *oq_domain(const char *domain);
+
+#endif

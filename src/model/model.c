@@ -1,0 +1,181 @@
+#include "model/model.h"
+
+#include <stdlib.h>
+
+#include "model/sniff.h"
+
+/* The place of a tensor in words: its own name, or the node and attribute that hold it. */
+static void add_tensor_place(const struct oq_message_path *path, onnxq_error *error)
+{
+    const Oq__Pb__TensorProto *tensor = (const Oq__Pb__TensorProto *)path->message;
+    const char *name = tensor->name == NULL ? "" : tensor->name;
+    const struct oq_message_path *parent = path->parent;
+    if (parent != NULL && parent->message->descriptor == &oq__pb__attribute_proto__descriptor) {
+        const Oq__Pb__AttributeProto *attribute = (const Oq__Pb__AttributeProto *)parent->message;
+        const struct oq_message_path *holder = parent->parent;
+        const char *node =
+            holder != NULL && holder->message->descriptor == &oq__pb__node_proto__descriptor
+                ? oq_node_label((const Oq__Pb__NodeProto *)holder->message)
+                : "";
+        oq_error_place(error, "node \"%s\", attribute \"%s\"", node,
+                       attribute->name == NULL ? "" : attribute->name);
+    } else {
+        oq_error_place(error, "initializer \"%s\"", name);
+    }
+}
+
+static bool add_tensor(void *context, const struct oq_message_path *path, onnxq_error *error)
+{
+    onnxq_model *model = context;
+    const Oq__Pb__TensorProto *proto = (const Oq__Pb__TensorProto *)path->message;
+    struct oq_external_range range;
+    bool external = proto->has_data_location &&
+                    proto->data_location == OQ__PB__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+    if (!oq_arena_grow(&model->arena, &model->tensors, model->n_tensors, &model->tensors_capacity,
+                       sizeof(*model->tensors)))
+        return oq_arena_fail(&model->arena, error);
+    struct oq_tensor *tensor = &model->tensors[model->n_tensors];
+    if ((external && !oq_external_find(&model->external, proto, &range, error)) ||
+        !oq_tensor_init(tensor, proto, &model->file, model->skeleton.fragments,
+                        external ? &range : NULL, &model->arena, error)) {
+        add_tensor_place(path, error);
+        return false;
+    }
+    tensor->ordinal = model->n_tensors++;
+    return true;
+}
+
+static int compare_protos(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t)(*(const struct oq_tensor *const *)a)->proto;
+    uintptr_t y = (uintptr_t)(*(const struct oq_tensor *const *)b)->proto;
+    return (x > y) - (x < y);
+}
+
+static bool index_tensors(onnxq_model *model, onnxq_error *error)
+{
+    /* Visiting only reads here: the cast is for the visitors that change a copy. */
+    if (!oq_message_visit((ProtobufCMessage *)(uintptr_t)&model->proto->base,
+                          &oq__pb__tensor_proto__descriptor, add_tensor, model, error))
+        return false;
+    model->tensors_by_proto =
+        oq_arena_array(&model->arena, model->n_tensors + 1, sizeof(*model->tensors_by_proto));
+    if (model->tensors_by_proto == NULL)
+        return oq_arena_fail(&model->arena, error);
+    for (size_t i = 0; i < model->n_tensors; i++)
+        model->tensors_by_proto[i] = &model->tensors[i];
+    qsort(model->tensors_by_proto, model->n_tensors, sizeof(*model->tensors_by_proto),
+          compare_protos);
+    return true;
+}
+
+const struct oq_tensor *oq_model_tensor(const onnxq_model *model, const Oq__Pb__TensorProto *proto)
+{
+    const struct oq_tensor wanted = {.proto = proto};
+    const struct oq_tensor *key = &wanted;
+    const struct oq_tensor *const *found =
+        bsearch(&key, model->tensors_by_proto, model->n_tensors, sizeof(key), compare_protos);
+    return *found; /* every TensorProto of the model was visited */
+}
+
+int64_t oq_model_opset(const Oq__Pb__ModelProto *proto, const char *domain)
+{
+    for (size_t i = 0; i < proto->n_opset_import; i++)
+        if (strcmp(oq_domain(proto->opset_import[i]->domain), domain) == 0)
+            return proto->opset_import[i]->version;
+    return 0;
+}
+
+Oq__Pb__ModelProto *oq_model_copy_proto(const onnxq_model *model, struct oq_arena *arena,
+                                        onnxq_error *error)
+{
+    return (Oq__Pb__ModelProto *)oq_message_unpack(&oq__pb__model_proto__descriptor,
+                                                   &model->skeleton, arena, error);
+}
+
+/* Something else than a model fails to parse in some odd place: say what it is instead. */
+static void explain_failure(const onnxq_model *model, onnxq_error *error)
+{
+    const char *hint;
+    const char *kind = oq_sniff(&model->file, &hint);
+    if (error->status != ONNXQ_ERROR_INPUT || kind == NULL)
+        return;
+    oq_error_init(error);
+    oq_fail(error, ONNXQ_ERROR_INPUT, "is %s, expected an ONNX model", kind);
+    if (hint != NULL)
+        oq_error_hint(error, "%s", hint);
+}
+
+static bool read_structure(onnxq_model *model, onnxq_error *error)
+{
+    if (!oq_scan(&model->file, &oq__pb__model_proto__descriptor, OQ_STRUCTURE_BUDGET,
+                 &model->skeleton, error))
+        return false;
+    model->proto = oq_model_copy_proto(model, &model->arena, error);
+    if (model->proto == NULL)
+        return false;
+    if (model->proto->graph == NULL)
+        return oq_fail(error, ONNXQ_ERROR_INPUT, "has no graph, expected an ONNX model");
+    model->opset = oq_model_opset(model->proto, "");
+    return true;
+}
+
+static bool open_model(onnxq_model *model, const char *path, onnxq_error *error)
+{
+    if (!oq_file_open(&model->file, path, error))
+        return false;
+    if (!read_structure(model, error)) {
+        explain_failure(model, error);
+        return false;
+    }
+    return oq_external_init(&model->external, path, &model->arena, error) &&
+           index_tensors(model, error) &&
+           oq_graphs_init(&model->graphs, model->proto->graph, &model->arena, error);
+}
+
+onnxq_model *onnxq_model_open(const char *path, onnxq_error *error)
+{
+    onnxq_error ignored;
+    error = error == NULL ? &ignored : error;
+    oq_error_init(error);
+    onnxq_model *model = calloc(1, sizeof(*model));
+    if (model == NULL) {
+        oq_fail_memory(error);
+        return NULL;
+    }
+    oq_arena_init(&model->arena, OQ_STRUCTURE_BUDGET);
+    if (open_model(model, path, error))
+        return model;
+    oq_error_file(error, path);
+    onnxq_model_close(model);
+    return NULL;
+}
+
+void onnxq_model_close(onnxq_model *model)
+{
+    if (model == NULL)
+        return;
+    oq_external_fini(&model->external);
+    oq_skeleton_fini(&model->skeleton);
+    oq_file_close(&model->file);
+    oq_arena_fini(&model->arena);
+    free(model);
+}
+
+void onnxq_model_get_info(const onnxq_model *model, onnxq_model_info *info)
+{
+    const Oq__Pb__ModelProto *proto = model->proto;
+    *info = (onnxq_model_info){
+        .ir_version = proto->ir_version,
+        .opset = model->opset,
+        .producer_name = proto->producer_name == NULL ? "" : proto->producer_name,
+        .producer_version = proto->producer_version == NULL ? "" : proto->producer_version,
+        .file_nbytes = model->file.nbytes,
+    };
+    for (size_t i = 0; i < model->external.count; i++)
+        info->external_nbytes += model->external.list[i]->nbytes;
+    for (size_t i = 0; i < model->graphs.count; i++) {
+        info->n_nodes += model->graphs.list[i]->proto->n_node;
+        info->n_initializers += model->graphs.list[i]->proto->n_initializer;
+    }
+}

@@ -1,0 +1,39 @@
+/* A model file, read: skeleton, views of all tensors, graph index. Immutable once open. */
+#ifndef OQ_MODEL_MODEL_H
+#define OQ_MODEL_MODEL_H
+
+#include "model/external.h"
+#include "model/graph.h"
+#include "model/tensor.h"
+#include "wire/message.h"
+
+/* What the structure of a model may take in memory; real ones take a few MB. */
+#define OQ_STRUCTURE_BUDGET ((size_t)1 << 30)
+
+struct onnxq_model {
+    struct oq_arena arena;
+    struct oq_file file;
+    struct oq_skeleton skeleton;
+    struct oq_external external;
+    const Oq__Pb__ModelProto *proto;
+    struct oq_graphs graphs;
+    struct oq_tensor *tensors; /* all of them, by ordinal */
+    size_t n_tensors, tensors_capacity;
+    const struct oq_tensor **tensors_by_proto; /* sorted by address of their proto */
+    int64_t opset;                             /* of ai.onnx, 0: not imported */
+};
+
+/* The view of a tensor of this model. */
+const struct oq_tensor *oq_model_tensor(const onnxq_model *model, const Oq__Pb__TensorProto *proto);
+
+/*
+ * A second copy of the structure, for changing, in the caller's arena. Its
+ * tensors, visited in order, are those of model->tensors.
+ */
+Oq__Pb__ModelProto *oq_model_copy_proto(const onnxq_model *model, struct oq_arena *arena,
+                                        onnxq_error *error);
+
+/* Version of an operator set that the model imports, 0: none. */
+int64_t oq_model_opset(const Oq__Pb__ModelProto *proto, const char *domain);
+
+#endif

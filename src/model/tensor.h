@@ -1,0 +1,73 @@
+/*
+ * One view on a tensor, however it is stored: raw_data, a typed field (packed,
+ * unpacked, in several pieces), or a side file. A view is immutable and reads
+ * its elements from the file when asked; threads may read the same view.
+ */
+#ifndef OQ_MODEL_TENSOR_H
+#define OQ_MODEL_TENSOR_H
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "model/dtype.h"
+#include "wire/payload.h"
+
+/* Most elements that one call reads, and the working memory that it needs. */
+#define OQ_READ_MAX_NELEM      ((size_t)256 << 10)
+#define OQ_READ_SCRATCH_NBYTES (OQ_READ_MAX_NELEM * 8)
+
+/* Where element k * OQ_MARK_NELEM of a variable-length encoding starts. */
+#define OQ_MARK_NELEM ((uint64_t)64 << 10)
+struct oq_mark {
+    uint32_t fragment;
+    uint64_t offset;
+};
+
+struct oq_tensor {
+    const Oq__Pb__TensorProto *proto;
+    const struct oq_dtype *dtype; /* NULL: a type we do not know; only its bytes can be kept */
+    const char *name;             /* never NULL */
+    const int64_t *dims;
+    size_t n_dims;
+    uint64_t nelem;
+    uint64_t nbytes; /* of the elements as raw_data has them; of all fragments when dtype is NULL */
+    size_t ordinal;  /* its number in the order in which oq_message_visit() comes by */
+
+    const struct oq_file *file; /* NULL where there is no payload: no elements, or strings */
+    bool contiguous;            /* the elements lie at [offset, offset + nbytes) as in raw_data */
+    bool external;
+    uint64_t offset;
+    const struct oq_fragment *fragments;
+    uint32_t nfragments;
+    const struct oq_mark *marks; /* of int32_data, int64_data, uint64_data */
+};
+
+/* The side file that holds a tensor's data; false with an error where there is none. */
+struct oq_external_range {
+    const struct oq_file *file;
+    uint64_t offset;
+    uint64_t nbytes;
+    bool has_nbytes;
+};
+
+/*
+ * Makes the view of `proto`: dims and type are checked against the payload,
+ * which lies in `external` where that is not NULL, else in fragments of
+ * `file`. Integers of variable length are read once to be counted.
+ */
+bool oq_tensor_init(struct oq_tensor *tensor, const Oq__Pb__TensorProto *proto,
+                    const struct oq_file *file, const struct oq_fragment *fragments,
+                    const struct oq_external_range *external, struct oq_arena *arena,
+                    onnxq_error *error);
+
+/*
+ * Elements [first, first + count) as float32; count <= OQ_READ_MAX_NELEM,
+ * dtype->is_float, scratch of OQ_READ_SCRATCH_NBYTES.
+ */
+bool oq_tensor_read_floats(const struct oq_tensor *tensor, uint64_t first, size_t count, float *dst,
+                           void *scratch, onnxq_error *error);
+
+/* Bytes [first, first + count) of a contiguous tensor. */
+bool oq_tensor_read_bytes(const struct oq_tensor *tensor, uint64_t first, size_t count, void *dst,
+                          onnxq_error *error);
+
+#endif

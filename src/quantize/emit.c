@@ -1,0 +1,411 @@
+/*
+ * Writes a plan's output. The structure is made in memory, with holes where
+ * payloads go; then model and side file are each one stream of bytes that is
+ * cut into equal jobs, produced in parallel and written in order.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "quantize/plan.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/checked.h"
+#include "base/output.h"
+#include "base/pipeline.h"
+
+/* protobuf refuses messages of 2 GiB and more. */
+#define MAX_MODEL_NBYTES ((uint64_t)INT32_MAX)
+
+/* Payloads in a side file start on a page, so that engines can map them. */
+#define EXTERNAL_ALIGNMENT 4096
+
+/* One write() of this size; larger ones were not faster. */
+#define JOB_NBYTES ((size_t)1 << 20)
+
+struct stream {
+    struct oq_segment *segments;
+    size_t nsegments;
+    uint64_t *starts; /* [nsegments + 1]: where each segment starts in the stream */
+    const uint8_t *bytes;
+};
+
+struct emission {
+    const onnxq_plan *plan;
+    struct oq_arena arena;
+    struct oq_written model;
+    struct stream model_stream, external_stream;
+    uint64_t external_nbytes;
+    uint64_t done_nbytes, total_nbytes; /* of both files, for the progress */
+};
+
+/* --- sizes --- */
+
+static bool make_starts(struct stream *stream, struct oq_arena *arena, onnxq_error *error)
+{
+    stream->starts = oq_arena_array(arena, stream->nsegments + 1, sizeof(*stream->starts));
+    if (stream->starts == NULL)
+        return oq_arena_fail(arena, error);
+    for (size_t i = 0; i < stream->nsegments; i++)
+        stream->starts[i + 1] = stream->starts[i] + stream->segments[i].nbytes;
+    return true;
+}
+
+static uint64_t stream_nbytes(const struct stream *stream)
+{
+    return stream->starts[stream->nsegments];
+}
+
+static void set_entry(Oq__Pb__StringStringEntryProto *entry, char *key, char *value)
+{
+    oq__pb__string_string_entry_proto__init(entry);
+    entry->key = key;
+    entry->value = value;
+}
+
+/* The tensor names its place in the side file instead of holding its payload. */
+static bool refer(struct oq_arena *arena, Oq__Pb__TensorProto *proto, char *location,
+                  uint64_t offset, uint64_t nbytes)
+{
+    static char keys[3][9] = {"location", "offset", "length"};
+    Oq__Pb__StringStringEntryProto *entries = oq_arena_array(arena, 3, sizeof(*entries));
+    Oq__Pb__StringStringEntryProto **list = oq_arena_array(arena, 3, sizeof(*list));
+    char *offset_text = oq_arena_printf(arena, "%llu", (unsigned long long)offset);
+    char *nbytes_text = oq_arena_printf(arena, "%llu", (unsigned long long)nbytes);
+    if (entries == NULL || list == NULL || offset_text == NULL || nbytes_text == NULL)
+        return false;
+    set_entry(&entries[0], keys[0], location);
+    set_entry(&entries[1], keys[1], offset_text);
+    set_entry(&entries[2], keys[2], nbytes_text);
+    for (int i = 0; i < 3; i++)
+        list[i] = &entries[i];
+    proto->external_data = list;
+    proto->n_external_data = 3;
+    proto->has_data_location = true;
+    proto->data_location = OQ__PB__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+    proto->has_raw_data = false;
+    return true;
+}
+
+/* Undoes refer(): the plan can be written again, elsewhere. */
+static void restore(const onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_large; i++) {
+        Oq__Pb__TensorProto *proto = plan->large[i].proto;
+        proto->external_data = NULL;
+        proto->n_external_data = 0;
+        proto->has_data_location = false;
+        proto->has_raw_data = true;
+    }
+}
+
+/* Moves all large tensors to the side file: one segment each, with gaps between them. */
+static bool place_external(struct emission *emission, char *location, onnxq_error *error)
+{
+    static const uint8_t zeros[EXTERNAL_ALIGNMENT];
+    const onnxq_plan *plan = emission->plan;
+    struct stream *stream = &emission->external_stream;
+    uint64_t offset = 0;
+    stream->bytes = zeros;
+    stream->segments =
+        oq_arena_array(&emission->arena, plan->n_large * 2 + 1, sizeof(*stream->segments));
+    if (stream->segments == NULL)
+        return oq_arena_fail(&emission->arena, error);
+    for (size_t i = 0; i < plan->n_large; i++) {
+        uint64_t nbytes = plan->recipe_nbytes[plan->large[i].recipe];
+        uint64_t start = oq_align_u64(offset, EXTERNAL_ALIGNMENT);
+        if (start > offset)
+            stream->segments[stream->nsegments++] =
+                (struct oq_segment){OQ_SEGMENT_BYTES, 0, start - offset};
+        stream->segments[stream->nsegments++] =
+            (struct oq_segment){OQ_SEGMENT_RECIPE, plan->large[i].recipe, nbytes};
+        offset = start + nbytes;
+        if (!refer(&emission->arena, plan->large[i].proto, location, start, nbytes))
+            return oq_arena_fail(&emission->arena, error);
+    }
+    emission->external_nbytes = offset;
+    return true;
+}
+
+static bool write_structure(struct emission *emission, onnxq_error *error)
+{
+    const onnxq_plan *plan = emission->plan;
+    const struct oq_write_context context = {.fragments = plan->model->skeleton.fragments,
+                                             .recipe_nbytes = plan->recipe_nbytes};
+    oq_written_fini(&emission->model);
+    if (!oq_message_write(&plan->output->base, &context, &emission->model, error))
+        return false;
+    emission->model_stream.segments = emission->model.segments;
+    emission->model_stream.nsegments = emission->model.nsegments;
+    emission->model_stream.bytes = emission->model.bytes;
+    return true;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+static bool wants_external(const struct emission *emission)
+{
+    const onnxq_plan *plan = emission->plan;
+    switch (plan->options.external_data) {
+    case ONNXQ_EXTERNAL_ALWAYS:
+        return true;
+    case ONNXQ_EXTERNAL_NEVER:
+        return false;
+    default:
+        return plan->model->external.count > 0 || emission->model.nbytes > MAX_MODEL_NBYTES;
+    }
+}
+
+static bool lay_out(struct emission *emission, const char *path, onnxq_error *error)
+{
+    const onnxq_plan *plan = emission->plan;
+    oq_arena_init(&emission->arena, OQ_STRUCTURE_BUDGET);
+    if (!write_structure(emission, error))
+        return false;
+    if (wants_external(emission) && plan->n_large > 0) {
+        char *location = oq_arena_printf(&emission->arena, "%s.data", base_name(path));
+        if (location == NULL)
+            return oq_arena_fail(&emission->arena, error);
+        if (!place_external(emission, location, error) || !write_structure(emission, error))
+            return false;
+    }
+    if (emission->model.nbytes > MAX_MODEL_NBYTES) {
+        oq_fail(error, ONNXQ_ERROR_OPTION,
+                "the model would have %llu bytes in one file, but protobuf allows 2147483647",
+                (unsigned long long)emission->model.nbytes);
+        oq_error_hint(error, "let the weights go to a side file: --external-data auto");
+        return false;
+    }
+    emission->total_nbytes = emission->model.nbytes + emission->external_nbytes;
+    return make_starts(&emission->model_stream, &emission->arena, error) &&
+           make_starts(&emission->external_stream, &emission->arena, error);
+}
+
+static void release(struct emission *emission)
+{
+    restore(emission->plan);
+    oq_written_fini(&emission->model);
+    oq_arena_fini(&emission->arena);
+}
+
+bool oq_plan_size(const onnxq_plan *plan, const char *path, uint64_t *model_nbytes,
+                  uint64_t *external_nbytes, onnxq_error *error)
+{
+    struct emission emission = {.plan = plan};
+    bool ok = lay_out(&emission, path, error);
+    *model_nbytes = emission.model.nbytes;
+    *external_nbytes = emission.external_nbytes;
+    release(&emission);
+    return ok;
+}
+
+/* --- bytes --- */
+
+struct writing {
+    struct emission *emission;
+    const struct stream *stream;
+    struct oq_output *output;
+};
+
+/* The segment that byte `position` lies in. */
+static size_t find_segment(const struct stream *stream, uint64_t position)
+{
+    size_t low = 0, high = stream->nsegments;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (stream->starts[middle] <= position)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static size_t job_nbytes(const struct stream *stream, size_t job)
+{
+    uint64_t start = (uint64_t)job * JOB_NBYTES;
+    return (size_t)oq_min_u64(JOB_NBYTES, stream_nbytes(stream) - start);
+}
+
+static bool produce_piece(const struct writing *writing, const struct oq_segment *segment,
+                          uint64_t first, size_t count, uint8_t *dst, void *scratch,
+                          onnxq_error *error)
+{
+    const onnxq_plan *plan = writing->emission->plan;
+    switch (segment->kind) {
+    case OQ_SEGMENT_BYTES:
+        memcpy(dst, writing->stream->bytes + segment->offset + first, count);
+        return true;
+    case OQ_SEGMENT_INPUT:
+        return oq_file_read(&plan->model->file, segment->offset + first, dst, count, error);
+    case OQ_SEGMENT_RECIPE:
+        return oq_recipe_produce(&plan->recipes[segment->offset], first, count, dst, scratch,
+                                 error);
+    }
+    return oq_fail(error, ONNXQ_ERROR_INTERNAL, "segment of kind %d", (int)segment->kind);
+}
+
+static bool produce(void *context, size_t job, void *buffer, void *scratch, onnxq_error *error)
+{
+    const struct writing *writing = context;
+    const struct stream *stream = writing->stream;
+    uint64_t position = (uint64_t)job * JOB_NBYTES;
+    size_t left = job_nbytes(stream, job);
+    uint8_t *dst = buffer;
+    for (size_t i = find_segment(stream, position); left > 0; i++) {
+        uint64_t first = position - stream->starts[i];
+        size_t count = (size_t)oq_min_u64(left, stream->segments[i].nbytes - first);
+        if (!produce_piece(writing, &stream->segments[i], first, count, dst, scratch, error))
+            return false;
+        position += count;
+        dst += count;
+        left -= count;
+    }
+    return true;
+}
+
+static bool consume(void *context, size_t job, const void *buffer, onnxq_error *error)
+{
+    const struct writing *writing = context;
+    struct emission *emission = writing->emission;
+    const onnxq_options *options = &emission->plan->options;
+    size_t nbytes = job_nbytes(writing->stream, job);
+    if (!oq_output_write(writing->output, buffer, nbytes, error))
+        return false;
+    emission->done_nbytes += nbytes;
+    if (options->progress == NULL ||
+        options->progress(options->progress_data, ONNXQ_PHASE_WRITE, emission->done_nbytes,
+                          emission->total_nbytes))
+        return true;
+    return oq_fail(error, ONNXQ_ERROR_CANCELLED, "cancelled");
+}
+
+static bool write_stream(struct emission *emission, const struct stream *stream,
+                         struct oq_output *output, onnxq_error *error)
+{
+    struct writing writing = {emission, stream, output};
+    uint64_t nbytes = stream_nbytes(stream);
+    const struct oq_pipeline pipeline = {
+        .threads = emission->plan->options.threads,
+        .njobs = (size_t)(nbytes / JOB_NBYTES + (nbytes % JOB_NBYTES != 0)),
+        .buffer_nbytes = (size_t)oq_min_u64(nbytes, JOB_NBYTES),
+        .scratch_nbytes = OQ_RECIPE_SCRATCH_NBYTES,
+        .context = &writing,
+        .produce = produce,
+        .consume = consume};
+    return oq_pipeline_run(&pipeline, error) &&
+           oq_output_finish(output, emission->plan->options.sync, error);
+}
+
+/* --- files --- */
+
+static bool is_input(const onnxq_model *model, const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode))
+        return false;
+    if (status.st_dev == model->file.device && status.st_ino == model->file.inode)
+        return true;
+    for (size_t i = 0; i < model->external.count; i++)
+        if (status.st_dev == model->external.list[i]->device &&
+            status.st_ino == model->external.list[i]->inode)
+            return true;
+    return false;
+}
+
+static bool check_path(const onnxq_plan *plan, const char *path, onnxq_error *error)
+{
+    struct stat status;
+    if (is_input(plan->model, path)) {
+        oq_fail(error, ONNXQ_ERROR_OPTION,
+                "is an input file, expected another name for the output");
+        oq_error_file(error, path);
+        return false;
+    }
+    if (plan->options.keep_existing && stat(path, &status) == 0 && S_ISREG(status.st_mode)) {
+        oq_fail(error, ONNXQ_ERROR_OUTPUT, "exists already");
+        oq_error_file(error, path);
+        return false;
+    }
+    return true;
+}
+
+static bool write_files(struct emission *emission, const char *path, const char *external_path,
+                        onnxq_error *error)
+{
+    const onnxq_options *options = &emission->plan->options;
+    struct oq_output model = {.fd = -1}, external = {.fd = -1};
+    bool ok = true;
+    if (external_path != NULL)
+        ok = oq_output_open(&external, external_path, emission->external_nbytes, error) &&
+             write_stream(emission, &emission->external_stream, &external, error);
+    ok = ok && oq_output_open(&model, path, emission->model.nbytes, error) &&
+         write_stream(emission, &emission->model_stream, &model, error);
+    /* The side file first: the model's own rename is the moment at which the output exists. */
+    if (external_path != NULL)
+        ok = ok && oq_output_publish(&external, options->keep_existing, options->sync, error);
+    ok = ok && oq_output_publish(&model, options->keep_existing, options->sync, error);
+    oq_output_close(&model);
+    oq_output_close(&external);
+    return ok;
+}
+
+static bool write_emission(struct emission *emission, const char *path, onnxq_error *error)
+{
+    if (emission->external_nbytes == 0)
+        return write_files(emission, path, NULL, error);
+    if (strcmp(path, "-") == 0) {
+        oq_fail(error, ONNXQ_ERROR_OPTION, "standard output takes no side file");
+        oq_error_hint(error, "name an output file, or use --external-data never");
+        return false;
+    }
+    char *external_path = oq_arena_printf(&emission->arena, "%s.data", path);
+    if (external_path == NULL)
+        return oq_arena_fail(&emission->arena, error);
+    return check_path(emission->plan, external_path, error) &&
+           write_files(emission, path, external_path, error);
+}
+
+/* The input as it is, for callers who want a file in any case. */
+static bool copy_input(const onnxq_plan *plan, const char *path, onnxq_error *error)
+{
+    struct oq_segment whole = {OQ_SEGMENT_INPUT, 0, plan->model->file.nbytes};
+    struct emission emission = {.plan = plan, .total_nbytes = whole.nbytes};
+    struct oq_output output = {.fd = -1};
+    oq_arena_init(&emission.arena, OQ_STRUCTURE_BUDGET);
+    emission.model_stream = (struct stream){.segments = &whole, .nsegments = 1};
+    bool ok = make_starts(&emission.model_stream, &emission.arena, error) &&
+              oq_output_open(&output, path, whole.nbytes, error) &&
+              write_stream(&emission, &emission.model_stream, &output, error) &&
+              oq_output_publish(&output, plan->options.keep_existing, plan->options.sync, error);
+    oq_output_close(&output);
+    oq_arena_fini(&emission.arena);
+    return ok;
+}
+
+static bool write_plan(const onnxq_plan *plan, const char *path, onnxq_error *error)
+{
+    struct emission emission = {.plan = plan};
+    if (!check_path(plan, path, error))
+        return false;
+    if (plan->output == NULL && !plan->options.allow_noop)
+        return oq_fail(error, ONNXQ_NOTHING_TO_DO, "has no weight to quantize; nothing written");
+    if (plan->output == NULL)
+        return copy_input(plan, path, error);
+    bool ok = lay_out(&emission, path, error) && write_emission(&emission, path, error);
+    release(&emission);
+    return ok;
+}
+
+onnxq_status onnxq_plan_write(const onnxq_plan *plan, const char *path, onnxq_error *error)
+{
+    onnxq_error ignored;
+    error = error == NULL ? &ignored : error;
+    oq_error_init(error);
+    if (!write_plan(plan, path, error))
+        oq_error_file(error, plan->model->file.path);
+    return error->status;
+}

@@ -1,0 +1,159 @@
+#include "base/checked.h"
+#include "base/pipeline.h"
+#include "quantize/plan.h"
+
+/* A stretch of elements of one weight. */
+struct job {
+    struct oq_ranges *ranges;
+    uint64_t first;
+    size_t count;
+};
+
+struct measure {
+    onnxq_plan *plan;
+    const struct oq_kernels *kernels;
+    struct job *jobs;
+    size_t njobs, jobs_capacity;
+    size_t most_scales;
+    uint64_t done_nbytes, total_nbytes;
+};
+
+bool oq_ranges_finite(const struct oq_ranges *ranges)
+{
+    int32_t infinite = oq_key_from_float(__builtin_inff());
+    int32_t minus_infinite = oq_key_from_float(-__builtin_inff());
+    for (uint64_t i = 0; i < ranges->n_scales; i++)
+        if (ranges->lo[i] <= minus_infinite || ranges->hi[i] >= infinite)
+            return false;
+    return true;
+}
+
+/* Whole rows where they fit, else a part of one row: few scales are touched either way. */
+static size_t job_count(const struct oq_ranges *ranges, uint64_t first)
+{
+    uint64_t row = oq_layout_row(&ranges->layout);
+    uint64_t left = ranges->tensor->nelem - first;
+    if (ranges->layout.channels == 1)
+        return (size_t)oq_min_u64(left, OQ_READ_MAX_NELEM);
+    if (row <= OQ_READ_MAX_NELEM)
+        return (size_t)oq_min_u64(left, OQ_READ_MAX_NELEM / row * row);
+    return (size_t)oq_min_u64(row - first % row, OQ_READ_MAX_NELEM);
+}
+
+static size_t job_scales(const struct job *job)
+{
+    uint64_t begin, end;
+    oq_layout_scales(&job->ranges->layout, job->first, job->count, &begin, &end);
+    return (size_t)(end - begin);
+}
+
+static bool add_jobs(struct measure *measure, struct oq_ranges *ranges, onnxq_error *error)
+{
+    struct oq_arena *arena = &measure->plan->arena;
+    for (uint64_t i = 0; i < ranges->n_scales; i++) {
+        ranges->lo[i] = OQ_KEY_NONE_LO;
+        ranges->hi[i] = OQ_KEY_NONE_HI;
+    }
+    for (uint64_t first = 0; first < ranges->tensor->nelem;) {
+        struct job job = {ranges, first, job_count(ranges, first)};
+        if (!oq_arena_grow(arena, &measure->jobs, measure->njobs, &measure->jobs_capacity,
+                           sizeof(*measure->jobs)))
+            return oq_arena_fail(arena, error);
+        measure->jobs[measure->njobs++] = job;
+        if (job_scales(&job) > measure->most_scales)
+            measure->most_scales = job_scales(&job);
+        first += job.count;
+    }
+    measure->total_nbytes += ranges->tensor->nbytes;
+    return true;
+}
+
+/* Rows of channels that lie next to each other: one call for as many rows as there are. */
+static size_t measure_rows(const struct oq_kernels *kernels, const struct oq_layout *layout,
+                           uint64_t first, const float *x, size_t count, int32_t *lo, int32_t *hi)
+{
+    uint64_t row = first / layout->channels;
+    size_t columns = (size_t)layout->channels;
+    size_t rows = (size_t)oq_min_u64(count / columns, layout->outer - row % layout->outer);
+    kernels->range_columns(x, rows, columns, columns, lo, hi);
+    return rows * columns;
+}
+
+/* lo and hi stand for the scales from `begin` on. */
+static void measure_elements(const struct oq_kernels *kernels, const struct oq_layout *layout,
+                             uint64_t first, const float *x, size_t count, uint64_t begin,
+                             int32_t *lo, int32_t *hi)
+{
+    for (size_t done = 0; done < count;) {
+        struct oq_run run = oq_layout_run(layout, first + done, count - done);
+        int32_t *run_lo = lo + (run.scale - begin), *run_hi = hi + (run.scale - begin);
+        if (run.one_scale)
+            kernels->range_run(x + done, run.count, run_lo, run_hi);
+        else if (run.count == layout->channels)
+            run.count =
+                measure_rows(kernels, layout, run.first, x + done, count - done, run_lo, run_hi);
+        else
+            kernels->range_columns(x + done, 1, run.count, run.count, run_lo, run_hi);
+        done += run.count;
+    }
+}
+
+static bool produce(void *context, size_t index, void *buffer, void *scratch, onnxq_error *error)
+{
+    const struct measure *measure = context;
+    const struct job *job = &measure->jobs[index];
+    float *x = (float *)(void *)((char *)scratch + OQ_READ_SCRATCH_NBYTES);
+    size_t n = job_scales(job);
+    int32_t *lo = buffer, *hi = lo + n;
+    uint64_t begin, end;
+    if (!oq_tensor_read_floats(job->ranges->tensor, job->first, job->count, x, scratch, error)) {
+        oq_error_place(error, "initializer \"%s\"", job->ranges->tensor->name);
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        lo[i] = OQ_KEY_NONE_LO;
+        hi[i] = OQ_KEY_NONE_HI;
+    }
+    oq_layout_scales(&job->ranges->layout, job->first, job->count, &begin, &end);
+    measure_elements(measure->kernels, &job->ranges->layout, job->first, x, job->count, begin, lo,
+                     hi);
+    return true;
+}
+
+static bool consume(void *context, size_t index, const void *buffer, onnxq_error *error)
+{
+    struct measure *measure = context;
+    const struct job *job = &measure->jobs[index];
+    const onnxq_options *options = &measure->plan->options;
+    const int32_t *lo = buffer, *hi = lo + job_scales(job);
+    uint64_t begin, end;
+    oq_layout_scales(&job->ranges->layout, job->first, job->count, &begin, &end);
+    for (uint64_t i = begin; i < end; i++, lo++, hi++) {
+        if (*lo < job->ranges->lo[i])
+            job->ranges->lo[i] = *lo;
+        if (*hi > job->ranges->hi[i])
+            job->ranges->hi[i] = *hi;
+    }
+    measure->done_nbytes += job->count * job->ranges->tensor->dtype->nbits / 8;
+    if (options->progress == NULL || options->progress(options->progress_data, ONNXQ_PHASE_MEASURE,
+                                                       measure->done_nbytes, measure->total_nbytes))
+        return true;
+    return oq_fail(error, ONNXQ_ERROR_CANCELLED, "cancelled");
+}
+
+bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error)
+{
+    struct measure measure = {.plan = plan, .kernels = oq_kernels_best()};
+    for (size_t i = 0; i < plan->model->n_tensors; i++)
+        for (struct oq_ranges *r = plan->constants[i].ranges; r != NULL; r = r->next)
+            if (!add_jobs(&measure, r, error))
+                return false;
+    const struct oq_pipeline pipeline = {.threads = plan->options.threads,
+                                         .njobs = measure.njobs,
+                                         .buffer_nbytes = measure.most_scales * 2 * sizeof(int32_t),
+                                         .scratch_nbytes = OQ_RECIPE_SCRATCH_NBYTES,
+                                         .context = &measure,
+                                         .produce = produce,
+                                         .consume = consume};
+    return oq_pipeline_run(&pipeline, error);
+}

@@ -1,0 +1,135 @@
+/*
+ * What is decided before anything is written: every constant of the model, its
+ * uses, and how each weight that is quantized will be stored.
+ */
+#ifndef OQ_QUANTIZE_PLAN_H
+#define OQ_QUANTIZE_PLAN_H
+
+#include "kernels/kernels.h"
+#include "model/model.h"
+#include "quantize/layout.h"
+
+struct oq_rule;
+
+/* The ranges of a weight for one way to share scales, then its scales. */
+struct oq_ranges {
+    const struct oq_tensor *tensor;
+    int axis; /* of the channels, -1: one scale per tensor */
+    size_t batch_axes;
+    struct oq_layout layout;
+    uint64_t n_scales;
+    int32_t *lo, *hi;       /* keys, [n_scales] */
+    float *scale;           /* [n_scales] */
+    struct oq_ranges *next; /* of the same constant */
+};
+
+/* A weight as 8-bit integers. */
+struct oq_quantized {
+    struct oq_ranges *ranges;
+    bool transposed; /* [N, K] in the model, [K, N] in the output */
+    bool is_unsigned;
+    float qmin, qmax;
+    float *zero_point;           /* [n_scales] */
+    const char *name;            /* of the new initializer, set by the rewrite */
+    const char *zero_point_name; /* likewise */
+    struct oq_quantized *next;   /* of the same constant */
+};
+
+struct oq_site {
+    const struct oq_constant *constant;
+    const struct oq_graph
+        *graph; /* that holds the node; NULL: not in a graph that is looked into */
+    const Oq__Pb__NodeProto *node; /* NULL: no node uses it here */
+    size_t node_index, input;
+    const char *op_type;        /* or what uses it instead of a node */
+    const struct oq_rule *rule; /* NULL: none for this operator, or not this input */
+    onnxq_action action;
+    const char *form;
+    const char *reason;
+    struct oq_quantized *quantized; /* of ONNXQ_DYNAMIC */
+    /* what the rule chose */
+    int axis;
+    size_t batch_axes;
+    bool transposed, is_unsigned;
+};
+
+struct oq_constant {
+    const struct oq_tensor *tensor;
+    const char *name;
+    const struct oq_value *value; /* NULL: in an attribute, or in a local function */
+    const struct oq_graph *graph; /* that defines it; NULL where value is */
+    struct oq_site *sites;
+    size_t n_sites;
+    struct oq_ranges *ranges;       /* list */
+    struct oq_quantized *quantized; /* list */
+    struct oq_quantized *fold;      /* what the folded uses share, or NULL */
+    uint64_t nbytes_after;          /* of what replaces it */
+    bool kept;                      /* stays in the output, perhaps beside what replaces it */
+};
+
+struct oq_recipe {
+    enum oq_recipe_kind {
+        OQ_RECIPE_QUANTIZE, /* the integers of `quantized` */
+        OQ_RECIPE_BYTES,    /* `bytes` */
+        OQ_RECIPE_COPY      /* the elements of `tensor` as they are */
+    } kind;
+    uint64_t nbytes;
+    const struct oq_quantized *quantized;
+    const void *bytes;
+    const struct oq_tensor *tensor;
+};
+
+/* A tensor of the output that a recipe makes and that may lie in a side file. */
+struct oq_large_tensor {
+    Oq__Pb__TensorProto *proto;
+    uint32_t recipe;
+};
+
+struct onnxq_plan {
+    struct oq_arena arena;
+    const onnxq_model *model;
+    onnxq_options options; /* without its pointers */
+    bool freeze_inputs;    /* initializers leave the graph's inputs */
+
+    struct oq_constant *constants; /* [model->n_tensors], by ordinal */
+    onnxq_weight *weights;         /* the same for the caller */
+    onnxq_summary summary;
+
+    Oq__Pb__ModelProto *output;    /* the rewritten structure; NULL where nothing is quantized */
+    struct oq_large_tensor *large; /* [n_large]: what may go to a side file */
+    size_t n_large, large_capacity;
+    struct oq_recipe *recipes;
+    uint64_t *recipe_nbytes; /* [n_recipes] */
+    size_t n_recipes, recipes_capacity;
+};
+
+/* The constant behind a name in graph, or NULL. */
+struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_graph *graph,
+                                     const char *name);
+
+/* --- the steps, in order --- */
+
+/* measure.c: reads all weights that are to be quantized; fills lo and hi of their ranges. */
+bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error);
+
+/* scale.c: from ranges to scales and zero points. */
+void oq_plan_scale(onnxq_plan *plan);
+bool oq_ranges_finite(const struct oq_ranges *ranges);
+
+/* rewrite.c: makes `output`, `recipes` and `large`. */
+bool oq_plan_rewrite(onnxq_plan *plan, onnxq_error *error);
+
+/* A number for a new recipe; false when memory is out. */
+bool oq_plan_add_recipe(onnxq_plan *plan, const struct oq_recipe *recipe, uint32_t *number,
+                        onnxq_error *error);
+
+/* emit.c: sizes of model and side file when written under that name. */
+bool oq_plan_size(const onnxq_plan *plan, const char *path, uint64_t *model_nbytes,
+                  uint64_t *external_nbytes, onnxq_error *error);
+
+/* recipe.c: bytes [first, first + count) of a recipe's result. */
+#define OQ_RECIPE_SCRATCH_NBYTES (OQ_READ_SCRATCH_NBYTES + OQ_READ_MAX_NELEM * sizeof(float))
+bool oq_recipe_produce(const struct oq_recipe *recipe, uint64_t first, size_t count, uint8_t *dst,
+                       void *scratch, onnxq_error *error);
+
+#endif

@@ -1,0 +1,83 @@
+#include "quantize/rules.h"
+
+#include <stdlib.h>
+
+#include "quantize/rules/rules_table.h"
+
+/* Sorted by name. */
+static const struct oq_rule *const rules[] = {
+    &oq_rule_conv,
+    &oq_rule_gemm,
+    &oq_rule_matmul,
+};
+
+#define N_RULES (sizeof(rules) / sizeof(rules[0]))
+
+static int compare_op_type(const void *key, const void *element)
+{
+    return strcmp(key, (*(const struct oq_rule *const *)element)->op_type);
+}
+
+const struct oq_rule *oq_rule_find(const char *op_type)
+{
+    const struct oq_rule *const *found =
+        bsearch(op_type, rules, N_RULES, sizeof(rules[0]), compare_op_type);
+    return found == NULL ? NULL : *found;
+}
+
+const struct oq_rule *oq_rule_at(size_t index)
+{
+    return index < N_RULES ? rules[index] : NULL;
+}
+
+void oq_site_fold(struct oq_site *site, int axis, size_t batch_axes, const char *reason)
+{
+    site->action = ONNXQ_FOLD;
+    site->form = "int8 folded at load";
+    site->reason = reason;
+    site->axis = axis;
+    site->batch_axes = batch_axes;
+}
+
+void oq_site_dynamic(struct oq_site *site, int axis, size_t batch_axes, bool transposed,
+                     const char *form)
+{
+    site->action = ONNXQ_DYNAMIC;
+    site->form = form;
+    site->axis = axis;
+    site->batch_axes = batch_axes;
+    site->transposed = transposed;
+}
+
+void oq_site_keep(struct oq_site *site, const char *reason)
+{
+    site->action = ONNXQ_KEEP;
+    site->form = "";
+    site->reason = reason;
+}
+
+/*
+ * Below these sizes the integer form was measured slower than float in ONNX
+ * Runtime 1.31 (docs/decisions.md): quantizing the activation costs more than
+ * the smaller product saves.
+ */
+#define MIN_DYNAMIC_NELEM 32768
+#define MIN_DYNAMIC_N     16
+
+/* Every product is at most 255 * 255 for uint8 and 255 * 128 for int8; their sum must fit. */
+#define MAX_DYNAMIC_K (INT32_MAX / (255 * 255))
+
+const char *oq_matmul_refuses(const onnxq_plan *plan, const struct oq_site *site, int64_t k,
+                              int64_t n, size_t activation_input)
+{
+    const Oq__Pb__NodeProto *node = site->node;
+    if (k * n < MIN_DYNAMIC_NELEM)
+        return "not faster in int8 under 32768 elements";
+    if (n < MIN_DYNAMIC_N)
+        return "not faster in int8 under 16 columns";
+    if (k > MAX_DYNAMIC_K)
+        return "sums over more than 33025 rows can overflow int32";
+    if (oq_plan_constant(plan, site->graph, node->input[activation_input]) != NULL)
+        return "both inputs are constant";
+    return NULL;
+}

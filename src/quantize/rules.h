@@ -1,0 +1,44 @@
+/*
+ * One rule per operator: which inputs are weights, what can be done with each,
+ * and how that is written. To add an operator: a file in rules/, a line in the
+ * table of rules.c, a test.
+ */
+#ifndef OQ_QUANTIZE_RULES_H
+#define OQ_QUANTIZE_RULES_H
+
+#include "quantize/plan.h"
+#include "quantize/rewrite.h"
+
+struct oq_rule {
+    const char *op_type; /* of the ONNX domain */
+
+    /* True where input number `input` is a weight; other inputs (a bias) are kept. */
+    bool (*is_weight)(size_t input);
+
+    /*
+     * Decides on a site: action, form, reason and how scales are shared. The
+     * weight is float, large enough and wanted, and its dims are not empty.
+     */
+    void (*decide)(const onnxq_plan *plan, struct oq_site *site);
+
+    /* Writes the nodes that replace the site's node; only for ONNXQ_DYNAMIC. */
+    bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);
+};
+
+const struct oq_rule *oq_rule_find(const char *op_type); /* NULL: none */
+const struct oq_rule *oq_rule_at(size_t index);          /* NULL past the end */
+
+/* For decide(): stored as int8 with scales along axis, and why not better. */
+void oq_site_fold(struct oq_site *site, int axis, size_t batch_axes, const char *reason);
+void oq_site_dynamic(struct oq_site *site, int axis, size_t batch_axes, bool transposed,
+                     const char *form);
+void oq_site_keep(struct oq_site *site, const char *reason);
+
+/*
+ * Whether x . W in integers, with W of k x n, is possible and worth while:
+ * NULL, or the reason why not.
+ */
+const char *oq_matmul_refuses(const onnxq_plan *plan, const struct oq_site *site, int64_t k,
+                              int64_t n, size_t activation_input);
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * Conv (ai.onnx, 1, 11, 22): W is [O, I/groups, kernel..].
+ *
+ * By default int8 only in the file: ONNX Runtime folds Cast and Mul when it
+ * loads the model and then runs its float Conv. ConvInteger was measured 1.1
+ * to 20 times slower than that; it is there for engines that want it, with
+ * uint8 weights, which were 3 to 9 times faster than int8 ones.
+ */
+#include "quantize/rules/rules_table.h"
+
+static bool is_weight(size_t input)
+{
+    return input == 1;
+}
+
+static const char *refuse_integer(const onnxq_plan *plan, const struct oq_site *site)
+{
+    if (plan->model->opset < OQ_OPSET_DYNAMIC_QUANTIZE_LINEAR)
+        return "ConvInteger on dynamic activations needs opset 11";
+    if (!plan->options.symmetric && plan->options.per_channel)
+        return "ConvInteger takes one zero point";
+    if (oq_plan_constant(plan, site->graph, site->node->input[0]) != NULL)
+        return "both inputs are constant";
+    return NULL;
+}
+
+static void decide(const onnxq_plan *plan, struct oq_site *site)
+{
+    const struct oq_tensor *weight = site->constant->tensor;
+    const char *refusal = NULL;
+    if (plan->options.conv == ONNXQ_CONV_SKIP) {
+        oq_site_keep(site, "--conv skip");
+        return;
+    }
+    if (weight->n_dims < 3) {
+        oq_site_keep(site, "Conv takes weights of three dimensions or more");
+        return;
+    }
+    if (plan->options.conv == ONNXQ_CONV_INTEGER &&
+        (refusal = refuse_integer(plan, site)) == NULL) {
+        oq_site_dynamic(site, 0, 0, false, "ConvInteger");
+        site->is_unsigned = true;
+    } else {
+        oq_site_fold(site, 0, 0, refusal);
+    }
+}
+
+/* [O, 1, 1] or longer, to broadcast over [batch, O, spatial..]. */
+static const char *make_bias(struct oq_rewrite *rewrite, const struct oq_site *site, int64_t *dims)
+{
+    const Oq__Pb__NodeProto *node = site->node;
+    size_t rank = site->constant->tensor->n_dims;
+    if (node->n_input < 3 || node->input[2][0] == '\0')
+        return NULL;
+    const char *b = oq_rewrite_float_input(rewrite, node->input[2], false,
+                                           site->constant->tensor->proto->data_type);
+    const char *shape = oq_rewrite_int64s(rewrite, "bias_shape", dims, rank - 1);
+    const char *reshaped = oq_rewrite_name(rewrite, node->input[2], "_reshaped");
+    const char *inputs[] = {b, shape, NULL};
+    const char *outputs[] = {reshaped, NULL};
+    oq_rewrite_node(rewrite, "", "Reshape", oq_node_label(node), inputs, outputs);
+    return reshaped;
+}
+
+static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
+{
+    const Oq__Pb__NodeProto *node = site->node;
+    const struct oq_tensor *weight = site->constant->tensor;
+    int32_t data_type = weight->proto->data_type;
+    const char *label = oq_node_label(node);
+    int64_t *dims = oq_arena_array(rewrite->arena, weight->n_dims, sizeof(*dims));
+    if (dims == NULL)
+        return oq_arena_fail(rewrite->arena, rewrite->error);
+    for (size_t i = 0; i < weight->n_dims; i++)
+        dims[i] = i == 0 ? weight->dims[0] : 1;
+
+    const char *bias = make_bias(rewrite, site, dims);
+    const char *scale = oq_rewrite_scale(rewrite, site, dims, weight->n_dims - 1, 1);
+    const char *zero_point = oq_rewrite_zero_point(rewrite, site);
+    struct oq_activation x = oq_rewrite_activation(rewrite, node->input[0], false, data_type);
+    const char *product = oq_rewrite_name(rewrite, node->output[0], "_int32");
+    const char *inputs[] = {x.quantized, oq_rewrite_weight(rewrite, site), x.zero_point, zero_point,
+                            NULL};
+    const char *outputs[] = {product, NULL};
+    if (zero_point != NULL && zero_point[0] == '\0')
+        inputs[3] = NULL;
+    Oq__Pb__NodeProto *conv = oq_rewrite_node(rewrite, "", "ConvInteger", label, inputs, outputs);
+    if (conv != NULL) { /* the attributes of both operators are the same */
+        conv->n_attribute = node->n_attribute;
+        conv->attribute = node->attribute;
+    }
+    return oq_rewrite_dequantize(rewrite, label, product, x.scale, scale, bias, data_type,
+                                 node->output[0]);
+}
+
+const struct oq_rule oq_rule_conv = {
+    .op_type = "Conv", .is_weight = is_weight, .decide = decide, .emit = emit};

@@ -1,0 +1,111 @@
+/*
+ * MatMul (ai.onnx, 1, 9, 13): Y = A . B as numpy.matmul has it.
+ *
+ * With a constant B the product is done in integers, in the arrangement that
+ * ONNX Runtime fuses into DynamicQuantizeMatMul, or into MatMulIntegerToFloat
+ * where several products share the quantized A. DynamicQuantizeLinear exists
+ * from opset 11 on; before, the fused operator itself is written.
+ */
+#include "quantize/rules/matmul.h"
+#include "quantize/rules/rules_table.h"
+
+bool oq_matmul_emit(struct oq_rewrite *rewrite, const struct oq_site *site,
+                    const struct oq_matmul *matmul)
+{
+    int32_t data_type = site->constant->tensor->proto->data_type;
+    const char *label = oq_node_label(site->node);
+    const char *weight = oq_rewrite_weight(rewrite, site);
+    const char *scale =
+        oq_rewrite_scale(rewrite, site, matmul->scale_dims, matmul->n_scale_dims, matmul->factor);
+    const char *zero_point = oq_rewrite_zero_point(rewrite, site);
+    if (rewrite->plan->model->opset < OQ_OPSET_DYNAMIC_QUANTIZE_LINEAR) {
+        const char *x =
+            oq_rewrite_float_input(rewrite, matmul->activation, matmul->transposed, data_type);
+        const char *inputs[] = {x, weight, scale, zero_point, matmul->bias, NULL};
+        if (matmul->bias == NULL && zero_point != NULL && zero_point[0] == '\0')
+            inputs[3] = NULL;
+        return oq_rewrite_float_output(rewrite, "com.microsoft", "DynamicQuantizeMatMul", label,
+                                       inputs, matmul->output_type, matmul->output);
+    }
+    struct oq_activation x =
+        oq_rewrite_activation(rewrite, matmul->activation, matmul->transposed, data_type);
+    const char *product = oq_rewrite_name(rewrite, matmul->output, "_int32");
+    const char *inputs[] = {x.quantized, weight, x.zero_point, zero_point, NULL};
+    const char *outputs[] = {product, NULL};
+    if (zero_point != NULL && zero_point[0] == '\0')
+        inputs[3] = NULL;
+    oq_rewrite_node(rewrite, "", "MatMulInteger", label, inputs, outputs);
+    return oq_rewrite_dequantize(rewrite, label, product, x.scale, scale, matmul->bias,
+                                 matmul->output_type, matmul->output);
+}
+
+static bool is_weight(size_t input)
+{
+    return input < 2;
+}
+
+static const char *refuse_batches(const onnxq_plan *plan, size_t n_dims)
+{
+    if (n_dims == 2)
+        return NULL;
+    if (plan->model->opset < OQ_OPSET_DYNAMIC_QUANTIZE_LINEAR)
+        return "batches of matrices need opset 11";
+    /* Measured: zero points per channel make ONNX Runtime fail at run time. */
+    if (!plan->options.symmetric && plan->options.per_channel)
+        return "batches of matrices with zero points per channel do not run";
+    return NULL;
+}
+
+static void decide(const onnxq_plan *plan, struct oq_site *site)
+{
+    const struct oq_tensor *weight = site->constant->tensor;
+    int rank = (int)weight->n_dims;
+    if (site->node->n_input < 2) {
+        oq_site_keep(site, "the node lacks inputs");
+        return;
+    }
+    if (rank < 2) {
+        oq_site_fold(site, -1, 0, "a vector");
+        return;
+    }
+    if (site->input == 0) {
+        oq_site_fold(site, rank - 2, (size_t)rank - 2, "the left factor");
+        return;
+    }
+    const char *refusal =
+        oq_matmul_refuses(plan, site, weight->dims[rank - 2], weight->dims[rank - 1], 0);
+    if (refusal == NULL)
+        refusal = refuse_batches(plan, weight->n_dims);
+    if (refusal != NULL)
+        oq_site_fold(site, rank - 1, (size_t)rank - 2, refusal);
+    else
+        oq_site_dynamic(site, rank - 1, (size_t)rank - 2, false, oq_matmul_form(plan));
+}
+
+const char *oq_matmul_form(const onnxq_plan *plan)
+{
+    return plan->model->opset < OQ_OPSET_DYNAMIC_QUANTIZE_LINEAR ? "DynamicQuantizeMatMul"
+                                                                 : "MatMulInteger";
+}
+
+static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
+{
+    const struct oq_tensor *weight = site->constant->tensor;
+    int64_t *dims = oq_arena_array(rewrite->arena, weight->n_dims, sizeof(*dims));
+    if (dims == NULL)
+        return oq_arena_fail(rewrite->arena, rewrite->error);
+    /* [N] for a matrix, [B.., 1, N] for batches: broadcasts along with the product. */
+    memcpy(dims, weight->dims, weight->n_dims * sizeof(*dims));
+    dims[weight->n_dims - 2] = 1;
+    size_t skip = weight->n_dims == 2 ? 1 : 0;
+    const struct oq_matmul matmul = {.activation = site->node->input[0],
+                                     .output = site->node->output[0],
+                                     .scale_dims = dims + skip,
+                                     .n_scale_dims = weight->n_dims - skip,
+                                     .factor = 1,
+                                     .output_type = weight->proto->data_type};
+    return oq_matmul_emit(rewrite, site, &matmul);
+}
+
+const struct oq_rule oq_rule_matmul = {
+    .op_type = "MatMul", .is_weight = is_weight, .decide = decide, .emit = emit};

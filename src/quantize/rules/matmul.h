@@ -1,0 +1,25 @@
+/* The integer product that MatMul and Gemm share. */
+#ifndef OQ_QUANTIZE_RULES_MATMUL_H
+#define OQ_QUANTIZE_RULES_MATMUL_H
+
+#include "quantize/rules.h"
+
+/* output = factor * activation . weight [+ bias] */
+struct oq_matmul {
+    const char *activation;
+    bool transposed; /* of the activation, a matrix */
+    const char *output;
+    const int64_t *scale_dims; /* shape of the weight's scales */
+    size_t n_scale_dims;
+    float factor;
+    const char *bias;    /* float32 [N], or NULL */
+    int32_t output_type; /* TensorProto.DataType of output */
+};
+
+bool oq_matmul_emit(struct oq_rewrite *rewrite, const struct oq_site *site,
+                    const struct oq_matmul *matmul);
+
+/* The operator that oq_matmul_emit() writes for this model. */
+const char *oq_matmul_form(const onnxq_plan *plan);
+
+#endif

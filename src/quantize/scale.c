@@ -1,0 +1,85 @@
+/*
+ * From ranges to scales and zero points, as ONNX QuantizeLinear (version 10)
+ * uses them: w = (q - zero_point) * scale.
+ */
+#include <float.h>
+#include <math.h>
+
+#include "quantize/plan.h"
+
+/* Steps between the smallest and the largest integer; 7 bits keep u8 x s8 pairs within 16. */
+struct steps {
+    float symmetric; /* from zero to the end: 127, or 64 */
+    float full;      /* 255, or 127 */
+};
+
+static struct steps get_steps(const onnxq_options *options)
+{
+    return options->reduce_range == ONNXQ_REDUCE_BITS ? (struct steps){64, 127}
+                                                      : (struct steps){127, 255};
+}
+
+/* A weight of zeros, or of denormals only, becomes zeros. */
+static float usable(float scale)
+{
+    return scale < FLT_MIN ? 1.0f : scale;
+}
+
+static float symmetric_scale(float lo, float hi, struct steps steps)
+{
+    return usable(fmaxf(-lo, hi) / steps.symmetric);
+}
+
+/* The range always includes 0, so that 0 stays exact. In double, where hi - lo cannot overflow. */
+static float asymmetric_scale(float lo, float hi, struct steps steps)
+{
+    double low = fminf(lo, 0), high = fmaxf(hi, 0);
+    return usable((float)((high - low) / (double)steps.full));
+}
+
+static void set_bounds(struct oq_quantized *quantized, const onnxq_options *options)
+{
+    struct steps steps = get_steps(options);
+    float middle = quantized->is_unsigned ? 128 : 0;
+    if (options->symmetric) {
+        quantized->qmin = middle - steps.symmetric;
+        quantized->qmax = middle + steps.symmetric;
+    } else {
+        quantized->qmin = quantized->is_unsigned ? 0 : -(steps.full + 1) / 2;
+        quantized->qmax = quantized->qmin + steps.full;
+    }
+}
+
+static float find_zero_point(const struct oq_quantized *quantized, float lo, float scale,
+                             bool symmetric)
+{
+    if (symmetric)
+        return quantized->is_unsigned ? 128 : 0;
+    float zero_point = rintf(quantized->qmin - fminf(lo, 0) / scale);
+    return fminf(fmaxf(zero_point, quantized->qmin), quantized->qmax);
+}
+
+static void set_scales(struct oq_ranges *ranges, const onnxq_options *options)
+{
+    struct steps steps = get_steps(options);
+    for (uint64_t i = 0; i < ranges->n_scales; i++) {
+        float lo = oq_key_to_float(ranges->lo[i]), hi = oq_key_to_float(ranges->hi[i]);
+        ranges->scale[i] =
+            options->symmetric ? symmetric_scale(lo, hi, steps) : asymmetric_scale(lo, hi, steps);
+    }
+}
+
+void oq_plan_scale(onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->model->n_tensors; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        for (struct oq_ranges *r = constant->ranges; r != NULL; r = r->next)
+            set_scales(r, &plan->options);
+        for (struct oq_quantized *q = constant->quantized; q != NULL; q = q->next) {
+            set_bounds(q, &plan->options);
+            for (uint64_t k = 0; k < q->ranges->n_scales; k++)
+                q->zero_point[k] = find_zero_point(q, oq_key_to_float(q->ranges->lo[k]),
+                                                   q->ranges->scale[k], plan->options.symmetric);
+        }
+    }
+}

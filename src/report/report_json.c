@@ -1,0 +1,114 @@
+#include "report/report_lines.h"
+
+#include "base/json.h"
+
+static void write_summary(struct oq_json *json, const onnxq_plan *plan)
+{
+    onnxq_summary summary;
+    onnxq_plan_get_summary(plan, &summary);
+    oq_json_open_object(json, "summary");
+    oq_json_uint(json, "weights", summary.n_weights);
+    oq_json_uint(json, "quantized", summary.n_quantized);
+    oq_json_uint(json, "nbytes_before", summary.nbytes_before);
+    oq_json_uint(json, "nbytes_after", summary.nbytes_after);
+    oq_json_uint(json, "weight_nbytes_before", summary.weight_nbytes_before);
+    oq_json_uint(json, "weight_nbytes_after", summary.weight_nbytes_after);
+    oq_json_uint(json, "external_nbytes_after", summary.external_nbytes_after);
+    oq_json_close(json);
+}
+
+static void write_tallies(struct oq_json *json, const char *key, const char *text_key,
+                          const struct oq_report_tally *tallies, size_t n_tallies)
+{
+    oq_json_open_array(json, key);
+    for (size_t i = 0; i < n_tallies; i++) {
+        oq_json_open_object(json, NULL);
+        oq_json_string(json, text_key, tallies[i].text);
+        oq_json_uint(json, "weights", tallies[i].count);
+        oq_json_close(json);
+    }
+    oq_json_close(json);
+}
+
+static void write_operators(struct oq_json *json, const struct oq_report_lines *lines)
+{
+    oq_json_open_array(json, "operators");
+    for (size_t i = 0; i < lines->n_lines; i++) {
+        const struct oq_report_line *line = &lines->lines[i];
+        oq_json_open_object(json, NULL);
+        oq_json_string(json, "domain", line->domain);
+        oq_json_string(json, "op_type", line->op_type);
+        oq_json_uint(json, "weights", line->n_weights);
+        oq_json_uint(json, "quantized", line->n_quantized);
+        oq_json_uint(json, "nbytes_before", line->nbytes_before);
+        oq_json_uint(json, "nbytes_after", line->nbytes_after);
+        write_tallies(json, "forms", "form", line->forms, line->n_forms);
+        write_tallies(json, "kept", "reason", line->reasons, line->n_reasons);
+        oq_json_close(json);
+    }
+    oq_json_close(json);
+}
+
+static void write_use(struct oq_json *json, const onnxq_use *use)
+{
+    oq_json_open_object(json, NULL);
+    oq_json_string(json, "graph", use->graph);
+    oq_json_string(json, "node", use->node);
+    oq_json_string(json, "domain", use->domain);
+    oq_json_string(json, "op_type", use->op_type);
+    oq_json_uint(json, "input", use->input);
+    oq_json_string(json, "action", oq_report_action(use->action));
+    oq_json_string(json, "form", use->form);
+    oq_json_string(json, "reason", use->reason);
+    oq_json_close(json);
+}
+
+static void write_weight(struct oq_json *json, const onnxq_weight *weight)
+{
+    oq_json_open_object(json, NULL);
+    oq_json_string(json, "name", weight->name);
+    oq_json_string(json, "dtype", weight->dtype);
+    oq_json_open_row(json, "dims");
+    for (size_t i = 0; i < weight->n_dims; i++)
+        oq_json_int(json, NULL, weight->dims[i]);
+    oq_json_close(json);
+    oq_json_uint(json, "nelem", weight->nelem);
+    oq_json_uint(json, "nbytes", weight->nbytes);
+    oq_json_uint(json, "nbytes_after", weight->nbytes_after);
+    oq_json_string(json, "action", oq_report_action(weight->action));
+    oq_json_uint(json, "scales", weight->n_scales);
+    if (weight->channel_axis >= 0)
+        oq_json_int(json, "channel_axis", weight->channel_axis);
+    else
+        oq_json_null(json, "channel_axis");
+    oq_json_open_array(json, "uses");
+    for (size_t i = 0; i < weight->n_uses; i++)
+        write_use(json, &weight->uses[i]);
+    oq_json_close(json);
+    oq_json_close(json);
+}
+
+void onnxq_report_json(const onnxq_plan *plan, const char *input, const char *output, FILE *stream)
+{
+    struct oq_json json;
+    struct oq_report_lines lines;
+    oq_json_init(&json, stream);
+    oq_json_open_object(&json, NULL);
+    oq_json_int(&json, "report", 1);
+    oq_json_string(&json, "onnxq", onnxq_version());
+    oq_json_string(&json, "input", input);
+    oq_json_string(&json, "output", output);
+    write_summary(&json, plan);
+    if (oq_report_lines_init(&lines, plan)) {
+        write_operators(&json, &lines);
+        oq_report_lines_fini(&lines);
+    } else {
+        oq_json_null(&json, "operators");
+    }
+    oq_json_open_array(&json, "weights");
+    for (size_t i = 0; i < onnxq_plan_count(plan); i++)
+        write_weight(&json, onnxq_plan_get(plan, i));
+    oq_json_close(&json);
+    oq_json_close(&json);
+    oq_json_finish(&json);
+}

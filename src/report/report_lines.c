@@ -1,0 +1,164 @@
+#include "report/report_lines.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *weight_domain(const onnxq_weight *weight)
+{
+    return weight->n_uses > 0 ? weight->uses[0].domain : "";
+}
+
+static const char *weight_op_type(const onnxq_weight *weight)
+{
+    return weight->n_uses > 0 ? weight->uses[0].op_type : "unused";
+}
+
+const onnxq_use *oq_report_main_use(const onnxq_weight *weight)
+{
+    for (size_t i = 0; i < weight->n_uses; i++) {
+        if (weight->uses[i].action != ONNXQ_KEEP)
+            return &weight->uses[i];
+    }
+    return weight->n_uses > 0 ? &weight->uses[0] : NULL;
+}
+
+const char *oq_report_reason(const onnxq_weight *weight)
+{
+    for (size_t i = 0; i < weight->n_uses; i++) {
+        if (weight->uses[i].reason[0] != '\0')
+            return weight->uses[i].reason;
+    }
+    return weight->n_uses > 0 ? "no reason given" : "no node uses it";
+}
+
+const char *oq_report_action(onnxq_action action)
+{
+    static const char *const names[] = {
+        [ONNXQ_KEEP] = "keep", [ONNXQ_DYNAMIC] = "dynamic", [ONNXQ_FOLD] = "fold"};
+    return names[action];
+}
+
+static int compare_operators(const onnxq_weight *a, const onnxq_weight *b)
+{
+    int order = strcmp(weight_op_type(a), weight_op_type(b));
+    return order != 0 ? order : strcmp(weight_domain(a), weight_domain(b));
+}
+
+static int compare_u64(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+/* Equal weights keep file order: the plan may hold them in one array, or not. */
+struct entry {
+    const onnxq_weight *weight;
+    size_t position;
+};
+
+static int compare_entries(const void *left, const void *right)
+{
+    const struct entry *a = left, *b = right;
+    int order = compare_operators(a->weight, b->weight);
+    if (order == 0)
+        order = compare_u64(b->weight->nbytes, a->weight->nbytes);
+    return order != 0 ? order : compare_u64(a->position, b->position);
+}
+
+static int compare_lines(const void *left, const void *right)
+{
+    const struct oq_report_line *a = left, *b = right;
+    int order = (b->n_quantized > 0) - (a->n_quantized > 0);
+    if (order == 0)
+        order = compare_u64(b->nbytes_before, a->nbytes_before);
+    return order != 0 ? order : compare_u64(a->first, b->first);
+}
+
+static bool sort_weights(struct oq_report_lines *lines, const onnxq_plan *plan)
+{
+    struct entry *entries = calloc(lines->n_weights + 1, sizeof(*entries));
+    if (entries == NULL)
+        return false;
+    for (size_t i = 0; i < lines->n_weights; i++)
+        entries[i] = (struct entry){onnxq_plan_get(plan, i), i};
+    qsort(entries, lines->n_weights, sizeof(*entries), compare_entries);
+    for (size_t i = 0; i < lines->n_weights; i++)
+        lines->weights[i] = entries[i].weight;
+    free(entries);
+    return true;
+}
+
+static void count_text(struct oq_report_tally *tallies, size_t *n_tallies, const char *text)
+{
+    size_t i = 0;
+    while (i < *n_tallies && strcmp(tallies[i].text, text) != 0)
+        i++;
+    if (i == OQ_REPORT_MAX_TALLIES) {
+        tallies[--i].text = "other";
+    } else if (i == *n_tallies) {
+        tallies[(*n_tallies)++] = (struct oq_report_tally){text, 0};
+    }
+    tallies[i].count++;
+}
+
+static void add_weight(struct oq_report_line *line, const onnxq_weight *weight)
+{
+    line->n_weights++;
+    line->nbytes_before += weight->nbytes;
+    line->nbytes_after += weight->nbytes_after;
+    if (weight->action == ONNXQ_KEEP) {
+        count_text(line->reasons, &line->n_reasons, oq_report_reason(weight));
+    } else {
+        line->n_quantized++;
+        count_text(line->forms, &line->n_forms, oq_report_main_use(weight)->form);
+    }
+}
+
+static size_t count_operators(const struct oq_report_lines *lines)
+{
+    size_t count = lines->n_weights > 0;
+    for (size_t i = 1; i < lines->n_weights; i++)
+        count += compare_operators(lines->weights[i - 1], lines->weights[i]) != 0;
+    return count;
+}
+
+static void fill_lines(struct oq_report_lines *lines)
+{
+    struct oq_report_line *line = lines->lines;
+    for (size_t i = 0; i < lines->n_weights; i++) {
+        const onnxq_weight *weight = lines->weights[i];
+        if (i > 0 && compare_operators(lines->weights[i - 1], weight) != 0)
+            line++;
+        if (line->n_weights == 0) {
+            line->domain = weight_domain(weight);
+            line->op_type = weight_op_type(weight);
+            line->first = i;
+        }
+        add_weight(line, weight);
+    }
+}
+
+bool oq_report_lines_init(struct oq_report_lines *lines, const onnxq_plan *plan)
+{
+    *lines = (struct oq_report_lines){.n_weights = onnxq_plan_count(plan)};
+    lines->weights = calloc(lines->n_weights + 1, sizeof(const onnxq_weight *));
+    if (lines->weights == NULL || !sort_weights(lines, plan)) {
+        oq_report_lines_fini(lines);
+        return false;
+    }
+    lines->n_lines = count_operators(lines);
+    lines->lines = calloc(lines->n_lines + 1, sizeof(*lines->lines));
+    if (lines->lines == NULL) {
+        oq_report_lines_fini(lines);
+        return false;
+    }
+    fill_lines(lines);
+    qsort(lines->lines, lines->n_lines, sizeof(*lines->lines), compare_lines);
+    return true;
+}
+
+void oq_report_lines_fini(struct oq_report_lines *lines)
+{
+    free(lines->weights);
+    free(lines->lines);
+    *lines = (struct oq_report_lines){0};
+}

@@ -1,0 +1,46 @@
+/*
+ * The weights of a plan in the order in which people read them: grouped by the
+ * operator of their first use, those that are quantized first, big ones first.
+ */
+#ifndef OQ_REPORT_LINES_H
+#define OQ_REPORT_LINES_H
+
+#include <onnxq/onnxq.h>
+
+/* How often a text occurs: a form, or a reason. */
+struct oq_report_tally {
+    const char *text;
+    size_t count;
+};
+
+#define OQ_REPORT_MAX_TALLIES 6
+
+struct oq_report_line {
+    const char *domain, *op_type;
+    size_t first, n_weights; /* its range in oq_report_lines.weights */
+    size_t n_quantized;
+    uint64_t nbytes_before, nbytes_after;
+    struct oq_report_tally forms[OQ_REPORT_MAX_TALLIES];   /* of what is quantized */
+    struct oq_report_tally reasons[OQ_REPORT_MAX_TALLIES]; /* of what is kept */
+    size_t n_forms, n_reasons; /* more than MAX_TALLIES: the last one is "other" */
+};
+
+struct oq_report_lines {
+    const onnxq_weight **weights;
+    size_t n_weights;
+    struct oq_report_line *lines;
+    size_t n_lines;
+};
+
+/* False where memory ran out; nothing is held then. Texts stay the plan's. */
+bool oq_report_lines_init(struct oq_report_lines *lines, const onnxq_plan *plan);
+void oq_report_lines_fini(struct oq_report_lines *lines);
+
+/* The use that stands for a weight: the first quantized one, or the first; NULL where unused. */
+const onnxq_use *oq_report_main_use(const onnxq_weight *weight);
+/* Why a weight is kept; never NULL or empty. */
+const char *oq_report_reason(const onnxq_weight *weight);
+/* "keep", "dynamic" or "fold". */
+const char *oq_report_action(onnxq_action action);
+
+#endif

@@ -1,0 +1,154 @@
+#include "report/report_lines.h"
+#include "report/report_text.h"
+
+#include <string.h>
+
+/* One unit for the whole table, so that its numbers compare at a glance. */
+struct unit {
+    const char *name;
+    double nbytes;
+};
+
+#define NAME_MAX_COLUMNS 24
+#define NAME_CAPACITY    160
+#define FORM_CAPACITY    256
+#define NOTES_CAPACITY   768
+
+static struct unit choose_unit(const struct oq_report_lines *lines)
+{
+    uint64_t largest = 0;
+    for (size_t i = 0; i < lines->n_lines; i++) {
+        const struct oq_report_line *line = &lines->lines[i];
+        largest = line->nbytes_before > largest ? line->nbytes_before : largest;
+        largest = line->nbytes_after > largest ? line->nbytes_after : largest;
+    }
+    if (largest < 1000000)
+        return (struct unit){"KB", 1e3};
+    return largest < UINT64_C(10000000000) ? (struct unit){"MB", 1e6} : (struct unit){"GB", 1e9};
+}
+
+static void append(char *dst, size_t capacity, const char *text)
+{
+    size_t used = strlen(dst);
+    if (used + 1 < capacity)
+        snprintf(dst + used, capacity - used, "%s", text);
+}
+
+/* "MatMul", or "com.example.MatMul" for a domain other than ai.onnx. */
+static void format_name(const struct oq_report_line *line, char name[NAME_CAPACITY])
+{
+    name[0] = '\0';
+    append(name, NAME_CAPACITY, line->domain);
+    append(name, NAME_CAPACITY, line->domain[0] != '\0' ? "." : "");
+    append(name, NAME_CAPACITY, line->op_type);
+}
+
+static bool is_kept_for_one_reason(const struct oq_report_line *line)
+{
+    return line->n_quantized == 0 && line->n_reasons == 1;
+}
+
+static void format_form(const struct oq_report_line *line, char form[FORM_CAPACITY])
+{
+    form[0] = '\0';
+    if (is_kept_for_one_reason(line)) {
+        append(form, FORM_CAPACITY, "kept: ");
+        append(form, FORM_CAPACITY, line->reasons[0].text);
+    }
+    for (size_t i = 0; i < line->n_forms; i++) {
+        append(form, FORM_CAPACITY, i > 0 ? ", " : "");
+        append(form, FORM_CAPACITY, line->forms[i].text);
+    }
+}
+
+static void format_notes(const struct oq_report_line *line, char notes[NOTES_CAPACITY])
+{
+    notes[0] = '\0';
+    if (is_kept_for_one_reason(line))
+        return;
+    for (size_t i = 0; i < line->n_reasons; i++) {
+        char count[32];
+        snprintf(count, sizeof(count), "%s%zu kept: ", i > 0 ? "; " : "", line->reasons[i].count);
+        append(notes, NOTES_CAPACITY, count);
+        append(notes, NOTES_CAPACITY, line->reasons[i].text);
+    }
+}
+
+static size_t max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+struct widths {
+    size_t name, form, name_limit, line_limit;
+};
+
+static struct widths measure(const struct oq_report_lines *lines, FILE *stream)
+{
+    struct widths widths = {.name = strlen("operator"), .line_limit = oq_report_line_limit(stream)};
+    for (size_t i = 0; i < lines->n_lines; i++) {
+        char name[NAME_CAPACITY], form[FORM_CAPACITY], notes[NOTES_CAPACITY];
+        format_name(&lines->lines[i], name);
+        format_form(&lines->lines[i], form);
+        format_notes(&lines->lines[i], notes);
+        widths.name = max_size(widths.name, oq_report_width(name));
+        /* A form without notes behind it needs no padding, and may be a long reason. */
+        if (notes[0] != '\0')
+            widths.form = max_size(widths.form, oq_report_width(form));
+    }
+    widths.name_limit = OQ_REPORT_NO_LIMIT;
+    if (widths.line_limit != OQ_REPORT_NO_LIMIT)
+        widths.name_limit = NAME_MAX_COLUMNS;
+    if (widths.name > widths.name_limit)
+        widths.name = widths.name_limit;
+    return widths;
+}
+
+static size_t write_numbers(FILE *stream, const struct oq_report_line *line, struct unit unit)
+{
+    char numbers[128];
+    snprintf(numbers, sizeof(numbers), "  %7zu  %9zu  %7.1f %s  %7.1f %s", line->n_weights,
+             line->n_quantized, (double)line->nbytes_before / unit.nbytes, unit.name,
+             (double)line->nbytes_after / unit.nbytes, unit.name);
+    fputs(numbers, stream);
+    return strlen(numbers);
+}
+
+static void write_line(FILE *stream, const struct oq_report_line *line, struct unit unit,
+                       const struct widths *widths)
+{
+    char name[NAME_CAPACITY], form[FORM_CAPACITY], notes[NOTES_CAPACITY];
+    format_name(line, name);
+    format_form(line, form);
+    format_notes(line, notes);
+    bool has_notes = notes[0] != '\0';
+    fputs("  ", stream);
+    size_t used = 2 + oq_report_cell(stream, name, widths->name, widths->name_limit);
+    used += write_numbers(stream, line, unit);
+    if (form[0] != '\0' || has_notes) {
+        fputs("   ", stream);
+        used += 3 + oq_report_cell(stream, form, has_notes ? widths->form : 0,
+                                   oq_report_columns_left(widths->line_limit, used + 3));
+    }
+    if (has_notes) {
+        fputs("   ", stream);
+        oq_report_cell(stream, notes, 0, oq_report_columns_left(widths->line_limit, used + 3));
+    }
+    putc('\n', stream);
+}
+
+void onnxq_report_table(const onnxq_plan *plan, FILE *stream)
+{
+    struct oq_report_lines lines;
+    if (!oq_report_lines_init(&lines, plan)) {
+        fputs("  (no memory left for the table)\n", stream);
+        return;
+    }
+    struct unit unit = choose_unit(&lines);
+    struct widths widths = measure(&lines, stream);
+    fprintf(stream, "  %-*s  weights  quantized      before       after\n", (int)widths.name,
+            "operator");
+    for (size_t i = 0; i < lines.n_lines; i++)
+        write_line(stream, &lines.lines[i], unit, &widths);
+    oq_report_lines_fini(&lines);
+}

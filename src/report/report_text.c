@@ -1,0 +1,104 @@
+#define _POSIX_C_SOURCE 200809L
+#include "report/report_text.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <onnxq/onnxq.h>
+
+#define TERMINAL_COLUMNS 100
+
+size_t oq_report_line_limit(FILE *stream)
+{
+    int fd = fileno(stream);
+    return fd >= 0 && isatty(fd) ? TERMINAL_COLUMNS : OQ_REPORT_NO_LIMIT;
+}
+
+size_t oq_report_columns_left(size_t limit, size_t used)
+{
+    if (limit == OQ_REPORT_NO_LIMIT)
+        return OQ_REPORT_NO_LIMIT;
+    return limit > used ? limit - used : 0;
+}
+
+/* The escaped text in `buffer`, or on the heap where that is too small, or cut where it must be. */
+struct escaped {
+    char buffer[512];
+    char *heap;
+    const char *text;
+};
+
+static void escape(struct escaped *escaped, const char *text)
+{
+    escaped->heap = NULL;
+    escaped->text = escaped->buffer;
+    size_t length = onnxq_escape(text, escaped->buffer, sizeof(escaped->buffer));
+    if (length < sizeof(escaped->buffer))
+        return;
+    escaped->heap = malloc(length + 1);
+    if (escaped->heap != NULL) {
+        onnxq_escape(text, escaped->heap, length + 1);
+        escaped->text = escaped->heap;
+    }
+}
+
+static bool starts_code_point(char byte)
+{
+    return ((unsigned char)byte & 0xc0) != 0x80;
+}
+
+static size_t count_columns(const char *text)
+{
+    size_t columns = 0;
+    for (; *text != '\0'; text++)
+        columns += starts_code_point(*text);
+    return columns;
+}
+
+/* Bytes of the first `columns` code points. */
+static size_t prefix_length(const char *text, size_t columns)
+{
+    size_t i = 0;
+    for (; text[i] != '\0'; i++) {
+        if (starts_code_point(text[i]) && columns-- == 0)
+            break;
+    }
+    return i;
+}
+
+size_t oq_report_width(const char *text)
+{
+    struct escaped escaped;
+    escape(&escaped, text);
+    size_t columns = count_columns(escaped.text);
+    free(escaped.heap);
+    return columns;
+}
+
+static void write_without_middle(FILE *stream, const char *text, size_t columns, size_t limit)
+{
+    size_t kept = limit > 3 ? limit - 3 : 0;
+    size_t head = (kept + 1) / 2, tail = kept / 2;
+    fwrite(text, 1, prefix_length(text, head), stream);
+    fputs("...", stream);
+    fputs(text + prefix_length(text, columns - tail), stream);
+}
+
+size_t oq_report_cell(FILE *stream, const char *text, size_t width, size_t limit)
+{
+    struct escaped escaped;
+    escape(&escaped, text);
+    size_t columns = count_columns(escaped.text);
+    if (columns > limit) {
+        write_without_middle(stream, escaped.text, columns, limit);
+        columns = limit > 3 ? limit : 3;
+    } else {
+        fputs(escaped.text, stream);
+    }
+    free(escaped.heap);
+    for (; columns < width; columns++)
+        putc(' ', stream);
+    return columns;
+}

@@ -1,0 +1,25 @@
+/* Columns of text: escaped, cut to what a terminal line holds, padded. */
+#ifndef OQ_REPORT_TEXT_H
+#define OQ_REPORT_TEXT_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#define OQ_REPORT_NO_LIMIT ((size_t)-1)
+
+/* Columns that a terminal line may have; OQ_REPORT_NO_LIMIT where the stream is no terminal. */
+size_t oq_report_line_limit(FILE *stream);
+
+/* What is left of a limit when `used` columns are taken. */
+size_t oq_report_columns_left(size_t limit, size_t used);
+
+/* Columns that the escaped text takes (a code point counts as one). */
+size_t oq_report_width(const char *text);
+
+/*
+ * Writes the text escaped: longer than `limit` columns it loses its middle,
+ * shorter than `width` it gets spaces behind it. Returns the columns written.
+ */
+size_t oq_report_cell(FILE *stream, const char *text, size_t width, size_t limit);
+
+#endif

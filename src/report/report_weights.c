@@ -1,0 +1,122 @@
+#include "report/report_lines.h"
+#include "report/report_text.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define SHAPE_MAX_DIMS   8
+#define SHAPE_CAPACITY   (SHAPE_MAX_DIMS * 21 + 8)
+#define ACTION_COLUMNS   7
+#define TERMINAL_COLUMNS 26 /* of a name, on a terminal */
+#define PADDING_COLUMNS  60 /* a longer name sticks out instead of widening every line */
+
+struct widths {
+    size_t name, shape, dtype, node, name_limit, line_limit;
+};
+
+static void format_shape(const onnxq_weight *weight, char shape[SHAPE_CAPACITY])
+{
+    size_t used = 0;
+    shape[used++] = '[';
+    for (size_t i = 0; i < weight->n_dims && i < SHAPE_MAX_DIMS; i++)
+        used += (size_t)snprintf(shape + used, SHAPE_CAPACITY - used, "%s%" PRId64,
+                                 i > 0 ? "," : "", weight->dims[i]);
+    snprintf(shape + used, SHAPE_CAPACITY - used, "%s]",
+             weight->n_dims > SHAPE_MAX_DIMS ? ",..." : "");
+}
+
+static const char *node_name(const onnxq_weight *weight)
+{
+    const onnxq_use *use = oq_report_main_use(weight);
+    return use == NULL ? "" : use->node;
+}
+
+/* " +2" where two more nodes use the weight. */
+static void format_more_uses(const onnxq_weight *weight, char more[32])
+{
+    more[0] = '\0';
+    if (weight->n_uses > 1)
+        snprintf(more, 32, " +%zu", weight->n_uses - 1);
+}
+
+static void widen(size_t *width, size_t columns, size_t limit)
+{
+    if (columns > limit)
+        columns = limit;
+    if (columns > *width)
+        *width = columns;
+}
+
+static struct widths measure(const struct oq_report_lines *lines, FILE *stream)
+{
+    struct widths widths = {.line_limit = oq_report_line_limit(stream)};
+    bool is_terminal = widths.line_limit != OQ_REPORT_NO_LIMIT;
+    widths.name_limit = is_terminal ? TERMINAL_COLUMNS : OQ_REPORT_NO_LIMIT;
+    size_t limit = is_terminal ? TERMINAL_COLUMNS : PADDING_COLUMNS;
+    for (size_t i = 0; i < lines->n_weights; i++) {
+        const onnxq_weight *weight = lines->weights[i];
+        char shape[SHAPE_CAPACITY], more[32];
+        format_shape(weight, shape);
+        format_more_uses(weight, more);
+        widen(&widths.name, oq_report_width(weight->name), limit);
+        widen(&widths.shape, strlen(shape), limit);
+        widen(&widths.dtype, strlen(weight->dtype), limit);
+        widen(&widths.node, oq_report_width(node_name(weight)) + strlen(more), limit);
+    }
+    return widths;
+}
+
+static size_t write_node(FILE *stream, const onnxq_weight *weight, const struct widths *widths)
+{
+    char more[32];
+    format_more_uses(weight, more);
+    size_t limit = oq_report_columns_left(widths->name_limit, strlen(more));
+    size_t used = oq_report_cell(stream, node_name(weight), 0, limit) + strlen(more);
+    fputs(more, stream);
+    if (used >= widths->node)
+        return used;
+    return used + oq_report_cell(stream, "", widths->node - used, 0);
+}
+
+/* One column and the space behind it. */
+static size_t write_column(FILE *stream, const char *text, size_t width, size_t limit)
+{
+    size_t used = oq_report_cell(stream, text, width, limit);
+    fputs("  ", stream);
+    return used + 2;
+}
+
+static void write_weight(FILE *stream, const onnxq_weight *weight, const struct widths *widths)
+{
+    const onnxq_use *use = oq_report_main_use(weight);
+    bool kept = weight->action == ONNXQ_KEEP;
+    char shape[SHAPE_CAPACITY];
+    format_shape(weight, shape);
+    fputs("  ", stream);
+    size_t used = 2 + write_column(stream, weight->name, widths->name, widths->name_limit);
+    used += write_column(stream, shape, widths->shape, OQ_REPORT_NO_LIMIT);
+    used += write_column(stream, weight->dtype, widths->dtype, OQ_REPORT_NO_LIMIT);
+    used += write_node(stream, weight, widths);
+    fputs("  ", stream);
+    used += 2 + write_column(stream, oq_report_action(weight->action), ACTION_COLUMNS,
+                             OQ_REPORT_NO_LIMIT);
+    oq_report_cell(stream, kept ? oq_report_reason(weight) : use->form, 0,
+                   oq_report_columns_left(widths->line_limit, used));
+    putc('\n', stream);
+}
+
+void onnxq_report_weights(const onnxq_plan *plan, FILE *stream)
+{
+    struct oq_report_lines lines;
+    if (!oq_report_lines_init(&lines, plan)) {
+        fputs("  (no memory left for the list of weights)\n", stream);
+        return;
+    }
+    struct widths widths = measure(&lines, stream);
+    for (size_t i = 0; i < lines.n_lines; i++) {
+        const struct oq_report_line *line = &lines.lines[i];
+        for (size_t k = 0; k < line->n_weights; k++)
+            write_weight(stream, lines.weights[line->first + k], &widths);
+    }
+    oq_report_lines_fini(&lines);
+}

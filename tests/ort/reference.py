@@ -1,0 +1,138 @@
+"""A plain reference quantizer: what onnxq has to store and what an engine has to compute from it.
+
+Written from the formulas, independently of the C code, with numpy float32 arithmetic where the
+formulas say float32.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+FLT_MIN = np.finfo(np.float32).tiny
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """The options that decide scales, zero points and integers."""
+    weight_type: str = "int8"
+    per_channel: bool = True
+    symmetric: bool = True
+    reduce_range: bool = False
+
+    def flags(self) -> list[str]:
+        """The command line that asks for this scheme."""
+        flags = ["--weight-type", self.weight_type]
+        flags += [] if self.per_channel else ["--no-per-channel"]
+        flags += [] if self.symmetric else ["--no-symmetric"]
+        return flags + (["--reduce-range"] if self.reduce_range else [])
+
+    @property
+    def dtype(self) -> type:
+        return np.int8 if self.weight_type == "int8" else np.uint8
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Smallest and largest integer that is stored."""
+        if self.symmetric:
+            half = 64 if self.reduce_range else 127
+            return (-half, half) if self.weight_type == "int8" else (128 - half, 128 + half)
+        if self.weight_type == "int8":
+            return (-64, 63) if self.reduce_range else (-128, 127)
+        return (0, 127) if self.reduce_range else (0, 255)
+
+
+SCHEMES = {f"{t}_{'channel' if c else 'tensor'}_{'sym' if s else 'asym'}{'_reduced' if r else ''}":
+           Scheme(t, c, s, r)
+           for t in ("int8", "uint8") for c in (True, False)
+           for s in (True, False) for r in (False, True)}
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """Integers with scale and zero point, each of a shape that broadcasts against the integers."""
+    q: np.ndarray
+    scale: np.ndarray
+    zero_point: np.ndarray
+
+    def steps(self) -> np.ndarray:
+        """The integers counted from the zero point."""
+        return self.q.astype(np.int64) - self.zero_point.astype(np.int64)
+
+    def dequantize(self) -> np.ndarray:
+        return self.steps().astype(np.float32) * self.scale
+
+
+def usable(scale: np.ndarray) -> np.ndarray:
+    """1 where the scale is not a normal float32."""
+    return np.where(scale < FLT_MIN, np.float32(1), scale).astype(np.float32)
+
+
+def symmetric(w: np.ndarray, axes: tuple[int, ...], scheme: Scheme) -> Quantized:
+    low, high = scheme.limits
+    half = (high - low) // 2
+    zero = high - half
+    scale = usable(np.abs(w).max(axis=axes, keepdims=True) / np.float32(half))
+    steps = np.clip(np.rint(w / scale), -half, half)
+    return Quantized((steps + zero).astype(scheme.dtype), scale, np.array(zero, scheme.dtype))
+
+
+def asymmetric(w: np.ndarray, axes: tuple[int, ...], scheme: Scheme) -> Quantized:
+    qmin, qmax = scheme.limits
+    low = np.minimum(w.min(axis=axes, keepdims=True), np.float32(0))
+    high = np.maximum(w.max(axis=axes, keepdims=True), np.float32(0))
+    span = (high.astype(np.float64) - low.astype(np.float64)) / (qmax - qmin)
+    scale = usable(span.astype(np.float32))
+    zero = np.clip(np.rint(np.float32(qmin) - low / scale), qmin, qmax)
+    q = np.clip(np.rint(w / scale) + zero, qmin, qmax)
+    return Quantized(q.astype(scheme.dtype), scale, zero.astype(scheme.dtype))
+
+
+def quantize(w: np.ndarray, scheme: Scheme, keep: tuple[int, ...]) -> Quantized:
+    """Quantizes w with one scale per index of the axes `keep`, or one for all of it."""
+    assert w.dtype == np.float32 and w.size
+    keep = tuple(axis % w.ndim for axis in keep) if scheme.per_channel else ()
+    axes = tuple(axis for axis in range(w.ndim) if axis not in keep)
+    return (symmetric if scheme.symmetric else asymmetric)(w, axes, scheme)
+
+
+def quantize_matmul(w: np.ndarray, scheme: Scheme) -> Quantized:
+    """The right operand of MatMul, [..., K, N] or [K]: a scale for each batch and column."""
+    return quantize(w, scheme, tuple(axis for axis in range(w.ndim) if axis != max(w.ndim - 2, 0)))
+
+
+def quantize_conv(w: np.ndarray, scheme: Scheme) -> Quantized:
+    """The weight of Conv, [O, I, ...]: a scale for each output channel."""
+    return quantize(w, scheme, (0,))
+
+
+def dynamic_quantize_linear(x: np.ndarray) -> Quantized:
+    """ONNX DynamicQuantizeLinear-11."""
+    low = np.minimum(x.min(), np.float32(0))
+    high = np.maximum(x.max(), np.float32(0))
+    scale = np.float32(1) if high == low else np.float32((high - low) / np.float32(255))
+    zero = np.clip(np.rint(np.float32(0) - low / scale), 0, 255)
+    q = np.clip(np.rint(x / scale) + zero, 0, 255)
+    return Quantized(q.astype(np.uint8), scale, np.array(zero, np.uint8))
+
+
+def flat_scale(scale: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Drops the axis that MatMul sums over, which has length 1 in `scale`."""
+    return scale.reshape(()) if w.ndim == 1 else scale
+
+
+def dynamic_matmul(x: np.ndarray, w: Quantized) -> np.ndarray:
+    """x @ w in integers, times both scales: the result in float64, not yet rounded."""
+    a = dynamic_quantize_linear(x)
+    total = np.matmul(a.steps(), w.steps())
+    return total * np.float64(a.scale * flat_scale(w.scale, w.q))
+
+
+def matmul_error(x: np.ndarray, w: np.ndarray, quantized: Quantized) -> np.ndarray:
+    """
+    How far the dynamic product may be from the float one: with x wrong by dx and w by dw it is
+    |x| dw + dx |w| + dx dw, summed. dx is a whole step because the zero point is rounded as well;
+    so is dw where there is a zero point.
+    """
+    dx = np.full(x.shape, dynamic_quantize_linear(x).scale, np.float64)
+    dw = np.broadcast_to(np.float64(quantized.scale), w.shape)
+    product = np.matmul(np.abs(x).astype(np.float64), dw) + np.matmul(dx, np.abs(w) + dw)
+    return product * (1 + 1e-5)

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Tests onnxq against ONNX Runtime: python tests/ort/run.py --onnxq PATH [-k TEXT] [--models DIR] [-v]"""
+import argparse
+import sys
+import time
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import harness  # noqa: E402
+
+
+class Result(unittest.TestResult):
+    """Says what failed and what was skipped, at once."""
+
+    def __init__(self, verbose: bool):
+        super().__init__()
+        self.verbose = verbose
+        self.passed = 0
+        self.failed = 0
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.started = time.monotonic()
+
+    def addSuccess(self, test):
+        self.passed += 1
+        if self.verbose:
+            print(f"ok    {test.id()} ({time.monotonic() - self.started:.2f} s)", flush=True)
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        print(f"SKIP  {test.id()}: {reason}", flush=True)
+
+    def addFailure(self, test, err):
+        self.failed += 1
+        print(f"FAIL  {test.id()}\n{self._exc_info_to_string(err, test)}", flush=True)
+
+    addError = addFailure
+
+
+def select(suite: unittest.TestSuite, text: str) -> list[unittest.TestCase]:
+    tests = []
+    for item in suite:
+        tests += select(item, text) if isinstance(item, unittest.TestSuite) else [item]
+    return [test for test in tests if text in test.id()]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Tests onnxq against ONNX Runtime.")
+    parser.add_argument("--onnxq", required=True, help="the command under test")
+    parser.add_argument("--models", type=Path, default=HERE.parents[2] / "shared" / "models",
+                        help="folder with real models; their tests are skipped without it")
+    parser.add_argument("-k", metavar="TEXT", default="", help="only tests whose name contains TEXT")
+    parser.add_argument("-v", action="store_true", help="a line for every test")
+    arguments = parser.parse_args()
+    harness.ONNXQ = str(Path(arguments.onnxq).resolve())
+    harness.MODELS = arguments.models
+    result = Result(arguments.v)
+    tests = select(unittest.defaultTestLoader.discover(str(HERE)), arguments.k)
+    unittest.TestSuite(tests).run(result)
+    print(f"{result.passed} passed, {result.failed} failed, {len(result.skipped)} skipped")
+    return 1 if result.failed or not tests else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
