@@ -153,6 +153,7 @@ typedef struct onnxq_options {
     const onnxq_selector *selectors;
     size_t n_selectors;
     bool allow_unmatched; /* a selector or operator type that matches nothing is no error */
+    bool freeze_inputs;   /* take weights that are graph inputs with a default value, too */
     bool subgraphs;       /* look into If, Loop and Scan bodies (default) */
     bool sync;            /* fsync before the rename (default) */
     bool keep_existing;   /* an output that exists is an error, not replaced */
@@ -249,11 +250,21 @@ ONNXQ_API const onnxq_weight *onnxq_plan_get(const onnxq_plan *plan,
 ONNXQ_API void onnxq_plan_get_summary(const onnxq_plan *plan, onnxq_summary *summary);
 
 /*
+ * What onnxq_plan_write() would write under that name: bytes of the model file
+ * and of its side file (0: none). Fails where the output cannot be written in
+ * the form that the options ask for.
+ */
+ONNXQ_API onnxq_status onnxq_plan_get_output_size(const onnxq_plan *plan, const char *path,
+                                                  uint64_t *model_nbytes, uint64_t *external_nbytes,
+                                                  onnxq_error *error);
+
+/*
  * Carries the plan out. The output appears under its name only when it is
  * complete: a side file first, then the model by rename. path "-" writes
  * standard output. Returns ONNXQ_NOTHING_TO_DO where the plan quantizes
  * nothing, unless allow_noop was set.
  * The same model and options give the same bytes, with any number of threads.
+ * One call at a time for one plan.
  */
 ONNXQ_API onnxq_status onnxq_plan_write(const onnxq_plan *plan, const char *path,
                                         onnxq_error *error);

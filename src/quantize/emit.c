@@ -3,7 +3,7 @@
  * payloads go; then model and side file are each one stream of bytes that is
  * cut into equal jobs, produced in parallel and written in order.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "quantize/plan.h"
 
 #include <stdlib.h>
@@ -191,15 +191,31 @@ static void release(struct emission *emission)
     oq_arena_fini(&emission->arena);
 }
 
-bool oq_plan_size(const onnxq_plan *plan, const char *path, uint64_t *model_nbytes,
-                  uint64_t *external_nbytes, onnxq_error *error)
+static bool get_output_size(const onnxq_plan *plan, const char *path, uint64_t *model_nbytes,
+                            uint64_t *external_nbytes, onnxq_error *error)
 {
     struct emission emission = {.plan = plan};
+    *external_nbytes = 0;
+    *model_nbytes = plan->model->file.nbytes;
+    if (plan->output == NULL)
+        return true;
     bool ok = lay_out(&emission, path, error);
     *model_nbytes = emission.model.nbytes;
     *external_nbytes = emission.external_nbytes;
     release(&emission);
     return ok;
+}
+
+onnxq_status onnxq_plan_get_output_size(const onnxq_plan *plan, const char *path,
+                                        uint64_t *model_nbytes, uint64_t *external_nbytes,
+                                        onnxq_error *error)
+{
+    onnxq_error ignored;
+    error = error == NULL ? &ignored : error;
+    oq_error_init(error);
+    if (!get_output_size(plan, path, model_nbytes, external_nbytes, error))
+        oq_error_file(error, plan->model->file.path);
+    return error->status;
 }
 
 /* --- bytes --- */
@@ -369,12 +385,33 @@ static bool write_emission(struct emission *emission, const char *path, onnxq_er
            write_files(emission, path, external_path, error);
 }
 
+/* A copy of the model finds its side files only where they are. */
+static bool stays_in_folder(const onnxq_model *model, const char *path)
+{
+    const char *name = base_name(path);
+    char *folder = strndup(path, (size_t)(name - path));
+    char *real = folder == NULL ? NULL : realpath(folder[0] == '\0' ? "." : folder, NULL);
+    size_t n = real == NULL ? 0 : strlen(real);
+    const char *home = model->external.real_folder;
+    bool same = real != NULL && home != NULL && strncmp(home, real, n) == 0 &&
+                (home[n] == '\0' || (home[n] == '/' && home[n + 1] == '\0'));
+    free(real);
+    free(folder);
+    return same;
+}
+
 /* The input as it is, for callers who want a file in any case. */
 static bool copy_input(const onnxq_plan *plan, const char *path, onnxq_error *error)
 {
     struct oq_segment whole = {OQ_SEGMENT_INPUT, 0, plan->model->file.nbytes};
     struct emission emission = {.plan = plan, .total_nbytes = whole.nbytes};
     struct oq_output output = {.fd = -1};
+    if (plan->model->external.count > 0 && !stays_in_folder(plan->model, path)) {
+        oq_fail(error, ONNXQ_ERROR_OUTPUT,
+                "a copy in another folder would not find its side files");
+        oq_error_hint(error, "copy the model together with its side files");
+        return false;
+    }
     oq_arena_init(&emission.arena, OQ_STRUCTURE_BUDGET);
     emission.model_stream = (struct stream){.segments = &whole, .nsegments = 1};
     bool ok = make_starts(&emission.model_stream, &emission.arena, error) &&

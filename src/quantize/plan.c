@@ -448,8 +448,8 @@ static bool summarize(onnxq_plan *plan, onnxq_error *error)
     plan->summary.external_nbytes_after = info.external_nbytes;
     if (plan->output == NULL)
         return true;
-    if (!oq_plan_size(plan, "model.onnx", &model_nbytes, &plan->summary.external_nbytes_after,
-                      error))
+    if (onnxq_plan_get_output_size(plan, "model.onnx", &model_nbytes,
+                                   &plan->summary.external_nbytes_after, error) != ONNXQ_OK)
         return false;
     plan->summary.nbytes_after = model_nbytes + plan->summary.external_nbytes_after;
     return true;

@@ -123,10 +123,6 @@ bool oq_plan_rewrite(onnxq_plan *plan, onnxq_error *error);
 bool oq_plan_add_recipe(onnxq_plan *plan, const struct oq_recipe *recipe, uint32_t *number,
                         onnxq_error *error);
 
-/* emit.c: sizes of model and side file when written under that name. */
-bool oq_plan_size(const onnxq_plan *plan, const char *path, uint64_t *model_nbytes,
-                  uint64_t *external_nbytes, onnxq_error *error);
-
 /* recipe.c: bytes [first, first + count) of a recipe's result. */
 #define OQ_RECIPE_SCRATCH_NBYTES (OQ_READ_SCRATCH_NBYTES + OQ_READ_MAX_NELEM * sizeof(float))
 bool oq_recipe_produce(const struct oq_recipe *recipe, uint64_t first, size_t count, uint8_t *dst,

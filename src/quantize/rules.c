@@ -58,11 +58,11 @@ void oq_site_keep(struct oq_site *site, const char *reason)
 
 /*
  * Below these sizes the integer form was measured slower than float in ONNX
- * Runtime 1.31 (docs/decisions.md): quantizing the activation costs more than
- * the smaller product saves.
+ * Runtime 1.31 for one row of activations (docs/decisions.md): quantizing the
+ * activation and scaling the result cost more than the product saves.
  */
-#define MIN_DYNAMIC_NELEM 32768
-#define MIN_DYNAMIC_N     16
+#define MIN_DYNAMIC_NELEM 65536
+#define MIN_DYNAMIC_K     128
 
 /* Every product is at most 255 * 255 for uint8 and 255 * 128 for int8; their sum must fit. */
 #define MAX_DYNAMIC_K (INT32_MAX / (255 * 255))
@@ -72,9 +72,9 @@ const char *oq_matmul_refuses(const onnxq_plan *plan, const struct oq_site *site
 {
     const Oq__Pb__NodeProto *node = site->node;
     if (k * n < MIN_DYNAMIC_NELEM)
-        return "not faster in int8 under 32768 elements";
-    if (n < MIN_DYNAMIC_N)
-        return "not faster in int8 under 16 columns";
+        return "not faster in integers under 65536 elements";
+    if (k < MIN_DYNAMIC_K)
+        return "not faster in integers under 128 rows";
     if (k > MAX_DYNAMIC_K)
         return "sums over more than 33025 rows can overflow int32";
     if (oq_plan_constant(plan, site->graph, node->input[activation_input]) != NULL)

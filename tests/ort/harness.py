@@ -71,10 +71,12 @@ class OrtTest(unittest.TestCase):
 
     # --- running onnxq ---------------------------------------------------------
 
+    def onnxq_any(self, *arguments) -> subprocess.CompletedProcess:
+        return subprocess.run([ONNXQ, *map(str, arguments)], capture_output=True, text=True)
+
     def onnxq(self, *arguments, status: int = 0) -> subprocess.CompletedProcess:
-        command = [ONNXQ, *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        self.assertEqual(done.returncode, status, f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+        done = self.onnxq_any(*arguments)
+        self.assertEqual(done.returncode, status, f"{' '.join(done.args)}\n{done.stdout}{done.stderr}")
         return done
 
     def quantize(self, model: onnx.ModelProto | Path, *flags: str, min_elements: int = 1) -> Outcome:

@@ -1,0 +1,243 @@
+#define _POSIX_C_SOURCE 200809L
+#include "quantize.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "interrupt.h"
+#include "message.h"
+#include "path.h"
+#include "progress.h"
+
+void cli_print_sizes(FILE *stream, uint64_t before, uint64_t after)
+{
+    fprintf(stream, "%s -> %s", cli_format_size(before).text, cli_format_size(after).text);
+    double ratio = after > 0 ? (double)before / (double)after : 1;
+    if (ratio >= 1.05)
+        fprintf(stream, " (%.1fx smaller)", ratio);
+    else if (ratio < 1 / 1.05)
+        fprintf(stream, " (%.1fx larger)", 1 / ratio);
+    else
+        fputs(" (about the same)", stream);
+}
+
+/* --- how much is shown ----------------------------------------------------- */
+
+/* 0 by default: -q takes away, -v adds, a dry run is about the details. */
+static int verbosity(const cli_quantize_job *job)
+{
+    const cli_quantize_settings *settings = job->settings;
+    int level = settings->common.verbose - settings->common.quiet;
+    if (level == 0 && job->n_items > 1)
+        return -1; /* a line for each of many models */
+    return level == 0 && settings->dry_run ? 1 : level;
+}
+
+static void print_settings(const cli_quantize_settings *settings, const onnxq_model *model,
+                           FILE *stream)
+{
+    onnxq_model_info info;
+    const onnxq_options *options = &settings->options;
+    onnxq_model_get_info(model, &info);
+    fprintf(stream, "  %s weights%s, per %s%s, dynamic activations  (opset %lld",
+            options->weight_type == ONNXQ_WEIGHT_INT8 ? "int8" : "uint8",
+            options->reduce_range == ONNXQ_REDUCE_BITS ? " of 7 bits" : "",
+            options->per_channel ? "channel" : "tensor",
+            options->symmetric ? "" : ", asymmetric", (long long)info.opset);
+    if (info.producer_name[0] != '\0') {
+        fputs(", ", stream);
+        cli_print_escaped(stream, info.producer_name);
+        fputs(info.producer_version[0] != '\0' ? " " : "", stream);
+        cli_print_escaped(stream, info.producer_version);
+    }
+    fputs(")\n", stream);
+}
+
+static void print_plan(const cli_quantize_job *job, const onnxq_model *model,
+                       const onnxq_plan *plan)
+{
+    int level = verbosity(job);
+    if (job->text == NULL || level < 0)
+        return;
+    print_settings(job->settings, model, job->text);
+    if (level > 0)
+        onnxq_report_weights(plan, job->text);
+    onnxq_report_table(plan, job->text);
+}
+
+static void print_report(cli_quantize_job *job, const cli_quantize_item *item,
+                         const onnxq_plan *plan)
+{
+    if (job->json.stream == NULL)
+        return;
+    if (job->json_is_array)
+        fputs(job->n_reports == 0 ? "[\n" : ",\n", job->json.stream);
+    onnxq_report_json(plan, item->input, job->settings->dry_run ? NULL : item->output,
+                      job->json.stream);
+    job->n_reports++;
+}
+
+/* "Wrote OUT   90.8 MB -> 23.3 MB (3.9x smaller)", or what a dry run has instead. */
+static void print_outcome(const cli_quantize_job *job, const cli_quantize_item *item,
+                          const onnxq_summary *summary, double seconds)
+{
+    bool is_dry = job->settings->dry_run;
+    if (job->text == NULL || job->settings->common.quiet > 1)
+        return;
+    fputs(is_dry ? "Would write " : "Wrote ", job->text);
+    cli_print_escaped(job->text,
+                      cli_is_standard_stream(item->output) ? "standard output" : item->output);
+    fputs("   ", job->text);
+    cli_print_sizes(job->text, summary->nbytes_before, summary->nbytes_after);
+    if (!is_dry)
+        fprintf(job->text, " in %.2f s", seconds);
+    if (summary->n_quantized == 0)
+        fputs(", a copy: nothing to quantize", job->text);
+    putc('\n', job->text);
+    fflush(job->text); /* so that messages about the next model come after it */
+}
+
+/* --- the work -------------------------------------------------------------- */
+
+static bool is_kept(const cli_quantize_job *job, const cli_quantize_item *item)
+{
+    const cli_quantize_settings *settings = job->settings;
+    return (settings->no_clobber || (item->derived && !settings->force)) &&
+           !cli_is_standard_stream(item->output) && cli_path_exists(item->output);
+}
+
+static int fail_exists(const cli_quantize_job *job, const cli_quantize_item *item)
+{
+    const cli_common *common = &job->settings->common;
+    cli_error(common, "%s: it exists and is kept", item->output);
+    if (job->settings->no_clobber)
+        cli_hint(common, "without -n it is replaced%s", item->derived ? " if -f is given" : "");
+    else
+        cli_hint(common, "-f replaces it%s", job->n_items > 1 ? "" : ", -o FILE names another");
+    return CLI_EXIT_OUTPUT;
+}
+
+static int fail_nothing(const cli_quantize_job *job, const cli_quantize_item *item,
+                        const onnxq_summary *summary)
+{
+    const cli_common *common = &job->settings->common;
+    cli_error(common, "%s: nothing to quantize: none of its %zu constants can be; no file was written",
+              item->input, summary->n_weights);
+    cli_hint(common, "%s--allow-noop copies such a model as it is and exits 0",
+             verbosity(job) > 0 ? "" : "-v lists the reasons; ");
+    return ONNXQ_NOTHING_TO_DO;
+}
+
+static int fail_library(const cli_quantize_job *job, const cli_quantize_item *item,
+                        const cli_input *input, onnxq_error *error)
+{
+    if (error->status == ONNXQ_ERROR_CANCELLED && cli_interrupt_signal() != 0)
+        return 128 + cli_interrupt_signal();
+    /* The descriptor that stands for standard input says nothing to a person. */
+    if (input->path != item->input && strcmp(error->file, input->path) == 0)
+        snprintf(error->file, sizeof(error->file), "standard input");
+    return cli_library_error(&job->settings->common, error);
+}
+
+static int make_folder(cli_quantize_job *job)
+{
+    const char *folder = job->settings->output_dir;
+    if (folder == NULL)
+        return CLI_EXIT_OK;
+    if (mkdir(folder, 0777) == 0) {
+        job->folder_created = true;
+    } else if (errno != EEXIST) {
+        cli_error(&job->settings->common, "%s: cannot make the folder: %s", folder,
+                  strerror(errno));
+        return CLI_EXIT_OUTPUT;
+    }
+    return CLI_EXIT_OK;
+}
+
+/* From the plan on: what is written, and what is said about it. */
+static int carry_out(cli_quantize_job *job, const cli_quantize_item *item, const cli_input *input,
+                     const onnxq_model *model, const onnxq_plan *plan, cli_progress *progress,
+                     double began)
+{
+    const cli_quantize_settings *settings = job->settings;
+    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
+    onnxq_summary summary;
+    onnxq_plan_get_summary(plan, &summary);
+    bool is_noop = summary.n_quantized == 0 && !settings->options.allow_noop;
+    if (!is_noop && !settings->dry_run) {
+        int status = make_folder(job);
+        if (status != CLI_EXIT_OK)
+            return status;
+        onnxq_status written = onnxq_plan_write(plan, item->output, &error);
+        cli_progress_erase(progress);
+        if (written != ONNXQ_OK)
+            return fail_library(job, item, input, &error);
+    }
+    print_plan(job, model, plan);
+    print_report(job, item, plan);
+    if (is_noop)
+        return fail_nothing(job, item, &summary);
+    print_outcome(job, item, &summary, cli_seconds() - began);
+    job->n_done++;
+    job->nbytes_before += summary.nbytes_before;
+    job->nbytes_after += summary.nbytes_after;
+    return CLI_EXIT_OK;
+}
+
+static int open_input(const cli_quantize_job *job, cli_input *input, const char *path)
+{
+    const cli_common *common = &job->settings->common;
+    switch (cli_input_open(input, path)) {
+    case CLI_INPUT_OK:
+        return CLI_EXIT_OK;
+    case CLI_INPUT_NOT_READ:
+        cli_error(common, "standard input: cannot read: %s", strerror(errno));
+        return CLI_EXIT_INPUT;
+    case CLI_INPUT_NOT_SPOOLED:
+        cli_error(common, "standard input: cannot keep a copy: %s", strerror(errno));
+        cli_hint(common, "TMPDIR names the folder for it");
+        return CLI_EXIT_OUTPUT;
+    case CLI_INPUT_INTERRUPTED:
+        break;
+    }
+    return 128 + cli_interrupt_signal();
+}
+
+static int process(cli_quantize_job *job, const cli_quantize_item *item, const cli_input *input,
+                   double began)
+{
+    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
+    cli_progress progress;
+    cli_progress_init(&progress, &job->settings->common);
+    onnxq_options options = job->settings->options;
+    options.keep_existing =
+        job->settings->no_clobber || (item->derived && !job->settings->force);
+    options.progress = cli_progress_update;
+    options.progress_data = &progress;
+    onnxq_plan *plan = NULL;
+    onnxq_model *model = onnxq_model_open(input->path, &error);
+    if (model != NULL)
+        plan = onnxq_plan_create(model, &options, &error);
+    cli_progress_erase(&progress);
+    int status = plan == NULL
+                     ? fail_library(job, item, input, &error)
+                     : carry_out(job, item, input, model, plan, &progress, began);
+    onnxq_plan_destroy(plan);
+    onnxq_model_close(model);
+    return status;
+}
+
+int cli_quantize_item_run(cli_quantize_job *job, const cli_quantize_item *item)
+{
+    double began = cli_seconds();
+    cli_input input;
+    if (!job->settings->dry_run && is_kept(job, item))
+        return fail_exists(job, item);
+    int status = open_input(job, &input, item->input);
+    if (status == CLI_EXIT_OK)
+        status = process(job, item, &input, began);
+    cli_input_close(&input);
+    return status;
+}
