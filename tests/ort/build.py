@@ -6,6 +6,15 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 FLOAT = TensorProto.FLOAT
+
+# What onnxq decides by: products of [K, N] under these sizes are folded instead (src/quantize/rules.c).
+MIN_DYNAMIC_NELEM = 65536
+MIN_DYNAMIC_K, MAX_DYNAMIC_K = 128, 33025
+
+K, N = 512, 144     # a weight that is large enough,
+SQUARE = 272        # a square one,
+SMALL_N = 12        # and the columns of one that is not
+
 OPSET = 21
 NEWEST = min(onnx.defs.onnx_opset_version(), 26)
 

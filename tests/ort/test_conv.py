@@ -197,7 +197,7 @@ class Integer(ConvTest):
 
     def test_shared_activation(self):
         """Two Convs and a MatMul read the same values: quantized once."""
-        x, w, v = build.activations(1, 4, 160, 256), build.weights(8, 4, 3, 3), build.weights(256, 144)
+        x, w, v = build.activations(1, 4, 60, build.K), build.weights(8, 4, 3, 3), build.weights(build.K, build.N)
         nodes = [node("Conv", "x w", "y"), node("Conv", "x w", "z", strides=[2, 2]), node("MatMul", "x v", "t")]
         outcome = self.quantize(build.model(nodes, {"x": x.shape}, {n: [None] * 4 for n in "yzt"}, {"w": w, "v": v}),
                                 "--conv=integer")

@@ -12,7 +12,7 @@ from patterns import all_graphs, all_nodes, match
 from reference import Scheme
 
 DEFAULT = Scheme()
-M, K, N = 4, 192, 192
+M, K, N = 4, build.SQUARE, build.SQUARE
 X = build.activations(M, K)
 W = build.weights(K, N)
 V = build.weights(K, N, seed=21)

@@ -10,7 +10,7 @@ from build import node
 from harness import OrtTest, Outcome, cases
 from reference import SCHEMES, Scheme
 
-K, N = 256, 144
+K, N = build.K, build.N
 DEFAULT = Scheme()
 X = build.activations(5, K)
 W = build.weights(K, N)
@@ -77,7 +77,7 @@ class Schemes(MatMulTest):
 
     @cases({name: (scheme,) for name, scheme in SCHEMES.items()})
     def folded(self, scheme):
-        w = build.weights(K, 12)
+        w = build.weights(K, build.SMALL_N)
         self.check_folded(self.quantize(build.matmul(X, w), *scheme.flags()), X, w, scheme)
 
     @cases({name: (scheme,) for name, scheme in SCHEMES.items()})
@@ -96,7 +96,7 @@ class Opsets(MatMulTest):
 
     @cases(list(range(7, build.NEWEST + 1)))
     def folded(self, opset):
-        w = build.weights(K, 12)
+        w = build.weights(K, build.SMALL_N)
         self.check_folded(self.quantize(build.matmul(X, w, opset)), X, w)
 
     @cases(list(range(3, 15)))
@@ -112,6 +112,9 @@ class Opsets(MatMulTest):
         self.assertFalse((self.dir / "out.onnx").exists())
 
 
+MIN_NELEM, MIN_K, MAX_K = build.MIN_DYNAMIC_NELEM, build.MIN_DYNAMIC_K, build.MAX_DYNAMIC_K
+
+
 def sizes(*pairs: tuple[int, int]) -> dict[str, tuple]:
     return {f"{k}x{n}": (k, n) for k, n in pairs}
 
@@ -119,12 +122,12 @@ def sizes(*pairs: tuple[int, int]) -> dict[str, tuple]:
 class Sizes(MatMulTest):
     """Large products run in integers; small ones would not be faster so."""
 
-    @cases(sizes((256, 128), (2048, 16), (32, 1024), (2, 16384), (257, 131), (4097, 33), (333, 257), (33025, 16)))
+    @cases(sizes((256, 256), (8192, 8), (33000, 2), (521, 131), (4097, 33), (333, 257), (MAX_K, 16), (MIN_K, MIN_NELEM // MIN_K)))
     def dynamic(self, k, n):
         x, w = build.activations(3, k), build.weights(k, n)
         self.check_dynamic(self.quantize(build.matmul(x, w)), x, w)
 
-    @cases(sizes((255, 128), (4096, 15), (40000, 1), (64, 64), (2, 1), (2, 8), (33026, 16)))
+    @cases(sizes((256, 255), (MIN_K - 1, 1000), (64, 64), (2, 1), (2, 8), (MAX_K + 1, 2)))
     def folded(self, k, n):
         x, w = build.activations(3, k), build.weights(k, n)
         outcome = self.quantize(build.matmul(x, w))

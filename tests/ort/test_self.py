@@ -10,7 +10,7 @@ import reference
 import structure
 from build import node
 
-K, N = 128, 144
+K, N = build.K, build.N
 X = build.activations(3, K)
 W = build.weights(K, N)
 FLOAT_MODEL = build.matmul(X, W)
@@ -102,8 +102,8 @@ def changed_output(model):
 
 
 MUTATIONS = {mutate.__name__: (mutate, reason) for mutate, reason in (
-    (wrong_integer, "Mismatched elements: 1 "), (wrong_scale, "Mismatched elements: 128 "),
-    (wrong_zero_point, "Mismatched elements: 18432 "), (missing_zero_point, "zero point of the activation"),
+    (wrong_integer, "Mismatched elements: 1 "), (wrong_scale, "Mismatched elements: 512 "),
+    (wrong_zero_point, "Mismatched elements: 73728 "), (missing_zero_point, "zero point of the activation"),
     (scale_first, "'s' is made by|nothing produces 's'"), (unused_constant, "nothing uses"),
     (unused_constant_node, "nothing uses"), (stale_value_info, "does not exist"),
     (wrong_value_info, "wrong type|Inferred elem type differs"), (missing_import, "com.microsoft"),

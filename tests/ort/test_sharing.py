@@ -11,7 +11,7 @@ from patterns import op_counts
 from reference import SCHEMES, Scheme
 
 DEFAULT = Scheme()
-M, K, N = 5, 192, 192
+M, K, N = 5, build.SQUARE, build.SQUARE
 X = build.activations(M, K)
 W = build.weights(K, N)
 

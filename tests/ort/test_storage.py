@@ -12,7 +12,7 @@ from harness import OrtTest, cases
 from reference import Scheme
 
 DEFAULT = Scheme()
-M, K, N = 5, 256, 144
+M, K, N = 5, build.K, build.N
 X = build.activations(M, K)
 W = build.weights(K, N)
 SMALL = build.weights(K, 12, seed=4)
