@@ -397,11 +397,9 @@ bool oq_rewrite_dequantize(struct oq_rewrite *rewrite, const char *label, const 
                            int32_t data_type, const char *output)
 {
     const char *scale = oq_rewrite_name(rewrite, int32_value, "_scale");
-    const char *cast = oq_rewrite_name(rewrite, int32_value, "_cast");
     const char *scale_inputs[] = {activation_scale, weight_scale, NULL};
     const char *scale_outputs[] = {scale, NULL};
-    const char *inputs[] = {cast, scale, NULL};
-    add_cast(rewrite, label, int32_value, FLOAT, cast);
+    const char *inputs[] = {oq_rewrite_cast(rewrite, label, int32_value), scale, NULL};
     oq_rewrite_node(rewrite, "", "Mul", label, scale_inputs, scale_outputs);
     if (bias == NULL)
         return oq_rewrite_float_output(rewrite, "", "Mul", label, inputs, data_type, output);
@@ -412,7 +410,24 @@ bool oq_rewrite_dequantize(struct oq_rewrite *rewrite, const char *label, const 
     return oq_rewrite_float_output(rewrite, "", "Add", label, add_inputs, data_type, output);
 }
 
-/* --- folded weights --- */
+/* --- weights that become float again --- */
+
+const char *oq_rewrite_cast(struct oq_rewrite *rewrite, const char *label, const char *value)
+{
+    const char *cast = oq_rewrite_name(rewrite, value, "_cast");
+    add_cast(rewrite, label, value, FLOAT, cast);
+    return cast;
+}
+
+const char *oq_rewrite_subtract(struct oq_rewrite *rewrite, const char *label, const char *value,
+                                const char *subtrahend)
+{
+    const char *difference = oq_rewrite_name(rewrite, value, "_centered");
+    const char *inputs[] = {value, subtrahend, NULL};
+    const char *outputs[] = {difference, NULL};
+    oq_rewrite_node(rewrite, "", "Sub", label, inputs, outputs);
+    return difference;
+}
 
 /* Dimensions with which scales broadcast over the weight: 1 but for channel and batch axes. */
 static const int64_t *keep_dims(struct oq_rewrite *rewrite, const struct oq_ranges *ranges,
@@ -426,35 +441,43 @@ static const int64_t *keep_dims(struct oq_rewrite *rewrite, const struct oq_rang
     return dims;
 }
 
-/* value - zero point, where there is one; ONNX Runtime folds float arithmetic only. */
-static const char *subtract_zero_point(struct oq_rewrite *rewrite, const struct oq_quantized *q,
-                                       const char *value, const int64_t *dims, size_t n_dims)
+struct oq_rewrite_values oq_rewrite_float_scale(struct oq_rewrite *rewrite,
+                                                const struct oq_quantized *q)
 {
+    struct oq_rewrite_values values = {NULL, 0};
+    const int64_t *dims = keep_dims(rewrite, q->ranges, &values.n_dims);
+    values.name = add_scale(rewrite, q, dims, values.n_dims, 1);
+    return values;
+}
+
+struct oq_rewrite_values oq_rewrite_float_zero_point(struct oq_rewrite *rewrite,
+                                                     const struct oq_quantized *q)
+{
+    struct oq_rewrite_values values = {NULL, 0};
     struct oq_constant *owner = owner_of(rewrite, q);
     if (!has_zero_point(q))
-        return value;
-    size_t rank = is_uniform(q->zero_point, q->ranges->n_scales) ? 0 : n_dims;
-    const char *zero_point = add_bytes(rewrite, graph_of(rewrite, q), owner,
-                                       oq_rewrite_name(rewrite, owner->name, "_zero_point"), FLOAT,
-                                       sizeof(float), dims, rank, q->zero_point);
-    const char *difference = oq_rewrite_name(rewrite, owner->name, "_centered");
-    const char *inputs[] = {value, zero_point, NULL};
-    const char *outputs[] = {difference, NULL};
-    oq_rewrite_node(rewrite, "", "Sub", owner->name, inputs, outputs);
-    return difference;
+        return values;
+    const int64_t *dims = keep_dims(rewrite, q->ranges, &values.n_dims);
+    if (is_uniform(q->zero_point, q->ranges->n_scales))
+        values.n_dims = 0;
+    values.name = add_bytes(rewrite, graph_of(rewrite, q), owner,
+                            oq_rewrite_name(rewrite, owner->name, "_zero_point"), FLOAT,
+                            sizeof(float), dims, values.n_dims, q->zero_point);
+    return values;
 }
 
 /* The last node takes over the weight's name: its users stay as they are. */
 bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant)
 {
-    size_t n_dims;
     struct oq_quantized *q = constant->fold;
+    const char *label = constant->name;
     rewrite->current = graph_of(rewrite, q);
-    const int64_t *dims = keep_dims(rewrite, q->ranges, &n_dims);
-    const char *cast = oq_rewrite_name(rewrite, constant->name, "_cast");
-    add_cast(rewrite, constant->name, add_weight(rewrite, q), FLOAT, cast);
-    const char *centered = subtract_zero_point(rewrite, q, cast, dims, n_dims);
-    const char *inputs[] = {centered, add_scale(rewrite, q, dims, n_dims, 1), NULL};
-    return oq_rewrite_float_output(rewrite, "", "Mul", constant->name, inputs,
+    const char *value = oq_rewrite_cast(rewrite, label, add_weight(rewrite, q));
+    struct oq_rewrite_values zero_point = oq_rewrite_float_zero_point(rewrite, q);
+    /* In float: ONNX Runtime folds no integer Sub of 8 bits. */
+    if (zero_point.name != NULL)
+        value = oq_rewrite_subtract(rewrite, label, value, zero_point.name);
+    const char *inputs[] = {value, oq_rewrite_float_scale(rewrite, q).name, NULL};
+    return oq_rewrite_float_output(rewrite, "", "Mul", label, inputs,
                                    constant->tensor->proto->data_type, constant->name);
 }

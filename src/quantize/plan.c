@@ -87,8 +87,7 @@ static struct oq_site make_site(const struct oq_constant *constant, const struct
         return site;
     site.node = use->graph->proto->node[use->node];
     site.op_type = site.node->op_type == NULL ? "" : site.node->op_type;
-    const struct oq_rule *rule =
-        oq_domain(site.node->domain)[0] == '\0' ? oq_rule_find(site.op_type) : NULL;
+    const struct oq_rule *rule = oq_rule_find(oq_domain(site.node->domain), site.op_type);
     site.rule = is_input_of_rule(rule, use->input) ? rule : NULL;
     return site;
 }

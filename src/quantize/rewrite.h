@@ -59,6 +59,24 @@ const char *oq_rewrite_zero_point(struct oq_rewrite *rewrite, const struct oq_si
 const char *oq_rewrite_scale(struct oq_rewrite *rewrite, const struct oq_site *site,
                              const int64_t *dims, size_t n_dims, float factor);
 
+/*
+ * Scales and zero points as float32 that broadcast over the weight itself: of
+ * the weight's rank, or a scalar (n_dims 0). No name: the zero point is 0.
+ */
+struct oq_rewrite_values {
+    const char *name;
+    size_t n_dims;
+};
+struct oq_rewrite_values oq_rewrite_float_scale(struct oq_rewrite *rewrite,
+                                                const struct oq_quantized *quantized);
+struct oq_rewrite_values oq_rewrite_float_zero_point(struct oq_rewrite *rewrite,
+                                                     const struct oq_quantized *quantized);
+
+/* value as float32, and value - subtrahend, under fresh names. */
+const char *oq_rewrite_cast(struct oq_rewrite *rewrite, const char *label, const char *value);
+const char *oq_rewrite_subtract(struct oq_rewrite *rewrite, const char *label, const char *value,
+                                const char *subtrahend);
+
 /* A new float32 initializer in the current graph, accounted to `owner` (may be NULL). */
 const char *oq_rewrite_floats(struct oq_rewrite *rewrite, struct oq_constant *owner,
                               const char *base, const int64_t *dims, size_t n_dims,

@@ -4,30 +4,69 @@
 
 #include "quantize/rules/rules_table.h"
 
-/* Sorted by name. */
+/* Sorted by operator, then domain. */
 static const struct oq_rule *const rules[] = {
-    &oq_rule_conv,
-    &oq_rule_gemm,
-    &oq_rule_matmul,
+    &oq_rule_conv, &oq_rule_conv_transpose, &oq_rule_gather, &oq_rule_gemm, &oq_rule_matmul,
 };
 
-#define N_RULES (sizeof(rules) / sizeof(rules[0]))
+/* Their float inputs are scales, or there is nothing to gain. Sorted. */
+static const char *const quantized_op_types[] = {
+    "ConvInteger",
+    "DequantizeLinear",
+    "DynamicQuantizeLSTM",
+    "DynamicQuantizeLinear",
+    "DynamicQuantizeMatMul",
+    "GatherBlockQuantized",
+    "MatMulBnb4",
+    "MatMulFpQ4",
+    "MatMulInteger",
+    "MatMulInteger16",
+    "MatMulIntegerToFloat",
+    "MatMulNBits",
+    "QAttention",
+    "QEmbedLayerNormalization",
+    "QGemm",
+    "QLinearAdd",
+    "QLinearAveragePool",
+    "QLinearConcat",
+    "QLinearConv",
+    "QLinearGlobalAveragePool",
+    "QLinearLeakyRelu",
+    "QLinearMatMul",
+    "QLinearMul",
+    "QLinearReduceMean",
+    "QLinearSigmoid",
+    "QLinearSoftmax",
+    "QLinearWhere",
+    "QMoE",
+    "QuantizeLinear",
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static int compare_op_type(const void *key, const void *element)
 {
     return strcmp(key, (*(const struct oq_rule *const *)element)->op_type);
 }
 
-const struct oq_rule *oq_rule_find(const char *op_type)
+static int compare_name(const void *key, const void *element)
 {
-    const struct oq_rule *const *found =
-        bsearch(op_type, rules, N_RULES, sizeof(rules[0]), compare_op_type);
-    return found == NULL ? NULL : *found;
+    return strcmp(key, *(const char *const *)element);
 }
 
-const struct oq_rule *oq_rule_at(size_t index)
+const struct oq_rule *oq_rule_find(const char *domain, const char *op_type)
 {
-    return index < N_RULES ? rules[index] : NULL;
+    bool contrib = strcmp(domain, "com.microsoft") == 0;
+    if (domain[0] != '\0' && !contrib)
+        return NULL;
+    const struct oq_rule *const *found =
+        bsearch(op_type, rules, COUNT(rules), sizeof(rules[0]), compare_op_type);
+    if (found != NULL && strcmp((*found)->domain, domain) == 0)
+        return *found;
+    if (bsearch(op_type, quantized_op_types, COUNT(quantized_op_types),
+                sizeof(quantized_op_types[0]), compare_name) != NULL)
+        return NULL;
+    return &oq_rule_any;
 }
 
 void oq_site_fold(struct oq_site *site, int axis, size_t batch_axes, const char *reason)

@@ -10,7 +10,8 @@
 #include "quantize/rewrite.h"
 
 struct oq_rule {
-    const char *op_type; /* of the ONNX domain */
+    const char *domain; /* "" is ai.onnx */
+    const char *op_type;
 
     /* True where input number `input` is a weight; other inputs (a bias) are kept. */
     bool (*is_weight)(size_t input);
@@ -25,8 +26,12 @@ struct oq_rule {
     bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);
 };
 
-const struct oq_rule *oq_rule_find(const char *op_type); /* NULL: none */
-const struct oq_rule *oq_rule_at(size_t index);          /* NULL past the end */
+/*
+ * The rule for a node's operator; operators without a rule of their own have
+ * one that folds. NULL for operators whose constants stay as they are: those of
+ * other domains, and those that are quantized already.
+ */
+const struct oq_rule *oq_rule_find(const char *domain, const char *op_type);
 
 /* For decide(): stored as int8 with scales along axis, and why not better. */
 void oq_site_fold(struct oq_site *site, int axis, size_t batch_axes, const char *reason);

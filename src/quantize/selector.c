@@ -5,8 +5,6 @@
 #include <regex.h>
 #include <stdlib.h>
 
-#include "quantize/rules.h"
-
 struct pattern {
     const onnxq_selector *selector;
     regex_t regex;
@@ -141,31 +139,24 @@ static bool check_patterns(struct oq_selection *selection, const onnxq_model *mo
     return true;
 }
 
-static bool model_has_op_type(const onnxq_model *model, const char *op_type)
+static void for_each_op_type(const onnxq_model *model, name_fn fn, void *context)
 {
     for (size_t g = 0; g < model->graphs.count; g++)
         for (size_t i = 0; i < model->graphs.list[g]->proto->n_node; i++)
-            if (oq_node_is(model->graphs.list[g]->proto->node[i], "", op_type))
-                return true;
-    return false;
+            fn(context, model->graphs.list[g]->proto->node[i]->op_type);
 }
 
 static bool check_op_types(const char *const *op_types, size_t n, const onnxq_model *model,
-                           bool allow_unmatched, onnxq_error *error)
+                           onnxq_error *error)
 {
     for (size_t i = 0; i < n; i++) {
-        if (oq_rule_find(op_types[i]) == NULL) {
-            struct nearest nearest = {.wanted = op_types[i]};
-            for (size_t k = 0; oq_rule_at(k) != NULL; k++)
-                consider(&nearest, oq_rule_at(k)->op_type);
-            oq_fail(error, ONNXQ_ERROR_OPTION, "there is no rule for operator type \"%s\"",
-                    op_types[i]);
-            add_suggestion(&nearest, error);
-            return false;
-        }
-        if (!allow_unmatched && !model_has_op_type(model, op_types[i]))
-            return oq_fail(error, ONNXQ_ERROR_OPTION, "the model has no operator of type \"%s\"",
-                           op_types[i]);
+        struct nearest nearest = {.wanted = op_types[i]};
+        for_each_op_type(model, consider_name, &nearest);
+        if (nearest.name != NULL && nearest.distance == 0)
+            continue;
+        oq_fail(error, ONNXQ_ERROR_OPTION, "the model has no operator of type \"%s\"", op_types[i]);
+        add_suggestion(&nearest, error);
+        return false;
     }
     return true;
 }
@@ -189,11 +180,10 @@ struct oq_selection *oq_selection_create(const onnxq_options *options, const onn
         selection->has_include |= !options->selectors[i].exclude;
         ok = compile(&patterns[i], &options->selectors[i], error);
     }
-    bool lax = options->allow_unmatched;
-    ok =
-        ok && check_op_types(options->op_types, options->n_op_types, model, lax, error) &&
-        check_op_types(options->exclude_op_types, options->n_exclude_op_types, model, lax, error) &&
-        (lax || check_patterns(selection, model, error));
+    if (!options->allow_unmatched)
+        ok = ok && check_op_types(options->op_types, options->n_op_types, model, error) &&
+             check_op_types(options->exclude_op_types, options->n_exclude_op_types, model, error) &&
+             check_patterns(selection, model, error);
     if (ok)
         return selection;
     oq_selection_destroy(selection);

@@ -94,4 +94,19 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
 }
 
 const struct oq_rule oq_rule_conv = {
-    .op_type = "Conv", .is_weight = is_weight, .decide = decide, .emit = emit};
+    .domain = "", .op_type = "Conv", .is_weight = is_weight, .decide = decide, .emit = emit};
+
+/* ConvTranspose (ai.onnx, 1, 11, 22): W is [I, O/groups, kernel..]; always folded. */
+static void decide_transpose(const onnxq_plan *plan, struct oq_site *site)
+{
+    size_t batch_axes = oq_node_int(site->node, "group", 1) == 1 ? 0 : 1;
+    if (plan->options.conv == ONNXQ_CONV_SKIP)
+        oq_site_keep(site, "--conv skip");
+    else if (site->constant->tensor->n_dims < 3)
+        oq_site_keep(site, "ConvTranspose takes weights of three dimensions or more");
+    else
+        oq_site_fold(site, 1, batch_axes, NULL);
+}
+
+const struct oq_rule oq_rule_conv_transpose = {
+    .domain = "", .op_type = "ConvTranspose", .is_weight = is_weight, .decide = decide_transpose};

@@ -108,4 +108,4 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
 }
 
 const struct oq_rule oq_rule_matmul = {
-    .op_type = "MatMul", .is_weight = is_weight, .decide = decide, .emit = emit};
+    .domain = "", .op_type = "MatMul", .is_weight = is_weight, .decide = decide, .emit = emit};

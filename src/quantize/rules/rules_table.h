@@ -4,7 +4,10 @@
 
 #include "quantize/rules.h"
 
+extern const struct oq_rule oq_rule_any;
 extern const struct oq_rule oq_rule_conv;
+extern const struct oq_rule oq_rule_conv_transpose;
+extern const struct oq_rule oq_rule_gather;
 extern const struct oq_rule oq_rule_gemm;
 extern const struct oq_rule oq_rule_matmul;
 

@@ -1,0 +1,40 @@
+/*
+ * Every operator without a rule of its own: large constant inputs are stored as
+ * int8 and folded back to float when the model is loaded, so that nothing but
+ * the file changes. Each row along the last axis has a scale of its own.
+ */
+#include "quantize/rules/rules_table.h"
+
+/* Shorter rows spend more on scales than their own scale is worth. */
+#define MIN_ROW 16
+
+static bool is_weight(size_t input)
+{
+    (void)input;
+    return true;
+}
+
+static size_t count_long_axes(const struct oq_tensor *tensor)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < tensor->n_dims; i++)
+        n += tensor->dims[i] > 1;
+    return n;
+}
+
+static void decide(const onnxq_plan *plan, struct oq_site *site)
+{
+    const struct oq_tensor *tensor = site->constant->tensor;
+    int rank = (int)tensor->n_dims;
+    (void)plan;
+    /* Biases, and the scales of normalizations: little to gain, much to lose. */
+    if (count_long_axes(tensor) < 2)
+        oq_site_keep(site, "a vector");
+    else if (tensor->dims[rank - 1] >= MIN_ROW)
+        oq_site_fold(site, rank - 2, (size_t)rank - 2, NULL);
+    else
+        oq_site_fold(site, 0, 0, NULL);
+}
+
+const struct oq_rule oq_rule_any = {
+    .domain = "", .op_type = "", .is_weight = is_weight, .decide = decide};
