@@ -407,6 +407,37 @@ bool oq_tensor_read_floats(const struct oq_tensor *tensor, uint64_t first, size_
     }
 }
 
+bool oq_tensor_is_integer(const struct oq_tensor *tensor)
+{
+    return tensor->proto->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__INT32 ||
+           tensor->proto->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__INT64;
+}
+
+bool oq_tensor_read_int64s(const struct oq_tensor *tensor, int64_t *dst, onnxq_error *error)
+{
+    size_t n = (size_t)tensor->nelem, width = tensor->dtype->nbits / 8;
+    if (n == 0)
+        return true;
+    if (tensor->marks != NULL) {
+        uint8_t window[CURSOR_WINDOW_NBYTES];
+        struct cursor cursor = {tensor, 0, tensor->fragments[0].offset, window, 0, 0};
+        uint64_t value;
+        for (size_t i = 0; i < n; i++) {
+            if (!next_number(&cursor, &value, error))
+                return false;
+            dst[i] = width == 4 ? (int32_t)value : (int64_t)value;
+        }
+        return true;
+    }
+    int32_t narrow[OQ_READ_MAX_INTEGERS];
+    if (!oq_tensor_read_bytes(tensor, 0, n * width, width == 4 ? (void *)narrow : (void *)dst,
+                              error))
+        return false;
+    for (size_t i = 0; width == 4 && i < n; i++)
+        dst[i] = narrow[i];
+    return true;
+}
+
 bool oq_tensor_read_bytes(const struct oq_tensor *tensor, uint64_t first, size_t count, void *dst,
                           onnxq_error *error)
 {

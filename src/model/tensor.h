@@ -66,6 +66,13 @@ bool oq_tensor_init(struct oq_tensor *tensor, const Oq__Pb__TensorProto *proto,
 bool oq_tensor_read_floats(const struct oq_tensor *tensor, uint64_t first, size_t count, float *dst,
                            void *scratch, onnxq_error *error);
 
+/* True for int32 and int64: shapes, axes, indices. */
+bool oq_tensor_is_integer(const struct oq_tensor *tensor);
+
+/* All elements of an integer tensor of at most OQ_READ_MAX_INTEGERS elements. */
+#define OQ_READ_MAX_INTEGERS 64
+bool oq_tensor_read_int64s(const struct oq_tensor *tensor, int64_t *dst, onnxq_error *error);
+
 /* Bytes [first, first + count) of a contiguous tensor. */
 bool oq_tensor_read_bytes(const struct oq_tensor *tensor, uint64_t first, size_t count, void *dst,
                           onnxq_error *error);

@@ -70,6 +70,33 @@ static char **copy_names(struct oq_rewrite *rewrite, const char *const *names, s
     return copy;
 }
 
+/* Shape inference knows only operators of ONNX: it is told the type of what others give. */
+static void declare_float(struct oq_rewrite *rewrite, char *name)
+{
+    struct oq_rewrite_graph *graph = rewrite->current;
+    Oq__Pb__ValueInfoProto *info = allocate(rewrite, 1, sizeof(*info));
+    Oq__Pb__TypeProto *type = allocate(rewrite, 1, sizeof(*type));
+    Oq__Pb__TypeProto__Tensor *tensor = allocate(rewrite, 1, sizeof(*tensor));
+    if (name[0] == '\0' || oq_strmap_find(&graph->typed, name) != NULL)
+        return;
+    if (info == NULL || type == NULL || tensor == NULL ||
+        !oq_arena_grow(rewrite->arena, &graph->value_infos, graph->n_value_infos,
+                       &graph->value_infos_capacity, sizeof(Oq__Pb__ValueInfoProto *))) {
+        fail(rewrite);
+        return;
+    }
+    oq__pb__value_info_proto__init(info);
+    oq__pb__type_proto__init(type);
+    oq__pb__type_proto__tensor__init(tensor);
+    tensor->has_elem_type = true;
+    tensor->elem_type = FLOAT;
+    type->value_case = OQ__PB__TYPE_PROTO__VALUE_TENSOR_TYPE;
+    type->tensor_type = tensor;
+    info->name = name;
+    info->type = type;
+    graph->value_infos[graph->n_value_infos++] = info;
+}
+
 Oq__Pb__NodeProto *oq_rewrite_node(struct oq_rewrite *rewrite, const char *domain,
                                    const char *op_type, const char *label,
                                    const char *const *inputs, const char *const *outputs)
@@ -85,8 +112,14 @@ Oq__Pb__NodeProto *oq_rewrite_node(struct oq_rewrite *rewrite, const char *domai
     node->name = text(fresh_name(rewrite, &rewrite->node_names, label, suffix));
     node->input = copy_names(rewrite, inputs, &node->n_input);
     node->output = copy_names(rewrite, outputs, &node->n_output);
-    rewrite->uses_contrib |= domain[0] != '\0';
-    return !rewrite->failed && oq_rewrite_push_node(rewrite, node) ? node : NULL;
+    if (rewrite->failed || !oq_rewrite_push_node(rewrite, node))
+        return NULL;
+    if (domain[0] != '\0') {
+        rewrite->uses_contrib = true;
+        for (size_t i = 0; i < node->n_output; i++)
+            declare_float(rewrite, node->output[i]);
+    }
+    return node;
 }
 
 static Oq__Pb__AttributeProto *add_attribute(struct oq_rewrite *rewrite, Oq__Pb__NodeProto *node,
@@ -132,6 +165,49 @@ void oq_rewrite_add_ints(struct oq_rewrite *rewrite, Oq__Pb__NodeProto *node, co
         attribute->ints = copy;
         attribute->n_ints = n;
     }
+}
+
+void oq_rewrite_copy_attributes(struct oq_rewrite *rewrite, Oq__Pb__NodeProto *node,
+                                const Oq__Pb__NodeProto *from, const char *without)
+{
+    Oq__Pb__AttributeProto **list =
+        node == NULL ? NULL
+                     : allocate(rewrite, from->n_attribute + 1, sizeof(Oq__Pb__AttributeProto *));
+    if (list == NULL)
+        return;
+    node->n_attribute = 0;
+    for (size_t i = 0; i < from->n_attribute; i++) {
+        const char *name = from->attribute[i]->name;
+        if (without == NULL || name == NULL || strcmp(name, without) != 0)
+            list[node->n_attribute++] = from->attribute[i];
+    }
+    node->attribute = list;
+}
+
+/* What an earlier node has made of `key` in this graph, or NULL and the place to remember it. */
+static void *find_made(struct oq_rewrite *rewrite, struct oq_strmap *map, const char *key,
+                       void ***place)
+{
+    *place = key == NULL ? NULL : oq_strmap_place(map, key);
+    if (*place == NULL)
+        fail(rewrite);
+    return *place == NULL ? NULL : **place;
+}
+
+static const char *transpose(struct oq_rewrite *rewrite, const char *name)
+{
+    static const int64_t perm[] = {1, 0};
+    void **place;
+    const char *made = find_made(rewrite, &rewrite->current->transposed, name, &place);
+    if (made != NULL || place == NULL)
+        return made;
+    made = oq_rewrite_name(rewrite, name, "_transposed");
+    *place = text(made);
+    const char *inputs[] = {name, NULL};
+    const char *outputs[] = {made, NULL};
+    oq_rewrite_add_ints(rewrite, oq_rewrite_node(rewrite, "", "Transpose", name, inputs, outputs),
+                        "perm", perm, 2);
+    return made;
 }
 
 /* --- tensors --- */
@@ -204,16 +280,11 @@ const char *oq_rewrite_int64s(struct oq_rewrite *rewrite, const char *base, cons
 
 /* --- weights --- */
 
-static struct oq_constant *owner_of(const struct oq_rewrite *rewrite, const struct oq_quantized *q)
-{
-    return &rewrite->plan->constants[q->ranges->tensor->ordinal];
-}
-
 /* New tensors live where the weight was: bodies see them as they saw it. */
 static struct oq_rewrite_graph *graph_of(const struct oq_rewrite *rewrite,
                                          const struct oq_quantized *q)
 {
-    return &rewrite->states[owner_of(rewrite, q)->graph->ordinal];
+    return &rewrite->states[q->ranges->constant->graph->ordinal];
 }
 
 static int32_t data_type_of(const struct oq_quantized *q)
@@ -224,27 +295,42 @@ static int32_t data_type_of(const struct oq_quantized *q)
 
 static const char *add_weight(struct oq_rewrite *rewrite, struct oq_quantized *q)
 {
-    const struct oq_tensor *tensor = q->ranges->tensor;
-    struct oq_constant *owner = owner_of(rewrite, q);
+    const struct oq_source *source = q->ranges->source;
+    struct oq_constant *owner = q->ranges->constant;
     if (q->name != NULL)
         return q->name;
-    int64_t dims[2];
-    if (q->transposed) {
-        dims[0] = tensor->dims[1];
-        dims[1] = tensor->dims[0];
+    int64_t *dims = allocate(rewrite, source->n_dims + 1, sizeof(*dims));
+    if (dims == NULL)
+        return NULL;
+    memcpy(dims, source->dims, source->n_dims * sizeof(*dims));
+    if (q->transposed) { /* the last two: matrices, or batches of them */
+        dims[source->n_dims - 2] = source->dims[source->n_dims - 1];
+        dims[source->n_dims - 1] = source->dims[source->n_dims - 2];
     }
     const struct oq_recipe recipe = {
-        .kind = OQ_RECIPE_QUANTIZE, .nbytes = tensor->nelem, .quantized = q};
+        .kind = OQ_RECIPE_QUANTIZE, .nbytes = source->nelem, .quantized = q};
     owner->nbytes_after += recipe.nbytes;
-    q->name = oq_rewrite_tensor(
-        rewrite, graph_of(rewrite, q), oq_rewrite_name(rewrite, owner->name, "_quantized"),
-        data_type_of(q), q->transposed ? dims : tensor->dims, tensor->n_dims, &recipe);
+    q->name = oq_rewrite_tensor(rewrite, graph_of(rewrite, q),
+                                oq_rewrite_name(rewrite, owner->name, "_quantized"),
+                                data_type_of(q), dims, source->n_dims, &recipe);
     return q->name;
 }
 
 const char *oq_rewrite_weight(struct oq_rewrite *rewrite, const struct oq_site *site)
 {
-    return add_weight(rewrite, site->quantized);
+    const char *name = add_weight(rewrite, site->quantized);
+    bool turn = site->transposed && !site->quantized->transposed;
+    return turn ? transpose(rewrite, name) : name;
+}
+
+const char *oq_rewrite_int8s(struct oq_rewrite *rewrite, const struct oq_site *site,
+                             const char *suffix, const int64_t *dims, size_t n_dims,
+                             const int8_t *values)
+{
+    const struct oq_quantized *q = site->quantized;
+    return add_bytes(rewrite, graph_of(rewrite, q), q->ranges->constant,
+                     oq_rewrite_name(rewrite, q->ranges->constant->name, suffix),
+                     OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8, 1, dims, n_dims, values);
 }
 
 static bool has_zero_point(const struct oq_quantized *q)
@@ -266,7 +352,7 @@ static bool is_uniform(const float *values, uint64_t n)
 const char *oq_rewrite_zero_point(struct oq_rewrite *rewrite, const struct oq_site *site)
 {
     struct oq_quantized *q = site->quantized;
-    struct oq_constant *owner = owner_of(rewrite, q);
+    struct oq_constant *owner = q->ranges->constant;
     if (!has_zero_point(q))
         return "";
     if (q->zero_point_name != NULL)
@@ -286,7 +372,7 @@ const char *oq_rewrite_zero_point(struct oq_rewrite *rewrite, const struct oq_si
 static const char *add_scale(struct oq_rewrite *rewrite, const struct oq_quantized *q,
                              const int64_t *dims, size_t n_dims, float factor)
 {
-    struct oq_constant *owner = owner_of(rewrite, q);
+    struct oq_constant *owner = q->ranges->constant;
     const float *scale = q->ranges->scale;
     uint64_t n = product(dims, n_dims);
     if (factor != 1 || n != q->ranges->n_scales) {
@@ -315,32 +401,6 @@ static void add_cast(struct oq_rewrite *rewrite, const char *label, const char *
     const char *outputs[] = {output, NULL};
     oq_rewrite_add_int(rewrite, oq_rewrite_node(rewrite, "", "Cast", label, inputs, outputs), "to",
                        data_type);
-}
-
-/* What an earlier node has made of `key` in this graph, or NULL and the place to remember it. */
-static void *find_made(struct oq_rewrite *rewrite, struct oq_strmap *map, const char *key,
-                       void ***place)
-{
-    *place = key == NULL ? NULL : oq_strmap_place(map, key);
-    if (*place == NULL)
-        fail(rewrite);
-    return *place == NULL ? NULL : **place;
-}
-
-static const char *transpose(struct oq_rewrite *rewrite, const char *name)
-{
-    static const int64_t perm[] = {1, 0};
-    void **place;
-    const char *made = find_made(rewrite, &rewrite->current->transposed, name, &place);
-    if (made != NULL || place == NULL)
-        return made;
-    made = oq_rewrite_name(rewrite, name, "_transposed");
-    *place = text(made);
-    const char *inputs[] = {name, NULL};
-    const char *outputs[] = {made, NULL};
-    oq_rewrite_add_ints(rewrite, oq_rewrite_node(rewrite, "", "Transpose", name, inputs, outputs),
-                        "perm", perm, 2);
-    return made;
 }
 
 const char *oq_rewrite_float_input(struct oq_rewrite *rewrite, const char *name, bool transposed,
@@ -433,11 +493,11 @@ const char *oq_rewrite_subtract(struct oq_rewrite *rewrite, const char *label, c
 static const int64_t *keep_dims(struct oq_rewrite *rewrite, const struct oq_ranges *ranges,
                                 size_t *n_dims)
 {
-    const struct oq_tensor *tensor = ranges->tensor;
-    int64_t *dims = allocate(rewrite, tensor->n_dims + 1, sizeof(*dims));
-    *n_dims = ranges->axis < 0 ? 0 : tensor->n_dims;
+    const struct oq_source *source = ranges->source;
+    int64_t *dims = allocate(rewrite, source->n_dims + 1, sizeof(*dims));
+    *n_dims = ranges->axis < 0 ? 0 : source->n_dims;
     for (size_t i = 0; dims != NULL && i < *n_dims; i++)
-        dims[i] = i < ranges->batch_axes || i == (size_t)ranges->axis ? tensor->dims[i] : 1;
+        dims[i] = i < ranges->batch_axes || i == (size_t)ranges->axis ? source->dims[i] : 1;
     return dims;
 }
 
@@ -454,7 +514,7 @@ struct oq_rewrite_values oq_rewrite_float_zero_point(struct oq_rewrite *rewrite,
                                                      const struct oq_quantized *q)
 {
     struct oq_rewrite_values values = {NULL, 0};
-    struct oq_constant *owner = owner_of(rewrite, q);
+    struct oq_constant *owner = q->ranges->constant;
     if (!has_zero_point(q))
         return values;
     const int64_t *dims = keep_dims(rewrite, q->ranges, &values.n_dims);
@@ -478,6 +538,6 @@ bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant)
     if (zero_point.name != NULL)
         value = oq_rewrite_subtract(rewrite, label, value, zero_point.name);
     const char *inputs[] = {value, oq_rewrite_float_scale(rewrite, q).name, NULL};
-    return oq_rewrite_float_output(rewrite, "", "Mul", label, inputs,
-                                   constant->tensor->proto->data_type, constant->name);
+    return oq_rewrite_float_output(rewrite, "", "Mul", label, inputs, constant->source.data_type,
+                                   constant->name);
 }

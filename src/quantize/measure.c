@@ -32,7 +32,7 @@ bool oq_ranges_finite(const struct oq_ranges *ranges)
 static size_t job_count(const struct oq_ranges *ranges, uint64_t first)
 {
     uint64_t row = oq_layout_row(&ranges->layout);
-    uint64_t left = ranges->tensor->nelem - first;
+    uint64_t left = ranges->source->nelem - first;
     if (ranges->layout.channels == 1)
         return (size_t)oq_min_u64(left, OQ_READ_MAX_NELEM);
     if (row <= OQ_READ_MAX_NELEM)
@@ -54,7 +54,7 @@ static bool add_jobs(struct measure *measure, struct oq_ranges *ranges, onnxq_er
         ranges->lo[i] = OQ_KEY_NONE_LO;
         ranges->hi[i] = OQ_KEY_NONE_HI;
     }
-    for (uint64_t first = 0; first < ranges->tensor->nelem;) {
+    for (uint64_t first = 0; first < ranges->source->nelem;) {
         struct job job = {ranges, first, job_count(ranges, first)};
         if (!oq_arena_grow(arena, &measure->jobs, measure->njobs, &measure->jobs_capacity,
                            sizeof(*measure->jobs)))
@@ -64,7 +64,7 @@ static bool add_jobs(struct measure *measure, struct oq_ranges *ranges, onnxq_er
             measure->most_scales = job_scales(&job);
         first += job.count;
     }
-    measure->total_nbytes += ranges->tensor->nbytes;
+    measure->total_nbytes += ranges->source->nbytes;
     return true;
 }
 
@@ -106,10 +106,8 @@ static bool produce(void *context, size_t index, void *buffer, void *scratch, on
     size_t n = job_scales(job);
     int32_t *lo = buffer, *hi = lo + n;
     uint64_t begin, end;
-    if (!oq_tensor_read_floats(job->ranges->tensor, job->first, job->count, x, scratch, error)) {
-        oq_error_place(error, "initializer \"%s\"", job->ranges->tensor->name);
+    if (!oq_source_read_floats(job->ranges->source, job->first, job->count, x, scratch, error))
         return false;
-    }
     for (size_t i = 0; i < n; i++) {
         lo[i] = OQ_KEY_NONE_LO;
         hi[i] = OQ_KEY_NONE_HI;
@@ -134,7 +132,7 @@ static bool consume(void *context, size_t index, const void *buffer, onnxq_error
         if (*hi > job->ranges->hi[i])
             job->ranges->hi[i] = *hi;
     }
-    measure->done_nbytes += job->count * job->ranges->tensor->dtype->nbits / 8;
+    measure->done_nbytes += job->count * job->ranges->source->dtype->nbits / 8;
     if (options->progress == NULL || options->progress(options->progress_data, ONNXQ_PHASE_MEASURE,
                                                        measure->done_nbytes, measure->total_nbytes))
         return true;
@@ -144,7 +142,7 @@ static bool consume(void *context, size_t index, const void *buffer, onnxq_error
 bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error)
 {
     struct measure measure = {.plan = plan, .kernels = oq_kernels_best()};
-    for (size_t i = 0; i < plan->model->n_tensors; i++)
+    for (size_t i = 0; i < plan->n_constants; i++)
         for (struct oq_ranges *r = plan->constants[i].ranges; r != NULL; r = r->next)
             if (!add_jobs(&measure, r, error))
                 return false;

@@ -7,14 +7,16 @@
 
 #include "kernels/kernels.h"
 #include "model/model.h"
+#include "model/source.h"
 #include "quantize/layout.h"
 
 struct oq_rule;
 
 /* The ranges of a weight for one way to share scales, then its scales. */
 struct oq_ranges {
-    const struct oq_tensor *tensor;
-    int axis; /* of the channels, -1: one scale per tensor */
+    struct oq_constant *constant;
+    const struct oq_source *source; /* of the constant */
+    int axis;                       /* of the channels, -1: one scale per tensor */
     size_t batch_axes;
     struct oq_layout layout;
     uint64_t n_scales;
@@ -46,24 +48,34 @@ struct oq_site {
     onnxq_action action;
     const char *form;
     const char *reason;
-    struct oq_quantized *quantized; /* of ONNXQ_DYNAMIC */
+    struct oq_quantized *quantized; /* how the weight is stored, where it is not kept */
+    const struct oq_site *through;  /* a chain of operators leads to this site, which takes over */
     /* what the rule chose */
     int axis;
     size_t batch_axes;
     bool transposed, is_unsigned;
 };
 
+/*
+ * A constant value: a tensor of the model, or what a chain of operators makes
+ * of tensors (a derived one).
+ */
 struct oq_constant {
-    const struct oq_tensor *tensor;
+    const struct oq_tensor *tensor; /* NULL: derived */
+    struct oq_source source;
     const char *name;
     const struct oq_value *value; /* NULL: in an attribute, or in a local function */
-    const struct oq_graph *graph; /* that defines it; NULL where value is */
+    const struct oq_graph *graph; /* where what replaces it goes; NULL where value is */
+    struct oq_constant *twin;     /* a derived one with the same source, which stands for both */
+    struct oq_constant *derived, *next_derived; /* those that start with this tensor */
     struct oq_site *sites;
     size_t n_sites;
     struct oq_ranges *ranges;       /* list */
     struct oq_quantized *quantized; /* list */
     struct oq_quantized *fold;      /* what the folded uses share, or NULL */
     uint64_t nbytes_after;          /* of what replaces it */
+    bool has_infinity;              /* or depends on one that has: all of it is kept
+                                       as it is */
     bool kept;                      /* stays in the output, perhaps beside what replaces it */
 };
 
@@ -91,8 +103,10 @@ struct onnxq_plan {
     onnxq_options options; /* without its pointers */
     bool freeze_inputs;    /* initializers leave the graph's inputs */
 
-    struct oq_constant *constants; /* [model->n_tensors], by ordinal */
-    onnxq_weight *weights;         /* the same for the caller */
+    struct oq_constant *constants; /* [model->n_tensors] by ordinal, then derived ones */
+    size_t n_constants;
+    struct oq_strmap derived; /* "graph:name" -> struct oq_constant */
+    onnxq_weight *weights;    /* the same for the caller */
     onnxq_summary summary;
 
     Oq__Pb__ModelProto *output;    /* the rewritten structure; NULL where nothing is quantized */
@@ -103,11 +117,24 @@ struct onnxq_plan {
     size_t n_recipes, recipes_capacity;
 };
 
-/* The constant behind a name in graph, or NULL. */
+/* The constant behind a name in graph, derived ones included, or NULL. */
 struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_graph *graph,
                                      const char *name);
 
+/* The site that is input number `input` of the same node as `site`, or NULL. */
+struct oq_site *oq_plan_sibling(const onnxq_plan *plan, const struct oq_site *site, size_t input);
+
 /* --- the steps, in order --- */
+
+/* collect.c: all constants and their uses, and whether graph inputs are frozen. */
+bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error);
+
+/* decide.c: an action for every site, and how each weight will be stored. */
+struct oq_selection;
+bool oq_plan_decide(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error);
+
+/* decide.c, after measuring: what holds NaN or infinity stays as it is. */
+void oq_plan_drop_infinite(onnxq_plan *plan);
 
 /* measure.c: reads all weights that are to be quantized; fills lo and hi of their ranges. */
 bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error);

@@ -10,16 +10,6 @@ static float *floats_of(void *scratch)
     return (float *)(void *)((char *)scratch + OQ_READ_SCRATCH_NBYTES);
 }
 
-static bool read_floats(const struct oq_quantized *quantized, uint64_t first, size_t count,
-                        float *dst, void *scratch, onnxq_error *error)
-{
-    const struct oq_tensor *tensor = quantized->ranges->tensor;
-    if (oq_tensor_read_floats(tensor, first, count, dst, scratch, error))
-        return true;
-    oq_error_place(error, "initializer \"%s\"", tensor->name);
-    return false;
-}
-
 static void quantize_run(const struct oq_kernels *kernels, const struct oq_quantized *quantized,
                          const struct oq_run *run, const float *x, uint8_t *dst)
 {
@@ -41,7 +31,7 @@ static bool quantize_in_order(const struct oq_quantized *quantized, uint64_t fir
     float *x = floats_of(scratch);
     while (count > 0) {
         size_t part = count < OQ_READ_MAX_NELEM ? count : OQ_READ_MAX_NELEM;
-        if (!read_floats(quantized, first, part, x, scratch, error))
+        if (!oq_source_read_floats(quantized->ranges->source, first, part, x, scratch, error))
             return false;
         for (size_t done = 0; done < part;) {
             struct oq_run run =
@@ -57,11 +47,21 @@ static bool quantize_in_order(const struct oq_quantized *quantized, uint64_t fir
 }
 
 /*
- * A transposed weight is [N, K] in the model and [K, N] in the result. A tile
- * of TILE_N channels and at most TILE_K elements of each fits the scratch.
+ * A transposed weight is [.., N, K] in the model and [.., K, N] in the result. A
+ * tile of TILE_N channels and at most TILE_K elements of each fits the scratch.
  */
 #define TILE_N ((uint64_t)64)
 #define TILE_K (OQ_READ_MAX_NELEM / 64)
+
+/* One matrix of the weight, and the stretch of its transpose that is asked for. */
+struct turn {
+    const struct oq_quantized *quantized;
+    uint64_t base; /* its first element in the weight */
+    uint64_t n_all, k_all;
+    uint64_t first, count;
+    uint8_t *dst;
+    void *scratch;
+};
 
 struct tile {
     uint64_t n, k;   /* first channel, first element of each */
@@ -69,65 +69,83 @@ struct tile {
 };
 
 /* Reads whole channels in one go, else a piece of each. */
-static bool read_tile(const struct oq_quantized *quantized, const struct tile *tile, uint64_t k_all,
-                      float *x, void *scratch, onnxq_error *error)
+static bool read_tile(const struct turn *turn, const struct tile *tile, float *x,
+                      onnxq_error *error)
 {
-    if (tile->ks == k_all)
-        return read_floats(quantized, tile->n * k_all, (size_t)(tile->ns * k_all), x, scratch,
-                           error);
+    const struct oq_source *source = turn->quantized->ranges->source;
+    uint64_t at = turn->base + tile->n * turn->k_all + tile->k;
+    if (tile->ks == turn->k_all)
+        return oq_source_read_floats(source, at, (size_t)(tile->ns * tile->ks), x, turn->scratch,
+                                     error);
     for (uint64_t i = 0; i < tile->ns; i++)
-        if (!read_floats(quantized, (tile->n + i) * k_all + tile->k, (size_t)tile->ks,
-                         x + i * tile->ks, scratch, error))
+        if (!oq_source_read_floats(source, at + i * turn->k_all, (size_t)tile->ks, x + i * tile->ks,
+                                   turn->scratch, error))
             return false;
     return true;
 }
 
-/* Row k of the tile, but only what lies in the result's stretch [first, first + count). */
-static void scatter_row(const uint8_t *q, const struct tile *tile, uint64_t row, uint64_t n_all,
-                        uint64_t first, size_t count, uint8_t *dst)
+/* Row `row` of the tile's transpose, but only what lies in the stretch. */
+static void scatter_row(const struct turn *turn, const struct tile *tile, uint64_t row,
+                        const uint8_t *q)
 {
-    uint64_t at = (tile->k + row) * n_all + tile->n;
-    uint64_t begin = at < first ? oq_min_u64(first - at, tile->ns) : 0;
-    uint64_t end = first + count <= at ? 0 : oq_min_u64(first + count - at, tile->ns);
+    uint64_t at = (tile->k + row) * turn->n_all + tile->n, stop = turn->first + turn->count;
+    uint64_t begin = at < turn->first ? oq_min_u64(turn->first - at, tile->ns) : 0;
+    uint64_t end = stop <= at ? 0 : oq_min_u64(stop - at, tile->ns);
     for (uint64_t i = begin; i < end; i++)
-        dst[at + i - first] = q[i * tile->ks + row];
+        turn->dst[at + i - turn->first] = q[i * tile->ks + row];
 }
 
-static bool quantize_tile(const struct oq_quantized *quantized, const struct tile *tile,
-                          uint64_t first, size_t count, uint8_t *dst, void *scratch,
-                          onnxq_error *error)
+static bool quantize_tile(const struct turn *turn, const struct tile *tile, onnxq_error *error)
 {
     const struct oq_kernels *kernels = oq_kernels_best();
-    const struct oq_layout *layout = &quantized->ranges->layout;
-    uint64_t n_all = (uint64_t)quantized->ranges->tensor->dims[0];
-    uint64_t k_all = (uint64_t)quantized->ranges->tensor->dims[1];
-    float *x = floats_of(scratch);
-    uint8_t *q = scratch; /* free once the floats are read */
-    if (!read_tile(quantized, tile, k_all, x, scratch, error))
+    float *x = floats_of(turn->scratch);
+    uint8_t *q = turn->scratch; /* free once the floats are read */
+    if (!read_tile(turn, tile, x, error))
         return false;
     for (uint64_t i = 0; i < tile->ns; i++) {
-        struct oq_run run =
-            oq_layout_run(layout, (tile->n + i) * k_all + tile->k, (size_t)tile->ks);
-        run.count = (size_t)tile->ks;
+        uint64_t at = turn->base + (tile->n + i) * turn->k_all + tile->k;
+        struct oq_run run = oq_layout_run(&turn->quantized->ranges->layout, at, (size_t)tile->ks);
+        run.count = (size_t)tile->ks; /* one channel, and so one scale */
         run.one_scale = true;
-        quantize_run(kernels, quantized, &run, x + i * tile->ks, q + i * tile->ks);
+        quantize_run(kernels, turn->quantized, &run, x + i * tile->ks, q + i * tile->ks);
     }
     for (uint64_t row = 0; row < tile->ks; row++)
-        scatter_row(q, tile, row, n_all, first, count, dst);
+        scatter_row(turn, tile, row, q);
+    return true;
+}
+
+static bool quantize_turned(const struct turn *turn, onnxq_error *error)
+{
+    uint64_t k_end = (turn->first + turn->count - 1) / turn->n_all + 1;
+    for (uint64_t k = turn->first / turn->n_all; k < k_end; k += TILE_K) {
+        for (uint64_t n = 0; n < turn->n_all; n += TILE_N) {
+            struct tile tile = {n, k, oq_min_u64(TILE_N, turn->n_all - n),
+                                oq_min_u64(TILE_K, k_end - k)};
+            if (!quantize_tile(turn, &tile, error))
+                return false;
+        }
+    }
     return true;
 }
 
 static bool quantize_transposed(const struct oq_quantized *quantized, uint64_t first, size_t count,
                                 uint8_t *dst, void *scratch, onnxq_error *error)
 {
-    uint64_t n_all = (uint64_t)quantized->ranges->tensor->dims[0];
-    uint64_t k_end = (first + count - 1) / n_all + 1;
-    for (uint64_t k = first / n_all; k < k_end; k += TILE_K) {
-        for (uint64_t n = 0; n < n_all; n += TILE_N) {
-            struct tile tile = {n, k, oq_min_u64(TILE_N, n_all - n), oq_min_u64(TILE_K, k_end - k)};
-            if (!quantize_tile(quantized, &tile, first, count, dst, scratch, error))
-                return false;
-        }
+    const struct oq_source *source = quantized->ranges->source;
+    struct turn turn = {.quantized = quantized,
+                        .n_all = (uint64_t)source->dims[source->n_dims - 2],
+                        .k_all = (uint64_t)source->dims[source->n_dims - 1],
+                        .dst = dst,
+                        .scratch = scratch};
+    uint64_t matrix = turn.n_all * turn.k_all;
+    for (uint64_t left = count; left > 0; left -= turn.count) {
+        turn.first = first % matrix;
+        turn.base = first - turn.first;
+        turn.count = oq_min_u64(left, matrix - turn.first);
+        if (!quantize_turned(&turn, error))
+            return false;
+        first += turn.count;
+        turn.dst += turn.count;
     }
     return true;
 }

@@ -105,8 +105,15 @@ static bool init_graph(struct oq_rewrite *rewrite, size_t ordinal)
     oq_strmap_init(&state->float_inputs, rewrite->arena);
     oq_strmap_init(&state->transposed, rewrite->arena);
     oq_strmap_init(&state->dropped, rewrite->arena);
+    oq_strmap_init(&state->typed, rewrite->arena);
     if (state->sites == NULL)
         return oq_arena_fail(rewrite->arena, rewrite->error);
+    for (size_t i = 0; i < state->proto->n_value_info; i++)
+        if (!take_name(rewrite, &state->typed, state->proto->value_info[i]->name))
+            return false;
+    for (size_t i = 0; i < state->proto->n_output; i++)
+        if (!take_name(rewrite, &state->typed, state->proto->output[i]->name))
+            return false;
     return take_graph_names(rewrite, state->proto);
 }
 
@@ -139,7 +146,7 @@ static bool start_constant(struct oq_rewrite *rewrite, struct oq_constant *const
 {
     for (size_t i = 0; i < constant->n_sites; i++) {
         const struct oq_site *site = &constant->sites[i];
-        if (site->action == ONNXQ_DYNAMIC)
+        if (site->action == ONNXQ_DYNAMIC && site->through == NULL)
             rewrite->states[site->graph->ordinal].sites[site->node_index] = site;
     }
     return constant->fold == NULL || oq_rewrite_fold(rewrite, constant);
@@ -160,31 +167,106 @@ static bool rewrite_nodes(struct oq_rewrite *rewrite, struct oq_rewrite_graph *s
 
 /* --- what has become useless --- */
 
-static bool find_used(struct oq_rewrite *rewrite, struct oq_strmap *used)
+/* How often each name is used, over all graphs. */
+struct uses {
+    struct oq_rewrite *rewrite;
+    struct oq_strmap counts; /* name -> size_t */
+};
+
+static size_t *use_count(struct uses *uses, const char *name)
 {
-    oq_strmap_init(used, rewrite->arena);
+    struct oq_arena *arena = uses->rewrite->arena;
+    void **place = oq_strmap_place(&uses->counts, name);
+    if (place != NULL && *place == NULL)
+        *place = oq_arena_alloc(arena, sizeof(size_t));
+    if (place == NULL || *place == NULL)
+        oq_arena_fail(arena, uses->rewrite->error);
+    return place == NULL ? NULL : *place;
+}
+
+static bool count_use(struct uses *uses, const char *name)
+{
+    size_t *count = name == NULL ? NULL : use_count(uses, name);
+    if (count != NULL)
+        ++*count;
+    return name == NULL || count != NULL;
+}
+
+static bool count_uses(struct uses *uses)
+{
+    struct oq_rewrite *rewrite = uses->rewrite;
+    oq_strmap_init(&uses->counts, rewrite->arena);
     for (size_t g = 0; g < rewrite->graphs.count; g++) {
         const struct oq_rewrite_graph *state = &rewrite->states[g];
         for (size_t i = 0; i < state->n_nodes; i++)
-            if (!take_names(rewrite, used, state->nodes[i]->input, state->nodes[i]->n_input))
-                return false;
+            for (size_t k = 0; k < state->nodes[i]->n_input; k++)
+                if (!count_use(uses, state->nodes[i]->input[k]))
+                    return false;
         for (size_t i = 0; i < state->proto->n_output; i++)
-            if (!take_name(rewrite, used, state->proto->output[i]->name))
+            if (!count_use(uses, state->proto->output[i]->name))
                 return false;
     }
     return true;
 }
 
+static bool is_used(const struct uses *uses, const char *name)
+{
+    const size_t *count = oq_strmap_find(&uses->counts, name);
+    return count != NULL && *count > 0;
+}
+
+/* A node of a constant chain that had users, and lost them to an integer operator. */
+static bool is_dead(const struct oq_rewrite *rewrite, const struct uses *uses, size_t ordinal,
+                    const Oq__Pb__NodeProto *node)
+{
+    if (!oq_source_sees_through(node) || is_used(uses, node->output[0]))
+        return false;
+    const struct oq_value *value =
+        oq_strmap_find(&rewrite->graphs.list[ordinal]->values, node->output[0]);
+    return value != NULL && value->n_uses > 0;
+}
+
+/* Last node first, so that the nodes before it in a chain follow; false: nothing was removed. */
+static bool remove_dead_nodes(struct oq_rewrite *rewrite, struct uses *uses, size_t ordinal)
+{
+    struct oq_rewrite_graph *state = &rewrite->states[ordinal];
+    size_t kept = state->n_nodes;
+    for (size_t i = state->n_nodes; i-- > 0;) {
+        Oq__Pb__NodeProto *node = state->nodes[i];
+        if (!is_dead(rewrite, uses, ordinal, node)) {
+            state->nodes[--kept] = node;
+            continue;
+        }
+        for (size_t k = 0; k < node->n_input; k++)
+            --*use_count(uses, node->input[k]);
+    }
+    size_t removed = kept;
+    state->n_nodes -= removed;
+    memmove(state->nodes, state->nodes + kept, state->n_nodes * sizeof(state->nodes[0]));
+    return removed > 0;
+}
+
+/* Chains may run through several graphs: until nothing changes. */
+static void remove_dead_chains(struct oq_rewrite *rewrite, struct uses *uses)
+{
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t g = rewrite->graphs.count; g-- > 0;)
+            changed |= remove_dead_nodes(rewrite, uses, g);
+    }
+}
+
 /* A constant that had users and has none any more, or that a folded one replaces, leaves. */
 static bool drop_constants(struct oq_rewrite *rewrite)
 {
-    struct oq_strmap used;
-    if (!find_used(rewrite, &used))
+    struct uses uses = {.rewrite = rewrite};
+    if (!count_uses(&uses))
         return false;
+    remove_dead_chains(rewrite, &uses);
     for (size_t i = 0; i < rewrite->plan->model->n_tensors; i++) {
         struct oq_constant *constant = &rewrite->plan->constants[i];
         constant->kept = constant->value == NULL || constant->value->n_uses == 0 ||
-                         (constant->fold == NULL && oq_strmap_find(&used, constant->name) != NULL);
+                         (constant->fold == NULL && is_used(&uses, constant->name));
         if (constant->kept) {
             constant->nbytes_after += constant->tensor->nbytes;
             continue;
@@ -267,6 +349,23 @@ static bool replace_initializers(struct oq_rewrite *rewrite, const struct oq_rew
     return true;
 }
 
+static bool add_value_infos(struct oq_rewrite *rewrite, const struct oq_rewrite_graph *state)
+{
+    Oq__Pb__GraphProto *proto = state->proto;
+    size_t n = proto->n_value_info;
+    Oq__Pb__ValueInfoProto **list =
+        oq_arena_array(rewrite->arena, n + state->n_value_infos + 1, sizeof(*list));
+    if (list == NULL)
+        return oq_arena_fail(rewrite->arena, rewrite->error);
+    if (n > 0)
+        memcpy(list, proto->value_info, n * sizeof(*list));
+    if (state->n_value_infos > 0)
+        memcpy(list + n, state->value_infos, state->n_value_infos * sizeof(*list));
+    proto->value_info = list;
+    proto->n_value_info = n + state->n_value_infos;
+    return true;
+}
+
 static bool finish_graph(struct oq_rewrite *rewrite, size_t ordinal)
 {
     struct oq_rewrite_graph *state = &rewrite->states[ordinal];
@@ -278,7 +377,7 @@ static bool finish_graph(struct oq_rewrite *rewrite, size_t ordinal)
     filter_annotations(state);
     state->proto->node = state->nodes;
     state->proto->n_node = n;
-    return replace_initializers(rewrite, state);
+    return add_value_infos(rewrite, state) && replace_initializers(rewrite, state);
 }
 
 /* --- the model around the graph --- */
@@ -381,7 +480,7 @@ static bool finish_model(struct oq_rewrite *rewrite)
 
 static bool has_work(const onnxq_plan *plan)
 {
-    for (size_t i = 0; i < plan->model->n_tensors; i++)
+    for (size_t i = 0; i < plan->n_constants; i++)
         if (plan->constants[i].quantized != NULL)
             return true;
     return false;
@@ -389,8 +488,7 @@ static bool has_work(const onnxq_plan *plan)
 
 static bool rewrite_all(struct oq_rewrite *rewrite)
 {
-    const onnxq_model *model = rewrite->plan->model;
-    for (size_t i = 0; i < model->n_tensors; i++)
+    for (size_t i = 0; i < rewrite->plan->n_constants; i++)
         if (!start_constant(rewrite, &rewrite->plan->constants[i]))
             return false;
     for (size_t g = 0; g < rewrite->graphs.count; g++)

@@ -43,6 +43,10 @@ void oq_rewrite_add_int(struct oq_rewrite *rewrite, Oq__Pb__NodeProto *node, con
 void oq_rewrite_add_ints(struct oq_rewrite *rewrite, Oq__Pb__NodeProto *node, const char *name,
                          const int64_t *values, size_t n);
 
+/* Gives `node` the attributes of `from`, but for the one called `without` (NULL: all). */
+void oq_rewrite_copy_attributes(struct oq_rewrite *rewrite, Oq__Pb__NodeProto *node,
+                                const Oq__Pb__NodeProto *from, const char *without);
+
 /* A fresh name made of base and suffix. */
 const char *oq_rewrite_name(struct oq_rewrite *rewrite, const char *base, const char *suffix);
 
@@ -81,6 +85,9 @@ const char *oq_rewrite_subtract(struct oq_rewrite *rewrite, const char *label, c
 const char *oq_rewrite_floats(struct oq_rewrite *rewrite, struct oq_constant *owner,
                               const char *base, const int64_t *dims, size_t n_dims,
                               const float *values);
+const char *oq_rewrite_int8s(struct oq_rewrite *rewrite, const struct oq_site *site,
+                             const char *suffix, const int64_t *dims, size_t n_dims,
+                             const int8_t *values);
 const char *oq_rewrite_int64s(struct oq_rewrite *rewrite, const char *base, const int64_t *values,
                               size_t n);
 

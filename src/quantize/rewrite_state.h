@@ -12,6 +12,9 @@ struct oq_rewrite_graph {
     size_t n_nodes, nodes_capacity;
     Oq__Pb__TensorProto **tensors; /* new initializers */
     size_t n_tensors, tensors_capacity;
+    Oq__Pb__ValueInfoProto **value_infos; /* new ones */
+    size_t n_value_infos, value_infos_capacity;
+    struct oq_strmap typed;        /* names whose type the model declares */
     struct oq_strmap activations;  /* name of a float32 value -> struct oq_activation */
     struct oq_strmap float_inputs; /* name of a value -> char *, its float32 form */
     struct oq_strmap transposed;   /* name of a value -> char *, its transposed form */

@@ -6,7 +6,8 @@
 
 /* Sorted by operator, then domain. */
 static const struct oq_rule *const rules[] = {
-    &oq_rule_conv, &oq_rule_conv_transpose, &oq_rule_gather, &oq_rule_gemm, &oq_rule_matmul,
+    &oq_rule_conv, &oq_rule_conv_transpose, &oq_rule_gather,
+    &oq_rule_gemm, &oq_rule_lstm,           &oq_rule_matmul,
 };
 
 /* Their float inputs are scales, or there is nothing to gain. Sorted. */

@@ -22,6 +22,9 @@ struct oq_rule {
      */
     void (*decide)(const onnxq_plan *plan, struct oq_site *site);
 
+    /* The input that must be dynamic as well for `input` to be; NULL: there is none. */
+    size_t (*partner)(size_t input);
+
     /* Writes the nodes that replace the site's node; only for ONNXQ_DYNAMIC. */
     bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);
 };

@@ -71,7 +71,7 @@ static void set_scales(struct oq_ranges *ranges, const onnxq_options *options)
 
 void oq_plan_scale(onnxq_plan *plan)
 {
-    for (size_t i = 0; i < plan->model->n_tensors; i++) {
+    for (size_t i = 0; i < plan->n_constants; i++) {
         struct oq_constant *constant = &plan->constants[i];
         for (struct oq_ranges *r = constant->ranges; r != NULL; r = r->next)
             set_scales(r, &plan->options);

@@ -14,7 +14,7 @@ static bool is_weight(size_t input)
     return true;
 }
 
-static size_t count_long_axes(const struct oq_tensor *tensor)
+static size_t count_long_axes(const struct oq_source *tensor)
 {
     size_t n = 0;
     for (size_t i = 0; i < tensor->n_dims; i++)
@@ -24,7 +24,7 @@ static size_t count_long_axes(const struct oq_tensor *tensor)
 
 static void decide(const onnxq_plan *plan, struct oq_site *site)
 {
-    const struct oq_tensor *tensor = site->constant->tensor;
+    const struct oq_source *tensor = &site->constant->source;
     int rank = (int)tensor->n_dims;
     (void)plan;
     /* Biases, and the scales of normalizations: little to gain, much to lose. */

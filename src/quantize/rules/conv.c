@@ -26,7 +26,7 @@ static const char *refuse_integer(const onnxq_plan *plan, const struct oq_site *
 
 static void decide(const onnxq_plan *plan, struct oq_site *site)
 {
-    const struct oq_tensor *weight = site->constant->tensor;
+    const struct oq_source *weight = &site->constant->source;
     const char *refusal = NULL;
     if (plan->options.conv == ONNXQ_CONV_SKIP) {
         oq_site_keep(site, "--conv skip");
@@ -49,11 +49,11 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
 static const char *make_bias(struct oq_rewrite *rewrite, const struct oq_site *site, int64_t *dims)
 {
     const Oq__Pb__NodeProto *node = site->node;
-    size_t rank = site->constant->tensor->n_dims;
+    size_t rank = site->constant->source.n_dims;
     if (node->n_input < 3 || node->input[2][0] == '\0')
         return NULL;
-    const char *b = oq_rewrite_float_input(rewrite, node->input[2], false,
-                                           site->constant->tensor->proto->data_type);
+    const char *b =
+        oq_rewrite_float_input(rewrite, node->input[2], false, site->constant->source.data_type);
     const char *shape = oq_rewrite_int64s(rewrite, "bias_shape", dims, rank - 1);
     const char *reshaped = oq_rewrite_name(rewrite, node->input[2], "_reshaped");
     const char *inputs[] = {b, shape, NULL};
@@ -65,8 +65,8 @@ static const char *make_bias(struct oq_rewrite *rewrite, const struct oq_site *s
 static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
 {
     const Oq__Pb__NodeProto *node = site->node;
-    const struct oq_tensor *weight = site->constant->tensor;
-    int32_t data_type = weight->proto->data_type;
+    const struct oq_source *weight = &site->constant->source;
+    int32_t data_type = weight->data_type;
     const char *label = oq_node_label(node);
     int64_t *dims = oq_arena_array(rewrite->arena, weight->n_dims, sizeof(*dims));
     if (dims == NULL)
@@ -84,11 +84,8 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
     const char *outputs[] = {product, NULL};
     if (zero_point != NULL && zero_point[0] == '\0')
         inputs[3] = NULL;
-    Oq__Pb__NodeProto *conv = oq_rewrite_node(rewrite, "", "ConvInteger", label, inputs, outputs);
-    if (conv != NULL) { /* the attributes of both operators are the same */
-        conv->n_attribute = node->n_attribute;
-        conv->attribute = node->attribute;
-    }
+    oq_rewrite_copy_attributes(
+        rewrite, oq_rewrite_node(rewrite, "", "ConvInteger", label, inputs, outputs), node, NULL);
     return oq_rewrite_dequantize(rewrite, label, product, x.scale, scale, bias, data_type,
                                  node->output[0]);
 }
@@ -102,7 +99,7 @@ static void decide_transpose(const onnxq_plan *plan, struct oq_site *site)
     size_t batch_axes = oq_node_int(site->node, "group", 1) == 1 ? 0 : 1;
     if (plan->options.conv == ONNXQ_CONV_SKIP)
         oq_site_keep(site, "--conv skip");
-    else if (site->constant->tensor->n_dims < 3)
+    else if (site->constant->source.n_dims < 3)
         oq_site_keep(site, "ConvTranspose takes weights of three dimensions or more");
     else
         oq_site_fold(site, 1, batch_axes, NULL);

@@ -20,7 +20,7 @@ static bool is_weight(size_t input)
 
 static void decide(const onnxq_plan *plan, struct oq_site *site)
 {
-    const struct oq_tensor *table = site->constant->tensor;
+    const struct oq_source *table = &site->constant->source;
     int64_t rank = (int64_t)table->n_dims;
     int64_t axis = oq_node_int(site->node, "axis", 0);
     axis += axis < 0 ? rank : 0;
@@ -70,7 +70,7 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
                                     gather_value(rewrite, site, zero_point, "_zero_point"));
     const char *inputs[] = {value, gather_value(rewrite, site, scale, "_scale"), NULL};
     return oq_rewrite_float_output(rewrite, "", "Mul", label, inputs,
-                                   site->constant->tensor->proto->data_type, node->output[0]);
+                                   site->constant->source.data_type, node->output[0]);
 }
 
 const struct oq_rule oq_rule_gather = {

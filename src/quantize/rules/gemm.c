@@ -17,7 +17,7 @@ static bool is_weight(size_t input)
 
 static void decide(const onnxq_plan *plan, struct oq_site *site)
 {
-    const struct oq_tensor *weight = site->constant->tensor;
+    const struct oq_source *weight = &site->constant->source;
     const Oq__Pb__NodeProto *node = site->node;
     if (node->n_input < 2 || weight->n_dims != 2) {
         oq_site_keep(site, "Gemm takes two matrices");
@@ -27,7 +27,7 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_site_fold(site, oq_node_int(node, "transA", 0) != 0 ? 1 : 0, 0, "the left factor");
         return;
     }
-    bool transposed = oq_node_int(node, "transB", 0) != 0;
+    bool transposed = (oq_node_int(node, "transB", 0) != 0) != weight->transposed;
     int axis = transposed ? 0 : 1;
     const char *refusal =
         oq_matmul_refuses(plan, site, weight->dims[1 - axis], weight->dims[axis], 0);
@@ -40,7 +40,7 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
 }
 
 /* True where C is constant and broadcasts from one row: [], [1], [N], [1, 1] or [1, N]. */
-static bool is_row(const struct oq_tensor *c, int64_t n)
+static bool is_row(const struct oq_source *c, int64_t n)
 {
     if (c->n_dims > 2 || (c->n_dims == 2 && c->dims[0] != 1))
         return false;
@@ -53,14 +53,14 @@ static const char *make_bias_row(struct oq_rewrite *rewrite, struct oq_constant 
 {
     float *row = oq_arena_array(rewrite->arena, (size_t)n, sizeof(*row));
     void *scratch = oq_arena_alloc(rewrite->arena, OQ_READ_SCRATCH_NBYTES);
-    size_t nelem = (size_t)c->tensor->nelem;
+    size_t nelem = (size_t)c->source.nelem;
     if (row == NULL || scratch == NULL) {
         oq_arena_fail(rewrite->arena, rewrite->error);
         return NULL;
     }
     for (size_t done = 0; done < nelem;) {
         size_t part = nelem - done < OQ_READ_MAX_NELEM ? nelem - done : OQ_READ_MAX_NELEM;
-        if (!oq_tensor_read_floats(c->tensor, done, part, row + done, scratch, rewrite->error))
+        if (!oq_source_read_floats(&c->source, done, part, row + done, scratch, rewrite->error))
             return NULL;
         done += part;
     }
@@ -75,7 +75,7 @@ static const char *make_bias_node(struct oq_rewrite *rewrite, const struct oq_si
 {
     const char *c = site->node->input[2];
     const char *label = oq_node_label(site->node);
-    c = oq_rewrite_float_input(rewrite, c, false, site->constant->tensor->proto->data_type);
+    c = oq_rewrite_float_input(rewrite, c, false, site->constant->source.data_type);
     if (beta == 1 || c == NULL)
         return c;
     const char *scaled = oq_rewrite_name(rewrite, c, "_scaled");
@@ -88,8 +88,8 @@ static const char *make_bias_node(struct oq_rewrite *rewrite, const struct oq_si
 static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
 {
     const Oq__Pb__NodeProto *node = site->node;
-    const struct oq_tensor *weight = site->constant->tensor;
-    int32_t data_type = weight->proto->data_type;
+    const struct oq_source *weight = &site->constant->source;
+    int32_t data_type = weight->data_type;
     int64_t n = weight->dims[site->axis];
     float beta = oq_node_float(node, "beta", 1);
     const char *c_name = node->n_input > 2 && beta != 0 ? node->input[2] : "";
@@ -104,11 +104,12 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
     if (c_name[0] == '\0')
         return oq_matmul_emit(rewrite, site, &matmul);
 
-    bool as_is = c != NULL && c->tensor->n_dims == 1 && c->tensor->nelem == (uint64_t)n &&
+    bool as_is = c != NULL && c->source.n_dims == 1 && c->source.nelem == (uint64_t)n &&
                  beta == 1 && data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT;
     if (as_is) {
         matmul.bias = c_name;
-    } else if (c != NULL && c->tensor->dtype->is_float && is_row(c->tensor, n)) {
+    } else if (c != NULL && c->source.dtype != NULL && c->source.dtype->is_float &&
+               is_row(&c->source, n)) {
         matmul.bias = make_bias_row(rewrite, c, n, beta);
         if (matmul.bias == NULL)
             return false;

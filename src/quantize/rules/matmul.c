@@ -12,7 +12,7 @@
 bool oq_matmul_emit(struct oq_rewrite *rewrite, const struct oq_site *site,
                     const struct oq_matmul *matmul)
 {
-    int32_t data_type = site->constant->tensor->proto->data_type;
+    int32_t data_type = site->constant->source.data_type;
     const char *label = oq_node_label(site->node);
     const char *weight = oq_rewrite_weight(rewrite, site);
     const char *scale =
@@ -58,7 +58,7 @@ static const char *refuse_batches(const onnxq_plan *plan, size_t n_dims)
 
 static void decide(const onnxq_plan *plan, struct oq_site *site)
 {
-    const struct oq_tensor *weight = site->constant->tensor;
+    const struct oq_source *weight = &site->constant->source;
     int rank = (int)weight->n_dims;
     if (site->node->n_input < 2) {
         oq_site_keep(site, "the node lacks inputs");
@@ -72,14 +72,16 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_site_fold(site, rank - 2, (size_t)rank - 2, "the left factor");
         return;
     }
-    const char *refusal =
-        oq_matmul_refuses(plan, site, weight->dims[rank - 2], weight->dims[rank - 1], 0);
+    /* The columns: the last axis, unless a Transpose lies between the tensor and here. */
+    int axis = weight->transposed ? rank - 2 : rank - 1;
+    int other = weight->transposed ? rank - 1 : rank - 2;
+    const char *refusal = oq_matmul_refuses(plan, site, weight->dims[other], weight->dims[axis], 0);
     if (refusal == NULL)
         refusal = refuse_batches(plan, weight->n_dims);
     if (refusal != NULL)
-        oq_site_fold(site, rank - 1, (size_t)rank - 2, refusal);
+        oq_site_fold(site, axis, (size_t)rank - 2, refusal);
     else
-        oq_site_dynamic(site, rank - 1, (size_t)rank - 2, false, oq_matmul_form(plan));
+        oq_site_dynamic(site, axis, (size_t)rank - 2, weight->transposed, oq_matmul_form(plan));
 }
 
 const char *oq_matmul_form(const onnxq_plan *plan)
@@ -90,12 +92,13 @@ const char *oq_matmul_form(const onnxq_plan *plan)
 
 static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
 {
-    const struct oq_tensor *weight = site->constant->tensor;
+    const struct oq_source *weight = &site->constant->source;
     int64_t *dims = oq_arena_array(rewrite->arena, weight->n_dims, sizeof(*dims));
     if (dims == NULL)
         return oq_arena_fail(rewrite->arena, rewrite->error);
     /* [N] for a matrix, [B.., 1, N] for batches: broadcasts along with the product. */
     memcpy(dims, weight->dims, weight->n_dims * sizeof(*dims));
+    dims[weight->n_dims - 1] = weight->dims[site->axis];
     dims[weight->n_dims - 2] = 1;
     size_t skip = weight->n_dims == 2 ? 1 : 0;
     const struct oq_matmul matmul = {.activation = site->node->input[0],
@@ -103,7 +106,7 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
                                      .scale_dims = dims + skip,
                                      .n_scale_dims = weight->n_dims - skip,
                                      .factor = 1,
-                                     .output_type = weight->proto->data_type};
+                                     .output_type = weight->data_type};
     return oq_matmul_emit(rewrite, site, &matmul);
 }
 

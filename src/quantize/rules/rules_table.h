@@ -9,6 +9,7 @@ extern const struct oq_rule oq_rule_conv;
 extern const struct oq_rule oq_rule_conv_transpose;
 extern const struct oq_rule oq_rule_gather;
 extern const struct oq_rule oq_rule_gemm;
+extern const struct oq_rule oq_rule_lstm;
 extern const struct oq_rule oq_rule_matmul;
 
 #endif

@@ -1,0 +1,318 @@
+/* What constants a model has, and who uses them. */
+#include "quantize/plan.h"
+#include "quantize/rules.h"
+
+/* Graph and name: the same name may mean something else in another graph. */
+static char *make_key(struct oq_arena *arena, const struct oq_value *value)
+{
+    return oq_arena_printf(arena, "%zu:%s", value->graph->ordinal, value->name);
+}
+
+static struct oq_constant *find_derived(const onnxq_plan *plan, const struct oq_value *value)
+{
+    struct oq_arena scratch;
+    if (plan->derived.count == 0 || value->origin != OQ_ORIGIN_NODE)
+        return NULL;
+    oq_arena_init(&scratch, SIZE_MAX);
+    char *key = make_key(&scratch, value);
+    struct oq_constant *found = key == NULL ? NULL : oq_strmap_find(&plan->derived, key);
+    oq_arena_fini(&scratch);
+    return found;
+}
+
+struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_graph *graph,
+                                     const char *name)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    const Oq__Pb__TensorProto *proto = NULL;
+    if (value == NULL)
+        return NULL;
+    if (value->origin == OQ_ORIGIN_INITIALIZER) {
+        proto = value->graph->proto->initializer[value->index];
+    } else if (value->origin == OQ_ORIGIN_NODE) {
+        const Oq__Pb__NodeProto *node = value->graph->proto->node[value->index];
+        const Oq__Pb__AttributeProto *attribute =
+            oq_node_is(node, "", "Constant") ? oq_node_attribute(node, "value") : NULL;
+        proto = attribute == NULL ? NULL : attribute->t;
+    }
+    if (proto != NULL)
+        return &plan->constants[oq_model_tensor(plan->model, proto)->ordinal];
+    return find_derived(plan, value);
+}
+
+struct oq_site *oq_plan_sibling(const onnxq_plan *plan, const struct oq_site *site, size_t input)
+{
+    struct oq_constant *constant =
+        input < site->node->n_input ? oq_plan_constant(plan, site->graph, site->node->input[input])
+                                    : NULL;
+    for (size_t i = 0; constant != NULL && i < constant->n_sites; i++) {
+        struct oq_site *other = &constant->sites[i];
+        if (other->node == site->node && other->input == input)
+            return other;
+    }
+    return NULL;
+}
+
+/* A constant that no rule will see gets one site, for the report. */
+static bool add_only_site(onnxq_plan *plan, struct oq_constant *constant, const char *op_type,
+                          const Oq__Pb__NodeProto *node, const char *reason, onnxq_error *error)
+{
+    constant->sites = oq_arena_array(&plan->arena, 1, sizeof(*constant->sites));
+    if (constant->sites == NULL)
+        return oq_arena_fail(&plan->arena, error);
+    constant->n_sites = 1;
+    constant->sites[0] =
+        (struct oq_site){.constant = constant, .node = node, .op_type = op_type, .form = ""};
+    oq_site_keep(&constant->sites[0], reason);
+    return true;
+}
+
+static bool is_input_of_rule(const struct oq_rule *rule, size_t input)
+{
+    return rule != NULL && rule->is_weight(input);
+}
+
+static struct oq_site make_site(const struct oq_constant *constant, const struct oq_use *use)
+{
+    struct oq_site site = {.constant = constant,
+                           .graph = use->graph,
+                           .node_index = use->node,
+                           .input = use->input,
+                           .op_type = "graph output",
+                           .form = "",
+                           .reason = ""};
+    if (use->node == OQ_NO_NODE)
+        return site;
+    site.node = use->graph->proto->node[use->node];
+    site.op_type = site.node->op_type == NULL ? "" : site.node->op_type;
+    const struct oq_rule *rule = oq_rule_find(oq_domain(site.node->domain), site.op_type);
+    site.rule = is_input_of_rule(rule, use->input) ? rule : NULL;
+    return site;
+}
+
+static bool add_value(onnxq_plan *plan, const struct oq_graph *graph, const char *name,
+                      onnxq_error *error)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    struct oq_constant *constant = oq_plan_constant(plan, graph, name);
+    if (value == NULL || constant == NULL || constant->value != NULL)
+        return true;
+    constant->name = name;
+    constant->value = value;
+    constant->graph = graph;
+    if (value->n_uses == 0)
+        return add_only_site(plan, constant, "", NULL, "not used", error);
+    constant->sites = oq_arena_array(&plan->arena, value->n_uses, sizeof(*constant->sites));
+    if (constant->sites == NULL)
+        return oq_arena_fail(&plan->arena, error);
+    for (const struct oq_use *use = value->uses; use != NULL; use = use->next)
+        constant->sites[constant->n_sites++] = make_site(constant, use);
+    return true;
+}
+
+/* Tensors in attributes that are no value by themselves, such as that of ConstantOfShape. */
+static bool add_attributes(onnxq_plan *plan, const Oq__Pb__NodeProto *node, onnxq_error *error)
+{
+    for (size_t i = 0; i < node->n_attribute; i++) {
+        const Oq__Pb__AttributeProto *attribute = node->attribute[i];
+        size_t n = attribute->n_tensors + (attribute->t != NULL);
+        for (size_t k = 0; k < n; k++) {
+            const Oq__Pb__TensorProto *proto =
+                k < attribute->n_tensors ? attribute->tensors[k] : attribute->t;
+            struct oq_constant *constant =
+                &plan->constants[oq_model_tensor(plan->model, proto)->ordinal];
+            if (constant->n_sites == 0 &&
+                !add_only_site(plan, constant, node->op_type == NULL ? "" : node->op_type, node,
+                               "in an attribute", error))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool collect_graph(onnxq_plan *plan, const struct oq_graph *graph, onnxq_error *error)
+{
+    const Oq__Pb__GraphProto *proto = graph->proto;
+    for (size_t i = 0; i < proto->n_initializer; i++)
+        if (!add_value(plan, graph, proto->initializer[i]->name, error))
+            return false;
+    for (size_t i = 0; i < proto->n_node; i++) {
+        const Oq__Pb__NodeProto *node = proto->node[i];
+        if (oq_node_is(node, "", "Constant") && node->n_output > 0 &&
+            !add_value(plan, graph, node->output[0], error))
+            return false;
+        if (!add_attributes(plan, node, error))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Before IR version 4 every initializer had to be an input as well. Later, an
+ * initializer that is also an input is a default that callers may override -
+ * but exporters that list all of them only kept the old habit.
+ */
+static bool inputs_are_defaults_by_habit(const onnxq_model *model)
+{
+    const struct oq_graph *graph = model->graphs.list[0];
+    for (size_t i = 0; i < graph->proto->n_initializer; i++) {
+        const struct oq_value *value = oq_graph_find(graph, graph->proto->initializer[i]->name);
+        if (value != NULL && !value->is_graph_input)
+            return false;
+    }
+    return true;
+}
+
+/* --- derived constants --- */
+
+/* A use of a value that a chain of operators makes, by an operator that can take it as integers. */
+static bool is_candidate(const struct oq_use *use)
+{
+    if (use->node == OQ_NO_NODE)
+        return false;
+    const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
+    const struct oq_rule *rule =
+        oq_rule_find(oq_domain(node->domain), node->op_type == NULL ? "" : node->op_type);
+    return is_input_of_rule(rule, use->input) && rule->emit != NULL;
+}
+
+static size_t count_candidates(const struct oq_value *value)
+{
+    size_t n = 0;
+    for (const struct oq_use *use = value->uses; use != NULL; use = use->next)
+        n += is_candidate(use);
+    return n;
+}
+
+/* The tensor that a derived constant starts with; NULL where it has no elements. */
+static struct oq_constant *base_of(const onnxq_plan *plan, const struct oq_source *source)
+{
+    return source->n_spans == 0 ? NULL : &plan->constants[source->spans[0].tensor->ordinal];
+}
+
+static bool is_same(const struct oq_source *a, const struct oq_source *b)
+{
+    return a->n_spans == b->n_spans && a->n_dims == b->n_dims && a->data_type == b->data_type &&
+           a->transposed == b->transposed &&
+           memcmp(a->spans, b->spans, a->n_spans * sizeof(*a->spans)) == 0 &&
+           (a->n_dims == 0 || memcmp(a->dims, b->dims, a->n_dims * sizeof(*a->dims)) == 0);
+}
+
+/* Branches of an If often make the same weight from the same tensors. */
+static struct oq_constant *find_twin(const onnxq_plan *plan, const struct oq_source *source)
+{
+    const struct oq_constant *base = base_of(plan, source);
+    struct oq_constant *twin = base == NULL ? NULL : base->derived;
+    while (twin != NULL && !is_same(&twin->source, source))
+        twin = twin->next_derived;
+    return twin;
+}
+
+/* The graph of the tensors: whoever sees them sees what replaces them. */
+static const struct oq_graph *home_of(const onnxq_plan *plan, const struct oq_value *value,
+                                      const struct oq_source *source)
+{
+    const struct oq_constant *base = base_of(plan, source);
+    for (size_t i = 0; i < source->n_spans; i++)
+        if (plan->constants[source->spans[i].tensor->ordinal].graph != base->graph)
+            return value->graph;
+    return base == NULL ? value->graph : base->graph;
+}
+
+static bool add_derived(onnxq_plan *plan, const struct oq_value *value,
+                        const struct oq_source *source, size_t n_sites, onnxq_error *error)
+{
+    struct oq_constant *constant = &plan->constants[plan->n_constants];
+    char *key = make_key(&plan->arena, value);
+    void **place = key == NULL ? NULL : oq_strmap_place(&plan->derived, key);
+    struct oq_constant *base = base_of(plan, source);
+    *constant = (struct oq_constant){.source = *source,
+                                     .name = value->name,
+                                     .value = value,
+                                     .graph = home_of(plan, value, source),
+                                     .twin = find_twin(plan, source)};
+    if (base != NULL && constant->twin == NULL) {
+        constant->next_derived = base->derived;
+        base->derived = constant;
+    }
+    constant->sites = oq_arena_array(&plan->arena, n_sites, sizeof(*constant->sites));
+    if (place == NULL || constant->sites == NULL)
+        return oq_arena_fail(&plan->arena, error);
+    for (const struct oq_use *use = value->uses; use != NULL; use = use->next)
+        if (is_candidate(use))
+            constant->sites[constant->n_sites++] = make_site(constant, use);
+    *place = constant;
+    plan->n_constants++;
+    return true;
+}
+
+static bool derive(onnxq_plan *plan, const struct oq_graph *graph, const Oq__Pb__NodeProto *node,
+                   onnxq_error *error)
+{
+    const struct oq_value *value =
+        oq_source_sees_through(node) ? oq_graph_find(graph, node->output[0]) : NULL;
+    size_t n_sites = value == NULL ? 0 : count_candidates(value);
+    struct oq_source source;
+    bool found;
+    if (n_sites == 0)
+        return true;
+    if (!oq_source_find(&source, plan->model, graph, value->name, plan->freeze_inputs, &plan->arena,
+                        &found, error))
+        return false;
+    return !found || add_derived(plan, value, &source, n_sites, error);
+}
+
+static size_t count_chain_nodes(const onnxq_model *model)
+{
+    size_t n = 0;
+    for (size_t g = 0; g < model->graphs.count; g++)
+        for (size_t i = 0; i < model->graphs.list[g]->proto->n_node; i++)
+            n += oq_source_sees_through(model->graphs.list[g]->proto->node[i]);
+    return n;
+}
+
+static bool derive_all(onnxq_plan *plan, onnxq_error *error)
+{
+    const struct oq_graphs *graphs = &plan->model->graphs;
+    for (size_t g = 0; g < graphs->count; g++)
+        for (size_t i = 0; i < graphs->list[g]->proto->n_node; i++)
+            if (!derive(plan, graphs->list[g], graphs->list[g]->proto->node[i], error))
+                return false;
+    return true;
+}
+
+static bool collect_tensors(onnxq_plan *plan, onnxq_error *error)
+{
+    const onnxq_model *model = plan->model;
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        constant->tensor = &model->tensors[i];
+        constant->name = model->tensors[i].name;
+        if (!oq_source_from_tensor(&constant->source, constant->tensor, &plan->arena))
+            return oq_arena_fail(&plan->arena, error);
+    }
+    plan->n_constants = model->n_tensors;
+    for (size_t g = 0; g < model->graphs.count; g++)
+        if (!collect_graph(plan, model->graphs.list[g], error))
+            return false;
+    for (size_t i = 0; i < model->n_tensors; i++)
+        if (plan->constants[i].n_sites == 0 &&
+            !add_only_site(plan, &plan->constants[i], "", NULL,
+                           "in a local function, a sparse tensor or training information", error))
+            return false;
+    return true;
+}
+
+bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error)
+{
+    const onnxq_model *model = plan->model;
+    oq_strmap_init(&plan->derived, &plan->arena);
+    plan->freeze_inputs = plan->options.freeze_inputs || model->proto->ir_version < 4 ||
+                          inputs_are_defaults_by_habit(model);
+    /* One place for each tensor, and for each node that may make a derived constant. */
+    plan->constants = oq_arena_array(&plan->arena, model->n_tensors + count_chain_nodes(model) + 1,
+                                     sizeof(*plan->constants));
+    if (plan->constants == NULL)
+        return oq_arena_fail(&plan->arena, error);
+    return collect_tensors(plan, error) && derive_all(plan, error);
+}

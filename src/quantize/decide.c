@@ -1,0 +1,397 @@
+/* What happens to every weight, and how those that are quantized are stored. */
+#include "quantize/plan.h"
+#include "quantize/rules.h"
+#include "quantize/selector.h"
+
+/* ONNX Runtime folds up to 1 GiB: optimization.constant_folding_max_output_size_in_bytes. */
+#define MAX_FOLDED_NELEM ((uint64_t)1 << 28)
+
+/* A derived constant goes by the name of the tensor that it starts with: users know that one. */
+static const char *weight_name(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    bool derived = constant->tensor == NULL && constant->source.n_spans > 0;
+    return derived ? plan->constants[constant->source.spans[0].tensor->ordinal].name
+                   : constant->name;
+}
+
+static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *selection,
+                               const struct oq_site *site)
+{
+    const struct oq_constant *constant = site->constant;
+    const struct oq_source *source = &constant->source;
+    if (source->dtype == NULL)
+        return "a type that onnxq does not know";
+    if (!source->dtype->is_float)
+        return oq_arena_printf(&plan->arena, "%s, not a float type", source->dtype->name);
+    if (site->node == NULL)
+        return "returned by the graph";
+    if (site->rule == NULL)
+        return oq_arena_printf(&plan->arena, "no rule for input %zu of %s", site->input,
+                               site->op_type);
+    if (site->graph->parent != NULL && !plan->options.subgraphs)
+        return "in a subgraph";
+    if (constant->value->is_graph_input && !plan->freeze_inputs)
+        return "a graph input that callers may override";
+    const char *refusal = oq_selection_refuses(selection, site->op_type, oq_node_label(site->node),
+                                               weight_name(plan, constant));
+    if (refusal != NULL)
+        return refusal;
+    if (source->nelem == 0)
+        return "no elements";
+    if (source->nelem < plan->options.min_elements)
+        return oq_arena_printf(&plan->arena, "under %llu elements",
+                               (unsigned long long)plan->options.min_elements);
+    if (plan->model->opset < OQ_OPSET_BROADCAST)
+        return oq_arena_printf(&plan->arena, "opset %lld, needs %d or later",
+                               (long long)plan->model->opset, OQ_OPSET_BROADCAST);
+    return NULL;
+}
+
+/* Bytes of integers and scales against bytes of floats. */
+static bool would_shrink(const struct oq_site *site, const onnxq_options *options)
+{
+    const struct oq_source *source = &site->constant->source;
+    struct oq_layout layout =
+        oq_layout_make(source->dims, source->n_dims, options->per_channel ? site->axis : -1,
+                       options->per_channel ? site->batch_axes : 0);
+    uint64_t scale_nbytes = options->symmetric ? 4 : 5;
+    return source->nelem + oq_layout_n_scales(&layout) * scale_nbytes < source->nbytes;
+}
+
+static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
+                        struct oq_site *site)
+{
+    const char *refusal = refuse_site(plan, selection, site);
+    if (refusal != NULL) {
+        oq_site_keep(site, refusal);
+        return;
+    }
+    site->is_unsigned = plan->options.weight_type == ONNXQ_WEIGHT_UINT8;
+    site->rule->decide(plan, site);
+    if (site->reason == NULL)
+        site->reason = "";
+    if (site->action == ONNXQ_KEEP)
+        return;
+    if (!would_shrink(site, &plan->options))
+        oq_site_keep(site, "would not be smaller");
+    else if (site->action == ONNXQ_FOLD && site->constant->source.nelem > MAX_FOLDED_NELEM)
+        oq_site_keep(site, "over 1 GiB as float: engines do not fold it");
+}
+
+/* An operator that takes two weights takes both as integers, or none. */
+static bool has_partner(const onnxq_plan *plan, const struct oq_site *site)
+{
+    if (site->rule->partner == NULL)
+        return true;
+    const struct oq_site *partner = oq_plan_sibling(plan, site, site->rule->partner(site->input));
+    return partner != NULL && partner->action == ONNXQ_DYNAMIC;
+}
+
+static void settle_partners(onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        for (size_t k = 0; k < plan->constants[i].n_sites; k++) {
+            struct oq_site *site = &plan->constants[i].sites[k];
+            if (site->action == ONNXQ_DYNAMIC && site->through == NULL && !has_partner(plan, site))
+                oq_site_fold(site, site->axis, site->batch_axes,
+                             "the operator's other weight stays float");
+        }
+    }
+}
+
+/* --- chains of operators --- */
+
+/* More steps than a chain in a real model has: a hostile one ends here. */
+#define MAX_STEPS 4096
+
+static const struct oq_site *find_end(const onnxq_plan *plan, const struct oq_graph *graph,
+                                      const char *name, unsigned *steps);
+
+/* Where one use of a chain's value leads, or NULL where it needs the value as it is. */
+static const struct oq_site *follow(const onnxq_plan *plan, const struct oq_use *use,
+                                    unsigned *steps)
+{
+    if (use->node == OQ_NO_NODE || (*steps)++ == MAX_STEPS)
+        return NULL;
+    const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
+    const struct oq_site here = {.graph = use->graph, .node = node};
+    const struct oq_site *site = oq_plan_sibling(plan, &here, use->input);
+    if (site != NULL && site->constant->tensor == NULL)
+        return site->action == ONNXQ_DYNAMIC ? site : NULL;
+    return oq_source_sees_through(node) ? find_end(plan, use->graph, node->output[0], steps) : NULL;
+}
+
+/*
+ * Some site that takes `name` as integers, provided that all uses of it do.
+ * Recursion follows the model's nodes, which oq_source_find() limits in depth;
+ * MAX_STEPS limits it where that has not looked.
+ */
+static const struct oq_site *find_end(const onnxq_plan *plan, const struct oq_graph *graph,
+                                      const char *name, unsigned *steps)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    const struct oq_site *end = NULL;
+    for (const struct oq_use *use = value == NULL ? NULL : value->uses; use != NULL;
+         use = use->next)
+        if ((end = follow(plan, use, steps)) == NULL)
+            return NULL;
+    return end;
+}
+
+/* A weight whose chain ends in integer operators need not be float at the chain's start. */
+static void settle_chain(const onnxq_plan *plan, struct oq_site *site)
+{
+    unsigned steps = 0;
+    if (site->node == NULL || site->graph == NULL || !site->constant->source.dtype->is_float ||
+        !oq_source_sees_through(site->node))
+        return;
+    site->through = find_end(plan, site->graph, site->node->output[0], &steps);
+    if (site->through != NULL) {
+        site->action = ONNXQ_DYNAMIC;
+        site->form = site->through->form;
+        site->reason = "";
+    }
+}
+
+static void settle_chains(onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->model->n_tensors; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        for (size_t k = 0; constant->source.dtype != NULL && k < constant->n_sites; k++)
+            settle_chain(plan, &constant->sites[k]);
+    }
+}
+
+/* Folding pays only if the float weight leaves the file. */
+static void settle_folds(struct oq_constant *constant)
+{
+    bool kept = constant->tensor == NULL; /* a derived one is never in the file */
+    for (size_t i = 0; i < constant->n_sites; i++)
+        kept |= constant->sites[i].action == ONNXQ_KEEP;
+    for (size_t i = 0; kept && i < constant->n_sites; i++)
+        if (constant->sites[i].action == ONNXQ_FOLD)
+            oq_site_keep(&constant->sites[i], "another node needs it in float");
+}
+
+/* --- how each weight will be stored --- */
+
+static struct oq_ranges *find_ranges(onnxq_plan *plan, struct oq_constant *constant, int axis,
+                                     size_t batch_axes)
+{
+    const struct oq_source *source = &constant->source;
+    if (!plan->options.per_channel) {
+        axis = -1;
+        batch_axes = 0;
+    }
+    struct oq_ranges *ranges = constant->ranges;
+    while (ranges != NULL && (ranges->axis != axis || ranges->batch_axes != batch_axes))
+        ranges = ranges->next;
+    if (ranges != NULL || (ranges = oq_arena_alloc(&plan->arena, sizeof(*ranges))) == NULL)
+        return ranges;
+    *ranges =
+        (struct oq_ranges){.constant = constant,
+                           .source = source,
+                           .axis = axis,
+                           .batch_axes = batch_axes,
+                           .layout = oq_layout_make(source->dims, source->n_dims, axis, batch_axes),
+                           .next = constant->ranges};
+    ranges->n_scales = oq_layout_n_scales(&ranges->layout);
+    size_t n = (size_t)ranges->n_scales;
+    ranges->lo = oq_arena_array(&plan->arena, n, sizeof(*ranges->lo));
+    ranges->hi = oq_arena_array(&plan->arena, n, sizeof(*ranges->hi));
+    ranges->scale = oq_arena_array(&plan->arena, n, sizeof(*ranges->scale));
+    if (ranges->lo == NULL || ranges->hi == NULL || ranges->scale == NULL)
+        return NULL;
+    constant->ranges = ranges;
+    return ranges;
+}
+
+static struct oq_quantized *find_quantized(const struct oq_constant *constant,
+                                           const struct oq_ranges *ranges, bool transposed,
+                                           bool is_unsigned)
+{
+    struct oq_quantized *quantized = constant->quantized;
+    while (quantized != NULL &&
+           (quantized->ranges != ranges || quantized->transposed != transposed ||
+            quantized->is_unsigned != is_unsigned))
+        quantized = quantized->next;
+    return quantized;
+}
+
+static struct oq_quantized *get_quantized(onnxq_plan *plan, struct oq_constant *constant,
+                                          struct oq_ranges *ranges, bool transposed,
+                                          bool is_unsigned)
+{
+    struct oq_quantized *quantized = find_quantized(constant, ranges, transposed, is_unsigned);
+    if (quantized != NULL || (quantized = oq_arena_alloc(&plan->arena, sizeof(*quantized))) == NULL)
+        return quantized;
+    *quantized = (struct oq_quantized){.ranges = ranges,
+                                       .transposed = transposed,
+                                       .is_unsigned = is_unsigned,
+                                       .next = constant->quantized};
+    quantized->zero_point = oq_arena_array(&plan->arena, (size_t)ranges->n_scales, sizeof(float));
+    constant->quantized = quantized;
+    return quantized->zero_point == NULL ? NULL : quantized;
+}
+
+/*
+ * Transposing reads a piece of every row for each MB of output. Where pieces
+ * would be shorter than this many elements, a Transpose node does it, which
+ * engines fold at load.
+ */
+#define MIN_PIECE_NELEM 64
+#define OUTPUT_PIECE    ((uint64_t)1 << 20)
+
+static bool is_wide(const struct oq_source *source)
+{
+    uint64_t n = (uint64_t)source->dims[source->n_dims - 2];
+    uint64_t k = (uint64_t)source->dims[source->n_dims - 1];
+    return k > MIN_PIECE_NELEM && n > OUTPUT_PIECE / MIN_PIECE_NELEM;
+}
+
+/* The tensor of which a derived constant is the whole, only turned; its twin; or itself. */
+static struct oq_constant *stored_constant(onnxq_plan *plan, struct oq_constant *constant)
+{
+    if (constant->twin != NULL)
+        return constant->twin;
+    const struct oq_span *span = constant->source.spans;
+    bool whole = constant->tensor == NULL && constant->source.n_spans == 1 &&
+                 span->nelem == span->tensor->nelem &&
+                 constant->source.data_type == span->tensor->proto->data_type &&
+                 constant->source.n_dims == span->tensor->n_dims &&
+                 memcmp(constant->source.dims, span->tensor->dims,
+                        span->tensor->n_dims * sizeof(*span->tensor->dims)) == 0;
+    return whole ? &plan->constants[span->tensor->ordinal] : constant;
+}
+
+/* One layout serves where it can: a site that wants the transpose may take it by a node. */
+static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *error)
+{
+    struct oq_constant *constant = stored_constant(plan, (struct oq_constant *)site->constant);
+    struct oq_ranges *ranges = find_ranges(plan, constant, site->axis, site->batch_axes);
+    bool transposed = site->action == ONNXQ_DYNAMIC && site->transposed;
+    if (ranges == NULL)
+        return oq_arena_fail(&plan->arena, error);
+    if (transposed && constant->source.n_dims == 2 &&
+        (is_wide(&constant->source) ||
+         find_quantized(constant, ranges, false, site->is_unsigned) != NULL))
+        transposed = false;
+    site->quantized = get_quantized(plan, constant, ranges, transposed, site->is_unsigned);
+    return site->quantized != NULL || oq_arena_fail(&plan->arena, error);
+}
+
+/* Folded uses share one copy, whatever axis each would like: it is float again in the end. */
+static bool choose_fold(onnxq_plan *plan, struct oq_constant *constant, struct oq_site *site,
+                        onnxq_error *error)
+{
+    if (constant->fold == NULL) {
+        if (!choose_storage(plan, site, error))
+            return false;
+        constant->fold = site->quantized;
+    }
+    site->quantized = constant->fold;
+    return true;
+}
+
+/* Sites that want the weight as it lies come first: others may join them. */
+static bool choose_all(onnxq_plan *plan, bool transposed, onnxq_error *error)
+{
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        for (size_t k = 0; k < constant->n_sites; k++) {
+            struct oq_site *site = &constant->sites[k];
+            bool ok = true;
+            if (site->through != NULL || site->quantized != NULL)
+                continue;
+            if (site->action == ONNXQ_FOLD)
+                ok = choose_fold(plan, constant, site, error);
+            else if (site->action == ONNXQ_DYNAMIC && site->transposed == transposed)
+                ok = choose_storage(plan, site, error);
+            if (!ok)
+                return false;
+        }
+    }
+    return true;
+}
+
+bool oq_plan_decide(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
+{
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        for (size_t k = 0; constant->value != NULL && k < constant->n_sites; k++)
+            if (constant->sites[k].graph != NULL)
+                decide_site(plan, selection, &constant->sites[k]);
+    }
+    settle_partners(plan);
+    settle_chains(plan);
+    for (size_t i = 0; i < plan->n_constants; i++)
+        settle_folds(&plan->constants[i]);
+    return choose_all(plan, false, error) && choose_all(plan, true, error);
+}
+
+/* --- after measuring --- */
+
+static bool is_finite(const struct oq_constant *constant)
+{
+    for (const struct oq_ranges *ranges = constant->ranges; ranges != NULL; ranges = ranges->next)
+        if (!oq_ranges_finite(ranges))
+            return false;
+    return true;
+}
+
+static void keep_all(struct oq_constant *constant, const char *reason)
+{
+    for (size_t k = 0; k < constant->n_sites; k++)
+        if (constant->sites[k].action != ONNXQ_KEEP)
+            oq_site_keep(&constant->sites[k], reason);
+}
+
+static bool refers_to_infinite(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    for (size_t k = 0; k < constant->n_sites; k++) {
+        const struct oq_site *site = &constant->sites[k];
+        const struct oq_site *partner =
+            site->action == ONNXQ_DYNAMIC && site->through == NULL && site->rule->partner != NULL
+                ? oq_plan_sibling(plan, site, site->rule->partner(site->input))
+                : NULL;
+        if ((site->through != NULL && site->through->action == ONNXQ_KEEP) ||
+            (partner != NULL && partner->action == ONNXQ_KEEP) ||
+            (site->quantized != NULL && site->quantized->ranges->constant->has_infinity))
+            return true;
+    }
+    return false;
+}
+
+/* What one constant drags along may drag others: until nothing changes. */
+static void spread(onnxq_plan *plan)
+{
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = 0; i < plan->n_constants; i++) {
+            struct oq_constant *constant = &plan->constants[i];
+            if (constant->has_infinity || !refers_to_infinite(plan, constant))
+                continue;
+            keep_all(constant, "depends on a weight that holds NaN or infinity");
+            constant->has_infinity = true;
+            changed = true;
+        }
+    }
+}
+
+void oq_plan_drop_infinite(onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        constant->has_infinity = !is_finite(constant);
+        if (constant->has_infinity)
+            keep_all(constant, "holds NaN or infinity");
+    }
+    spread(plan);
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        if (!plan->constants[i].has_infinity)
+            continue;
+        plan->constants[i].ranges = NULL;
+        plan->constants[i].quantized = NULL;
+        plan->constants[i].fold = NULL;
+    }
+}

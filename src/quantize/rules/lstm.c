@@ -1,0 +1,95 @@
+/*
+ * LSTM (ai.onnx, 1, 7, 14, 22): W is [directions, 4H, inputs], R [directions, 4H, H].
+ *
+ * Both become the int8 weights of com.microsoft DynamicQuantizeLSTM, which
+ * wants them transposed and takes a scale for each gate row. It knows symmetric
+ * int8 only, and both weights or none.
+ */
+#include "quantize/rules/rules_table.h"
+
+/* W and R are inputs 1 and 2. */
+static bool is_weight(size_t input)
+{
+    return input == 1 || input == 2;
+}
+
+static size_t partner(size_t input)
+{
+    return 3 - input;
+}
+
+static const char *refuse(const onnxq_plan *plan, const struct oq_site *site)
+{
+    const Oq__Pb__NodeProto *node = site->node;
+    if (site->constant->source.data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT)
+        return "DynamicQuantizeLSTM takes float32";
+    if (site->constant->source.transposed)
+        return "behind a Transpose";
+    if (!plan->options.symmetric)
+        return "DynamicQuantizeLSTM takes symmetric weights";
+    if (oq_node_int(node, "layout", 0) != 0)
+        return "DynamicQuantizeLSTM has no layout 1";
+    if (oq_node_attribute(node, "hidden_size") == NULL)
+        return "the node has no hidden_size";
+    return NULL;
+}
+
+static void decide(const onnxq_plan *plan, struct oq_site *site)
+{
+    const char *refusal = refuse(plan, site);
+    if (site->constant->source.n_dims != 3 || site->node->n_input < 3) {
+        oq_site_keep(site, "LSTM takes weights of three dimensions");
+        return;
+    }
+    site->is_unsigned = false;
+    if (refusal != NULL)
+        oq_site_fold(site, 1, 1, refusal);
+    else
+        oq_site_dynamic(site, 1, 1, true, "DynamicQuantizeLSTM");
+}
+
+/* Zeros of the shape of the scales: the operator wants them even so. */
+static const char *make_zeros(struct oq_rewrite *rewrite, const struct oq_site *site,
+                              const int64_t *dims)
+{
+    size_t n = (size_t)(dims[0] * dims[1]);
+    const int8_t *zeros = oq_arena_array(rewrite->arena, n, 1);
+    if (zeros == NULL) {
+        oq_arena_fail(rewrite->arena, rewrite->error);
+        return NULL;
+    }
+    return oq_rewrite_int8s(rewrite, site, "_zero_point", dims, 2, zeros);
+}
+
+/* Inputs 0 to 7 as they are, but for W and R; then scale and zero point of each. */
+static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
+{
+    const Oq__Pb__NodeProto *node = site->node;
+    const struct oq_site *w = oq_plan_sibling(rewrite->plan, site, 1);
+    const struct oq_site *r = oq_plan_sibling(rewrite->plan, site, 2);
+    const int64_t *dims = site->constant->source.dims; /* [directions, 4H, ..] in both */
+    const char *inputs[13];
+    for (size_t i = 0; i < 8; i++)
+        inputs[i] = i < node->n_input ? node->input[i] : "";
+    inputs[1] = oq_rewrite_weight(rewrite, w);
+    inputs[2] = oq_rewrite_weight(rewrite, r);
+    inputs[8] = oq_rewrite_scale(rewrite, w, dims, 2, 1);
+    inputs[9] = make_zeros(rewrite, w, dims);
+    inputs[10] = oq_rewrite_scale(rewrite, r, dims, 2, 1);
+    inputs[11] = make_zeros(rewrite, r, dims);
+    inputs[12] = NULL;
+    const char *outputs[4] = {NULL};
+    for (size_t i = 0; i < node->n_output && i < 3; i++)
+        outputs[i] = node->output[i];
+    Oq__Pb__NodeProto *lstm = oq_rewrite_node(rewrite, "com.microsoft", "DynamicQuantizeLSTM",
+                                              oq_node_label(node), inputs, outputs);
+    oq_rewrite_copy_attributes(rewrite, lstm, node, "layout");
+    return !rewrite->failed;
+}
+
+const struct oq_rule oq_rule_lstm = {.domain = "",
+                                     .op_type = "LSTM",
+                                     .is_weight = is_weight,
+                                     .partner = partner,
+                                     .decide = decide,
+                                     .emit = emit};
