@@ -24,6 +24,16 @@ static void each_command(void (*print)(const cli_command *command))
         print(*command);
 }
 
+static bool shows_choices(const cli_option *option)
+{
+    return option->choices != NULL && !option->choices[0].hidden;
+}
+
+static bool takes_some_value(const cli_option *option)
+{
+    return option->value != NULL || shows_choices(option);
+}
+
 /* "int8 uint8": the choices that are shown. */
 static void print_choices(const cli_option *option)
 {
@@ -75,23 +85,22 @@ static void print_bash_names(const cli_command *command, const cli_option *optio
 
 static void print_bash_value(const cli_command *command, const cli_option *option)
 {
-    bool has_choices = option->choices != NULL && !option->choices[0].hidden;
-    if (!cli_takes_value(option) && option->source == CLI_WORDS && !has_choices)
+    if (!takes_some_value(option))
         return;
-    /* With an optional value the next word is something else: only after `=` it is completed. */
-    const char *joined = cli_takes_value(option) ? "" : "=";
-    printf("    ");
+    fputs("        ", stdout);
     if (option->letter != 0)
         printf("%s:-%c | ", command->name, option->letter);
-    printf("%s:--%s%s) ", command->name, option->name, joined);
+    /* With an optional value the next word is something else: only after `=` it is completed. */
+    printf("%s:--%s%s)\n", command->name, option->name, cli_takes_value(option) ? "" : "=");
     if (option->source != CLI_WORDS)
-        printf("_onnxq_files %s \"$word\"", option->source == CLI_FILES ? "-f" : "-d");
-    else if (has_choices) {
-        fputs("COMPREPLY=($(compgen -W \"", stdout);
+        printf("            _onnxq_files %s \"$word\"\n",
+               option->source == CLI_FILES ? "-f" : "-d");
+    if (shows_choices(option)) {
+        fputs("            COMPREPLY=($(compgen -W \"", stdout);
         print_choices(option);
-        fputs("\" -- \"$word\"))", stdout);
+        fputs("\" -- \"$word\"))\n", stdout);
     }
-    fputs(" ; return ;;\n", stdout);
+    fputs("            return ;;\n", stdout);
 }
 
 static void print_bash_command(const cli_command *command)
@@ -136,10 +145,10 @@ static void print_bash(void)
           "        return\n"
           "    fi\n"
           "    for option in \"$option$joined\" \"$option\"; do\n"
-          "    case $command:$option in\n",
+          "        case $command:$option in\n",
           stdout);
     each_command(print_bash_values);
-    fputs("    esac\n"
+    fputs("        esac\n"
           "    done\n"
           "    case $command:$word in\n",
           stdout);
@@ -162,12 +171,9 @@ static void print_zsh_summary(const cli_command *command)
 /* ":value:(int8 uint8)"; a second colon in front makes it optional. */
 static void print_zsh_value(const cli_option *option)
 {
-    bool has_choices = option->choices != NULL && !option->choices[0].hidden;
-    if (!cli_takes_value(option) && option->value == NULL && !has_choices)
-        return;
     printf("%s:%s:", option->implied != NULL ? ":" : "",
            option->value != NULL ? option->value : "value");
-    if (has_choices) {
+    if (shows_choices(option)) {
         putchar('(');
         print_choices(option);
         putchar(')');
@@ -190,16 +196,12 @@ static void print_zsh_spec(const char *dashes, const char *name, const char *joi
 static void print_zsh_option(const cli_command *command, const cli_option *option)
 {
     (void)command;
-    bool has_value =
-        option->value != NULL || (option->choices != NULL && !option->choices[0].hidden);
+    bool has_value = takes_some_value(option);
+    const char *joint = !has_value ? "" : cli_takes_value(option) ? "=" : "=-";
     char letter[] = {option->letter, '\0'};
     if (option->letter != 0)
         print_zsh_spec("-", letter, has_value ? "+" : "", option);
-    print_zsh_spec("--", option->name,
-                   !has_value                ? ""
-                   : cli_takes_value(option) ? "="
-                                             : "=-",
-                   option);
+    print_zsh_spec("--", option->name, joint, option);
     if (option->negated != NULL)
         print_zsh_spec("--no-", option->name, "", option);
 }
@@ -261,13 +263,16 @@ static void print_fish_name(const cli_command *command, const cli_option *option
 
 static void print_fish_option(const cli_command *command, const cli_option *option)
 {
-    bool has_choices = option->choices != NULL && !option->choices[0].hidden;
     print_fish_name(command, option, "");
     if (option->letter != 0)
         printf(" -s %c", option->letter);
+    if (option->source != CLI_WORDS)
+        fputs(" -F", stdout);
+    else if (takes_some_value(option))
+        fputs(" -f", stdout);
     if (cli_takes_value(option))
-        fputs(option->source == CLI_WORDS ? " -x" : " -r -F", stdout);
-    if (has_choices) {
+        fputs(" -r", stdout);
+    if (shows_choices(option)) {
         fputs(" -a '", stdout);
         print_choices(option);
         putchar('\'');

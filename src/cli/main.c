@@ -35,8 +35,10 @@ static const cli_option program_options[] = {
 static int run_program(void *settings, int n_operands, char **operands)
 {
     const struct program_settings *program = settings;
+    (void)operands;
     if (n_operands > 0)
-        return cli_fail_command(&program->common, operands[0]);
+        return cli_usage(&program->common, "as in 'onnxq quantize --dry-run model.onnx'",
+                         "a command comes first, its options follow");
     if (program->version)
         printf("onnxq %s\n", onnxq_version());
     return program->version ? CLI_EXIT_OK
@@ -79,12 +81,13 @@ static bool has_reader_gone(void)
 static int close_standard_output(int status)
 {
     errno = 0;
-    bool failed = ferror(stdout) != 0;
+    bool failed = fflush(stdout) != 0 || ferror(stdout) != 0;
+    bool is_reader_gone = has_reader_gone();
     failed = fclose(stdout) != 0 || failed;
     if (!failed)
         return status;
     int reason = errno;
-    if (!has_reader_gone())
+    if (!is_reader_gone)
         cli_error(&(cli_common){0}, "standard output: cannot write%s%s", reason != 0 ? ": " : "",
                   reason != 0 ? strerror(reason) : "");
     return status == CLI_EXIT_OK ? CLI_EXIT_OUTPUT : status;

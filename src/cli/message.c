@@ -114,6 +114,10 @@ cli_size cli_format_size(uint64_t nbytes)
     cli_size size;
     double value = (double)nbytes / 1e3;
     size_t unit = 0;
+    if (nbytes < 1000) {
+        snprintf(size.text, sizeof(size.text), "%u B", (unsigned)nbytes);
+        return size;
+    }
     while (value >= 999.95 && unit + 1 < sizeof(units) / sizeof(units[0])) {
         value /= 1e3;
         unit++;

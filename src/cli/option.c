@@ -338,6 +338,8 @@ static bool fail_unknown(const struct parser *parser, const char *name)
     cli_error(parser->common, "unknown option '%s'", parser->spelling);
     if (suggestion.best[0] != '\0')
         cli_hint(parser->common, "did you mean '--%s'?", suggestion.best);
+    else
+        cli_hint(parser->common, "-h lists the options");
     return false;
 }
 
@@ -353,8 +355,10 @@ static bool parse_long(struct parser *parser, const char *word)
         option = find_long(parser->options, name + 3, n_name - 3);
         is_negated = true;
     }
-    if (option == NULL || (is_negated && option->negated == NULL))
+    if (option == NULL)
         return fail_unknown(parser, parser->spelling + 2);
+    if (is_negated && option->negated == NULL)
+        return fail(parser, NULL, "this option has no opposite");
     if (equals != NULL && (is_negated || option->kind == CLI_COUNT))
         return fail(parser, NULL, "it takes no value");
     if (is_negated)
@@ -378,8 +382,8 @@ static bool parse_letters(struct parser *parser, const char *word)
         snprintf(parser->spelling, sizeof(parser->spelling), "-%c", *letter);
         const cli_option *option = find_letter(parser->options, *letter);
         if (option == NULL) {
-            cli_usage(parser->common, NULL, "unknown option '%s'%s%s", parser->spelling,
-                      word[2] != '\0' ? " in " : "", word[2] != '\0' ? word : "");
+            cli_usage(parser->common, "-h lists the options", "unknown option '%s'%s%s",
+                      parser->spelling, word[2] != '\0' ? " in " : "", word[2] != '\0' ? word : "");
             return false;
         }
         if (cli_takes_value(option) && letter[1] == '\0')

@@ -26,11 +26,9 @@ double cli_seconds(void)
 void cli_progress_init(cli_progress *progress, const cli_common *common)
 {
     *progress = (cli_progress){0};
-    if (common->progress == CLI_AUTO)
-        progress->enabled =
-            common->quiet == 0 && isatty(STDERR_FILENO) && !cli_is_plain_environment();
-    else
-        progress->enabled = common->progress == CLI_ALWAYS;
+    progress->forced = common->progress == CLI_ALWAYS;
+    progress->enabled = progress->forced || (common->progress == CLI_AUTO && common->quiet == 0 &&
+                                             isatty(STDERR_FILENO) && !cli_is_plain_environment());
 }
 
 static int terminal_columns(void)
@@ -53,11 +51,11 @@ static int clamp(int value, int low, int high)
 static void format_amount(char *text, size_t capacity, uint64_t done, uint64_t total)
 {
     cli_size whole = cli_format_size(total);
-    double unit = 1e3;
+    double unit = 1;
     static const struct {
         char letter;
         double nbytes;
-    } units[] = {{'M', 1e6}, {'G', 1e9}, {'T', 1e12}};
+    } units[] = {{'K', 1e3}, {'M', 1e6}, {'G', 1e9}, {'T', 1e12}};
     const char *letter = strchr(whole.text, ' ') + 1;
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         if (units[i].letter == *letter)
@@ -100,8 +98,8 @@ bool cli_progress_update(void *data, onnxq_phase phase, uint64_t done, uint64_t 
         progress->phase = phase;
         progress->phase_began = now;
     }
-    if (!progress->started)
-        progress->last_drawn = now; /* what is done in a blink shows no bar */
+    if (!progress->started) /* what is done in a blink shows no bar */
+        progress->last_drawn = progress->forced ? 0 : now;
     progress->started = true;
     if (now - progress->last_drawn >= REDRAW_SECONDS) {
         draw(progress, now, done < total ? done : total, total);

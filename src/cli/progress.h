@@ -7,8 +7,7 @@
 #include "option.h"
 
 typedef struct cli_progress {
-    bool enabled;
-    bool started;
+    bool enabled, forced, started;
     onnxq_phase phase;
     double phase_began, last_drawn; /* seconds */
     int width;                      /* columns that the line on the screen takes */

@@ -111,7 +111,8 @@ static void print_outcome(const cli_quantize_job *job, const cli_quantize_item *
     if (sizes->is_copy)
         fputs(", a copy: nothing to quantize", job->text);
     putc('\n', job->text);
-    fflush(job->text); /* so that messages about the next model come after it */
+    if (job->n_items > 1)
+        fflush(job->text); /* so that messages about the next model come after it */
 }
 
 /* --- the work -------------------------------------------------------------- */
@@ -135,9 +136,7 @@ static int fail_nothing(const cli_quantize_job *job, const cli_quantize_item *it
         cli_error(common, "%s: nothing to quantize: it has no constants; no file was written",
                   item->input);
     else
-        cli_error(common,
-                  "%s: nothing to quantize: all %zu constants stay as they are; "
-                  "no file was written",
+        cli_error(common, "%s: nothing to quantize (constants: %zu, all kept); no file was written",
                   item->input, n_weights);
     cli_hint(common, "--allow-noop copies such a model as it is and exits 0");
     return ONNXQ_NOTHING_TO_DO;

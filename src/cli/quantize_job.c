@@ -115,6 +115,8 @@ static int check_item(const cli_quantize_job *job, const cli_quantize_item *item
     if (writes && cli_is_standard_stream(common->json))
         return cli_usage(common, "--json=FILE writes the report to a file",
                          "model and report cannot both go to standard output");
+    if (cli_is_standard_stream(common->json))
+        return CLI_EXIT_OK;
     if (cli_is_same_file(common->json, item->input) || cli_is_same_file(common->json, item->output))
         return cli_usage(common, NULL, "--json: %s is a model of this run", common->json);
     return CLI_EXIT_OK;

@@ -262,12 +262,20 @@ static const char *add_bytes(struct oq_rewrite *rewrite, struct oq_rewrite_graph
     return oq_rewrite_tensor(rewrite, graph, name, data_type, dims, n_dims, &recipe);
 }
 
+/* Values that the caller may not keep. */
+static const void *copy_values(struct oq_rewrite *rewrite, const void *values, size_t nbytes)
+{
+    void *copy = allocate(rewrite, nbytes, 1);
+    return copy == NULL ? NULL : memcpy(copy, values, nbytes);
+}
+
 const char *oq_rewrite_floats(struct oq_rewrite *rewrite, struct oq_constant *owner,
                               const char *base, const int64_t *dims, size_t n_dims,
                               const float *values)
 {
     return add_bytes(rewrite, rewrite->current, owner, oq_rewrite_name(rewrite, base, "_f32"),
-                     FLOAT, sizeof(float), dims, n_dims, values);
+                     FLOAT, sizeof(float), dims, n_dims,
+                     copy_values(rewrite, values, product(dims, n_dims) * sizeof(float)));
 }
 
 const char *oq_rewrite_int64s(struct oq_rewrite *rewrite, const char *base, const int64_t *values,
@@ -275,7 +283,8 @@ const char *oq_rewrite_int64s(struct oq_rewrite *rewrite, const char *base, cons
 {
     const int64_t dims[] = {(int64_t)n};
     return add_bytes(rewrite, rewrite->current, NULL, oq_rewrite_name(rewrite, base, ""),
-                     OQ__PB__TENSOR_PROTO__DATA_TYPE__INT64, sizeof(int64_t), dims, 1, values);
+                     OQ__PB__TENSOR_PROTO__DATA_TYPE__INT64, sizeof(int64_t), dims, 1,
+                     copy_values(rewrite, values, n * sizeof(int64_t)));
 }
 
 /* --- weights --- */

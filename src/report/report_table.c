@@ -61,16 +61,35 @@ static void format_form(const struct oq_report_line *line, char form[FORM_CAPACI
     }
 }
 
+/* "2 kept: under 1024 elements" */
+static void append_reason(const struct oq_report_tally *reason, char *notes, size_t capacity)
+{
+    char count[32];
+    snprintf(count, sizeof(count), "%zu kept: ", reason->count);
+    append(notes, capacity, count);
+    append(notes, capacity, reason->text);
+}
+
 static void format_notes(const struct oq_report_line *line, char notes[NOTES_CAPACITY])
 {
     notes[0] = '\0';
     if (is_kept_for_one_reason(line))
         return;
     for (size_t i = 0; i < line->n_reasons; i++) {
-        char count[32];
-        snprintf(count, sizeof(count), "%s%zu kept: ", i > 0 ? "; " : "", line->reasons[i].count);
-        append(notes, NOTES_CAPACITY, count);
-        append(notes, NOTES_CAPACITY, line->reasons[i].text);
+        append(notes, NOTES_CAPACITY, i > 0 ? "; " : "");
+        append_reason(&line->reasons[i], notes, NOTES_CAPACITY);
+    }
+}
+
+static void write_notes_below(FILE *stream, const struct oq_report_line *line, size_t column,
+                              size_t line_limit)
+{
+    for (size_t i = 0; i < line->n_reasons; i++) {
+        char note[FORM_CAPACITY] = "";
+        append_reason(&line->reasons[i], note, sizeof(note));
+        fprintf(stream, "%*s", (int)column, "");
+        oq_report_cell(stream, note, 0, oq_report_columns_left(line_limit, column));
+        putc('\n', stream);
     }
 }
 
@@ -121,20 +140,27 @@ static void write_line(FILE *stream, const struct oq_report_line *line, struct u
     format_name(line, name);
     format_form(line, form);
     format_notes(line, notes);
-    bool has_notes = notes[0] != '\0';
     fputs("  ", stream);
     size_t used = 2 + oq_report_cell(stream, name, widths->name, widths->name_limit);
     used += write_numbers(stream, line, unit);
-    if (form[0] != '\0' || has_notes) {
+    bool has_notes = notes[0] != '\0';
+    /* Notes that do not fit behind the form have lines of their own, below it. */
+    bool below =
+        has_notes && oq_report_width(notes) >
+                         oq_report_columns_left(widths->line_limit, used + 6 + widths->form);
+    size_t form_column = used + 3;
+    if (form[0] != '\0' || (has_notes && !below)) {
         fputs("   ", stream);
-        used += 3 + oq_report_cell(stream, form, has_notes ? widths->form : 0,
-                                   oq_report_columns_left(widths->line_limit, used + 3));
+        oq_report_cell(stream, form, has_notes && !below ? widths->form : 0,
+                       oq_report_columns_left(widths->line_limit, form_column));
     }
-    if (has_notes) {
+    if (has_notes && !below) {
         fputs("   ", stream);
-        oq_report_cell(stream, notes, 0, oq_report_columns_left(widths->line_limit, used + 3));
+        oq_report_cell(stream, notes, 0, OQ_REPORT_NO_LIMIT);
     }
     putc('\n', stream);
+    if (below)
+        write_notes_below(stream, line, form_column, widths->line_limit);
 }
 
 void onnxq_report_table(const onnxq_plan *plan, FILE *stream)
