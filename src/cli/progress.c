@@ -31,6 +31,13 @@ void cli_progress_init(cli_progress *progress, const cli_common *common)
                                              isatty(STDERR_FILENO) && !cli_is_plain_environment());
 }
 
+void cli_progress_start(cli_progress *progress)
+{
+    progress->began = cli_seconds();
+    /* What is done in a blink shows no bar. */
+    progress->last_drawn = progress->forced ? 0 : progress->began;
+}
+
 static int terminal_columns(void)
 {
     int columns = 80;
@@ -50,27 +57,23 @@ static int clamp(int value, int low, int high)
 /* "84 of 91 MB": both in the unit of the whole. */
 static void format_amount(char *text, size_t capacity, uint64_t done, uint64_t total)
 {
-    cli_size whole = cli_format_size(total);
-    double unit = 1;
     static const struct {
-        char letter;
         double nbytes;
-    } units[] = {{'K', 1e3}, {'M', 1e6}, {'G', 1e9}, {'T', 1e12}};
-    const char *letter = strchr(whole.text, ' ') + 1;
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (units[i].letter == *letter)
-            unit = units[i].nbytes;
-    }
-    int digits = unit > 1e6 ? 2 : 0;
-    snprintf(text, capacity, "%.*f of %.*f %s", digits, (double)done / unit, digits,
-             (double)total / unit, letter);
+        const char *name;
+    } units[] = {{1, "B"}, {1e3, "KB"}, {1e6, "MB"}, {1e9, "GB"}, {1e12, "TB"}};
+    size_t unit = 0;
+    while (unit + 1 < sizeof(units) / sizeof(units[0]) && (double)total >= units[unit + 1].nbytes)
+        unit++;
+    int digits = (double)total < 10 * units[unit].nbytes && unit > 0 ? 1 : 0;
+    snprintf(text, capacity, "%.*f of %.*f %s", digits, (double)done / units[unit].nbytes, digits,
+             (double)total / units[unit].nbytes, units[unit].name);
 }
 
 static void draw(cli_progress *progress, double now, uint64_t done, uint64_t total)
 {
     static const char full[] = "##############################";
     static const char empty[] = "------------------------------";
-    double part = (double)done / (double)total, elapsed = now - progress->phase_began;
+    double part = (double)done / (double)total, elapsed = now - progress->began;
     int bar = clamp(terminal_columns() - TEXT_COLUMNS, BAR_MIN, BAR_MAX);
     int filled = clamp((int)(part * bar), 0, bar);
     long left = part > 0 ? (long)(elapsed / part - elapsed + 0.5) : 0;
@@ -94,13 +97,7 @@ bool cli_progress_update(void *data, onnxq_phase phase, uint64_t done, uint64_t 
     if (!progress->enabled || total == 0)
         return true;
     double now = cli_seconds();
-    if (!progress->started || progress->phase != phase) {
-        progress->phase = phase;
-        progress->phase_began = now;
-    }
-    if (!progress->started) /* what is done in a blink shows no bar */
-        progress->last_drawn = progress->forced ? 0 : now;
-    progress->started = true;
+    progress->phase = phase;
     if (now - progress->last_drawn >= REDRAW_SECONDS) {
         draw(progress, now, done < total ? done : total, total);
         progress->last_drawn = now;
@@ -113,5 +110,4 @@ void cli_progress_erase(cli_progress *progress)
     if (progress->width > 0)
         fprintf(stderr, "\r%*s\r", progress->width, "");
     progress->width = 0;
-    progress->started = false;
 }

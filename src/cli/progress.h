@@ -7,20 +7,23 @@
 #include "option.h"
 
 typedef struct cli_progress {
-    bool enabled, forced, started;
+    bool enabled, forced;
     onnxq_phase phase;
-    double phase_began, last_drawn; /* seconds */
-    int width;                      /* columns that the line on the screen takes */
+    double began, last_drawn; /* seconds */
+    int width;                /* columns that the line on the screen takes */
 } cli_progress;
 
 double cli_seconds(void); /* of a clock that only goes forward */
 
 void cli_progress_init(cli_progress *progress, const cli_common *common);
 
+/* To be called before each call of the library that reports progress. */
+void cli_progress_start(cli_progress *progress);
+
 /* An onnxq_progress_fn; data is a cli_progress. */
 bool cli_progress_update(void *data, onnxq_phase phase, uint64_t done, uint64_t total);
 
-/* Takes the bar off the screen; the next update starts anew. */
+/* Takes the bar off the screen. */
 void cli_progress_erase(cli_progress *progress);
 
 #endif

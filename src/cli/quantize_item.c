@@ -175,6 +175,7 @@ static int write_output(cli_quantize_job *job, const cli_quantize_item *item,
     int status = make_folder(job);
     if (status != CLI_EXIT_OK)
         return status;
+    cli_progress_start(progress);
     onnxq_status written = onnxq_plan_write(plan, item->output, &error);
     cli_progress_erase(progress);
     return written == ONNXQ_OK ? CLI_EXIT_OK : fail_library(job, item, input, &error);
@@ -250,6 +251,7 @@ static int process(cli_quantize_job *job, const cli_quantize_item *item, const c
     options.progress_data = &progress;
     onnxq_plan *plan = NULL;
     onnxq_model *model = onnxq_model_open(input->path, &error);
+    cli_progress_start(&progress);
     if (model != NULL)
         plan = onnxq_plan_create(model, &options, &error);
     cli_progress_erase(&progress);

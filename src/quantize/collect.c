@@ -203,7 +203,7 @@ static struct oq_constant *find_twin(const onnxq_plan *plan, const struct oq_sou
 {
     const struct oq_constant *base = base_of(plan, source);
     struct oq_constant *twin = base == NULL ? NULL : base->derived;
-    while (twin != NULL && !is_same(&twin->source, source))
+    while (twin != NULL && (twin->twin != NULL || !is_same(&twin->source, source)))
         twin = twin->next_derived;
     return twin;
 }
@@ -231,7 +231,7 @@ static bool add_derived(onnxq_plan *plan, const struct oq_value *value,
                                      .value = value,
                                      .graph = home_of(plan, value, source),
                                      .twin = find_twin(plan, source)};
-    if (base != NULL && constant->twin == NULL) {
+    if (base != NULL) {
         constant->next_derived = base->derived;
         base->derived = constant;
     }

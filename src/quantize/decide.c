@@ -138,6 +138,25 @@ static const struct oq_site *find_end(const onnxq_plan *plan, const struct oq_gr
     return end;
 }
 
+/* True where the model returns the value, perhaps rearranged: callers want it as it is. */
+static bool is_returned(const struct oq_graph *graph, const char *name, unsigned *steps)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    if (value == NULL || (*steps)++ == MAX_STEPS)
+        return false;
+    for (const struct oq_use *use = value->uses; use != NULL; use = use->next) {
+        if (use->node == OQ_NO_NODE) {
+            if (use->graph->parent == NULL)
+                return true;
+            continue;
+        }
+        const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
+        if (oq_source_sees_through(node) && is_returned(use->graph, node->output[0], steps))
+            return true;
+    }
+    return false;
+}
+
 /* A weight whose chain ends in integer operators need not be float at the chain's start. */
 static void settle_chain(const onnxq_plan *plan, struct oq_site *site)
 {
@@ -150,7 +169,11 @@ static void settle_chain(const onnxq_plan *plan, struct oq_site *site)
         site->action = ONNXQ_DYNAMIC;
         site->form = site->through->form;
         site->reason = "";
+        return;
     }
+    steps = 0;
+    if (site->action == ONNXQ_FOLD && is_returned(site->graph, site->node->output[0], &steps))
+        oq_site_keep(site, "returned by the graph");
 }
 
 static void settle_chains(onnxq_plan *plan)

@@ -34,27 +34,56 @@ static bool check_options(const onnxq_options *options, onnxq_error *error)
 
 /* --- for the caller --- */
 
-static bool describe_uses(onnxq_plan *plan, const struct oq_constant *constant,
-                          onnxq_weight *weight, onnxq_error *error)
+/*
+ * What a user wants to know of a site: its own, or for a chain of operators the
+ * sites that it leads to.
+ */
+static bool is_described(const struct oq_constant *constant, const struct oq_site *site)
 {
-    onnxq_use *uses = oq_arena_array(&plan->arena, constant->n_sites, sizeof(*uses));
-    if (uses == NULL)
-        return oq_arena_fail(&plan->arena, error);
-    for (size_t i = 0; i < constant->n_sites; i++) {
-        const struct oq_site *site = &constant->sites[i];
-        uses[i] = (onnxq_use){.graph = site->graph == NULL ? "" : site->graph->name,
-                              .node = site->node == NULL ? "" : oq_node_label(site->node),
-                              .op_type = site->op_type,
-                              .domain = site->node == NULL ? "" : oq_domain(site->node->domain),
-                              .input = site->input,
-                              .action = site->action,
-                              .form = site->form,
-                              .reason = site->reason};
+    if (site->constant == constant) /* the chain's end says more than its start */
+        return site->through == NULL || constant->derived == NULL;
+    return site->action == ONNXQ_DYNAMIC;
+}
+
+static size_t count_sites(const struct oq_constant *constant)
+{
+    size_t n = constant->n_sites;
+    for (const struct oq_constant *d = constant->derived; d != NULL; d = d->next_derived)
+        n += d->n_sites;
+    return n;
+}
+
+static void describe_sites(const struct oq_constant *constant, const struct oq_constant *sites_of,
+                           onnxq_use *uses, onnxq_weight *weight)
+{
+    for (size_t i = 0; i < sites_of->n_sites; i++) {
+        const struct oq_site *site = &sites_of->sites[i];
+        if (!is_described(constant, site))
+            continue;
+        uses[weight->n_uses++] =
+            (onnxq_use){.graph = site->graph == NULL ? "" : site->graph->name,
+                        .node = site->node == NULL ? "" : oq_node_label(site->node),
+                        .op_type = site->op_type,
+                        .domain = site->node == NULL ? "" : oq_domain(site->node->domain),
+                        .input = site->input,
+                        .action = site->action,
+                        .form = site->form,
+                        .reason = site->reason};
         if (weight->action == ONNXQ_KEEP || site->action == ONNXQ_DYNAMIC)
             weight->action = site->action;
     }
+}
+
+static bool describe_uses(onnxq_plan *plan, const struct oq_constant *constant,
+                          onnxq_weight *weight, onnxq_error *error)
+{
+    onnxq_use *uses = oq_arena_array(&plan->arena, count_sites(constant), sizeof(*uses));
+    if (uses == NULL)
+        return oq_arena_fail(&plan->arena, error);
+    for (const struct oq_constant *d = constant->derived; d != NULL; d = d->next_derived)
+        describe_sites(constant, d, uses, weight);
+    describe_sites(constant, constant, uses, weight);
     weight->uses = uses;
-    weight->n_uses = constant->n_sites;
     return true;
 }
 

@@ -87,7 +87,8 @@ static bool sort_weights(struct oq_report_lines *lines, const onnxq_plan *plan)
     return true;
 }
 
-static void count_text(struct oq_report_tally *tallies, size_t *n_tallies, const char *text)
+static void count_text(struct oq_report_tally *tallies, size_t *n_tallies, const char *text,
+                       size_t count)
 {
     size_t i = 0;
     while (i < *n_tallies && strcmp(tallies[i].text, text) != 0)
@@ -97,7 +98,7 @@ static void count_text(struct oq_report_tally *tallies, size_t *n_tallies, const
     } else if (i == *n_tallies) {
         tallies[(*n_tallies)++] = (struct oq_report_tally){text, 0};
     }
-    tallies[i].count++;
+    tallies[i].count += count;
 }
 
 static void add_weight(struct oq_report_line *line, const onnxq_weight *weight)
@@ -106,10 +107,10 @@ static void add_weight(struct oq_report_line *line, const onnxq_weight *weight)
     line->nbytes_before += weight->nbytes;
     line->nbytes_after += weight->nbytes_after;
     if (weight->action == ONNXQ_KEEP) {
-        count_text(line->reasons, &line->n_reasons, oq_report_reason(weight));
+        count_text(line->reasons, &line->n_reasons, oq_report_reason(weight), 1);
     } else {
         line->n_quantized++;
-        count_text(line->forms, &line->n_forms, oq_report_main_use(weight)->form);
+        count_text(line->forms, &line->n_forms, oq_report_main_use(weight)->form, 1);
     }
 }
 
@@ -154,6 +155,36 @@ bool oq_report_lines_init(struct oq_report_lines *lines, const onnxq_plan *plan)
     fill_lines(lines);
     qsort(lines->lines, lines->n_lines, sizeof(*lines->lines), compare_lines);
     return true;
+}
+
+static bool is_small(const struct oq_report_line *line, uint64_t nbytes_of_all)
+{
+    return line->n_quantized == 0 && line->nbytes_before < nbytes_of_all / 1000;
+}
+
+static void merge_line(struct oq_report_line *others, const struct oq_report_line *line)
+{
+    others->n_weights += line->n_weights;
+    others->nbytes_before += line->nbytes_before;
+    others->nbytes_after += line->nbytes_after;
+    for (size_t i = 0; i < line->n_reasons; i++)
+        count_text(others->reasons, &others->n_reasons, line->reasons[i].text,
+                   line->reasons[i].count);
+}
+
+void oq_report_lines_merge_small(struct oq_report_lines *lines)
+{
+    struct oq_report_line others = {.domain = "", .op_type = "others"};
+    uint64_t nbytes_of_all = 0;
+    for (size_t i = 0; i < lines->n_lines; i++)
+        nbytes_of_all += lines->lines[i].nbytes_before;
+    size_t n_kept = lines->n_lines; /* small ones were sorted to the end */
+    while (n_kept > 0 && is_small(&lines->lines[n_kept - 1], nbytes_of_all))
+        merge_line(&others, &lines->lines[--n_kept]);
+    if (lines->n_lines - n_kept < 2)
+        return;
+    lines->lines[n_kept] = others;
+    lines->n_lines = n_kept + 1;
 }
 
 void oq_report_lines_fini(struct oq_report_lines *lines)

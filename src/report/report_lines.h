@@ -34,6 +34,13 @@ struct oq_report_lines {
 
 /* False where memory ran out; nothing is held then. Texts stay the plan's. */
 bool oq_report_lines_init(struct oq_report_lines *lines, const onnxq_plan *plan);
+
+/*
+ * Makes one line, "others", of operators of which nothing is quantized and that
+ * hold next to nothing: a table is read for where the bytes are. The line's
+ * range of weights means nothing.
+ */
+void oq_report_lines_merge_small(struct oq_report_lines *lines);
 void oq_report_lines_fini(struct oq_report_lines *lines);
 
 /* The use that stands for a weight: the first quantized one, or the first; NULL where unused. */

@@ -81,15 +81,16 @@ static void format_notes(const struct oq_report_line *line, char notes[NOTES_CAP
     }
 }
 
+/* A line for each reason; the first goes on where the form would stand if there is none. */
 static void write_notes_below(FILE *stream, const struct oq_report_line *line, size_t column,
                               size_t line_limit)
 {
     for (size_t i = 0; i < line->n_reasons; i++) {
         char note[FORM_CAPACITY] = "";
         append_reason(&line->reasons[i], note, sizeof(note));
-        fprintf(stream, "%*s", (int)column, "");
+        if (i > 0 || line->n_forms > 0)
+            fprintf(stream, "\n%*s", (int)column, "");
         oq_report_cell(stream, note, 0, oq_report_columns_left(line_limit, column));
-        putc('\n', stream);
     }
 }
 
@@ -133,34 +134,34 @@ static size_t write_numbers(FILE *stream, const struct oq_report_line *line, str
     return strlen(numbers);
 }
 
+/* What stands behind the numbers, from column `column` on. */
+static void write_texts(FILE *stream, const struct oq_report_line *line, size_t column,
+                        const struct widths *widths)
+{
+    char form[FORM_CAPACITY], notes[NOTES_CAPACITY];
+    format_form(line, form);
+    format_notes(line, notes);
+    size_t left = oq_report_columns_left(widths->line_limit, column);
+    bool has_notes = notes[0] != '\0';
+    bool fits = widths->form + 3 + oq_report_width(notes) <= left;
+    oq_report_cell(stream, form, has_notes && fits ? widths->form + 3 : 0, left);
+    if (has_notes && fits)
+        oq_report_cell(stream, notes, 0, OQ_REPORT_NO_LIMIT);
+    else if (has_notes)
+        write_notes_below(stream, line, column, widths->line_limit);
+}
+
 static void write_line(FILE *stream, const struct oq_report_line *line, struct unit unit,
                        const struct widths *widths)
 {
-    char name[NAME_CAPACITY], form[FORM_CAPACITY], notes[NOTES_CAPACITY];
+    char name[NAME_CAPACITY];
     format_name(line, name);
-    format_form(line, form);
-    format_notes(line, notes);
     fputs("  ", stream);
     size_t used = 2 + oq_report_cell(stream, name, widths->name, widths->name_limit);
     used += write_numbers(stream, line, unit);
-    bool has_notes = notes[0] != '\0';
-    /* Notes that do not fit behind the form have lines of their own, below it. */
-    bool below =
-        has_notes && oq_report_width(notes) >
-                         oq_report_columns_left(widths->line_limit, used + 6 + widths->form);
-    size_t form_column = used + 3;
-    if (form[0] != '\0' || (has_notes && !below)) {
-        fputs("   ", stream);
-        oq_report_cell(stream, form, has_notes && !below ? widths->form : 0,
-                       oq_report_columns_left(widths->line_limit, form_column));
-    }
-    if (has_notes && !below) {
-        fputs("   ", stream);
-        oq_report_cell(stream, notes, 0, OQ_REPORT_NO_LIMIT);
-    }
+    fputs("   ", stream);
+    write_texts(stream, line, used + 3, widths);
     putc('\n', stream);
-    if (below)
-        write_notes_below(stream, line, form_column, widths->line_limit);
 }
 
 void onnxq_report_table(const onnxq_plan *plan, FILE *stream)
@@ -170,6 +171,7 @@ void onnxq_report_table(const onnxq_plan *plan, FILE *stream)
         fputs("  (no memory left for the table)\n", stream);
         return;
     }
+    oq_report_lines_merge_small(&lines);
     struct unit unit = choose_unit(&lines);
     struct widths widths = measure(&lines, stream);
     fprintf(stream, "  %-*s  weights  quantized      before       after\n", (int)widths.name,

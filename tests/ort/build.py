@@ -1,4 +1,5 @@
 """Small models, made by hand."""
+
 from collections.abc import Iterable
 
 import numpy as np
@@ -13,9 +14,9 @@ FLOAT = TensorProto.FLOAT
 MIN_DYNAMIC_NELEM = 65536
 MIN_DYNAMIC_K, MAX_DYNAMIC_K = 128, 33025
 
-K, N = 512, 144     # a weight that is large enough,
-SQUARE = 272        # a square one,
-SMALL_N = 12        # and the columns of one that is not
+K, N = 512, 144  # a weight that is large enough,
+SQUARE = 272  # a square one,
+SMALL_N = 12  # and the columns of one that is not
 
 OPSET = 21
 NEWEST = min(onnx.defs.onnx_opset_version(), 26)  # the newest that ONNX Runtime 1.31 loads
@@ -52,30 +53,46 @@ def info(name: str, shape: Iterable | None, elem_type: int = FLOAT) -> onnx.Valu
 
 def infos(values: dict) -> list[onnx.ValueInfoProto]:
     """From {name: shape} or {name: array}."""
+
     def one(name: str, value) -> onnx.ValueInfoProto:
         if isinstance(value, np.ndarray):
             return info(name, value.shape, helper.np_dtype_to_tensor_dtype(value.dtype))
         return info(name, value)
+
     return [one(name, value) for name, value in values.items()]
 
 
-def graph(nodes: list[onnx.NodeProto], inputs: dict, outputs: dict, constants: dict | None = None,
-          name: str = "g") -> onnx.GraphProto:
-    tensors = [value if isinstance(value, TensorProto) else numpy_helper.from_array(np.asarray(value), key)
-               for key, value in (constants or {}).items()]
+def graph(
+    nodes: list[onnx.NodeProto], inputs: dict, outputs: dict, constants: dict | None = None, name: str = "g"
+) -> onnx.GraphProto:
+    tensors = [
+        value if isinstance(value, TensorProto) else numpy_helper.from_array(np.asarray(value), key)
+        for key, value in (constants or {}).items()
+    ]
     return helper.make_graph(nodes, name, infos(inputs), infos(outputs), tensors)
 
 
-def model(nodes: list[onnx.NodeProto] | onnx.GraphProto, inputs: dict | None = None, outputs: dict | None = None,
-          constants: dict | None = None, opset: int = OPSET, ir_version: int | None = None,
-          imports: dict | None = None, **fields) -> onnx.ModelProto:
+def model(
+    nodes: list[onnx.NodeProto] | onnx.GraphProto,
+    inputs: dict | None = None,
+    outputs: dict | None = None,
+    constants: dict | None = None,
+    opset: int = OPSET,
+    ir_version: int | None = None,
+    imports: dict | None = None,
+    **fields,
+) -> onnx.ModelProto:
     """A model that the checker accepts; before IR 4 constants have to be inputs as well."""
     main = nodes if isinstance(nodes, onnx.GraphProto) else graph(nodes, inputs, outputs, constants)
-    opsets = [helper.make_opsetid(domain, version) for domain, version in {"": opset, **(imports or {})}.items()]
+    opsets = [
+        helper.make_opsetid(domain, version) for domain, version in {"": opset, **(imports or {})}.items()
+    ]
     ir_version = ir_version or helper.find_min_ir_version_for(opsets, ignore_unknown=True)
     if ir_version < 4:
         list_constants_as_inputs(main)
-    made = helper.make_model(main, opset_imports=opsets, ir_version=ir_version, producer_name="tests", **fields)
+    made = helper.make_model(
+        main, opset_imports=opsets, ir_version=ir_version, producer_name="tests", **fields
+    )
     onnx.checker.check_model(made)
     return made
 
@@ -92,8 +109,13 @@ def matmul(x: np.ndarray, w: np.ndarray, opset: int = OPSET, **fields) -> onnx.M
 
 def dynamic_product(w: Quantized, bias: np.ndarray | None = None) -> onnx.GraphProto:
     """y = x @ w [+ bias] in integers, in the arrangement that ONNX Runtime fuses."""
-    nodes = [node("DynamicQuantizeLinear", "x", "xq xs xz"), node("MatMulInteger", "xq q xz", "mi"),
-             node("Cast", "mi", "c", to=FLOAT), node("Mul", "xs s", "sc"), node("Mul", "c sc", "y" if bias is None else "p")]
+    nodes = [
+        node("DynamicQuantizeLinear", "x", "xq xs xz"),
+        node("MatMulInteger", "xq q xz", "mi"),
+        node("Cast", "mi", "c", to=FLOAT),
+        node("Mul", "xs s", "sc"),
+        node("Mul", "c sc", "y" if bias is None else "p"),
+    ]
     constants = {"q": w.q, "s": w.scale.reshape(-1)}
     if bias is not None:
         nodes.append(node("Add", "p b", "y"))

@@ -1,4 +1,5 @@
 """Sessions of ONNX Runtime, and the figures that compare two outputs. Shared with tools/bench."""
+
 import os
 from pathlib import Path
 
@@ -8,8 +9,15 @@ import onnxruntime as ort
 
 ort.set_default_logger_severity(3)
 
-LEVELS = {name: getattr(ort.GraphOptimizationLevel, f"ORT_{label}") for name, label in (
-    ("disabled", "DISABLE_ALL"), ("basic", "ENABLE_BASIC"), ("extended", "ENABLE_EXTENDED"), ("all", "ENABLE_ALL"))}
+LEVELS = {
+    name: getattr(ort.GraphOptimizationLevel, f"ORT_{label}")
+    for name, label in (
+        ("disabled", "DISABLE_ALL"),
+        ("basic", "ENABLE_BASIC"),
+        ("extended", "ENABLE_EXTENDED"),
+        ("all", "ENABLE_ALL"),
+    )
+}
 
 Feeds = dict[str, np.ndarray]
 
@@ -23,8 +31,9 @@ def has_saturating_products() -> bool:
     return "flags" in text and "vnni" not in text
 
 
-def session(model: str | os.PathLike | onnx.ModelProto, level: str = "all", save: str | None = None,
-            threads: int = 1) -> ort.InferenceSession:
+def session(
+    model: str | os.PathLike | onnx.ModelProto, level: str = "all", save: str | None = None, threads: int = 1
+) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.graph_optimization_level = LEVELS[level]
     options.intra_op_num_threads = threads

@@ -1,4 +1,5 @@
 """The base class of the tests: quantize a model with onnxq, check what came out, compare results."""
+
 import json
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ import structure
 from common import Feeds
 from reference import Quantized
 
-ONNXQ = ""                 # set by run.py
+ONNXQ = ""  # set by run.py
 MODELS: Path | None = None  # set by run.py
 
 DYNAMIC_LEFTOVERS = ("MatMulInteger", "Cast", "ConvInteger")
@@ -31,12 +32,14 @@ def cases(table: dict[str, tuple] | list[str]):
     def mark(function):
         function.cases = table
         return function
+
     return mark
 
 
 @dataclass
 class Outcome:
     """A float model and what onnxq made of it."""
+
     original: onnx.ModelProto
     source: Path
     model: onnx.ModelProto
@@ -60,8 +63,10 @@ class OrtTest(unittest.TestCase):
         super().__init_subclass__(**kwargs)
         for name, function in list(vars(cls).items()):
             for case, arguments in getattr(function, "cases", {}).items():
+
                 def test(self, function=function, arguments=arguments):
                     function(self, *arguments)
+
                 test.__doc__ = None
                 setattr(cls, f"test_{name}__{case}", test)
 
@@ -87,10 +92,38 @@ class OrtTest(unittest.TestCase):
         path, report = self.dir / "out" / "model.onnx", self.dir / "report.json"
         path.parent.mkdir(exist_ok=True)
         self.onnxq("quantize", source, path, f"--min-elements={min_elements}", f"--json={report}", *flags)
-        outcome = Outcome(onnx.load(source, load_external_data=False), source,
-                          onnx.load(path, load_external_data=False), path, json.loads(report.read_text()))
+        outcome = Outcome(
+            onnx.load(source, load_external_data=False),
+            source,
+            onnx.load(path, load_external_data=False),
+            path,
+            json.loads(report.read_text()),
+        )
         structure.check(outcome.original, outcome.model, str(path))
+        self.assert_report(outcome)
         return outcome
+
+    def assert_report(self, outcome: Outcome) -> None:
+        """The report has every constant, and the sizes that are on the disk."""
+        summary, weights = outcome.report["summary"], outcome.report["weights"]
+        files = [p.stat().st_size for p in outcome.path.parent.iterdir()]
+        self.assertEqual(summary["nbytes_after"], sum(files))
+        self.assertEqual(summary["weights"], len(weights))
+        self.assertEqual(summary["quantized"], sum(w["action"] != "keep" for w in weights))
+        before, after = (sum(weight[key] for weight in weights) for key in ("nbytes", "nbytes_after"))
+        self.assertEqual((summary["weight_nbytes_before"], summary["weight_nbytes_after"]), (before, after))
+        self.assertEqual(patterns.constant_nbytes(outcome.original), before)
+        added = (
+            patterns.constant_nbytes(outcome.model) - after
+        )  # shapes and factors, which belong to no weight
+        self.assertTrue(
+            0 <= added <= 64 * summary["quantized"], f"{added} bytes of constants are not in the report"
+        )
+        for weight in weights:
+            for use in weight["uses"]:
+                self.assertTrue(
+                    use["action"] != "keep" or use["reason"], f"no reason why {weight['name']} is kept"
+                )
 
     # --- what is stored --------------------------------------------------------
 
@@ -101,19 +134,25 @@ class OrtTest(unittest.TestCase):
         scale = spread(want.scale * np.float32(factor), want.q.shape)
         np.testing.assert_array_equal(spread(match.scale, match.q.shape).reshape(scale.shape), scale)
         zero_point = np.int32(0) if match.zero_point is None else match.zero_point.astype(np.int32)
-        np.testing.assert_array_equal(spread(zero_point, match.q.shape).reshape(scale.shape),
-                                      spread(want.zero_point.astype(np.int32), want.q.shape))
+        np.testing.assert_array_equal(
+            spread(zero_point, match.q.shape).reshape(scale.shape),
+            spread(want.zero_point.astype(np.int32), want.q.shape),
+        )
 
     # --- what is computed ------------------------------------------------------
 
     def run_levels(self, path: Path, feeds: Feeds) -> dict[str, list[np.ndarray]]:
         return {level: common.run(path, feeds, level) for level in common.LEVELS}
 
-    def assert_close(self, got: np.ndarray, want: np.ndarray, tolerance: np.ndarray | float, message: str = "") -> None:
+    def assert_close(
+        self, got: np.ndarray, want: np.ndarray, tolerance: np.ndarray | float, message: str = ""
+    ) -> None:
         self.assertEqual(got.shape, want.shape, message)
         excess = np.abs(got.astype(np.float64) - want) - tolerance
-        self.assertFalse(np.isnan(excess).any() or (excess > 0).any(),
-                         f"{message}: off by {np.abs(got - want).max()}, {np.max(excess)} over what is allowed")
+        self.assertFalse(
+            np.isnan(excess).any() or (excess > 0).any(),
+            f"{message}: off by {np.abs(got - want).max()}, {np.max(excess)} over what is allowed",
+        )
 
     def assert_folds_to(self, outcome: Outcome, feeds: Feeds, replaced: dict[str, np.ndarray]) -> None:
         """The model is the float one with these weights, and ONNX Runtime makes the same graph of it."""
@@ -138,8 +177,15 @@ class OrtTest(unittest.TestCase):
     def assert_fused(self, path: Path, single: int = 0, shared: int = 0, quantizers: int = 0) -> None:
         """`single` products with an activation of their own, `shared` ones behind `quantizers`."""
         ops = self.optimized(path)
-        self.assertEqual([ops["com.microsoft.DynamicQuantizeMatMul"], ops["com.microsoft.MatMulIntegerToFloat"],
-                          ops["DynamicQuantizeLinear"]], [single, shared, quantizers], ops)
+        self.assertEqual(
+            [
+                ops["com.microsoft.DynamicQuantizeMatMul"],
+                ops["com.microsoft.MatMulIntegerToFloat"],
+                ops["DynamicQuantizeLinear"],
+            ],
+            [single, shared, quantizers],
+            ops,
+        )
         self.assertFalse([op for op in DYNAMIC_LEFTOVERS if ops[op]], ops)
 
     def assert_folded(self, outcome: Outcome) -> None:
@@ -154,5 +200,3 @@ def spread(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if value.size > 1 and len(shape) == 1:  # the weight of a MatMul that is a vector
         raise AssertionError(f"{value.size} scales for shape {shape}")
     return np.broadcast_to(value.reshape(-1) if value.size == 1 else value, shape)
-
-

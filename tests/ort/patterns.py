@@ -1,4 +1,5 @@
 """Finds, in a quantized graph, what computes a value: the integers, scales and operators behind it."""
+
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,6 +42,29 @@ def attributes(node: onnx.NodeProto) -> dict:
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
 
 
+def constants(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor that is stored: initializers, and those in attributes, local functions included."""
+    nodes = [*all_nodes(model.graph), *(n for f in model.functions for n in f.node)]
+    yield from (t for graph in all_graphs(model.graph) for t in graph.initializer)
+    yield from (
+        t for n in nodes for a in n.attribute for t in (*a.tensors, *([a.t] if a.HasField("t") else []))
+    )
+
+
+def constant_nbytes(model: onnx.ModelProto) -> int:
+    """Bytes of all constants; strings are not counted."""
+
+    def nbytes(tensor: onnx.TensorProto) -> int:
+        if tensor.data_type == onnx.TensorProto.STRING:
+            return 0
+        return (
+            int(np.prod(tensor.dims, dtype=np.int64))
+            * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+        )
+
+    return sum(map(nbytes, constants(model)))
+
+
 class View:
     """Producers and constants that are in sight inside one graph, outer scopes included."""
 
@@ -59,7 +83,9 @@ class View:
         """What produces `name`; with op_types, it has to be one of these."""
         found = self.producer.get(name)
         assert found is not None, f"nothing produces {name!r}"
-        assert not op_types or op_name(found) in op_types, f"{name!r} is made by {op_name(found)}, expected {op_types}"
+        assert (
+            not op_types or op_name(found) in op_types
+        ), f"{name!r} is made by {op_name(found)}, expected {op_types}"
         return found
 
     def made_by(self, name: str, *op_types: str) -> bool:
@@ -82,13 +108,14 @@ class View:
 @dataclass
 class Match:
     """form is dynamic, contrib, fold, conv_integer or float."""
+
     form: str
-    node: onnx.NodeProto                   # what does the multiplication
-    x: str = ""                            # the float activation
+    node: onnx.NodeProto  # what does the multiplication
+    x: str = ""  # the float activation
     q: np.ndarray | None = None
     scale: np.ndarray | None = None
-    zero_point: np.ndarray | None = None   # None: not stored
-    bias: str = ""                         # what is added to the product
+    zero_point: np.ndarray | None = None  # None: not stored
+    bias: str = ""  # what is added to the product
 
 
 def is_product(view: View, name: str) -> bool:
@@ -96,7 +123,9 @@ def is_product(view: View, name: str) -> bool:
     if not view.made_by(name, "Mul"):
         return False
     left = view.node(name).input[0]
-    return view.made_by(left, "Cast") and view.made_by(view.node(left).input[0], "MatMulInteger", "ConvInteger")
+    return view.made_by(left, "Cast") and view.made_by(
+        view.node(left).input[0], "MatMulInteger", "ConvInteger"
+    )
 
 
 def match_product(view: View, name: str) -> Match:
@@ -109,16 +138,28 @@ def match_product(view: View, name: str) -> Match:
     assert len(product.input) >= 3 and product.input[2] == quantizer.output[2], "zero point of the activation"
     assert product.input[0] == quantizer.output[0], "the quantized activation"
     zero_point = product.input[3] if len(product.input) > 3 else ""
-    return Match("conv_integer" if product.op_type == "ConvInteger" else "dynamic", product,
-                 quantizer.input[0], view.constant(product.input[1]), view.constant(w_scale),
-                 view.constant(zero_point) if zero_point else None)
+    return Match(
+        "conv_integer" if product.op_type == "ConvInteger" else "dynamic",
+        product,
+        quantizer.input[0],
+        view.constant(product.input[1]),
+        view.constant(w_scale),
+        view.constant(zero_point) if zero_point else None,
+    )
 
 
 def match_contrib(view: View, node: onnx.NodeProto) -> Match:
     inputs = list(node.input) + [""] * (5 - len(node.input))
     x, q, scale, zero_point, bias = inputs
-    return Match("contrib", node, x, view.constant(q), view.constant(scale),
-                 view.constant(zero_point) if zero_point else None, bias)
+    return Match(
+        "contrib",
+        node,
+        x,
+        view.constant(q),
+        view.constant(scale),
+        view.constant(zero_point) if zero_point else None,
+        bias,
+    )
 
 
 def match_fold(view: View, node: onnx.NodeProto, index: int) -> Match:
@@ -136,7 +177,15 @@ def match_fold(view: View, node: onnx.NodeProto, index: int) -> Match:
         zero_point = view.constant(zero_name)
     cast = view.node(factor, "Cast")
     bias = node.input[2] if len(node.input) > 2 else ""
-    return Match("fold", node, node.input[1 - index], view.constant(cast.input[0]), view.constant(scale), zero_point, bias)
+    return Match(
+        "fold",
+        node,
+        node.input[1 - index],
+        view.constant(cast.input[0]),
+        view.constant(scale),
+        zero_point,
+        bias,
+    )
 
 
 def match(view: View, name: str) -> Match:

@@ -3,6 +3,7 @@
 Written from the formulas, independently of the C code, with numpy float32 arithmetic where the
 formulas say float32.
 """
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ FLT_MIN = np.finfo(np.float32).tiny
 @dataclass(frozen=True)
 class Scheme:
     """The options that decide scales, zero points and integers."""
+
     weight_type: str = "int8"
     per_channel: bool = True
     symmetric: bool = True
@@ -40,15 +42,21 @@ class Scheme:
         return (0, 127) if self.reduce_range else (0, 255)
 
 
-SCHEMES = {f"{t}_{'channel' if c else 'tensor'}_{'sym' if s else 'asym'}{'_reduced' if r else ''}":
-           Scheme(t, c, s, r)
-           for t in ("int8", "uint8") for c in (True, False)
-           for s in (True, False) for r in (False, True)}
+SCHEMES = {
+    f"{t}_{'channel' if c else 'tensor'}_{'sym' if s else 'asym'}{'_reduced' if r else ''}": Scheme(
+        t, c, s, r
+    )
+    for t in ("int8", "uint8")
+    for c in (True, False)
+    for s in (True, False)
+    for r in (False, True)
+}
 
 
 @dataclass(frozen=True)
 class Quantized:
     """Integers with scale and zero point, each of a shape that broadcasts against the integers."""
+
     q: np.ndarray
     scale: np.ndarray
     zero_point: np.ndarray

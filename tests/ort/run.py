@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Tests onnxq against ONNX Runtime: python tests/ort/run.py --onnxq PATH [-k TEXT] [--models DIR] [-v]"""
+
 import argparse
 import sys
 import time
@@ -51,8 +52,12 @@ def select(suite: unittest.TestSuite, text: str) -> list[unittest.TestCase]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Tests onnxq against ONNX Runtime.")
     parser.add_argument("--onnxq", required=True, help="the command under test")
-    parser.add_argument("--models", type=Path, default=HERE.parents[2] / "shared" / "models",
-                        help="folder with real models; their tests are skipped without it")
+    parser.add_argument(
+        "--models",
+        type=Path,
+        default=HERE.parents[2] / "shared" / "models",
+        help="folder with real models; their tests are skipped without it",
+    )
     parser.add_argument("-k", metavar="TEXT", default="", help="only tests whose name contains TEXT")
     parser.add_argument("-v", action="store_true", help="a line for every test")
     arguments = parser.parse_args()

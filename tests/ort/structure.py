@@ -1,4 +1,5 @@
 """What has to be true of every model that onnxq writes, whatever was in it."""
+
 from collections import Counter
 
 import onnx
@@ -20,7 +21,11 @@ def check(original: onnx.ModelProto, model: onnx.ModelProto, path: str) -> None:
 
 def domains(model: onnx.ModelProto) -> set[str]:
     bodies = [node for function in model.functions for node in function.node]
-    nodes = [*all_nodes(model.graph), *bodies, *(n for b in bodies for g in subgraphs(b) for n in all_nodes(g))]
+    nodes = [
+        *all_nodes(model.graph),
+        *bodies,
+        *(n for b in bodies for g in subgraphs(b) for n in all_nodes(g)),
+    ]
     return {"" if node.domain == "ai.onnx" else node.domain for node in nodes}
 
 
@@ -110,7 +115,9 @@ def check_value_info(original: onnx.ModelProto, model: onnx.ModelProto) -> None:
     for graph in all_graphs(bare.graph):
         del graph.value_info[:]
     inferred_graphs = all_graphs(shape_inference.infer_shapes(bare).graph)
-    stale_before = {i.name for g in all_graphs(original.graph) for i in g.value_info} - set(definitions(original))
+    stale_before = {i.name for g in all_graphs(original.graph) for i in g.value_info} - set(
+        definitions(original)
+    )
     for graph, inferred in zip(all_graphs(model.graph), inferred_graphs):
         defined = {name for node in graph.node for name in node.output} | {t.name for t in graph.initializer}
         stated, found = element_types(graph), element_types(inferred)
@@ -118,7 +125,9 @@ def check_value_info(original: onnx.ModelProto, model: onnx.ModelProto) -> None:
             assert info.name in defined | stale_before, f"value_info for {info.name!r}, which does not exist"
             elem_type, rank = found.get(info.name, (0, None))
             assert elem_type in (0, stated[info.name][0]), f"value_info of {info.name!r} has the wrong type"
-            assert None in (rank, stated[info.name][1]) or rank == stated[info.name][1], f"rank of {info.name!r}"
+            assert (
+                None in (rank, stated[info.name][1]) or rank == stated[info.name][1]
+            ), f"rank of {info.name!r}"
 
 
 def check_metadata(original: onnx.ModelProto, model: onnx.ModelProto) -> None:
@@ -127,4 +136,7 @@ def check_metadata(original: onnx.ModelProto, model: onnx.ModelProto) -> None:
     assert any("onnxq" in key for key in after), "no provenance in metadata_props"
     for item in original.metadata_props:
         assert "onnxq" in item.key or after.get(item.key) == item.value, f"metadata {item.key!r} changed"
-    assert (model.producer_name, model.producer_version) == (original.producer_name, original.producer_version)
+    assert (model.producer_name, model.producer_version) == (
+        original.producer_name,
+        original.producer_version,
+    )

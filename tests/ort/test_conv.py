@@ -1,4 +1,5 @@
 """Conv: stored as integers and folded at load, or ConvInteger on request."""
+
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +18,7 @@ DEFAULT = Scheme()
 @dataclass(frozen=True)
 class Shape:
     """A Conv: input, weight, attributes."""
+
     x: tuple
     w: tuple
     attributes: dict = field(default_factory=dict)
@@ -55,7 +57,9 @@ def make(shape: Shape, bias: str = "constant", opset: int = build.OPSET, seed: i
         inputs["b"], feeds["b"] = b.shape, b
     names = {"none": "x w", "empty": "x w -"}.get(bias, "x w b")
     rank = len(shape.x)
-    model = build.model([node("Conv", names, "y", **shape.attributes)], inputs, {"y": [None] * rank}, constants, opset)
+    model = build.model(
+        [node("Conv", names, "y", **shape.attributes)], inputs, {"y": [None] * rank}, constants, opset
+    )
     return model, feeds, w
 
 
@@ -85,8 +89,14 @@ class Folded(ConvTest):
         model, feeds, w = make(shape, bias)
         self.check_folded(self.quantize(model), feeds, w)
 
-    @cases({f"{kind}_{name}": (shape, scheme) for kind, scheme in SCHEMES.items()
-            for name, shape in SHAPES.items() if name in ("1d", "2d", "depthwise")})
+    @cases(
+        {
+            f"{kind}_{name}": (shape, scheme)
+            for kind, scheme in SCHEMES.items()
+            for name, shape in SHAPES.items()
+            if name in ("1d", "2d", "depthwise")
+        }
+    )
     def schemes(self, shape, scheme):
         model, feeds, w = make(shape)
         self.check_folded(self.quantize(model, *scheme.flags()), feeds, w, scheme)
@@ -111,9 +121,14 @@ class Folded(ConvTest):
         shapes = {"w1": (16, 3, 3, 3), "w2": (16, 1, 3, 3), "w3": (16, 16, 1, 1)}
         w = {name: build.weights(*shape, seed=i) for i, (name, shape) in enumerate(shapes.items())}
         bias = {"b1": build.weights(16), "b2": build.weights(16), "b3": build.weights(16)}
-        nodes = [node("Conv", "x w1 b1", "c1", pads=[1] * 4), node("Relu", "c1", "r1"),
-                 node("Conv", "r1 w2 b2", "c2", pads=[1] * 4, group=16), node("Relu", "c2", "r2"),
-                 node("Conv", "r2 w3 b3", "c3"), node("Add", "c3 r1", "y")]
+        nodes = [
+            node("Conv", "x w1 b1", "c1", pads=[1] * 4),
+            node("Relu", "c1", "r1"),
+            node("Conv", "r1 w2 b2", "c2", pads=[1] * 4, group=16),
+            node("Relu", "c2", "r2"),
+            node("Conv", "r2 w3 b3", "c3"),
+            node("Add", "c3 r1", "y"),
+        ]
         x = build.activations(1, 3, 16, 16)
         outcome = self.quantize(build.model(nodes, {"x": x.shape}, {"y": [None] * 4}, {**w, **bias}))
         stored = {name: reference.quantize_conv(value, DEFAULT).dequantize() for name, value in w.items()}
@@ -122,7 +137,14 @@ class Folded(ConvTest):
     def test_skip(self):
         model, feeds, w = make(SHAPES["2d"])
         onnx.save(model, self.dir / "model.onnx")
-        self.onnxq("quantize", self.dir / "model.onnx", self.dir / "out.onnx", "--min-elements=1", "--conv=skip", status=5)
+        self.onnxq(
+            "quantize",
+            self.dir / "model.onnx",
+            self.dir / "out.onnx",
+            "--min-elements=1",
+            "--conv=skip",
+            status=5,
+        )
 
 
 class Integer(ConvTest):
@@ -132,7 +154,7 @@ class Integer(ConvTest):
         quantized = reference.quantize_conv(w, scheme)
         found = outcome.match("y")
         self.assertEqual((found.form, found.x), ("conv_integer", "x"))
-        self.assertEqual(found.scale.shape[-w.ndim + 1:], (len(w),) + (1,) * (w.ndim - 2))
+        self.assertEqual(found.scale.shape[-w.ndim + 1 :], (len(w),) + (1,) * (w.ndim - 2))
         found.scale = found.scale.reshape((len(w),) + (1,) * (w.ndim - 1))
         self.assert_stored(found, quantized)
         self.assertEqual(found.zero_point.size, 1)
@@ -145,12 +167,15 @@ class Integer(ConvTest):
         x = reference.dynamic_quantize_linear(feeds["x"])
         steps = w.steps().astype(np.float32)
         zero = {t.name: np.zeros(t.dims, np.float32) for t in original.graph.initializer}
-        self.assertLess(np.abs(steps).max() * 255 * steps[0].size, 2 ** 24)
+        self.assertLess(np.abs(steps).max() * 255 * steps[0].size, 2**24)
         no_bias = {name: value * 0 for name, value in feeds.items()}
-        total = common.run(build.with_weights(original, {**zero, "w": steps}),
-                           {**no_bias, "x": x.steps().astype(np.float32)})[0].astype(np.float64)
+        total = common.run(
+            build.with_weights(original, {**zero, "w": steps}), {**no_bias, "x": x.steps().astype(np.float32)}
+        )[0].astype(np.float64)
         channels = (1, len(steps)) + (1,) * (steps.ndim - 2)
-        product = total * (np.float64(x.scale) * np.broadcast_to(w.scale.reshape(-1), (len(steps),)).reshape(channels))
+        product = total * (
+            np.float64(x.scale) * np.broadcast_to(w.scale.reshape(-1), (len(steps),)).reshape(channels)
+        )
         constants = {t.name: onnx.numpy_helper.to_array(t) for t in original.graph.initializer}
         bias = constants.get("b", feeds.get("b", np.zeros(len(steps), np.float32))).reshape(channels)
         return product + bias, np.abs(product) + np.abs(bias)
@@ -182,10 +207,22 @@ class Integer(ConvTest):
 
     def test_shared_activation(self):
         """Two Convs and a MatMul read the same values: quantized once."""
-        x, w, v = build.activations(1, 4, 60, build.K), build.weights(8, 4, 3, 3), build.weights(build.K, build.N)
-        nodes = [node("Conv", "x w", "y"), node("Conv", "x w", "z", strides=[2, 2]), node("MatMul", "x v", "t")]
-        outcome = self.quantize(build.model(nodes, {"x": x.shape}, {n: [None] * 4 for n in "yzt"}, {"w": w, "v": v}),
-                                "--conv=integer")
-        self.assertEqual(len([n for n in outcome.model.graph.node if n.op_type == "DynamicQuantizeLinear"]), 1)
+        x, w, v = (
+            build.activations(1, 4, 60, build.K),
+            build.weights(8, 4, 3, 3),
+            build.weights(build.K, build.N),
+        )
+        nodes = [
+            node("Conv", "x w", "y"),
+            node("Conv", "x w", "z", strides=[2, 2]),
+            node("MatMul", "x v", "t"),
+        ]
+        outcome = self.quantize(
+            build.model(nodes, {"x": x.shape}, {n: [None] * 4 for n in "yzt"}, {"w": w, "v": v}),
+            "--conv=integer",
+        )
+        self.assertEqual(
+            len([n for n in outcome.model.graph.node if n.op_type == "DynamicQuantizeLinear"]), 1
+        )
         got, want = common.run(outcome.path, {"x": x}), common.run(outcome.original, {"x": x})
         self.assertLess(common.relative_error(want, got), 2)

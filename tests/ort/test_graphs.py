@@ -1,4 +1,5 @@
 """Bodies of If, Loop and Scan; names; weights among the graph's inputs; other domains and functions."""
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -23,7 +24,9 @@ def product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     return reference.dynamic_matmul(x, reference.quantize_matmul(w, DEFAULT))
 
 
-def if_model(then_nodes, else_nodes, constants: dict, inner: dict | None = None, extra: list = (), **fields) -> onnx.ModelProto:
+def if_model(
+    then_nodes, else_nodes, constants: dict, inner: dict | None = None, extra: list = (), **fields
+) -> onnx.ModelProto:
     """y = condition ? t : e, both [M, N]"""
     then_branch = build.graph(then_nodes, {}, {"t": (M, N)}, inner, "then_body")
     else_branch = build.graph(else_nodes, {}, {"e": (M, N)}, name="else_body")
@@ -37,7 +40,9 @@ class Bodies(OrtTest):
         found, views = [], [outcome.view()]
         for view in views:
             views += [inner for n in view.graph.node for inner in reversed(view.inner(n))]  # then, else
-            found += [match(view, o.name) for o in view.graph.output if o.name in "tes" and view.graph.name != "g"]
+            found += [
+                match(view, o.name) for o in view.graph.output if o.name in "tes" and view.graph.name != "g"
+            ]
         return found
 
     def check_if(self, model, then_w: np.ndarray, else_w: np.ndarray, *flags, fused: int = 2) -> None:
@@ -49,54 +54,93 @@ class Bodies(OrtTest):
             for level, outputs in self.run_levels(outcome.path, {"x": X, "condition": condition}).items():
                 self.assert_close(outputs[0], want, 1e-5 * np.abs(want), level)
         ops = self.optimized(outcome.path)
-        self.assertEqual(ops["com.microsoft.DynamicQuantizeMatMul"] + ops["com.microsoft.MatMulIntegerToFloat"], fused)
+        self.assertEqual(
+            ops["com.microsoft.DynamicQuantizeMatMul"] + ops["com.microsoft.MatMulIntegerToFloat"], fused
+        )
         self.assertFalse(ops["MatMulInteger"] or ops["Cast"], ops)
 
     @cases({"opset_21": (21,), "opset_11": (11,), "opset_9": (9,)})
     def outer_weights(self, opset):
-        self.check_if(if_model([node("MatMul", "x w", "t")], [node("MatMul", "x v", "e")], {"w": W, "v": V}, opset=opset), W, V)
+        self.check_if(
+            if_model(
+                [node("MatMul", "x w", "t")], [node("MatMul", "x v", "e")], {"w": W, "v": V}, opset=opset
+            ),
+            W,
+            V,
+        )
 
     def test_one_outer_weight(self):
-        self.check_if(if_model([node("MatMul", "x w", "t")], [node("Gemm", "x w", "e", transB=1)], {"w": W}), W, W.T.copy())
+        self.check_if(
+            if_model([node("MatMul", "x w", "t")], [node("Gemm", "x w", "e", transB=1)], {"w": W}),
+            W,
+            W.T.copy(),
+        )
 
     def test_weight_inside_the_body(self):
-        self.check_if(if_model([node("MatMul", "x inner", "t")], [node("MatMul", "x v", "e")], {"v": V}, {"inner": W}), W, V)
+        self.check_if(
+            if_model([node("MatMul", "x inner", "t")], [node("MatMul", "x v", "e")], {"v": V}, {"inner": W}),
+            W,
+            V,
+        )
 
     def test_constant_node_inside_the_body(self):
         constant = node("Constant", "", "inner", value=numpy_helper.from_array(W))
-        self.check_if(if_model([constant, node("MatMul", "x inner", "t")], [node("MatMul", "x v", "e")], {"v": V}), W, V)
+        self.check_if(
+            if_model([constant, node("MatMul", "x inner", "t")], [node("MatMul", "x v", "e")], {"v": V}), W, V
+        )
 
     def test_inner_weight_shadows_outer(self):
         """The name of an initializer may be used again inside."""
-        self.check_if(if_model([node("MatMul", "x v", "t")], [node("MatMul", "x v", "e")], {"v": V}, {"v": W}), W, V)
+        self.check_if(
+            if_model([node("MatMul", "x v", "t")], [node("MatMul", "x v", "e")], {"v": V}, {"v": W}), W, V
+        )
 
     def test_outer_activation_is_shared(self):
         """x is also multiplied outside."""
-        model = if_model([node("MatMul", "x w", "t")], [node("MatMul", "x v", "e")], {"w": W, "v": V},
-                         extra=[node("MatMul", "x w", "z")])
+        model = if_model(
+            [node("MatMul", "x w", "t")],
+            [node("MatMul", "x v", "e")],
+            {"w": W, "v": V},
+            extra=[node("MatMul", "x w", "z")],
+        )
         model.graph.output.append(build.info("z", (M, N)))
         self.check_if(model, W, V, fused=3)
 
     def test_small_weight_is_folded(self):
         w = build.weights(K, 12)
         then_branch = build.graph([node("MatMul", "x w", "t")], {}, {"t": (M, 12)})
-        else_branch = build.graph([node("Constant", "", "e", value=numpy_helper.from_array(np.zeros((M, 12), np.float32)))],
-                                  {}, {"e": (M, 12)})
-        model = build.model([node("If", "condition", "y", then_branch=then_branch, else_branch=else_branch)],
-                            {"x": X.shape, "condition": TRUE}, {"y": (M, 12)}, {"w": w})
+        else_branch = build.graph(
+            [node("Constant", "", "e", value=numpy_helper.from_array(np.zeros((M, 12), np.float32)))],
+            {},
+            {"e": (M, 12)},
+        )
+        model = build.model(
+            [node("If", "condition", "y", then_branch=then_branch, else_branch=else_branch)],
+            {"x": X.shape, "condition": TRUE},
+            {"y": (M, 12)},
+            {"w": w},
+        )
         outcome = self.quantize(model)
-        self.assert_folds_to(outcome, {"x": X, "condition": TRUE}, {"w": reference.quantize_matmul(w, DEFAULT).dequantize()})
+        self.assert_folds_to(
+            outcome, {"x": X, "condition": TRUE}, {"w": reference.quantize_matmul(w, DEFAULT).dequantize()}
+        )
 
     def test_no_subgraphs(self):
-        model = if_model([node("MatMul", "x w", "t")], [node("MatMul", "x v", "e")], {"w": W, "v": V},
-                         extra=[node("MatMul", "x w", "z")])
+        model = if_model(
+            [node("MatMul", "x w", "t")],
+            [node("MatMul", "x v", "e")],
+            {"w": W, "v": V},
+            extra=[node("MatMul", "x w", "z")],
+        )
         model.graph.output.append(build.info("z", (M, N)))
         outcome = self.quantize(model, "--no-subgraphs")
         self.assertEqual([found.form for found in self.body_matches(outcome)], ["float", "float"])
         self.assertEqual(outcome.match("z").form, "dynamic")
         for condition, w in ((TRUE, W), (FALSE, V)):
             got = common.run(outcome.path, {"x": X, "condition": condition})[0]
-            np.testing.assert_array_equal(got, common.run(outcome.original, {"x": X, "condition": condition})[0])
+            np.testing.assert_array_equal(
+                got, common.run(outcome.original, {"x": X, "condition": condition})[0]
+            )
 
     def test_nested(self):
         """If inside If, weights of three scopes."""
@@ -105,29 +149,48 @@ class Bodies(OrtTest):
         then_nodes = [node("If", "condition2", "s", then_branch=innermost, else_branch=other)]
         then_branch = build.graph(then_nodes, {}, {"s": (M, N)}, {"middle": V}, "then_body")
         else_branch = build.graph([node("MatMul", "x w", "e2")], {}, {"e2": (M, N)}, name="else_body")
-        model = build.model([node("If", "condition", "y", then_branch=then_branch, else_branch=else_branch)],
-                            {"x": X.shape, "condition": TRUE, "condition2": TRUE}, {"y": (M, N)}, {"w": W})
+        model = build.model(
+            [node("If", "condition", "y", then_branch=then_branch, else_branch=else_branch)],
+            {"x": X.shape, "condition": TRUE, "condition2": TRUE},
+            {"y": (M, N)},
+            {"w": W},
+        )
         outcome = self.quantize(model)
         for first, second, w in ((TRUE, TRUE, W), (TRUE, FALSE, V), (FALSE, TRUE, W)):
             want = product(X, w)
-            for outputs in self.run_levels(outcome.path, {"x": X, "condition": first, "condition2": second}).values():
+            for outputs in self.run_levels(
+                outcome.path, {"x": X, "condition": first, "condition2": second}
+            ).values():
                 self.assert_close(outputs[0], want, 1e-5 * np.abs(want))
         self.assert_fused(outcome.path, single=3)
 
     def loop_body(self, weight: str, inner: dict | None = None) -> onnx.GraphProto:
         """state += 1; s = state @ weight is collected."""
-        nodes = [node("Add", "state one", "next"), node("MatMul", f"state {weight}", "s"), node("Identity", "going", "go")]
-        return build.graph(nodes, {"i": np.array(0), "going": TRUE, "state": (M, K)},
-                           {"go": TRUE, "next": (M, K), "s": (M, N)}, inner, "loop_body")
+        nodes = [
+            node("Add", "state one", "next"),
+            node("MatMul", f"state {weight}", "s"),
+            node("Identity", "going", "go"),
+        ]
+        return build.graph(
+            nodes,
+            {"i": np.array(0), "going": TRUE, "state": (M, K)},
+            {"go": TRUE, "next": (M, K), "s": (M, N)},
+            inner,
+            "loop_body",
+        )
 
     @cases({"outer": ("w", None), "inner": ("inner", {"inner": W})})
     def loop(self, weight, inner):
         nodes = [node("Loop", "count - x", "last y", body=self.loop_body(weight, inner))]
         outer = {"one": np.float32(1), **({} if inner else {"w": W})}
-        model = build.model(nodes, {"x": X.shape, "count": np.array(0)}, {"last": (M, K), "y": (None, M, N)}, outer)
+        model = build.model(
+            nodes, {"x": X.shape, "count": np.array(0)}, {"last": (M, K), "y": (None, M, N)}, outer
+        )
         outcome = self.quantize(model)
         self.assert_stored(self.body_matches(outcome)[0], reference.quantize_matmul(W, DEFAULT))
-        want = np.stack([product(X, W), product(X + np.float32(1), W), product(X + np.float32(1) + np.float32(1), W)])
+        want = np.stack(
+            [product(X, W), product(X + np.float32(1), W), product(X + np.float32(1) + np.float32(1), W)]
+        )
         for level, outputs in self.run_levels(outcome.path, {"x": X, "count": np.array(3)}).items():
             self.assert_close(outputs[1], want, 1e-5 * np.abs(want), level)
         self.assert_fused(outcome.path, single=1)
@@ -137,11 +200,17 @@ class Bodies(OrtTest):
         xs = build.activations(3, M, K)
         nodes = [node("MatMul", "slice w", "s"), node("Add", "sum one", "next")]
         body = build.graph(nodes, {"sum": (), "slice": (M, K)}, {"next": (), "s": (M, N)}, name="scan_body")
-        model = build.model([node("Scan", "zero xs", "total y", body=body, num_scan_inputs=1)], {"zero": (), "xs": xs.shape},
-                            {"total": (), "y": (3, M, N)}, {"w": W, "one": np.float32(1)})
+        model = build.model(
+            [node("Scan", "zero xs", "total y", body=body, num_scan_inputs=1)],
+            {"zero": (), "xs": xs.shape},
+            {"total": (), "y": (3, M, N)},
+            {"w": W, "one": np.float32(1)},
+        )
         outcome = self.quantize(model)
         want = np.stack([product(x, W) for x in xs])
-        for level, outputs in self.run_levels(outcome.path, {"zero": np.array(0, np.float32), "xs": xs}).items():
+        for level, outputs in self.run_levels(
+            outcome.path, {"zero": np.array(0, np.float32), "xs": xs}
+        ).items():
             self.assert_close(outputs[1], want, 1e-5 * np.abs(want), level)
         self.assert_fused(outcome.path, single=1)
 
@@ -149,10 +218,12 @@ class Bodies(OrtTest):
 class Names(OrtTest):
     def new_names(self, outcome) -> tuple[set[str], set[str]]:
         """Tensor and node names that onnxq made."""
+
         def names(model):
             tensors = {name for n in all_nodes(model.graph) for name in n.output}
             tensors |= {t.name for graph in all_graphs(model.graph) for t in graph.initializer}
             return tensors, {n.name for n in all_nodes(model.graph)}
+
         return tuple(after - before for after, before in zip(names(outcome.model), names(outcome.original)))
 
     def make(self, tensors: list[str], node_names: list[str], inside: bool) -> onnx.ModelProto:
@@ -160,18 +231,31 @@ class Names(OrtTest):
         count = max(len(tensors), len(node_names), 1)
         tensors = tensors + [f"free{i}" for i in range(count - len(tensors))]
         node_names = node_names + [f"free_node{i}" for i in range(count - len(node_names))]
-        chain = [helper.make_node("Identity", ["x" if i == 0 else tensors[i - 1]], [name], name=node_names[i])
-                 for i, name in enumerate(tensors)]
+        chain = [
+            helper.make_node("Identity", ["x" if i == 0 else tensors[i - 1]], [name], name=node_names[i])
+            for i, name in enumerate(tensors)
+        ]
         nodes = [node("MatMul", "x w", "y"), node("MatMul", "x small", "z")]
         outputs = {"y": (M, N), "z": (M, 12)}
         if inside:
             other = build.graph([node("Identity", "x", "other")], {}, {"other": (M, K)})
-            nodes.append(node("If", "yes", "copy", else_branch=other,
-                              then_branch=build.graph(chain, {}, {tensors[-1]: (M, K)})))
+            nodes.append(
+                node(
+                    "If",
+                    "yes",
+                    "copy",
+                    else_branch=other,
+                    then_branch=build.graph(chain, {}, {tensors[-1]: (M, K)}),
+                )
+            )
         else:
             nodes += [*chain, helper.make_node("Identity", [tensors[-1]], ["copy"])]
-        return build.model(nodes, {"x": X.shape}, {**outputs, "copy": (M, K)},
-                           {"w": W, "small": build.weights(K, 12), "yes": TRUE})
+        return build.model(
+            nodes,
+            {"x": X.shape},
+            {**outputs, "copy": (M, K)},
+            {"w": W, "small": build.weights(K, 12), "yes": TRUE},
+        )
 
     @cases({"same_graph": (False,), "body": (True,)})
     def taken(self, inside):
@@ -191,14 +275,27 @@ class Names(OrtTest):
     def test_input_has_the_wanted_name(self):
         tensors, _ = self.new_names(self.quantize(self.make([], [], False)))
         for name in sorted(tensors):
-            model = build.model([node("MatMul", "x w", "y"), helper.make_node("Identity", [name], ["z"])],
-                                {"x": X.shape, name: (2,)}, {"y": (M, N), "z": (2,)}, {"w": W})
+            model = build.model(
+                [node("MatMul", "x w", "y"), helper.make_node("Identity", [name], ["z"])],
+                {"x": X.shape, name: (2,)},
+                {"y": (M, N), "z": (2,)},
+                {"w": W},
+            )
             self.quantize(model)
 
-    @cases({"none": ("",), "slashes": ("/model/layer.0/MatMul",), "unicode": ("слой-1/重み",), "blank": ("a b\tc",)})
+    @cases(
+        {
+            "none": ("",),
+            "slashes": ("/model/layer.0/MatMul",),
+            "unicode": ("слой-1/重み",),
+            "blank": ("a b\tc",),
+        }
+    )
     def unusual(self, name):
-        nodes = [helper.make_node("MatMul", [f"x{name}", f"w{name}"], [f"y{name}"], name=name),
-                 helper.make_node("MatMul", [f"y{name}", f"v{name}"], ["z"], name="")]
+        nodes = [
+            helper.make_node("MatMul", [f"x{name}", f"w{name}"], [f"y{name}"], name=name),
+            helper.make_node("MatMul", [f"y{name}", f"v{name}"], ["z"], name=""),
+        ]
         model = build.model(nodes, {f"x{name}": X.shape}, {"z": (M, N)}, {f"w{name}": W, f"v{name}": V})
         outcome = self.quantize(model)
         self.assert_stored(outcome.match(f"y{name}"), reference.quantize_matmul(W, DEFAULT))
@@ -206,8 +303,12 @@ class Names(OrtTest):
 
     def test_value_info(self):
         """What is known of the values that stay is kept."""
-        model = build.model([node("Relu", "x", "h"), node("MatMul", "h w", "p"), node("Relu", "p", "y")],
-                            {"x": X.shape}, {"y": (M, N)}, {"w": W})
+        model = build.model(
+            [node("Relu", "x", "h"), node("MatMul", "h w", "p"), node("Relu", "p", "y")],
+            {"x": X.shape},
+            {"y": (M, N)},
+            {"w": W},
+        )
         model = onnx.shape_inference.infer_shapes(model)
         self.assertEqual({i.name for i in model.graph.value_info}, {"h", "p"})
         model.graph.value_info.append(build.info("w", W.shape))
@@ -237,8 +338,12 @@ class Inputs(OrtTest):
 
     def test_one_listed(self):
         """A default that callers may override stays one."""
-        model = build.model([node("MatMul", "x w", "y"), node("MatMul", "x v", "z")], {"x": X.shape, "w": W.shape},
-                            {"y": (M, N), "z": (M, N)}, {"w": W, "v": V})
+        model = build.model(
+            [node("MatMul", "x w", "y"), node("MatMul", "x v", "z")],
+            {"x": X.shape, "w": W.shape},
+            {"y": (M, N), "z": (M, N)},
+            {"w": W, "v": V},
+        )
         outcome = self.quantize(model)
         self.assertEqual([i.name for i in outcome.model.graph.input], ["x", "w"])
         self.assertEqual(outcome.weight("w")["action"], "keep")
@@ -249,8 +354,12 @@ class Inputs(OrtTest):
 
     def test_freeze_inputs(self):
         """On request such a default becomes a weight like the others."""
-        model = build.model([node("MatMul", "x w", "y"), node("MatMul", "x v", "z")], {"x": X.shape, "w": W.shape},
-                            {"y": (M, N), "z": (M, N)}, {"w": W, "v": V})
+        model = build.model(
+            [node("MatMul", "x w", "y"), node("MatMul", "x v", "z")],
+            {"x": X.shape, "w": W.shape},
+            {"y": (M, N), "z": (M, N)},
+            {"w": W, "v": V},
+        )
         outcome = self.quantize(model, "--freeze-inputs")
         self.assertEqual([i.name for i in outcome.model.graph.input], ["x"])
         self.assert_fused(outcome.path, shared=2, quantizers=1)
@@ -260,14 +369,22 @@ class Domains(OrtTest):
     def function(self, name: str) -> onnx.FunctionProto:
         """r = |a| @ b, which is no MatMul whatever its name is."""
         nodes = [helper.make_node("Abs", ["a"], ["m"]), helper.make_node("MatMul", ["m", "b"], ["r"])]
-        return helper.make_function("custom", name, ["a", "b"], ["r"], nodes, [helper.make_opsetid("", build.OPSET)])
+        return helper.make_function(
+            "custom", name, ["a", "b"], ["r"], nodes, [helper.make_opsetid("", build.OPSET)]
+        )
 
     @cases(["MatMul", "Gemm", "Conv", "Linear"])
     def function_of_another_domain(self, name):
         """Left alone with its weight, while a MatMul of ONNX in the same graph is not."""
         call = helper.make_node(name, ["x", "w"], ["y"], domain="custom", name="call")
-        model = build.model([call, node("MatMul", "x v", "z")], {"x": X.shape}, {"y": (M, N), "z": (M, N)},
-                            {"w": W, "v": V}, imports={"custom": 1}, functions=[self.function(name)])
+        model = build.model(
+            [call, node("MatMul", "x v", "z")],
+            {"x": X.shape},
+            {"y": (M, N), "z": (M, N)},
+            {"w": W, "v": V},
+            imports={"custom": 1},
+            functions=[self.function(name)],
+        )
         outcome = self.quantize(model)
         self.assertEqual(list(outcome.model.functions), list(model.functions))
         self.assertIn(call, list(outcome.model.graph.node))
@@ -278,11 +395,22 @@ class Domains(OrtTest):
         self.assert_close(z, want, 1e-5 * np.abs(want))
 
     def test_constant_inside_a_function(self):
-        nodes = [helper.make_node("Constant", [], ["b"], value=numpy_helper.from_array(W)), helper.make_node("MatMul", ["a", "b"], ["r"])]
-        function = helper.make_function("custom", "Layer", ["a"], ["r"], nodes, [helper.make_opsetid("", build.OPSET)])
+        nodes = [
+            helper.make_node("Constant", [], ["b"], value=numpy_helper.from_array(W)),
+            helper.make_node("MatMul", ["a", "b"], ["r"]),
+        ]
+        function = helper.make_function(
+            "custom", "Layer", ["a"], ["r"], nodes, [helper.make_opsetid("", build.OPSET)]
+        )
         call = helper.make_node("Layer", ["x"], ["y"], domain="custom", name="call")
-        model = build.model([call, node("MatMul", "x v", "z")], {"x": X.shape}, {"y": (M, N), "z": (M, N)},
-                            {"v": V}, imports={"custom": 1}, functions=[function])
+        model = build.model(
+            [call, node("MatMul", "x v", "z")],
+            {"x": X.shape},
+            {"y": (M, N), "z": (M, N)},
+            {"v": V},
+            imports={"custom": 1},
+            functions=[function],
+        )
         outcome = self.quantize(model)
         self.assertEqual(list(outcome.model.functions), list(model.functions))
         np.testing.assert_array_equal(*(common.run(m, {"x": X})[0] for m in (outcome.path, outcome.original)))
@@ -317,8 +445,12 @@ class Domains(OrtTest):
         """Other constants pass through."""
         strings = helper.make_tensor("text", TensorProto.STRING, [2], [b"a", "ä".encode()])
         nodes = [node("MatMul", "x w", "y"), node("Identity", "text", "t"), node("Identity", "numbers", "n")]
-        main = build.graph(nodes, {"x": X.shape}, {"y": (M, N), "n": np.arange(9000)},
-                           {"w": W, "text": strings, "numbers": np.arange(9000)})
+        main = build.graph(
+            nodes,
+            {"x": X.shape},
+            {"y": (M, N), "n": np.arange(9000)},
+            {"w": W, "text": strings, "numbers": np.arange(9000)},
+        )
         main.output.append(helper.make_tensor_value_info("t", TensorProto.STRING, [2]))
         outcome = self.quantize(build.model(main))
         _, n, t = common.run(outcome.path, {"x": X})

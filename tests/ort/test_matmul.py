@@ -1,4 +1,5 @@
 """MatMul with a constant operand: ranks, schemes, opsets, sizes, constants on the left."""
+
 import json
 
 import numpy as np
@@ -18,8 +19,9 @@ W = build.weights(K, N)
 
 
 class MatMulTest(OrtTest):
-    def check_dynamic(self, outcome: Outcome, x: np.ndarray, w: np.ndarray, scheme: Scheme = DEFAULT,
-                      form: str = "dynamic") -> None:
+    def check_dynamic(
+        self, outcome: Outcome, x: np.ndarray, w: np.ndarray, scheme: Scheme = DEFAULT, form: str = "dynamic"
+    ) -> None:
         """y = x @ w is computed in integers, with exactly the reference's weights, in one operator."""
         quantized = reference.quantize_matmul(w, scheme)
         found = outcome.match("y")
@@ -43,13 +45,30 @@ class MatMulTest(OrtTest):
 
 
 class Ranks(MatMulTest):
-    @cases({"1": (K,), "2": (5, K), "2_one_row": (1, K), "3": (2, 5, K), "4": (2, 3, 5, K), "4_ones": (1, 1, 1, K)})
+    @cases(
+        {
+            "1": (K,),
+            "2": (5, K),
+            "2_one_row": (1, K),
+            "3": (2, 5, K),
+            "4": (2, 3, 5, K),
+            "4_ones": (1, 1, 1, K),
+        }
+    )
     def activations(self, *shape):
         x = build.activations(*shape)
         self.check_dynamic(self.quantize(build.matmul(x, W)), x, W)
 
-    @cases({"2": ((5, K), (3, K, N)), "3": ((3, 5, K), (3, K, N)), "3_one": ((1, 5, K), (3, K, N)),
-            "4": ((2, 3, 5, K), (3, K, N)), "4_weights": ((3, 5, K), (2, 3, K, N)), "one_matrix": ((3, 5, K), (1, K, N))})
+    @cases(
+        {
+            "2": ((5, K), (3, K, N)),
+            "3": ((3, 5, K), (3, K, N)),
+            "3_one": ((1, 5, K), (3, K, N)),
+            "4": ((2, 3, 5, K), (3, K, N)),
+            "4_weights": ((3, 5, K), (2, 3, K, N)),
+            "one_matrix": ((3, 5, K), (1, K, N)),
+        }
+    )
     def batched_weights(self, x_shape, w_shape):
         x, w = build.activations(*x_shape), build.weights(*w_shape)
         outcome = self.quantize(build.matmul(x, w))
@@ -74,7 +93,9 @@ class Schemes(MatMulTest):
 
     @cases({name: (scheme,) for name, scheme in SCHEMES.items()})
     def contrib(self, scheme):
-        self.check_dynamic(self.quantize(build.matmul(X, W, opset=9), *scheme.flags()), X, W, scheme, "contrib")
+        self.check_dynamic(
+            self.quantize(build.matmul(X, W, opset=9), *scheme.flags()), X, W, scheme, "contrib"
+        )
 
     @cases({name: (scheme,) for name, scheme in SCHEMES.items()})
     def folded(self, scheme):
@@ -93,7 +114,9 @@ class Schemes(MatMulTest):
 class Opsets(MatMulTest):
     @cases(list(range(7, build.NEWEST + 1)))
     def dynamic(self, opset):
-        self.check_dynamic(self.quantize(build.matmul(X, W, opset)), X, W, form="dynamic" if opset >= 11 else "contrib")
+        self.check_dynamic(
+            self.quantize(build.matmul(X, W, opset)), X, W, form="dynamic" if opset >= 11 else "contrib"
+        )
 
     @cases(list(range(7, build.NEWEST + 1)))
     def folded(self, opset):
@@ -130,7 +153,18 @@ def sizes(*pairs: tuple[int, int]) -> dict[str, tuple]:
 class Sizes(MatMulTest):
     """Large products run in integers; small ones would not be faster so."""
 
-    @cases(sizes((256, 256), (8192, 8), (33000, 2), (521, 131), (4097, 33), (333, 257), (MAX_K, 16), (MIN_K, MIN_NELEM // MIN_K)))
+    @cases(
+        sizes(
+            (256, 256),
+            (8192, 8),
+            (33000, 2),
+            (521, 131),
+            (4097, 33),
+            (333, 257),
+            (MAX_K, 16),
+            (MIN_K, MIN_NELEM // MIN_K),
+        )
+    )
     def dynamic(self, k, n):
         x, w = build.activations(3, k), build.weights(k, n)
         self.check_dynamic(self.quantize(build.matmul(x, w)), x, w)
@@ -146,9 +180,10 @@ class Sizes(MatMulTest):
     def kept_where_scales_weigh_more(self, k, n):
         x, w = build.activations(3, k), build.weights(k, n)
         onnx.save(build.matmul(x, w), self.dir / "model.onnx")
-        done = self.onnxq("quantize", self.dir / "model.onnx", self.dir / "out.onnx", "--min-elements=1", "--json",
-                          status=5)
-        weight, = json.loads(done.stdout)["weights"]
+        done = self.onnxq(
+            "quantize", self.dir / "model.onnx", self.dir / "out.onnx", "--min-elements=1", "--json", status=5
+        )
+        (weight,) = json.loads(done.stdout)["weights"]
         self.assertEqual((weight["action"], weight["uses"][0]["action"]), ("keep", "keep"))
         self.assertTrue(weight["uses"][0]["reason"])
 
@@ -157,8 +192,12 @@ class Sizes(MatMulTest):
         """[1, N] with one scale."""
         x, w, scheme = build.activations(3, 1), build.weights(1, n), SCHEMES[kind]
         other = build.weights(K, N)
-        model = build.model([node("MatMul", "x w", "y"), node("MatMul", "x2 other", "z")],
-                            {"x": x.shape, "x2": X.shape}, {"y": (3, n), "z": (5, N)}, {"w": w, "other": other})
+        model = build.model(
+            [node("MatMul", "x w", "y"), node("MatMul", "x2 other", "z")],
+            {"x": x.shape, "x2": X.shape},
+            {"y": (3, n), "z": (5, N)},
+            {"w": w, "other": other},
+        )
         outcome = self.quantize(model, *scheme.flags())
         feeds = {"x": x, "x2": X}
         stored = reference.quantize_matmul(w, scheme)
@@ -173,8 +212,12 @@ class Sizes(MatMulTest):
     @cases({"default": (1023, None), "at_the_limit": (1024, None), "given": (99, 100)})
     def smallest(self, nelem, limit):
         x, w, other = build.activations(3, nelem), build.weights(nelem, 1), build.weights(nelem, 20, seed=5)
-        model = build.model([node("MatMul", "x w", "y"), node("MatMul", "x other", "z")], {"x": x.shape},
-                            {"y": (3, 1), "z": (3, 20)}, {"w": w, "other": other})
+        model = build.model(
+            [node("MatMul", "x w", "y"), node("MatMul", "x other", "z")],
+            {"x": x.shape},
+            {"y": (3, 1), "z": (3, 20)},
+            {"w": w, "other": other},
+        )
         outcome = self.quantize(model, min_elements=limit or 1024)
         kept = nelem < (limit or 1024)
         self.assertEqual([outcome.match(name).form for name in "yz"], ["float" if kept else "fold", "fold"])
@@ -185,11 +228,20 @@ class Sizes(MatMulTest):
 class LeftConstant(MatMulTest):
     """w @ x: ONNX Runtime has no integer kernel for a constant on the left, so w is folded."""
 
-    @cases({"2": ((K, N), (N, 5), 21), "3": ((K, N), (2, N, 5), 21), "opset_9": ((K, N), (N, 5), 9),
-            "batches": ((3, 64, N), (3, N, 5), 21), "vector": ((4096,), (4096, 5), 21)})
+    @cases(
+        {
+            "2": ((K, N), (N, 5), 21),
+            "3": ((K, N), (2, N, 5), 21),
+            "opset_9": ((K, N), (N, 5), 9),
+            "batches": ((3, 64, N), (3, N, 5), 21),
+            "vector": ((4096,), (4096, 5), 21),
+        }
+    )
     def folded(self, w_shape, x_shape, opset):
         w, x = build.weights(*w_shape), build.activations(*x_shape)
-        model = build.model([node("MatMul", "w x", "y")], {"x": x.shape}, {"y": np.matmul(w, x).shape}, {"w": w}, opset)
+        model = build.model(
+            [node("MatMul", "w x", "y")], {"x": x.shape}, {"y": np.matmul(w, x).shape}, {"w": w}, opset
+        )
         outcome = self.quantize(model)
         found = outcome.match("y")
         quantized = reference.quantize(w, DEFAULT, tuple(range(w.ndim - 1)))
@@ -200,22 +252,37 @@ class LeftConstant(MatMulTest):
     def test_unknown_rank(self):
         x = build.activations(N, 5)
         nodes = [node("Reshape", "x to", "h"), node("MatMul", "w h", "p"), node("Reshape", "p flat", "y")]
-        model = build.model(nodes, {"x": x.shape, "to": ["rank"]}, {"y": [K * 5]}, {"w": W, "flat": np.array([-1])})
+        model = build.model(
+            nodes, {"x": x.shape, "to": ["rank"]}, {"y": [K * 5]}, {"w": W, "flat": np.array([-1])}
+        )
         model.graph.input[1].type.tensor_type.elem_type = TensorProto.INT64
         outcome = self.quantize(model)
         self.assertEqual(outcome.match("p").form, "fold")
-        self.assert_folds_to(outcome, {"x": x, "to": np.array([N, 5])}, {"w": reference.quantize(W, DEFAULT, (0,)).dequantize()})
+        self.assert_folds_to(
+            outcome,
+            {"x": x, "to": np.array([N, 5])},
+            {"w": reference.quantize(W, DEFAULT, (0,)).dequantize()},
+        )
 
     def test_both_constant(self):
         """Nothing to gain: ONNX Runtime computes the product once, at load."""
         other = build.weights(N, 300)
-        model = build.model([node("MatMul", "w other", "p"), node("Add", "x p", "y")], {"x": (K, 300)}, {"y": (K, 300)},
-                            {"w": W, "other": other})
+        model = build.model(
+            [node("MatMul", "w other", "p"), node("Add", "x p", "y")],
+            {"x": (K, 300)},
+            {"y": (K, 300)},
+            {"w": W, "other": other},
+        )
         outcome = self.quantize(model)
         self.assertEqual([outcome.weight(name)["action"] for name in ("w", "other")], ["fold", "fold"])
-        self.assert_folds_to(outcome, {"x": build.activations(K, 300)},
-                             {"w": reference.quantize(W, DEFAULT, (0,)).dequantize(),
-                              "other": reference.quantize_matmul(other, DEFAULT).dequantize()})
+        self.assert_folds_to(
+            outcome,
+            {"x": build.activations(K, 300)},
+            {
+                "w": reference.quantize(W, DEFAULT, (0,)).dequantize(),
+                "other": reference.quantize_matmul(other, DEFAULT).dequantize(),
+            },
+        )
 
 
 class Values(MatMulTest):
@@ -226,8 +293,17 @@ class Values(MatMulTest):
         w[:, 3] = column
         return w
 
-    @cases({"zero": (0.0,), "negative_zero": (-0.0,), "subnormal": (1e-40,), "smallest_normal": (1.17549435e-38,),
-            "tiny": (1e-30,), "just_below_scale_one": (1.4e-36,), "just_above_scale_one": (1.5e-36,)})
+    @cases(
+        {
+            "zero": (0.0,),
+            "negative_zero": (-0.0,),
+            "subnormal": (1e-40,),
+            "smallest_normal": (1.17549435e-38,),
+            "tiny": (1e-30,),
+            "just_below_scale_one": (1.4e-36,),
+            "just_above_scale_one": (1.5e-36,),
+        }
+    )
     def special_column(self, value):
         w = self.column_weights(np.float32(value))
         w[::3, 3] *= np.float32(-0.5)
@@ -259,8 +335,12 @@ class Values(MatMulTest):
         """Such a weight stays as it is, and the report says why."""
         w, other = W.copy(), build.weights(K, N, seed=4)
         w[17, 5] = float(value)
-        model = build.model([node("MatMul", "x w", "y"), node("MatMul", "x other", "z")], {"x": X.shape},
-                            {"y": (5, N), "z": (5, N)}, {"w": w, "other": other})
+        model = build.model(
+            [node("MatMul", "x w", "y"), node("MatMul", "x other", "z")],
+            {"x": X.shape},
+            {"y": (5, N), "z": (5, N)},
+            {"w": w, "other": other},
+        )
         outcome = self.quantize(model)
         self.assertEqual([outcome.match(name).form for name in "yz"], ["float", "dynamic"])
         np.testing.assert_array_equal(outcome.view().constant("w"), w)
@@ -273,15 +353,23 @@ class Values(MatMulTest):
         """A product over nothing has no integer form that ONNX Runtime computes rightly."""
         x, other = build.activations(3, k), build.weights(K, N)
         nodes = [node("MatMul", "x w", "y"), node("MatMul", "x2 other", "z")]
-        model = build.model(nodes, {"x": (3, k), "x2": X.shape}, {"y": (3, n), "z": (5, N)},
-                            {"w": np.zeros((k, n), np.float32), "other": other})
+        model = build.model(
+            nodes,
+            {"x": (3, k), "x2": X.shape},
+            {"y": (3, n), "z": (5, N)},
+            {"w": np.zeros((k, n), np.float32), "other": other},
+        )
         outcome = self.quantize(model, min_elements=0)
         self.assertEqual([outcome.match(name).form for name in "yz"], ["float", "dynamic"])
         self.assertEqual(outcome.weight("w")["action"], "keep")
-        np.testing.assert_array_equal(self.run_levels(outcome.path, {"x": x, "x2": X})["all"][0], np.zeros((3, n)))
+        np.testing.assert_array_equal(
+            self.run_levels(outcome.path, {"x": x, "x2": X})["all"][0], np.zeros((3, n))
+        )
 
     def test_activations_at_the_edge(self):
-        outcome = self.quantize(build.model([node("MatMul", "x w", "y")], {"x": ["rows", K]}, {"y": ["rows", N]}, {"w": W}))
+        outcome = self.quantize(
+            build.model([node("MatMul", "x w", "y")], {"x": ["rows", K]}, {"y": ["rows", N]}, {"w": W})
+        )
         for x in (X[:0], X * 0, np.abs(X), -np.abs(X), X * 1e-30):
             for outputs in self.run_levels(outcome.path, {"x": x}).values():
                 self.assertEqual(outputs[0].shape, (len(x), N))

@@ -1,4 +1,5 @@
 """Real models: quantized, loaded, run, and close to the float model. Skipped where they are missing."""
+
 import unittest
 
 import numpy as np
@@ -12,11 +13,27 @@ from harness import OrtTest, Outcome, cases
 # audio_lstm 0.56, music_mlp 0.22, keras_tf2 0.10, ultraface 0.34, super_resolution_10 5.5, mnist 0.97. The bounds
 # leave about half again, twice where recurrence makes a small model jumpy. What remains in minilm is the 8 bits
 # of the activations: with one scale per tensor instead of one per channel it has 29.
-BOUNDS = {"minilm": 18, "silero_vad": 8, "audio_lstm": 1, "music_mlp": 0.5, "keras_tf2": 0.3, "ultraface": 0.6,
-          "super_resolution_10": 9, "mnist": 2}
+BOUNDS = {
+    "minilm": 18,
+    "silero_vad": 8,
+    "audio_lstm": 1,
+    "music_mlp": 0.5,
+    "keras_tf2": 0.3,
+    "ultraface": 0.6,
+    "super_resolution_10": 9,
+    "mnist": 2,
+}
 # How much of the file is left at most, in percent: weights are a quarter, what is small or no weight stays.
-SIZES = {"minilm": 27, "silero_vad": 35, "audio_lstm": 28, "music_mlp": 27, "keras_tf2": 45, "ultraface": 45,
-         "super_resolution_10": 30, "mnist": 45}
+SIZES = {
+    "minilm": 27,
+    "silero_vad": 35,
+    "audio_lstm": 28,
+    "music_mlp": 27,
+    "keras_tf2": 45,
+    "ultraface": 45,
+    "super_resolution_10": 30,
+    "mnist": 45,
+}
 
 
 class RealModels(OrtTest):
@@ -42,14 +59,24 @@ class RealModels(OrtTest):
         percent = 100 * outcome.path.stat().st_size / model.path.stat().st_size
         self.assertLess(percent, SIZES[name], "size of the file in percent")
 
-    @cases({f"{name}_{flag}": (name, flag) for name in realmodels.NAMES
-            for flag in ("--weight-type=uint8", "--no-symmetric", "--external-data=always")})
+    @cases(
+        {
+            f"{name}_{flag}": (name, flag)
+            for name in realmodels.NAMES
+            for flag in ("--weight-type=uint8", "--no-symmetric", "--external-data=always")
+        }
+    )
     def options(self, name, flag):
         model = self.load(name)
         self.check(model, self.quantize(model.path, flag, min_elements=1024))
 
-    @cases({f"{name}_{flag}": (name, flag) for name in realmodels.NAMES
-            for flag in ("--conv=integer", "--no-per-channel", "--reduce-range")})
+    @cases(
+        {
+            f"{name}_{flag}": (name, flag)
+            for name in realmodels.NAMES
+            for flag in ("--conv=integer", "--no-per-channel", "--reduce-range")
+        }
+    )
     def runs(self, name, flag):
         """Coarser on purpose: the outputs are finite and of the right shape."""
         model = self.load(name)
@@ -68,6 +95,7 @@ class RealModels(OrtTest):
             tokens = self.outputs(model, path)[0][0]
             means = np.stack([tokens[sentence == i].mean(0) for i in range(len(model.mask))])
             return means / np.linalg.norm(means, axis=1, keepdims=True)
+
         cosines = (vectors(model.path) * vectors(outcome.path)).sum(1)
         self.assertGreater(cosines.min(), 0.98)
 
@@ -76,8 +104,16 @@ class RealModels(OrtTest):
         model = self.load("minilm")
         outcome = self.quantize(model.path, min_elements=1024)
         ops = self.optimized(outcome.path)
-        self.assertEqual((ops["com.microsoft.DynamicQuantizeMatMul"], ops["com.microsoft.MatMulIntegerToFloat"],
-                          ops["DynamicQuantizeLinear"], ops["MatMulInteger"]), (18, 18, 6, 0), ops)
+        self.assertEqual(
+            (
+                ops["com.microsoft.DynamicQuantizeMatMul"],
+                ops["com.microsoft.MatMulIntegerToFloat"],
+                ops["DynamicQuantizeLinear"],
+                ops["MatMulInteger"],
+            ),
+            (18, 18, 6, 0),
+            ops,
+        )
 
     @cases({name: (name,) for name in ("ultraface", "super_resolution_10", "mnist")})
     def folded(self, name):

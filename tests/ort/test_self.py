@@ -1,4 +1,5 @@
 """The checks themselves: they accept a model made by hand and reject it with any one thing wrong."""
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
@@ -97,14 +98,25 @@ def changed_output(model):
     model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 4
 
 
-MUTATIONS = {mutate.__name__: (mutate, reason) for mutate, reason in (
-    (wrong_integer, "Mismatched elements: 1 "), (wrong_scale, "Mismatched elements: 512 "),
-    (wrong_zero_point, "Mismatched elements: 73728 "), (missing_zero_point, "zero point of the activation"),
-    (scale_first, "'s' is made by|nothing produces 's'"), (unused_constant, "nothing uses"),
-    (unused_constant_node, "nothing uses"), (stale_value_info, "does not exist"),
-    (wrong_value_info, "wrong type|Inferred elem type differs"), (missing_import, "com.microsoft"),
-    (node_name_twice, "node names that occur twice"), (tensor_name_twice, "SSA|is defined 2 times"),
-    (no_provenance, "no provenance"), (changed_output, "differ in dimension|outputs"))}
+MUTATIONS = {
+    mutate.__name__: (mutate, reason)
+    for mutate, reason in (
+        (wrong_integer, "Mismatched elements: 1 "),
+        (wrong_scale, "Mismatched elements: 512 "),
+        (wrong_zero_point, "Mismatched elements: 73728 "),
+        (missing_zero_point, "zero point of the activation"),
+        (scale_first, "'s' is made by|nothing produces 's'"),
+        (unused_constant, "nothing uses"),
+        (unused_constant_node, "nothing uses"),
+        (stale_value_info, "does not exist"),
+        (wrong_value_info, "wrong type|Inferred elem type differs"),
+        (missing_import, "com.microsoft"),
+        (node_name_twice, "node names that occur twice"),
+        (tensor_name_twice, "SSA|is defined 2 times"),
+        (no_provenance, "no provenance"),
+        (changed_output, "differ in dimension|outputs"),
+    )
+}
 
 
 class Checks(harness.OrtTest):
@@ -138,7 +150,9 @@ class Checks(harness.OrtTest):
         by_output(model, "y").CopyFrom(node("Mul", "sc s", "y"))
         path = self.dir / "made.onnx"
         onnx.save(model, path)
-        np.testing.assert_allclose(common.run(path, {"x": X})[0], reference.dynamic_matmul(X, QUANTIZED), rtol=1e-5)
+        np.testing.assert_allclose(
+            common.run(path, {"x": X})[0], reference.dynamic_matmul(X, QUANTIZED), rtol=1e-5
+        )
         with self.assertRaises(AssertionError):
             self.assert_fused(path, single=1)
 
@@ -187,11 +201,17 @@ class Formulas(harness.OrtTest):
     @harness.cases(["plain", "positive", "negative", "zero", "constant"])
     def activations_as_in_onnx_runtime(self, kind):
         x = build.activations(64, 64)
-        x = {"plain": x, "positive": np.abs(x), "negative": -np.abs(x), "zero": x * 0, "constant": x * 0 + 3}[kind]
-        q, scale, zero = common.run(build.model(
-            [node("DynamicQuantizeLinear", "x", "q s z")], {"x": x.shape},
-            {"q": np.zeros(x.shape, np.uint8), "s": (), "z": np.zeros((), np.uint8)}), {"x": x})
+        x = {"plain": x, "positive": np.abs(x), "negative": -np.abs(x), "zero": x * 0, "constant": x * 0 + 3}[
+            kind
+        ]
+        q, scale, zero = common.run(
+            build.model(
+                [node("DynamicQuantizeLinear", "x", "q s z")],
+                {"x": x.shape},
+                {"q": np.zeros(x.shape, np.uint8), "s": (), "z": np.zeros((), np.uint8)},
+            ),
+            {"x": x},
+        )
         made = reference.dynamic_quantize_linear(x)
         np.testing.assert_array_equal(made.q, q)
         self.assertEqual((made.scale, made.zero_point), (scale, zero))
-

@@ -1,4 +1,5 @@
 """Activations and weights that several nodes use, and weights that something else needs in float."""
+
 import numpy as np
 import onnx
 
@@ -26,15 +27,22 @@ class SharingTest(OrtTest):
             self.assert_stored(outcome.match(name), quantized)
             product, bias = reference.dynamic_matmul(x, quantized), sum(bias)
             for level, outputs in results.items():
-                self.assert_close(outputs[names.index(name)], product + bias, 1e-5 * (np.abs(product) + np.abs(bias)), level)
+                self.assert_close(
+                    outputs[names.index(name)], product + bias, 1e-5 * (np.abs(product) + np.abs(bias)), level
+                )
 
 
 class Activations(SharingTest):
     def qkv(self, opset: int = build.OPSET, same_values: bool = False) -> tuple[onnx.ModelProto, dict]:
         w = {name: build.weights(K, N, seed=0 if same_values else i) for i, name in enumerate("qkv")}
         nodes = [node("MatMul", f"x w{name}", name) for name in "qkv"]
-        model = build.model(nodes, {"x": X.shape}, {name: (M, N) for name in "qkv"},
-                            {f"w{name}": value for name, value in w.items()}, opset)
+        model = build.model(
+            nodes,
+            {"x": X.shape},
+            {name: (M, N) for name in "qkv"},
+            {f"w{name}": value for name, value in w.items()},
+            opset,
+        )
         return model, {name: (X, value) for name, value in w.items()}
 
     @cases({name: (scheme,) for name, scheme in SCHEMES.items()})
@@ -60,7 +68,9 @@ class Activations(SharingTest):
         for value in w.values():
             value[0, 0] = 500
         nodes = [node("MatMul", f"x w{name}", name) for name in "qkv"]
-        model = build.model(nodes, {"x": X.shape}, {name: (M, N) for name in "qkv"}, {f"w{n}": v for n, v in w.items()})
+        model = build.model(
+            nodes, {"x": X.shape}, {name: (M, N) for name in "qkv"}, {f"w{n}": v for n, v in w.items()}
+        )
         outcome = self.quantize(model, "--no-per-channel")
         self.assert_products(outcome, {"x": X}, {n: (X, v) for n, v in w.items()}, Scheme(per_channel=False))
         self.assert_fused(outcome.path, shared=3, quantizers=1)
@@ -74,31 +84,52 @@ class Activations(SharingTest):
     def test_biases_are_fused(self):
         w = {name: build.weights(K, N, seed=i) for i, name in enumerate("qk")}
         bias = build.activations(N, seed=3)
-        nodes = [node("MatMul", "x wq", "hq"), node("Add", "hq b", "q"), node("MatMul", "x wk", "hk"), node("Add", "b hk", "k")]
-        model = build.model(nodes, {"x": X.shape}, {"q": (M, N), "k": (M, N)}, {"wq": w["q"], "wk": w["k"], "b": bias})
+        nodes = [
+            node("MatMul", "x wq", "hq"),
+            node("Add", "hq b", "q"),
+            node("MatMul", "x wk", "hk"),
+            node("Add", "b hk", "k"),
+        ]
+        model = build.model(
+            nodes, {"x": X.shape}, {"q": (M, N), "k": (M, N)}, {"wq": w["q"], "wk": w["k"], "b": bias}
+        )
         outcome = self.quantize(model)
-        product = {name: reference.dynamic_matmul(X, reference.quantize_matmul(w[name], DEFAULT)) for name in "qk"}
+        product = {
+            name: reference.dynamic_matmul(X, reference.quantize_matmul(w[name], DEFAULT)) for name in "qk"
+        }
         for level, outputs in self.run_levels(outcome.path, {"x": X}).items():
             for name, got in zip("qk", outputs, strict=True):
-                self.assert_close(got, product[name] + bias, 1e-5 * (np.abs(product[name]) + np.abs(bias)), level)
+                self.assert_close(
+                    got, product[name] + bias, 1e-5 * (np.abs(product[name]) + np.abs(bias)), level
+                )
         self.assert_fused(outcome.path, shared=2, quantizers=1)
         self.assertEqual(self.optimized(outcome.path)["Add"], 0)
 
     def test_chain(self):
         """Each product has an activation of its own."""
         w = {f"w{i}": build.weights(K, K, seed=i) / np.float32(14) for i in range(3)}
-        nodes = [node("MatMul", "x w0", "a"), node("Relu", "a", "ra"), node("MatMul", "ra w1", "b"),
-                 node("Relu", "b", "rb"), node("MatMul", "rb w2", "y")]
+        nodes = [
+            node("MatMul", "x w0", "a"),
+            node("Relu", "a", "ra"),
+            node("MatMul", "ra w1", "b"),
+            node("Relu", "b", "rb"),
+            node("MatMul", "rb w2", "y"),
+        ]
         outcome = self.quantize(build.model(nodes, {"x": X.shape}, {"y": (M, K)}, w))
         self.assert_fused(outcome.path, single=3)
         for value, name in zip("aby", w):
             self.assert_stored(outcome.match(value), reference.quantize_matmul(w[name], DEFAULT))
-        self.assertLess(common.relative_error(common.run(outcome.original, {"x": X}), common.run(outcome.path, {"x": X})), 3)
+        self.assertLess(
+            common.relative_error(common.run(outcome.original, {"x": X}), common.run(outcome.path, {"x": X})),
+            3,
+        )
 
     def test_activation_that_others_need_too(self):
         """The float activation is still there for them, and as an output."""
         nodes = [node("Relu", "x", "h"), node("MatMul", "h w", "y"), node("Neg", "h", "z")]
-        outcome = self.quantize(build.model(nodes, {"x": X.shape}, {"y": (M, N), "z": (M, K), "h": (M, K)}, {"w": W}))
+        outcome = self.quantize(
+            build.model(nodes, {"x": X.shape}, {"y": (M, N), "z": (M, K), "h": (M, K)}, {"w": W})
+        )
         h = np.maximum(X, 0)
         self.assert_products(outcome, {"x": X}, {"y": (h, W)})
         np.testing.assert_array_equal(common.run(outcome.path, {"x": X})[2], h)
@@ -106,8 +137,14 @@ class Activations(SharingTest):
 
     def test_one_activation_with_and_without_transposition(self):
         x, v = build.activations(K, K), build.weights(K, N, seed=5)
-        nodes = [node("Gemm", "x w", "y"), node("Gemm", "x v", "z", transA=1), node("Gemm", "x v", "t", transA=1, transB=1)]
-        outcome = self.quantize(build.model(nodes, {"x": x.shape}, {n: (K, N) for n in "yzt"}, {"w": W, "v": v}))
+        nodes = [
+            node("Gemm", "x w", "y"),
+            node("Gemm", "x v", "z", transA=1),
+            node("Gemm", "x v", "t", transA=1, transB=1),
+        ]
+        outcome = self.quantize(
+            build.model(nodes, {"x": x.shape}, {n: (K, N) for n in "yzt"}, {"w": W, "v": v})
+        )
         self.assert_products(outcome, {"x": x}, {"y": (x, W), "z": (x.T, v), "t": (x.T, v.T.copy())})
 
 
@@ -115,7 +152,9 @@ class Weights(SharingTest):
     def test_one_weight_two_products(self):
         x2 = build.activations(3, K, seed=11)
         nodes = [node("MatMul", "x w", "y"), node("MatMul", "x2 w", "z")]
-        outcome = self.quantize(build.model(nodes, {"x": X.shape, "x2": x2.shape}, {"y": (M, N), "z": (3, N)}, {"w": W}))
+        outcome = self.quantize(
+            build.model(nodes, {"x": X.shape, "x2": x2.shape}, {"y": (M, N), "z": (3, N)}, {"w": W})
+        )
         self.assert_products(outcome, {"x": X, "x2": x2}, {"y": (X, W), "z": (x2, W)})
         self.assert_fused(outcome.path, single=2)
         self.assertEqual(self.integers(outcome), 1)
@@ -132,14 +171,18 @@ class Weights(SharingTest):
 
     def test_both_transpositions(self):
         nodes = [node("Gemm", "x w", "y", transB=1), node("Gemm", "x w", "z"), node("MatMul", "x2 w", "t")]
-        outcome = self.quantize(build.model(nodes, {"x": X.shape, "x2": X.shape}, {n: (M, N) for n in "yzt"}, {"w": W}))
+        outcome = self.quantize(
+            build.model(nodes, {"x": X.shape, "x2": X.shape}, {n: (M, N) for n in "yzt"}, {"w": W})
+        )
         self.assert_products(outcome, {"x": X, "x2": -X}, {"y": (X, W.T.copy()), "z": (X, W), "t": (-X, W)})
         self.assert_fused(outcome.path, single=1, shared=2, quantizers=1)
         self.assertEqual(self.integers(outcome), 2, "one copy for each transposition")
 
     def test_different_alpha(self):
         nodes = [node("Gemm", "x w", "y", alpha=0.5), node("Gemm", "x2 w", "z", alpha=-3.0)]
-        outcome = self.quantize(build.model(nodes, {"x": X.shape, "x2": X.shape}, {"y": (M, N), "z": (M, N)}, {"w": W}))
+        outcome = self.quantize(
+            build.model(nodes, {"x": X.shape, "x2": X.shape}, {"y": (M, N), "z": (M, N)}, {"w": W})
+        )
         quantized = reference.quantize_matmul(W, DEFAULT)
         for name, alpha in (("y", 0.5), ("z", -3.0)):
             self.assert_stored(outcome.match(name), quantized, alpha)
@@ -149,20 +192,31 @@ class Weights(SharingTest):
             self.assert_close(z, -3 * want, 3e-5 * np.abs(want), level)
         self.assertEqual(self.integers(outcome), 1)
 
-    @cases({f"{op}_{kind}": (op, shape) for op in ("Gemm", "MatMul")
-            for kind, shape in (("small", (300, K)), ("large", (4200, K)))})
+    @cases(
+        {
+            f"{op}_{kind}": (op, shape)
+            for op in ("Gemm", "MatMul")
+            for kind, shape in (("small", (300, K)), ("large", (4200, K)))
+        }
+    )
     def tied_embedding(self, op_type, shape):
         """A table whose rows are gathered and which is also a factor."""
         w, rows = build.weights(*shape), np.array([3, 0, 17], np.int64)
         gemm = op_type == "Gemm"
         product = node("Gemm", "x w", "y", transB=1) if gemm else node("MatMul", "x w", "y")
         x = X if gemm else build.activations(M, shape[0])
-        model = build.model([node("Gather", "w rows", "e"), product], {"x": x.shape, "rows": rows},
-                            {"e": (3, K), "y": (M, shape[0] if gemm else K)}, {"w": w})
+        model = build.model(
+            [node("Gather", "w rows", "e"), product],
+            {"x": x.shape, "rows": rows},
+            {"e": (3, K), "y": (M, shape[0] if gemm else K)},
+            {"w": w},
+        )
         outcome = self.quantize(model)
         feeds = {"x": x, "rows": rows}
         self.assert_products(outcome, feeds, {"y": (x, w.T.copy() if gemm else w)})
-        step = np.maximum(reference.quantize(w, DEFAULT, (0,)).scale, reference.quantize(w, DEFAULT, (1,)).scale)
+        step = np.maximum(
+            reference.quantize(w, DEFAULT, (0,)).scale, reference.quantize(w, DEFAULT, (1,)).scale
+        )
         for level, outputs in self.run_levels(outcome.path, feeds).items():
             self.assert_close(outputs[0], w[rows], 0.51 * step[rows], level)
 
@@ -170,8 +224,9 @@ class Weights(SharingTest):
         """A small weight that something needs in float stays float for everyone."""
         w = build.weights(K, 12)
         nodes = [node("MatMul", "x w", "y"), node("MatMul", "x v", "z")]
-        outcome = self.quantize(build.model(nodes, {"x": X.shape}, {"w": (K, 12), "y": (M, 12), "z": (M, N)},
-                                            {"w": w, "v": W}))
+        outcome = self.quantize(
+            build.model(nodes, {"x": X.shape}, {"w": (K, 12), "y": (M, 12), "z": (M, N)}, {"w": w, "v": W})
+        )
         self.assertEqual([outcome.match(name).form for name in "yz"], ["float", "dynamic"])
         self.assertTrue(all(use["reason"] for use in outcome.weight("w")["uses"]))
 
@@ -183,7 +238,9 @@ class Weights(SharingTest):
         """What the graph returns is the float weight."""
         w = build.weights(K, n)
         nodes = [node("MatMul", "x w", "y"), node("MatMul", "x v", "z")]
-        outcome = self.quantize(build.model(nodes, {"x": X.shape}, {"y": (M, n), "w": (K, n), "z": (M, N)}, {"w": w, "v": W}))
+        outcome = self.quantize(
+            build.model(nodes, {"x": X.shape}, {"y": (M, n), "w": (K, n), "z": (M, N)}, {"w": w, "v": W})
+        )
         for outputs in self.run_levels(outcome.path, {"x": X}).values():
             np.testing.assert_array_equal(outputs[1], w)
         uses = {use["op_type"]: use for use in outcome.weight("w")["uses"]}
@@ -194,7 +251,9 @@ class Weights(SharingTest):
         """The same weight on the right of a large product and on the left of another."""
         x2 = build.activations(N, 7)
         nodes = [node("MatMul", "x w", "y"), node("MatMul", "w x2", "z")]
-        outcome = self.quantize(build.model(nodes, {"x": X.shape, "x2": x2.shape}, {"y": (M, N), "z": (K, 7)}, {"w": W}))
+        outcome = self.quantize(
+            build.model(nodes, {"x": X.shape, "x2": x2.shape}, {"y": (M, N), "z": (K, 7)}, {"w": W})
+        )
         feeds = {"x": X, "x2": x2}
         self.assert_products(outcome, feeds, {"y": (X, W)})
         got, want = common.run(outcome.path, feeds)[1], W @ x2
@@ -205,7 +264,9 @@ class Weights(SharingTest):
         """A Constant node is a weight like any other, and is gone afterwards."""
         w = build.weights(K, n)
         constant = node("Constant", "", "w", value=onnx.numpy_helper.from_array(w))
-        outcome = self.quantize(build.model([constant, node("MatMul", "x w", "y")], {"x": X.shape}, {"y": (M, n)}))
+        outcome = self.quantize(
+            build.model([constant, node("MatMul", "x w", "y")], {"x": X.shape}, {"y": (M, n)})
+        )
         found = outcome.match("y")
         self.assertEqual(found.form, form)
         self.assert_stored(found, reference.quantize_matmul(w, DEFAULT))
@@ -215,6 +276,8 @@ class Weights(SharingTest):
     def test_identity_in_between(self):
         """Whether the weight is seen through Identity or not, the result is right."""
         nodes = [node("Identity", "w", "i"), node("MatMul", "x i", "y"), node("MatMul", "x v", "z")]
-        outcome = self.quantize(build.model(nodes, {"x": X.shape}, {"y": (M, N), "z": (M, N)}, {"w": W, "v": -W}))
+        outcome = self.quantize(
+            build.model(nodes, {"x": X.shape}, {"y": (M, N), "z": (M, N)}, {"w": W, "v": -W})
+        )
         got = common.run(outcome.path, {"x": X})
         self.assertLess(common.relative_error([X @ W, X @ -W], got), 2)

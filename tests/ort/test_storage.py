@@ -1,4 +1,5 @@
 """How weights are stored in the input and in the output, element types, and reproducible bytes."""
+
 import ml_dtypes
 import numpy as np
 import onnx
@@ -19,7 +20,11 @@ SMALL = build.weights(K, 12, seed=4)
 FILTER = build.weights(16, 8, 3, 3, seed=5)
 IMAGE = build.activations(1, 8, 10, 10)
 FEEDS = {"x": X, "image": IMAGE}
-ELEMENT_TYPES = {"float16": np.dtype(np.float16), "float64": np.dtype(np.float64), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
+ELEMENT_TYPES = {
+    "float16": np.dtype(np.float16),
+    "float64": np.dtype(np.float64),
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+}
 
 
 def typed(w: np.ndarray, name: str) -> TensorProto:
@@ -31,7 +36,12 @@ def three_weights(make=lambda w, name: numpy_helper.from_array(w, name)) -> onnx
     """A large product, a small one and a Conv."""
     nodes = [node("MatMul", "x w", "y"), node("MatMul", "x small", "z"), node("Conv", "image filter", "c")]
     constants = {"w": make(W, "w"), "small": make(SMALL, "small"), "filter": make(FILTER, "filter")}
-    return build.model(nodes, {"x": X.shape, "image": IMAGE.shape}, {"y": (M, N), "z": (M, 12), "c": (1, 16, 8, 8)}, constants)
+    return build.model(
+        nodes,
+        {"x": X.shape, "image": IMAGE.shape},
+        {"y": (M, N), "z": (M, 12), "c": (1, 16, 8, 8)},
+        constants,
+    )
 
 
 class StorageTest(OrtTest):
@@ -61,27 +71,51 @@ class Fields(StorageTest):
     def test_metadata_stays(self):
         model = three_weights()
         helper.set_model_props(model, {"author": "somebody", "notes": "ö"})
-        model.doc_string, model.graph.doc_string, model.model_version, model.domain = "doc", "graph", 7, "org.example"
+        model.doc_string, model.graph.doc_string, model.model_version, model.domain = (
+            "doc",
+            "graph",
+            7,
+            "org.example",
+        )
         outcome = self.quantize(model)
         made = outcome.model
-        self.assertEqual((made.doc_string, made.graph.doc_string, made.model_version, made.domain), ("doc", "graph", 7, "org.example"))
-        self.assertLessEqual({("author", "somebody"), ("notes", "ö")}, {(p.key, p.value) for p in made.metadata_props})
+        self.assertEqual(
+            (made.doc_string, made.graph.doc_string, made.model_version, made.domain),
+            ("doc", "graph", 7, "org.example"),
+        )
+        self.assertLessEqual(
+            {("author", "somebody"), ("notes", "ö")}, {(p.key, p.value) for p in made.metadata_props}
+        )
 
 
 class External(StorageTest):
     def save(self, all_in_one: bool, threshold: int = 0) -> None:
         self.folder = self.dir / "in"
         self.folder.mkdir()
-        onnx.save_model(three_weights(), self.folder / "model.onnx", save_as_external_data=True,
-                        all_tensors_to_one_file=all_in_one, location="weights.bin" if all_in_one else None,
-                        size_threshold=threshold)
+        onnx.save_model(
+            three_weights(),
+            self.folder / "model.onnx",
+            save_as_external_data=True,
+            all_tensors_to_one_file=all_in_one,
+            location="weights.bin" if all_in_one else None,
+            size_threshold=threshold,
+        )
 
     def side_files(self, outcome) -> set[str]:
-        return {info.location for tensor in outcome.model.graph.initializer
-                if external_data_helper.uses_external_data(tensor)
-                for info in [external_data_helper.ExternalDataInfo(tensor)]}
+        return {
+            info.location
+            for tensor in outcome.model.graph.initializer
+            if external_data_helper.uses_external_data(tensor)
+            for info in [external_data_helper.ExternalDataInfo(tensor)]
+        }
 
-    @cases({f"{'one' if one else 'many'}_{out}": (one, out) for one in (True, False) for out in ("auto", "always", "never")})
+    @cases(
+        {
+            f"{'one' if one else 'many'}_{out}": (one, out)
+            for one in (True, False)
+            for out in ("auto", "always", "never")
+        }
+    )
     def read(self, one, out):
         self.save(one)
         outcome = self.quantize(self.folder / "model.onnx", f"--external-data={out}")
@@ -92,7 +126,7 @@ class External(StorageTest):
         """One side file beside the model; where weights begin in it can be mapped."""
         outcome = self.quantize(three_weights(), "--external-data=always")
         self.check_three(outcome)
-        name, = self.side_files(outcome)
+        (name,) = self.side_files(outcome)
         self.assertEqual({p.name for p in outcome.path.parent.iterdir()}, {outcome.path.name, name})
         places = []
         for tensor in outcome.model.graph.initializer:
@@ -113,7 +147,9 @@ class External(StorageTest):
     def test_same_weights_from_both(self):
         inside = self.quantize(three_weights()).path.read_bytes()
         self.save(True)
-        self.assertEqual(inside, self.quantize(self.folder / "model.onnx", "--external-data=never").path.read_bytes())
+        self.assertEqual(
+            inside, self.quantize(self.folder / "model.onnx", "--external-data=never").path.read_bytes()
+        )
 
 
 class Bytes(StorageTest):
@@ -123,7 +159,9 @@ class Bytes(StorageTest):
     def reproducible(self, external):
         weights = {f"w{i}": build.weights(257 + i, 300, seed=i) for i in range(6)}
         nodes = [node("MatMul", f"x{i} w{i}", f"y{i}") for i in range(6)]
-        model = build.model(nodes, {f"x{i}": (M, 257 + i) for i in range(6)}, {f"y{i}": (M, 300) for i in range(6)}, weights)
+        model = build.model(
+            nodes, {f"x{i}": (M, 257 + i) for i in range(6)}, {f"y{i}": (M, 300) for i in range(6)}, weights
+        )
         made = set()
         for flags in ((), (), ("-j1",), ("-j2",), ("-j5",)):
             outcome = self.quantize(model, f"--external-data={external}", *flags)
@@ -140,11 +178,15 @@ class Bytes(StorageTest):
 class ElementTypes(OrtTest):
     """Weights that are not float32. Each is quantized from its float32 value, or left alone with a reason."""
 
-    def make(self, op: str, dtype: np.dtype, opset: int) -> tuple[onnx.ModelProto, dict, np.ndarray, np.ndarray]:
+    def make(
+        self, op: str, dtype: np.dtype, opset: int
+    ) -> tuple[onnx.ModelProto, dict, np.ndarray, np.ndarray]:
         """Model, feeds, weight and the result in float64."""
         x, w = {"large": (X, W), "small": (X, SMALL), "gemm": (X, W), "conv": (IMAGE, FILTER)}[op]
         x, w, b = x.astype(dtype), w.astype(dtype), np.float32(0.3)
-        plain = build.model([node("Conv", "x w", "y")], {"x": x.shape}, {"y": [None] * 4}, {"w": w.astype(np.float32)})
+        plain = build.model(
+            [node("Conv", "x w", "y")], {"x": x.shape}, {"y": [None] * 4}, {"w": w.astype(np.float32)}
+        )
         wide_x, wide_w = x.astype(np.float64), w.astype(np.float64)
         constants = {"w": w}
         if op == "conv":
@@ -157,9 +199,15 @@ class ElementTypes(OrtTest):
         model = build.model(nodes, {"x": x}, {"y": np.zeros(y.shape, dtype)}, constants, opset)
         return model, {"x": x}, w, y
 
-    @cases({f"{kind}_{op}_opset_{opset}": (ELEMENT_TYPES[kind], op, opset) for kind in ("float16", "float64")
-            for op in ("large", "small", "gemm", "conv") for opset in (9, 13, 21)
-            if (kind, op) != ("float64", "conv")})  # ONNX Runtime has no such Conv
+    @cases(
+        {
+            f"{kind}_{op}_opset_{opset}": (ELEMENT_TYPES[kind], op, opset)
+            for kind in ("float16", "float64")
+            for op in ("large", "small", "gemm", "conv")
+            for opset in (9, 13, 21)
+            if (kind, op) != ("float64", "conv")
+        }
+    )  # ONNX Runtime has no such Conv
     def right(self, dtype, op, opset):
         model, feeds, w, want = self.make(op, dtype, opset)
         outcome = self.quantize(model)
@@ -175,20 +223,34 @@ class ElementTypes(OrtTest):
             self.assert_folded(outcome)
         else:
             ops = self.optimized(outcome.path)
-            self.assertEqual((ops["com.microsoft.DynamicQuantizeMatMul"], ops["MatMulInteger"], ops["Cast"]), (1, 0, 2), ops)
+            self.assertEqual(
+                (ops["com.microsoft.DynamicQuantizeMatMul"], ops["MatMulInteger"], ops["Cast"]),
+                (1, 0, 2),
+                ops,
+            )
 
     @cases({"int8": (np.int8,), "int32": (np.int32,), "uint8": (np.uint8,), "float16": (np.float16,)})
     def other_constants_are_untouched(self, dtype):
         other = (build.weights(4000) * 100).astype(dtype)
         nodes = [node("MatMul", "x w", "y"), node("Identity", "other", "z")]
-        outcome = self.quantize(build.model(nodes, {"x": X.shape}, {"y": (M, N), "z": other}, {"w": W, "other": other}))
+        outcome = self.quantize(
+            build.model(nodes, {"x": X.shape}, {"y": (M, N), "z": other}, {"w": W, "other": other})
+        )
         np.testing.assert_array_equal(common.run(outcome.path, {"x": X})[1], other)
 
     def test_bfloat16(self):
         """ONNX Runtime's CPU kernels cannot run such a float model; the quantized one they can."""
         w, x = W.astype(ELEMENT_TYPES["bfloat16"]), X.astype(ELEMENT_TYPES["bfloat16"])
-        model = build.model([node("Cast", "x", "h", to=TensorProto.BFLOAT16), node("MatMul", "h w", "p"),
-                             node("Cast", "p", "y", to=build.FLOAT)], {"x": X.shape}, {"y": (M, N)}, {"w": w})
+        model = build.model(
+            [
+                node("Cast", "x", "h", to=TensorProto.BFLOAT16),
+                node("MatMul", "h w", "p"),
+                node("Cast", "p", "y", to=build.FLOAT),
+            ],
+            {"x": X.shape},
+            {"y": (M, N)},
+            {"w": w},
+        )
         outcome = self.quantize(model)
         self.assert_stored(outcome.match("p"), reference.quantize_matmul(w.astype(np.float32), DEFAULT))
         want = x.astype(np.float32) @ w.astype(np.float32)

@@ -1,0 +1,25 @@
+# Several models at once.
+mkdir in
+make_model demo in/encoder.onnx
+make_model matmul in/decoder.onnx
+make_model external in/side.onnx
+run onnxq quantize -d out in/encoder.onnx in/decoder.onnx in/side.onnx
+run ls out
+run onnxq quantize -d out in/encoder.onnx in/decoder.onnx
+run onnxq quantize -f -q -d out in/encoder.onnx in/decoder.onnx
+run onnxq quantize -fqq -d out in/encoder.onnx in/decoder.onnx
+run onnxq quantize -fv -d out/ in/encoder.onnx in/decoder.onnx
+run onnxq quantize -d one in/encoder.onnx
+# A failure stops nobody else; the first one is the exit code.
+make_model nothing in/nothing.onnx
+echo text >in/broken.onnx
+run onnxq quantize -d some in/nothing.onnx in/encoder.onnx in/broken.onnx in/decoder.onnx
+run ls some
+# Where all fail, the folder does not stay behind.
+run onnxq quantize -d none in/broken.onnx in/nothing.onnx
+run onnxq quantize -d no/where in/encoder.onnx
+run onnxq quantize -d in/broken.onnx in/encoder.onnx
+mkdir other
+cp in/encoder.onnx other
+run onnxq quantize -d out in/encoder.onnx other/encoder.onnx
+run ls

@@ -1,0 +1,12 @@
+run onnxq help
+run onnxq help quantize
+run onnxq help help
+run onnxq help completion
+onnxq quantize -h >a && onnxq quantize demo.onnx --help >b && onnxq help quantize >c
+same a b
+same a c
+onnxq --help >a && onnxq help >b && onnxq -h >c
+same a b
+same a c
+# Lines stay within 100 columns.
+onnxq help quantize | awk 'length > 100'

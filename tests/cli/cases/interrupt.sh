@@ -1,0 +1,39 @@
+# A signal leaves nothing behind.
+make_model demo demo.onnx
+mkfifo pipe
+# A shell starts what runs beside it with SIGINT ignored: that has to be undone first.
+cat >heed.py <<'END'
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
+END
+has python3 && heed='python3 heed.py' || heed=
+for name in TERM HUP ${heed:+INT}; do
+    $heed onnxq quantize - out.onnx <pipe >/dev/null &
+    exec 9>pipe
+    sleep 0.5
+    kill -s $name $!
+    wait $! 2>/dev/null
+    echo "$name: $?"
+    exec 9>&-
+done
+# What was to be ignored is.
+(trap '' TERM; exec onnxq quantize -q - out.onnx <pipe >/dev/null) &
+exec 9>pipe
+sleep 0.2
+kill -s TERM $!
+cat demo.onnx >&9
+exec 9>&-
+wait $!
+echo "ignored: $?"
+rm -f heed.py out.onnx
+run ls -A
+# At any moment: the output is there as a whole, or not at all.
+has timeout || exit 0
+onnxq quantize -qq demo.onnx whole.onnx
+for delay in 0.001 0.002 0.003 0.004 0.005 0.006 0.008 0.01 0.012 0.015 0.02 0.03; do
+    timeout -s INT $delay onnxq quantize -qq demo.onnx out.onnx 2>/dev/null
+    [ ! -e out.onnx ] || cmp out.onnx whole.onnx
+    rm -f out.onnx
+done
+run ls -A

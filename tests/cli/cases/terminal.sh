@@ -1,0 +1,19 @@
+# On a terminal: colors, the progress bar, and no model bytes.
+has script || skip "there is no script(1)"
+script -qec true /dev/null >/dev/null 2>&1 || skip "script(1) is another one"
+make_model demo demo.onnx
+tty() { # runs the command line on a terminal; control characters become visible
+    echo "\$ $1"
+    script -qec "$1" /dev/null | tr -d '\r' | sed -E 's/ in [0-9.]+ s/ in T s/' | cat -v
+}
+tty 'onnxq quantize nosuch.onnx'
+tty 'onnxq quantise'
+tty 'NO_COLOR=1 onnxq quantise'
+tty 'TERM=dumb onnxq quantise'
+tty 'onnxq quantise --color always 2>&1 | cat'
+tty 'onnxq quantize --colr x'
+tty 'onnxq quantize --color=always nosuch.onnx 2>&1 | cat'
+tty 'onnxq quantize --color=never nosuch.onnx'
+tty 'onnxq quantize demo.onnx -'
+tty 'onnxq quantize - out.onnx'
+tty 'onnxq quantize demo.onnx'

@@ -1,0 +1,1 @@
+onnxq --version

@@ -1,0 +1,28 @@
+/* Changes to options that rows of tables name. */
+#ifndef SUPPORT_ADJUST_H
+#define SUPPORT_ADJUST_H
+
+#include <onnxq/onnxq.h>
+
+typedef void (*adjust_fn)(onnxq_options *options);
+
+#define ADJUST(name, statement)                                                                    \
+    static inline void adjust_##name(onnxq_options *options)                                       \
+    {                                                                                              \
+        statement;                                                                                 \
+    }
+
+ADJUST(asymmetric, options->symmetric = false)
+ADJUST(per_tensor, options->per_channel = false)
+ADJUST(per_tensor_asymmetric, options->per_channel = options->symmetric = false)
+ADJUST(uint8, options->weight_type = ONNXQ_WEIGHT_UINT8)
+ADJUST(conv_integer, options->conv = ONNXQ_CONV_INTEGER)
+ADJUST(conv_integer_asymmetric, options->conv = ONNXQ_CONV_INTEGER; options->symmetric = false)
+ADJUST(conv_integer_per_tensor, options->conv = ONNXQ_CONV_INTEGER; options->per_channel = false)
+ADJUST(conv_skip, options->conv = ONNXQ_CONV_SKIP)
+ADJUST(freeze_inputs, options->freeze_inputs = true)
+ADJUST(no_subgraphs, options->subgraphs = false)
+ADJUST(external_always, options->external_data = ONNXQ_EXTERNAL_ALWAYS)
+ADJUST(external_never, options->external_data = ONNXQ_EXTERNAL_NEVER)
+
+#endif

@@ -1,0 +1,462 @@
+/* What is decided for every use of every constant, and why. */
+#define _XOPEN_SOURCE     700
+#define _FILE_OFFSET_BITS 64
+#include "quantize/plan.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "support/adjust.h"
+#include "support/models.h"
+
+/* One line a use: weight: operator.input action form (reason) */
+static const char *describe_plan(const onnxq_plan *plan)
+{
+    static const char *const actions[] = {"keep", "dynamic", "fold"};
+    const char *text = "";
+    for (size_t i = 0; i < onnxq_plan_count(plan); i++) {
+        const onnxq_weight *weight = onnxq_plan_get(plan, i);
+        for (size_t k = 0; k < weight->n_uses; k++) {
+            const onnxq_use *use = &weight->uses[k];
+            bool has_reason = use->reason[0] != '\0';
+            text = test_printf("%s%s%s: %s%s%s.%zu %s%s%s%s%s%s", text, i + k > 0 ? "\n" : "",
+                               weight->name, use->domain, use->domain[0] != '\0' ? "::" : "",
+                               use->op_type, use->input, actions[use->action],
+                               use->form[0] != '\0' ? " " : "", use->form, has_reason ? " (" : "",
+                               use->reason, has_reason ? ")" : "");
+        }
+    }
+    return text;
+}
+
+/* --- options --- */
+
+static void defaults(onnxq_options *options)
+{
+    onnxq_options_init(options);
+}
+
+static void only_gemm(onnxq_options *options)
+{
+    static const char *const names[] = {"Gemm"};
+    options->op_types = names;
+    options->n_op_types = 1;
+}
+
+static void no_matmul(onnxq_options *options)
+{
+    static const char *const names[] = {"MatMul"};
+    options->exclude_op_types = names;
+    options->n_exclude_op_types = 1;
+}
+
+static void exclude_w(onnxq_options *options)
+{
+    static const onnxq_selector selector = {true, ONNXQ_GLOB, "w"};
+    options->selectors = &selector;
+    options->n_selectors = 1;
+}
+
+static void include_node_n(onnxq_options *options)
+{
+    static const onnxq_selector selector = {false, ONNXQ_GLOB, "n"};
+    options->selectors = &selector;
+    options->n_selectors = 1;
+}
+
+/* --- decisions --- */
+
+#define OPSET_17 "opset 17; in x float32[N,256]\n"
+#define MATMUL   "init w float32[256,256]; y = MatMul(x, w)\n"
+
+static const struct row {
+    const char *name, *text;
+    adjust_fn adjust;
+    const char *expected;
+} rows[] = {
+    {"MatMul", OPSET_17 MATMUL, NULL, "w: MatMul.1 dynamic MatMulInteger"},
+    {"MatMul by the long name of the domain",
+     OPSET_17 "init w float32[256,256]; y = ai.onnx::MatMul(x, w)", NULL,
+     "w: MatMul.1 dynamic MatMulInteger"},
+    {"MatMul of another domain", OPSET_17 "init w float32[256,256]; y = custom::MatMul(x, w)", NULL,
+     "w: custom::MatMul.1 keep (no rule for input 1 of MatMul)"},
+    {"MatMul with a Constant", OPSET_17 "w = Constant() value=float32[256,256]; y = MatMul(x, w)",
+     NULL, "w: MatMul.1 dynamic MatMulInteger"},
+    {"MatMul of float16", "opset 17; in x float16; init w float16[256,256]; y = MatMul(x, w)", NULL,
+     "w: MatMul.1 dynamic MatMulInteger"},
+    {"MatMul of bfloat16", "opset 17; in x bfloat16; init w bfloat16[256,256]; y = MatMul(x, w)",
+     NULL, "w: MatMul.1 dynamic MatMulInteger"},
+    {"MatMul of float64", "opset 17; in x float64; init w float64[256,256]; y = MatMul(x, w)", NULL,
+     "w: MatMul.1 dynamic MatMulInteger"},
+    {"MatMul of opset 10", "opset 10; in x float32; " MATMUL, NULL,
+     "w: MatMul.1 dynamic DynamicQuantizeMatMul"},
+    {"MatMul of opset 7", "opset 7; in x float32; " MATMUL, NULL,
+     "w: MatMul.1 dynamic DynamicQuantizeMatMul"},
+    {"MatMul of opset 6", "opset 6; in x float32; " MATMUL, NULL,
+     "w: MatMul.1 keep (opset 6, needs 7 or later)"},
+    {"MatMul of no opset", "in x float32; " MATMUL, NULL,
+     "w: MatMul.1 keep (opset 0, needs 7 or later)"},
+    {"MatMul on the left", OPSET_17 "init w float32[256,256]; y = MatMul(w, x)", NULL,
+     "w: MatMul.0 fold int8 folded at load (the left factor)"},
+    {"MatMul of constants",
+     OPSET_17 "init v float32[256,256]; init w float32[256,256]\n"
+              "y = MatMul(v, w)",
+     NULL,
+     "v: MatMul.0 fold int8 folded at load (the left factor)\n"
+     "w: MatMul.1 fold int8 folded at load (both inputs are constant)"},
+    {"MatMul with itself", OPSET_17 "init w float32[256,256]; y = MatMul(w, w)", NULL,
+     "w: MatMul.0 fold int8 folded at load (the left factor)\n"
+     "w: MatMul.1 fold int8 folded at load (both inputs are constant)"},
+    {"MatMul with a vector", OPSET_17 "init w float32[2048]; y = MatMul(x, w)", NULL,
+     "w: MatMul.1 fold int8 folded at load (a vector)"},
+    {"MatMul that is small", OPSET_17 "init w float32[256,255]; y = MatMul(x, w)", NULL,
+     "w: MatMul.1 fold int8 folded at load (not faster in integers under 65536 elements)"},
+    {"MatMul that is flat", OPSET_17 "init w float32[127,600]; y = MatMul(x, w)", NULL,
+     "w: MatMul.1 fold int8 folded at load (not faster in integers under 128 rows)"},
+    {"MatMul of the most rows", OPSET_17 "init w float32[33025,2]; y = MatMul(x, w)", NULL,
+     "w: MatMul.1 dynamic MatMulInteger"},
+    {"MatMul of too many rows", OPSET_17 "init w float32[33026,2]; y = MatMul(x, w)", NULL,
+     "w: MatMul.1 fold int8 folded at load (sums over more than 33025 rows can overflow int32)"},
+    {"batches", OPSET_17 "init w float32[2,256,256]; y = MatMul(x, w)", NULL,
+     "w: MatMul.1 dynamic MatMulInteger"},
+    {"batches of opset 9", "opset 9; in x float32; init w float32[2,256,256]; y = MatMul(x, w)",
+     NULL, "w: MatMul.1 fold int8 folded at load (batches of matrices need opset 11)"},
+    {"asymmetric batches", OPSET_17 "init w float32[2,256,256]; y = MatMul(x, w)",
+     adjust_asymmetric,
+     "w: MatMul.1 fold int8 folded at load (batches of matrices with zero points per channel do "
+     "not run)"},
+    {"asymmetric batches per tensor", OPSET_17 "init w float32[2,256,256]; y = MatMul(x, w)",
+     adjust_per_tensor_asymmetric, "w: MatMul.1 dynamic MatMulInteger"},
+
+    {"Gemm", OPSET_17 "init w float32[256,256]; init b float32[256]; y = Gemm(x, w, b)", NULL,
+     "w: Gemm.1 dynamic MatMulInteger\n"
+     "b: Gemm.2 keep (no rule for input 2 of Gemm)"},
+    {"Gemm on the left", OPSET_17 "init w float32[256,256]; y = Gemm(w, x)", NULL,
+     "w: Gemm.0 fold int8 folded at load (the left factor)"},
+    {"Gemm of three dimensions", OPSET_17 "init w float32[1,256,256]; y = Gemm(x, w)", NULL,
+     "w: Gemm.1 keep (Gemm takes two matrices)"},
+    {"Gemm with infinite alpha", OPSET_17 "init w float32[256,256]; y = Gemm(x, w) alpha=inf", NULL,
+     "w: Gemm.1 fold int8 folded at load (alpha is not finite)"},
+    {"Gemm that is small when turned", OPSET_17 "init w float32[600,127]; y = Gemm(x, w) transB=1",
+     NULL, "w: Gemm.1 fold int8 folded at load (not faster in integers under 128 rows)"},
+
+    {"Conv", OPSET_17 "init w float32[8,8,3,3]; init b float32[8]; y = Conv(x, w, b)", NULL,
+     "w: Conv.1 fold int8 folded at load\n"
+     "b: Conv.2 keep (no rule for input 2 of Conv)"},
+    {"Conv as integers", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w)", adjust_conv_integer,
+     "w: Conv.1 dynamic ConvInteger"},
+    {"Conv as integers in opset 10",
+     "opset 10; in x float32; init w float32[8,8,3]; y = Conv(x, w)", adjust_conv_integer,
+     "w: Conv.1 fold int8 folded at load (ConvInteger on dynamic activations needs opset 11)"},
+    {"Conv as asymmetric integers", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w)",
+     adjust_conv_integer_asymmetric,
+     "w: Conv.1 fold int8 folded at load (ConvInteger takes one zero point)"},
+    {"Conv as float", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w)", adjust_conv_skip,
+     "w: Conv.1 keep (--conv skip)"},
+    {"Conv of two dimensions", OPSET_17 "init w float32[8,8]; y = Conv(x, w)", NULL,
+     "w: Conv.1 keep (Conv takes weights of three dimensions or more)"},
+    {"ConvTranspose", OPSET_17 "init w float32[8,8,3,3]; y = ConvTranspose(x, w)",
+     adjust_conv_integer, "w: ConvTranspose.1 fold int8 folded at load"},
+
+    {"Gather of a small table", OPSET_17 "init w float32[1000,64]; y = Gather(w, i)", NULL,
+     "w: Gather.0 fold int8 folded at load (a table under 1048576 elements)"},
+    {"Gather of a large table", OPSET_17 "init w float32[16384,64]; y = Gather(w, i)", NULL,
+     "w: Gather.0 dynamic int8 rows"},
+    {"Gather out of range", OPSET_17 "init w float32[100,64]; y = Gather(w, i) axis=2", NULL,
+     "w: Gather.0 keep (axis out of range)"},
+
+    {"LSTM",
+     OPSET_17 "init w float32[1,512,64]; init r float32[1,512,128]\n"
+              "y = LSTM(x, w, r) hidden_size=128",
+     NULL,
+     "w: LSTM.1 dynamic DynamicQuantizeLSTM\n"
+     "r: LSTM.2 dynamic DynamicQuantizeLSTM"},
+    {"LSTM with one weight that varies",
+     OPSET_17 "in r float32; init w float32[1,512,64]; y = LSTM(x, w, r) hidden_size=128", NULL,
+     "w: LSTM.1 fold int8 folded at load (the operator's other weight stays float)"},
+
+    {"any other operator", OPSET_17 "init w float32[256,256]; y = Add(x, w)", NULL,
+     "w: Add.1 fold int8 folded at load"},
+    {"a vector", OPSET_17 "init w float32[1,1,2048]; y = Add(x, w)", NULL,
+     "w: Add.1 keep (a vector)"},
+    {"quantized already", OPSET_17 "init w float32[256,256]; y = QuantizeLinear(w, s)", NULL,
+     "w: QuantizeLinear.0 keep (no rule for input 0 of QuantizeLinear)"},
+    {"int64", OPSET_17 "init w int64[256,256]; y = MatMul(x, w)", NULL,
+     "w: MatMul.1 keep (int64, not a float type)"},
+    {"int8", OPSET_17 "init w int8[256,256]; y = MatMulInteger(x, w)", NULL,
+     "w: MatMulInteger.1 keep (int8, not a float type)"},
+    {"no elements", OPSET_17 "init w float32[256,0]; y = MatMul(x, w)", NULL,
+     "w: MatMul.1 keep (no elements)"},
+    {"few elements", OPSET_17 "init w float32[31,33]; y = MatMul(x, w)", defaults,
+     "w: MatMul.1 keep (under 1024 elements)"},
+    {"just enough elements", OPSET_17 "init w float32[32,32]; y = MatMul(x, w)", defaults,
+     "w: MatMul.1 fold int8 folded at load (not faster in integers under 65536 elements)"},
+    {"scales as large as the weight", OPSET_17 "init w float32[2000,1,1]; y = Conv(x, w)", NULL,
+     "w: Conv.1 keep (would not be smaller)"},
+    {"scales nearly as large as a float16", OPSET_17 "init w float16[2000,2,2]; y = Conv(x, w)",
+     NULL, "w: Conv.1 keep (would not be smaller)"},
+    {"NaN", OPSET_17 "init w float32[256,256] @9=nan; y = MatMul(x, w)", NULL,
+     "w: MatMul.1 keep (holds NaN or infinity)"},
+    {"infinity in a fold", OPSET_17 "init w float32[8,8,3,3] @575=-inf; y = Conv(x, w)", NULL,
+     "w: Conv.1 keep (holds NaN or infinity)"},
+    {"NaN of float16", OPSET_17 "init w float16[256,256] packed @9=nan; y = MatMul(x, w)", NULL,
+     "w: MatMul.1 keep (holds NaN or infinity)"},
+    {"NaN in one weight of an LSTM",
+     OPSET_17 "init w float32[1,512,64]; init r float32[1,512,128] @9=nan\n"
+              "y = LSTM(x, w, r) hidden_size=128",
+     NULL,
+     "w: LSTM.1 keep (depends on a weight that holds NaN or infinity)\n"
+     "r: LSTM.2 keep (holds NaN or infinity)"},
+    {"NaN with another weight",
+     OPSET_17 "init v float32[256,256] @0=inf; " MATMUL "z = MatMul(x, v)", NULL,
+     "v: MatMul.1 keep (holds NaN or infinity)\n"
+     "w: MatMul.1 dynamic MatMulInteger"},
+
+    {"returned by the graph", OPSET_17 MATMUL "out w float32", NULL,
+     "w: MatMul.1 dynamic MatMulInteger\n"
+     "w: graph output.0 keep (returned by the graph)"},
+    {"folded, but needed in float",
+     OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w); out w float32", NULL,
+     "w: Conv.1 keep (another node needs it in float)\n"
+     "w: graph output.0 keep (returned by the graph)"},
+    {"folded, but needed by another domain",
+     OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w); z = custom::Op(w)", NULL,
+     "w: Conv.1 keep (another node needs it in float)\n"
+     "w: custom::Op.0 keep (no rule for input 0 of Op)"},
+    {"dynamic and folded", OPSET_17 MATMUL "z = Add(x, w)", NULL,
+     "w: MatMul.1 dynamic MatMulInteger\n"
+     "w: Add.1 fold int8 folded at load"},
+    {"not used", OPSET_17 "init w float32[256,256]; y = Relu(x)", NULL, "w: .0 keep (not used)"},
+    {"in an attribute", OPSET_17 "y = ConstantOfShape(x) value=float32[1]", NULL,
+     ": ConstantOfShape.0 keep (in an attribute)"},
+
+    {"an input that may be overridden",
+     "ir 8; opset 17; in x float32; in w float32[256,256]; init v float32[2]\n" MATMUL
+     "z = Add(x, v)",
+     NULL,
+     "v: Add.1 keep (a vector)\n"
+     "w: MatMul.1 keep (a graph input that callers may override)"},
+    {"an input that may not be overridden",
+     "ir 8; opset 17; in x float32; in w float32[256,256]; init v float32[2]\n" MATMUL
+     "z = Add(x, v)",
+     adjust_freeze_inputs,
+     "v: Add.1 keep (a vector)\n"
+     "w: MatMul.1 dynamic MatMulInteger"},
+    {"inputs before IR version 4",
+     "ir 3; opset 17; in x float32; in w float32[256,256]; init v float32[2]\n" MATMUL
+     "z = Add(x, v)",
+     NULL,
+     "v: Add.1 keep (a vector)\n"
+     "w: MatMul.1 dynamic MatMulInteger"},
+    {"inputs by habit", "ir 8; opset 17; in x float32; in w float32[256,256]; " MATMUL, NULL,
+     "w: MatMul.1 dynamic MatMulInteger"},
+
+    {"in a body",
+     OPSET_17 "init w float32[256,256]; y = If(c) then_branch={ t = MatMul(x, w); out t float32 }",
+     NULL, "w: MatMul.1 dynamic MatMulInteger"},
+    {"in a body that is not looked into",
+     OPSET_17 "init w float32[256,256]; y = If(c) then_branch={ t = MatMul(x, w); out t float32 }",
+     adjust_no_subgraphs, "w: MatMul.1 keep (in a subgraph)"},
+    {"a weight of a body",
+     OPSET_17 "y = If(c) then_branch={ init w float32[256,256]; t = MatMul(x, w); out t float32 }",
+     NULL, "w: MatMul.1 dynamic MatMulInteger"},
+    {"a weight that a body hides",
+     OPSET_17 MATMUL "z = If(c) then_branch={ init w int64[2]; t = Add(x, w); out t float32 }",
+     NULL,
+     "w: Add.1 keep (int64, not a float type)\n"
+     "w: MatMul.1 dynamic MatMulInteger"},
+
+    {"another operator type wanted", OPSET_17 MATMUL "init v float32[256,256]; z = Gemm(x, v)",
+     only_gemm,
+     "w: MatMul.1 keep (operator type not selected)\n"
+     "v: Gemm.1 dynamic MatMulInteger"},
+    {"operator type excluded", OPSET_17 MATMUL "init v float32[256,256]; z = Gemm(x, v)", no_matmul,
+     "w: MatMul.1 keep (operator type excluded)\n"
+     "v: Gemm.1 dynamic MatMulInteger"},
+    {"weight excluded", OPSET_17 MATMUL "init v float32[256,256]; z = Gemm(x, v)", exclude_w,
+     "w: MatMul.1 keep (excluded)\n"
+     "v: Gemm.1 dynamic MatMulInteger"},
+    {"node included", OPSET_17 MATMUL "init v float32[256,256]; n: z = Gemm(x, v)", include_node_n,
+     "w: MatMul.1 keep (not included)\n"
+     "v: Gemm.1 dynamic MatMulInteger"},
+
+    {"behind a Transpose", OPSET_17 "init w float32[256,256]; t = Transpose(w); y = MatMul(x, t)",
+     NULL, "w: MatMul.1 dynamic MatMulInteger"},
+    {"behind a Transpose that others use",
+     OPSET_17 "init w float32[256,256]; t = Transpose(w); y = MatMul(x, t); z = Add(x, t)", NULL,
+     "w: MatMul.1 dynamic MatMulInteger\n"
+     "w: Transpose.0 fold int8 folded at load"},
+};
+
+static void test_decision(void **state)
+{
+    const struct row *row = *state;
+    onnxq_options options = test_options();
+    options.min_elements = 1;
+    if (row->adjust != NULL)
+        row->adjust(&options);
+    check_text(describe_plan(test_plan(test_model(row->text), &options)), row->expected);
+}
+
+/* --- tensors that are in no graph --- */
+
+static void test_local_function(void **state)
+{
+    (void)state;
+    struct builder *builder =
+        test_builder(OPSET_17 "init w float32[256,256]; y = local::Linear(x, w)");
+    Oq__Pb__FunctionProto *function = builder_alloc(builder, 1, sizeof(*function));
+    Oq__Pb__GraphProto body = OQ__PB__GRAPH_PROTO__INIT;
+    oq__pb__function_proto__init(function);
+    function->name = builder_text(builder, "Linear");
+    function->domain = builder_text(builder, "local");
+    Oq__Pb__NodeProto *constant =
+        builder_node(builder, &body, "Constant", NULL, (const char *const[]){NULL},
+                     (const char *const[]){"v", NULL});
+    Oq__Pb__AttributeProto *attribute = builder_attribute(
+        builder, constant, "value", OQ__PB__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR);
+    attribute->t = builder_tensor(builder, "v", 1, (const int64_t[]){256, 256}, 2);
+    double *zeros = test_alloc(65536 * sizeof(*zeros));
+    builder_store(builder, attribute->t, BUILDER_RAW, zeros, 65536);
+    function->node = body.node;
+    function->n_node = body.n_node;
+    builder_append(builder, &builder->model->functions, &builder->model->n_functions, function);
+    onnxq_options options = test_options();
+    check_text(describe_plan(test_plan(test_open(builder), &options)),
+               "w: local::Linear.1 keep (no rule for input 1 of Linear)\n"
+               "v: .0 keep (in a local function, a sparse tensor or training information)");
+}
+
+static void test_unknown_type(void **state)
+{
+    (void)state;
+    struct builder *builder = test_builder(OPSET_17 MATMUL);
+    onnxq_options options = test_options();
+    builder->graph->initializer[0]->data_type = 99;
+    check_text(describe_plan(test_plan(test_open(builder), &options)),
+               "w: MatMul.1 keep (a type that onnxq does not know)");
+}
+
+/* Of 2^28 elements and more: too large to be folded. The file has no blocks. */
+static void test_huge_fold(void **state)
+{
+    (void)state;
+    struct builder *builder = test_builder(OPSET_17 "y = MatMul(w, x)");
+    onnxq_options options = test_options();
+    static const int64_t dims[] = {16385, 16384};
+    Oq__Pb__TensorProto *tensor = builder_tensor(builder, "w", 1, dims, 2);
+    builder_external(builder, tensor, "location", "side");
+    builder_initializer(builder, builder->graph, tensor);
+    test_write_file(test_path("side"), "", 0);
+    if (truncate(test_path("side"), (off_t)(dims[0] * dims[1] * 4)) != 0)
+        skip(); /* no sparse files here */
+    check_text(describe_plan(test_plan(test_open(builder), &options)),
+               "w: MatMul.0 keep (over 1 GiB as float: engines do not fold it)");
+}
+
+/* --- what a plan says of a weight --- */
+
+static const struct weight_row {
+    const char *name, *text;
+    adjust_fn adjust;
+    onnxq_action action;
+    uint64_t nelem, nbytes, nbytes_after, n_scales;
+    int channel_axis;
+} weights[] = {
+    {"dynamic", OPSET_17 MATMUL, NULL, ONNXQ_DYNAMIC, 65536, 262144, 65536 + 256 * 4, 256, 1},
+    {"turned", OPSET_17 "init w float32[512,128]; y = Gemm(x, w) transB=1", NULL, ONNXQ_DYNAMIC,
+     65536, 262144, 65536 + 512 * 4, 512, 0},
+    {"folded", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w)", NULL, ONNXQ_FOLD, 576, 2304,
+     576 + 8 * 4, 8, 0},
+    {"folded float16", OPSET_17 "init w float16[8,8,3,3]; y = Conv(x, w)", NULL, ONNXQ_FOLD, 576,
+     1152, 576 + 8 * 4, 8, 0},
+    {"kept", OPSET_17 "init w int64[9]; y = Add(x, w)", NULL, ONNXQ_KEEP, 9, 72, 72, 0, -1},
+    {"kept beside", OPSET_17 MATMUL "out w float32", NULL, ONNXQ_DYNAMIC, 65536, 262144,
+     262144 + 65536 + 256 * 4, 256, 1},
+    {"used twice", OPSET_17 MATMUL "z = MatMul(x, w)", NULL, ONNXQ_DYNAMIC, 65536, 262144,
+     65536 + 2 * 256 * 4, 256, 1},
+    /* The scale is written once for every column: engines fuse no other form. */
+    {"per tensor", OPSET_17 MATMUL, adjust_per_tensor_asymmetric, ONNXQ_DYNAMIC, 65536, 262144,
+     65536 + 256 * 4 + 1, 1, -1},
+    {"asymmetric", OPSET_17 MATMUL, adjust_asymmetric, ONNXQ_DYNAMIC, 65536, 262144,
+     65536 + 256 * 4 + 256, 256, 1},
+};
+
+static void test_weight(void **state)
+{
+    const struct weight_row *row = *state;
+    onnxq_options options = test_options();
+    if (row->adjust != NULL)
+        row->adjust(&options);
+    const onnxq_plan *plan = test_plan(test_model(row->text), &options);
+    const onnxq_weight *weight = onnxq_plan_get(plan, 0);
+    assert_string_equal(weight->name, "w");
+    assert_int_equal(weight->action, row->action);
+    assert_int_equal(weight->nelem, row->nelem);
+    assert_int_equal(weight->nbytes, row->nbytes);
+    assert_int_equal(weight->nbytes_after, row->nbytes_after);
+    assert_int_equal(weight->n_scales, row->n_scales);
+    assert_int_equal(weight->channel_axis, row->channel_axis);
+
+    onnxq_summary summary;
+    onnxq_plan_get_summary(plan, &summary);
+    assert_int_equal(summary.n_weights, 1);
+    assert_int_equal(summary.n_quantized, row->action != ONNXQ_KEEP);
+    assert_int_equal(summary.weight_nbytes_before, row->nbytes);
+    assert_int_equal(summary.weight_nbytes_after, row->nbytes_after);
+}
+
+/* Names are those of the file, and graph and node are named too. */
+static void test_use(void **state)
+{
+    (void)state;
+    onnxq_options options = test_options();
+    const onnxq_plan *plan = test_plan(
+        test_model(OPSET_17 "init w float32[256,256]; a: p = MatMul(x, w); q = MatMul(x, w)\n"
+                            "y = If(c) then_branch={ t = MatMul(x, w); out t float32 }"),
+        &options);
+    const onnxq_weight *weight = onnxq_plan_get(plan, 0);
+    assert_int_equal(weight->n_uses, 3);
+    assert_string_equal(weight->uses[0].graph, "main");
+    assert_string_equal(weight->uses[0].node, "a");
+    assert_string_equal(weight->uses[1].node, "q");
+    assert_string_equal(weight->uses[2].graph, "then_branch");
+    assert_string_equal(weight->uses[2].node, "t");
+    assert_string_equal(weight->dtype, "float32");
+    assert_int_equal(weight->n_dims, 2);
+    assert_int_equal(weight->dims[1], 256);
+}
+
+/* Threads change nothing about what is measured. */
+static void test_threads(void **state)
+{
+    (void)state;
+    const onnxq_model *model = test_model(
+        OPSET_17 "init a float32[700,900]; init b float32[900,700]; init c float32[3,200000]\n"
+                 "p = MatMul(x, a); q = Gemm(x, b) transB=1; r = Gemm(x, c)");
+    const float *first[3] = {NULL};
+    for (unsigned threads = 1; threads <= 8; threads++) {
+        onnxq_options options = test_options();
+        options.threads = threads;
+        const onnxq_plan *plan = test_plan(model, &options);
+        for (size_t i = 0; i < 3; i++) {
+            const struct oq_ranges *ranges = plan->constants[i].quantized->ranges;
+            if (threads == 1)
+                first[i] = ranges->scale;
+            else
+                assert_memory_equal(ranges->scale, first[i], ranges->n_scales * sizeof(float));
+        }
+    }
+}
+
+int main(void)
+{
+    TEST_ROWS(test_decision, rows);
+    TEST(test_local_function);
+    TEST(test_unknown_type);
+    TEST(test_huge_fold);
+    TEST_ROWS(test_weight, weights);
+    TEST(test_use);
+    TEST(test_threads);
+    return suite_run();
+}

@@ -1,0 +1,667 @@
+/* The graph that comes out, operator by operator. */
+#include "quantize/plan.h"
+
+#include <string.h>
+
+#include "support/adjust.h"
+#include "support/sound.h"
+#include "support/models.h"
+
+#define X_AND_W "opset 17; in x float32; init w float32[128,512]; "
+
+/* What becomes of w float32[128,512] and of y = MatMul(x, w), in nearly every row below. */
+#define INTEGERS                                                                                   \
+    "init w_quantized int8[128,512]\n"                                                             \
+    "init w_scale float32[512]\n"
+#define PRODUCT                                                                                    \
+    "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"                              \
+    "y_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"                            \
+    "y_int32_cast = Cast(y_int32) to=1\n"                                                          \
+    "y_int32_scale = Mul(x_scale, w_scale)\n"
+#define MATMUL PRODUCT "y = Mul(y_int32_cast, y_int32_scale)\n"
+
+/* In the order in, init, info, nodes, out; see text.h. */
+static const struct row {
+    const char *name, *text;
+    adjust_fn adjust;
+    const char *expected;
+} rows[] = {
+    {"MatMul",
+     "opset 17; in x float32[N,128]; init w float32[128,512]; y = MatMul(x, w)\n"
+     "out y float32[N,512]",
+     NULL, "in x float32[N,128]\n" INTEGERS MATMUL "out y float32[N,512]\n"},
+    {"MatMul, asymmetric",
+     "opset 17; in x float32[N,128]; init w float32[128,512]; y = MatMul(x, w); out y float32",
+     adjust_asymmetric,
+     "in x float32[N,128]\n" INTEGERS "init w_zero_point int8[512]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point, w_zero_point)\n"
+     "y_int32_cast = Cast(y_int32) to=1\n"
+     "y_int32_scale = Mul(x_scale, w_scale)\n"
+     "y = Mul(y_int32_cast, y_int32_scale)\n"
+     "out y float32\n"},
+    {"MatMul, per tensor",
+     "opset 17; in x float32[N,128]; init w float32[128,512]; y = MatMul(x, w); out y float32",
+     adjust_per_tensor, "in x float32[N,128]\n" INTEGERS MATMUL "out y float32\n"},
+    {"MatMul, asymmetric per tensor",
+     "opset 17; in x float32[N,128]; init w float32[128,512]; y = MatMul(x, w); out y float32",
+     adjust_per_tensor_asymmetric,
+     "in x float32[N,128]\n" INTEGERS "init w_zero_point int8[]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point, w_zero_point)\n"
+     "y_int32_cast = Cast(y_int32) to=1\n"
+     "y_int32_scale = Mul(x_scale, w_scale)\n"
+     "y = Mul(y_int32_cast, y_int32_scale)\n"
+     "out y float32\n"},
+    {"MatMul, uint8",
+     "opset 17; in x float32[N,128]; init w float32[128,512]; y = MatMul(x, w); out y float32",
+     adjust_uint8,
+     "in x float32[N,128]\n"
+     "init w_quantized uint8[128,512]\n"
+     "init w_scale float32[512]\n"
+     "init w_zero_point uint8[]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point, w_zero_point)\n"
+     "y_int32_cast = Cast(y_int32) to=1\n"
+     "y_int32_scale = Mul(x_scale, w_scale)\n"
+     "y = Mul(y_int32_cast, y_int32_scale)\n"
+     "out y float32\n"},
+    {"MatMul of float16",
+     "opset 17; in x float16[N,128]; init w float16[128,512]; y = MatMul(x, w); out y float16",
+     NULL,
+     "in x float16[N,128]\n" INTEGERS "x_f32 = Cast(x) to=1\n"
+     "x_f32_quantized, x_f32_scale, x_f32_zero_point = DynamicQuantizeLinear(x_f32)\n"
+     "y_int32 = MatMulInteger(x_f32_quantized, w_quantized, x_f32_zero_point)\n"
+     "y_int32_cast = Cast(y_int32) to=1\n"
+     "y_int32_scale = Mul(x_f32_scale, w_scale)\n"
+     "y_f32 = Mul(y_int32_cast, y_int32_scale)\n"
+     "y = Cast(y_f32) to=10\n"
+     "out y float16\n"},
+    {"MatMul of batches",
+     "opset 17; in x float32; init w float32[2,3,128,512]; y = MatMul(x, w); out y float32", NULL,
+     "in x float32\n"
+     "init w_quantized int8[2,3,128,512]\n"
+     "init w_scale float32[2,3,1,512]\n" MATMUL "out y float32\n"},
+    {"MatMul of a Constant",
+     "opset 17; in x float32; w = Constant() value=float32[128,512]; y = MatMul(x, w); out y "
+     "float32",
+     NULL, "in x float32\n" INTEGERS MATMUL "out y float32\n"},
+    {"activation shared by three",
+     "opset 17; in x float32; init a float32[128,512]; init b float32[128,512]\n"
+     "init c float32[512,128]; p = MatMul(x, a); q = MatMul(x, b); r = Gemm(x, c) transB=1\n"
+     "out p float32; out q float32; out r float32",
+     NULL,
+     "in x float32\n"
+     "init a_quantized int8[128,512]\n"
+     "init a_scale float32[512]\n"
+     "init b_quantized int8[128,512]\n"
+     "init b_scale float32[512]\n"
+     "init c_quantized int8[128,512]\n"
+     "init c_scale float32[512]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "p_int32 = MatMulInteger(x_quantized, a_quantized, x_zero_point)\n"
+     "p_int32_cast = Cast(p_int32) to=1\n"
+     "p_int32_scale = Mul(x_scale, a_scale)\n"
+     "p = Mul(p_int32_cast, p_int32_scale)\n"
+     "q_int32 = MatMulInteger(x_quantized, b_quantized, x_zero_point)\n"
+     "q_int32_cast = Cast(q_int32) to=1\n"
+     "q_int32_scale = Mul(x_scale, b_scale)\n"
+     "q = Mul(q_int32_cast, q_int32_scale)\n"
+     "r_int32 = MatMulInteger(x_quantized, c_quantized, x_zero_point)\n"
+     "r_int32_cast = Cast(r_int32) to=1\n"
+     "r_int32_scale = Mul(x_scale, c_scale)\n"
+     "r = Mul(r_int32_cast, r_int32_scale)\n"
+     "out p float32\n"
+     "out q float32\n"
+     "out r float32\n"},
+    {"weight shared by two",
+     "opset 17; in x float32; in z float32; init w float32[128,512]; p = MatMul(x, w)\n"
+     "q = MatMul(z, w); out p float32; out q float32",
+     NULL,
+     "in x float32\n"
+     "in z float32\n" INTEGERS "init w_scale_1 float32[512]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "p_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"
+     "p_int32_cast = Cast(p_int32) to=1\n"
+     "p_int32_scale = Mul(x_scale, w_scale)\n"
+     "p = Mul(p_int32_cast, p_int32_scale)\n"
+     "z_quantized, z_scale, z_zero_point = DynamicQuantizeLinear(z)\n"
+     "q_int32 = MatMulInteger(z_quantized, w_quantized, z_zero_point)\n"
+     "q_int32_cast = Cast(q_int32) to=1\n"
+     "q_int32_scale = Mul(z_scale, w_scale_1)\n"
+     "q = Mul(q_int32_cast, q_int32_scale)\n"
+     "out p float32\n"
+     "out q float32\n"},
+    {"one after the other",
+     "opset 17; in x float32; init a float32[256,256]; init b float32[256,256]\n"
+     "p = MatMul(x, a); q = Relu(p); r = MatMul(q, b); out r float32",
+     NULL,
+     "in x float32\n"
+     "init a_quantized int8[256,256]\n"
+     "init a_scale float32[256]\n"
+     "init b_quantized int8[256,256]\n"
+     "init b_scale float32[256]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "p_int32 = MatMulInteger(x_quantized, a_quantized, x_zero_point)\n"
+     "p_int32_cast = Cast(p_int32) to=1\n"
+     "p_int32_scale = Mul(x_scale, a_scale)\n"
+     "p = Mul(p_int32_cast, p_int32_scale)\n"
+     "q = Relu(p)\n"
+     "q_quantized, q_scale, q_zero_point = DynamicQuantizeLinear(q)\n"
+     "r_int32 = MatMulInteger(q_quantized, b_quantized, q_zero_point)\n"
+     "r_int32_cast = Cast(r_int32) to=1\n"
+     "r_int32_scale = Mul(q_scale, b_scale)\n"
+     "r = Mul(r_int32_cast, r_int32_scale)\n"
+     "out r float32\n"},
+
+    {"MatMul of opset 9",
+     "opset 9; in x float32; init w float32[128,512]; y = MatMul(x, w); out y float32", NULL,
+     "in x float32\n" INTEGERS "y = com.microsoft::DynamicQuantizeMatMul(x, w_quantized, w_scale)\n"
+     "out y float32\n"},
+    {"MatMul of opset 9, asymmetric",
+     "opset 9; in x float32; init w float32[128,512]; y = MatMul(x, w); out y float32",
+     adjust_asymmetric,
+     "in x float32\n" INTEGERS "init w_zero_point int8[512]\n"
+     "y = com.microsoft::DynamicQuantizeMatMul(x, w_quantized, w_scale, w_zero_point)\n"
+     "out y float32\n"},
+    {"MatMul of opset 9 and float16",
+     "opset 9; in x float16; init w float16[128,512]; y = MatMul(x, w); out y float16", NULL,
+     "in x float16\n" INTEGERS "info y_f32 float32\n"
+     "x_f32 = Cast(x) to=1\n"
+     "y_f32 = com.microsoft::DynamicQuantizeMatMul(x_f32, w_quantized, w_scale)\n"
+     "y = Cast(y_f32) to=10\n"
+     "out y float16\n"},
+    {"Gemm of opset 9",
+     "opset 9; in x float32; init w float32[512,128]; init b float32[512]\n"
+     "y = Gemm(x, w, b) transA=1 transB=1 alpha=2.0 beta=0.5; out y float32",
+     NULL,
+     "in x float32\n"
+     "init b_f32 float32[512]\n" INTEGERS "x_transposed = Transpose(x) perm=[1,0]\n"
+     "y = com.microsoft::DynamicQuantizeMatMul(x_transposed, w_quantized, w_scale, , b_f32)\n"
+     "out y float32\n"},
+
+    {"Gemm", X_AND_W "y = Gemm(x, w); out y float32", NULL,
+     "in x float32\n" INTEGERS MATMUL "out y float32\n"},
+    {"Gemm with a bias",
+     X_AND_W "init b float32[512]; y = Gemm(x, w, b)\n"
+             "out y float32",
+     NULL,
+     "in x float32\n"
+     "init b float32[512]\n" INTEGERS PRODUCT "y_int32_scaled = Mul(y_int32_cast, y_int32_scale)\n"
+     "y = Add(y_int32_scaled, b)\n"
+     "out y float32\n"},
+    {"Gemm with alpha",
+     X_AND_W "init b float32[512]\n"
+             "y = Gemm(x, w, b) alpha=-0.5; out y float32",
+     NULL,
+     "in x float32\n"
+     "init b float32[512]\n" INTEGERS PRODUCT "y_int32_scaled = Mul(y_int32_cast, y_int32_scale)\n"
+     "y = Add(y_int32_scaled, b)\n"
+     "out y float32\n"},
+    {"Gemm with beta",
+     X_AND_W "init b float32[512]\n"
+             "y = Gemm(x, w, b) beta=0.5; out y float32",
+     NULL,
+     "in x float32\n"
+     "init b_f32 float32[512]\n" INTEGERS PRODUCT
+     "y_int32_scaled = Mul(y_int32_cast, y_int32_scale)\n"
+     "y = Add(y_int32_scaled, b_f32)\n"
+     "out y float32\n"},
+    {"Gemm with beta 0",
+     X_AND_W "init b float32[512]\n"
+             "y = Gemm(x, w, b) beta=0.0; out y float32",
+     NULL, "in x float32\n" INTEGERS MATMUL "out y float32\n"},
+    {"Gemm with a scalar bias",
+     X_AND_W "init b float32[]; y = Gemm(x, w, b)\n"
+             "out y float32",
+     NULL,
+     "in x float32\n"
+     "init b_f32 float32[512]\n" INTEGERS PRODUCT
+     "y_int32_scaled = Mul(y_int32_cast, y_int32_scale)\n"
+     "y = Add(y_int32_scaled, b_f32)\n"
+     "out y float32\n"},
+    {"Gemm with a bias of one row",
+     X_AND_W "init b float32[1,512]; y = Gemm(x, w, b)\n"
+             "out y float32",
+     NULL,
+     "in x float32\n"
+     "init b_f32 float32[512]\n" INTEGERS PRODUCT
+     "y_int32_scaled = Mul(y_int32_cast, y_int32_scale)\n"
+     "y = Add(y_int32_scaled, b_f32)\n"
+     "out y float32\n"},
+    {"Gemm with a bias of one column",
+     X_AND_W "init b float32[4,1]; y = Gemm(x, w, b)\n"
+             "out y float32",
+     NULL,
+     "in x float32\n"
+     "init b float32[4,1]\n" INTEGERS
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y_product_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"
+     "y_product_int32_cast = Cast(y_product_int32) to=1\n"
+     "y_product_int32_scale = Mul(x_scale, w_scale)\n"
+     "y_product = Mul(y_product_int32_cast, y_product_int32_scale)\n"
+     "y = Add(y_product, b)\n"
+     "out y float32\n"},
+    {"Gemm with a whole bias and beta",
+     X_AND_W "init b float32[4,512]\n"
+             "y = Gemm(x, w, b) beta=0.5; out y float32",
+     NULL,
+     "in x float32\n"
+     "init b float32[4,512]\n"
+     "init beta_f32 float32[]\n" INTEGERS "b_scaled = Mul(b, beta_f32)\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y_product_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"
+     "y_product_int32_cast = Cast(y_product_int32) to=1\n"
+     "y_product_int32_scale = Mul(x_scale, w_scale)\n"
+     "y_product = Mul(y_product_int32_cast, y_product_int32_scale)\n"
+     "y = Add(y_product, b_scaled)\n"
+     "out y float32\n"},
+    {"Gemm with a bias that varies",
+     "opset 17; in x float32; in b float32; init w float32[128,512]; y = Gemm(x, w, b)\n"
+     "out y float32",
+     NULL,
+     "in x float32\n"
+     "in b float32\n" INTEGERS "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y_product_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"
+     "y_product_int32_cast = Cast(y_product_int32) to=1\n"
+     "y_product_int32_scale = Mul(x_scale, w_scale)\n"
+     "y_product = Mul(y_product_int32_cast, y_product_int32_scale)\n"
+     "y = Add(y_product, b)\n"
+     "out y float32\n"},
+    {"Gemm with a bias that is left out", X_AND_W "y = Gemm(x, w, ); out y float32", NULL,
+     "in x float32\n" INTEGERS MATMUL "out y float32\n"},
+    {"Gemm with a bias that others use",
+     X_AND_W "init b float32[512]\n"
+             "y = Gemm(x, w, b) beta=0.5; z = Relu(b); out y float32; out z float32",
+     NULL,
+     "in x float32\n"
+     "init b float32[512]\n"
+     "init b_f32 float32[512]\n" INTEGERS PRODUCT
+     "y_int32_scaled = Mul(y_int32_cast, y_int32_scale)\n"
+     "y = Add(y_int32_scaled, b_f32)\n"
+     "z = Relu(b)\n"
+     "out y float32\n"
+     "out z float32\n"},
+    {"Gemm transA", X_AND_W "y = Gemm(x, w) transA=1; out y float32", NULL,
+     "in x float32\n" INTEGERS "x_transposed = Transpose(x) perm=[1,0]\n"
+     "x_transposed_quantized, x_transposed_scale, x_transposed_zero_point = "
+     "DynamicQuantizeLinear(x_transposed)\n"
+     "y_int32 = MatMulInteger(x_transposed_quantized, w_quantized, x_transposed_zero_point)\n"
+     "y_int32_cast = Cast(y_int32) to=1\n"
+     "y_int32_scale = Mul(x_transposed_scale, w_scale)\n"
+     "y = Mul(y_int32_cast, y_int32_scale)\n"
+     "out y float32\n"},
+    {"Gemm transB",
+     "opset 17; in x float32; init w float32[512,128]; y = Gemm(x, w) transB=1; out y float32",
+     NULL, "in x float32\n" INTEGERS MATMUL "out y float32\n"},
+    {"Gemm of float16",
+     "opset 17; in x float16; init w float16[128,512]; init b float16[512]; y = Gemm(x, w, b)\n"
+     "out y float16",
+     NULL,
+     "in x float16\n"
+     "init b_f32 float32[512]\n" INTEGERS "x_f32 = Cast(x) to=1\n"
+     "x_f32_quantized, x_f32_scale, x_f32_zero_point = DynamicQuantizeLinear(x_f32)\n"
+     "y_int32 = MatMulInteger(x_f32_quantized, w_quantized, x_f32_zero_point)\n"
+     "y_int32_cast = Cast(y_int32) to=1\n"
+     "y_int32_scale = Mul(x_f32_scale, w_scale)\n"
+     "y_int32_scaled = Mul(y_int32_cast, y_int32_scale)\n"
+     "y_f32 = Add(y_int32_scaled, b_f32)\n"
+     "y = Cast(y_f32) to=10\n"
+     "out y float16\n"},
+    {"Gemm both ways on one weight",
+     "opset 17; in x float32; init w float32[256,256]; p = Gemm(x, w); q = Gemm(x, w) transB=1\n"
+     "out p float32; out q float32",
+     NULL,
+     "in x float32\n"
+     "init w_quantized int8[256,256]\n"
+     "init w_scale float32[256]\n"
+     "init w_quantized_1 int8[256,256]\n"
+     "init w_scale_1 float32[256]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "p_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"
+     "p_int32_cast = Cast(p_int32) to=1\n"
+     "p_int32_scale = Mul(x_scale, w_scale)\n"
+     "p = Mul(p_int32_cast, p_int32_scale)\n"
+     "q_int32 = MatMulInteger(x_quantized, w_quantized_1, x_zero_point)\n"
+     "q_int32_cast = Cast(q_int32) to=1\n"
+     "q_int32_scale = Mul(x_scale, w_scale_1)\n"
+     "q = Mul(q_int32_cast, q_int32_scale)\n"
+     "out p float32\n"
+     "out q float32\n"},
+
+    {"Conv",
+     "opset 17; in x float32; init w float32[8,4,3,3]; init b float32[8]\n"
+     "y = Conv(x, w, b) pads=[1,1,1,1] group=2; out y float32",
+     NULL,
+     "in x float32\n"
+     "init b float32[8]\n"
+     "init w_quantized int8[8,4,3,3]\n"
+     "init w_scale float32[8,1,1,1]\n"
+     "w_quantized_cast = Cast(w_quantized) to=1\n"
+     "w = Mul(w_quantized_cast, w_scale)\n"
+     "y = Conv(x, w, b) pads=[1,1,1,1] group=2\n"
+     "out y float32\n"},
+    {"Conv, asymmetric",
+     "opset 17; in x float32; init w float32[8,4,3,3]; y = Conv(x, w); out y float32",
+     adjust_asymmetric,
+     "in x float32\n"
+     "init w_quantized int8[8,4,3,3]\n"
+     "init w_zero_point float32[8,1,1,1]\n"
+     "init w_scale float32[8,1,1,1]\n"
+     "w_quantized_cast = Cast(w_quantized) to=1\n"
+     "w_quantized_cast_centered = Sub(w_quantized_cast, w_zero_point)\n"
+     "w = Mul(w_quantized_cast_centered, w_scale)\n"
+     "y = Conv(x, w)\n"
+     "out y float32\n"},
+    {"Conv, per tensor",
+     "opset 17; in x float32; init w float32[8,4,3,3]; y = Conv(x, w); out y float32",
+     adjust_per_tensor,
+     "in x float32\n"
+     "init w_quantized int8[8,4,3,3]\n"
+     "init w_scale float32[]\n"
+     "w_quantized_cast = Cast(w_quantized) to=1\n"
+     "w = Mul(w_quantized_cast, w_scale)\n"
+     "y = Conv(x, w)\n"
+     "out y float32\n"},
+    {"Conv of float16",
+     "opset 17; in x float16; init w float16[8,4,3]; y = Conv(x, w); out y float16", NULL,
+     "in x float16\n"
+     "init w_quantized int8[8,4,3]\n"
+     "init w_scale float32[8,1,1]\n"
+     "w_quantized_cast = Cast(w_quantized) to=1\n"
+     "w_f32 = Mul(w_quantized_cast, w_scale)\n"
+     "w = Cast(w_f32) to=10\n"
+     "y = Conv(x, w)\n"
+     "out y float16\n"},
+    {"Conv as integers",
+     "opset 17; in x float32; init w float32[8,4,3,3]; init b float32[8]\n"
+     "y = Conv(x, w, b) pads=[1,1,1,1] group=2; out y float32",
+     adjust_conv_integer,
+     "in x float32\n"
+     "init b float32[8]\n"
+     "init bias_shape int64[3]\n"
+     "init w_scale float32[8,1,1]\n"
+     "init w_zero_point uint8[]\n"
+     "init w_quantized uint8[8,4,3,3]\n"
+     "b_reshaped = Reshape(b, bias_shape)\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y_int32 = ConvInteger(x_quantized, w_quantized, x_zero_point, w_zero_point) pads=[1,1,1,1] "
+     "group=2\n"
+     "y_int32_cast = Cast(y_int32) to=1\n"
+     "y_int32_scale = Mul(x_scale, w_scale)\n"
+     "y_int32_scaled = Mul(y_int32_cast, y_int32_scale)\n"
+     "y = Add(y_int32_scaled, b_reshaped)\n"
+     "out y float32\n"},
+    {"Conv as integers, without a bias, in 1-D",
+     "opset 17; in x float32; init w float32[8,4,3]; y = Conv(x, w, ); out y float32",
+     adjust_conv_integer,
+     "in x float32\n"
+     "init w_scale float32[8,1]\n"
+     "init w_zero_point uint8[]\n"
+     "init w_quantized uint8[8,4,3]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y_int32 = ConvInteger(x_quantized, w_quantized, x_zero_point, w_zero_point)\n"
+     "y_int32_cast = Cast(y_int32) to=1\n"
+     "y_int32_scale = Mul(x_scale, w_scale)\n"
+     "y = Mul(y_int32_cast, y_int32_scale)\n"
+     "out y float32\n"},
+    {"Conv as integers, per tensor",
+     "opset 17; in x float32; init w float32[8,4,3]; y = Conv(x, w); out y float32",
+     adjust_conv_integer_per_tensor,
+     "in x float32\n"
+     "init w_scale float32[8,1]\n"
+     "init w_zero_point uint8[]\n"
+     "init w_quantized uint8[8,4,3]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y_int32 = ConvInteger(x_quantized, w_quantized, x_zero_point, w_zero_point)\n"
+     "y_int32_cast = Cast(y_int32) to=1\n"
+     "y_int32_scale = Mul(x_scale, w_scale)\n"
+     "y = Mul(y_int32_cast, y_int32_scale)\n"
+     "out y float32\n"},
+    {"ConvTranspose with groups",
+     "opset 17; in x float32; init w float32[8,4,3,3]; y = ConvTranspose(x, w) group=2\n"
+     "out y float32",
+     NULL,
+     "in x float32\n"
+     "init w_quantized int8[8,4,3,3]\n"
+     "init w_scale float32[8,4,1,1]\n"
+     "w_quantized_cast = Cast(w_quantized) to=1\n"
+     "w = Mul(w_quantized_cast, w_scale)\n"
+     "y = ConvTranspose(x, w) group=2\n"
+     "out y float32\n"},
+    {"Gather", "opset 17; in i int64; init w float32[16384,64]; y = Gather(w, i); out y float32",
+     NULL,
+     "in i int64\n"
+     "init w_quantized int8[16384,64]\n"
+     "init w_scale float32[16384,1]\n"
+     "y_rows = Gather(w_quantized, i) axis=0\n"
+     "y_rows_cast = Cast(y_rows) to=1\n"
+     "y_scale = Gather(w_scale, i) axis=0\n"
+     "y = Mul(y_rows_cast, y_scale)\n"
+     "out y float32\n"},
+    {"LSTM",
+     "opset 17; in x float32; init w float32[1,512,64]; init r float32[1,512,128]\n"
+     "init b float32[1,1024]; y, , c = LSTM(x, w, r, b) hidden_size=128 layout=0; out y float32",
+     NULL,
+     "in x float32\n"
+     "init b float32[1,1024]\n"
+     "init w_quantized int8[1,64,512]\n"
+     "init r_quantized int8[1,128,512]\n"
+     "init w_scale float32[1,512]\n"
+     "init w_zero_point int8[1,512]\n"
+     "init r_scale float32[1,512]\n"
+     "init r_zero_point int8[1,512]\n"
+     "info c float32\n"
+     "y, , c = com.microsoft::DynamicQuantizeLSTM(x, w_quantized, r_quantized, b, , , , , w_scale, "
+     "w_zero_point, r_scale, r_zero_point) hidden_size=128\n"
+     "out y float32\n"},
+    {"folded weight of two nodes",
+     "opset 17; in x float32; init w float32[8,4,3,3]; p = Conv(x, w); q = Conv(p, w)\n"
+     "out q float32",
+     NULL,
+     "in x float32\n"
+     "init w_quantized int8[8,4,3,3]\n"
+     "init w_scale float32[8,1,1,1]\n"
+     "w_quantized_cast = Cast(w_quantized) to=1\n"
+     "w = Mul(w_quantized_cast, w_scale)\n"
+     "p = Conv(x, w)\n"
+     "q = Conv(p, w)\n"
+     "out q float32\n"},
+    {"folded and dynamic",
+     "opset 17; in x float32; init w float32[256,256]; p = MatMul(x, w); q = Add(x, w)\n"
+     "out p float32; out q float32",
+     NULL,
+     "in x float32\n"
+     "init w_quantized int8[256,256]\n"
+     "init w_scale float32[256,1]\n"
+     "init w_quantized_1 int8[256,256]\n"
+     "init w_scale_1 float32[256]\n"
+     "w_quantized_cast = Cast(w_quantized) to=1\n"
+     "w = Mul(w_quantized_cast, w_scale)\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "p_int32 = MatMulInteger(x_quantized, w_quantized_1, x_zero_point)\n"
+     "p_int32_cast = Cast(p_int32) to=1\n"
+     "p_int32_scale = Mul(x_scale, w_scale_1)\n"
+     "p = Mul(p_int32_cast, p_int32_scale)\n"
+     "q = Add(x, w)\n"
+     "out p float32\n"
+     "out q float32\n"},
+    {"kept beside",
+     "opset 17; in x float32; init w float32[256,256]; p = MatMul(x, w); out p float32\n"
+     "out w float32",
+     NULL,
+     "in x float32\n"
+     "init w float32[256,256]\n"
+     "init w_quantized int8[256,256]\n"
+     "init w_scale float32[256]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "p_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"
+     "p_int32_cast = Cast(p_int32) to=1\n"
+     "p_int32_scale = Mul(x_scale, w_scale)\n"
+     "p = Mul(p_int32_cast, p_int32_scale)\n"
+     "out p float32\n"
+     "out w float32\n"},
+
+    {"weights of a body",
+     "opset 17; in x float32; in c bool; y = If(c) then_branch={\n"
+     "init w float32[128,512]; t = MatMul(x, w); out t float32\n"
+     "} else_branch={ init v float32[8,4,3]; e = Conv(x, v); out e float32 }; out y float32",
+     NULL,
+     "in x float32\n"
+     "in c bool\n"
+     "y = If(c) then_branch={ init w_quantized int8[128,512]; init w_scale float32[512]; "
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x); t_int32 = "
+     "MatMulInteger(x_quantized, w_quantized, x_zero_point); t_int32_cast = Cast(t_int32) to=1; "
+     "t_int32_scale = Mul(x_scale, w_scale); t = Mul(t_int32_cast, t_int32_scale); out t float32; "
+     "} else_branch={ init v_quantized int8[8,4,3]; init v_scale float32[8,1,1]; v_quantized_cast "
+     "= Cast(v_quantized) to=1; v = Mul(v_quantized_cast, v_scale); e = Conv(x, v); out e float32; "
+     "}\n"
+     "out y float32\n"},
+    {"a weight that two bodies share",
+     "opset 17; in x float32; in c bool; init w float32[128,512]; y = If(c) then_branch={\n"
+     "t = MatMul(x, w); out t float32\n"
+     "} else_branch={ e = MatMul(x, w); out e float32 }; out y float32",
+     NULL,
+     "in x float32\n"
+     "in c bool\n" INTEGERS "init w_scale_1 float32[512]\n"
+     "y = If(c) then_branch={ x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x); "
+     "t_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point); t_int32_cast = "
+     "Cast(t_int32) to=1; t_int32_scale = Mul(x_scale, w_scale); t = Mul(t_int32_cast, "
+     "t_int32_scale); out t float32; } else_branch={ x_quantized_1, x_scale_1, x_zero_point_1 = "
+     "DynamicQuantizeLinear(x); e_int32 = MatMulInteger(x_quantized_1, w_quantized, "
+     "x_zero_point_1); e_int32_cast = Cast(e_int32) to=1; e_int32_scale = Mul(x_scale_1, "
+     "w_scale_1); e = Mul(e_int32_cast, e_int32_scale); out e float32; }\n"
+     "out y float32\n"},
+
+    {"behind a Transpose",
+     "opset 17; in x float32; init w float32[512,128]; t = Transpose(w); y = MatMul(x, t)\n"
+     "out y float32",
+     NULL, "in x float32\n" INTEGERS MATMUL "out y float32\n"},
+    {"behind a chain",
+     "opset 17; in x float32; init w float32[1,512,128]; s = Squeeze(w); t = Transpose(s)\n"
+     "y = MatMul(x, t); out y float32",
+     NULL,
+     "in x float32\n"
+     "init t_quantized int8[128,512]\n"
+     "init t_scale float32[512]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y_int32 = MatMulInteger(x_quantized, t_quantized, x_zero_point)\n"
+     "y_int32_cast = Cast(y_int32) to=1\n"
+     "y_int32_scale = Mul(x_scale, t_scale)\n"
+     "y = Mul(y_int32_cast, y_int32_scale)\n"
+     "out y float32\n"},
+
+    {"names that are taken",
+     "opset 17; in x float32; in x_quantized float32; in w_quantized float32; in y_int32 float32\n"
+     "init w float32[128,512]; init w_scale float32[1]; w_quantized_1 = Relu(x_quantized)\n"
+     "y = MatMul(x, w); z = Add(w_quantized, w_scale); out y float32; out z float32\n"
+     "out w_quantized_1 float32; out y_int32 float32",
+     NULL,
+     "in x float32\n"
+     "in x_quantized float32\n"
+     "in w_quantized float32\n"
+     "in y_int32 float32\n"
+     "init w_scale float32[1]\n"
+     "init w_quantized_2 int8[128,512]\n"
+     "init w_scale_1 float32[512]\n"
+     "w_quantized_1 = Relu(x_quantized)\n"
+     "x_quantized_1, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y_int32_1 = MatMulInteger(x_quantized_1, w_quantized_2, x_zero_point)\n"
+     "y_int32_1_cast = Cast(y_int32_1) to=1\n"
+     "y_int32_1_scale = Mul(x_scale, w_scale_1)\n"
+     "y = Mul(y_int32_1_cast, y_int32_1_scale)\n"
+     "z = Add(w_quantized, w_scale)\n"
+     "out y float32\n"
+     "out z float32\n"
+     "out w_quantized_1 float32\n"
+     "out y_int32 float32\n"},
+    {"names that a body has taken",
+     "opset 17; in x float32; in c bool; init w float32[128,512]; y = MatMul(x, w)\n"
+     "z = If(c) then_branch={ w_quantized = Relu(x); out w_quantized float32\n"
+     "} else_branch={ x_scale = Relu(x); out x_scale float32 }; out y float32; out z float32",
+     NULL,
+     "in x float32\n"
+     "in c bool\n"
+     "init w_quantized_1 int8[128,512]\n"
+     "init w_scale float32[512]\n"
+     "x_quantized, x_scale_1, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y_int32 = MatMulInteger(x_quantized, w_quantized_1, x_zero_point)\n"
+     "y_int32_cast = Cast(y_int32) to=1\n"
+     "y_int32_scale = Mul(x_scale_1, w_scale)\n"
+     "y = Mul(y_int32_cast, y_int32_scale)\n"
+     "z = If(c) then_branch={ w_quantized = Relu(x); out w_quantized float32; } else_branch={ "
+     "x_scale = Relu(x); out x_scale float32; }\n"
+     "out y float32\n"
+     "out z float32\n"},
+    {"value_info of what is gone",
+     X_AND_W "init v float32[8,4,3]\n"
+             "info w float32[128,512]; info h float32[N,512]; info v float32[8,4,3]\n"
+             "h = MatMul(x, w); y = Relu(h); z = Conv(y, v); out z float32",
+     NULL,
+     "in x float32\n"
+     "init v_quantized int8[8,4,3]\n"
+     "init v_scale float32[8,1,1]\n" INTEGERS "info h float32[N,512]\n"
+     "info v float32[8,4,3]\n"
+     "v_quantized_cast = Cast(v_quantized) to=1\n"
+     "v = Mul(v_quantized_cast, v_scale)\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "h_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"
+     "h_int32_cast = Cast(h_int32) to=1\n"
+     "h_int32_scale = Mul(x_scale, w_scale)\n"
+     "h = Mul(h_int32_cast, h_int32_scale)\n"
+     "y = Relu(h)\n"
+     "z = Conv(y, v)\n"
+     "out z float32\n"},
+    {"weights that are inputs",
+     "ir 3; opset 17; in x float32; in w float32[128,512]; in b float32[512]\n"
+     "init w float32[128,512]; init b float32[512]; y = MatMul(x, w); z = Add(y, b)\n"
+     "out z float32",
+     NULL,
+     "in x float32\n"
+     "init b float32[512]\n" INTEGERS MATMUL "z = Add(y, b)\n"
+     "out z float32\n"},
+    {"weights that are inputs, some of them",
+     "ir 8; opset 17; in x float32; in b float32[512]; init w float32[128,512]\n"
+     "init b float32[512]; y = MatMul(x, w); z = Add(y, b); out z float32",
+     NULL,
+     "in x float32\n"
+     "in b float32[512]\n"
+     "init b float32[512]\n" INTEGERS MATMUL "z = Add(y, b)\n"
+     "out z float32\n"},
+    {"a constant that nobody uses stays",
+     X_AND_W "init unused float32[3]; y = MatMul(x, w)\n"
+             "out y float32",
+     NULL,
+     "in x float32\n"
+     "init unused float32[3]\n" INTEGERS MATMUL "out y float32\n"},
+    {"another domain",
+     "opset 17; opset custom 1; in x float32; init w float32[128,512]; init v float32[128,512]\n"
+     "y = MatMul(x, w); z = custom::MatMul(x, v); out y float32; out z float32",
+     NULL,
+     "in x float32\n"
+     "init v float32[128,512]\n" INTEGERS MATMUL "z = custom::MatMul(x, v)\n"
+     "out y float32\n"
+     "out z float32\n"},
+};
+
+static const Oq__Pb__ModelProto *quantize(const char *text, adjust_fn adjust)
+{
+    onnxq_options options = test_options();
+    if (adjust != NULL)
+        adjust(&options);
+    return test_read_model(test_write(test_plan(test_model(text), &options)));
+}
+
+static void test_graph(void **state)
+{
+    const struct row *row = *state;
+    const Oq__Pb__ModelProto *model = quantize(row->text, row->adjust);
+    check_text(test_graph_text(model->graph), row->expected);
+    check_sound(model);
+}
+
+int main(void)
+{
+    TEST_ROWS(test_graph, rows);
+    return suite_run();
+}
