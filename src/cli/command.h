@@ -10,7 +10,11 @@
 
 #include "option.h"
 
-typedef enum cli_operands { CLI_FILE_OPERANDS = 0, CLI_COMMAND_OPERANDS, CLI_WORD_OPERANDS } cli_operands;
+typedef enum cli_operands {
+    CLI_FILE_OPERANDS = 0,
+    CLI_COMMAND_OPERANDS,
+    CLI_WORD_OPERANDS
+} cli_operands;
 
 typedef struct cli_command {
     const char *name;

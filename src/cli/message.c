@@ -105,7 +105,7 @@ int cli_library_error(const cli_common *common, const onnxq_error *error)
     print_error(common, text);
     if (error->hint[0] != '\0')
         cli_hint(common, "%s", error->hint);
-    return error->status;
+    return (int)error->status;
 }
 
 cli_size cli_format_size(uint64_t nbytes)

@@ -24,8 +24,7 @@ void cli_error(const cli_common *common, const char *format, ...) CLI_PRINTF(2, 
 void cli_hint(const cli_common *common, const char *format, ...) CLI_PRINTF(2, 3);
 
 /* A usage error's two lines; the hint may be NULL. Returns CLI_EXIT_USAGE. */
-int cli_usage(const cli_common *common, const char *hint, const char *format, ...)
-    CLI_PRINTF(3, 4);
+int cli_usage(const cli_common *common, const char *hint, const char *format, ...) CLI_PRINTF(3, 4);
 
 int cli_memory_error(const cli_common *common); /* returns its exit code */
 

@@ -19,14 +19,13 @@ static const cli_choice when_choices[] = {
 static const cli_choice yes_choices[] = {
     {"true", CLI_ALWAYS, true}, {"false", CLI_NEVER, true}, {"auto", CLI_AUTO, true}, {0}};
 
-const cli_option cli_help_option[] = {
-    {.kind = CLI_HEADING, .help = "Help"},
-    {.kind = CLI_FLAG,
-     .letter = 'h',
-     .name = "help",
-     .offset = offsetof(cli_common, help),
-     .help = "show this text"},
-    {0}};
+const cli_option cli_help_option[] = {{.kind = CLI_HEADING, .help = "Help"},
+                                      {.kind = CLI_FLAG,
+                                       .letter = 'h',
+                                       .name = "help",
+                                       .offset = offsetof(cli_common, help),
+                                       .help = "show this text"},
+                                      {0}};
 
 const cli_option cli_common_options[] = {
     {.kind = CLI_HEADING, .help = "What is shown"},
@@ -132,8 +131,8 @@ static const cli_option *find_letter(const cli_options *options, char letter)
 struct parser {
     const cli_options *options;
     char *settings;
-    const cli_common *common; /* the same, for messages */
-    char **next, **end;       /* what is left of argv */
+    const cli_common *common;          /* the same, for messages */
+    char **next, **end;                /* what is left of argv */
     char spelling[CLI_SUGGEST_LENGTH]; /* of the option at hand */
 };
 
@@ -145,9 +144,9 @@ static bool fail(const struct parser *parser, const char *hint, const char *mess
 
 static bool read_flag(const char *value, bool *flag)
 {
-    static const cli_choice words[] = {{"true", 1, 0},  {"false", 0, 0}, {"yes", 1, 0},
-                                       {"no", 0, 0},    {"on", 1, 0},    {"off", 0, 0},
-                                       {"1", 1, 0},     {"0", 0, 0},     {0}};
+    static const cli_choice words[] = {{"true", 1, 0}, {"false", 0, 0}, {"yes", 1, 0},
+                                       {"no", 0, 0},   {"on", 1, 0},    {"off", 0, 0},
+                                       {"1", 1, 0},    {"0", 0, 0},     {0}};
     for (const cli_choice *word = words; word->name != NULL; word++) {
         if (strcasecmp(word->name, value) == 0) {
             *flag = word->value != 0;
@@ -289,8 +288,8 @@ static bool append_pieces(struct parser *parser, const cli_option *option, const
 static bool apply(struct parser *parser, const cli_option *option, const char *value)
 {
     static bool (*const setters[])(struct parser *, const cli_option *, const char *) = {
-        [CLI_FLAG] = set_flag,     [CLI_COUNT] = raise_count,    [CLI_CHOICE] = set_choice,
-        [CLI_NUMBER] = set_number, [CLI_TEXT] = set_text,        [CLI_LIST] = append_pieces,
+        [CLI_FLAG] = set_flag,      [CLI_COUNT] = raise_count, [CLI_CHOICE] = set_choice,
+        [CLI_NUMBER] = set_number,  [CLI_TEXT] = set_text,     [CLI_LIST] = append_pieces,
         [CLI_APPEND] = append_whole};
     if (value[0] == '\0')
         return fail(parser, NULL, "its value is empty");

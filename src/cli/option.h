@@ -32,12 +32,12 @@ typedef enum cli_value_source { CLI_WORDS = 0, CLI_FILES, CLI_FOLDERS } cli_valu
 
 typedef struct cli_option {
     cli_kind kind;
-    char letter; /* 0: none */
+    char letter;             /* 0: none */
     cli_value_source source; /* what a shell completes the value with */
-    const char *name;    /* without dashes; `-` and `_` are equal when it is looked up */
-    const char *value;   /* the value's name in the help text; choices show themselves */
-    const char *implied; /* value where none is given, then only `--name=value` gives one */
-    const char *negated; /* value that --no-name stands for; NULL: there is no --no-name */
+    const char *name;        /* without dashes; `-` and `_` are equal when it is looked up */
+    const char *value;       /* the value's name in the help text; choices show themselves */
+    const char *implied;     /* value where none is given, then only `--name=value` gives one */
+    const char *negated;     /* value that --no-name stands for; NULL: there is no --no-name */
     const cli_choice *choices;
     uint64_t maximum;
     size_t offset; /* of the field in the settings */

@@ -79,10 +79,10 @@ static void draw(cli_progress *progress, double now, uint64_t done, uint64_t tot
     char amount[64], line[256];
     format_amount(amount, sizeof(amount), done, total);
     cli_size rate = cli_format_size(elapsed > 0 ? (uint64_t)((double)done / elapsed) : 0);
-    int width = snprintf(line, sizeof(line), "  %s [%.*s%.*s] %3d%%   %s   %s/s   %ld:%02ld left",
-                         progress->phase == ONNXQ_PHASE_MEASURE ? "measure" : "write  ", filled,
-                         full, bar - filled, empty, (int)(part * 100), amount, rate.text, left / 60,
-                         left % 60);
+    int width =
+        snprintf(line, sizeof(line), "  %s [%.*s%.*s] %3d%%   %s   %s/s   %ld:%02ld left",
+                 progress->phase == ONNXQ_PHASE_MEASURE ? "measure" : "write  ", filled, full,
+                 bar - filled, empty, (int)(part * 100), amount, rate.text, left / 60, left % 60);
     int rest = progress->width > width ? progress->width - width : 0;
     fprintf(stderr, "\r%s%*s", line, rest, "");
     progress->width = width + rest;

@@ -36,15 +36,20 @@ typedef struct cli_quantize_job {
     cli_report_file json; /* stream NULL: no report */
     bool json_is_array;
     bool folder_created; /* settings->output_dir */
+    double item_began;   /* seconds, of the item at hand */
     /* of the items that are done */
     size_t n_reports, n_done;
     uint64_t nbytes_before, nbytes_after;
 } cli_quantize_job;
 
-/* Returns the exit code, after a message where it is not 0. */
+/* Completes settings->options from the lists; false where memory ran out. */
+bool cli_quantize_fill_options(cli_quantize_settings *settings);
+
+/* Both return the exit code, after a message where it is not 0. */
+int cli_quantize_run(cli_quantize_settings *settings, int n_operands, char **operands);
 int cli_quantize_item_run(cli_quantize_job *job, const cli_quantize_item *item);
 
-/* ", 90.8 MB -> 23.3 MB (3.9x smaller)" without the comma. */
+/* "90.8 MB -> 23.3 MB (3.9x smaller)" */
 void cli_print_sizes(FILE *stream, uint64_t before, uint64_t after);
 
 #endif

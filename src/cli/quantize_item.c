@@ -23,6 +23,19 @@ void cli_print_sizes(FILE *stream, uint64_t before, uint64_t after)
         fputs(" (about the same)", stream);
 }
 
+static bool is_kept(const cli_quantize_job *job, const cli_quantize_item *item)
+{
+    const cli_quantize_settings *settings = job->settings;
+    return (settings->no_clobber || (item->derived && !settings->force)) &&
+           !cli_is_standard_stream(item->output) && cli_path_exists(item->output);
+}
+
+/* Bytes of model and side files. */
+struct sizes {
+    uint64_t before, after;
+    bool is_copy;
+};
+
 /* --- how much is shown ----------------------------------------------------- */
 
 /* 0 by default: -q takes away, -v adds, a dry run is about the details. */
@@ -44,8 +57,8 @@ static void print_settings(const cli_quantize_settings *settings, const onnxq_mo
     fprintf(stream, "  %s weights%s, per %s%s, dynamic activations  (opset %lld",
             options->weight_type == ONNXQ_WEIGHT_INT8 ? "int8" : "uint8",
             options->reduce_range == ONNXQ_REDUCE_BITS ? " of 7 bits" : "",
-            options->per_channel ? "channel" : "tensor",
-            options->symmetric ? "" : ", asymmetric", (long long)info.opset);
+            options->per_channel ? "channel" : "tensor", options->symmetric ? "" : ", asymmetric",
+            (long long)info.opset);
     if (info.producer_name[0] != '\0') {
         fputs(", ", stream);
         cli_print_escaped(stream, info.producer_name);
@@ -59,7 +72,7 @@ static void print_plan(const cli_quantize_job *job, const onnxq_model *model,
                        const onnxq_plan *plan)
 {
     int level = verbosity(job);
-    if (job->text == NULL || level < 0)
+    if (job->text == NULL || level < 0 || onnxq_plan_count(plan) == 0)
         return;
     print_settings(job->settings, model, job->text);
     if (level > 0)
@@ -81,32 +94,27 @@ static void print_report(cli_quantize_job *job, const cli_quantize_item *item,
 
 /* "Wrote OUT   90.8 MB -> 23.3 MB (3.9x smaller)", or what a dry run has instead. */
 static void print_outcome(const cli_quantize_job *job, const cli_quantize_item *item,
-                          const onnxq_summary *summary, double seconds)
+                          const struct sizes *sizes, double seconds)
 {
     bool is_dry = job->settings->dry_run;
     if (job->text == NULL || job->settings->common.quiet > 1)
         return;
-    fputs(is_dry ? "Would write " : "Wrote ", job->text);
+    fputs(!is_dry ? "Wrote " : is_kept(job, item) ? "Would keep " : "Would write ", job->text);
     cli_print_escaped(job->text,
                       cli_is_standard_stream(item->output) ? "standard output" : item->output);
     fputs("   ", job->text);
-    cli_print_sizes(job->text, summary->nbytes_before, summary->nbytes_after);
+    cli_print_sizes(job->text, sizes->before, sizes->after);
     if (!is_dry)
         fprintf(job->text, " in %.2f s", seconds);
-    if (summary->n_quantized == 0)
+    else if (is_kept(job, item))
+        fputs(", it exists: -f replaces it", job->text);
+    if (sizes->is_copy)
         fputs(", a copy: nothing to quantize", job->text);
     putc('\n', job->text);
     fflush(job->text); /* so that messages about the next model come after it */
 }
 
 /* --- the work -------------------------------------------------------------- */
-
-static bool is_kept(const cli_quantize_job *job, const cli_quantize_item *item)
-{
-    const cli_quantize_settings *settings = job->settings;
-    return (settings->no_clobber || (item->derived && !settings->force)) &&
-           !cli_is_standard_stream(item->output) && cli_path_exists(item->output);
-}
 
 static int fail_exists(const cli_quantize_job *job, const cli_quantize_item *item)
 {
@@ -120,13 +128,18 @@ static int fail_exists(const cli_quantize_job *job, const cli_quantize_item *ite
 }
 
 static int fail_nothing(const cli_quantize_job *job, const cli_quantize_item *item,
-                        const onnxq_summary *summary)
+                        size_t n_weights)
 {
     const cli_common *common = &job->settings->common;
-    cli_error(common, "%s: nothing to quantize: none of its %zu constants can be; no file was written",
-              item->input, summary->n_weights);
-    cli_hint(common, "%s--allow-noop copies such a model as it is and exits 0",
-             verbosity(job) > 0 ? "" : "-v lists the reasons; ");
+    if (n_weights == 0)
+        cli_error(common, "%s: nothing to quantize: it has no constants; no file was written",
+                  item->input);
+    else
+        cli_error(common,
+                  "%s: nothing to quantize: all %zu constants stay as they are; "
+                  "no file was written",
+                  item->input, n_weights);
+    cli_hint(common, "--allow-noop copies such a model as it is and exits 0");
     return ONNXQ_NOTHING_TO_DO;
 }
 
@@ -156,33 +169,55 @@ static int make_folder(cli_quantize_job *job)
     return CLI_EXIT_OK;
 }
 
-/* From the plan on: what is written, and what is said about it. */
-static int carry_out(cli_quantize_job *job, const cli_quantize_item *item, const cli_input *input,
-                     const onnxq_model *model, const onnxq_plan *plan, cli_progress *progress,
-                     double began)
+static int write_output(cli_quantize_job *job, const cli_quantize_item *item,
+                        const cli_input *input, const onnxq_plan *plan, cli_progress *progress)
 {
-    const cli_quantize_settings *settings = job->settings;
+    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
+    int status = make_folder(job);
+    if (status != CLI_EXIT_OK)
+        return status;
+    onnxq_status written = onnxq_plan_write(plan, item->output, &error);
+    cli_progress_erase(progress);
+    return written == ONNXQ_OK ? CLI_EXIT_OK : fail_library(job, item, input, &error);
+}
+
+static int measure_output(cli_quantize_job *job, const cli_quantize_item *item,
+                          const cli_input *input, const onnxq_plan *plan, struct sizes *sizes)
+{
     onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
     onnxq_summary summary;
+    uint64_t model_nbytes, external_nbytes;
     onnxq_plan_get_summary(plan, &summary);
-    bool is_noop = summary.n_quantized == 0 && !settings->options.allow_noop;
-    if (!is_noop && !settings->dry_run) {
-        int status = make_folder(job);
-        if (status != CLI_EXIT_OK)
-            return status;
-        onnxq_status written = onnxq_plan_write(plan, item->output, &error);
-        cli_progress_erase(progress);
-        if (written != ONNXQ_OK)
-            return fail_library(job, item, input, &error);
-    }
+    *sizes = (struct sizes){summary.nbytes_before, summary.nbytes_after, summary.n_quantized == 0};
+    if (sizes->is_copy)
+        return CLI_EXIT_OK;
+    if (onnxq_plan_get_output_size(plan, item->output, &model_nbytes, &external_nbytes, &error) !=
+        ONNXQ_OK)
+        return fail_library(job, item, input, &error);
+    sizes->after = model_nbytes + external_nbytes;
+    return CLI_EXIT_OK;
+}
+
+/* From the plan on: what is written, and what is said about it. */
+static int carry_out(cli_quantize_job *job, const cli_quantize_item *item, const cli_input *input,
+                     const onnxq_model *model, const onnxq_plan *plan, cli_progress *progress)
+{
+    const cli_quantize_settings *settings = job->settings;
+    struct sizes sizes;
+    int status = measure_output(job, item, input, plan, &sizes);
+    bool is_noop = sizes.is_copy && !settings->options.allow_noop;
+    if (status == CLI_EXIT_OK && !is_noop && !settings->dry_run)
+        status = write_output(job, item, input, plan, progress);
+    if (status != CLI_EXIT_OK)
+        return status;
     print_plan(job, model, plan);
     print_report(job, item, plan);
     if (is_noop)
-        return fail_nothing(job, item, &summary);
-    print_outcome(job, item, &summary, cli_seconds() - began);
+        return fail_nothing(job, item, onnxq_plan_count(plan));
+    print_outcome(job, item, &sizes, cli_seconds() - job->item_began);
     job->n_done++;
-    job->nbytes_before += summary.nbytes_before;
-    job->nbytes_after += summary.nbytes_after;
+    job->nbytes_before += sizes.before;
+    job->nbytes_after += sizes.after;
     return CLI_EXIT_OK;
 }
 
@@ -205,15 +240,13 @@ static int open_input(const cli_quantize_job *job, cli_input *input, const char 
     return 128 + cli_interrupt_signal();
 }
 
-static int process(cli_quantize_job *job, const cli_quantize_item *item, const cli_input *input,
-                   double began)
+static int process(cli_quantize_job *job, const cli_quantize_item *item, const cli_input *input)
 {
     onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
     cli_progress progress;
     cli_progress_init(&progress, &job->settings->common);
     onnxq_options options = job->settings->options;
-    options.keep_existing =
-        job->settings->no_clobber || (item->derived && !job->settings->force);
+    options.keep_existing = job->settings->no_clobber || (item->derived && !job->settings->force);
     options.progress = cli_progress_update;
     options.progress_data = &progress;
     onnxq_plan *plan = NULL;
@@ -221,9 +254,8 @@ static int process(cli_quantize_job *job, const cli_quantize_item *item, const c
     if (model != NULL)
         plan = onnxq_plan_create(model, &options, &error);
     cli_progress_erase(&progress);
-    int status = plan == NULL
-                     ? fail_library(job, item, input, &error)
-                     : carry_out(job, item, input, model, plan, &progress, began);
+    int status = plan == NULL ? fail_library(job, item, input, &error)
+                              : carry_out(job, item, input, model, plan, &progress);
     onnxq_plan_destroy(plan);
     onnxq_model_close(model);
     return status;
@@ -231,13 +263,13 @@ static int process(cli_quantize_job *job, const cli_quantize_item *item, const c
 
 int cli_quantize_item_run(cli_quantize_job *job, const cli_quantize_item *item)
 {
-    double began = cli_seconds();
     cli_input input;
+    job->item_began = cli_seconds();
     if (!job->settings->dry_run && is_kept(job, item))
         return fail_exists(job, item);
     int status = open_input(job, &input, item->input);
     if (status == CLI_EXIT_OK)
-        status = process(job, item, &input, began);
+        status = process(job, item, &input);
     cli_input_close(&input);
     return status;
 }

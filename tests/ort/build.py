@@ -5,6 +5,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from reference import Quantized
+
 FLOAT = TensorProto.FLOAT
 
 # What onnxq decides by: products of [K, N] under these sizes are folded instead (src/quantize/rules.c).
@@ -16,7 +18,7 @@ SQUARE = 272        # a square one,
 SMALL_N = 12        # and the columns of one that is not
 
 OPSET = 21
-NEWEST = min(onnx.defs.onnx_opset_version(), 26)
+NEWEST = min(onnx.defs.onnx_opset_version(), 26)  # the newest that ONNX Runtime 1.31 loads
 
 
 def rng(seed: int = 1) -> np.random.Generator:
@@ -86,6 +88,18 @@ def matmul(x: np.ndarray, w: np.ndarray, opset: int = OPSET, **fields) -> onnx.M
     """y = x @ w"""
     y = np.matmul(x, w)
     return model([node("MatMul", "x w", "y")], {"x": x.shape}, {"y": y.shape}, {"w": w}, opset, **fields)
+
+
+def dynamic_product(w: Quantized, bias: np.ndarray | None = None) -> onnx.GraphProto:
+    """y = x @ w [+ bias] in integers, in the arrangement that ONNX Runtime fuses."""
+    nodes = [node("DynamicQuantizeLinear", "x", "xq xs xz"), node("MatMulInteger", "xq q xz", "mi"),
+             node("Cast", "mi", "c", to=FLOAT), node("Mul", "xs s", "sc"), node("Mul", "c sc", "y" if bias is None else "p")]
+    constants = {"q": w.q, "s": w.scale.reshape(-1)}
+    if bias is not None:
+        nodes.append(node("Add", "p b", "y"))
+        constants["b"] = bias
+    rows, columns = "rows", w.q.shape[1]
+    return graph(nodes, {"x": (rows, w.q.shape[0])}, {"y": (rows, columns)}, constants)
 
 
 def with_weights(source: onnx.ModelProto, replaced: dict[str, np.ndarray]) -> onnx.ModelProto:

@@ -1,7 +1,7 @@
 """Finds, in a quantized graph, what computes a value: the integers, scales and operators behind it."""
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -68,8 +68,12 @@ class View:
     def constant(self, name: str) -> np.ndarray:
         if name in self.initializer:
             return numpy_helper.to_array(self.initializer[name], self.base_dir)
-        value = attributes(self.node(name, "Constant"))["value"]
-        return numpy_helper.to_array(value, self.base_dir)
+        made = self.node(name, "Constant", "Transpose", "Reshape")
+        if made.op_type == "Transpose":
+            return self.constant(made.input[0]).transpose(attributes(made).get("perm"))
+        if made.op_type == "Reshape":
+            return self.constant(made.input[0]).reshape(self.constant(made.input[1]))
+        return numpy_helper.to_array(attributes(made)["value"], self.base_dir)
 
     def is_constant(self, name: str) -> bool:
         return name in self.initializer or self.made_by(name, "Constant")
@@ -85,8 +89,6 @@ class Match:
     scale: np.ndarray | None = None
     zero_point: np.ndarray | None = None   # None: not stored
     bias: str = ""                         # what is added to the product
-    quantizer: onnx.NodeProto | None = None
-    wrappers: list[str] = field(default_factory=list)  # Transpose around the product
 
 
 def is_product(view: View, name: str) -> bool:
@@ -105,16 +107,11 @@ def match_product(view: View, name: str) -> Match:
     quantizer = view.node(x_scale, "DynamicQuantizeLinear")
     assert quantizer.output[1] == x_scale, "the first factor has to be the scale of the activation"
     assert len(product.input) >= 3 and product.input[2] == quantizer.output[2], "zero point of the activation"
-    wrappers = []
-    x_quantized = product.input[0]
-    if view.made_by(x_quantized, "Transpose"):
-        wrappers.append("Transpose")
-        x_quantized = view.node(x_quantized).input[0]
-    assert x_quantized == quantizer.output[0], "the quantized activation"
+    assert product.input[0] == quantizer.output[0], "the quantized activation"
     zero_point = product.input[3] if len(product.input) > 3 else ""
     return Match("conv_integer" if product.op_type == "ConvInteger" else "dynamic", product,
                  quantizer.input[0], view.constant(product.input[1]), view.constant(w_scale),
-                 view.constant(zero_point) if zero_point else None, quantizer=quantizer, wrappers=wrappers)
+                 view.constant(zero_point) if zero_point else None)
 
 
 def match_contrib(view: View, node: onnx.NodeProto) -> Match:
@@ -125,8 +122,14 @@ def match_contrib(view: View, node: onnx.NodeProto) -> Match:
 
 
 def match_fold(view: View, node: onnx.NodeProto, index: int) -> Match:
-    """Mul(Cast(q), s), or Mul(Sub(Cast(q), zp), s), as input `index` of an operator that is left as it was."""
-    factor, scale = view.node(node.input[index], "Mul").input
+    """
+    Mul(Cast(q), s), or Mul(Sub(Cast(q), zp), s), as input `index` of an operator that is left as it was;
+    with a Cast behind it where that is not float32.
+    """
+    weight = node.input[index]
+    if view.made_by(weight, "Cast"):
+        weight = view.node(weight).input[0]
+    factor, scale = view.node(weight, "Mul").input
     zero_point = None
     if view.made_by(factor, "Sub"):
         factor, zero_name = view.node(factor).input
@@ -143,10 +146,8 @@ def match(view: View, name: str) -> Match:
         return match_product(view, name)
     if op_name(node) == "com.microsoft.DynamicQuantizeMatMul":
         return match_contrib(view, node)
-    if op_name(node) == "Transpose":
-        found = match(view, node.input[0])
-        found.wrappers.append("Transpose")
-        return found
+    if op_name(node) == "Cast":  # to what the model computes in
+        return match(view, node.input[0])
     if op_name(node) == "Add":
         found = match(view, node.input[0])
         assert not found.bias, "two additions"
@@ -154,6 +155,6 @@ def match(view: View, name: str) -> Match:
         return found
     assert op_name(node) in ("MatMul", "Gemm", "Conv"), f"{name!r} is made by {op_name(node)}"
     for index in (1, 0):
-        if view.made_by(node.input[index], "Mul") and not view.is_constant(node.input[index]):
+        if view.made_by(node.input[index], "Mul", "Cast") and not view.is_constant(node.input[index]):
             return match_fold(view, node, index)
     return Match("float", node, node.input[0])

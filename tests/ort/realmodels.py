@@ -1,11 +1,11 @@
 """Inputs for the models of shared/models: real data where there are some, else seeded random values."""
 import wave
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 
-import common
 from common import Feeds
 
 NAMES = ("minilm", "silero_vad", "audio_lstm", "music_mlp", "keras_tf2", "ultraface", "super_resolution_10", "mnist")
@@ -18,22 +18,42 @@ SILERO_CHUNK, SILERO_CONTEXT, SILERO_STEPS = 512, 64, 200
 class RealModel:
     name: str
     path: Path
-    inputs: list[Feeds]  # run one after the other; outputs whose input is called `recurrent` are fed back
-    feedback: dict[str, int]  # input name -> number of the output of the run before
-    source: str          # where the inputs come from
+    source: str               # where the inputs come from
+    inputs: list[Feeds]       # of the runs, one after the other
+    feedback: dict[str, int] = field(default_factory=dict)  # input name -> number of the output of the run before
+    n_outputs: int = 99       # how many outputs count; the others are internal state
+    mask: np.ndarray | None = None  # the elements that count, of the first axes of an output
+
+    def run(self, session: ort.InferenceSession, limit: int | None = None) -> list[np.ndarray]:
+        """The outputs that count, of all runs, one behind the other."""
+        results: list[list[np.ndarray]] = []
+        for feeds in self.inputs[:limit]:
+            if results:
+                feeds = {**feeds, **{name: results[-1][index] for name, index in self.feedback.items()}}
+            results.append(session.run(None, feeds))
+        outputs = [np.stack(values) for values in zip(*results, strict=True)][:self.n_outputs]
+        return outputs if self.mask is None else [output[:, self.mask] for output in outputs]
+
+    def workloads(self) -> dict[str, Feeds]:
+        """Inputs of single runs, to measure how long one takes."""
+        if self.name == "minilm":
+            return {"32 sentences": self.inputs[0],
+                    "1 sentence": {name: value[:1] for name, value in self.inputs[0].items()}}
+        return {"": self.inputs[len(self.inputs) // 2]}
 
 
 def load(folder: Path, name: str) -> RealModel:
     path = folder / f"{name}.onnx"
     if name == "minilm":
         with np.load(folder / "minilm_inputs.npz") as arrays:
-            return RealModel(name, path, [dict(arrays)], {}, "32 English sentences")
+            feeds = dict(arrays)
+        return RealModel(name, path, "32 English sentences", [feeds], mask=feeds["attention_mask"].astype(bool))
     if name == "silero_vad":
-        return RealModel(name, path, silero_inputs(folder), {"state": 1}, "6 s of speech")
+        return RealModel(name, path, "6 s of speech", silero_inputs(folder), {"state": 1}, n_outputs=1)
     if name == "audio_lstm":
         frames = speech(folder)[8000:8000 + 50 * 512].reshape(50, 1, 1, 512)
-        return RealModel(name, path, [{"input_1": frame} for frame in frames], {}, "1.6 s of speech")
-    return RealModel(name, path, [random_input(name)], {}, "random")
+        return RealModel(name, path, "1.6 s of speech", [{"input_1": frame} for frame in frames])
+    return RealModel(name, path, "random", [random_input(name)])
 
 
 def speech(folder: Path) -> np.ndarray:
@@ -69,19 +89,3 @@ def random_input(name: str) -> Feeds:
         return {"input": smooth_image(1, 224, 224)}
     assert name == "mnist", name
     return {"Input3": smooth_image(1, 28, 28) * 255}
-
-
-def run_all(path: Path | str, model: RealModel, level: str = "all") -> list[list[np.ndarray]]:
-    """The outputs of every run, with what is fed back."""
-    session = common.session(path, level)
-    results: list[list[np.ndarray]] = []
-    for feeds in model.inputs:
-        if results:
-            feeds = {**feeds, **{name: results[-1][index] for name, index in model.feedback.items()}}
-        results.append(session.run(None, feeds))
-    return results
-
-
-def stack(results: list[list[np.ndarray]]) -> list[np.ndarray]:
-    """One array for each output, all runs one behind the other."""
-    return [np.stack(values) for values in zip(*results, strict=True)]

@@ -114,16 +114,11 @@ def dynamic_quantize_linear(x: np.ndarray) -> Quantized:
     return Quantized(q.astype(np.uint8), scale, np.array(zero, np.uint8))
 
 
-def flat_scale(scale: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Drops the axis that MatMul sums over, which has length 1 in `scale`."""
-    return scale.reshape(()) if w.ndim == 1 else scale
-
-
 def dynamic_matmul(x: np.ndarray, w: Quantized) -> np.ndarray:
     """x @ w in integers, times both scales: the result in float64, not yet rounded."""
     a = dynamic_quantize_linear(x)
     total = np.matmul(a.steps(), w.steps())
-    return total * np.float64(a.scale * flat_scale(w.scale, w.q))
+    return total * np.float64(a.scale * w.scale.reshape(w.scale.shape if total.ndim > 1 else -1))
 
 
 def matmul_error(x: np.ndarray, w: np.ndarray, quantized: Quantized) -> np.ndarray:

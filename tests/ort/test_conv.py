@@ -124,21 +124,6 @@ class Folded(ConvTest):
         onnx.save(model, self.dir / "model.onnx")
         self.onnxq("quantize", self.dir / "model.onnx", self.dir / "out.onnx", "--min-elements=1", "--conv=skip", status=5)
 
-    @cases(["ConvTranspose", "DeformConv"])
-    def other_operators_stay(self, op_type):
-        """Operators without a rule are left as they are."""
-        x, w = build.activations(1, 8, 9, 9), build.weights(8, 8, 3, 3)
-        other = node("ConvTranspose", "h v", "y")
-        inputs = {"x": x.shape}
-        if op_type == "DeformConv":
-            other, inputs["o"] = node("DeformConv", "h v o", "y"), (1, 18, 7, 7)
-        model = build.model([node("Conv", "x w", "h", pads=[1] * 4), other], inputs, {"y": [None] * 4},
-                            {"w": w, "v": build.weights(8, 8, 3, 3, seed=5)}, opset=22)
-        outcome = self.quantize(model)
-        self.assertEqual(outcome.weight("v")["action"], "keep")
-        self.assertIn(op_type, outcome.weight("v")["uses"][0]["reason"])
-        self.assertIn(other, list(outcome.model.graph.node))
-
 
 class Integer(ConvTest):
     """--conv integer: uint8 weights, one zero point, a scale for each channel behind the product."""

@@ -36,7 +36,7 @@ class Bodies(OrtTest):
         """What computes the values t, e or s of all bodies."""
         found, views = [], [outcome.view()]
         for view in views:
-            views += [inner for n in view.graph.node for inner in view.inner(n)]
+            views += [inner for n in view.graph.node for inner in reversed(view.inner(n))]  # then, else
             found += [match(view, o.name) for o in view.graph.output if o.name in "tes" and view.graph.name != "g"]
         return found
 
@@ -141,7 +141,7 @@ class Bodies(OrtTest):
                             {"total": (), "y": (3, M, N)}, {"w": W, "one": np.float32(1)})
         outcome = self.quantize(model)
         want = np.stack([product(x, W) for x in xs])
-        for level, outputs in self.run_levels(outcome.path, {"zero": np.float32(0), "xs": xs}).items():
+        for level, outputs in self.run_levels(outcome.path, {"zero": np.array(0, np.float32), "xs": xs}).items():
             self.assert_close(outputs[1], want, 1e-5 * np.abs(want), level)
         self.assert_fused(outcome.path, single=1)
 
@@ -246,6 +246,14 @@ class Inputs(OrtTest):
         self.assert_stored(outcome.match("z"), reference.quantize_matmul(V, DEFAULT))
         got = common.run(outcome.path, {"x": X, "w": W * 2})[0]
         np.testing.assert_allclose(got, X @ (W * 2), rtol=1e-4, atol=1e-3)
+
+    def test_freeze_inputs(self):
+        """On request such a default becomes a weight like the others."""
+        model = build.model([node("MatMul", "x w", "y"), node("MatMul", "x v", "z")], {"x": X.shape, "w": W.shape},
+                            {"y": (M, N), "z": (M, N)}, {"w": W, "v": V})
+        outcome = self.quantize(model, "--freeze-inputs")
+        self.assertEqual([i.name for i in outcome.model.graph.input], ["x"])
+        self.assert_fused(outcome.path, shared=2, quantizers=1)
 
 
 class Domains(OrtTest):

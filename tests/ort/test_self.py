@@ -17,14 +17,10 @@ FLOAT_MODEL = build.matmul(X, W)
 QUANTIZED = reference.quantize_matmul(W, reference.Scheme())
 
 
-def dynamic_nodes() -> list[onnx.NodeProto]:
-    return [node("DynamicQuantizeLinear", "x", "xq xs xz"), node("MatMulInteger", "xq q xz", "mi"),
-            node("Cast", "mi", "c", to=build.FLOAT), node("Mul", "xs s", "sc"), node("Mul", "c sc", "y")]
-
-
 def handmade() -> onnx.ModelProto:
-    constants = {"q": QUANTIZED.q, "s": QUANTIZED.scale.reshape(-1)}
-    made = build.model(dynamic_nodes(), {"x": X.shape}, {"y": (3, N)}, constants)
+    made = build.model(build.dynamic_product(QUANTIZED))
+    for value in (made.graph.input[0], made.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_value = 3
     helper.set_model_props(made, {"onnxq.version": "0"})
     return made
 

@@ -10,7 +10,6 @@
 #define SIDE_ALIGNMENT 64
 
 enum { WIRE_VARINT = 0, WIRE_64BIT = 1, WIRE_LENGTH = 2, WIRE_32BIT = 5 };
-enum { RAW_DATA = 9 };
 
 void *builder_alloc(struct builder *builder, size_t count, size_t size)
 {

@@ -14,15 +14,15 @@ enum {
 
 /* Numbers of TensorProto.DataType. */
 static const struct element_type types[] = {
-    {"float32", 1, 4, FLOAT_DATA},     {"uint8", 2, 1, INT32_DATA},
-    {"int8", 3, 1, INT32_DATA},        {"uint16", 4, 2, INT32_DATA},
-    {"int16", 5, 2, INT32_DATA},       {"int32", 6, 4, INT32_DATA},
-    {"int64", 7, 8, INT64_DATA},       {"string", 8, 0, STRING_DATA},
-    {"bool", 9, 1, INT32_DATA},        {"float16", 10, 2, INT32_DATA},
-    {"float64", 11, 8, DOUBLE_DATA},   {"uint32", 12, 4, UINT64_DATA},
-    {"uint64", 13, 8, UINT64_DATA},    {"complex64", 14, 8, FLOAT_DATA},
+    {"float32", 1, 4, FLOAT_DATA},       {"uint8", 2, 1, INT32_DATA},
+    {"int8", 3, 1, INT32_DATA},          {"uint16", 4, 2, INT32_DATA},
+    {"int16", 5, 2, INT32_DATA},         {"int32", 6, 4, INT32_DATA},
+    {"int64", 7, 8, INT64_DATA},         {"string", 8, 0, STRING_DATA},
+    {"bool", 9, 1, INT32_DATA},          {"float16", 10, 2, INT32_DATA},
+    {"float64", 11, 8, DOUBLE_DATA},     {"uint32", 12, 4, UINT64_DATA},
+    {"uint64", 13, 8, UINT64_DATA},      {"complex64", 14, 8, FLOAT_DATA},
     {"complex128", 15, 16, DOUBLE_DATA}, {"bfloat16", 16, 2, INT32_DATA},
-    {"uint4", 21, 0, INT32_DATA},      {"int4", 22, 0, INT32_DATA},
+    {"uint4", 21, 0, INT32_DATA},        {"int4", 22, 0, INT32_DATA},
 };
 
 #define N_TYPES (sizeof(types) / sizeof(types[0]))

@@ -8,8 +8,8 @@
 struct element_type {
     const char *name;
     int32_t data_type; /* TensorProto.DataType */
-    size_t nbytes;     /* of an element in raw_data; 0: not a whole number of bytes, or no numbers */
-    uint32_t field;    /* of TensorProto, when it is not raw_data */
+    size_t nbytes;  /* of an element in raw_data; 0: not a whole number of bytes, or no numbers */
+    uint32_t field; /* of TensorProto, when it is not raw_data */
 };
 
 /* NULL: there is none. */

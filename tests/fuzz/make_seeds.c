@@ -1,0 +1,92 @@
+/*
+ * Fills a folder with models to start fuzzing from: make_seeds FOLDER
+ *
+ * They are tiny, because a mutation of a weight teaches nothing: together they
+ * have every kind of field, storage and operator that onnxq looks at.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "support/text.h"
+
+static const struct seed {
+    const char *name, *text;
+} seeds[] = {
+    {"matmul", "ir 8; opset 17; in x float32[N,4]; init w float32[4,4]\n"
+               "mm: y = MatMul(x, w); out y float32[N,4]\n"},
+    {"matmul-stacked", "ir 8; opset 17; in x float32[2,N,4]; init w float32[2,4,3]\n"
+                       "y = MatMul(x, w); out y float32[2,N,3]\n"},
+    {"matmul-shared",
+     "ir 10; opset 21; in x float32[N,4]; init w float32[4,4]\n"
+     "a = MatMul(x, w); b = MatMul(x, w); c = Relu(w)\n"
+     "out a float32[N,4]; out b float32[N,4]; out c float32[4,4]; out w float32[4,4]\n"},
+    {"microsoft", "ir 4; opset 9; in x float32[N,4]; init w float32[4,4]\n"
+                  "y = MatMul(x, w); out y float32[N,4]\n"},
+    {"ir3", "ir 3; opset 8; in x float32[N,4]; in w float32[4,4]; init w float32[4,4]\n"
+            "y = MatMul(x, w); out y float32[N,4]\n"},
+    {"gemm", "ir 8; opset 13; in x float32[4,N]; init w float32[3,4]; init b float32[1,3]\n"
+             "y = Gemm(x, w, b) transA=1 transB=1 alpha=0.5 beta=2.0; out y float32[N,3]\n"},
+    {"gemm-no-bias", "ir 8; opset 13; in x float32[N,4]; init w float32[4,3]\n"
+                     "y = Gemm(x, w); out y float32[N,3]\n"},
+    {"conv", "ir 8; opset 17; in x float32[1,4,5,5]; init w float32[4,2,3,3]; init b float32[4]\n"
+             "y = Conv(x, w, b) group=2 pads=[1,1,1,1] strides=[2,2]; out y float32\n"},
+    {"conv-1d", "ir 8; opset 11; in x float32[1,2,N]; init w float32[3,2,3]\n"
+                "y = Conv(x, w) auto_pad=\"SAME_UPPER\"; out y float32\n"},
+    {"conv-transpose", "ir 8; opset 11; in x float32[1,2,4,4]; init w float32[2,3,2,2]\n"
+                       "y = ConvTranspose(x, w); out y float32\n"},
+    {"gather", "ir 8; opset 13; in i int64[N]; init table float32[8,4]\n"
+               "y = Gather(table, i) axis=0; out y float32[N,4]\n"},
+    {"lstm", "ir 8; opset 14; in x float32[N,1,3]; init w float32[1,8,3]; init r float32[1,8,2]\n"
+             "init b float32[1,16]; y, h, c = LSTM(x, w, r, b) hidden_size=2\n"
+             "out y float32; out h float32; out c float32\n"},
+    {"constant", "ir 8; opset 17; in x float32[N,4]; w = Constant() value=float32[4,4]\n"
+                 "y = MatMul(x, w); out y float32[N,4]\n"},
+    {"chain", "ir 8; opset 17; in x float32[N,4]; init w float32[3,4]; init s int64[2] = 4 3\n"
+              "a = Transpose(w) perm=[1,0]; b = Identity(a); c = Reshape(b, s)\n"
+              "y = MatMul(x, c); out y float32[N,3]\n"},
+    {"storage",
+     "ir 8; opset 17; in x float32[N,4]\n"
+     "init u float32[4,4] packed; init v float32[4,4] unpacked; init w float32[4,4] pieces\n"
+     "a = MatMul(x, u); b = MatMul(a, v); y = MatMul(b, w); out y float32[N,4]\n"},
+    {"types", "ir 10; opset 21; in x float16[N,4]; in z float64[N,4]\n"
+              "init u float16[4,4]; init v float16[4,4] packed; init w float64[4,4]\n"
+              "a = MatMul(x, u); b = MatMul(a, v); c = MatMul(z, w)\n"
+              "out b float16[N,4]; out c float64[N,4]\n"},
+    {"nan", "ir 8; opset 17; in x float32[N,4]; init w float32[4,4] @5=nan; init v float32[4,4]\n"
+            "y = MatMul(x, w); z = MatMul(x, v); out y float32; out z float32\n"},
+    {"if", "ir 8; opset 17; in x float32[N,4]; in c bool[]; init w float32[4,4]\n"
+           "y = If(c) then_branch={ t = MatMul(x, w); out t float32[N,4] } "
+           "else_branch={ init own float32[4,4]; e = MatMul(x, own); out e float32[N,4] }\n"
+           "out y float32[N,4]; info h float32[N,4]; meta key value\n"},
+    {"custom-domain", "ir 8; opset 17; opset custom 1; in x float32[N,4]; init w float32[4,4]\n"
+                      "y = custom::MatMul(x, w); z = MatMul(y, w); out z float32[N,4]\n"},
+};
+
+static bool write_seed(const struct seed *seed, const char *folder)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s.onnx", folder, seed->name);
+    struct builder builder;
+    text_parse(&builder, seed->text);
+    bool ok = builder_write(&builder, path);
+    if (!ok)
+        fprintf(stderr, "make_seeds: %s: %s\n", path, strerror(errno));
+    builder_fini(&builder);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fputs("usage: make_seeds FOLDER\n", stderr);
+        return 2;
+    }
+    mkdir(argv[1], 0777); /* where that fails, the first seed says so */
+    for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++)
+        if (!write_seed(&seeds[i], argv[1]))
+            return 1;
+    return 0;
+}

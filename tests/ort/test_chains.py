@@ -1,0 +1,160 @@
+"""Weights that lie behind nodes which only move constants around, as exporters write them."""
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+import build
+import common
+import reference
+from build import node
+from harness import OrtTest, Outcome, cases
+from patterns import op_counts
+from reference import Scheme
+
+DEFAULT = Scheme()
+M, K, N = 5, build.K, build.N
+X = build.activations(M, K)
+W = build.weights(K, N)
+AXES = {"zero": np.array([0]), "one": np.array([1])}
+HALF = K // 2
+
+# name -> (what makes w of constants, the constants)
+CHAINS = {
+    "identity": ([node("Identity", "v", "w")], {"v": W}),
+    "transpose": ([node("Transpose", "v", "w", perm=[1, 0])], {"v": W.T.copy()}),
+    "transpose_default": ([node("Transpose", "v", "w")], {"v": W.T.copy()}),
+    "transpose_twice": ([node("Transpose", "v", "t"), node("Transpose", "t", "w")], {"v": W}),
+    "reshape": ([node("Reshape", "v shape", "w")], {"v": W.reshape(-1), "shape": np.array([K, N])}),
+    "reshape_unknown": ([node("Reshape", "v shape", "w")], {"v": W.reshape(2, -1), "shape": np.array([-1, N])}),
+    "flatten": ([node("Flatten", "v", "w", axis=1)], {"v": W.reshape(K, 12, -1)}),
+    "squeeze": ([node("Squeeze", "v zero", "w")], {"v": W[None], "zero": AXES["zero"]}),
+    "unsqueeze_and_squeeze": ([node("Unsqueeze", "v zero", "u"), node("Squeeze", "u zero", "w")], {"v": W, "zero": AXES["zero"]}),
+    "slice_rows": ([node("Slice", "v from to zero", "w")],
+                   {"v": np.concatenate([W[:7], W, W[:3]]), "from": np.array([7]), "to": np.array([7 + K]), "zero": AXES["zero"]}),
+    "slice_columns": ([node("Slice", "v from to one", "w")],
+                      {"v": np.concatenate([W, W], 1), "from": np.array([5]), "to": np.array([5 + N]), "one": AXES["one"]}),
+    "slice_negative": ([node("Slice", "v from to zero", "w")],
+                       {"v": np.concatenate([W, W]), "from": np.array([-K]), "to": np.array([2 ** 62]), "zero": AXES["zero"]}),
+    "slice_steps": ([node("Slice", "v from to zero two", "w")],
+                    {"v": np.repeat(W, 2, 0), "from": np.array([0]), "to": np.array([2 * K]), "zero": AXES["zero"], "two": np.array([2])}),
+    "slice_backwards": ([node("Slice", "v from to zero minus", "w")],
+                        {"v": W[::-1].copy(), "from": np.array([-1]), "to": np.array([-2 ** 62]), "zero": AXES["zero"], "minus": np.array([-1])}),
+    "concat_rows": ([node("Concat", "a b", "w", axis=0)], {"a": W[:HALF], "b": W[HALF:]}),
+    "concat_columns": ([node("Concat", "a b", "w", axis=-1)], {"a": W[:, :5], "b": W[:, 5:]}),
+    "concat_of_slices": ([node("Slice", "v from to zero", "s"), node("Concat", "b s", "w", axis=0)],
+                         {"v": W, "b": W[:HALF], "from": np.array([HALF]), "to": np.array([K]), "zero": AXES["zero"]}),
+    "cast": ([node("Cast", "v", "w", to=build.FLOAT)], {"v": W.astype(np.float64)}),
+    "cast_from_half": ([node("Cast", "v", "w", to=build.FLOAT)], {"v": W.astype(np.float16)}),
+    "constant_nodes": ([node("Constant", "", "v", value=numpy_helper.from_array(W.T.copy())), node("Transpose", "v", "w")], {}),
+}
+
+
+def evaluate(nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray]) -> np.ndarray:
+    graph = build.graph(nodes, {}, {"w": [None] * 2}, constants)
+    return common.run(build.model(graph), {}, "disabled")[0]
+
+
+class Chains(OrtTest):
+    def check(self, outcome: Outcome, w: np.ndarray) -> None:
+        """The product is dynamic with the integers of w, or the weight stays float and the report says why."""
+        found = outcome.match("y")
+        product = X @ w
+        if found.form == "dynamic":
+            quantized = reference.quantize_matmul(w, DEFAULT)
+            self.assert_stored(found, quantized)
+            product = reference.dynamic_matmul(X, quantized)
+            self.assert_fused(outcome.path, single=1)
+        for level, outputs in self.run_levels(outcome.path, {"x": X}).items():
+            size = np.abs(X) @ np.abs(w)
+            self.assert_close(outputs[0], product, (1e-5 if found.form == "dynamic" else 0.01) * size, level)
+
+    @cases({name: chain for name, chain in CHAINS.items()})
+    def matmul(self, nodes, constants):
+        w = evaluate(nodes, constants)
+        model = build.model([*nodes, node("MatMul", "x w", "y")], {"x": X.shape}, {"y": (M, N)}, constants)
+        outcome = self.quantize(model)
+        self.check(outcome, w)
+        self.assertLess(outcome.path.stat().st_size, 0.7 * outcome.source.stat().st_size, "the file shrinks")
+
+    @cases({f"{name}_B{trans_b}": (*chain, trans_b) for name, chain in CHAINS.items() for trans_b in (0, 1)
+            if name in ("identity", "transpose", "reshape", "concat_rows", "slice_columns", "constant_nodes")})
+    def gemm(self, nodes, constants, trans_b):
+        w = evaluate(nodes, constants)
+        x = build.activations(M, w.shape[1] if trans_b else K)
+        n = K if trans_b else N
+        model = build.model([*nodes, node("Gemm", "x w", "y", transB=trans_b)], {"x": x.shape}, {"y": (M, n)}, constants)
+        outcome = self.quantize(model)
+        w = w.T.copy() if trans_b else w
+        quantized = reference.quantize_matmul(w, DEFAULT)
+        self.assert_stored(outcome.match("y"), quantized)
+        want = reference.dynamic_matmul(x, quantized)
+        self.assert_close(common.run(outcome.path, {"x": x})[0], want, 1e-5 * np.abs(want))
+
+    @cases({"rows": (0,), "columns": (1,)})
+    def parts_of_one_tensor(self, axis):
+        """Query, key and value in one tensor, cut up by the graph: the tensor is stored once."""
+        size = build.SQUARE
+        v = build.weights(*((3 * size, size) if axis == 0 else (size, 3 * size)))
+        x = build.activations(M, size)
+        constants = {"v": v, "axis": np.array([axis])}
+        nodes = []
+        for i, name in enumerate("qkt"):
+            constants |= {f"from{i}": np.array([i * size]), f"to{i}": np.array([(i + 1) * size])}
+            nodes += [node("Slice", f"v from{i} to{i} axis", f"w{name}"), node("MatMul", f"x w{name}", name)]
+        outcome = self.quantize(build.model(nodes, {"x": x.shape}, {name: (M, size) for name in "qkt"}, constants))
+        parts = np.split(v, 3, axis)
+        outputs = common.run(outcome.path, {"x": x})
+        self.assertLess(common.relative_error([x @ part for part in parts], outputs), 2)
+        self.assertLess(outcome.path.stat().st_size, 1.5 * v.size)
+
+    def test_tied_through_transpose(self):
+        """The table of an embedding is the last layer's weight, transposed: stored once, fused."""
+        table, ids = build.weights(4200, build.SQUARE), np.array([[5, 0, 4199]])
+        nodes = [node("Gather", "table ids", "e"), node("Transpose", "table", "w"), node("MatMul", "x w", "y")]
+        x = build.activations(M, build.SQUARE)
+        outcome = self.quantize(build.model(nodes, {"x": x.shape, "ids": ids}, {"e": (1, 3, build.SQUARE), "y": (M, 4200)}, {"table": table}))
+        quantized = reference.quantize(table, DEFAULT, (0,))
+        e, y = common.run(outcome.path, {"x": x, "ids": ids})
+        np.testing.assert_array_equal(e, quantized.dequantize()[ids])
+        want = reference.dynamic_matmul(x, reference.Quantized(quantized.q.T, quantized.scale.T, quantized.zero_point))
+        self.assert_close(y, want, 1e-5 * np.abs(want))
+        self.assertLess(outcome.path.stat().st_size, 1.05 * table.size)
+        self.assertEqual(self.optimized(outcome.path)["com.microsoft.DynamicQuantizeMatMul"], 1)
+
+    def test_chain_that_others_need_too(self):
+        """The float value is still there for them."""
+        nodes = [node("Transpose", "v", "w"), node("MatMul", "x w", "y"), node("ReduceMax", "w", "m", keepdims=0)]
+        outcome = self.quantize(build.model(nodes, {"x": X.shape}, {"y": (M, N), "m": ()}, {"v": W.T.copy()}))
+        y, m = common.run(outcome.path, {"x": X})
+        self.assertLess(common.relative_error([X @ W], [y]), 2)
+        self.assertLess(abs(m - W.max()), 0.01 * W.max())
+
+    def test_chain_is_an_output(self):
+        nodes = [node("Transpose", "v", "w"), node("MatMul", "x w", "y")]
+        outcome = self.quantize(build.model(nodes, {"x": X.shape}, {"y": (M, N), "w": (K, N)}, {"v": W.T.copy()}))
+        y, w = common.run(outcome.path, {"x": X})
+        np.testing.assert_array_equal(w, W)
+        self.assertLess(common.relative_error([X @ W], [y]), 2)
+
+    def test_chain_across_a_body(self):
+        """Made outside, used inside."""
+        nodes = [node("Transpose", "v", "w")]
+        then_branch = build.graph([node("MatMul", "x w", "t")], {}, {"t": (M, N)})
+        else_branch = build.graph([node("Transpose", "v", "u"), node("Gemm", "x u", "e")], {}, {"e": (M, N)})
+        nodes.append(node("If", "condition", "y", then_branch=then_branch, else_branch=else_branch))
+        model = build.model(nodes, {"x": X.shape, "condition": np.array(True)}, {"y": (M, N)}, {"v": W.T.copy()})
+        outcome = self.quantize(model)
+        want = reference.dynamic_matmul(X, reference.quantize_matmul(W, DEFAULT))
+        for condition in (True, False):
+            for outputs in self.run_levels(outcome.path, {"x": X, "condition": np.array(condition)}).values():
+                self.assert_close(outputs[0], want, 1e-5 * np.abs(want))
+        self.assertEqual(op_counts(outcome.model)["MatMulInteger"], 2)
+
+    def test_activation_in_the_chain(self):
+        """A Concat with something that is no constant is no weight."""
+        nodes = [node("Concat", "v h", "w", axis=0), node("MatMul", "x w", "y"), node("MatMul", "x u", "z")]
+        h = build.activations(2, N)
+        outcome = self.quantize(build.model(nodes, {"x": X.shape, "h": h.shape}, {"y": (M, N), "z": (M, N)},
+                                            {"v": W[:-2].copy(), "u": W}))
+        feeds = {"x": X, "h": h}
+        self.assertLess(common.relative_error(common.run(outcome.original, feeds), common.run(outcome.path, feeds)), 2)

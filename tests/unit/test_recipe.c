@@ -1,0 +1,202 @@
+/* Recipes: any stretch of a result is what the whole result has there. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "quantize/plan.h"
+#include "support/models.h"
+#include "support/reference.h"
+
+enum choice { DEFAULTS = 0, PER_TENSOR = 1, ASYMMETRIC = 2, UNSIGNED = 4 };
+
+static const struct row {
+    const char *name, *text;
+    int choices;
+    bool transposed; /* the integers are stored the other way round */
+} rows[] = {
+    {"matrix", "init w float32[256,257]; y = MatMul(x, w)", DEFAULTS, false},
+    {"per tensor", "init w float32[256,257]; y = MatMul(x, w)", PER_TENSOR, false},
+    {"asymmetric", "init w float32[256,257]; y = MatMul(x, w)", ASYMMETRIC, false},
+    {"asymmetric per tensor uint8", "init w float32[256,257]; y = MatMul(x, w)",
+     ASYMMETRIC | PER_TENSOR | UNSIGNED, false},
+    {"uint8", "init w float32[256,257]; y = MatMul(x, w)", UNSIGNED, false},
+    {"more than one read", "init w float32[300,1000]; y = MatMul(x, w)", DEFAULTS, false},
+    {"rows longer than a read", "init w float32[2,270000]; y = MatMul(x, w)", DEFAULTS, false},
+    {"batches", "init w float32[3,130,600]; y = MatMul(x, w)", DEFAULTS, false},
+    {"convolution", "init w float32[32,16,3,3]; y = Conv(x, w)", DEFAULTS, false},
+    {"convolution in 1-D", "init w float32[33,17,5]; y = Conv(x, w)", ASYMMETRIC, false},
+    {"one channel", "init w float32[1,70,5]; y = Conv(x, w)", DEFAULTS, false},
+    {"unpacked", "init w float32[256,257] unpacked; y = MatMul(x, w)", DEFAULTS, false},
+    {"in pieces", "init w float32[300,1000] pieces; y = MatMul(x, w)", DEFAULTS, false},
+    {"external", "init w float32[256,257] external; y = MatMul(x, w)", DEFAULTS, false},
+    {"float16", "init w float16[256,257]; y = MatMul(x, w)", DEFAULTS, false},
+    {"packed float16", "init w float16[300,1000] packed; y = MatMul(x, w)", DEFAULTS, false},
+    {"float64", "init w float64[300,1000]; y = MatMul(x, w)", DEFAULTS, false},
+
+    {"turned", "init w float32[257,256]; y = Gemm(x, w) transB=1", DEFAULTS, true},
+    {"turned, asymmetric", "init w float32[257,256]; y = Gemm(x, w) transB=1", ASYMMETRIC, true},
+    {"turned, per tensor", "init w float32[257,256]; y = Gemm(x, w) transB=1", PER_TENSOR, true},
+    {"turned, uint8", "init w float32[257,256]; y = Gemm(x, w) transB=1", UNSIGNED, true},
+    {"turned, more than one read", "init w float32[1000,300]; y = Gemm(x, w) transB=1", DEFAULTS,
+     true},
+    {"turned, one tile and one", "init w float32[65,4097]; y = Gemm(x, w) transB=1", DEFAULTS,
+     true},
+    {"turned, long channels", "init w float32[70,9000]; y = Gemm(x, w) transB=1", DEFAULTS, true},
+    {"turned, many short channels", "init w float32[3000,128]; y = Gemm(x, w) transB=1", DEFAULTS,
+     true},
+    {"turned float16", "init w float16[257,300] pieces; y = Gemm(x, w) transB=1", DEFAULTS, true},
+    {"turned batches",
+     "init w float32[2,512,70]; init r float32[2,512,128]; y = LSTM(x, w, r) hidden_size=128",
+     DEFAULTS, true},
+};
+
+static onnxq_options make_options(int choices)
+{
+    onnxq_options options = test_options();
+    options.per_channel = (choices & PER_TENSOR) == 0;
+    options.symmetric = (choices & ASYMMETRIC) == 0;
+    options.weight_type = (choices & UNSIGNED) != 0 ? ONNXQ_WEIGHT_UINT8 : ONNXQ_WEIGHT_INT8;
+    return options;
+}
+
+/* Element number `at` of the result comes from this element of the weight. */
+static uint64_t source_of(const struct oq_source *source, bool transposed, uint64_t at)
+{
+    if (!transposed)
+        return at;
+    uint64_t n = (uint64_t)source->dims[source->n_dims - 2];
+    uint64_t k = (uint64_t)source->dims[source->n_dims - 1];
+    uint64_t matrix = at / (n * k), inside = at % (n * k);
+    return matrix * n * k + inside % n * k + inside / n;
+}
+
+static float *read_weight(const struct oq_source *source)
+{
+    onnxq_error error;
+    float *w = test_alloc((size_t)source->nelem * sizeof(*w));
+    void *scratch = test_alloc(OQ_READ_SCRATCH_NBYTES);
+    oq_error_init(&error);
+    for (uint64_t done = 0; done < source->nelem; done += 1000) {
+        uint64_t left = source->nelem - done;
+        assert_true(oq_source_read_floats(source, done, left < 1000 ? (size_t)left : 1000, w + done,
+                                          scratch, &error));
+    }
+    return w;
+}
+
+static uint8_t *quantize_all(const struct oq_quantized *q)
+{
+    const struct oq_ranges *ranges = q->ranges;
+    const struct oq_source *source = ranges->source;
+    const float *w = read_weight(source);
+    uint8_t *result = test_alloc((size_t)source->nelem);
+    for (uint64_t at = 0; at < source->nelem; at++) {
+        uint64_t i = source_of(source, q->transposed, at);
+        uint64_t k =
+            reference_scale_of(source->dims, source->n_dims, ranges->axis, ranges->batch_axes, i);
+        result[at] = (uint8_t)reference_quantize(w[i], ranges->scale[k], (int)q->zero_point[k],
+                                                 (int)q->qmin, (int)q->qmax);
+    }
+    return result;
+}
+
+static void check_stretch(const struct oq_recipe *recipe, const uint8_t *expected, uint64_t first,
+                          size_t count)
+{
+    onnxq_error error;
+    /* Exactly as large as promised, so that a sanitizer sees a step too far. */
+    uint8_t *dst = malloc(count);
+    void *scratch = malloc(OQ_RECIPE_SCRATCH_NBYTES);
+    oq_error_init(&error);
+    bool ok = oq_recipe_produce(recipe, first, count, dst, scratch, &error);
+    bool same = ok && memcmp(dst, expected + first, count) == 0;
+    free(scratch);
+    free(dst);
+    if (!same)
+        fail_msg("bytes %llu to %llu: %s", (unsigned long long)first,
+                 (unsigned long long)(first + count), ok ? "differ" : error.message);
+}
+
+static void check_recipe(const struct oq_recipe *recipe, const uint8_t *expected)
+{
+    uint32_t seed = 3;
+    check_stretch(recipe, expected, 0, (size_t)recipe->nbytes);
+    check_stretch(recipe, expected, 0, 1);
+    check_stretch(recipe, expected, recipe->nbytes - 1, 1);
+    for (size_t i = 0; i < 30; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        uint64_t first = (uint64_t)(seed >> 8) % recipe->nbytes;
+        seed = seed * 1664525u + 1013904223u;
+        uint64_t most = i % 2 == 0 ? 1000 : recipe->nbytes, left = recipe->nbytes - first;
+        check_stretch(recipe, expected, first,
+                      1 + (size_t)((uint64_t)(seed >> 8) % (left < most ? left : most)));
+    }
+}
+
+static void test_quantize(void **state)
+{
+    const struct row *row = *state;
+    onnxq_options options = make_options(row->choices);
+    const onnxq_plan *plan =
+        test_plan(test_model(test_printf("opset 17; in x float32; %s", row->text)), &options);
+    size_t n_found = 0;
+    for (size_t i = 0; i < plan->n_recipes; i++) {
+        const struct oq_recipe *recipe = &plan->recipes[i];
+        if (recipe->kind != OQ_RECIPE_QUANTIZE)
+            continue;
+        assert_int_equal(recipe->quantized->transposed, row->transposed);
+        assert_int_equal(recipe->nbytes, recipe->quantized->ranges->source->nelem);
+        check_recipe(recipe, quantize_all(recipe->quantized));
+        n_found++;
+    }
+    assert_true(n_found > 0);
+}
+
+static void test_bytes(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[] = "what is in memory already";
+    const struct oq_recipe recipe = {
+        .kind = OQ_RECIPE_BYTES, .nbytes = sizeof(bytes), .bytes = bytes};
+    check_recipe(&recipe, bytes);
+}
+
+static void test_copy(void **state)
+{
+    (void)state;
+    struct builder *builder = test_builder("init a int64[1000]; init b float32[1000] external");
+    const onnxq_model *model = test_open(builder);
+    const struct oq_recipe raw = {
+        .kind = OQ_RECIPE_COPY, .nbytes = 8000, .tensor = &model->tensors[0]};
+    const struct oq_recipe external = {
+        .kind = OQ_RECIPE_COPY, .nbytes = 4000, .tensor = &model->tensors[1]};
+    check_recipe(&raw, builder->graph->initializer[0]->raw_data.data);
+    check_recipe(&external, builder->side);
+}
+
+/* The file changes under our feet: an error, and the weight is named. */
+static void test_shrinking_file(void **state)
+{
+    (void)state;
+    onnxq_error error;
+    onnxq_options options = test_options();
+    const onnxq_plan *plan = test_plan(
+        test_model("opset 17; in x float32; init w float32[256,256]; y = MatMul(x, w)"), &options);
+    size_t i = 0;
+    while (plan->recipes[i].kind != OQ_RECIPE_QUANTIZE)
+        i++;
+    test_write_file(test_path("model.onnx"), "", 0);
+    oq_error_init(&error);
+    assert_false(oq_recipe_produce(&plan->recipes[i], 0, 100, test_alloc(100),
+                                   test_alloc(OQ_RECIPE_SCRATCH_NBYTES), &error));
+    check_text(test_error_text(&error),
+               "model.onnx: initializer \"w\": ends early: it changed while it was read");
+}
+
+int main(void)
+{
+    TEST_ROWS(test_quantize, rows);
+    TEST(test_bytes);
+    TEST(test_copy);
+    TEST(test_shrinking_file);
+    return suite_run();
+}
