@@ -100,6 +100,13 @@ typedef enum onnxq_weight_type { ONNXQ_WEIGHT_INT8 = 0, ONNXQ_WEIGHT_UINT8 = 1 }
  */
 typedef enum onnxq_reduce_range { ONNXQ_REDUCE_NONE = 0, ONNXQ_REDUCE_BITS = 1 } onnxq_reduce_range;
 
+/* What becomes of the weights. */
+typedef enum onnxq_method {
+    ONNXQ_METHOD_DYNAMIC = 0, /* integer operators with dynamically quantized activations */
+    ONNXQ_METHOD_WEIGHTS = 1, /* int8 in the file, folded to float when the model is loaded */
+    ONNXQ_METHOD_QDQ = 2      /* int8 with DequantizeLinear: plain ONNX, for any engine */
+} onnxq_method;
+
 /* How the weights of Conv are stored and computed. */
 typedef enum onnxq_conv {
     ONNXQ_CONV_FOLD = 0,    /* int8 in the file, folded to float when the model is loaded */
@@ -139,6 +146,7 @@ typedef bool (*onnxq_progress_fn)(void *data, onnxq_phase phase, uint64_t done, 
 /* All pointers are borrowed for the duration of the call. */
 typedef struct onnxq_options {
     size_t struct_size; /* sizeof(onnxq_options), set by onnxq_options_init() */
+    onnxq_method method;
     onnxq_weight_type weight_type;
     bool per_channel; /* a scale per output channel (default), or one per tensor */
     bool symmetric;   /* zero point in the middle (default), or fitted to the range */
@@ -195,7 +203,7 @@ ONNXQ_API void onnxq_model_get_info(const onnxq_model *model, onnxq_model_info *
 typedef enum onnxq_action {
     ONNXQ_KEEP = 0,    /* stays as it is; `reason` says why */
     ONNXQ_DYNAMIC = 1, /* integer arithmetic on a dynamically quantized activation */
-    ONNXQ_FOLD = 2     /* stored as int8, turned back into float when the model is loaded */
+    ONNXQ_FOLD = 2     /* stored as int8, turned back into float by the graph itself */
 } onnxq_action;
 
 /* One use of a weight: input number `input` of a node. */

@@ -358,23 +358,30 @@ static bool is_uniform(const float *values, uint64_t n)
     return true;
 }
 
-const char *oq_rewrite_zero_point(struct oq_rewrite *rewrite, const struct oq_site *site)
+/* As 8-bit integers, of shape dims: [n_scales], or [] where all are the same. */
+static const char *add_zero_point(struct oq_rewrite *rewrite, const struct oq_quantized *q,
+                                  const int64_t *dims, size_t n_dims)
 {
-    struct oq_quantized *q = site->quantized;
     struct oq_constant *owner = q->ranges->constant;
-    if (!has_zero_point(q))
-        return "";
-    if (q->zero_point_name != NULL)
-        return q->zero_point_name;
-    /* One number where it is enough: batches and ConvInteger take no more. */
-    size_t n = is_uniform(q->zero_point, q->ranges->n_scales) ? 1 : (size_t)q->ranges->n_scales;
-    const int64_t dims[] = {(int64_t)n};
+    size_t n = (size_t)product(dims, n_dims);
     uint8_t *bytes = allocate(rewrite, n, 1);
     for (size_t i = 0; bytes != NULL && i < n; i++)
         bytes[i] = (uint8_t)(int)q->zero_point[i];
-    q->zero_point_name = add_bytes(rewrite, graph_of(rewrite, q), owner,
-                                   oq_rewrite_name(rewrite, owner->name, "_zero_point"),
-                                   data_type_of(q), 1, dims, n > 1 ? 1 : 0, bytes);
+    return add_bytes(rewrite, graph_of(rewrite, q), owner,
+                     oq_rewrite_name(rewrite, owner->name, "_zero_point"), data_type_of(q), 1, dims,
+                     n_dims, bytes);
+}
+
+const char *oq_rewrite_zero_point(struct oq_rewrite *rewrite, const struct oq_site *site)
+{
+    struct oq_quantized *q = site->quantized;
+    const int64_t n = (int64_t)q->ranges->n_scales;
+    if (!has_zero_point(q))
+        return "";
+    /* One number where it is enough: batches and ConvInteger take no more. */
+    if (q->zero_point_name == NULL)
+        q->zero_point_name =
+            add_zero_point(rewrite, q, &n, is_uniform(q->zero_point, q->ranges->n_scales) ? 0 : 1);
     return q->zero_point_name;
 }
 
@@ -535,12 +542,32 @@ struct oq_rewrite_values oq_rewrite_float_zero_point(struct oq_rewrite *rewrite,
     return values;
 }
 
-/* The last node takes over the weight's name: its users stay as they are. */
-bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant)
+/* DequantizeLinear(q, scale, zero point): scalars, or vectors along one axis. */
+static const char *dequantize_linear(struct oq_rewrite *rewrite, struct oq_constant *constant)
+{
+    const struct oq_quantized *q = constant->fold;
+    const char *label = constant->name;
+    const int64_t n = (int64_t)q->ranges->n_scales;
+    size_t n_dims = q->ranges->axis < 0 ? 0 : 1;
+    int32_t data_type = constant->source.data_type;
+    const char *inputs[] = {
+        add_weight(rewrite, constant->fold), add_scale(rewrite, q, &n, n_dims, 1),
+        has_zero_point(q) ? add_zero_point(rewrite, q, &n, n_dims) : NULL, NULL};
+    const char *value =
+        data_type == FLOAT ? constant->name : oq_rewrite_name(rewrite, label, "_f32");
+    const char *outputs[] = {value, NULL};
+    Oq__Pb__NodeProto *node =
+        oq_rewrite_node(rewrite, "", "DequantizeLinear", label, inputs, outputs);
+    if (n_dims > 0)
+        oq_rewrite_add_int(rewrite, node, "axis", q->ranges->axis);
+    return value;
+}
+
+/* Cast(q) [- zero point] * scale: what engines fold, whatever way scales are shared. */
+static bool multiply_out(struct oq_rewrite *rewrite, struct oq_constant *constant)
 {
     struct oq_quantized *q = constant->fold;
     const char *label = constant->name;
-    rewrite->current = graph_of(rewrite, q);
     const char *value = oq_rewrite_cast(rewrite, label, add_weight(rewrite, q));
     struct oq_rewrite_values zero_point = oq_rewrite_float_zero_point(rewrite, q);
     /* In float: ONNX Runtime folds no integer Sub of 8 bits. */
@@ -549,4 +576,16 @@ bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant)
     const char *inputs[] = {value, oq_rewrite_float_scale(rewrite, q).name, NULL};
     return oq_rewrite_float_output(rewrite, "", "Mul", label, inputs, constant->source.data_type,
                                    constant->name);
+}
+
+/* The last node takes over the weight's name: its users stay as they are. */
+bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant)
+{
+    rewrite->current = graph_of(rewrite, constant->fold);
+    if (rewrite->plan->options.method != ONNXQ_METHOD_QDQ)
+        return multiply_out(rewrite, constant);
+    const char *value = dequantize_linear(rewrite, constant);
+    if (constant->source.data_type != FLOAT)
+        add_cast(rewrite, constant->name, value, constant->source.data_type, constant->name);
+    return !rewrite->failed;
 }

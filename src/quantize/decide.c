@@ -58,6 +58,29 @@ static bool would_shrink(const struct oq_site *site, const onnxq_options *option
     return source->nelem + oq_layout_n_scales(&layout) * scale_nbytes < source->nbytes;
 }
 
+/* DequantizeLinear takes one axis, and none before version 13. */
+static void decide_qdq(const onnxq_plan *plan, struct oq_site *site)
+{
+    int64_t opset = plan->model->opset;
+    if (opset < OQ_OPSET_DEQUANTIZE_LINEAR) {
+        oq_site_keep(site, "DequantizeLinear needs opset 10");
+        return;
+    }
+    oq_site_fold(site, opset < OQ_OPSET_DEQUANTIZE_AXIS ? -1 : site->axis, 0, NULL);
+    site->form = "DequantizeLinear";
+}
+
+/* The rule's choice, as far as the method allows it. */
+static void apply_method(const onnxq_plan *plan, struct oq_site *site)
+{
+    if (site->action == ONNXQ_KEEP)
+        return;
+    if (plan->options.method == ONNXQ_METHOD_QDQ)
+        decide_qdq(plan, site);
+    else if (plan->options.method == ONNXQ_METHOD_WEIGHTS)
+        oq_site_fold(site, site->axis, site->batch_axes, NULL);
+}
+
 static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
                         struct oq_site *site)
 {
@@ -68,6 +91,7 @@ static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
     }
     site->is_unsigned = plan->options.weight_type == ONNXQ_WEIGHT_UINT8;
     site->rule->decide(plan, site);
+    apply_method(plan, site);
     if (site->reason == NULL)
         site->reason = "";
     if (site->action == ONNXQ_KEEP)

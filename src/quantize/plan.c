@@ -24,7 +24,8 @@ static bool check_options(const onnxq_options *options, onnxq_error *error)
     if (options->struct_size != sizeof(*options))
         return oq_fail(error, ONNXQ_ERROR_OPTION,
                        "options were not set up with onnxq_options_init()");
-    if ((unsigned)options->weight_type > ONNXQ_WEIGHT_UINT8 ||
+    if ((unsigned)options->method > ONNXQ_METHOD_QDQ ||
+        (unsigned)options->weight_type > ONNXQ_WEIGHT_UINT8 ||
         (unsigned)options->reduce_range > ONNXQ_REDUCE_BITS ||
         (unsigned)options->conv > ONNXQ_CONV_SKIP ||
         (unsigned)options->external_data > ONNXQ_EXTERNAL_NEVER)

@@ -435,10 +435,13 @@ static bool add_provenance(struct oq_rewrite *rewrite)
     static char version_key[] = "onnxq.version", settings_key[] = "onnxq.settings";
     static char version[] = ONNXQ_VERSION_STRING;
     static const char *const conv_names[] = {"fold", "integer", "skip"};
+    static const char *const method_names[] = {"dynamic", "weights", "qdq"};
     const onnxq_options *options = &rewrite->plan->options;
     char *settings = oq_arena_printf(
         rewrite->arena,
-        "weight_type=%s per_channel=%d symmetric=%d reduce_range=%s conv=%s min_elements=%llu",
+        "method=%s weight_type=%s per_channel=%d symmetric=%d reduce_range=%s conv=%s "
+        "min_elements=%llu",
+        method_names[options->method],
         options->weight_type == ONNXQ_WEIGHT_UINT8 ? "uint8" : "int8", options->per_channel,
         options->symmetric, options->reduce_range == ONNXQ_REDUCE_BITS ? "bits" : "none",
         conv_names[options->conv], (unsigned long long)options->min_elements);
