@@ -80,15 +80,15 @@ static void print_plan(const cli_quantize_job *job, const onnxq_model *model,
     onnxq_report_table(plan, job->text);
 }
 
-static void print_report(cli_quantize_job *job, const cli_quantize_item *item,
+/* output NULL: none was written. */
+static void print_report(cli_quantize_job *job, const char *input, const char *output,
                          const onnxq_plan *plan)
 {
     if (job->json.stream == NULL)
         return;
     if (job->json_is_array)
         fputs(job->n_reports == 0 ? "[\n" : ",\n", job->json.stream);
-    onnxq_report_json(plan, item->input, job->settings->dry_run ? NULL : item->output,
-                      job->json.stream);
+    onnxq_report_json(plan, input, output, job->json.stream);
     job->n_reports++;
 }
 
@@ -211,7 +211,7 @@ static int carry_out(cli_quantize_job *job, const cli_quantize_item *item, const
     if (status != CLI_EXIT_OK)
         return status;
     print_plan(job, model, plan);
-    print_report(job, item, plan);
+    print_report(job, item->input, is_noop || settings->dry_run ? NULL : item->output, plan);
     if (is_noop)
         return fail_nothing(job, item, onnxq_plan_count(plan));
     print_outcome(job, item, &sizes, cli_seconds() - job->item_began);

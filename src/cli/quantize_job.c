@@ -153,10 +153,10 @@ static int fail_report(const cli_quantize_job *job, int status)
 
 static int finish_report(cli_quantize_job *job, int status)
 {
-    if (job->n_reports == 0)
+    if (job->json.stream == NULL || (job->n_reports == 0 && !job->json_is_array))
         return status;
     if (job->json_is_array)
-        fputs("]\n", job->json.stream);
+        fputs(job->n_reports == 0 ? "[]\n" : "]\n", job->json.stream);
     return cli_report_file_publish(&job->json) ? status : fail_report(job, status);
 }
 

@@ -83,7 +83,12 @@ run_case() {
     ! $failed
 }
 
-[ $# -gt 0 ] || set -- $(cd "$cases" && ls ./*.sh | sed 's/^\.\///; s/\.sh$//')
+if [ $# = 0 ]; then
+    for script in "$cases"/*.sh; do
+        name=${script##*/}
+        set -- "$@" "${name%.sh}"
+    done
+fi
 total=0 bad=0
 for name in "$@"; do
     total=$((total + 1))

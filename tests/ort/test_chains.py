@@ -95,7 +95,7 @@ def evaluate(nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray]) -> n
 
 class Chains(OrtTest):
     def check(self, outcome: Outcome, w: np.ndarray) -> None:
-        """The product is dynamic with the integers of w, or the weight stays float and the report says why."""
+        """The product is dynamic with the integers of w, or w is folded."""
         found, results = outcome.match("y"), self.run_levels(outcome.path, {"x": X})
         if found.form != "dynamic":
             for level, outputs in results.items():

@@ -74,7 +74,7 @@ class ConvTest(OrtTest):
         self.check_error(outcome, feeds, quantized)
 
     def check_error(self, outcome: Outcome, feeds: dict, quantized: reference.Quantized) -> None:
-        """|y - float y| <= |x| conv |w's error|, the error being half a step (a whole one with a zero point)."""
+        """|y - float y| <= |x| conv |error of w|, which is at most a step."""
         size = np.broadcast_to(quantized.scale, quantized.q.shape).astype(np.float32)
         magnitudes = {name: np.abs(value) if name == "x" else value * 0 for name, value in feeds.items()}
         no_bias = {t.name: np.zeros(t.dims, np.float32) for t in outcome.original.graph.initializer}

@@ -227,7 +227,7 @@ class Names(OrtTest):
         return tuple(after - before for after, before in zip(names(outcome.model), names(outcome.original)))
 
     def make(self, tensors: list[str], node_names: list[str], inside: bool) -> onnx.ModelProto:
-        """y = x @ w + 0 * (all `tensors`), which are made by nodes called `node_names`, in the graph or in a body."""
+        """y = x @ w, and copies of x called `tensors`, made by nodes called `node_names`, here or in a body."""
         count = max(len(tensors), len(node_names), 1)
         tensors = tensors + [f"free{i}" for i in range(count - len(tensors))]
         node_names = node_names + [f"free_node{i}" for i in range(count - len(node_names))]

@@ -23,7 +23,7 @@ def gates(*shape: int, seed: int) -> np.ndarray:
 
 class Lstm(OrtTest):
     def make(self, names: str = "x w r b", directions: int = 1, opset: int = build.OPSET, **attributes):
-        """The model and its feeds; names as in `x w r b lengths h c p`, a minus sign for an input that is left out."""
+        """The model and its feeds; names as in `x w r b lengths h c p`, a minus sign for one left out."""
         values = {
             "w": gates(directions, 4 * HIDDEN, INPUTS, seed=1),
             "r": gates(directions, 4 * HIDDEN, HIDDEN, seed=2),

@@ -19,7 +19,7 @@ W = build.weights(K, N)
 
 class SharingTest(OrtTest):
     def assert_products(self, outcome, feeds: dict, want: dict[str, tuple], scheme: Scheme = DEFAULT) -> None:
-        """want: output -> (x, w[, bias]); the output is the dynamic product of the two, to the last integer."""
+        """want: output -> (x, w[, bias]); the output is the dynamic product, to the last integer."""
         results = self.run_levels(outcome.path, feeds)
         names = [o.name for o in outcome.model.graph.output]
         for name, (x, w, *bias) in want.items():
@@ -63,7 +63,7 @@ class Activations(SharingTest):
         self.assertFalse(ops["MatMulInteger"] or ops["Cast"], ops)
 
     def test_equal_scales_are_fused_too(self):
-        """One scale for each tensor, the same in all: [N] vectors of it, or ONNX Runtime merges their products."""
+        """One scale, the same in all weights: as vectors, or ONNX Runtime merges the scale products."""
         w = {name: build.weights(K, N, seed=i) for i, name in enumerate("qkv")}
         for value in w.values():
             value[0, 0] = 500

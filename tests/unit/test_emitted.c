@@ -306,15 +306,16 @@ static void test_metadata(void **state)
                       NULL);
     check_text(describe_metadata(first.model),
                "author: somebody\nonnxq.version: " ONNXQ_VERSION_STRING
-               "\nonnxq.settings: weight_type=int8 " SETTINGS);
+               "\nonnxq.settings: method=dynamic weight_type=int8 " SETTINGS);
 
     /* Of an output that is quantized once more, the last settings count. */
     struct result again =
         quantize_text("opset 17; meta onnxq.version 0.0.1; meta onnxq.settings none; in x float32\n"
                       "init w float32[128,512]; y = MatMul(x, w)",
                       adjust_uint8);
-    check_text(describe_metadata(again.model), "onnxq.version: " ONNXQ_VERSION_STRING
-                                               "\nonnxq.settings: weight_type=uint8 " SETTINGS);
+    check_text(describe_metadata(again.model),
+               "onnxq.version: " ONNXQ_VERSION_STRING
+               "\nonnxq.settings: method=dynamic weight_type=uint8 " SETTINGS);
 }
 
 /* Everything that has nothing to do with weights goes through, fields of the future included. */

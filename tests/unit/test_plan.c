@@ -286,6 +286,27 @@ static const struct row {
      OPSET_17 "init w float32[256,256]; t = Transpose(w); y = MatMul(x, t); z = Add(x, t)", NULL,
      "w: MatMul.1 dynamic MatMulInteger\n"
      "w: Transpose.0 fold int8 folded at load"},
+    {"returned behind a chain",
+     OPSET_17 "init w float32[64,64]; t = Unsqueeze(w) axes=[0]; out t float32", NULL,
+     "w: Unsqueeze.0 keep (returned by the graph)"},
+
+    {"weights alone", OPSET_17 MATMUL "init v float32[8,8,3,3]; z = Conv(x, v)", adjust_weights,
+     "w: MatMul.1 fold int8 folded at load\n"
+     "v: Conv.1 fold int8 folded at load"},
+    {"weights alone, of an LSTM",
+     OPSET_17 "init w float32[1,512,64]; init r float32[1,512,128]\n"
+              "y = LSTM(x, w, r) hidden_size=128",
+     adjust_weights,
+     "w: LSTM.1 fold int8 folded at load\n"
+     "r: LSTM.2 fold int8 folded at load"},
+    {"weights alone, needed in float", OPSET_17 MATMUL "out w float32", adjust_weights,
+     "w: MatMul.1 keep (another node needs it in float)\n"
+     "w: graph output.0 keep (returned by the graph)"},
+    {"DequantizeLinear", OPSET_17 MATMUL, adjust_qdq, "w: MatMul.1 fold DequantizeLinear"},
+    {"DequantizeLinear of opset 10", "opset 10; in x float32; " MATMUL, adjust_qdq,
+     "w: MatMul.1 fold DequantizeLinear"},
+    {"DequantizeLinear of opset 9", "opset 9; in x float32; " MATMUL, adjust_qdq,
+     "w: MatMul.1 keep (DequantizeLinear needs opset 10)"},
 };
 
 static void test_decision(void **state)

@@ -502,6 +502,80 @@ static const struct row {
      "out p float32\n"
      "out w float32\n"},
 
+    {"weights alone",
+     "opset 17; in x float32; init w float32[128,512]; y = MatMul(x, w); out y float32",
+     adjust_weights,
+     "in x float32\n"
+     "init w_quantized int8[128,512]\n"
+     "init w_scale float32[1,512]\n"
+     "w_quantized_cast = Cast(w_quantized) to=1\n"
+     "w = Mul(w_quantized_cast, w_scale)\n"
+     "y = MatMul(x, w)\n"
+     "out y float32\n"},
+    {"DequantizeLinear",
+     "opset 17; in x float32; init w float32[128,512]; y = MatMul(x, w); out y float32", adjust_qdq,
+     "in x float32\n"
+     "init w_quantized int8[128,512]\n"
+     "init w_scale float32[512]\n"
+     "w = DequantizeLinear(w_quantized, w_scale) axis=1\n"
+     "y = MatMul(x, w)\n"
+     "out y float32\n"},
+    {"DequantizeLinear, asymmetric",
+     "opset 17; in x float32; init w float32[8,4,3]; y = Conv(x, w); out y float32",
+     adjust_qdq_asymmetric,
+     "in x float32\n"
+     "init w_quantized int8[8,4,3]\n"
+     "init w_scale float32[8]\n"
+     "init w_zero_point int8[8]\n"
+     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=0\n"
+     "y = Conv(x, w)\n"
+     "out y float32\n"},
+    {"DequantizeLinear, uint8",
+     "opset 17; in x float32; init w float32[8,4,3]; y = Conv(x, w); out y float32",
+     adjust_qdq_uint8,
+     "in x float32\n"
+     "init w_quantized uint8[8,4,3]\n"
+     "init w_scale float32[8]\n"
+     "init w_zero_point uint8[8]\n"
+     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=0\n"
+     "y = Conv(x, w)\n"
+     "out y float32\n"},
+    {"DequantizeLinear, per tensor",
+     "opset 17; in x float32; init w float32[8,4,3]; y = Conv(x, w); out y float32",
+     adjust_qdq_per_tensor,
+     "in x float32\n"
+     "init w_quantized int8[8,4,3]\n"
+     "init w_scale float32[]\n"
+     "w = DequantizeLinear(w_quantized, w_scale)\n"
+     "y = Conv(x, w)\n"
+     "out y float32\n"},
+    {"DequantizeLinear of opset 12",
+     "opset 12; in x float32; init w float32[8,4,3]; y = Conv(x, w); out y float32", adjust_qdq,
+     "in x float32\n"
+     "init w_quantized int8[8,4,3]\n"
+     "init w_scale float32[]\n"
+     "w = DequantizeLinear(w_quantized, w_scale)\n"
+     "y = Conv(x, w)\n"
+     "out y float32\n"},
+    {"DequantizeLinear of float16",
+     "opset 17; in x float16; init w float16[8,4,3]; y = Conv(x, w); out y float16", adjust_qdq,
+     "in x float16\n"
+     "init w_quantized int8[8,4,3]\n"
+     "init w_scale float32[8]\n"
+     "w_f32 = DequantizeLinear(w_quantized, w_scale) axis=0\n"
+     "w = Cast(w_f32) to=10\n"
+     "y = Conv(x, w)\n"
+     "out y float16\n"},
+    {"DequantizeLinear of batches",
+     "opset 17; in x float32; init w float32[2,128,512]; y = MatMul(x, w); out y float32",
+     adjust_qdq,
+     "in x float32\n"
+     "init w_quantized int8[2,128,512]\n"
+     "init w_scale float32[512]\n"
+     "w = DequantizeLinear(w_quantized, w_scale) axis=2\n"
+     "y = MatMul(x, w)\n"
+     "out y float32\n"},
+
     {"weights of a body",
      "opset 17; in x float32; in c bool; y = If(c) then_branch={\n"
      "init w float32[128,512]; t = MatMul(x, w); out t float32\n"

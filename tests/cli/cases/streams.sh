@@ -5,7 +5,7 @@ cat demo.onnx | run onnxq quantize -q - piped.onnx
 run onnxq quantize -q - redirected.onnx <demo.onnx
 (read -r line; run onnxq quantize -q - offset.onnx) <demo.onnx
 cat demo.onnx | onnxq quantize - >filtered.onnx 2>text
-sed -E 's/ in [0-9.]+ s/ in T s/' text
+steady <text
 cat demo.onnx | onnxq quantize -q - - 2>/dev/null | cat >both.onnx
 onnxq quantize -qq demo.onnx - >written.onnx
 for file in piped redirected filtered both written; do same $file.onnx expected.onnx; done

@@ -12,6 +12,11 @@ typedef void (*adjust_fn)(onnxq_options *options);
         statement;                                                                                 \
     }
 
+ADJUST(weights, options->method = ONNXQ_METHOD_WEIGHTS)
+ADJUST(qdq, options->method = ONNXQ_METHOD_QDQ)
+ADJUST(qdq_asymmetric, options->method = ONNXQ_METHOD_QDQ; options->symmetric = false)
+ADJUST(qdq_uint8, options->method = ONNXQ_METHOD_QDQ; options->weight_type = ONNXQ_WEIGHT_UINT8)
+ADJUST(qdq_per_tensor, options->method = ONNXQ_METHOD_QDQ; options->per_channel = false)
 ADJUST(asymmetric, options->symmetric = false)
 ADJUST(per_tensor, options->per_channel = false)
 ADJUST(per_tensor_asymmetric, options->per_channel = options->symmetric = false)

@@ -1,0 +1,314 @@
+/* The contract of the public header, with nothing but the public header. */
+#include <onnxq/onnxq.h>
+
+#include <string.h>
+
+#include "support/models.h"
+
+#define TEXT "opset 17; in x float32; init w float32[256,256]; y = MatMul(x, w)"
+
+static void test_version(void **state)
+{
+    (void)state;
+    assert_string_equal(onnxq_version(), ONNXQ_VERSION_STRING);
+    assert_string_equal(onnxq_version(), test_printf("%d.%d.%d", ONNXQ_VERSION_MAJOR,
+                                                     ONNXQ_VERSION_MINOR, ONNXQ_VERSION_PATCH));
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    onnxq_options options;
+    memset(&options, 0xa5, sizeof(options));
+    onnxq_options_init(&options);
+    assert_int_equal(options.struct_size, sizeof(options));
+    assert_int_equal(options.method, ONNXQ_METHOD_DYNAMIC);
+    assert_int_equal(options.weight_type, ONNXQ_WEIGHT_INT8);
+    assert_int_equal(options.reduce_range, ONNXQ_REDUCE_NONE);
+    assert_int_equal(options.conv, ONNXQ_CONV_FOLD);
+    assert_int_equal(options.external_data, ONNXQ_EXTERNAL_AUTO);
+    assert_true(options.per_channel && options.symmetric && options.subgraphs && options.sync);
+    assert_false(options.allow_unmatched || options.freeze_inputs || options.keep_existing ||
+                 options.allow_noop);
+    assert_int_equal(options.min_elements, 1024);
+    assert_int_equal(options.threads, 0);
+    assert_null(options.op_types);
+    assert_null(options.selectors);
+    assert_null(options.progress);
+    assert_int_equal(options.n_op_types + options.n_exclude_op_types + options.n_selectors, 0);
+}
+
+/* --- options that are not right --- */
+
+static void no_size(onnxq_options *options)
+{
+    options->struct_size = 0;
+}
+
+static void other_size(onnxq_options *options)
+{
+    options->struct_size--;
+}
+
+static void bad_method(onnxq_options *options)
+{
+    options->method = (onnxq_method)3;
+}
+
+static void bad_type(onnxq_options *options)
+{
+    options->weight_type = (onnxq_weight_type)2;
+}
+
+static void negative_type(onnxq_options *options)
+{
+    options->weight_type = (onnxq_weight_type)-1;
+}
+
+static void bad_range(onnxq_options *options)
+{
+    options->reduce_range = (onnxq_reduce_range)2;
+}
+
+static void bad_conv(onnxq_options *options)
+{
+    options->conv = (onnxq_conv)3;
+}
+
+static void bad_external(onnxq_options *options)
+{
+    options->external_data = (onnxq_external_data)3;
+}
+
+static const struct option_row {
+    const char *name;
+    void (*spoil)(onnxq_options *options);
+} options_rows[] = {{"no size", no_size},
+                    {"another size", other_size},
+                    {"method", bad_method},
+                    {"weight type", bad_type},
+                    {"negative weight type", negative_type},
+                    {"reduced range", bad_range},
+                    {"convolution", bad_conv},
+                    {"external data", bad_external}};
+
+static void test_wrong_options(void **state)
+{
+    const struct option_row *row = *state;
+    onnxq_error error;
+    onnxq_options options = test_options();
+    row->spoil(&options);
+    const onnxq_model *model = test_model(TEXT);
+    assert_null(onnxq_plan_create(model, &options, &error));
+    assert_int_equal(error.status, ONNXQ_ERROR_OPTION);
+    assert_true(error.message[0] != '\0');
+    assert_null(onnxq_plan_create(model, &options, NULL));
+    assert_int_equal(
+        onnxq_quantize_file(test_path("model.onnx"), test_path("out.onnx"), &options, NULL),
+        ONNXQ_ERROR_OPTION);
+    assert_false(test_exists(test_path("out.onnx")));
+}
+
+/* --- nobody needs the details of an error, or an object --- */
+
+static void test_null(void **state)
+{
+    (void)state;
+    uint64_t model_nbytes, external_nbytes;
+    onnxq_options options = test_options();
+    onnxq_model_close(NULL);
+    onnxq_plan_destroy(NULL);
+    assert_null(onnxq_model_open(test_path("missing"), NULL));
+    const onnxq_model *model = test_model(TEXT);
+    onnxq_plan *plan = onnxq_plan_create(model, &options, NULL);
+    assert_non_null(plan);
+    assert_int_equal(
+        onnxq_plan_get_output_size(plan, "out.onnx", &model_nbytes, &external_nbytes, NULL),
+        ONNXQ_OK);
+    assert_int_equal(onnxq_plan_write(plan, test_path("nowhere/out.onnx"), NULL),
+                     ONNXQ_ERROR_OUTPUT);
+    assert_int_equal(onnxq_plan_write(plan, test_path("out.onnx"), NULL), ONNXQ_OK);
+    onnxq_plan_destroy(plan);
+    assert_int_equal(onnxq_quantize_file(test_path("missing"), test_path("a.onnx"), &options, NULL),
+                     ONNXQ_ERROR_INPUT);
+    assert_int_equal(
+        onnxq_quantize_file(test_path("model.onnx"), test_path("a.onnx"), &options, NULL),
+        ONNXQ_OK);
+}
+
+/* An error that was filled in before does not stay. */
+static void test_error_is_fresh(void **state)
+{
+    (void)state;
+    onnxq_error error;
+    onnxq_options options = test_options();
+    assert_null(onnxq_model_open(test_path("missing"), &error));
+    assert_int_equal(error.status, ONNXQ_ERROR_INPUT);
+    assert_int_equal(error.sys_errno, 2 /* ENOENT */);
+    test_model(TEXT);
+    onnxq_model *model = onnxq_model_open(test_path("model.onnx"), &error);
+    assert_int_equal(error.status, ONNXQ_OK);
+    onnxq_plan *plan = onnxq_plan_create(model, &options, &error);
+    assert_int_equal(error.status, ONNXQ_OK);
+    assert_int_equal(onnxq_plan_write(plan, test_path("nowhere/x"), &error), ONNXQ_ERROR_OUTPUT);
+    assert_int_equal(onnxq_plan_write(plan, test_path("out.onnx"), &error), ONNXQ_OK);
+    assert_int_equal(error.status, ONNXQ_OK);
+    assert_string_equal(error.message, "");
+    onnxq_plan_destroy(plan);
+    onnxq_model_close(model);
+}
+
+/* --- what is said of a model --- */
+
+static void test_info(void **state)
+{
+    (void)state;
+    onnxq_model_info info;
+    size_t nbytes;
+    struct builder *builder = test_builder(
+        "ir 7; opset ai.onnx.ml 2; opset 13; in x float32; init a float32[3] external\n"
+        "init b float32[5] external; y = If(x) then_branch={ init c int64[1]; t = Abs(c); u = "
+        "Relu(t) "
+        "}; z = Relu(y)");
+    builder->model->producer_name = builder_text(builder, "pytorch");
+    builder->model->producer_version = builder_text(builder, "2.9");
+    const onnxq_model *model = test_open(builder);
+    onnxq_model_get_info(model, &info);
+    assert_int_equal(info.ir_version, 7);
+    assert_int_equal(info.opset, 13);
+    assert_string_equal(info.producer_name, "pytorch");
+    assert_string_equal(info.producer_version, "2.9");
+    assert_int_equal(info.n_nodes, 4);
+    assert_int_equal(info.n_initializers, 3);
+    test_read_file(test_path("model.onnx"), &nbytes);
+    assert_int_equal(info.file_nbytes, nbytes);
+    test_read_file(test_path("model.onnx.data"), &nbytes);
+    assert_int_equal(info.external_nbytes, nbytes);
+}
+
+static void test_empty_info(void **state)
+{
+    (void)state;
+    onnxq_model_info info;
+    onnxq_model_get_info(test_model(""), &info);
+    assert_int_equal(info.opset, 0);
+    assert_string_equal(info.producer_name, "");
+    assert_string_equal(info.producer_version, "");
+    assert_int_equal(info.n_nodes + info.n_initializers + info.external_nbytes, 0);
+}
+
+/* Nothing is quantized: a plan all the same, and it says so. */
+static void test_nothing(void **state)
+{
+    (void)state;
+    onnxq_summary summary;
+    onnxq_options options = test_options();
+    const onnxq_plan *plan = test_plan(test_model("opset 17; y = Relu(x)"), &options);
+    assert_int_equal(onnxq_plan_count(plan), 0);
+    onnxq_plan_get_summary(plan, &summary);
+    assert_int_equal(summary.n_quantized, 0);
+    assert_int_equal(summary.nbytes_after, summary.nbytes_before);
+}
+
+/* The plan copies what it needs: options and their arrays may go. */
+static void test_options_are_borrowed(void **state)
+{
+    (void)state;
+    char *pattern = test_printf("w");
+    const char **types = test_alloc(sizeof(*types));
+    onnxq_selector *selector = test_alloc(sizeof(*selector));
+    onnxq_options *options = test_alloc(sizeof(*options));
+    *options = test_options();
+    *selector = (onnxq_selector){false, ONNXQ_GLOB, pattern};
+    types[0] = test_printf("MatMul");
+    options->selectors = selector;
+    options->n_selectors = 1;
+    options->op_types = types;
+    options->n_op_types = 1;
+    const onnxq_plan *plan = test_plan(test_model(TEXT), options);
+    memset(pattern, 0xff, 1);
+    memset(types, 0xff, sizeof(*types));
+    memset(selector, 0xff, sizeof(*selector));
+    memset(options, 0xff, sizeof(*options));
+    test_write(plan);
+    assert_int_equal(onnxq_plan_get(plan, 0)->action, ONNXQ_DYNAMIC);
+}
+
+/* Several plans of one model, at different times, do not disturb each other. */
+static void test_plans_of_one_model(void **state)
+{
+    (void)state;
+    onnxq_options signed_options = test_options(), unsigned_options = test_options();
+    unsigned_options.weight_type = ONNXQ_WEIGHT_UINT8;
+    const onnxq_model *model = test_model(TEXT);
+    const onnxq_plan *first = test_plan(model, &signed_options);
+    const onnxq_plan *second = test_plan(model, &unsigned_options);
+    const char *second_path = test_write_as(second, "second.onnx");
+    const char *first_path = test_write_as(first, "first.onnx");
+    assert_int_equal(test_tensor(test_read_model(first_path)->graph, "w_quantized")->data_type, 3);
+    assert_int_equal(test_tensor(test_read_model(second_path)->graph, "w_quantized")->data_type, 2);
+}
+
+/* --- reports --- */
+
+static void close_stream(void *thing)
+{
+    fclose(thing);
+}
+
+static const char *report(void (*print)(const onnxq_plan *plan, FILE *stream),
+                          const onnxq_plan *plan)
+{
+    size_t nbytes;
+    FILE *stream = fopen(test_path("report"), "wb");
+    assert_non_null(stream);
+    print(plan, stream);
+    assert_int_equal(fclose(stream), 0);
+    return (const char *)test_read_file(test_path("report"), &nbytes);
+}
+
+static void print_json(const onnxq_plan *plan, FILE *stream)
+{
+    onnxq_report_json(plan, "in", NULL, stream);
+}
+
+/* Names reach a terminal escaped, and JSON stays JSON; the details are the command line's tests. */
+static void test_reports(void **state)
+{
+    (void)state;
+    onnxq_options options = test_options();
+    const onnxq_plan *plan =
+        test_plan(test_model("opset 17; in x float32; init \"w\033[31m\n\xff\" float32[64,64]\n"
+                             "\"n\a\": y = MatMul(x, \"w\033[31m\n\xff\")"),
+                  &options);
+    const char *weights = report(onnxq_report_weights, plan);
+    assert_non_null(strstr(weights, "w\\x1b[31m\\n\\xff"));
+    assert_null(strchr(weights, '\033'));
+    assert_non_null(strstr(report(onnxq_report_table, plan), "MatMul"));
+    const char *json = report(print_json, plan);
+    assert_non_null(strstr(json, "w\\u001b[31m\\u000a\\ufffd"));
+    assert_non_null(strstr(json, "\"output\": null"));
+    FILE *full = fopen("/dev/full", "wb");
+    if (full == NULL)
+        return;
+    test_defer(close_stream, full);
+    setvbuf(full, NULL, _IONBF, 0);
+    onnxq_report_json(plan, NULL, NULL, full);
+    assert_true(ferror(full));
+}
+
+int main(void)
+{
+    TEST(test_version);
+    TEST(test_defaults);
+    TEST_ROWS(test_wrong_options, options_rows);
+    TEST(test_null);
+    TEST(test_error_is_fresh);
+    TEST(test_info);
+    TEST(test_empty_info);
+    TEST(test_nothing);
+    TEST(test_options_are_borrowed);
+    TEST(test_plans_of_one_model);
+    TEST(test_reports);
+    return suite_run();
+}
