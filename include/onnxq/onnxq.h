@@ -120,13 +120,13 @@ typedef enum onnxq_external_data {
     ONNXQ_EXTERNAL_NEVER = 2
 } onnxq_external_data;
 
-typedef enum onnxq_syntax { ONNXQ_GLOB = 0, ONNXQ_REGEX = 1 } onnxq_syntax;
+typedef enum onnxq_syntax { ONNXQ_GLOB = 0, ONNXQ_REGEX = 1, ONNXQ_EXACT = 2 } onnxq_syntax;
 
 /*
  * Selects sites by node name or weight name, as they are in the input. A glob
  * (`*`, `?`, `[...]`) matches the whole name, a POSIX extended regular
- * expression any part of it. With at least one include only what an include
- * matches is quantized; what an exclude matches never is.
+ * expression any part of it, and an exact one is the name. With at least one include only what an
+ * include matches is quantized; what an exclude matches never is.
  */
 typedef struct onnxq_selector {
     bool exclude;

@@ -9,8 +9,14 @@
 /* The parser writes enums as int. */
 _Static_assert(sizeof(onnxq_weight_type) == sizeof(int), "enum as wide as int");
 _Static_assert(sizeof(onnxq_reduce_range) == sizeof(int), "enum as wide as int");
+_Static_assert(sizeof(onnxq_method) == sizeof(int), "enum as wide as int");
 _Static_assert(sizeof(onnxq_conv) == sizeof(int), "enum as wide as int");
 _Static_assert(sizeof(onnxq_external_data) == sizeof(int), "enum as wide as int");
+
+static const cli_choice methods[] = {{"dynamic", ONNXQ_METHOD_DYNAMIC, false},
+                                     {"weights", ONNXQ_METHOD_WEIGHTS, false},
+                                     {"qdq", ONNXQ_METHOD_QDQ, false},
+                                     {0}};
 
 static const cli_choice weight_types[] = {{"int8", ONNXQ_WEIGHT_INT8, false},
                                           {"uint8", ONNXQ_WEIGHT_UINT8, false},
@@ -87,6 +93,11 @@ static const cli_option quantize_options[] = {
      .help = "copy a model that has nothing to quantize, and exit 0"},
 
     {.kind = CLI_HEADING, .help = "How weights are stored"},
+    {.kind = CLI_CHOICE,
+     .name = "method",
+     .choices = methods,
+     FIELD(options.method),
+     .help = "dynamic: integer operators; weights: folded when loaded; qdq: plain ONNX"},
     {.kind = CLI_CHOICE,
      .letter = 't',
      .name = "weight-type",
@@ -208,10 +219,10 @@ static void set_defaults(void *data)
 static void release(void *data)
 {
     cli_quantize_settings *settings = data;
-    cli_list *lists[] = {
-        &settings->op_types,      &settings->exclude_op_types, &settings->include_globs,
-        &settings->exclude_globs, &settings->include_regexes,  &settings->exclude_regexes,
-        &settings->include_names, &settings->exclude_names,    &settings->quoted_names};
+    cli_list *lists[] = {&settings->op_types,        &settings->exclude_op_types,
+                         &settings->include_globs,   &settings->exclude_globs,
+                         &settings->include_regexes, &settings->exclude_regexes,
+                         &settings->include_names,   &settings->exclude_names};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
         cli_list_free(lists[i]);
     free(settings->selectors);

@@ -18,7 +18,6 @@ typedef struct cli_quantize_settings {
     cli_list op_types, exclude_op_types;
     cli_list include_globs, exclude_globs, include_regexes, exclude_regexes;
     cli_list include_names, exclude_names; /* as they are, nothing in them is a wildcard */
-    cli_list quoted_names;                 /* those as globs */
     onnxq_selector *selectors;
 } cli_quantize_settings;
 

@@ -54,11 +54,13 @@ static void print_settings(const cli_quantize_settings *settings, const onnxq_mo
     onnxq_model_info info;
     const onnxq_options *options = &settings->options;
     onnxq_model_get_info(model, &info);
-    fprintf(stream, "  %s weights%s, per %s%s, dynamic activations  (opset %lld",
+    static const char *const methods[] = {"dynamic activations", "folded when loaded",
+                                          "DequantizeLinear"};
+    fprintf(stream, "  %s weights%s, per %s%s, %s  (opset %lld",
             options->weight_type == ONNXQ_WEIGHT_INT8 ? "int8" : "uint8",
             options->reduce_range == ONNXQ_REDUCE_BITS ? " of 7 bits" : "",
             options->per_channel ? "channel" : "tensor", options->symmetric ? "" : ", asymmetric",
-            (long long)info.opset);
+            methods[options->method], (long long)info.opset);
     if (info.producer_name[0] != '\0') {
         fputs(", ", stream);
         cli_print_escaped(stream, info.producer_name);

@@ -1,49 +1,6 @@
-#define _POSIX_C_SOURCE 200809L
 #include "quantize.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-/* The glob that matches just this name. A class protects a backslash under either reading of it. */
-static bool add_quoted(cli_list *globs, const char *name)
-{
-    char *glob = malloc(4 * strlen(name) + 1), *end = glob;
-    if (glob == NULL)
-        return false;
-    for (; *name != '\0'; name++) {
-        bool is_special = strchr("*?[\\", *name) != NULL;
-        if (is_special)
-            *end++ = '[';
-        *end++ = *name;
-        if (*name == '\\')
-            *end++ = '\\';
-        if (is_special)
-            *end++ = ']';
-    }
-    bool ok = cli_list_add(globs, glob, (size_t)(end - glob));
-    free(glob);
-    return ok;
-}
-
-static bool quote_names(cli_quantize_settings *settings)
-{
-    const cli_list *lists[] = {&settings->include_names, &settings->exclude_names};
-    for (size_t i = 0; i < 2; i++) {
-        for (size_t k = 0; k < lists[i]->count; k++) {
-            if (!add_quoted(&settings->quoted_names, lists[i]->items[k]))
-                return false;
-        }
-    }
-    return true;
-}
-
-static void add_selectors(cli_quantize_settings *settings, char **patterns, size_t n_patterns,
-                          bool exclude, onnxq_syntax syntax)
-{
-    for (size_t i = 0; i < n_patterns; i++)
-        settings->selectors[settings->options.n_selectors++] =
-            (onnxq_selector){exclude, syntax, patterns[i]};
-}
 
 static bool make_selectors(cli_quantize_settings *settings)
 {
@@ -54,22 +11,20 @@ static bool make_selectors(cli_quantize_settings *settings)
     } sources[] = {{&settings->include_globs, false, ONNXQ_GLOB},
                    {&settings->exclude_globs, true, ONNXQ_GLOB},
                    {&settings->include_regexes, false, ONNXQ_REGEX},
-                   {&settings->exclude_regexes, true, ONNXQ_REGEX}};
-    if (!quote_names(settings))
-        return false;
-    const cli_list *quoted = &settings->quoted_names;
-    size_t count = quoted->count, n_included = settings->include_names.count;
-    for (size_t i = 0; i < 4; i++)
+                   {&settings->exclude_regexes, true, ONNXQ_REGEX},
+                   {&settings->include_names, false, ONNXQ_EXACT},
+                   {&settings->exclude_names, true, ONNXQ_EXACT}};
+    const size_t n_sources = sizeof(sources) / sizeof(sources[0]);
+    size_t count = 0;
+    for (size_t i = 0; i < n_sources; i++)
         count += sources[i].list->count;
     settings->selectors = calloc(count + 1, sizeof(*settings->selectors));
     if (settings->selectors == NULL)
         return false;
-    for (size_t i = 0; i < 4; i++)
-        add_selectors(settings, sources[i].list->items, sources[i].list->count, sources[i].exclude,
-                      sources[i].syntax);
-    add_selectors(settings, quoted->items, n_included, false, ONNXQ_GLOB);
-    add_selectors(settings, quoted->items + n_included, quoted->count - n_included, true,
-                  ONNXQ_GLOB);
+    for (size_t i = 0; i < n_sources; i++)
+        for (size_t k = 0; k < sources[i].list->count; k++)
+            settings->selectors[settings->options.n_selectors++] =
+                (onnxq_selector){sources[i].exclude, sources[i].syntax, sources[i].list->items[k]};
     settings->options.selectors = settings->selectors;
     return true;
 }

@@ -44,7 +44,7 @@ static bool is_text(const char *head, size_t n)
         size_t length = oq_utf8_decode(head + i, n - i, &code_point);
         if (length == 0)
             return n - i < 4 && i > 0; /* a character that the end of the window cuts */
-        if (code_point < 0x20 && strchr("\t\n\r\f", (int)code_point) == NULL)
+        if (code_point < 0x20 && memchr("\t\n\r\f", (int)code_point, 4) == NULL)
             return false;
         i += length;
     }

@@ -427,8 +427,7 @@ static enum outcome find_node(struct finder *finder, const struct oq_value *valu
                                      finder->arena)
                    ? FOUND
                    : out_of_memory(finder);
-    if (!oq_source_sees_through(node) || finder->depth == MAX_CHAIN ||
-        finder->steps++ == MAX_STEPS)
+    if (!oq_source_sees_through(node) || finder->depth == MAX_CHAIN || finder->steps++ == MAX_STEPS)
         return OTHER;
     finder->depth++;
     enum outcome outcome = find(finder, value->graph, node->input[0], source);

@@ -24,7 +24,9 @@ static bool match(const struct pattern *pattern, const char *name)
     if (pattern->selector->syntax == ONNXQ_REGEX)
         return regexec(&pattern->regex, name, 0, NULL, 0) == 0;
     /* A name as it is always matches itself, whatever special characters it has. */
-    return strcmp(pattern->selector->pattern, name) == 0 ||
+    if (strcmp(pattern->selector->pattern, name) == 0)
+        return true;
+    return pattern->selector->syntax == ONNXQ_GLOB &&
            fnmatch(pattern->selector->pattern, name, FNM_NOESCAPE) == 0;
 }
 

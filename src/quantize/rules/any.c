@@ -14,6 +14,18 @@ static bool is_weight(size_t input)
     return true;
 }
 
+/* Their constants are as often coordinates or masks as weights: no scale over unlike values. */
+static const char *const elementwise[] = {"Add", "Div",   "Max", "Mean", "Min",  "Mul",
+                                          "Pow", "PRelu", "Sub", "Sum",  "Where"};
+
+static bool is_elementwise(const Oq__Pb__NodeProto *node)
+{
+    for (size_t i = 0; i < sizeof(elementwise) / sizeof(elementwise[0]); i++)
+        if (oq_node_is(node, "", elementwise[i]))
+            return true;
+    return false;
+}
+
 static size_t count_long_axes(const struct oq_source *tensor)
 {
     size_t n = 0;
@@ -32,6 +44,8 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_site_keep(site, "a vector");
     else if (tensor->dims[rank - 1] >= MIN_ROW)
         oq_site_fold(site, rank - 2, (size_t)rank - 2, NULL);
+    else if (is_elementwise(site->node))
+        oq_site_keep(site, "rows too short for scales of their own");
     else
         oq_site_fold(site, 0, 0, NULL);
 }

@@ -24,9 +24,16 @@ static size_t n_deferred;
 
 static char folder[4096];
 
-/* Asking for more memory than there is must give NULL, as without the sanitizer. */
+/* Asking for more memory than there is must give NULL, as without a sanitizer. */
 const char *__asan_default_options(void);
+const char *__tsan_default_options(void);
+
 const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
+const char *__tsan_default_options(void)
 {
     return "allocator_may_return_null=1";
 }
