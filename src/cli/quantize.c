@@ -97,7 +97,7 @@ static const cli_option quantize_options[] = {
      .name = "method",
      .choices = methods,
      FIELD(options.method),
-     .help = "dynamic: integer operators; weights: folded when loaded; qdq: plain ONNX"},
+     .help = "integer operators; folded at load; DequantizeLinear"},
     {.kind = CLI_CHOICE,
      .letter = 't',
      .name = "weight-type",

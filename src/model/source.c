@@ -209,7 +209,8 @@ static enum outcome flatten(struct finder *finder, const Oq__Pb__NodeProto *node
     int64_t axis = oq_node_int(node, "axis", 1);
     int64_t dims[2] = {1, 1};
     axis += axis < 0 ? (int64_t)source->n_dims : 0;
-    if (axis < 0 || axis > (int64_t)source->n_dims)
+    /* Without elements, the other dimensions may be of any size. */
+    if (axis < 0 || axis > (int64_t)source->n_dims || source->nelem == 0)
         return OTHER;
     for (size_t i = 0; i < source->n_dims; i++)
         dims[(int64_t)i < axis ? 0 : 1] *= source->dims[i]; /* their product is nelem: it fits */

@@ -196,6 +196,15 @@ static bool read_halves(const struct oq_tensor *tensor, uint64_t first, size_t c
 
 /* --- the view --- */
 
+/* The first fragment of another field than the first one's, or NULL. */
+static const struct oq_fragment *find_other_field(const struct oq_tensor *tensor)
+{
+    for (uint32_t i = 1; i < tensor->nfragments; i++)
+        if (tensor->fragments[i].field != tensor->fragments[0].field)
+            return &tensor->fragments[i];
+    return NULL;
+}
+
 static bool init_typed(struct oq_tensor *tensor, struct oq_arena *arena, onnxq_error *error)
 {
     const struct oq_dtype *dtype = tensor->dtype;
@@ -203,6 +212,10 @@ static bool init_typed(struct oq_tensor *tensor, struct oq_arena *arena, onnxq_e
     if (field != dtype->field)
         return oq_fail(error, ONNXQ_ERROR_INPUT, "has %s, but its type %s is stored in %s",
                        field_name(field), dtype->name, field_name(dtype->field));
+    const struct oq_fragment *other = find_other_field(tensor);
+    if (other != NULL)
+        return oq_fail(error, ONNXQ_ERROR_INPUT, "has %s and %s, expected one of them",
+                       field_name(field), field_name(other->field));
     uint64_t expected = dtype->per_entry == 0 ? tensor->nelem * 2
                                               : tensor->nelem / dtype->per_entry +
                                                     (tensor->nelem % dtype->per_entry != 0);

@@ -25,6 +25,8 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
         return oq_arena_printf(&plan->arena, "%s, not a float type", source->dtype->name);
     if (site->node == NULL)
         return "returned by the graph";
+    if (site->node->n_output == 0)
+        return "the node has no output";
     if (site->rule == NULL)
         return oq_arena_printf(&plan->arena, "no rule for input %zu of %s", site->input,
                                site->op_type);
