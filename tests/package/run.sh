@@ -21,11 +21,14 @@ mv "$work/installed" "$prefix"
 say "the command runs"
 "$prefix/bin/onnxq" --version
 
-say "find_package, shared and static"
-"$cmake" -S "$here" -B "$work/build" -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$prefix"
+say "find_package, shared and static, and onnxq_quantize()"
+"$MAKE_MODEL" demo "$work/model.onnx"
+"$cmake" -S "$here" -B "$work/build" -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$prefix" \
+    -DMODEL="$work/model.onnx"
 "$cmake" --build "$work/build"
 "$work/build/with_onnxq"
 "$work/build/with_onnxq_static"
+test -s "$work/build/model.int8.onnx"
 
 PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name onnxq.pc)")
 LD_LIBRARY_PATH=$(dirname "$PKG_CONFIG_PATH")
