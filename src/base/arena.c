@@ -54,7 +54,7 @@ static struct oq_arena_block *add_block(struct oq_arena *arena, size_t nbytes)
 
 void *oq_arena_alloc(struct oq_arena *arena, size_t nbytes)
 {
-    if (nbytes > arena->budget)
+    if (nbytes > arena->budget || nbytes > SIZE_MAX - sizeof(struct oq_arena_block) - 16)
         return NULL;
     nbytes = (size_t)oq_align_u64(nbytes, sizeof(max_align_t) >= 16 ? 16 : 8);
     struct oq_arena_block *block = arena->head;

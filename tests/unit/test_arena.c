@@ -169,6 +169,21 @@ static void test_map(void **state)
     assert_ptr_equal(oq_strmap_find(&map, ""), &values[0]);
 }
 
+/* Two strings whose hashes are the same, all 64 bits of them. */
+static void test_map_collision(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"8yn0iYCKYHlIj4-BwPqk", "GReLUrM4wMqfg9yzV3KQ"};
+    int values[2];
+    struct oq_strmap map;
+    oq_strmap_init(&map, make_arena(MB));
+    *oq_strmap_place(&map, keys[0]) = &values[0];
+    assert_null(oq_strmap_find(&map, keys[1]));
+    *oq_strmap_place(&map, keys[1]) = &values[1];
+    assert_ptr_equal(oq_strmap_find(&map, keys[0]), &values[0]);
+    assert_ptr_equal(oq_strmap_find(&map, keys[1]), &values[1]);
+}
+
 static void test_map_memory(void **state)
 {
     (void)state;
@@ -242,6 +257,7 @@ int main(void)
     TEST(test_strings);
     TEST(test_grow);
     TEST(test_map);
+    TEST(test_map_collision);
     TEST(test_map_memory);
     TEST_ROWS(test_checked, sums);
     TEST(test_align);

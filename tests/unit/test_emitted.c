@@ -357,6 +357,39 @@ static void test_survivors(void **state)
                         big->raw_data.len);
 }
 
+/* --- names that mean different things in different graphs --- */
+
+static const struct shadow_row {
+    const char *name, *text;
+} shadows[] = {
+    {"folded inside and outside",
+     "init w float32[8,4,3]; y = Conv(x, w); z = If(c) then_branch={ init w float32[8,4,3]\n"
+     "t = Conv(x, w); out t float32 } else_branch={ e = Conv(x, w); out e float32 }"},
+    {"folded outside",
+     "init w float32[8,4,3]; y = Conv(x, w); z = If(c) then_branch={ init w float32[2]\n"
+     "t = Relu(w); out t float32 } else_branch={ e = Relu(x); out e float32 }"},
+    {"folded inside",
+     "init w float32[2]; y = Relu(w); z = If(c) then_branch={ init w float32[8,4,3]\n"
+     "t = Conv(x, w); out t float32 } else_branch={ e = Relu(x); out e float32 }"},
+    {"folded in both branches",
+     "y = Relu(x); z = If(c) then_branch={ init w float32[8,4,3]; t = Conv(x, w); out t float32\n"
+     "} else_branch={ init w float32[8,4,3]; e = Conv(x, w); out e float32 }"},
+    {"integers inside and outside",
+     "init w float32[128,512]; y = MatMul(x, w); z = If(c) then_branch={\n"
+     "init w float32[128,512]; t = MatMul(x, w); out t float32\n"
+     "} else_branch={ e = MatMul(x, w); out e float32 }"},
+};
+
+static void test_shadows(void **state)
+{
+    const struct shadow_row *row = *state;
+    check_sound(quantize_text(test_printf("opset 17; in x float32; in c bool; %s; out y float32\n"
+                                          "out z float32",
+                                          row->text),
+                              NULL)
+                    .model);
+}
+
 /* --- models that no exporter writes --- */
 
 static const struct hostile_row {
@@ -368,6 +401,12 @@ static const struct hostile_row {
     {"no outputs, Gather", "init v float32[16384,64]; = Gather(v, x)"},
     {"no outputs, LSTM",
      "init v float32[1,512,64]; init r float32[1,512,128]; = LSTM(x, v, r) hidden_size=128"},
+    {"an LSTM whose weights do not fit",
+     "init v float32[1,512,64]; init r float32[1,5120,128]; y = LSTM(x, v, r) hidden_size=128"},
+    {"an LSTM whose weights do not fit the other way",
+     "init v float32[1,5120,64]; init r float32[1,512,128]; y = LSTM(x, v, r) hidden_size=128"},
+    {"an LSTM with other directions",
+     "init v float32[2,512,64]; init r float32[1,512,128]; y = LSTM(x, v, r) hidden_size=128"},
     {"an output without a name", "\"\" = MatMul(x, w)"},
     {"too many outputs", "y, z = MatMul(x, w)"},
     {"one input", "y = MatMul(w)"},
@@ -415,6 +454,7 @@ int main(void)
     TEST_ROWS(test_header, headers);
     TEST(test_metadata);
     TEST(test_survivors);
+    TEST_ROWS(test_shadows, shadows);
     TEST_ROWS(test_hostile, hostile);
     return suite_run();
 }

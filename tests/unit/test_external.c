@@ -131,6 +131,9 @@ static const struct row {
      "directory"},
     {"a folder", "sub", "0", "16", 0, "m/sub: initializer \"w\": is a folder, expected a file"},
     {"a FIFO", "fifo", "0", "16", 0, "m/fifo: initializer \"w\": is a FIFO, expected a file"},
+    {"one byte too short", "data.bin", "49", "16", 0,
+     "m/data.bin: initializer \"w\": needs 16 bytes at byte 49 of the side file, which has 64 "
+     "bytes"},
     {"too short", "data.bin", "52", "16", 0,
      "m/data.bin: initializer \"w\": needs 16 bytes at byte 52 of the side file, which has 64 "
      "bytes"},

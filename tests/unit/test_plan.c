@@ -177,6 +177,10 @@ static const struct row {
 
     {"any other operator", OPSET_17 "init w float32[256,256]; y = Add(x, w)", NULL,
      "w: Add.1 fold int8 folded at load"},
+    {"short rows that are added", OPSET_17 "init w float32[256,15]; y = Add(x, w)", NULL,
+     "w: Add.1 keep (rows too short for scales of their own)"},
+    {"short rows of another operator", OPSET_17 "init w float32[256,15]; y = Einsum(x, w)", NULL,
+     "w: Einsum.1 fold int8 folded at load"},
     {"a vector", OPSET_17 "init w float32[1,1,2048]; y = Add(x, w)", NULL,
      "w: Add.1 keep (a vector)"},
     {"quantized already", OPSET_17 "init w float32[256,256]; y = QuantizeLinear(w, s)", NULL,

@@ -142,6 +142,8 @@ static const struct row {
      "float32[1,6,3] a:0+6 b:0+12"},
     {"Concat of columns", "init a float32[2,3]; init b float32[2,3]; v = Concat(a, b) axis=1",
      "none"},
+    {"Concat of huge dimensions of nothing",
+     "init a float32[9223372036854775807,0]; v = Concat(a, a) axis=0", "none"},
     {"Concat of other types", "init a float32[2,3]; init b float16[2,3]; v = Concat(a, b) axis=0",
      "none"},
     {"Concat of other ranks", "init a float32[2,3]; init b float32[3]; v = Concat(a, b) axis=0",

@@ -383,6 +383,25 @@ static void test_numbers(void **state)
         assert_string_equal(error.message, row->error);
 }
 
+/* Elements with something else between them, as the encoding allows. */
+static void test_scattered(void **state)
+{
+    (void)state;
+    static const uint8_t scattered[] = {0x25, 0, 0, 0x80, 0x3f, 0x25, 0, 0, 0, 0x40, /* 1, 2 */
+                                        0xf8, 7, 5,                                  /* unknown */
+                                        0x25, 0, 0, 0x40, 0x40,                      /* 3 */
+                                        0x22, 0,                                     /* none */
+                                        0x22, 4, 0, 0,    0x80, 0x40};               /* 4 */
+    static const float expected[] = {1, 2, 3, 4};
+    struct builder *builder = test_builder("init a float32[2] unpacked");
+    Oq__Pb__TensorProto *proto = builder_tensor(builder, "w", FLOAT, (const int64_t[]){4}, 1);
+    builder_wire(builder, &proto->base, scattered, sizeof(scattered));
+    builder_initializer(builder, builder->graph, proto);
+    const struct oq_tensor *tensor = &test_open(builder)->tensors[1];
+    for (uint64_t first = 0; first < 4; first++)
+        check_stretch(tensor, expected, (struct stretch){first, (size_t)(4 - first)});
+}
+
 static void test_read_bytes(void **state)
 {
     (void)state;
@@ -422,6 +441,7 @@ int main(void)
     TEST(test_place);
     TEST_ROWS(test_read, reads);
     TEST_ROWS(test_numbers, numbers);
+    TEST(test_scattered);
     TEST(test_read_bytes);
     TEST(test_shrinking_file);
     return suite_run();
