@@ -55,6 +55,11 @@ struct oq_value *oq_graph_find(const struct oq_graph *graph, const char *name)
     return value;
 }
 
+bool oq_value_is_hiding(const struct oq_value *value)
+{
+    return oq_graph_find(value->graph->parent, value->name) != NULL;
+}
+
 struct builder {
     struct oq_graphs *graphs;
     struct oq_arena *arena;

@@ -31,6 +31,7 @@ struct oq_value {
     bool is_graph_output; /* of any graph */
     const struct oq_use *uses, *last_use;
     size_t n_uses;
+    size_t n_left; /* for whoever rewrites the graph: uses that are left */
 };
 
 struct oq_graph {
@@ -55,6 +56,9 @@ bool oq_graphs_init(struct oq_graphs *graphs, const Oq__Pb__GraphProto *main,
 
 /* The value that `name` means in graph, or NULL ("" means none). */
 struct oq_value *oq_graph_find(const struct oq_graph *graph, const char *name);
+
+/* True where a graph around the value's own has a value of the same name. */
+bool oq_value_is_hiding(const struct oq_value *value);
 
 /* The attribute with that name, or NULL. */
 const Oq__Pb__AttributeProto *oq_node_attribute(const Oq__Pb__NodeProto *node, const char *name);

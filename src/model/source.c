@@ -348,7 +348,8 @@ static enum outcome append(struct finder *finder, struct oq_source *source,
     source->n_spans += next->n_spans;
     source->nelem += next->nelem;
     memcpy(dims, source->dims, source->n_dims * sizeof(*dims));
-    dims[axis] += next->dims[axis];
+    if (__builtin_add_overflow(dims[axis], next->dims[axis], &dims[axis]))
+        return OTHER;
     return set_dims(finder, source, dims, source->n_dims);
 }
 

@@ -543,7 +543,8 @@ struct oq_rewrite_values oq_rewrite_float_zero_point(struct oq_rewrite *rewrite,
 }
 
 /* DequantizeLinear(q, scale, zero point): scalars, or vectors along one axis. */
-static const char *dequantize_linear(struct oq_rewrite *rewrite, struct oq_constant *constant)
+static const char *dequantize_linear(struct oq_rewrite *rewrite, struct oq_constant *constant,
+                                     const char *output)
 {
     const struct oq_quantized *q = constant->fold;
     const char *label = constant->name;
@@ -553,8 +554,7 @@ static const char *dequantize_linear(struct oq_rewrite *rewrite, struct oq_const
     const char *inputs[] = {
         add_weight(rewrite, constant->fold), add_scale(rewrite, q, &n, n_dims, 1),
         has_zero_point(q) ? add_zero_point(rewrite, q, &n, n_dims) : NULL, NULL};
-    const char *value =
-        data_type == FLOAT ? constant->name : oq_rewrite_name(rewrite, label, "_f32");
+    const char *value = data_type == FLOAT ? output : oq_rewrite_name(rewrite, label, "_f32");
     const char *outputs[] = {value, NULL};
     Oq__Pb__NodeProto *node =
         oq_rewrite_node(rewrite, "", "DequantizeLinear", label, inputs, outputs);
@@ -564,7 +564,8 @@ static const char *dequantize_linear(struct oq_rewrite *rewrite, struct oq_const
 }
 
 /* Cast(q) [- zero point] * scale: what engines fold, whatever way scales are shared. */
-static bool multiply_out(struct oq_rewrite *rewrite, struct oq_constant *constant)
+static bool multiply_out(struct oq_rewrite *rewrite, struct oq_constant *constant,
+                         const char *output)
 {
     struct oq_quantized *q = constant->fold;
     const char *label = constant->name;
@@ -575,17 +576,33 @@ static bool multiply_out(struct oq_rewrite *rewrite, struct oq_constant *constan
         value = oq_rewrite_subtract(rewrite, label, value, zero_point.name);
     const char *inputs[] = {value, oq_rewrite_float_scale(rewrite, q).name, NULL};
     return oq_rewrite_float_output(rewrite, "", "Mul", label, inputs, constant->source.data_type,
-                                   constant->name);
+                                   output);
 }
 
-/* The last node takes over the weight's name: its users stay as they are. */
+/*
+ * The name of the folded value: the weight's own, so that its users stay as they
+ * are; or a new one, where a node's output must not have that name.
+ */
+static const char *name_folded(struct oq_rewrite *rewrite, const struct oq_constant *constant)
+{
+    if (!oq_value_is_hiding(constant->value))
+        return constant->name;
+    const char *name = oq_rewrite_name(rewrite, constant->name, "_folded");
+    for (const struct oq_use *use = constant->value->uses; use != NULL; use = use->next)
+        rewrite->states[use->graph->ordinal].proto->node[use->node]->input[use->input] = text(name);
+    return name;
+}
+
 bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant)
 {
     rewrite->current = graph_of(rewrite, constant->fold);
+    const char *output = name_folded(rewrite, constant);
+    if (output == NULL)
+        return false;
     if (rewrite->plan->options.method != ONNXQ_METHOD_QDQ)
-        return multiply_out(rewrite, constant);
-    const char *value = dequantize_linear(rewrite, constant);
+        return multiply_out(rewrite, constant, output);
+    const char *value = dequantize_linear(rewrite, constant, output);
     if (constant->source.data_type != FLOAT)
-        add_cast(rewrite, constant->name, value, constant->source.data_type, constant->name);
+        add_cast(rewrite, constant->name, value, constant->source.data_type, output);
     return !rewrite->failed;
 }

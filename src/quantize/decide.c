@@ -211,15 +211,40 @@ static void settle_chains(onnxq_plan *plan)
     }
 }
 
-/* Folding pays only if the float weight leaves the file. */
-static void settle_folds(struct oq_constant *constant)
+/*
+ * An initializer may hide one of the same name in a graph around it, a node's
+ * output may not: what is folded then needs another name, which its users have
+ * to be told. Those that are rewritten themselves look for the old one.
+ */
+static bool cannot_be_renamed(const onnxq_plan *plan, const struct oq_constant *constant)
 {
+    if (constant->value == NULL || !oq_value_is_hiding(constant->value))
+        return false;
+    for (size_t i = 0; i < constant->n_sites; i++) {
+        const struct oq_site *site = &constant->sites[i];
+        for (size_t k = 0; site->node != NULL && k < site->node->n_input; k++) {
+            const struct oq_site *sibling = oq_plan_sibling(plan, site, k);
+            if (sibling != NULL && sibling->action == ONNXQ_DYNAMIC)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Folding pays only if the float weight leaves the file. */
+static void settle_folds(const onnxq_plan *plan, struct oq_constant *constant)
+{
+    const char *reason = "another node needs it in float";
     bool kept = constant->tensor == NULL; /* a derived one is never in the file */
     for (size_t i = 0; i < constant->n_sites; i++)
         kept |= constant->sites[i].action == ONNXQ_KEEP;
+    if (!kept && cannot_be_renamed(plan, constant)) {
+        kept = true;
+        reason = "its name means something else in a graph around it";
+    }
     for (size_t i = 0; kept && i < constant->n_sites; i++)
         if (constant->sites[i].action == ONNXQ_FOLD)
-            oq_site_keep(&constant->sites[i], "another node needs it in float");
+            oq_site_keep(&constant->sites[i], reason);
 }
 
 /* --- how each weight will be stored --- */
@@ -374,7 +399,7 @@ bool oq_plan_decide(onnxq_plan *plan, const struct oq_selection *selection, onnx
     settle_partners(plan);
     settle_chains(plan);
     for (size_t i = 0; i < plan->n_constants; i++)
-        settle_folds(&plan->constants[i]);
+        settle_folds(plan, &plan->constants[i]);
     return choose_all(plan, false, error) && choose_all(plan, true, error);
 }
 

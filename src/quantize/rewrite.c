@@ -167,106 +167,92 @@ static bool rewrite_nodes(struct oq_rewrite *rewrite, struct oq_rewrite_graph *s
 
 /* --- what has become useless --- */
 
-/* How often each name is used, over all graphs. */
-struct uses {
-    struct oq_rewrite *rewrite;
-    struct oq_strmap counts; /* name -> size_t */
-};
-
-static size_t *use_count(struct uses *uses, const char *name)
+/* Uses that are left of a value of the model; new names have none and are not asked about. */
+static size_t *uses_left(const struct oq_graph *graph, const char *name)
 {
-    struct oq_arena *arena = uses->rewrite->arena;
-    void **place = oq_strmap_place(&uses->counts, name);
-    if (place != NULL && *place == NULL)
-        *place = oq_arena_alloc(arena, sizeof(size_t));
-    if (place == NULL || *place == NULL)
-        oq_arena_fail(arena, uses->rewrite->error);
-    return place == NULL ? NULL : *place;
+    struct oq_value *value = oq_graph_find(graph, name);
+    return value == NULL ? NULL : &value->n_left;
 }
 
-static bool count_use(struct uses *uses, const char *name)
+static void count_use(const struct oq_graph *graph, const char *name)
 {
-    size_t *count = name == NULL ? NULL : use_count(uses, name);
-    if (count != NULL)
-        ++*count;
-    return name == NULL || count != NULL;
+    size_t *left = uses_left(graph, name);
+    if (left != NULL)
+        ++*left;
 }
 
-static bool count_uses(struct uses *uses)
+static void count_uses(const struct oq_rewrite *rewrite)
 {
-    struct oq_rewrite *rewrite = uses->rewrite;
-    oq_strmap_init(&uses->counts, rewrite->arena);
     for (size_t g = 0; g < rewrite->graphs.count; g++) {
         const struct oq_rewrite_graph *state = &rewrite->states[g];
+        const struct oq_graph *graph = rewrite->graphs.list[g];
         for (size_t i = 0; i < state->n_nodes; i++)
             for (size_t k = 0; k < state->nodes[i]->n_input; k++)
-                if (!count_use(uses, state->nodes[i]->input[k]))
-                    return false;
+                count_use(graph, state->nodes[i]->input[k]);
         for (size_t i = 0; i < state->proto->n_output; i++)
-            if (!count_use(uses, state->proto->output[i]->name))
-                return false;
+            count_use(graph, state->proto->output[i]->name);
     }
-    return true;
-}
-
-static bool is_used(const struct uses *uses, const char *name)
-{
-    const size_t *count = oq_strmap_find(&uses->counts, name);
-    return count != NULL && *count > 0;
 }
 
 /* A node of a constant chain that had users, and lost them to an integer operator. */
-static bool is_dead(const struct oq_rewrite *rewrite, const struct uses *uses, size_t ordinal,
-                    const Oq__Pb__NodeProto *node)
+static bool is_dead(const struct oq_graph *graph, const Oq__Pb__NodeProto *node)
 {
-    if (!oq_source_sees_through(node) || is_used(uses, node->output[0]))
+    if (!oq_source_sees_through(node))
         return false;
-    const struct oq_value *value =
-        oq_strmap_find(&rewrite->graphs.list[ordinal]->values, node->output[0]);
-    return value != NULL && value->n_uses > 0;
+    const struct oq_value *value = oq_strmap_find(&graph->values, node->output[0]);
+    return value != NULL && value->n_uses > 0 && value->n_left == 0;
 }
 
 /* Last node first, so that the nodes before it in a chain follow; false: nothing was removed. */
-static bool remove_dead_nodes(struct oq_rewrite *rewrite, struct uses *uses, size_t ordinal)
+static bool remove_dead_nodes(struct oq_rewrite *rewrite, size_t ordinal)
 {
     struct oq_rewrite_graph *state = &rewrite->states[ordinal];
-    size_t kept = state->n_nodes;
+    const struct oq_graph *graph = rewrite->graphs.list[ordinal];
+    size_t first = state->n_nodes; /* of those that stay, moved to the end */
     for (size_t i = state->n_nodes; i-- > 0;) {
         Oq__Pb__NodeProto *node = state->nodes[i];
-        if (!is_dead(rewrite, uses, ordinal, node)) {
-            state->nodes[--kept] = node;
+        if (!is_dead(graph, node)) {
+            state->nodes[--first] = node;
             continue;
         }
-        for (size_t k = 0; k < node->n_input; k++)
-            --*use_count(uses, node->input[k]);
+        for (size_t k = 0; k < node->n_input; k++) {
+            size_t *left = uses_left(graph, node->input[k]);
+            if (left != NULL)
+                --*left;
+        }
     }
-    size_t removed = kept;
-    state->n_nodes -= removed;
-    memmove(state->nodes, state->nodes + kept, state->n_nodes * sizeof(state->nodes[0]));
-    return removed > 0;
+    state->nodes += first;
+    state->n_nodes -= first;
+    return first > 0;
 }
 
 /* Chains may run through several graphs: until nothing changes. */
-static void remove_dead_chains(struct oq_rewrite *rewrite, struct uses *uses)
+static void remove_dead_chains(struct oq_rewrite *rewrite)
 {
     for (bool changed = true; changed;) {
         changed = false;
         for (size_t g = rewrite->graphs.count; g-- > 0;)
-            changed |= remove_dead_nodes(rewrite, uses, g);
+            changed |= remove_dead_nodes(rewrite, g);
     }
 }
 
 /* A constant that had users and has none any more, or that a folded one replaces, leaves. */
+static bool leaves(const struct oq_rewrite *rewrite, const struct oq_constant *constant)
+{
+    if (constant->value == NULL || constant->value->n_uses == 0)
+        return false;
+    const struct oq_value *value =
+        oq_strmap_find(&rewrite->graphs.list[constant->graph->ordinal]->values, constant->name);
+    return constant->fold != NULL || value == NULL || value->n_left == 0;
+}
+
 static bool drop_constants(struct oq_rewrite *rewrite)
 {
-    struct uses uses = {.rewrite = rewrite};
-    if (!count_uses(&uses))
-        return false;
-    remove_dead_chains(rewrite, &uses);
+    count_uses(rewrite);
+    remove_dead_chains(rewrite);
     for (size_t i = 0; i < rewrite->plan->model->n_tensors; i++) {
         struct oq_constant *constant = &rewrite->plan->constants[i];
-        constant->kept = constant->value == NULL || constant->value->n_uses == 0 ||
-                         (constant->fold == NULL && is_used(&uses, constant->name));
+        constant->kept = !leaves(rewrite, constant);
         if (constant->kept) {
             constant->nbytes_after += constant->tensor->nbytes;
             continue;

@@ -18,6 +18,19 @@ static size_t partner(size_t input)
     return 3 - input;
 }
 
+/* W [directions, 4H, inputs] and R [directions, 4H, H]: the scales of both have one shape. */
+static bool weights_fit(const onnxq_plan *plan, const struct oq_site *site)
+{
+    const struct oq_constant *w = oq_plan_constant(plan, site->graph, site->node->input[1]);
+    const struct oq_constant *r = oq_plan_constant(plan, site->graph, site->node->input[2]);
+    if (w == NULL || r == NULL)
+        return true; /* then its partner decides */
+    if (w->source.n_dims != 3 || r->source.n_dims != 3)
+        return false;
+    const int64_t *wd = w->source.dims, *rd = r->source.dims;
+    return rd[0] == wd[0] && rd[1] == wd[1] && rd[1] % 4 == 0 && rd[1] / 4 == rd[2];
+}
+
 static const char *refuse(const onnxq_plan *plan, const struct oq_site *site)
 {
     const Oq__Pb__NodeProto *node = site->node;
@@ -31,16 +44,18 @@ static const char *refuse(const onnxq_plan *plan, const struct oq_site *site)
         return "DynamicQuantizeLSTM has no layout 1";
     if (oq_node_attribute(node, "hidden_size") == NULL)
         return "the node has no hidden_size";
+    if (!weights_fit(plan, site))
+        return "its two weights do not fit together";
     return NULL;
 }
 
 static void decide(const onnxq_plan *plan, struct oq_site *site)
 {
-    const char *refusal = refuse(plan, site);
     if (site->constant->source.n_dims != 3 || site->node->n_input < 3) {
         oq_site_keep(site, "LSTM takes weights of three dimensions");
         return;
     }
+    const char *refusal = refuse(plan, site);
     site->is_unsigned = false;
     if (refusal != NULL)
         oq_site_fold(site, 1, 1, refusal);

@@ -11,9 +11,10 @@ has python3 && heed='python3 heed.py' || heed=
 for name in TERM HUP ${heed:+INT}; do
     $heed onnxq quantize - out.onnx <pipe >/dev/null &
     exec 9>pipe
-    sleep 0.5
-    kill -s $name $!
-    wait $! 2>/dev/null
+    pid=$!
+    # More than once: the first may come before the program is there to hear it.
+    (while kill -s $name $pid; do sleep 0.1; done) 2>/dev/null &
+    wait $pid 2>/dev/null
     echo "$name: $?"
     exec 9>&-
 done
