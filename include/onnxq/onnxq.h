@@ -238,7 +238,8 @@ typedef struct onnxq_plan onnxq_plan;
 
 typedef struct onnxq_summary {
     size_t n_weights, n_quantized;
-    uint64_t nbytes_before, nbytes_after; /* model and side files, as written to disk */
+    /* Model and side files; after: under the name model.onnx, see onnxq_plan_get_output_size(). */
+    uint64_t nbytes_before, nbytes_after;
     uint64_t weight_nbytes_before, weight_nbytes_after; /* constants only */
     uint64_t external_nbytes_after;                     /* side file, 0: none */
 } onnxq_summary;
