@@ -1,0 +1,93 @@
+"""Methods other than integer operators: weights folded at load, and plain DequantizeLinear."""
+
+import numpy as np
+
+import build
+import common
+import reference
+from build import node
+from harness import OrtTest, cases
+from reference import SCHEMES, Scheme
+
+K, N = 256, 300
+
+
+def matmul():
+    w, x = build.weights(K, N), build.activations(5, K)
+    model = build.model([node("MatMul", "x w", "y")], {"x": x.shape}, {"y": (5, N)}, {"w": w})
+    return model, {"x": x}, w, 1
+
+
+def gemm():
+    w, x = build.weights(N, K), build.activations(5, K)
+    model = build.model([node("Gemm", "x w", "y", transB=1)], {"x": x.shape}, {"y": (5, N)}, {"w": w})
+    return model, {"x": x}, w, 0
+
+
+def conv():
+    w, x = build.weights(24, 8, 3, 3), build.activations(1, 8, 9, 9)
+    model = build.model([node("Conv", "x w", "y")], {"x": x.shape}, {"y": (1, 24, 7, 7)}, {"w": w})
+    return model, {"x": x}, w, 0
+
+
+def table():
+    w, index = build.weights(5000, 256), np.array([[0, 4999], [7, 7]])
+    model = build.model([node("Gather", "w i", "y")], {"i": index}, {"y": (2, 2, 256)}, {"w": w})
+    return model, {"i": index}, w, 0
+
+
+MAKERS = {"matmul": matmul, "gemm": gemm, "conv": conv, "table": table}
+TABLE = {f"{maker}_{scheme}": (maker, scheme) for maker in MAKERS for scheme in SCHEMES}
+
+
+class Weights(OrtTest):
+    """--method weights: every weight is float again once the model is loaded."""
+
+    @cases(TABLE)
+    def folded(self, maker: str, scheme: str) -> None:
+        model, feeds, w, axis = MAKERS[maker]()
+        outcome = self.quantize(model, "--method", "weights", *SCHEMES[scheme].flags())
+        want = reference.quantize(w, SCHEMES[scheme], (axis,))
+        self.assertEqual(outcome.weight("w")["action"], "fold")
+        self.assert_folds_to(outcome, feeds, {"w": want.dequantize()})
+
+
+class Qdq(OrtTest):
+    """--method qdq: DequantizeLinear of ONNX and nothing else."""
+
+    def check(self, outcome, feeds: dict, want: reference.Quantized) -> None:
+        view = outcome.view()
+        dequantize = view.node("w", "DequantizeLinear")
+        names = list(dequantize.input)
+        self.assertEqual({n.domain for n in outcome.model.graph.node}, {""})
+        np.testing.assert_array_equal(view.constant(names[0]), want.q)
+        np.testing.assert_array_equal(view.constant(names[1]), want.scale.squeeze())
+        zero_points = np.broadcast_to(want.zero_point, want.scale.shape).squeeze()
+        if len(names) > 2:
+            np.testing.assert_array_equal(view.constant(names[2]), zero_points)
+        else:
+            self.assertFalse(zero_points.any())
+        replaced = build.with_weights(outcome.original, {"w": want.dequantize()})
+        # At this level: at others the engine may take integers for the activations as well.
+        expected, got = common.run(replaced, feeds, "disabled"), common.run(outcome.path, feeds, "disabled")
+        np.testing.assert_allclose(expected[0], got[0], rtol=1e-5, atol=1e-6 * np.abs(expected[0]).max())
+
+    @cases(TABLE)
+    def stored(self, maker: str, scheme: str) -> None:
+        model, feeds, w, axis = MAKERS[maker]()
+        outcome = self.quantize(model, "--method", "qdq", *SCHEMES[scheme].flags())
+        self.assertEqual(outcome.weight("w")["uses"][0]["form"], "DequantizeLinear")
+        self.check(outcome, feeds, reference.quantize(w, SCHEMES[scheme], (axis,)))
+
+    def test_before_axes(self) -> None:
+        """Opset 12 has no axis: one scale for the whole weight."""
+        w, x = build.weights(K, N), build.activations(5, K)
+        outcome = self.quantize(build.matmul(x, w, opset=12), "--method", "qdq")
+        self.check(outcome, {"x": x}, reference.quantize(w, Scheme(per_channel=False), ()))
+
+    def test_before_the_operator(self) -> None:
+        w, x = build.weights(K, N), build.activations(5, K)
+        path = self.dir / "old.onnx"
+        path.write_bytes(build.matmul(x, w, opset=9).SerializeToString())
+        done = self.onnxq("quantize", "--method=qdq", "-v", path, self.dir / "o.onnx", status=5)
+        self.assertIn("needs opset 10", done.stdout)
