@@ -117,6 +117,17 @@ bool oq_output_write(struct oq_output *output, const void *src, size_t nbytes, o
     return true;
 }
 
+void oq_output_flush(struct oq_output *output)
+{
+#if defined(__linux__)
+    /* Only a hint: what goes wrong here, fsync() reports. */
+    if (output->temporary != NULL)
+        sync_file_range(output->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+#else
+    (void)output;
+#endif
+}
+
 bool oq_output_finish(struct oq_output *output, bool sync, onnxq_error *error)
 {
     if (output->temporary == NULL)

@@ -22,6 +22,9 @@ bool oq_output_open(struct oq_output *output, const char *path, uint64_t nbytes,
                     onnxq_error *error);
 bool oq_output_write(struct oq_output *output, const void *src, size_t nbytes, onnxq_error *error);
 
+/* Lets the system start to write what it has so far, so that a later sync waits less. */
+void oq_output_flush(struct oq_output *output);
+
 /* All bytes are written: to the disk too where `sync` is set. */
 bool oq_output_finish(struct oq_output *output, bool sync, onnxq_error *error);
 

@@ -291,6 +291,8 @@ static bool consume(void *context, size_t job, const void *buffer, onnxq_error *
     size_t nbytes = job_nbytes(writing->stream, job);
     if (!oq_output_write(writing->output, buffer, nbytes, error))
         return false;
+    if (options->sync)
+        oq_output_flush(writing->output);
     emission->done_nbytes += nbytes;
     if (options->progress == NULL ||
         options->progress(options->progress_data, ONNXQ_PHASE_WRITE, emission->done_nbytes,
