@@ -148,6 +148,8 @@ static enum outcome squeeze(struct finder *finder, const struct oq_graph *graph,
     enum outcome outcome = find_parameter(finder, graph, node, "axes", 1, axes, &n_axes, &given);
     if (outcome != FOUND)
         return outcome;
+    if (source->n_dims > MAX_RANK)
+        return OTHER;
     for (size_t i = 0; i < source->n_dims; i++) {
         bool drop = given ? contains(axes, n_axes, source->n_dims, i) : source->dims[i] == 1;
         if (!drop)

@@ -111,6 +111,8 @@ Oq__Pb__NodeProto *oq_rewrite_node(struct oq_rewrite *rewrite, const char *domai
     node->domain = domain[0] == '\0' ? NULL : text(domain);
     node->name = text(fresh_name(rewrite, &rewrite->node_names, label, suffix));
     node->input = copy_names(rewrite, inputs, &node->n_input);
+    while (node->n_input > 0 && inputs[node->n_input - 1][0] == '\0')
+        node->n_input--; /* left out at the end is not there */
     node->output = copy_names(rewrite, outputs, &node->n_output);
     if (rewrite->failed || !oq_rewrite_push_node(rewrite, node))
         return NULL;

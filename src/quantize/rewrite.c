@@ -437,7 +437,7 @@ static bool add_provenance(struct oq_rewrite *rewrite)
            set_metadata(rewrite, settings_key, settings);
 }
 
-/* Initializers that a recipe makes, and tensors in attributes that lay in a side file before. */
+/* Initializers that a recipe makes. */
 static bool collect_large(void *context, const struct oq_message_path *path, onnxq_error *error)
 {
     onnxq_plan *plan = context;

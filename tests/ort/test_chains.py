@@ -205,6 +205,14 @@ class Chains(OrtTest):
         np.testing.assert_array_equal(w, W)
         self.assertLess(common.relative_error([X @ W], [y]), 2)
 
+    def test_more_dimensions_than_are_followed(self) -> None:
+        """A chain on such a weight is not looked through; the weight is folded where it starts."""
+        w = W.reshape((1,) * 38 + W.shape)
+        nodes = [node("Squeeze", "v axes", "w"), node("MatMul", "x w", "y")]
+        constants = {"v": w, "axes": np.array([0])}
+        outcome = self.quantize(build.model(nodes, {"x": X.shape}, {"y": (1,) * 37 + (M, N)}, constants))
+        self.assertEqual(outcome.weight("v")["action"], "fold")
+
     def test_chain_across_a_body(self):
         """Made outside, used inside."""
         nodes = [node("Transpose", "v", "w")]

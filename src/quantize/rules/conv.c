@@ -82,8 +82,6 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
     const char *inputs[] = {x.quantized, oq_rewrite_weight(rewrite, site), x.zero_point, zero_point,
                             NULL};
     const char *outputs[] = {product, NULL};
-    if (zero_point != NULL && zero_point[0] == '\0')
-        inputs[3] = NULL;
     oq_rewrite_copy_attributes(
         rewrite, oq_rewrite_node(rewrite, "", "ConvInteger", label, inputs, outputs), node, NULL);
     return oq_rewrite_dequantize(rewrite, label, product, x.scale, scale, bias, data_type,

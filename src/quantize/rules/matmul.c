@@ -22,8 +22,6 @@ bool oq_matmul_emit(struct oq_rewrite *rewrite, const struct oq_site *site,
         const char *x =
             oq_rewrite_float_input(rewrite, matmul->activation, matmul->transposed, data_type);
         const char *inputs[] = {x, weight, scale, zero_point, matmul->bias, NULL};
-        if (matmul->bias == NULL && zero_point != NULL && zero_point[0] == '\0')
-            inputs[3] = NULL;
         return oq_rewrite_float_output(rewrite, "com.microsoft", "DynamicQuantizeMatMul", label,
                                        inputs, matmul->output_type, matmul->output);
     }
@@ -32,8 +30,6 @@ bool oq_matmul_emit(struct oq_rewrite *rewrite, const struct oq_site *site,
     const char *product = oq_rewrite_name(rewrite, matmul->output, "_int32");
     const char *inputs[] = {x.quantized, weight, x.zero_point, zero_point, NULL};
     const char *outputs[] = {product, NULL};
-    if (zero_point != NULL && zero_point[0] == '\0')
-        inputs[3] = NULL;
     oq_rewrite_node(rewrite, "", "MatMulInteger", label, inputs, outputs);
     return oq_rewrite_dequantize(rewrite, label, product, x.scale, scale, matmul->bias,
                                  matmul->output_type, matmul->output);
