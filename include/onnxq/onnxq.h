@@ -161,6 +161,7 @@ typedef struct onnxq_options {
     const onnxq_selector *selectors;
     size_t n_selectors;
     bool allow_unmatched; /* a selector or operator type that matches nothing is no error */
+    bool force_integer;   /* integer operators also where float was measured faster */
     bool freeze_inputs;   /* take weights that are graph inputs with a default value, too */
     bool subgraphs;       /* look into If, Loop and Scan bodies (default) */
     bool sync;            /* fsync before the rename (default) */

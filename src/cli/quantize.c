@@ -126,6 +126,10 @@ static const cli_option quantize_options[] = {
      .choices = convs,
      FIELD(options.conv),
      .help = "fold: int8 in the file only; integer: ConvInteger"},
+    {.kind = CLI_FLAG,
+     .name = "force-integer",
+     FIELD(options.force_integer),
+     .help = "integer operators for small weights, where float is faster"},
 
     {.kind = CLI_HEADING, .help = "Which weights (all these may be repeated)"},
     {.kind = CLI_LIST,

@@ -426,11 +426,12 @@ static bool add_provenance(struct oq_rewrite *rewrite)
     char *settings = oq_arena_printf(
         rewrite->arena,
         "method=%s weight_type=%s per_channel=%d symmetric=%d reduce_range=%s conv=%s "
-        "min_elements=%llu",
+        "force_integer=%d min_elements=%llu",
         method_names[options->method],
         options->weight_type == ONNXQ_WEIGHT_UINT8 ? "uint8" : "int8", options->per_channel,
         options->symmetric, options->reduce_range == ONNXQ_REDUCE_BITS ? "bits" : "none",
-        conv_names[options->conv], (unsigned long long)options->min_elements);
+        conv_names[options->conv], options->force_integer,
+        (unsigned long long)options->min_elements);
     if (settings == NULL)
         return oq_arena_fail(rewrite->arena, rewrite->error);
     return set_metadata(rewrite, version_key, version) &&

@@ -111,9 +111,9 @@ const char *oq_matmul_refuses(const onnxq_plan *plan, const struct oq_site *site
                               int64_t n, size_t activation_input)
 {
     const Oq__Pb__NodeProto *node = site->node;
-    if (k * n < MIN_DYNAMIC_NELEM)
+    if (k * n < MIN_DYNAMIC_NELEM && !plan->options.force_integer)
         return "not faster in integers under 65536 elements";
-    if (k < MIN_DYNAMIC_K)
+    if (k < MIN_DYNAMIC_K && !plan->options.force_integer)
         return "not faster in integers under 128 rows";
     if (k > MAX_DYNAMIC_K)
         return "sums over more than 33025 rows can overflow int32";

@@ -295,7 +295,8 @@ static const char *describe_metadata(const Oq__Pb__ModelProto *model)
     return text;
 }
 
-#define SETTINGS "per_channel=1 symmetric=1 reduce_range=none conv=fold min_elements=1\n"
+#define SETTINGS                                                                                   \
+    "per_channel=1 symmetric=1 reduce_range=none conv=fold force_integer=0 min_elements=1\n"
 
 static void test_metadata(void **state)
 {

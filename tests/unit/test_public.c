@@ -28,8 +28,8 @@ static void test_defaults(void **state)
     assert_int_equal(options.conv, ONNXQ_CONV_FOLD);
     assert_int_equal(options.external_data, ONNXQ_EXTERNAL_AUTO);
     assert_true(options.per_channel && options.symmetric && options.subgraphs && options.sync);
-    assert_false(options.allow_unmatched || options.freeze_inputs || options.keep_existing ||
-                 options.allow_noop);
+    assert_false(options.allow_unmatched || options.freeze_inputs || options.force_integer ||
+                 options.keep_existing || options.allow_noop);
     assert_int_equal(options.min_elements, 1024);
     assert_int_equal(options.threads, 0);
     assert_null(options.op_types);

@@ -28,7 +28,7 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_site_keep(site, "axis out of range");
     else if (rank < 2)
         oq_site_keep(site, "a vector");
-    else if (table->nelem < MIN_TABLE_NELEM)
+    else if (table->nelem < MIN_TABLE_NELEM && !plan->options.force_integer)
         oq_site_fold(site, (int)axis, 0, "a table under 1048576 elements");
     else if (oq_plan_constant(plan, site->graph, site->node->input[1]) != NULL)
         oq_site_fold(site, (int)axis, 0, "both inputs are constant");

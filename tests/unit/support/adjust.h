@@ -26,6 +26,7 @@ ADJUST(conv_integer_asymmetric, options->conv = ONNXQ_CONV_INTEGER; options->sym
 ADJUST(conv_integer_per_tensor, options->conv = ONNXQ_CONV_INTEGER; options->per_channel = false)
 ADJUST(conv_skip, options->conv = ONNXQ_CONV_SKIP)
 ADJUST(freeze_inputs, options->freeze_inputs = true)
+ADJUST(force_integer, options->force_integer = true)
 ADJUST(no_subgraphs, options->subgraphs = false)
 ADJUST(external_always, options->external_data = ONNXQ_EXTERNAL_ALWAYS)
 ADJUST(external_never, options->external_data = ONNXQ_EXTERNAL_NEVER)
