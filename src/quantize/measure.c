@@ -102,7 +102,7 @@ static bool produce(void *context, size_t index, void *buffer, void *scratch, on
 {
     const struct measure *measure = context;
     const struct job *job = &measure->jobs[index];
-    float *x = (float *)(void *)((char *)scratch + OQ_READ_SCRATCH_NBYTES);
+    float *x = oq_recipe_floats(scratch);
     size_t n = job_scales(job);
     int32_t *lo = buffer, *hi = lo + n;
     uint64_t begin, end;

@@ -141,18 +141,32 @@ static bool describe(onnxq_plan *plan, onnxq_error *error)
     return true;
 }
 
+static struct oq_emit_options emit_options(const onnxq_plan *plan)
+{
+    const onnxq_options *options = &plan->options;
+    return (struct oq_emit_options){
+        .external_data = options->external_data,
+        .sync = options->sync,
+        .keep_existing = options->keep_existing,
+        .threads = options->threads,
+        .progress = options->progress,
+        .progress_data = options->progress_data,
+        .noop_message = options->allow_noop ? NULL : "has no weight to quantize; nothing written"};
+}
+
 static bool summarize(onnxq_plan *plan, onnxq_error *error)
 {
+    const struct oq_emit_options options = emit_options(plan);
     onnxq_model_info info;
     uint64_t model_nbytes;
     onnxq_model_get_info(plan->model, &info);
     plan->summary.nbytes_before = info.file_nbytes + info.external_nbytes;
     plan->summary.nbytes_after = plan->summary.nbytes_before;
     plan->summary.external_nbytes_after = info.external_nbytes;
-    if (plan->output == NULL)
+    if (plan->draft.proto == NULL)
         return true;
-    if (onnxq_plan_get_output_size(plan, "model.onnx", &model_nbytes,
-                                   &plan->summary.external_nbytes_after, error) != ONNXQ_OK)
+    if (!oq_draft_get_size(&plan->draft, &options, "model.onnx", &model_nbytes,
+                           &plan->summary.external_nbytes_after, error))
         return false;
     plan->summary.nbytes_after = model_nbytes + plan->summary.external_nbytes_after;
     return true;
@@ -216,6 +230,30 @@ const onnxq_weight *onnxq_plan_get(const onnxq_plan *plan, size_t index)
 void onnxq_plan_get_summary(const onnxq_plan *plan, onnxq_summary *summary)
 {
     *summary = plan->summary;
+}
+
+onnxq_status onnxq_plan_get_output_size(const onnxq_plan *plan, const char *path,
+                                        uint64_t *model_nbytes, uint64_t *external_nbytes,
+                                        onnxq_error *error)
+{
+    onnxq_error ignored;
+    const struct oq_emit_options options = emit_options(plan);
+    error = error == NULL ? &ignored : error;
+    oq_error_init(error);
+    if (!oq_draft_get_size(&plan->draft, &options, path, model_nbytes, external_nbytes, error))
+        oq_error_file(error, plan->model->file.path);
+    return error->status;
+}
+
+onnxq_status onnxq_plan_write(const onnxq_plan *plan, const char *path, onnxq_error *error)
+{
+    onnxq_error ignored;
+    const struct oq_emit_options options = emit_options(plan);
+    error = error == NULL ? &ignored : error;
+    oq_error_init(error);
+    if (!oq_draft_write(&plan->draft, &options, path, error))
+        oq_error_file(error, plan->model->file.path);
+    return error->status;
 }
 
 onnxq_status onnxq_quantize_file(const char *input, const char *output,

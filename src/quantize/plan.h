@@ -5,6 +5,7 @@
 #ifndef OQ_QUANTIZE_PLAN_H
 #define OQ_QUANTIZE_PLAN_H
 
+#include "edit/draft.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
 #include "model/source.h"
@@ -76,25 +77,6 @@ struct oq_constant {
     uint64_t nbytes_after;          /* of what replaces it */
     bool has_infinity;              /* or depends on one that has: all of it is kept
                                        as it is */
-    bool kept;                      /* stays in the output, perhaps beside what replaces it */
-};
-
-struct oq_recipe {
-    enum oq_recipe_kind {
-        OQ_RECIPE_QUANTIZE, /* the integers of `quantized` */
-        OQ_RECIPE_BYTES,    /* `bytes` */
-        OQ_RECIPE_COPY      /* the elements of `tensor` as they are */
-    } kind;
-    uint64_t nbytes;
-    const struct oq_quantized *quantized;
-    const void *bytes;
-    const struct oq_tensor *tensor;
-};
-
-/* A tensor of the output that a recipe makes and that may lie in a side file. */
-struct oq_large_tensor {
-    Oq__Pb__TensorProto *proto;
-    uint32_t recipe;
 };
 
 struct onnxq_plan {
@@ -109,12 +91,7 @@ struct onnxq_plan {
     onnxq_weight *weights;    /* the same for the caller */
     onnxq_summary summary;
 
-    Oq__Pb__ModelProto *output;    /* the rewritten structure; NULL where nothing is quantized */
-    struct oq_large_tensor *large; /* [n_large]: what may go to a side file */
-    size_t n_large, large_capacity;
-    struct oq_recipe *recipes;
-    uint64_t *recipe_nbytes; /* [n_recipes] */
-    size_t n_recipes, recipes_capacity;
+    struct oq_draft draft; /* the output; without a structure where nothing is quantized */
 };
 
 /* The constant behind a name in graph, derived ones included, or NULL. */
@@ -143,16 +120,10 @@ bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error);
 void oq_plan_scale(onnxq_plan *plan);
 bool oq_ranges_finite(const struct oq_ranges *ranges);
 
-/* rewrite.c: makes `output`, `recipes` and `large`. */
+/* rewrite.c: makes the draft. */
 bool oq_plan_rewrite(onnxq_plan *plan, onnxq_error *error);
 
-/* A number for a new recipe; false when memory is out. */
-bool oq_plan_add_recipe(onnxq_plan *plan, const struct oq_recipe *recipe, uint32_t *number,
-                        onnxq_error *error);
-
-/* recipe.c: bytes [first, first + count) of a recipe's result. */
-#define OQ_RECIPE_SCRATCH_NBYTES (OQ_READ_SCRATCH_NBYTES + OQ_READ_MAX_NELEM * sizeof(float))
-bool oq_recipe_produce(const struct oq_recipe *recipe, uint64_t first, size_t count, uint8_t *dst,
-                       void *scratch, onnxq_error *error);
+/* recipe.c: the integers of a weight. */
+struct oq_recipe oq_quantized_recipe(const struct oq_quantized *quantized);
 
 #endif

@@ -1,14 +1,9 @@
 /*
- * Recipes give any stretch of their result on demand, so that the writer can
- * cut the output into equal pieces wherever they fall.
+ * The integers of a weight, made when they are written: any stretch on demand,
+ * so that the writer can cut the output into equal pieces wherever they fall.
  */
 #include "base/checked.h"
 #include "quantize/plan.h"
-
-static float *floats_of(void *scratch)
-{
-    return (float *)(void *)((char *)scratch + OQ_READ_SCRATCH_NBYTES);
-}
 
 static void quantize_run(const struct oq_kernels *kernels, const struct oq_quantized *quantized,
                          const struct oq_run *run, const float *x, uint8_t *dst)
@@ -28,7 +23,7 @@ static bool quantize_in_order(const struct oq_quantized *quantized, uint64_t fir
                               uint8_t *dst, void *scratch, onnxq_error *error)
 {
     const struct oq_kernels *kernels = oq_kernels_best();
-    float *x = floats_of(scratch);
+    float *x = oq_recipe_floats(scratch);
     while (count > 0) {
         size_t part = count < OQ_READ_MAX_NELEM ? count : OQ_READ_MAX_NELEM;
         if (!oq_source_read_floats(quantized->ranges->source, first, part, x, scratch, error))
@@ -98,7 +93,7 @@ static void scatter_row(const struct turn *turn, const struct tile *tile, uint64
 static bool quantize_tile(const struct turn *turn, const struct tile *tile, onnxq_error *error)
 {
     const struct oq_kernels *kernels = oq_kernels_best();
-    float *x = floats_of(turn->scratch);
+    float *x = oq_recipe_floats(turn->scratch);
     uint8_t *q = turn->scratch; /* free once the floats are read */
     if (!read_tile(turn, tile, x, error))
         return false;
@@ -150,19 +145,15 @@ static bool quantize_transposed(const struct oq_quantized *quantized, uint64_t f
     return true;
 }
 
-bool oq_recipe_produce(const struct oq_recipe *recipe, uint64_t first, size_t count, uint8_t *dst,
-                       void *scratch, onnxq_error *error)
+static bool produce_quantized(const void *source, uint64_t first, size_t count, uint8_t *dst,
+                              void *scratch, onnxq_error *error)
 {
-    switch (recipe->kind) {
-    case OQ_RECIPE_QUANTIZE:
-        return recipe->quantized->transposed
-                   ? quantize_transposed(recipe->quantized, first, count, dst, scratch, error)
-                   : quantize_in_order(recipe->quantized, first, count, dst, scratch, error);
-    case OQ_RECIPE_BYTES:
-        memcpy(dst, (const char *)recipe->bytes + first, count);
-        return true;
-    case OQ_RECIPE_COPY:
-        return oq_tensor_read_bytes(recipe->tensor, first, count, dst, error);
-    }
-    return oq_fail(error, ONNXQ_ERROR_INTERNAL, "recipe of kind %d", (int)recipe->kind);
+    const struct oq_quantized *quantized = source;
+    return quantized->transposed ? quantize_transposed(quantized, first, count, dst, scratch, error)
+                                 : quantize_in_order(quantized, first, count, dst, scratch, error);
+}
+
+struct oq_recipe oq_quantized_recipe(const struct oq_quantized *quantized)
+{
+    return (struct oq_recipe){quantized->ranges->source->nelem, produce_quantized, quantized};
 }

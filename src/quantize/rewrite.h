@@ -1,11 +1,12 @@
 /*
- * The tools with which rules write nodes: new names that clash with nothing,
- * nodes, initializers, and the quantized form of an activation that all its
- * consumers share.
+ * The tools with which rules write nodes: the integers, scales and zero points
+ * of a weight, and the quantized form of an activation that all its consumers
+ * share. Nodes themselves are written with edit/edit.h.
  */
 #ifndef OQ_QUANTIZE_REWRITE_H
 #define OQ_QUANTIZE_REWRITE_H
 
+#include "edit/edit.h"
 #include "quantize/plan.h"
 
 /* The operators before which a model needs this opset of ai.onnx. */
@@ -14,43 +15,11 @@
 #define OQ_OPSET_DYNAMIC_QUANTIZE_LINEAR 11 /* and all of 10: MatMulInteger, ConvInteger */
 #define OQ_OPSET_DEQUANTIZE_AXIS         13 /* scales along an axis */
 
-struct oq_rewrite_graph;
-
 struct oq_rewrite {
     onnxq_plan *plan;
-    struct oq_arena *arena;
-    onnxq_error *error;
-    bool failed;       /* memory ran out somewhere; reported at the end */
-    bool uses_contrib; /* a node of com.microsoft was written */
-
-    struct oq_strmap value_names, node_names; /* all that are taken, over the whole model */
-    struct oq_graphs graphs;                  /* of the copy that is rewritten */
-    struct oq_rewrite_graph *states;          /* [graphs.count] */
-    struct oq_rewrite_graph *current;         /* that nodes are added to */
+    struct oq_edit *edit;
+    const struct oq_site ***sites; /* [graphs][nodes of the input]: what replaces that node */
 };
-
-/*
- * Adds a node to the graph that is being rewritten. inputs and outputs end
- * with NULL; "" is an input that is left out. The node's name is made from
- * `label` and the operator. Returns NULL when memory is out; then and for NULL
- * among earlier results the rewrite has failed, which is reported at its end.
- */
-Oq__Pb__NodeProto *oq_rewrite_node(struct oq_rewrite *rewrite, const char *domain,
-                                   const char *op_type, const char *label,
-                                   const char *const *inputs, const char *const *outputs);
-
-/* Nothing where node is NULL. */
-void oq_rewrite_add_int(struct oq_rewrite *rewrite, Oq__Pb__NodeProto *node, const char *name,
-                        int64_t value);
-void oq_rewrite_add_ints(struct oq_rewrite *rewrite, Oq__Pb__NodeProto *node, const char *name,
-                         const int64_t *values, size_t n);
-
-/* Gives `node` the attributes of `from`, but for the one called `without` (NULL: all). */
-void oq_rewrite_copy_attributes(struct oq_rewrite *rewrite, Oq__Pb__NodeProto *node,
-                                const Oq__Pb__NodeProto *from, const char *without);
-
-/* A fresh name made of base and suffix. */
-const char *oq_rewrite_name(struct oq_rewrite *rewrite, const char *base, const char *suffix);
 
 /* The integers of a site's weight, as an initializer where the weight is defined. */
 const char *oq_rewrite_weight(struct oq_rewrite *rewrite, const struct oq_site *site);
@@ -83,15 +52,14 @@ const char *oq_rewrite_cast(struct oq_rewrite *rewrite, const char *label, const
 const char *oq_rewrite_subtract(struct oq_rewrite *rewrite, const char *label, const char *value,
                                 const char *subtrahend);
 
-/* A new float32 initializer in the current graph, accounted to `owner` (may be NULL). */
-const char *oq_rewrite_floats(struct oq_rewrite *rewrite, struct oq_constant *owner,
-                              const char *base, const int64_t *dims, size_t n_dims,
-                              const float *values);
+/* What a bias has become: a new float32 initializer [n] in the current graph. */
+const char *oq_rewrite_bias(struct oq_rewrite *rewrite, struct oq_constant *constant,
+                            const float *values, int64_t n);
+
+/* A companion of a site's weight; the values are in the arena. */
 const char *oq_rewrite_int8s(struct oq_rewrite *rewrite, const struct oq_site *site,
                              const char *suffix, const int64_t *dims, size_t n_dims,
                              const int8_t *values);
-const char *oq_rewrite_int64s(struct oq_rewrite *rewrite, const char *base, const int64_t *values,
-                              size_t n);
 
 /* An activation in 8 bits: DynamicQuantizeLinear, one for all consumers in a graph. */
 struct oq_activation {
@@ -99,15 +67,6 @@ struct oq_activation {
 };
 struct oq_activation oq_rewrite_activation(struct oq_rewrite *rewrite, const char *name,
                                            bool transposed, int32_t data_type);
-
-/* name as float32: itself, or one Cast for all consumers in a graph; transposed on request. */
-const char *oq_rewrite_float_input(struct oq_rewrite *rewrite, const char *name, bool transposed,
-                                   int32_t data_type);
-
-/* Adds a node that computes in float32 and gives `output` in data_type, with a Cast if need be. */
-bool oq_rewrite_float_output(struct oq_rewrite *rewrite, const char *domain, const char *op_type,
-                             const char *label, const char *const *inputs, int32_t data_type,
-                             const char *output);
 
 /*
  * output = Cast(int32_value) * (activation scale * weight scale) [+ bias], in
@@ -117,5 +76,8 @@ bool oq_rewrite_float_output(struct oq_rewrite *rewrite, const char *domain, con
 bool oq_rewrite_dequantize(struct oq_rewrite *rewrite, const char *label, const char *int32_value,
                            const char *activation_scale, const char *weight_scale, const char *bias,
                            int32_t data_type, const char *output);
+
+/* Integers of a weight, its scales and zero points in the form in which they are folded. */
+bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant);
 
 #endif

@@ -107,7 +107,7 @@ static void check_stretch(const struct oq_recipe *recipe, const uint8_t *expecte
     uint8_t *dst = malloc(count);
     void *scratch = malloc(OQ_RECIPE_SCRATCH_NBYTES);
     oq_error_init(&error);
-    bool ok = oq_recipe_produce(recipe, first, count, dst, scratch, &error);
+    bool ok = recipe->produce(recipe->source, first, count, dst, scratch, &error);
     bool same = ok && memcmp(dst, expected + first, count) == 0;
     free(scratch);
     free(dst);
@@ -139,14 +139,15 @@ static void test_quantize(void **state)
     const onnxq_plan *plan =
         test_plan(test_model(test_printf("opset 17; in x float32; %s", row->text)), &options);
     size_t n_found = 0;
-    for (size_t i = 0; i < plan->n_recipes; i++) {
-        const struct oq_recipe *recipe = &plan->recipes[i];
-        if (recipe->kind != OQ_RECIPE_QUANTIZE)
-            continue;
-        assert_int_equal(recipe->quantized->transposed, row->transposed);
-        assert_int_equal(recipe->nbytes, recipe->quantized->ranges->source->nelem);
-        check_recipe(recipe, quantize_all(recipe->quantized));
-        n_found++;
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        const struct oq_quantized *quantized = plan->constants[i].quantized;
+        for (; quantized != NULL; quantized = quantized->next) {
+            const struct oq_recipe recipe = oq_quantized_recipe(quantized);
+            assert_int_equal(quantized->transposed, row->transposed);
+            assert_int_equal(recipe.nbytes, quantized->ranges->source->nelem);
+            check_recipe(&recipe, quantize_all(quantized));
+            n_found++;
+        }
     }
     assert_true(n_found > 0);
 }
@@ -155,8 +156,7 @@ static void test_bytes(void **state)
 {
     (void)state;
     static const uint8_t bytes[] = "what is in memory already";
-    const struct oq_recipe recipe = {
-        .kind = OQ_RECIPE_BYTES, .nbytes = sizeof(bytes), .bytes = bytes};
+    const struct oq_recipe recipe = oq_recipe_bytes(bytes, sizeof(bytes));
     check_recipe(&recipe, bytes);
 }
 
@@ -165,10 +165,8 @@ static void test_copy(void **state)
     (void)state;
     struct builder *builder = test_builder("init a int64[1000]; init b float32[1000] external");
     const onnxq_model *model = test_open(builder);
-    const struct oq_recipe raw = {
-        .kind = OQ_RECIPE_COPY, .nbytes = 8000, .tensor = &model->tensors[0]};
-    const struct oq_recipe external = {
-        .kind = OQ_RECIPE_COPY, .nbytes = 4000, .tensor = &model->tensors[1]};
+    const struct oq_recipe raw = oq_recipe_copy(&model->tensors[0]);
+    const struct oq_recipe external = oq_recipe_copy(&model->tensors[1]);
     check_recipe(&raw, builder->graph->initializer[0]->raw_data.data);
     check_recipe(&external, builder->side);
 }
@@ -181,13 +179,11 @@ static void test_shrinking_file(void **state)
     onnxq_options options = test_options();
     const onnxq_plan *plan = test_plan(
         test_model("opset 17; in x float32; init w float32[256,256]; y = MatMul(x, w)"), &options);
-    size_t i = 0;
-    while (plan->recipes[i].kind != OQ_RECIPE_QUANTIZE)
-        i++;
+    const struct oq_recipe recipe = oq_quantized_recipe(plan->constants[0].quantized);
     test_write_file(test_path("model.onnx"), "", 0);
     oq_error_init(&error);
-    assert_false(oq_recipe_produce(&plan->recipes[i], 0, 100, test_alloc(100),
-                                   test_alloc(OQ_RECIPE_SCRATCH_NBYTES), &error));
+    assert_false(recipe.produce(recipe.source, 0, 100, test_alloc(100),
+                                test_alloc(OQ_RECIPE_SCRATCH_NBYTES), &error));
     check_text(test_error_text(&error),
                "model.onnx: initializer \"w\": ends early: it changed while it was read");
 }

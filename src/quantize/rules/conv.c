@@ -53,12 +53,12 @@ static const char *make_bias(struct oq_rewrite *rewrite, const struct oq_site *s
     if (node->n_input < 3 || node->input[2][0] == '\0')
         return NULL;
     const char *b =
-        oq_rewrite_float_input(rewrite, node->input[2], false, site->constant->source.data_type);
-    const char *shape = oq_rewrite_int64s(rewrite, "bias_shape", dims, rank - 1);
-    const char *reshaped = oq_rewrite_name(rewrite, node->input[2], "_reshaped");
+        oq_edit_float_input(rewrite->edit, node->input[2], false, site->constant->source.data_type);
+    const char *shape = oq_edit_int64s(rewrite->edit, "bias_shape", dims, rank - 1);
+    const char *reshaped = oq_edit_name(rewrite->edit, node->input[2], "_reshaped");
     const char *inputs[] = {b, shape, NULL};
     const char *outputs[] = {reshaped, NULL};
-    oq_rewrite_node(rewrite, "", "Reshape", oq_node_label(node), inputs, outputs);
+    oq_edit_node(rewrite->edit, "", "Reshape", oq_node_label(node), inputs, outputs);
     return reshaped;
 }
 
@@ -68,9 +68,9 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
     const struct oq_source *weight = &site->constant->source;
     int32_t data_type = weight->data_type;
     const char *label = oq_node_label(node);
-    int64_t *dims = oq_arena_array(rewrite->arena, weight->n_dims, sizeof(*dims));
+    int64_t *dims = oq_arena_array(rewrite->edit->arena, weight->n_dims, sizeof(*dims));
     if (dims == NULL)
-        return oq_arena_fail(rewrite->arena, rewrite->error);
+        return oq_arena_fail(rewrite->edit->arena, rewrite->edit->error);
     for (size_t i = 0; i < weight->n_dims; i++)
         dims[i] = i == 0 ? weight->dims[0] : 1;
 
@@ -78,12 +78,13 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
     const char *scale = oq_rewrite_scale(rewrite, site, dims, weight->n_dims - 1, 1);
     const char *zero_point = oq_rewrite_zero_point(rewrite, site);
     struct oq_activation x = oq_rewrite_activation(rewrite, node->input[0], false, data_type);
-    const char *product = oq_rewrite_name(rewrite, node->output[0], "_int32");
+    const char *product = oq_edit_name(rewrite->edit, node->output[0], "_int32");
     const char *inputs[] = {x.quantized, oq_rewrite_weight(rewrite, site), x.zero_point, zero_point,
                             NULL};
     const char *outputs[] = {product, NULL};
-    oq_rewrite_copy_attributes(
-        rewrite, oq_rewrite_node(rewrite, "", "ConvInteger", label, inputs, outputs), node, NULL);
+    oq_edit_copy_attributes(rewrite->edit,
+                            oq_edit_node(rewrite->edit, "", "ConvInteger", label, inputs, outputs),
+                            node, NULL);
     return oq_rewrite_dequantize(rewrite, label, product, x.scale, scale, bias, data_type,
                                  node->output[0]);
 }

@@ -41,12 +41,12 @@ static const char *gather(struct oq_rewrite *rewrite, const struct oq_site *site
                           const char *suffix)
 {
     const Oq__Pb__NodeProto *node = site->node;
-    const char *rows = oq_rewrite_name(rewrite, node->output[0], suffix);
+    const char *rows = oq_edit_name(rewrite->edit, node->output[0], suffix);
     const char *inputs[] = {table, node->input[1], NULL};
     const char *outputs[] = {rows, NULL};
-    oq_rewrite_add_int(rewrite,
-                       oq_rewrite_node(rewrite, "", "Gather", oq_node_label(node), inputs, outputs),
-                       "axis", site->axis);
+    oq_edit_add_int(rewrite->edit,
+                    oq_edit_node(rewrite->edit, "", "Gather", oq_node_label(node), inputs, outputs),
+                    "axis", site->axis);
     return rows;
 }
 
@@ -69,8 +69,8 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
         value = oq_rewrite_subtract(rewrite, label, value,
                                     gather_value(rewrite, site, zero_point, "_zero_point"));
     const char *inputs[] = {value, gather_value(rewrite, site, scale, "_scale"), NULL};
-    return oq_rewrite_float_output(rewrite, "", "Mul", label, inputs,
-                                   site->constant->source.data_type, node->output[0]);
+    return oq_edit_float_output(rewrite->edit, "", "Mul", label, inputs,
+                                site->constant->source.data_type, node->output[0]);
 }
 
 const struct oq_rule oq_rule_gather = {

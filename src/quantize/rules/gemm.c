@@ -51,22 +51,23 @@ static bool is_row(const struct oq_source *c, int64_t n)
 static const char *make_bias_row(struct oq_rewrite *rewrite, struct oq_constant *c, int64_t n,
                                  float beta)
 {
-    float *row = oq_arena_array(rewrite->arena, (size_t)n, sizeof(*row));
-    void *scratch = oq_arena_alloc(rewrite->arena, OQ_READ_SCRATCH_NBYTES);
+    float *row = oq_arena_array(rewrite->edit->arena, (size_t)n, sizeof(*row));
+    void *scratch = oq_arena_alloc(rewrite->edit->arena, OQ_READ_SCRATCH_NBYTES);
     size_t nelem = (size_t)c->source.nelem;
     if (row == NULL || scratch == NULL) {
-        oq_arena_fail(rewrite->arena, rewrite->error);
+        oq_arena_fail(rewrite->edit->arena, rewrite->edit->error);
         return NULL;
     }
     for (size_t done = 0; done < nelem;) {
         size_t part = nelem - done < OQ_READ_MAX_NELEM ? nelem - done : OQ_READ_MAX_NELEM;
-        if (!oq_source_read_floats(&c->source, done, part, row + done, scratch, rewrite->error))
+        if (!oq_source_read_floats(&c->source, done, part, row + done, scratch,
+                                   rewrite->edit->error))
             return NULL;
         done += part;
     }
     for (size_t i = (size_t)n; i-- > 0;)
         row[i] = beta * row[nelem == 1 ? 0 : i];
-    return oq_rewrite_floats(rewrite, c, c->name, &n, 1, row);
+    return oq_rewrite_bias(rewrite, c, row, n);
 }
 
 /* A bias that a following Add takes: beta * C in float32, computed by the graph. */
@@ -75,13 +76,13 @@ static const char *make_bias_node(struct oq_rewrite *rewrite, const struct oq_si
 {
     const char *c = site->node->input[2];
     const char *label = oq_node_label(site->node);
-    c = oq_rewrite_float_input(rewrite, c, false, site->constant->source.data_type);
+    c = oq_edit_float_input(rewrite->edit, c, false, site->constant->source.data_type);
     if (beta == 1 || c == NULL)
         return c;
-    const char *scaled = oq_rewrite_name(rewrite, c, "_scaled");
-    const char *inputs[] = {c, oq_rewrite_floats(rewrite, NULL, "beta", NULL, 0, &beta), NULL};
+    const char *scaled = oq_edit_name(rewrite->edit, c, "_scaled");
+    const char *inputs[] = {c, oq_edit_floats(rewrite->edit, "beta", NULL, 0, &beta), NULL};
     const char *outputs[] = {scaled, NULL};
-    oq_rewrite_node(rewrite, "", "Mul", label, inputs, outputs);
+    oq_edit_node(rewrite->edit, "", "Mul", label, inputs, outputs);
     return scaled;
 }
 
@@ -119,13 +120,13 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
 
     /* Not a row: added behind the product, in the model's own type. */
     const char *bias = make_bias_node(rewrite, site, beta);
-    const char *product = oq_rewrite_name(rewrite, matmul.output, "_product");
+    const char *product = oq_edit_name(rewrite->edit, matmul.output, "_product");
     const char *inputs[] = {product, bias, NULL};
     matmul.output = product;
     matmul.output_type = OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT;
     return oq_matmul_emit(rewrite, site, &matmul) &&
-           oq_rewrite_float_output(rewrite, "", "Add", oq_node_label(node), inputs, data_type,
-                                   node->output[0]);
+           oq_edit_float_output(rewrite->edit, "", "Add", oq_node_label(node), inputs, data_type,
+                                node->output[0]);
 }
 
 const struct oq_rule oq_rule_gemm = {

@@ -68,9 +68,9 @@ static const char *make_zeros(struct oq_rewrite *rewrite, const struct oq_site *
                               const int64_t *dims)
 {
     size_t n = (size_t)(dims[0] * dims[1]);
-    const int8_t *zeros = oq_arena_array(rewrite->arena, n, 1);
+    const int8_t *zeros = oq_arena_array(rewrite->edit->arena, n, 1);
     if (zeros == NULL) {
-        oq_arena_fail(rewrite->arena, rewrite->error);
+        oq_arena_fail(rewrite->edit->arena, rewrite->edit->error);
         return NULL;
     }
     return oq_rewrite_int8s(rewrite, site, "_zero_point", dims, 2, zeros);
@@ -96,10 +96,10 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
     const char *outputs[4] = {NULL};
     for (size_t i = 0; i < node->n_output && i < 3; i++)
         outputs[i] = node->output[i];
-    Oq__Pb__NodeProto *lstm = oq_rewrite_node(rewrite, "com.microsoft", "DynamicQuantizeLSTM",
-                                              oq_node_label(node), inputs, outputs);
-    oq_rewrite_copy_attributes(rewrite, lstm, node, "layout");
-    return !rewrite->failed;
+    Oq__Pb__NodeProto *lstm = oq_edit_node(rewrite->edit, "com.microsoft", "DynamicQuantizeLSTM",
+                                           oq_node_label(node), inputs, outputs);
+    oq_edit_copy_attributes(rewrite->edit, lstm, node, "layout");
+    return !rewrite->edit->failed;
 }
 
 const struct oq_rule oq_rule_lstm = {.domain = "",

@@ -20,17 +20,17 @@ bool oq_matmul_emit(struct oq_rewrite *rewrite, const struct oq_site *site,
     const char *zero_point = oq_rewrite_zero_point(rewrite, site);
     if (rewrite->plan->model->opset < OQ_OPSET_DYNAMIC_QUANTIZE_LINEAR) {
         const char *x =
-            oq_rewrite_float_input(rewrite, matmul->activation, matmul->transposed, data_type);
+            oq_edit_float_input(rewrite->edit, matmul->activation, matmul->transposed, data_type);
         const char *inputs[] = {x, weight, scale, zero_point, matmul->bias, NULL};
-        return oq_rewrite_float_output(rewrite, "com.microsoft", "DynamicQuantizeMatMul", label,
-                                       inputs, matmul->output_type, matmul->output);
+        return oq_edit_float_output(rewrite->edit, "com.microsoft", "DynamicQuantizeMatMul", label,
+                                    inputs, matmul->output_type, matmul->output);
     }
     struct oq_activation x =
         oq_rewrite_activation(rewrite, matmul->activation, matmul->transposed, data_type);
-    const char *product = oq_rewrite_name(rewrite, matmul->output, "_int32");
+    const char *product = oq_edit_name(rewrite->edit, matmul->output, "_int32");
     const char *inputs[] = {x.quantized, weight, x.zero_point, zero_point, NULL};
     const char *outputs[] = {product, NULL};
-    oq_rewrite_node(rewrite, "", "MatMulInteger", label, inputs, outputs);
+    oq_edit_node(rewrite->edit, "", "MatMulInteger", label, inputs, outputs);
     return oq_rewrite_dequantize(rewrite, label, product, x.scale, scale, matmul->bias,
                                  matmul->output_type, matmul->output);
 }
@@ -89,9 +89,9 @@ const char *oq_matmul_form(const onnxq_plan *plan)
 static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
 {
     const struct oq_source *weight = &site->constant->source;
-    int64_t *dims = oq_arena_array(rewrite->arena, weight->n_dims, sizeof(*dims));
+    int64_t *dims = oq_arena_array(rewrite->edit->arena, weight->n_dims, sizeof(*dims));
     if (dims == NULL)
-        return oq_arena_fail(rewrite->arena, rewrite->error);
+        return oq_arena_fail(rewrite->edit->arena, rewrite->edit->error);
     /* [N] for a matrix, [B.., 1, N] for batches: broadcasts along with the product. */
     memcpy(dims, weight->dims, weight->n_dims * sizeof(*dims));
     dims[weight->n_dims - 1] = weight->dims[site->axis];

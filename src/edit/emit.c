@@ -1,10 +1,10 @@
 /*
- * Writes a plan's output. The structure is made in memory, with holes where
+ * Writes a draft. The structure is made in memory, with holes where
  * payloads go; then model and side file are each one stream of bytes that is
  * cut into equal jobs, produced in parallel and written in order.
  */
 #define _XOPEN_SOURCE 700 /* realpath */
-#include "quantize/plan.h"
+#include "edit/draft.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -30,7 +30,8 @@ struct stream {
 };
 
 struct emission {
-    const onnxq_plan *plan;
+    const struct oq_draft *draft;
+    const struct oq_emit_options *options;
     struct oq_arena arena;
     struct oq_written model;
     struct stream model_stream, external_stream;
@@ -86,11 +87,11 @@ static bool refer(struct oq_arena *arena, Oq__Pb__TensorProto *proto, char *loca
     return true;
 }
 
-/* Undoes refer(): the plan can be written again, elsewhere. */
-static void restore(const onnxq_plan *plan)
+/* Undoes refer(): the draft can be written again, elsewhere. */
+static void restore(const struct oq_draft *draft)
 {
-    for (size_t i = 0; i < plan->n_large; i++) {
-        Oq__Pb__TensorProto *proto = plan->large[i].proto;
+    for (size_t i = 0; i < draft->n_large; i++) {
+        Oq__Pb__TensorProto *proto = draft->large[i].proto;
         proto->external_data = NULL;
         proto->n_external_data = 0;
         proto->has_data_location = false;
@@ -102,24 +103,24 @@ static void restore(const onnxq_plan *plan)
 static bool place_external(struct emission *emission, char *location, onnxq_error *error)
 {
     static const uint8_t zeros[EXTERNAL_ALIGNMENT];
-    const onnxq_plan *plan = emission->plan;
+    const struct oq_draft *draft = emission->draft;
     struct stream *stream = &emission->external_stream;
     uint64_t offset = 0;
     stream->bytes = zeros;
     stream->segments =
-        oq_arena_array(&emission->arena, plan->n_large * 2 + 1, sizeof(*stream->segments));
+        oq_arena_array(&emission->arena, draft->n_large * 2 + 1, sizeof(*stream->segments));
     if (stream->segments == NULL)
         return oq_arena_fail(&emission->arena, error);
-    for (size_t i = 0; i < plan->n_large; i++) {
-        uint64_t nbytes = plan->recipe_nbytes[plan->large[i].recipe];
+    for (size_t i = 0; i < draft->n_large; i++) {
+        uint64_t nbytes = draft->recipe_nbytes[draft->large[i].recipe];
         uint64_t start = oq_align_u64(offset, EXTERNAL_ALIGNMENT);
         if (start > offset)
             stream->segments[stream->nsegments++] =
                 (struct oq_segment){OQ_SEGMENT_BYTES, 0, start - offset};
         stream->segments[stream->nsegments++] =
-            (struct oq_segment){OQ_SEGMENT_RECIPE, plan->large[i].recipe, nbytes};
+            (struct oq_segment){OQ_SEGMENT_RECIPE, draft->large[i].recipe, nbytes};
         offset = start + nbytes;
-        if (!refer(&emission->arena, plan->large[i].proto, location, start, nbytes))
+        if (!refer(&emission->arena, draft->large[i].proto, location, start, nbytes))
             return oq_arena_fail(&emission->arena, error);
     }
     emission->external_nbytes = offset;
@@ -128,11 +129,11 @@ static bool place_external(struct emission *emission, char *location, onnxq_erro
 
 static bool write_structure(struct emission *emission, onnxq_error *error)
 {
-    const onnxq_plan *plan = emission->plan;
-    const struct oq_write_context context = {.fragments = plan->model->skeleton.fragments,
-                                             .recipe_nbytes = plan->recipe_nbytes};
+    const struct oq_draft *draft = emission->draft;
+    const struct oq_write_context context = {.fragments = draft->model->skeleton.fragments,
+                                             .recipe_nbytes = draft->recipe_nbytes};
     oq_written_fini(&emission->model);
-    if (!oq_message_write(&plan->output->base, &context, &emission->model, error))
+    if (!oq_message_write(&draft->proto->base, &context, &emission->model, error))
         return false;
     emission->model_stream.segments = emission->model.segments;
     emission->model_stream.nsegments = emission->model.nsegments;
@@ -148,24 +149,24 @@ static const char *base_name(const char *path)
 
 static bool wants_external(const struct emission *emission)
 {
-    const onnxq_plan *plan = emission->plan;
-    switch (plan->options.external_data) {
+    const struct oq_draft *draft = emission->draft;
+    switch (emission->options->external_data) {
     case ONNXQ_EXTERNAL_ALWAYS:
         return true;
     case ONNXQ_EXTERNAL_NEVER:
         return false;
     default:
-        return plan->model->external.count > 0 || emission->model.nbytes > MAX_MODEL_NBYTES;
+        return draft->model->external.count > 0 || emission->model.nbytes > MAX_MODEL_NBYTES;
     }
 }
 
 static bool lay_out(struct emission *emission, const char *path, onnxq_error *error)
 {
-    const onnxq_plan *plan = emission->plan;
+    const struct oq_draft *draft = emission->draft;
     oq_arena_init(&emission->arena, OQ_STRUCTURE_BUDGET);
     if (!write_structure(emission, error))
         return false;
-    if (wants_external(emission) && plan->n_large > 0) {
+    if (wants_external(emission) && draft->n_large > 0) {
         char *location = oq_arena_printf(&emission->arena, "%s.data", base_name(path));
         if (location == NULL)
             return oq_arena_fail(&emission->arena, error);
@@ -186,36 +187,25 @@ static bool lay_out(struct emission *emission, const char *path, onnxq_error *er
 
 static void release(struct emission *emission)
 {
-    restore(emission->plan);
+    restore(emission->draft);
     oq_written_fini(&emission->model);
     oq_arena_fini(&emission->arena);
 }
 
-static bool get_output_size(const onnxq_plan *plan, const char *path, uint64_t *model_nbytes,
-                            uint64_t *external_nbytes, onnxq_error *error)
+bool oq_draft_get_size(const struct oq_draft *draft, const struct oq_emit_options *options,
+                       const char *path, uint64_t *model_nbytes, uint64_t *external_nbytes,
+                       onnxq_error *error)
 {
-    struct emission emission = {.plan = plan};
+    struct emission emission = {.draft = draft, .options = options};
     *external_nbytes = 0;
-    *model_nbytes = plan->model->file.nbytes;
-    if (plan->output == NULL)
+    *model_nbytes = draft->model->file.nbytes;
+    if (draft->proto == NULL)
         return true;
     bool ok = lay_out(&emission, path, error);
     *model_nbytes = emission.model.nbytes;
     *external_nbytes = emission.external_nbytes;
     release(&emission);
     return ok;
-}
-
-onnxq_status onnxq_plan_get_output_size(const onnxq_plan *plan, const char *path,
-                                        uint64_t *model_nbytes, uint64_t *external_nbytes,
-                                        onnxq_error *error)
-{
-    onnxq_error ignored;
-    error = error == NULL ? &ignored : error;
-    oq_error_init(error);
-    if (!get_output_size(plan, path, model_nbytes, external_nbytes, error))
-        oq_error_file(error, plan->model->file.path);
-    return error->status;
 }
 
 /* --- bytes --- */
@@ -246,20 +236,25 @@ static size_t job_nbytes(const struct stream *stream, size_t job)
     return (size_t)oq_min_u64(JOB_NBYTES, stream_nbytes(stream) - start);
 }
 
+static bool produce_recipe(const struct oq_recipe *recipe, uint64_t first, size_t count,
+                           uint8_t *dst, void *scratch, onnxq_error *error)
+{
+    return recipe->produce(recipe->source, first, count, dst, scratch, error);
+}
+
 static bool produce_piece(const struct writing *writing, const struct oq_segment *segment,
                           uint64_t first, size_t count, uint8_t *dst, void *scratch,
                           onnxq_error *error)
 {
-    const onnxq_plan *plan = writing->emission->plan;
+    const struct oq_draft *draft = writing->emission->draft;
     switch (segment->kind) {
     case OQ_SEGMENT_BYTES:
         memcpy(dst, writing->stream->bytes + segment->offset + first, count);
         return true;
     case OQ_SEGMENT_INPUT:
-        return oq_file_read(&plan->model->file, segment->offset + first, dst, count, error);
+        return oq_file_read(&draft->model->file, segment->offset + first, dst, count, error);
     case OQ_SEGMENT_RECIPE:
-        return oq_recipe_produce(&plan->recipes[segment->offset], first, count, dst, scratch,
-                                 error);
+        return produce_recipe(&draft->recipes[segment->offset], first, count, dst, scratch, error);
     }
     return oq_fail(error, ONNXQ_ERROR_INTERNAL, "segment of kind %d", (int)segment->kind);
 }
@@ -287,7 +282,7 @@ static bool consume(void *context, size_t job, const void *buffer, onnxq_error *
 {
     const struct writing *writing = context;
     struct emission *emission = writing->emission;
-    const onnxq_options *options = &emission->plan->options;
+    const struct oq_emit_options *options = emission->options;
     size_t nbytes = job_nbytes(writing->stream, job);
     if (!oq_output_write(writing->output, buffer, nbytes, error))
         return false;
@@ -307,7 +302,7 @@ static bool write_stream(struct emission *emission, const struct stream *stream,
     struct writing writing = {emission, stream, output};
     uint64_t nbytes = stream_nbytes(stream);
     const struct oq_pipeline pipeline = {
-        .threads = emission->plan->options.threads,
+        .threads = emission->options->threads,
         .njobs = (size_t)(nbytes / JOB_NBYTES + (nbytes % JOB_NBYTES != 0)),
         .buffer_nbytes = (size_t)oq_min_u64(nbytes, JOB_NBYTES),
         .scratch_nbytes = OQ_RECIPE_SCRATCH_NBYTES,
@@ -315,7 +310,7 @@ static bool write_stream(struct emission *emission, const struct stream *stream,
         .produce = produce,
         .consume = consume};
     return oq_pipeline_run(&pipeline, error) &&
-           oq_output_finish(output, emission->plan->options.sync, error);
+           oq_output_finish(output, emission->options->sync, error);
 }
 
 /* --- files --- */
@@ -334,16 +329,16 @@ static bool is_input(const onnxq_model *model, const char *path)
     return false;
 }
 
-static bool check_path(const onnxq_plan *plan, const char *path, onnxq_error *error)
+static bool check_path(const struct emission *emission, const char *path, onnxq_error *error)
 {
     struct stat status;
-    if (is_input(plan->model, path)) {
+    if (is_input(emission->draft->model, path)) {
         oq_fail(error, ONNXQ_ERROR_OPTION,
                 "is an input file, expected another name for the output");
         oq_error_file(error, path);
         return false;
     }
-    if (plan->options.keep_existing && stat(path, &status) == 0 && S_ISREG(status.st_mode)) {
+    if (emission->options->keep_existing && stat(path, &status) == 0 && S_ISREG(status.st_mode)) {
         oq_fail(error, ONNXQ_ERROR_OUTPUT, "exists already");
         oq_error_file(error, path);
         return false;
@@ -354,7 +349,7 @@ static bool check_path(const onnxq_plan *plan, const char *path, onnxq_error *er
 static bool write_files(struct emission *emission, const char *path, const char *external_path,
                         onnxq_error *error)
 {
-    const onnxq_options *options = &emission->plan->options;
+    const struct oq_emit_options *options = emission->options;
     struct oq_output model = {.fd = -1}, external = {.fd = -1};
     bool ok = true;
     if (external_path != NULL)
@@ -383,7 +378,7 @@ static bool write_emission(struct emission *emission, const char *path, onnxq_er
     char *external_path = oq_arena_printf(&emission->arena, "%s.data", path);
     if (external_path == NULL)
         return oq_arena_fail(&emission->arena, error);
-    return check_path(emission->plan, external_path, error) &&
+    return check_path(emission, external_path, error) &&
            write_files(emission, path, external_path, error);
 }
 
@@ -403,48 +398,41 @@ static bool stays_in_folder(const onnxq_model *model, const char *path)
 }
 
 /* The input as it is, for callers who want a file in any case. */
-static bool copy_input(const onnxq_plan *plan, const char *path, onnxq_error *error)
+static bool copy_input(struct emission *emission, const char *path, onnxq_error *error)
 {
-    struct oq_segment whole = {OQ_SEGMENT_INPUT, 0, plan->model->file.nbytes};
-    struct emission emission = {.plan = plan, .total_nbytes = whole.nbytes};
+    const onnxq_model *model = emission->draft->model;
+    const struct oq_emit_options *options = emission->options;
+    struct oq_segment whole = {OQ_SEGMENT_INPUT, 0, model->file.nbytes};
     struct oq_output output = {.fd = -1};
-    if (plan->model->external.count > 0 && !stays_in_folder(plan->model, path)) {
+    if (model->external.count > 0 && !stays_in_folder(model, path)) {
         oq_fail(error, ONNXQ_ERROR_OUTPUT,
                 "a copy in another folder would not find its side files");
         oq_error_hint(error, "copy the model together with its side files");
         return false;
     }
-    oq_arena_init(&emission.arena, OQ_STRUCTURE_BUDGET);
-    emission.model_stream = (struct stream){.segments = &whole, .nsegments = 1};
-    bool ok = make_starts(&emission.model_stream, &emission.arena, error) &&
+    oq_arena_init(&emission->arena, OQ_STRUCTURE_BUDGET);
+    emission->total_nbytes = whole.nbytes;
+    emission->model_stream = (struct stream){.segments = &whole, .nsegments = 1};
+    bool ok = make_starts(&emission->model_stream, &emission->arena, error) &&
               oq_output_open(&output, path, whole.nbytes, error) &&
-              write_stream(&emission, &emission.model_stream, &output, error) &&
-              oq_output_publish(&output, plan->options.keep_existing, plan->options.sync, error);
+              write_stream(emission, &emission->model_stream, &output, error) &&
+              oq_output_publish(&output, options->keep_existing, options->sync, error);
     oq_output_close(&output);
-    oq_arena_fini(&emission.arena);
+    oq_arena_fini(&emission->arena);
     return ok;
 }
 
-static bool write_plan(const onnxq_plan *plan, const char *path, onnxq_error *error)
+bool oq_draft_write(const struct oq_draft *draft, const struct oq_emit_options *options,
+                    const char *path, onnxq_error *error)
 {
-    struct emission emission = {.plan = plan};
-    if (!check_path(plan, path, error))
+    struct emission emission = {.draft = draft, .options = options};
+    if (!check_path(&emission, path, error))
         return false;
-    if (plan->output == NULL && !plan->options.allow_noop)
-        return oq_fail(error, ONNXQ_NOTHING_TO_DO, "has no weight to quantize; nothing written");
-    if (plan->output == NULL)
-        return copy_input(plan, path, error);
+    if (draft->proto == NULL && options->noop_message != NULL)
+        return oq_fail(error, ONNXQ_NOTHING_TO_DO, "%s", options->noop_message);
+    if (draft->proto == NULL)
+        return copy_input(&emission, path, error);
     bool ok = lay_out(&emission, path, error) && write_emission(&emission, path, error);
     release(&emission);
     return ok;
-}
-
-onnxq_status onnxq_plan_write(const onnxq_plan *plan, const char *path, onnxq_error *error)
-{
-    onnxq_error ignored;
-    error = error == NULL ? &ignored : error;
-    oq_error_init(error);
-    if (!write_plan(plan, path, error))
-        oq_error_file(error, plan->model->file.path);
-    return error->status;
 }

@@ -1,0 +1,378 @@
+#include "edit/edit.h"
+
+/* --- setting up --- */
+
+static bool take_name(struct oq_edit *edit, struct oq_strmap *names, char *name)
+{
+    if (name == NULL || name[0] == '\0')
+        return true;
+    void **place = oq_strmap_place(names, name);
+    if (place == NULL)
+        return oq_arena_fail(edit->arena, edit->error);
+    *place = name;
+    return true;
+}
+
+static bool take_names(struct oq_edit *edit, struct oq_strmap *names, char **list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!take_name(edit, names, list[i]))
+            return false;
+    return true;
+}
+
+/* Over all graphs: a name in a body must not be that of a value around it, nor the reverse. */
+static bool take_graph_names(struct oq_edit *edit, const Oq__Pb__GraphProto *graph)
+{
+    struct oq_strmap *names = &edit->value_names;
+    bool ok = true;
+    for (size_t i = 0; ok && i < graph->n_input; i++)
+        ok = take_name(edit, names, graph->input[i]->name);
+    for (size_t i = 0; ok && i < graph->n_output; i++)
+        ok = take_name(edit, names, graph->output[i]->name);
+    for (size_t i = 0; ok && i < graph->n_initializer; i++)
+        ok = take_name(edit, names, graph->initializer[i]->name);
+    for (size_t i = 0; ok && i < graph->n_sparse_initializer; i++)
+        if (graph->sparse_initializer[i]->values != NULL)
+            ok = take_name(edit, names, graph->sparse_initializer[i]->values->name);
+    for (size_t i = 0; ok && i < graph->n_node; i++) {
+        const Oq__Pb__NodeProto *node = graph->node[i];
+        ok = take_names(edit, names, node->input, node->n_input) &&
+             take_names(edit, names, node->output, node->n_output) &&
+             take_name(edit, &edit->node_names, node->name);
+    }
+    return ok;
+}
+
+static bool init_graph(struct oq_edit *edit, size_t ordinal)
+{
+    struct oq_edit_graph *state = &edit->states[ordinal];
+    /* The index only reads what it indexes; this copy is ours to change. */
+    state->proto = (Oq__Pb__GraphProto *)(uintptr_t)edit->graphs.list[ordinal]->proto;
+    state->ordinal = ordinal;
+    oq_strmap_init(&state->made, edit->arena);
+    oq_strmap_init(&state->dropped, edit->arena);
+    oq_strmap_init(&state->typed, edit->arena);
+    for (size_t i = 0; i < state->proto->n_value_info; i++)
+        if (!take_name(edit, &state->typed, state->proto->value_info[i]->name))
+            return false;
+    for (size_t i = 0; i < state->proto->n_output; i++)
+        if (!take_name(edit, &state->typed, state->proto->output[i]->name))
+            return false;
+    return take_graph_names(edit, state->proto);
+}
+
+bool oq_edit_init(struct oq_edit *edit, struct oq_draft *draft, onnxq_error *error)
+{
+    *edit = (struct oq_edit){.draft = draft, .arena = draft->arena, .error = error};
+    if (!oq_graphs_init(&edit->graphs, draft->proto->graph, edit->arena, error))
+        return false;
+    oq_strmap_init(&edit->value_names, edit->arena);
+    oq_strmap_init(&edit->node_names, edit->arena);
+    edit->states = oq_arena_array(edit->arena, edit->graphs.count, sizeof(*edit->states));
+    if (edit->states == NULL)
+        return oq_arena_fail(edit->arena, error);
+    for (size_t g = 0; g < edit->graphs.count; g++)
+        if (!init_graph(edit, g))
+            return false;
+    return true;
+}
+
+void oq_edit_enter(struct oq_edit *edit, size_t ordinal)
+{
+    edit->current = &edit->states[ordinal];
+}
+
+/* --- what leaves --- */
+
+/* What a dropped name maps to. */
+static char gone[] = "gone", remade_by_node[] = "remade";
+
+static bool drop(struct oq_edit *edit, struct oq_edit_graph *state, const char *name, char *how)
+{
+    void **place = oq_strmap_place(&state->dropped, name);
+    if (place == NULL)
+        return oq_arena_fail(edit->arena, edit->error);
+    *place = how;
+    return true;
+}
+
+bool oq_edit_drop(struct oq_edit *edit, size_t ordinal, const char *name, bool remade)
+{
+    return drop(edit, &edit->states[ordinal], name, remade ? remade_by_node : gone);
+}
+
+static bool is_dropped(const struct oq_edit_graph *state, const char *name)
+{
+    return name != NULL && oq_strmap_find(&state->dropped, name) != NULL;
+}
+
+bool oq_edit_is_dropped(const struct oq_edit *edit, size_t ordinal, const char *name)
+{
+    return is_dropped(&edit->states[ordinal], name);
+}
+
+static bool is_gone(const struct oq_edit_graph *state, const char *name)
+{
+    return name != NULL && oq_strmap_find(&state->dropped, name) == gone;
+}
+
+/* Uses that are left of a value of the model; new names have none and are not asked about. */
+static size_t *uses_left(const struct oq_graph *graph, const char *name)
+{
+    struct oq_value *value = oq_graph_find(graph, name);
+    return value == NULL ? NULL : &value->n_left;
+}
+
+static void count_use(const struct oq_graph *graph, const char *name)
+{
+    size_t *left = uses_left(graph, name);
+    if (left != NULL)
+        ++*left;
+}
+
+static void count_uses(const struct oq_edit *edit)
+{
+    for (size_t g = 0; g < edit->graphs.count; g++) {
+        const struct oq_edit_graph *state = &edit->states[g];
+        const struct oq_graph *graph = edit->graphs.list[g];
+        for (size_t i = 0; i < state->n_nodes; i++)
+            for (size_t k = 0; k < state->nodes[i]->n_input; k++)
+                count_use(graph, state->nodes[i]->input[k]);
+        for (size_t i = 0; i < state->proto->n_output; i++)
+            count_use(graph, state->proto->output[i]->name);
+    }
+}
+
+/* Had users, and lost them all. */
+static bool is_useless(const struct oq_graph *graph, const char *name)
+{
+    const struct oq_value *value = name == NULL ? NULL : oq_strmap_find(&graph->values, name);
+    return value != NULL && value->n_uses > 0 && value->n_left == 0;
+}
+
+/* What nobody used in the first place stays, as does what was just written. */
+static bool is_dead(const struct oq_graph *graph, const Oq__Pb__NodeProto *node)
+{
+    bool dead = false;
+    for (size_t i = 0; i < node->n_output; i++) {
+        const struct oq_value *value = oq_strmap_find(&graph->values, node->output[i]);
+        if (node->output[i][0] != '\0' && (value == NULL || value->n_left > 0))
+            return false;
+        dead |= is_useless(graph, node->output[i]);
+    }
+    return dead;
+}
+
+static bool remove_node(struct oq_edit *edit, size_t ordinal, const Oq__Pb__NodeProto *node)
+{
+    for (size_t i = 0; i < node->n_output; i++)
+        if (!drop(edit, &edit->states[ordinal], node->output[i], gone))
+            return false;
+    for (size_t i = 0; i < node->n_input; i++) {
+        size_t *left = uses_left(edit->graphs.list[ordinal], node->input[i]);
+        if (left != NULL)
+            --*left;
+    }
+    return true;
+}
+
+/* Last node first, so that the nodes before it in a chain follow. */
+static bool remove_dead_nodes(struct oq_edit *edit, size_t ordinal, bool *changed)
+{
+    struct oq_edit_graph *state = &edit->states[ordinal];
+    size_t first = state->n_nodes; /* of those that stay, moved to the end */
+    for (size_t i = state->n_nodes; i-- > 0;) {
+        Oq__Pb__NodeProto *node = state->nodes[i];
+        if (!is_dead(edit->graphs.list[ordinal], node))
+            state->nodes[--first] = node;
+        else if (!remove_node(edit, ordinal, node))
+            return false;
+    }
+    state->nodes += first;
+    state->n_nodes -= first;
+    state->nodes_capacity -= first;
+    *changed |= first > 0;
+    return true;
+}
+
+static bool drop_useless_initializers(struct oq_edit *edit, size_t ordinal)
+{
+    struct oq_edit_graph *state = &edit->states[ordinal];
+    for (size_t i = 0; i < state->proto->n_initializer; i++) {
+        const char *name = state->proto->initializer[i]->name;
+        if (is_useless(edit->graphs.list[ordinal], name) && !is_dropped(state, name) &&
+            !drop(edit, state, name, gone))
+            return false;
+    }
+    return true;
+}
+
+bool oq_edit_sweep(struct oq_edit *edit)
+{
+    count_uses(edit);
+    /* Chains may run through several graphs: until nothing changes. */
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t g = edit->graphs.count; g-- > 0;)
+            if (!remove_dead_nodes(edit, g, &changed))
+                return false;
+    }
+    for (size_t g = 0; g < edit->graphs.count; g++)
+        if (!drop_useless_initializers(edit, g))
+            return false;
+    return true;
+}
+
+/* --- finishing --- */
+
+static bool is_dropped_constant(const struct oq_edit_graph *state, const Oq__Pb__NodeProto *node)
+{
+    return oq_node_is(node, "", "Constant") && node->n_output > 0 &&
+           is_dropped(state, node->output[0]);
+}
+
+static void filter_nodes(struct oq_edit_graph *state)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < state->n_nodes; i++)
+        if (!is_dropped_constant(state, state->nodes[i]))
+            state->nodes[n++] = state->nodes[i];
+    state->proto->node = state->nodes;
+    state->proto->n_node = n;
+}
+
+static void filter_annotations(const struct oq_edit_graph *state)
+{
+    Oq__Pb__GraphProto *proto = state->proto;
+    size_t n = 0;
+    for (size_t i = 0; i < proto->n_value_info; i++)
+        if (!is_gone(state, proto->value_info[i]->name))
+            proto->value_info[n++] = proto->value_info[i];
+    proto->n_value_info = n;
+    n = 0;
+    for (size_t i = 0; i < proto->n_quantization_annotation; i++)
+        if (!is_gone(state, proto->quantization_annotation[i]->tensor_name))
+            proto->quantization_annotation[n++] = proto->quantization_annotation[i];
+    proto->n_quantization_annotation = n;
+}
+
+static void filter_inputs(const struct oq_edit *edit, size_t ordinal, bool freeze_inputs)
+{
+    const struct oq_edit_graph *state = &edit->states[ordinal];
+    Oq__Pb__GraphProto *proto = state->proto;
+    size_t n = 0;
+    for (size_t i = 0; i < proto->n_input; i++) {
+        const char *name = proto->input[i]->name;
+        const struct oq_value *value =
+            name == NULL ? NULL : oq_strmap_find(&edit->graphs.list[ordinal]->values, name);
+        bool is_default = value != NULL && value->origin != OQ_ORIGIN_INPUT;
+        bool leaves = is_default && (freeze_inputs || is_dropped(state, name));
+        if (!leaves)
+            proto->input[n++] = proto->input[i];
+    }
+    proto->n_input = n;
+}
+
+static bool replace_initializers(struct oq_edit *edit, const struct oq_edit_graph *state)
+{
+    Oq__Pb__GraphProto *proto = state->proto;
+    Oq__Pb__TensorProto **list =
+        oq_arena_array(edit->arena, proto->n_initializer + state->n_tensors + 1, sizeof(*list));
+    size_t n = 0;
+    if (list == NULL)
+        return oq_arena_fail(edit->arena, edit->error);
+    for (size_t i = 0; i < proto->n_initializer; i++)
+        if (!is_dropped(state, proto->initializer[i]->name))
+            list[n++] = proto->initializer[i];
+    for (size_t i = 0; i < state->n_tensors; i++)
+        list[n++] = state->tensors[i];
+    proto->initializer = list;
+    proto->n_initializer = n;
+    return true;
+}
+
+static bool add_value_infos(struct oq_edit *edit, const struct oq_edit_graph *state)
+{
+    Oq__Pb__GraphProto *proto = state->proto;
+    size_t n = proto->n_value_info;
+    Oq__Pb__ValueInfoProto **list =
+        oq_arena_array(edit->arena, n + state->n_value_infos + 1, sizeof(*list));
+    if (list == NULL)
+        return oq_arena_fail(edit->arena, edit->error);
+    if (n > 0)
+        memcpy(list, proto->value_info, n * sizeof(*list));
+    if (state->n_value_infos > 0)
+        memcpy(list + n, state->value_infos, state->n_value_infos * sizeof(*list));
+    proto->value_info = list;
+    proto->n_value_info = n + state->n_value_infos;
+    return true;
+}
+
+static bool finish_graph(struct oq_edit *edit, size_t ordinal, bool freeze_inputs)
+{
+    struct oq_edit_graph *state = &edit->states[ordinal];
+    filter_inputs(edit, ordinal, freeze_inputs);
+    filter_annotations(state);
+    filter_nodes(state);
+    return add_value_infos(edit, state) && replace_initializers(edit, state);
+}
+
+static bool import_contrib(struct oq_edit *edit)
+{
+    Oq__Pb__ModelProto *model = edit->draft->proto;
+    static char domain[] = "com.microsoft";
+    if (!edit->uses_contrib || oq_model_opset(model, domain) != 0)
+        return true;
+    Oq__Pb__OperatorSetIdProto *import = oq_arena_alloc(edit->arena, sizeof(*import));
+    Oq__Pb__OperatorSetIdProto **list =
+        oq_arena_array(edit->arena, model->n_opset_import + 1, sizeof(*list));
+    if (import == NULL || list == NULL)
+        return oq_arena_fail(edit->arena, edit->error);
+    oq__pb__operator_set_id_proto__init(import);
+    import->domain = domain;
+    import->has_version = true;
+    import->version = 1;
+    memcpy(list, model->opset_import, model->n_opset_import * sizeof(*list));
+    list[model->n_opset_import++] = import;
+    model->opset_import = list;
+    return true;
+}
+
+bool oq_edit_set_metadata(struct oq_edit *edit, char *key, char *value)
+{
+    Oq__Pb__ModelProto *model = edit->draft->proto;
+    for (size_t i = 0; i < model->n_metadata_props; i++) {
+        Oq__Pb__StringStringEntryProto *entry = model->metadata_props[i];
+        if (entry->key != NULL && strcmp(entry->key, key) == 0) {
+            entry->value = value;
+            return true;
+        }
+    }
+    Oq__Pb__StringStringEntryProto *entry = oq_arena_alloc(edit->arena, sizeof(*entry));
+    Oq__Pb__StringStringEntryProto **list =
+        oq_arena_array(edit->arena, model->n_metadata_props + 1, sizeof(*list));
+    if (entry == NULL || list == NULL)
+        return oq_arena_fail(edit->arena, edit->error);
+    oq__pb__string_string_entry_proto__init(entry);
+    entry->key = key;
+    entry->value = value;
+    if (model->n_metadata_props > 0)
+        memcpy(list, model->metadata_props, model->n_metadata_props * sizeof(*list));
+    list[model->n_metadata_props++] = entry;
+    model->metadata_props = list;
+    return true;
+}
+
+bool oq_edit_finish(struct oq_edit *edit, bool freeze_inputs)
+{
+    Oq__Pb__ModelProto *model = edit->draft->proto;
+    for (size_t g = 0; g < edit->graphs.count; g++)
+        if (!finish_graph(edit, g, freeze_inputs))
+            return false;
+    if (model->ir_version < 4) { /* before, every initializer had to be an input */
+        model->has_ir_version = true;
+        model->ir_version = 4;
+    }
+    return import_contrib(edit) && oq_draft_finish(edit->draft, edit->error);
+}
