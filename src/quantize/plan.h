@@ -12,6 +12,7 @@
 #include "quantize/layout.h"
 
 struct oq_rule;
+struct oq_rewrite;
 
 /* The ranges of a weight for one way to share scales, then its scales. */
 struct oq_ranges {
@@ -55,6 +56,8 @@ struct oq_site {
     int axis;
     size_t batch_axes;
     bool transposed, is_unsigned;
+    /* Writes the nodes that replace the site's node; only for ONNXQ_DYNAMIC. */
+    bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);
 };
 
 /*

@@ -35,8 +35,7 @@ static bool rewrite_nodes(struct oq_rewrite *rewrite, size_t ordinal)
     oq_edit_enter(edit, ordinal);
     for (size_t i = 0; i < graph->n_node; i++) {
         const struct oq_site *site = rewrite->sites[ordinal][i];
-        bool ok =
-            site == NULL ? oq_edit_keep(edit, graph->node[i]) : site->rule->emit(rewrite, site);
+        bool ok = site == NULL ? oq_edit_keep(edit, graph->node[i]) : site->emit(rewrite, site);
         if (!ok)
             return false;
     }

@@ -87,6 +87,7 @@ void oq_site_dynamic(struct oq_site *site, int axis, size_t batch_axes, bool tra
     site->axis = axis;
     site->batch_axes = batch_axes;
     site->transposed = transposed;
+    site->emit = site->rule->emit;
 }
 
 void oq_site_keep(struct oq_site *site, const char *reason)

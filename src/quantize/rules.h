@@ -25,7 +25,10 @@ struct oq_rule {
     /* The input that must be dynamic as well for `input` to be; NULL: there is none. */
     size_t (*partner)(size_t input);
 
-    /* Writes the nodes that replace the site's node; only for ONNXQ_DYNAMIC. */
+    /*
+     * Writes the nodes that replace the site's node; only for ONNXQ_DYNAMIC. A
+     * rule with several forms sets site->emit to another one in decide().
+     */
     bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);
 };
 
