@@ -97,8 +97,15 @@ typedef enum onnxq_weight_type { ONNXQ_WEIGHT_INT8 = 0, ONNXQ_WEIGHT_UINT8 = 1 }
 /*
  * x86 processors without VNNI add two products u8 x s8 in 16 bits with
  * saturation. BITS keeps weights within 7 bits so that the sum always fits.
+ * PAIRS takes for each channel the finest scale at which it does: half the
+ * rounding error of BITS or little more. It needs symmetric weights. Both
+ * concern only weights that are multiplied as integers.
  */
-typedef enum onnxq_reduce_range { ONNXQ_REDUCE_NONE = 0, ONNXQ_REDUCE_BITS = 1 } onnxq_reduce_range;
+typedef enum onnxq_reduce_range {
+    ONNXQ_REDUCE_NONE = 0,
+    ONNXQ_REDUCE_BITS = 1,
+    ONNXQ_REDUCE_PAIRS = 2
+} onnxq_reduce_range;
 
 /* What becomes of the weights. */
 typedef enum onnxq_method {

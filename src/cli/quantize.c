@@ -26,11 +26,10 @@ static const cli_choice weight_types[] = {{"int8", ONNXQ_WEIGHT_INT8, false},
                                           {"QuantType.QUInt8", ONNXQ_WEIGHT_UINT8, true},
                                           {0}};
 
-static const cli_choice reduce_ranges[] = {{"bits", ONNXQ_REDUCE_BITS, false},
-                                           {"none", ONNXQ_REDUCE_NONE, false},
-                                           {"true", ONNXQ_REDUCE_BITS, true},
-                                           {"false", ONNXQ_REDUCE_NONE, true},
-                                           {0}};
+static const cli_choice reduce_ranges[] = {
+    {"bits", ONNXQ_REDUCE_BITS, false}, {"pairs", ONNXQ_REDUCE_PAIRS, false},
+    {"none", ONNXQ_REDUCE_NONE, false}, {"true", ONNXQ_REDUCE_BITS, true},
+    {"false", ONNXQ_REDUCE_NONE, true}, {0}};
 
 static const cli_choice convs[] = {{"fold", ONNXQ_CONV_FOLD, false},
                                    {"integer", ONNXQ_CONV_INTEGER, false},
@@ -120,7 +119,7 @@ static const cli_option quantize_options[] = {
      .implied = "bits",
      .negated = "none",
      FIELD(options.reduce_range),
-     .help = "7-bit weights, exact on x86 processors without VNNI"},
+     .help = "exact on x86 without VNNI: 7 bits, or pair by pair"},
     {.kind = CLI_CHOICE,
      .name = "conv",
      .choices = convs,

@@ -56,11 +56,12 @@ static void print_settings(const cli_quantize_settings *settings, const onnxq_mo
     onnxq_model_get_info(model, &info);
     static const char *const methods[] = {"dynamic activations", "folded when loaded",
                                           "DequantizeLinear"};
+    static const char *const ranges[] = {"", " of 7 bits", " safe in pairs"};
     fprintf(stream, "  %s weights%s, per %s%s, %s  (opset %lld",
             options->weight_type == ONNXQ_WEIGHT_INT8 ? "int8" : "uint8",
-            options->reduce_range == ONNXQ_REDUCE_BITS ? " of 7 bits" : "",
-            options->per_channel ? "channel" : "tensor", options->symmetric ? "" : ", asymmetric",
-            methods[options->method], (long long)info.opset);
+            ranges[options->reduce_range], options->per_channel ? "channel" : "tensor",
+            options->symmetric ? "" : ", asymmetric", methods[options->method],
+            (long long)info.opset);
     if (info.producer_name[0] != '\0') {
         fputs(", ", stream);
         cli_print_escaped(stream, info.producer_name);

@@ -338,13 +338,48 @@ static struct oq_constant *stored_constant(onnxq_plan *plan, struct oq_constant 
     return whole ? &plan->constants[span->tensor->ordinal] : constant;
 }
 
+/* Room for one unit of pairs in a job of measuring. */
+static bool can_pair_up(const struct oq_ranges *ranges)
+{
+    return oq_pairs_unit(&ranges->pairs, ranges->source->nelem) <= OQ_READ_MAX_NELEM;
+}
+
+/*
+ * The integers of this site are multiplied: they keep from saturation, and with
+ * them those of all sites that share the scales. Where pairs cannot be had, bits.
+ */
+static bool reduce(onnxq_plan *plan, struct oq_ranges *ranges, const struct oq_site *site)
+{
+    const struct oq_source *source = ranges->source;
+    struct oq_pairs pairs = oq_pairs_make(source->dims, source->n_dims, site->axis);
+    bool known = ranges->pair_lo != NULL;
+    if (plan->options.reduce_range != ONNXQ_REDUCE_PAIRS) {
+        ranges->reduce = plan->options.reduce_range;
+        return true;
+    }
+    if (site->is_unsigned) /* u8 x u8 does not saturate */
+        return true;
+    if (!known) {
+        size_t n = (size_t)ranges->n_scales;
+        ranges->pairs = pairs;
+        ranges->pair_lo = oq_arena_array(&plan->arena, n, sizeof(*ranges->pair_lo));
+        ranges->pair_hi = oq_arena_array(&plan->arena, n, sizeof(*ranges->pair_hi));
+    }
+    bool alike = ranges->pairs.k == pairs.k && ranges->pairs.stride == pairs.stride;
+    bool was_bits = ranges->reduce == ONNXQ_REDUCE_BITS;
+    ranges->reduce =
+        alike && !was_bits && can_pair_up(ranges) ? ONNXQ_REDUCE_PAIRS : ONNXQ_REDUCE_BITS;
+    return ranges->pair_lo != NULL && ranges->pair_hi != NULL;
+}
+
 /* One layout serves where it can: a site that wants the transpose may take it by a node. */
 static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *error)
 {
     struct oq_constant *constant = stored_constant(plan, (struct oq_constant *)site->constant);
     struct oq_ranges *ranges = find_ranges(plan, constant, site->axis, site->batch_axes);
     bool transposed = site->action == ONNXQ_DYNAMIC && site->transposed;
-    if (ranges == NULL)
+    if (ranges == NULL ||
+        (site->action == ONNXQ_DYNAMIC && site->rule->is_product && !reduce(plan, ranges, site)))
         return oq_arena_fail(&plan->arena, error);
     if (transposed && constant->source.n_dims == 2 &&
         (is_wide(&constant->source) ||

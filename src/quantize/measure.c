@@ -29,7 +29,7 @@ bool oq_ranges_finite(const struct oq_ranges *ranges)
 }
 
 /* Whole rows where they fit, else a part of one row: few scales are touched either way. */
-static size_t job_count(const struct oq_ranges *ranges, uint64_t first)
+static size_t few_scales(const struct oq_ranges *ranges, uint64_t first)
 {
     uint64_t row = oq_layout_row(&ranges->layout);
     uint64_t left = ranges->source->nelem - first;
@@ -40,6 +40,15 @@ static size_t job_count(const struct oq_ranges *ranges, uint64_t first)
     return (size_t)oq_min_u64(row - first % row, OQ_READ_MAX_NELEM);
 }
 
+static size_t job_count(const struct oq_ranges *ranges, uint64_t first)
+{
+    size_t count = few_scales(ranges, first);
+    if (ranges->reduce != ONNXQ_REDUCE_PAIRS)
+        return count;
+    size_t unit = (size_t)oq_pairs_unit(&ranges->pairs, ranges->source->nelem);
+    return count > unit ? count - count % unit : count;
+}
+
 static size_t job_scales(const struct job *job)
 {
     uint64_t begin, end;
@@ -47,13 +56,20 @@ static size_t job_scales(const struct job *job)
     return (size_t)(end - begin);
 }
 
+static void clear(int32_t *lo, int32_t *hi, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        lo[i] = OQ_KEY_NONE_LO;
+        hi[i] = OQ_KEY_NONE_HI;
+    }
+}
+
 static bool add_jobs(struct measure *measure, struct oq_ranges *ranges, onnxq_error *error)
 {
     struct oq_arena *arena = &measure->plan->arena;
-    for (uint64_t i = 0; i < ranges->n_scales; i++) {
-        ranges->lo[i] = OQ_KEY_NONE_LO;
-        ranges->hi[i] = OQ_KEY_NONE_HI;
-    }
+    clear(ranges->lo, ranges->hi, ranges->n_scales);
+    if (ranges->reduce == ONNXQ_REDUCE_PAIRS)
+        clear(ranges->pair_lo, ranges->pair_hi, ranges->n_scales);
     for (uint64_t first = 0; first < ranges->source->nelem;) {
         struct job job = {ranges, first, job_count(ranges, first)};
         if (!oq_arena_grow(arena, &measure->jobs, measure->njobs, &measure->jobs_capacity,
@@ -98,40 +114,53 @@ static void measure_elements(const struct oq_kernels *kernels, const struct oq_l
     }
 }
 
+/* Lowest keys, highest keys, then the same for pairs: each job_scales() long. */
 static bool produce(void *context, size_t index, void *buffer, void *scratch, onnxq_error *error)
 {
     const struct measure *measure = context;
     const struct job *job = &measure->jobs[index];
+    const struct oq_ranges *ranges = job->ranges;
+    const struct oq_layout *layout = &ranges->layout;
     float *x = oq_recipe_floats(scratch);
     size_t n = job_scales(job);
-    int32_t *lo = buffer, *hi = lo + n;
+    int32_t *keys = buffer;
     uint64_t begin, end;
-    if (!oq_source_read_floats(job->ranges->source, job->first, job->count, x, scratch, error))
+    if (!oq_source_read_floats(ranges->source, job->first, job->count, x, scratch, error))
         return false;
-    for (size_t i = 0; i < n; i++) {
-        lo[i] = OQ_KEY_NONE_LO;
-        hi[i] = OQ_KEY_NONE_HI;
+    clear(keys, keys + n, n);
+    oq_layout_scales(layout, job->first, job->count, &begin, &end);
+    measure_elements(measure->kernels, layout, job->first, x, job->count, begin, keys, keys + n);
+    if (ranges->reduce == ONNXQ_REDUCE_PAIRS) {
+        keys += 2 * n;
+        clear(keys, keys + n, n);
+        oq_pairs_join(&ranges->pairs, job->first, job->count, x);
+        measure_elements(measure->kernels, layout, job->first, x, job->count, begin, keys,
+                         keys + n);
     }
-    oq_layout_scales(&job->ranges->layout, job->first, job->count, &begin, &end);
-    measure_elements(measure->kernels, &job->ranges->layout, job->first, x, job->count, begin, lo,
-                     hi);
     return true;
+}
+
+static void widen(int32_t *lo, int32_t *hi, const int32_t *keys, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        lo[i] = keys[i] < lo[i] ? keys[i] : lo[i];
+        hi[i] = keys[n + i] > hi[i] ? keys[n + i] : hi[i];
+    }
 }
 
 static bool consume(void *context, size_t index, const void *buffer, onnxq_error *error)
 {
     struct measure *measure = context;
     const struct job *job = &measure->jobs[index];
+    const struct oq_ranges *ranges = job->ranges;
     const onnxq_options *options = &measure->plan->options;
-    const int32_t *lo = buffer, *hi = lo + job_scales(job);
+    const int32_t *keys = buffer;
     uint64_t begin, end;
-    oq_layout_scales(&job->ranges->layout, job->first, job->count, &begin, &end);
-    for (uint64_t i = begin; i < end; i++, lo++, hi++) {
-        if (*lo < job->ranges->lo[i])
-            job->ranges->lo[i] = *lo;
-        if (*hi > job->ranges->hi[i])
-            job->ranges->hi[i] = *hi;
-    }
+    oq_layout_scales(&ranges->layout, job->first, job->count, &begin, &end);
+    widen(ranges->lo + begin, ranges->hi + begin, keys, end - begin);
+    if (ranges->reduce == ONNXQ_REDUCE_PAIRS)
+        widen(ranges->pair_lo + begin, ranges->pair_hi + begin, keys + 2 * (end - begin),
+              end - begin);
     measure->done_nbytes += job->count * job->ranges->source->dtype->nbits / 8;
     if (options->progress == NULL || options->progress(options->progress_data, ONNXQ_PHASE_MEASURE,
                                                        measure->done_nbytes, measure->total_nbytes))
@@ -148,7 +177,7 @@ bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error)
                 return false;
     const struct oq_pipeline pipeline = {.threads = plan->options.threads,
                                          .njobs = measure.njobs,
-                                         .buffer_nbytes = measure.most_scales * 2 * sizeof(int32_t),
+                                         .buffer_nbytes = measure.most_scales * 4 * sizeof(int32_t),
                                          .scratch_nbytes = OQ_RECIPE_SCRATCH_NBYTES,
                                          .context = &measure,
                                          .produce = produce,

@@ -26,10 +26,15 @@ static bool check_options(const onnxq_options *options, onnxq_error *error)
                        "options were not set up with onnxq_options_init()");
     if ((unsigned)options->method > ONNXQ_METHOD_QDQ ||
         (unsigned)options->weight_type > ONNXQ_WEIGHT_UINT8 ||
-        (unsigned)options->reduce_range > ONNXQ_REDUCE_BITS ||
+        (unsigned)options->reduce_range > ONNXQ_REDUCE_PAIRS ||
         (unsigned)options->conv > ONNXQ_CONV_SKIP ||
         (unsigned)options->external_data > ONNXQ_EXTERNAL_NEVER)
         return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");
+    if (options->reduce_range != ONNXQ_REDUCE_NONE && options->method != ONNXQ_METHOD_DYNAMIC)
+        return oq_fail(error, ONNXQ_ERROR_OPTION,
+                       "reduce-range concerns integer products: method dynamic");
+    if (options->reduce_range == ONNXQ_REDUCE_PAIRS && !options->symmetric)
+        return oq_fail(error, ONNXQ_ERROR_OPTION, "reduce-range pairs takes symmetric weights");
     return true;
 }
 

@@ -10,6 +10,7 @@
 #include "model/model.h"
 #include "model/source.h"
 #include "quantize/layout.h"
+#include "quantize/pairs.h"
 
 struct oq_rule;
 struct oq_rewrite;
@@ -22,9 +23,12 @@ struct oq_ranges {
     size_t batch_axes;
     struct oq_layout layout;
     uint64_t n_scales;
-    int32_t *lo, *hi;       /* keys, [n_scales] */
-    float *scale;           /* [n_scales] */
-    struct oq_ranges *next; /* of the same constant */
+    int32_t *lo, *hi; /* keys, [n_scales] */
+    onnxq_reduce_range reduce;
+    struct oq_pairs pairs;      /* for PAIRS, */
+    int32_t *pair_lo, *pair_hi; /* and keys of half the sums of neighbours, [n_scales] */
+    float *scale;               /* [n_scales] */
+    struct oq_ranges *next;     /* of the same constant */
 };
 
 /* A weight as 8-bit integers. */

@@ -70,6 +70,7 @@ static bool add_provenance(struct oq_rewrite *rewrite)
     static char version_key[] = "onnxq.version", settings_key[] = "onnxq.settings";
     static char version[] = ONNXQ_VERSION_STRING;
     static const char *const conv_names[] = {"fold", "integer", "skip"};
+    static const char *const reduce_names[] = {"none", "bits", "pairs"};
     static const char *const method_names[] = {"dynamic", "weights", "qdq"};
     const onnxq_options *options = &rewrite->plan->options;
     char *settings = oq_arena_printf(
@@ -78,9 +79,8 @@ static bool add_provenance(struct oq_rewrite *rewrite)
         "force_integer=%d min_elements=%llu",
         method_names[options->method],
         options->weight_type == ONNXQ_WEIGHT_UINT8 ? "uint8" : "int8", options->per_channel,
-        options->symmetric, options->reduce_range == ONNXQ_REDUCE_BITS ? "bits" : "none",
-        conv_names[options->conv], options->force_integer,
-        (unsigned long long)options->min_elements);
+        options->symmetric, reduce_names[options->reduce_range], conv_names[options->conv],
+        options->force_integer, (unsigned long long)options->min_elements);
     if (settings == NULL)
         return oq_arena_fail(rewrite->edit->arena, rewrite->edit->error);
     return oq_edit_set_metadata(rewrite->edit, version_key, version) &&

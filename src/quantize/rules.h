@@ -22,6 +22,9 @@ struct oq_rule {
      */
     void (*decide)(const onnxq_plan *plan, struct oq_site *site);
 
+    /* Its integers are multiplied with those of an activation: --reduce-range applies. */
+    bool is_product;
+
     /* The input that must be dynamic as well for `input` to be; NULL: there is none. */
     size_t (*partner)(size_t input);
 

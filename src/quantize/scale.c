@@ -13,10 +13,9 @@ struct steps {
     float full;      /* 255, or 127 */
 };
 
-static struct steps get_steps(const onnxq_options *options)
+static struct steps get_steps(const struct oq_ranges *ranges)
 {
-    return options->reduce_range == ONNXQ_REDUCE_BITS ? (struct steps){64, 127}
-                                                      : (struct steps){127, 255};
+    return ranges->reduce == ONNXQ_REDUCE_BITS ? (struct steps){64, 127} : (struct steps){127, 255};
 }
 
 /* A weight of zeros, or of denormals only, becomes zeros. */
@@ -25,23 +24,37 @@ static float usable(float scale)
     return scale < FLT_MIN ? 1.0f : scale;
 }
 
-static float symmetric_scale(float lo, float hi, struct steps steps)
+/* The scale at which no two neighbours of one sign exceed OQ_PAIR_SUM, after rounding either. */
+static float pair_scale(const struct oq_ranges *ranges, uint64_t i)
 {
-    return usable(fmaxf(-lo, hi) / steps.symmetric);
+    /* Two quotients that are a little too large could both round up; this is more than that. */
+    const float margin = 1 + 8 * FLT_EPSILON;
+    float lo = oq_key_to_float(ranges->pair_lo[i]), hi = oq_key_to_float(ranges->pair_hi[i]);
+    return fmaxf(-lo, hi) / (OQ_PAIR_SUM / 2) * margin;
+}
+
+static float symmetric_scale(const struct oq_ranges *ranges, uint64_t i)
+{
+    float lo = oq_key_to_float(ranges->lo[i]), hi = oq_key_to_float(ranges->hi[i]);
+    float scale = fmaxf(-lo, hi) / get_steps(ranges).symmetric;
+    if (ranges->reduce == ONNXQ_REDUCE_PAIRS)
+        scale = fmaxf(scale, pair_scale(ranges, i));
+    return usable(scale);
 }
 
 /* The range always includes 0, so that 0 stays exact. In double, where hi - lo cannot overflow. */
-static float asymmetric_scale(float lo, float hi, struct steps steps)
+static float asymmetric_scale(const struct oq_ranges *ranges, uint64_t i)
 {
-    double low = fminf(lo, 0), high = fmaxf(hi, 0);
-    return usable((float)((high - low) / (double)steps.full));
+    double low = fmin((double)oq_key_to_float(ranges->lo[i]), 0);
+    double high = fmax((double)oq_key_to_float(ranges->hi[i]), 0);
+    return usable((float)((high - low) / (double)get_steps(ranges).full));
 }
 
-static void set_bounds(struct oq_quantized *quantized, const onnxq_options *options)
+static void set_bounds(struct oq_quantized *quantized, bool symmetric)
 {
-    struct steps steps = get_steps(options);
+    struct steps steps = get_steps(quantized->ranges);
     float middle = quantized->is_unsigned ? 128 : 0;
-    if (options->symmetric) {
+    if (symmetric) {
         quantized->qmin = middle - steps.symmetric;
         quantized->qmax = middle + steps.symmetric;
     } else {
@@ -59,14 +72,10 @@ static float find_zero_point(const struct oq_quantized *quantized, float lo, flo
     return fminf(fmaxf(zero_point, quantized->qmin), quantized->qmax);
 }
 
-static void set_scales(struct oq_ranges *ranges, const onnxq_options *options)
+static void set_scales(struct oq_ranges *ranges, bool symmetric)
 {
-    struct steps steps = get_steps(options);
-    for (uint64_t i = 0; i < ranges->n_scales; i++) {
-        float lo = oq_key_to_float(ranges->lo[i]), hi = oq_key_to_float(ranges->hi[i]);
-        ranges->scale[i] =
-            options->symmetric ? symmetric_scale(lo, hi, steps) : asymmetric_scale(lo, hi, steps);
-    }
+    for (uint64_t i = 0; i < ranges->n_scales; i++)
+        ranges->scale[i] = symmetric ? symmetric_scale(ranges, i) : asymmetric_scale(ranges, i);
 }
 
 void oq_plan_scale(onnxq_plan *plan)
@@ -74,9 +83,9 @@ void oq_plan_scale(onnxq_plan *plan)
     for (size_t i = 0; i < plan->n_constants; i++) {
         struct oq_constant *constant = &plan->constants[i];
         for (struct oq_ranges *r = constant->ranges; r != NULL; r = r->next)
-            set_scales(r, &plan->options);
+            set_scales(r, plan->options.symmetric);
         for (struct oq_quantized *q = constant->quantized; q != NULL; q = q->next) {
-            set_bounds(q, &plan->options);
+            set_bounds(q, plan->options.symmetric);
             for (uint64_t k = 0; k < q->ranges->n_scales; k++)
                 q->zero_point[k] = find_zero_point(q, oq_key_to_float(q->ranges->lo[k]),
                                                    q->ranges->scale[k], plan->options.symmetric);

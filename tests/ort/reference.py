@@ -4,7 +4,7 @@ Written from the formulas, independently of the C code, with numpy float32 arith
 formulas say float32.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,14 +18,19 @@ class Scheme:
     weight_type: str = "int8"
     per_channel: bool = True
     symmetric: bool = True
-    reduce_range: bool = False
+    reduce_range: str = ""  # or bits, or pairs
 
     def flags(self) -> list[str]:
         """The command line that asks for this scheme."""
         flags = ["--weight-type", self.weight_type]
         flags += [] if self.per_channel else ["--no-per-channel"]
         flags += [] if self.symmetric else ["--no-symmetric"]
-        return flags + (["--reduce-range"] if self.reduce_range else [])
+        return flags + ([f"--reduce-range={self.reduce_range}"] if self.reduce_range else [])
+
+    @property
+    def folded(self) -> "Scheme":
+        """What is not multiplied as integers needs no reduced range."""
+        return replace(self, reduce_range="")
 
     @property
     def dtype(self) -> type:
@@ -35,7 +40,7 @@ class Scheme:
     def limits(self) -> tuple[int, int]:
         """Smallest and largest integer that is stored."""
         if self.symmetric:
-            half = 64 if self.reduce_range else 127
+            half = 64 if self.reduce_range == "bits" else 127
             return (-half, half) if self.weight_type == "int8" else (128 - half, 128 + half)
         if self.weight_type == "int8":
             return (-64, 63) if self.reduce_range else (-128, 127)
@@ -43,13 +48,12 @@ class Scheme:
 
 
 SCHEMES = {
-    f"{t}_{'channel' if c else 'tensor'}_{'sym' if s else 'asym'}{'_reduced' if r else ''}": Scheme(
-        t, c, s, r
-    )
+    f"{t}_{'channel' if c else 'tensor'}_{'sym' if s else 'asym'}{f'_{r}' if r else ''}": Scheme(t, c, s, r)
     for t in ("int8", "uint8")
     for c in (True, False)
     for s in (True, False)
-    for r in (False, True)
+    for r in ("", "bits", "pairs")
+    if s or r != "pairs"
 }
 
 
@@ -74,11 +78,26 @@ def usable(scale: np.ndarray) -> np.ndarray:
     return np.where(scale < FLT_MIN, np.float32(1), scale).astype(np.float32)
 
 
-def symmetric(w: np.ndarray, axes: tuple[int, ...], scheme: Scheme) -> Quantized:
+def pair_scale(w: np.ndarray, axes: tuple[int, ...], summed: int) -> np.ndarray:
+    """At this scale two neighbours of one sign along the axis `summed` add up to 128 at most."""
+    rows = np.moveaxis(w, summed, 0)
+    even, odd = rows[0:-1:2], rows[1::2]
+    halves = np.zeros_like(rows)
+    halves[0:-1:2] = np.where(
+        np.sign(even) * np.sign(odd) > 0, np.float32(0.5) * even + np.float32(0.5) * odd, np.float32(0)
+    )
+    largest = np.abs(np.moveaxis(halves, 0, summed)).max(axis=axes, keepdims=True)
+    return largest / np.float32(64) * np.float32(1 + 2**-20)
+
+
+def symmetric(w: np.ndarray, axes: tuple[int, ...], scheme: Scheme, summed: int) -> Quantized:
     low, high = scheme.limits
     half = (high - low) // 2
     zero = high - half
-    scale = usable(np.abs(w).max(axis=axes, keepdims=True) / np.float32(half))
+    scale = np.abs(w).max(axis=axes, keepdims=True) / np.float32(half)
+    if scheme.reduce_range == "pairs" and scheme.weight_type == "int8":
+        scale = np.maximum(scale, pair_scale(w, axes, summed))
+    scale = usable(scale)
     steps = np.clip(np.rint(w / scale), -half, half)
     return Quantized((steps + zero).astype(scheme.dtype), scale, np.array(zero, scheme.dtype))
 
@@ -94,17 +113,21 @@ def asymmetric(w: np.ndarray, axes: tuple[int, ...], scheme: Scheme) -> Quantize
     return Quantized(q.astype(scheme.dtype), scale, zero.astype(scheme.dtype))
 
 
-def quantize(w: np.ndarray, scheme: Scheme, keep: tuple[int, ...]) -> Quantized:
-    """Quantizes w with one scale per index of the axes `keep`, or one for all of it."""
+def quantize(w: np.ndarray, scheme: Scheme, keep: tuple[int, ...], summed: int = -1) -> Quantized:
+    """
+    Quantizes w with one scale per index of the axes `keep`, or one for all of it. A product with
+    it sums over the axis `summed`.
+    """
     assert w.dtype == np.float32 and w.size
     keep = tuple(axis % w.ndim for axis in keep) if scheme.per_channel else ()
     axes = tuple(axis for axis in range(w.ndim) if axis not in keep)
-    return (symmetric if scheme.symmetric else asymmetric)(w, axes, scheme)
+    return symmetric(w, axes, scheme, summed) if scheme.symmetric else asymmetric(w, axes, scheme)
 
 
 def quantize_matmul(w: np.ndarray, scheme: Scheme) -> Quantized:
     """The right operand of MatMul, [..., K, N] or [K]: a scale for each batch and column."""
-    return quantize(w, scheme, tuple(axis for axis in range(w.ndim) if axis != max(w.ndim - 2, 0)))
+    summed = max(w.ndim - 2, 0)
+    return quantize(w, scheme, tuple(axis for axis in range(w.ndim) if axis != summed), summed)
 
 
 def quantize_conv(w: np.ndarray, scheme: Scheme) -> Quantized:

@@ -104,7 +104,8 @@ class Lstm(OrtTest):
     @cases(
         {
             "per_tensor": (Scheme(per_channel=False),),
-            "reduced": (Scheme(reduce_range=True),),
+            "bits": (Scheme(reduce_range="bits"),),
+            "pairs": (Scheme(reduce_range="pairs"),),
             "uint8": (Scheme("uint8"),),
         }
     )

@@ -67,7 +67,19 @@ static void negative_type(onnxq_options *options)
 
 static void bad_range(onnxq_options *options)
 {
-    options->reduce_range = (onnxq_reduce_range)2;
+    options->reduce_range = (onnxq_reduce_range)3;
+}
+
+static void useless_range(onnxq_options *options)
+{
+    options->reduce_range = ONNXQ_REDUCE_BITS;
+    options->method = ONNXQ_METHOD_WEIGHTS;
+}
+
+static void asymmetric_pairs(onnxq_options *options)
+{
+    options->reduce_range = ONNXQ_REDUCE_PAIRS;
+    options->symmetric = false;
 }
 
 static void bad_conv(onnxq_options *options)
@@ -89,6 +101,8 @@ static const struct option_row {
                     {"weight type", bad_type},
                     {"negative weight type", negative_type},
                     {"reduced range", bad_range},
+                    {"reduced range without products", useless_range},
+                    {"pairs with zero points", asymmetric_pairs},
                     {"convolution", bad_conv},
                     {"external data", bad_external}};
 

@@ -1,6 +1,7 @@
 /* From the range of a weight to its scale and zero point. */
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "quantize/plan.h"
 #include "support/models.h"
@@ -50,6 +51,7 @@ static onnxq_options make_options(enum type type, enum form form, enum range ran
     options.weight_type = type == UINT8 ? ONNXQ_WEIGHT_UINT8 : ONNXQ_WEIGHT_INT8;
     options.symmetric = form == SYMMETRIC;
     options.reduce_range = range == REDUCED ? ONNXQ_REDUCE_BITS : ONNXQ_REDUCE_NONE;
+    options.force_integer = true; /* what is folded is not reduced */
     return options;
 }
 
@@ -159,8 +161,84 @@ static void test_channels(void **state)
         assert_true(ranges->scale[k] == largest[k] / 127 || largest[k] == 0);
 }
 
+/* --- neighbours --- */
+
+static const struct pairs_row {
+    const char *name, *text;
+    int axis; /* of the channels; the other one of the last two is summed over */
+    size_t batch_axes;
+    bool fits; /* else 7 bits */
+} pairs_rows[] = {
+    {"MatMul", "init w float32[70,33]; y = MatMul(x, w)", 1, 0, true},
+    {"an odd number of rows", "init w float32[71,33]; y = MatMul(x, w)", 1, 0, true},
+    {"one column", "init w float32[71,1]; y = MatMul(x, w)", 1, 0, true},
+    {"batches", "init w float32[5,20,33]; y = MatMul(x, w)", 2, 1, true},
+    {"odd batches", "init w float32[5,21,33]; y = MatMul(x, w)", 2, 1, true},
+    {"Gemm transB", "init w float32[70,33]; y = Gemm(x, w) transB=1", 0, 0, true},
+    {"more than one read", "init w float32[601,1000]; y = MatMul(x, w)", 1, 0, true},
+    {"long channels", "init w float32[40,30001]; y = Gemm(x, w) transB=1", 0, 0, true},
+    {"rows that just fit", "init w float32[5,131072]; y = Gemm(x, w)", 1, 0, true},
+    {"rows that do not fit", "init w float32[5,131073]; y = Gemm(x, w)", 1, 0, false},
+};
+
+/* Half of the columns of one sign, where neighbours matter most. */
+static struct builder *make_pairs_model(const struct pairs_row *row)
+{
+    struct builder *builder = test_builder(test_printf("opset 17; in x float32; %s", row->text));
+    Oq__Pb__TensorProto *proto = builder->graph->initializer[0];
+    float *w = (float *)(void *)proto->raw_data.data;
+    for (uint64_t i = 0; i < proto->raw_data.len / sizeof(*w); i++) {
+        uint64_t k = reference_scale_of(proto->dims, proto->n_dims, row->axis, row->batch_axes, i);
+        w[i] = k % 2 == 0 ? fabsf(w[i]) : w[i];
+    }
+    return builder;
+}
+
+/* Element i of channel-major order: [.., channels, k] whatever the order in the tensor. */
+static float element(const Oq__Pb__TensorProto *proto, const struct pairs_row *row,
+                     uint64_t channel, uint64_t k)
+{
+    const float *w = (const float *)(const void *)proto->raw_data.data;
+    uint64_t n_k = (uint64_t)proto->dims[proto->n_dims - 2];
+    uint64_t columns = (uint64_t)proto->dims[proto->n_dims - 1];
+    bool last = (size_t)row->axis == proto->n_dims - 1;
+    if (!last)
+        return w[channel * columns + k];
+    return w[channel / columns * n_k * columns + k * columns + channel % columns];
+}
+
+/* No two neighbours exceed 128 in sum, and no scale is coarser than that takes. */
+static void test_pairs(void **state)
+{
+    const struct pairs_row *row = *state;
+    onnxq_options options = test_options();
+    options.reduce_range = ONNXQ_REDUCE_PAIRS;
+    options.force_integer = true;
+    struct builder *builder = make_pairs_model(row);
+    const Oq__Pb__TensorProto *proto = builder->graph->initializer[0];
+    const struct oq_quantized *q = test_plan(test_open(builder), &options)->constants[0].quantized;
+    uint64_t n_k = proto->raw_data.len / sizeof(float) / q->ranges->n_scales;
+    for (uint64_t c = 0; c < q->ranges->n_scales; c++) {
+        float scale = q->ranges->scale[c], needed = 0;
+        for (uint64_t k = 0; k < n_k; k++) {
+            float a = element(proto, row, c, k);
+            float b = k % 2 == 0 && k + 1 < n_k ? element(proto, row, c, k + 1) : 0;
+            int sum = reference_quantize(a, scale, 0, (int)q->qmin, (int)q->qmax) +
+                      reference_quantize(b, scale, 0, (int)q->qmin, (int)q->qmax);
+            if (a * b > 0 && abs(sum) > 128)
+                fail_msg("channel %llu, rows from %llu: %d", (unsigned long long)c,
+                         (unsigned long long)k, sum);
+            needed = fmaxf(needed, fabsf(a) / (row->fits ? 127 : 64));
+            if (row->fits && a * b > 0)
+                needed = fmaxf(needed, fabsf(a + b) / 128);
+        }
+        assert_true(scale >= needed && (scale <= needed * (1 + 2e-6f) || needed == 0));
+    }
+}
+
 int main(void)
 {
+    TEST_ROWS(test_pairs, pairs_rows);
     TEST_ROWS(test_per_tensor, rows);
     TEST_ROWS(test_error_bound, forms);
     TEST_ROWS(test_channels, channels);

@@ -129,5 +129,9 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
                                 node->output[0]);
 }
 
-const struct oq_rule oq_rule_gemm = {
-    .domain = "", .op_type = "Gemm", .is_weight = is_weight, .decide = decide, .emit = emit};
+const struct oq_rule oq_rule_gemm = {.domain = "",
+                                     .op_type = "Gemm",
+                                     .is_weight = is_weight,
+                                     .decide = decide,
+                                     .is_product = true,
+                                     .emit = emit};

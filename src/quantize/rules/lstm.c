@@ -107,4 +107,5 @@ const struct oq_rule oq_rule_lstm = {.domain = "",
                                      .is_weight = is_weight,
                                      .partner = partner,
                                      .decide = decide,
+                                     .is_product = true,
                                      .emit = emit};

@@ -106,5 +106,9 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
     return oq_matmul_emit(rewrite, site, &matmul);
 }
 
-const struct oq_rule oq_rule_matmul = {
-    .domain = "", .op_type = "MatMul", .is_weight = is_weight, .decide = decide, .emit = emit};
+const struct oq_rule oq_rule_matmul = {.domain = "",
+                                       .op_type = "MatMul",
+                                       .is_weight = is_weight,
+                                       .decide = decide,
+                                       .is_product = true,
+                                       .emit = emit};

@@ -1,0 +1,75 @@
+"""--reduce-range on a processor that adds u8 x s8 products in 16 bits: a Haswell, emulated."""
+
+import platform
+import shutil
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+import numpy as np
+
+import build
+import common
+from build import node
+from harness import OrtTest
+
+QEMU = shutil.which("qemu-x86_64")
+SCRIPT = Path(__file__).resolve().parent / "run_models.py"
+CHOICES = ("none", "bits", "pairs")
+
+
+@unittest.skipUnless(QEMU and platform.machine() == "x86_64", "needs qemu-x86_64 (qemu-user) on x86-64")
+class Saturation(OrtTest):
+    def run_all(self, feeds: common.Feeds, emulator: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+        np.savez(self.dir / "feeds.npz", **feeds)
+        models = [self.dir / f"{choice}.onnx" for choice in CHOICES]
+        subprocess.run(
+            [*emulator, sys.executable, SCRIPT, self.dir / "feeds.npz", self.dir / "out.npz", *models],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
+        results = dict(np.load(self.dir / "out.npz"))
+        return {choice: results[f"{choice}.0"] for choice in CHOICES}
+
+    def check(self, model, feeds: common.Feeds) -> None:
+        """Both choices give on this processor what they give elsewhere; pairs loses less than bits."""
+        for choice in CHOICES:
+            outcome = self.quantize(model, f"--reduce-range={choice}")
+            shutil.copy(outcome.path, self.dir / f"{choice}.onnx")
+        want = common.run(outcome.source, feeds)
+        emulated = self.run_all(feeds, (QEMU, "-cpu", "Haswell"))
+        error = {choice: common.relative_error(want[:1], [emulated[choice]]) for choice in CHOICES}
+        here = {choice: common.run(self.dir / f"{choice}.onnx", feeds)[:1] for choice in CHOICES}
+        exact = {choice: common.relative_error(want[:1], here[choice]) for choice in CHOICES}
+        self.assertGreater(error["none"], 3 * exact["none"], "nothing saturates: the test shows nothing")
+        for choice in ("bits", "pairs"):
+            np.testing.assert_allclose(
+                emulated[choice], here[choice][0], rtol=1e-4, atol=1e-4 * np.abs(want[0]).max(), err_msg=choice
+            )
+        self.assertLess(error["pairs"], error["bits"])
+
+    def test_matmul(self) -> None:
+        """Activations of one sign and wide weights: most pairs come close to the limit."""
+        x = np.abs(build.activations(7, 513)) + np.float32(1)
+        w = build.rng(3).uniform(-1, 1, (513, 160)).astype(np.float32)
+        self.check(build.matmul(x, w), {"x": x})
+
+    def test_gemm(self) -> None:
+        x = np.abs(build.activations(7, 256)) + np.float32(1)
+        w = build.rng(4).uniform(-1, 1, (300, 256)).astype(np.float32)
+        model = build.model(
+            [node("Gemm", "x w", "y", transB=1)], {"x": x.shape}, {"y": (7, 300)}, {"w": w}
+        )
+        self.check(model, {"x": x})
+
+    def test_lstm(self) -> None:
+        """The products of the state as well as those of the input."""
+        x = np.abs(build.activations(6, 3, 64)) + np.float32(1)
+        rng = build.rng(5)
+        w = rng.uniform(-0.1, 0.1, (1, 4 * 48, 64)).astype(np.float32)
+        r = rng.uniform(-0.1, 0.1, (1, 4 * 48, 48)).astype(np.float32)
+        model = build.model(
+            [node("LSTM", "x w r", "y", hidden_size=48)], {"x": x.shape}, {"y": (6, 1, 3, 48)}, {"w": w, "r": r}
+        )
+        self.check(model, {"x": x})
