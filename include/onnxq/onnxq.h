@@ -238,6 +238,7 @@ typedef struct onnxq_weight {
     uint64_t n_scales;     /* 0 where it is kept */
     int channel_axis;      /* axis of the scales in `dims`, or -1 for one scale per tensor */
     onnxq_action action;   /* KEEP where no use of it is quantized */
+    bool quantized_before; /* integers that an earlier quantization has made; they are kept */
     const onnxq_use *uses;
     size_t n_uses;
 } onnxq_weight;
@@ -246,6 +247,8 @@ typedef struct onnxq_plan onnxq_plan;
 
 typedef struct onnxq_summary {
     size_t n_weights, n_quantized;
+    size_t n_quantized_before; /* by an earlier quantization; they are kept */
+    uint64_t nbytes_quantized_before;
     /* Model and side files; after: under the name model.onnx, see onnxq_plan_get_output_size(). */
     uint64_t nbytes_before, nbytes_after;
     uint64_t weight_nbytes_before, weight_nbytes_after; /* constants only */

@@ -132,15 +132,22 @@ static int fail_exists(const cli_quantize_job *job, const cli_quantize_item *ite
 }
 
 static int fail_nothing(const cli_quantize_job *job, const cli_quantize_item *item,
-                        size_t n_weights)
+                        const onnxq_plan *plan)
 {
+    onnxq_summary summary;
+    onnxq_plan_get_summary(plan, &summary);
     const cli_common *common = &job->settings->common;
-    if (n_weights == 0)
+    if (summary.n_weights == 0)
         cli_error(common, "%s: nothing to quantize: it has no constants; no file was written",
                   item->input);
+    else if (summary.n_quantized_before > 0)
+        cli_error(common,
+                  "%s: nothing left to quantize: %zu weights are quantized already; no file was "
+                  "written",
+                  item->input, summary.n_quantized_before);
     else
         cli_error(common, "%s: nothing to quantize (constants: %zu, all kept); no file was written",
-                  item->input, n_weights);
+                  item->input, summary.n_weights);
     cli_hint(common, "--allow-noop copies such a model as it is and exits 0");
     return ONNXQ_NOTHING_TO_DO;
 }
@@ -216,7 +223,7 @@ static int carry_out(cli_quantize_job *job, const cli_quantize_item *item, const
     print_plan(job, model, plan);
     print_report(job, item->input, is_noop || settings->dry_run ? NULL : item->output, plan);
     if (is_noop)
-        return fail_nothing(job, item, onnxq_plan_count(plan));
+        return fail_nothing(job, item, plan);
     print_outcome(job, item, &sizes, cli_seconds() - job->item_began);
     job->n_done++;
     job->nbytes_before += sizes.before;

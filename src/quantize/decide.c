@@ -1,5 +1,6 @@
 /* What happens to every weight, and how those that are quantized are stored. */
 #include "quantize/plan.h"
+#include "quantize/existing.h"
 #include "quantize/rules.h"
 #include "quantize/selector.h"
 
@@ -14,6 +15,14 @@ static const char *weight_name(const onnxq_plan *plan, const struct oq_constant 
                    : constant->name;
 }
 
+static const char *refuse_input(onnxq_plan *plan, const struct oq_site *site)
+{
+    bool has_rule = oq_rule_find(oq_domain(site->node->domain), site->op_type) != NULL;
+    return has_rule ? oq_arena_printf(&plan->arena, "input %zu of %s is no weight", site->input,
+                                      site->op_type)
+                    : oq_arena_printf(&plan->arena, "no rule for %s", site->op_type);
+}
+
 static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *selection,
                                const struct oq_site *site)
 {
@@ -21,6 +30,9 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
     const struct oq_source *source = &constant->source;
     if (source->dtype == NULL)
         return "a type that onnxq does not know";
+    const char *existing = oq_existing_weight(plan, site);
+    if (existing != NULL || (existing = oq_existing_scale(plan, site)) != NULL)
+        return existing;
     if (!source->dtype->is_float)
         return oq_arena_printf(&plan->arena, "%s, not a float type", source->dtype->name);
     if (site->node == NULL)
@@ -28,8 +40,7 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
     if (site->node->n_output == 0)
         return "the node has no output";
     if (site->rule == NULL)
-        return oq_arena_printf(&plan->arena, "no rule for input %zu of %s", site->input,
-                               site->op_type);
+        return refuse_input(plan, site);
     if (site->graph->parent != NULL && !plan->options.subgraphs)
         return "in a subgraph";
     if (constant->value->is_graph_input && !plan->freeze_inputs)

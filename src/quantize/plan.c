@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
+#include "quantize/existing.h"
 #include "quantize/rules.h"
 #include "quantize/selector.h"
 
@@ -80,6 +81,14 @@ static void describe_sites(const struct oq_constant *constant, const struct oq_c
     }
 }
 
+static bool was_quantized(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    for (size_t i = 0; i < constant->n_sites; i++)
+        if (oq_existing_weight(plan, &constant->sites[i]) != NULL)
+            return true;
+    return false;
+}
+
 static bool describe_uses(onnxq_plan *plan, const struct oq_constant *constant,
                           onnxq_weight *weight, onnxq_error *error)
 {
@@ -138,7 +147,10 @@ static bool describe(onnxq_plan *plan, onnxq_error *error)
                                  .channel_axis = ranges == NULL ? -1 : ranges->axis};
         if (!describe_uses(plan, constant, weight, error))
             return false;
+        weight->quantized_before = was_quantized(plan, constant);
         plan->summary.n_weights++;
+        plan->summary.n_quantized_before += weight->quantized_before;
+        plan->summary.nbytes_quantized_before += weight->quantized_before ? weight->nbytes : 0;
         plan->summary.n_quantized += weight->action != ONNXQ_KEEP;
         plan->summary.weight_nbytes_before += weight->nbytes;
         plan->summary.weight_nbytes_after += weight->nbytes_after;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "quantize/existing.h"
 #include "quantize/rules/rules_table.h"
 
 /* Sorted by operator, then domain. */
@@ -10,49 +11,11 @@ static const struct oq_rule *const rules[] = {
     &oq_rule_gemm, &oq_rule_lstm,           &oq_rule_matmul,
 };
 
-/* Their float inputs are scales, or there is nothing to gain. Sorted. */
-static const char *const quantized_op_types[] = {
-    "ConvInteger",
-    "DequantizeLinear",
-    "DynamicQuantizeLSTM",
-    "DynamicQuantizeLinear",
-    "DynamicQuantizeMatMul",
-    "GatherBlockQuantized",
-    "MatMulBnb4",
-    "MatMulFpQ4",
-    "MatMulInteger",
-    "MatMulInteger16",
-    "MatMulIntegerToFloat",
-    "MatMulNBits",
-    "QAttention",
-    "QEmbedLayerNormalization",
-    "QGemm",
-    "QLinearAdd",
-    "QLinearAveragePool",
-    "QLinearConcat",
-    "QLinearConv",
-    "QLinearGlobalAveragePool",
-    "QLinearLeakyRelu",
-    "QLinearMatMul",
-    "QLinearMul",
-    "QLinearReduceMean",
-    "QLinearSigmoid",
-    "QLinearSoftmax",
-    "QLinearWhere",
-    "QMoE",
-    "QuantizeLinear",
-};
-
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static int compare_op_type(const void *key, const void *element)
 {
     return strcmp(key, (*(const struct oq_rule *const *)element)->op_type);
-}
-
-static int compare_name(const void *key, const void *element)
-{
-    return strcmp(key, *(const char *const *)element);
 }
 
 const struct oq_rule *oq_rule_find(const char *domain, const char *op_type)
@@ -64,8 +27,7 @@ const struct oq_rule *oq_rule_find(const char *domain, const char *op_type)
         bsearch(op_type, rules, COUNT(rules), sizeof(rules[0]), compare_op_type);
     if (found != NULL && strcmp((*found)->domain, domain) == 0)
         return *found;
-    if (bsearch(op_type, quantized_op_types, COUNT(quantized_op_types),
-                sizeof(quantized_op_types[0]), compare_name) != NULL)
+    if (oq_existing_is_operator(op_type))
         return NULL;
     return &oq_rule_any;
 }

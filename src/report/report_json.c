@@ -9,6 +9,8 @@ static void write_summary(struct oq_json *json, const onnxq_plan *plan)
     oq_json_open_object(json, "summary");
     oq_json_uint(json, "weights", summary.n_weights);
     oq_json_uint(json, "quantized", summary.n_quantized);
+    oq_json_uint(json, "quantized_before", summary.n_quantized_before);
+    oq_json_uint(json, "nbytes_quantized_before", summary.nbytes_quantized_before);
     oq_json_uint(json, "nbytes_before", summary.nbytes_before);
     oq_json_uint(json, "nbytes_after", summary.nbytes_after);
     oq_json_uint(json, "weight_nbytes_before", summary.weight_nbytes_before);
@@ -76,6 +78,7 @@ static void write_weight(struct oq_json *json, const onnxq_weight *weight)
     oq_json_uint(json, "nbytes", weight->nbytes);
     oq_json_uint(json, "nbytes_after", weight->nbytes_after);
     oq_json_string(json, "action", oq_report_action(weight->action));
+    oq_json_bool(json, "quantized_before", weight->quantized_before);
     oq_json_uint(json, "scales", weight->n_scales);
     if (weight->channel_axis >= 0)
         oq_json_int(json, "channel_axis", weight->channel_axis);

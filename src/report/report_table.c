@@ -164,6 +164,16 @@ static void write_line(FILE *stream, const struct oq_report_line *line, struct u
     putc('\n', stream);
 }
 
+static void write_quantized_before(FILE *stream, const onnxq_plan *plan, struct unit unit)
+{
+    onnxq_summary summary;
+    onnxq_plan_get_summary(plan, &summary);
+    if (summary.n_quantized_before > 0)
+        fprintf(stream, "  quantized already, and left: %zu weights, %.1f %s\n",
+                summary.n_quantized_before, (double)summary.nbytes_quantized_before / unit.nbytes,
+                unit.name);
+}
+
 void onnxq_report_table(const onnxq_plan *plan, FILE *stream)
 {
     struct oq_report_lines lines;
@@ -178,5 +188,6 @@ void onnxq_report_table(const onnxq_plan *plan, FILE *stream)
             "operator");
     for (size_t i = 0; i < lines.n_lines; i++)
         write_line(stream, &lines.lines[i], unit, &widths);
+    write_quantized_before(stream, plan, unit);
     oq_report_lines_fini(&lines);
 }

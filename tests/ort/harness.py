@@ -101,7 +101,13 @@ class OrtTest(unittest.TestCase):
         )
         structure.check(outcome.original, outcome.model, str(path))
         self.assert_report(outcome)
+        self.assert_complete(path, f"--min-elements={min_elements}", *flags)
         return outcome
+
+    def assert_complete(self, path: Path, *flags: str) -> None:
+        """Nothing is left to do, and nothing is quantized twice."""
+        done = self.onnxq_any("quantize", "--dry-run", "-v", "--allow-unmatched", path, *flags)
+        self.assertEqual(done.returncode, 5, f"a second run would change it again\n{done.stdout}{done.stderr}")
 
     def assert_report(self, outcome: Outcome) -> None:
         """The report has every constant, and the sizes that are on the disk."""

@@ -79,7 +79,7 @@ static const struct row {
      OPSET_17 "init w float32[256,256]; y = ai.onnx::MatMul(x, w)", NULL,
      "w: MatMul.1 dynamic MatMulInteger"},
     {"MatMul of another domain", OPSET_17 "init w float32[256,256]; y = custom::MatMul(x, w)", NULL,
-     "w: custom::MatMul.1 keep (no rule for input 1 of MatMul)"},
+     "w: custom::MatMul.1 keep (no rule for MatMul)"},
     {"MatMul with a Constant", OPSET_17 "w = Constant() value=float32[256,256]; y = MatMul(x, w)",
      NULL, "w: MatMul.1 dynamic MatMulInteger"},
     {"MatMul of float16", "opset 17; in x float16; init w float16[256,256]; y = MatMul(x, w)", NULL,
@@ -134,7 +134,7 @@ static const struct row {
 
     {"Gemm", OPSET_17 "init w float32[256,256]; init b float32[256]; y = Gemm(x, w, b)", NULL,
      "w: Gemm.1 dynamic MatMulInteger\n"
-     "b: Gemm.2 keep (no rule for input 2 of Gemm)"},
+     "b: Gemm.2 keep (a vector)"},
     {"Gemm on the left", OPSET_17 "init w float32[256,256]; y = Gemm(w, x)", NULL,
      "w: Gemm.0 fold int8 folded at load (the left factor)"},
     {"Gemm of three dimensions", OPSET_17 "init w float32[1,256,256]; y = Gemm(x, w)", NULL,
@@ -146,7 +146,7 @@ static const struct row {
 
     {"Conv", OPSET_17 "init w float32[8,8,3,3]; init b float32[8]; y = Conv(x, w, b)", NULL,
      "w: Conv.1 fold int8 folded at load\n"
-     "b: Conv.2 keep (no rule for input 2 of Conv)"},
+     "b: Conv.2 keep (a vector)"},
     {"Conv as integers", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w)", adjust_conv_integer,
      "w: Conv.1 dynamic ConvInteger"},
     {"Conv as integers in opset 10",
@@ -188,11 +188,43 @@ static const struct row {
     {"a vector", OPSET_17 "init w float32[1,1,2048]; y = Add(x, w)", NULL,
      "w: Add.1 keep (a vector)"},
     {"quantized already", OPSET_17 "init w float32[256,256]; y = QuantizeLinear(w, s)", NULL,
-     "w: QuantizeLinear.0 keep (no rule for input 0 of QuantizeLinear)"},
+     "w: QuantizeLinear.0 keep (belongs to a quantized operator)"},
     {"int64", OPSET_17 "init w int64[256,256]; y = MatMul(x, w)", NULL,
      "w: MatMul.1 keep (int64, not a float type)"},
     {"int8", OPSET_17 "init w int8[256,256]; y = MatMulInteger(x, w)", NULL,
-     "w: MatMulInteger.1 keep (int8, not a float type)"},
+     "w: MatMulInteger.1 keep (quantized already)"},
+    {"int8 of a custom operator", OPSET_17 "init w int8[256,256]; y = custom::MatMulInteger(x, w)",
+     NULL, "w: custom::MatMulInteger.1 keep (int8, not a float type)"},
+    {"DequantizeLinear of weight and bias",
+     OPSET_17 "init q int8[64,64]; init s float32[64]; init b int32[64]; "
+              "w = DequantizeLinear(q, s) axis=1; c = DequantizeLinear(b, s); y = Gemm(x, w, c)",
+     NULL,
+     "q: DequantizeLinear.0 keep (quantized already)\n"
+     "s: DequantizeLinear.1 keep (belongs to a quantized operator)\n"
+     "s: DequantizeLinear.1 keep (belongs to a quantized operator)\n"
+     "b: DequantizeLinear.0 keep (quantized already)"},
+    {"what is folded",
+     OPSET_17 "init q uint8[64,64]; init s float32[64,64]; init z float32[64,64]; "
+              "a = Cast(q) to=1; b = Sub(a, z); w = Mul(b, s); y = Gemm(x, w)",
+     NULL,
+     "q: Cast.0 keep (quantized already)\n"
+     "s: Mul.1 keep (scale or zero point of what is quantized already)\n"
+     "z: Sub.1 keep (scale or zero point of what is quantized already)"},
+    {"rows of a table",
+     OPSET_17 "init q int8[64,64]; init s float32[64,64]; g = Gather(q, i); "
+              "a = Cast(g) to=1; h = Gather(s, i); w = Mul(a, h)",
+     NULL,
+     "q: Gather.0 keep (quantized already)\n"
+     "s: Gather.0 keep (scale or zero point of what is quantized already)"},
+    {"scales of a product of integers",
+     OPSET_17
+     "init q int8[4,64,64]; init s float32[4,1,64]; xq, xs, xz = DynamicQuantizeLinear(x); "
+     "p = MatMulInteger(xq, q, xz); f = Cast(p) to=1; k = Mul(xs, s); y = Mul(f, k)",
+     NULL,
+     "q: MatMulInteger.1 keep (quantized already)\n"
+     "s: Mul.1 keep (scale or zero point of what is quantized already)"},
+    {"bytes that are data", OPSET_17 "init t uint8[64,64]; f = Cast(t) to=1; y = MatMul(f, x)",
+     NULL, "t: Cast.0 keep (uint8, not a float type)"},
     {"no elements", OPSET_17 "init w float32[256,0]; y = MatMul(x, w)", NULL,
      "w: MatMul.1 keep (no elements)"},
     {"few elements", OPSET_17 "init w float32[31,33]; y = MatMul(x, w)", defaults,
@@ -230,7 +262,7 @@ static const struct row {
     {"folded, but needed by another domain",
      OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w); z = custom::Op(w)", NULL,
      "w: Conv.1 keep (another node needs it in float)\n"
-     "w: custom::Op.0 keep (no rule for input 0 of Op)"},
+     "w: custom::Op.0 keep (no rule for Op)"},
     {"dynamic and folded", OPSET_17 MATMUL "z = Add(x, w)", NULL,
      "w: MatMul.1 dynamic MatMulInteger\n"
      "w: Add.1 fold int8 folded at load"},
@@ -352,7 +384,7 @@ static void test_local_function(void **state)
     builder_append(builder, &builder->model->functions, &builder->model->n_functions, function);
     onnxq_options options = test_options();
     check_text(describe_plan(test_plan(test_open(builder), &options)),
-               "w: local::Linear.1 keep (no rule for input 1 of Linear)\n"
+               "w: local::Linear.1 keep (no rule for Linear)\n"
                "v: .0 keep (in a local function, a sparse tensor or training information)");
 }
 

@@ -247,8 +247,11 @@ static const struct row {
              "y = Gemm(x, w, b) beta=0.5; out y float32",
      NULL,
      "in x float32\n"
-     "init b float32[4,512]\n"
-     "init beta_f32 float32[]\n" INTEGERS "b_scaled = Mul(b, beta_f32)\n"
+     "init b_quantized int8[4,512]\n"
+     "init b_scale float32[4,1]\n"
+     "init beta_f32 float32[]\n" INTEGERS "b_quantized_cast = Cast(b_quantized) to=1\n"
+     "b = Mul(b_quantized_cast, b_scale)\n"
+     "b_scaled = Mul(b, beta_f32)\n"
      "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
      "y_product_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"
      "y_product_int32_cast = Cast(y_product_int32) to=1\n"

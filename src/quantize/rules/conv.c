@@ -10,7 +10,7 @@
 
 static bool is_weight(size_t input)
 {
-    return input == 1;
+    return input == 1 || input == 2;
 }
 
 static const char *refuse_integer(const onnxq_plan *plan, const struct oq_site *site)
@@ -28,6 +28,10 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
 {
     const struct oq_source *weight = &site->constant->source;
     const char *refusal = NULL;
+    if (site->input == 2) {
+        oq_site_keep(site, "a vector");
+        return;
+    }
     if (plan->options.conv == ONNXQ_CONV_SKIP) {
         oq_site_keep(site, "--conv skip");
         return;
@@ -100,7 +104,9 @@ const struct oq_rule oq_rule_conv = {.domain = "",
 static void decide_transpose(const onnxq_plan *plan, struct oq_site *site)
 {
     size_t batch_axes = oq_node_int(site->node, "group", 1) == 1 ? 0 : 1;
-    if (plan->options.conv == ONNXQ_CONV_SKIP)
+    if (site->input == 2)
+        oq_site_keep(site, "a vector");
+    else if (plan->options.conv == ONNXQ_CONV_SKIP)
         oq_site_keep(site, "--conv skip");
     else if (site->constant->source.n_dims < 3)
         oq_site_keep(site, "ConvTranspose takes weights of three dimensions or more");

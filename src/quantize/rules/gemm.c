@@ -12,13 +12,21 @@
 
 static bool is_weight(size_t input)
 {
-    return input < 2;
+    return input < 3; /* C is most often a vector, but may be a matrix */
 }
 
 static void decide(const onnxq_plan *plan, struct oq_site *site)
 {
     const struct oq_source *weight = &site->constant->source;
     const Oq__Pb__NodeProto *node = site->node;
+    if (site->input == 2 && oq_node_float(node, "beta", 1) == 0) {
+        oq_site_keep(site, "beta is 0");
+        return;
+    }
+    if (site->input == 2) {
+        oq_rule_any.decide(plan, site);
+        return;
+    }
     if (node->n_input < 2 || weight->n_dims != 2) {
         oq_site_keep(site, "Gemm takes two matrices");
         return;

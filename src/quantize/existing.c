@@ -1,0 +1,216 @@
+#include "quantize/existing.h"
+
+#include <stdlib.h>
+
+/* Operators that take integers with scales. Sorted. */
+static const struct operation {
+    const char *op_type;
+    unsigned weights; /* bit i: input i is integers that a weight has become */
+} operations[] = {
+    {"ConvInteger", 1 << 0 | 1 << 1},
+    {"DequantizeLinear", 1 << 0},
+    {"DynamicQuantizeLSTM", 1 << 1 | 1 << 2},
+    {"DynamicQuantizeLinear", 0},
+    {"DynamicQuantizeMatMul", 1 << 1},
+    {"GatherBlockQuantized", 1 << 0},
+    {"MatMulBnb4", 1 << 1},
+    {"MatMulFpQ4", 1 << 1},
+    {"MatMulInteger", 1 << 0 | 1 << 1},
+    {"MatMulInteger16", 1 << 0 | 1 << 1},
+    {"MatMulIntegerToFloat", 1 << 0 | 1 << 1},
+    {"MatMulNBits", 1 << 1},
+    {"QAttention", 1 << 1},
+    {"QEmbedLayerNormalization", 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6},
+    {"QGemm", 1 << 0 | 1 << 3},
+    {"QLinearAdd", 1 << 0 | 1 << 3},
+    {"QLinearAveragePool", 0},
+    {"QLinearConcat", 0},
+    {"QLinearConv", 1 << 3 | 1 << 8},
+    {"QLinearGlobalAveragePool", 0},
+    {"QLinearLeakyRelu", 0},
+    {"QLinearMatMul", 1 << 0 | 1 << 3},
+    {"QLinearMul", 1 << 0 | 1 << 3},
+    {"QLinearReduceMean", 0},
+    {"QLinearSigmoid", 0},
+    {"QLinearSoftmax", 0},
+    {"QLinearWhere", 1 << 1 | 1 << 4},
+    {"QMoE", 1 << 2 | 1 << 5 | 1 << 8},
+    {"QuantizeLinear", 0},
+};
+
+static int compare(const void *key, const void *element)
+{
+    return strcmp(key, ((const struct operation *)element)->op_type);
+}
+
+static const struct operation *find(const char *op_type)
+{
+    return bsearch(op_type, operations, sizeof(operations) / sizeof(operations[0]),
+                   sizeof(operations[0]), compare);
+}
+
+bool oq_existing_is_operator(const char *op_type)
+{
+    return find(op_type) != NULL;
+}
+
+static const struct operation *find_for(const Oq__Pb__NodeProto *node)
+{
+    const char *domain = oq_domain(node->domain);
+    bool known = domain[0] == '\0' || strcmp(domain, "com.microsoft") == 0;
+    return known && node->op_type != NULL ? find(node->op_type) : NULL;
+}
+
+/* --- where integers go --- */
+
+/* Steps from stored integers to the operator that takes them, and back from a scale. */
+#define MAX_STEPS 16
+
+/* Cast -> [Sub ->] Mul. */
+static bool is_scaled(const struct oq_graph *graph, const Oq__Pb__NodeProto *cast)
+{
+    const struct oq_value *value =
+        cast->n_output > 0 ? oq_graph_find(graph, cast->output[0]) : NULL;
+    for (const struct oq_use *use = value == NULL ? NULL : value->uses; use != NULL;
+         use = use->next) {
+        const Oq__Pb__NodeProto *user =
+            use->node == OQ_NO_NODE ? NULL : use->graph->proto->node[use->node];
+        if (user != NULL && (oq_node_is(user, "", "Mul") || oq_node_is(user, "", "Sub")))
+            return true;
+    }
+    return false;
+}
+
+static bool only_rearranges(const Oq__Pb__NodeProto *node)
+{
+    return node->n_output > 0 && (oq_source_sees_through(node) || oq_node_is(node, "", "Gather"));
+}
+
+static bool is_taken(const struct oq_graph *graph, const Oq__Pb__NodeProto *node, size_t input,
+                     unsigned *steps);
+
+static bool is_used_so(const struct oq_graph *graph, const char *name, unsigned *steps)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    for (const struct oq_use *use = value == NULL ? NULL : value->uses; use != NULL;
+         use = use->next)
+        if (use->node != OQ_NO_NODE &&
+            is_taken(use->graph, use->graph->proto->node[use->node], use->input, steps))
+            return true;
+    return false;
+}
+
+/* The depth of the recursion is limited by *steps, whatever the model says. */
+static bool is_taken(const struct oq_graph *graph, const Oq__Pb__NodeProto *node, size_t input,
+                     unsigned *steps)
+{
+    const struct operation *operation = find_for(node);
+    if (operation != NULL)
+        return input < 16 && (operation->weights >> input & 1) != 0;
+    if (oq_node_is(node, "", "Cast"))
+        return is_scaled(graph, node);
+    return only_rearranges(node) && input == 0 && ++*steps <= MAX_STEPS &&
+           is_used_so(graph, node->output[0], steps);
+}
+
+static bool is_narrow_integer(const struct oq_source *source)
+{
+    return source->dtype != NULL && !source->dtype->is_float && source->dtype->nbits > 0 &&
+           source->dtype->nbits <= 8 && source->data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__BOOL;
+}
+
+const char *oq_existing_weight(const onnxq_plan *plan, const struct oq_site *site)
+{
+    const struct oq_source *source = &site->constant->source;
+    unsigned steps = 0;
+    (void)plan;
+    if (site->node == NULL)
+        return NULL;
+    /* A bias that is added to a sum of products is int32; elsewhere int32 is no weight. */
+    bool is_integer =
+        is_narrow_integer(source) || (source->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__INT32 &&
+                                      find_for(site->node) != NULL);
+    return is_integer && is_taken(site->graph, site->node, site->input, &steps)
+               ? "quantized already"
+               : NULL;
+}
+
+/* --- where scales come in --- */
+
+static const Oq__Pb__NodeProto *producer(const struct oq_graph **graph, const char *name)
+{
+    const struct oq_value *value = oq_graph_find(*graph, name);
+    if (value == NULL || value->origin != OQ_ORIGIN_NODE)
+        return NULL;
+    *graph = value->graph;
+    return value->graph->proto->node[value->index];
+}
+
+static bool is_integer_value(const onnxq_plan *plan, const struct oq_graph *graph, const char *name)
+{
+    const struct oq_constant *constant = oq_plan_constant(plan, graph, name);
+    const Oq__Pb__NodeProto *node = producer(&graph, name);
+    if (constant != NULL)
+        return is_narrow_integer(&constant->source);
+    if (node == NULL)
+        return false;
+    return oq_node_is(node, "", "MatMulInteger") || oq_node_is(node, "", "ConvInteger") ||
+           (only_rearranges(node) && node->n_input > 0 &&
+            (constant = oq_plan_constant(plan, graph, node->input[0])) != NULL &&
+            is_narrow_integer(&constant->source));
+}
+
+/* Integers that became float, perhaps less a zero point or scaled once; or the scale of an
+ * activation. */
+static bool comes_from_integers(const onnxq_plan *plan, const struct oq_graph *graph,
+                                const char *name)
+{
+    for (unsigned steps = 0; steps < MAX_STEPS; steps++) {
+        const Oq__Pb__NodeProto *node = producer(&graph, name);
+        if (node == NULL || node->n_input == 0)
+            return false;
+        if (oq_node_is(node, "", "DynamicQuantizeLinear"))
+            return true;
+        if (oq_node_is(node, "", "Cast"))
+            return is_integer_value(plan, graph, node->input[0]);
+        if (!oq_node_is(node, "", "Sub") && !oq_node_is(node, "", "Mul"))
+            return false;
+        name = node->input[0];
+    }
+    return false;
+}
+
+/* Input number `input` of a Mul or Sub whose other operand was an integer. */
+static bool scales(const onnxq_plan *plan, const struct oq_graph *graph,
+                   const Oq__Pb__NodeProto *node, size_t input)
+{
+    bool combines = oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Sub");
+    return combines && node->n_input == 2 &&
+           comes_from_integers(plan, graph, node->input[1 - input]);
+}
+
+/* Scales of rows are gathered as the rows are. */
+static bool scales_after(const onnxq_plan *plan, const struct oq_graph *graph,
+                         const Oq__Pb__NodeProto *node)
+{
+    const struct oq_value *value =
+        only_rearranges(node) ? oq_graph_find(graph, node->output[0]) : NULL;
+    for (const struct oq_use *use = value == NULL ? NULL : value->uses; use != NULL;
+         use = use->next)
+        if (use->node != OQ_NO_NODE &&
+            scales(plan, use->graph, use->graph->proto->node[use->node], use->input))
+            return true;
+    return false;
+}
+
+const char *oq_existing_scale(const onnxq_plan *plan, const struct oq_site *site)
+{
+    const Oq__Pb__NodeProto *node = site->node;
+    if (node == NULL)
+        return NULL;
+    if (find_for(node) != NULL)
+        return "belongs to a quantized operator";
+    return scales(plan, site->graph, node, site->input) || scales_after(plan, site->graph, node)
+               ? "scale or zero point of what is quantized already"
+               : NULL;
+}
