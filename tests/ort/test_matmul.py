@@ -226,7 +226,7 @@ class Sizes(MatMulTest):
 
 
 class LeftConstant(MatMulTest):
-    """w @ x: ONNX Runtime has no integer kernel for a constant on the left, so w is folded."""
+    """w @ x where w is folded: small, of three dimensions, .. (test_left.py has those that run in integers)."""
 
     @cases(
         {
