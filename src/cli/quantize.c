@@ -125,8 +125,7 @@ static const cli_option quantize_options[] = {
      .name = "conv",
      .choices = convs,
      FIELD(options.conv),
-     .help = "fold: int8 in the file only; integer: ConvInteger; matmul: MatMulInteger for kernels "
-             "of 1"},
+     .help = "folded; ConvInteger; MatMulInteger for 1x1; float"},
     {.kind = CLI_FLAG,
      .name = "force-integer",
      FIELD(options.force_integer),

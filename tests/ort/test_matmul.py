@@ -226,7 +226,7 @@ class Sizes(MatMulTest):
 
 
 class LeftConstant(MatMulTest):
-    """w @ x where w is folded: small, of three dimensions, .. (test_left.py has those that run in integers)."""
+    """w @ x where w is folded: small or not a matrix (test_left.py has the others)."""
 
     @cases(
         {

@@ -208,8 +208,8 @@ static const struct row {
      OPSET_17 "init w float32[64,127,1,1]; y = Conv(x, w); init v float32[63,128,1,1]\n"
               "z = Conv(x, v)",
      adjust_conv_matmul,
-     "w: Conv.1 fold int8 folded at load (not faster in integers under 128 channels to 64)\n"
-     "v: Conv.1 fold int8 folded at load (not faster in integers under 128 channels to 64)"},
+     "w: Conv.1 fold int8 folded at load (under 128 input or 64 output channels)\n"
+     "v: Conv.1 fold int8 folded at load (under 128 input or 64 output channels)"},
     {"Conv as MatMul of few channels, all the same",
      OPSET_17 "init w float32[32,32,1]; y = Conv(x, w)", adjust_conv_matmul_forced,
      "w: Conv.1 dynamic MatMulInteger"},

@@ -66,7 +66,7 @@ static const char *refuse_matmul(const onnxq_plan *plan, const struct oq_site *s
         return "MatMulInteger on dynamic activations needs opset 11";
     if ((weight->dims[1] < MIN_MATMUL_C || weight->dims[0] < MIN_MATMUL_O) &&
         !plan->options.force_integer)
-        return "not faster in integers under 128 channels to 64";
+        return "under 128 input or 64 output channels";
     return oq_integers_refuse(plan, site, weight->dims[1], 0);
 }
 
