@@ -118,7 +118,8 @@ typedef enum onnxq_method {
 typedef enum onnxq_conv {
     ONNXQ_CONV_FOLD = 0,    /* int8 in the file, folded to float when the model is loaded */
     ONNXQ_CONV_INTEGER = 1, /* ConvInteger: for engines that run it fast */
-    ONNXQ_CONV_SKIP = 2     /* stays float */
+    ONNXQ_CONV_SKIP = 2,    /* stays float */
+    ONNXQ_CONV_MATMUL = 3   /* MatMulInteger where the kernel is a single point, else as FOLD */
 } onnxq_conv;
 
 typedef enum onnxq_external_data {

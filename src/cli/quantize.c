@@ -33,6 +33,7 @@ static const cli_choice reduce_ranges[] = {
 
 static const cli_choice convs[] = {{"fold", ONNXQ_CONV_FOLD, false},
                                    {"integer", ONNXQ_CONV_INTEGER, false},
+                                   {"matmul", ONNXQ_CONV_MATMUL, false},
                                    {"skip", ONNXQ_CONV_SKIP, false},
                                    {0}};
 
@@ -124,7 +125,7 @@ static const cli_option quantize_options[] = {
      .name = "conv",
      .choices = convs,
      FIELD(options.conv),
-     .help = "fold: int8 in the file only; integer: ConvInteger"},
+     .help = "folded; ConvInteger; MatMulInteger for 1x1; float"},
     {.kind = CLI_FLAG,
      .name = "force-integer",
      FIELD(options.force_integer),

@@ -101,7 +101,15 @@ void oq_edit_copy_attributes(struct oq_edit *edit, Oq__Pb__NodeProto *node,
  */
 void *oq_edit_made(struct oq_edit *edit, const char *kind, const char *name, void ***place);
 
-/* A matrix transposed, one Transpose for all consumers in a graph. */
+/*
+ * output = value with its axes in the order of perm; the same as a new value
+ * called name and suffix, one for all consumers in a graph (a suffix stands
+ * for one order); and a matrix transposed that way.
+ */
+bool oq_edit_permute(struct oq_edit *edit, const char *label, const char *value,
+                     const int64_t *perm, size_t rank, const char *output);
+const char *oq_edit_permuted(struct oq_edit *edit, const char *name, const char *suffix,
+                             const int64_t *perm, size_t rank);
 const char *oq_edit_transpose(struct oq_edit *edit, const char *name);
 
 /* output = value as data_type. */

@@ -188,20 +188,33 @@ void *oq_edit_made(struct oq_edit *edit, const char *kind, const char *name, voi
     return *place == NULL ? NULL : **place;
 }
 
+bool oq_edit_permute(struct oq_edit *edit, const char *label, const char *value,
+                     const int64_t *perm, size_t rank, const char *output)
+{
+    const char *inputs[] = {value, NULL};
+    const char *outputs[] = {output, NULL};
+    oq_edit_add_ints(edit, oq_edit_node(edit, "", "Transpose", label, inputs, outputs), "perm",
+                     perm, rank);
+    return !edit->failed;
+}
+
+const char *oq_edit_permuted(struct oq_edit *edit, const char *name, const char *suffix,
+                             const int64_t *perm, size_t rank)
+{
+    void **place;
+    const char *made = oq_edit_made(edit, suffix, name, &place);
+    if (made != NULL || place == NULL)
+        return made;
+    made = oq_edit_name(edit, name, suffix);
+    *place = oq_edit_text(made);
+    oq_edit_permute(edit, name, name, perm, rank, made);
+    return made;
+}
+
 const char *oq_edit_transpose(struct oq_edit *edit, const char *name)
 {
     static const int64_t perm[] = {1, 0};
-    void **place;
-    const char *made = oq_edit_made(edit, "transpose", name, &place);
-    if (made != NULL || place == NULL)
-        return made;
-    made = oq_edit_name(edit, name, "_transposed");
-    *place = oq_edit_text(made);
-    const char *inputs[] = {name, NULL};
-    const char *outputs[] = {made, NULL};
-    oq_edit_add_ints(edit, oq_edit_node(edit, "", "Transpose", name, inputs, outputs), "perm", perm,
-                     2);
-    return made;
+    return oq_edit_permuted(edit, name, "_transposed", perm, 2);
 }
 
 /* --- types --- */

@@ -55,6 +55,16 @@ struct oq_value *oq_graph_find(const struct oq_graph *graph, const char *name)
     return value;
 }
 
+int oq_graph_rank(const struct oq_graph *graph, const char *name)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    const Oq__Pb__TypeProto *type = value == NULL ? NULL : value->type;
+    if (type == NULL || type->value_case != OQ__PB__TYPE_PROTO__VALUE_TENSOR_TYPE ||
+        type->tensor_type->shape == NULL || type->tensor_type->shape->n_dim > OQ_MAX_RANK)
+        return -1;
+    return (int)type->tensor_type->shape->n_dim;
+}
+
 bool oq_value_is_hiding(const struct oq_value *value)
 {
     return oq_graph_find(value->graph->parent, value->name) != NULL;
@@ -117,6 +127,16 @@ static bool define(struct builder *builder, struct oq_graph *graph, const char *
     return true;
 }
 
+static void declare(struct oq_graph *graph, Oq__Pb__ValueInfoProto *const *infos, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct oq_value *value =
+            infos[i]->name == NULL ? NULL : oq_strmap_find(&graph->values, infos[i]->name);
+        if (value != NULL && infos[i]->type != NULL)
+            value->type = infos[i]->type;
+    }
+}
+
 static bool define_all(struct builder *builder, struct oq_graph *graph)
 {
     const Oq__Pb__GraphProto *proto = graph->proto;
@@ -135,6 +155,9 @@ static bool define_all(struct builder *builder, struct oq_graph *graph)
         for (size_t k = 0; k < proto->node[i]->n_output; k++)
             if (!define(builder, graph, proto->node[i]->output[k], OQ_ORIGIN_NODE, i))
                 return false;
+    declare(graph, proto->input, proto->n_input);
+    declare(graph, proto->value_info, proto->n_value_info);
+    declare(graph, proto->output, proto->n_output);
     return true;
 }
 

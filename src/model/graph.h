@@ -26,9 +26,10 @@ struct oq_value {
     const char *name;
     const struct oq_graph *graph; /* where it is defined */
     enum oq_origin origin;
-    size_t index;         /* of the input, initializer or node */
-    bool is_graph_input;  /* an initializer that is one too is a default value */
-    bool is_graph_output; /* of any graph */
+    size_t index;                  /* of the input, initializer or node */
+    const Oq__Pb__TypeProto *type; /* that the model declares, or NULL */
+    bool is_graph_input;           /* an initializer that is one too is a default value */
+    bool is_graph_output;          /* of any graph */
     const struct oq_use *uses, *last_use;
     size_t n_uses;
     size_t n_left; /* for whoever rewrites the graph: uses that are left */
@@ -56,6 +57,12 @@ bool oq_graphs_init(struct oq_graphs *graphs, const Oq__Pb__GraphProto *main,
 
 /* The value that `name` means in graph, or NULL ("" means none). */
 struct oq_value *oq_graph_find(const struct oq_graph *graph, const char *name);
+
+/* More dimensions than any real tensor has. */
+#define OQ_MAX_RANK 32
+
+/* Rank of the value `name` as graph declares it; -1 where it does not, or above OQ_MAX_RANK. */
+int oq_graph_rank(const struct oq_graph *graph, const char *name);
 
 /* True where a graph around the value's own has a value of the same name. */
 bool oq_value_is_hiding(const struct oq_value *value);

@@ -9,8 +9,8 @@
 /* Nodes that are looked at for one value: concatenations of concatenations grow fast. */
 #define MAX_STEPS 1024
 
-/* Dimensions and axes that are read from constants: more than any real tensor has. */
-#define MAX_RANK 32
+/* Dimensions and axes that are read from constants. */
+#define MAX_RANK OQ_MAX_RANK
 
 bool oq_source_from_tensor(struct oq_source *source, const struct oq_tensor *tensor,
                            struct oq_arena *arena)

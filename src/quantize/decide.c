@@ -103,6 +103,7 @@ static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
         return;
     }
     site->is_unsigned = plan->options.weight_type == ONNXQ_WEIGHT_UINT8;
+    site->n_dims = site->constant->source.n_dims;
     site->rule->decide(plan, site);
     apply_method(plan, site);
     if (site->reason == NULL)
@@ -292,29 +293,27 @@ static struct oq_ranges *find_ranges(onnxq_plan *plan, struct oq_constant *const
 }
 
 static struct oq_quantized *find_quantized(const struct oq_constant *constant,
-                                           const struct oq_ranges *ranges, bool transposed,
-                                           bool is_unsigned)
+                                           const struct oq_quantized *wanted)
 {
     struct oq_quantized *quantized = constant->quantized;
     while (quantized != NULL &&
-           (quantized->ranges != ranges || quantized->transposed != transposed ||
-            quantized->is_unsigned != is_unsigned))
+           (quantized->ranges != wanted->ranges || quantized->n_dims != wanted->n_dims ||
+            quantized->transposed != wanted->transposed ||
+            quantized->is_unsigned != wanted->is_unsigned))
         quantized = quantized->next;
     return quantized;
 }
 
 static struct oq_quantized *get_quantized(onnxq_plan *plan, struct oq_constant *constant,
-                                          struct oq_ranges *ranges, bool transposed,
-                                          bool is_unsigned)
+                                          const struct oq_quantized *wanted)
 {
-    struct oq_quantized *quantized = find_quantized(constant, ranges, transposed, is_unsigned);
+    struct oq_quantized *quantized = find_quantized(constant, wanted);
     if (quantized != NULL || (quantized = oq_arena_alloc(&plan->arena, sizeof(*quantized))) == NULL)
         return quantized;
-    *quantized = (struct oq_quantized){.ranges = ranges,
-                                       .transposed = transposed,
-                                       .is_unsigned = is_unsigned,
-                                       .next = constant->quantized};
-    quantized->zero_point = oq_arena_array(&plan->arena, (size_t)ranges->n_scales, sizeof(float));
+    *quantized = *wanted;
+    quantized->next = constant->quantized;
+    quantized->zero_point =
+        oq_arena_array(&plan->arena, (size_t)wanted->ranges->n_scales, sizeof(float));
     constant->quantized = quantized;
     return quantized->zero_point == NULL ? NULL : quantized;
 }
@@ -327,10 +326,10 @@ static struct oq_quantized *get_quantized(onnxq_plan *plan, struct oq_constant *
 #define MIN_PIECE_NELEM 64
 #define OUTPUT_PIECE    ((uint64_t)1 << 20)
 
-static bool is_wide(const struct oq_source *source)
+static bool is_wide(const struct oq_source *source, size_t n_dims)
 {
-    uint64_t n = (uint64_t)source->dims[source->n_dims - 2];
-    uint64_t k = (uint64_t)source->dims[source->n_dims - 1];
+    uint64_t n = (uint64_t)source->dims[n_dims - 2];
+    uint64_t k = (uint64_t)source->dims[n_dims - 1];
     return k > MIN_PIECE_NELEM && n > OUTPUT_PIECE / MIN_PIECE_NELEM;
 }
 
@@ -338,7 +337,7 @@ static bool is_wide(const struct oq_source *source)
 static struct oq_constant *stored_constant(onnxq_plan *plan, struct oq_constant *constant)
 {
     if (constant->twin != NULL)
-        return constant->twin;
+        constant = constant->twin;
     const struct oq_span *span = constant->source.spans;
     bool whole = constant->tensor == NULL && constant->source.n_spans == 1 &&
                  span->nelem == span->tensor->nelem &&
@@ -387,16 +386,20 @@ static bool reduce(onnxq_plan *plan, struct oq_ranges *ranges, const struct oq_s
 static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *error)
 {
     struct oq_constant *constant = stored_constant(plan, (struct oq_constant *)site->constant);
-    struct oq_ranges *ranges = find_ranges(plan, constant, site->axis, site->batch_axes);
-    bool transposed = site->action == ONNXQ_DYNAMIC && site->transposed;
-    if (ranges == NULL ||
-        (site->action == ONNXQ_DYNAMIC && site->rule->is_product && !reduce(plan, ranges, site)))
+    struct oq_quantized wanted = {.ranges =
+                                      find_ranges(plan, constant, site->axis, site->batch_axes),
+                                  .n_dims = constant->source.n_dims,
+                                  .is_unsigned = site->is_unsigned};
+    if (wanted.ranges == NULL || (site->action == ONNXQ_DYNAMIC && site->rule->is_product &&
+                                  !reduce(plan, wanted.ranges, site)))
         return oq_arena_fail(&plan->arena, error);
-    if (transposed && constant->source.n_dims == 2 &&
-        (is_wide(&constant->source) ||
-         find_quantized(constant, ranges, false, site->is_unsigned) != NULL))
-        transposed = false;
-    site->quantized = get_quantized(plan, constant, ranges, transposed, site->is_unsigned);
+    if (site->action == ONNXQ_DYNAMIC) {
+        wanted.n_dims = site->n_dims;
+        bool by_node = site->transposed && site->n_dims == 2 &&
+                       (is_wide(&constant->source, 2) || find_quantized(constant, &wanted) != NULL);
+        wanted.transposed = site->transposed && !by_node;
+    }
+    site->quantized = get_quantized(plan, constant, &wanted);
     return site->quantized != NULL || oq_arena_fail(&plan->arena, error);
 }
 

@@ -28,7 +28,7 @@ static bool check_options(const onnxq_options *options, onnxq_error *error)
     if ((unsigned)options->method > ONNXQ_METHOD_QDQ ||
         (unsigned)options->weight_type > ONNXQ_WEIGHT_UINT8 ||
         (unsigned)options->reduce_range > ONNXQ_REDUCE_PAIRS ||
-        (unsigned)options->conv > ONNXQ_CONV_SKIP ||
+        (unsigned)options->conv > ONNXQ_CONV_MATMUL ||
         (unsigned)options->external_data > ONNXQ_EXTERNAL_NEVER)
         return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");
     if (options->reduce_range != ONNXQ_REDUCE_NONE && options->method != ONNXQ_METHOD_DYNAMIC)

@@ -34,6 +34,7 @@ struct oq_ranges {
 /* A weight as 8-bit integers. */
 struct oq_quantized {
     struct oq_ranges *ranges;
+    size_t n_dims;   /* that are stored: the model's without some of 1 at the end */
     bool transposed; /* [N, K] in the model, [K, N] in the output */
     bool is_unsigned;
     float qmin, qmax;
@@ -59,6 +60,7 @@ struct oq_site {
     /* what the rule chose */
     int axis;
     size_t batch_axes;
+    size_t n_dims; /* to store for integer operators, see oq_quantized */
     bool transposed, is_unsigned;
     /* Writes the nodes that replace the site's node; only for ONNXQ_DYNAMIC. */
     bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);

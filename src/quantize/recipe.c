@@ -128,8 +128,8 @@ static bool quantize_transposed(const struct oq_quantized *quantized, uint64_t f
 {
     const struct oq_source *source = quantized->ranges->source;
     struct turn turn = {.quantized = quantized,
-                        .n_all = (uint64_t)source->dims[source->n_dims - 2],
-                        .k_all = (uint64_t)source->dims[source->n_dims - 1],
+                        .n_all = (uint64_t)source->dims[quantized->n_dims - 2],
+                        .k_all = (uint64_t)source->dims[quantized->n_dims - 1],
                         .dst = dst,
                         .scratch = scratch};
     uint64_t matrix = turn.n_all * turn.k_all;

@@ -69,7 +69,7 @@ static bool add_provenance(struct oq_rewrite *rewrite)
 {
     static char version_key[] = "onnxq.version", settings_key[] = "onnxq.settings";
     static char version[] = ONNXQ_VERSION_STRING;
-    static const char *const conv_names[] = {"fold", "integer", "skip"};
+    static const char *const conv_names[] = {"fold", "integer", "skip", "matmul"};
     static const char *const reduce_names[] = {"none", "bits", "pairs"};
     static const char *const method_names[] = {"dynamic", "weights", "qdq"};
     const onnxq_options *options = &rewrite->plan->options;

@@ -7,8 +7,8 @@
 
 /* Sorted by operator, then domain. */
 static const struct oq_rule *const rules[] = {
-    &oq_rule_conv, &oq_rule_conv_transpose, &oq_rule_gather,
-    &oq_rule_gemm, &oq_rule_lstm,           &oq_rule_matmul,
+    &oq_rule_attention, &oq_rule_conv, &oq_rule_conv_transpose, &oq_rule_gather,
+    &oq_rule_gemm,      &oq_rule_lstm, &oq_rule_matmul,
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -73,14 +73,19 @@ void oq_site_keep(struct oq_site *site, const char *reason)
 const char *oq_matmul_refuses(const onnxq_plan *plan, const struct oq_site *site, int64_t k,
                               int64_t n, size_t activation_input)
 {
-    const Oq__Pb__NodeProto *node = site->node;
     if (k * n < MIN_DYNAMIC_NELEM && !plan->options.force_integer)
         return "not faster in integers under 65536 elements";
     if (k < MIN_DYNAMIC_K && !plan->options.force_integer)
         return "not faster in integers under 128 rows";
+    return oq_integers_refuse(plan, site, k, activation_input);
+}
+
+const char *oq_integers_refuse(const onnxq_plan *plan, const struct oq_site *site, int64_t k,
+                               size_t activation_input)
+{
     if (k > MAX_DYNAMIC_K)
         return "sums over more than 33025 rows can overflow int32";
-    if (oq_plan_constant(plan, site->graph, node->input[activation_input]) != NULL)
+    if (oq_plan_constant(plan, site->graph, site->node->input[activation_input]) != NULL)
         return "both inputs are constant";
     return NULL;
 }

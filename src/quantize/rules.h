@@ -55,4 +55,8 @@ void oq_site_keep(struct oq_site *site, const char *reason);
 const char *oq_matmul_refuses(const onnxq_plan *plan, const struct oq_site *site, int64_t k,
                               int64_t n, size_t activation_input);
 
+/* The same without a look at what is worth while: only whether it is possible. */
+const char *oq_integers_refuse(const onnxq_plan *plan, const struct oq_site *site, int64_t k,
+                               size_t activation_input);
+
 #endif

@@ -41,19 +41,19 @@ static const char *add_weight(struct oq_rewrite *rewrite, struct oq_quantized *q
     struct oq_constant *owner = q->ranges->constant;
     if (q->name != NULL)
         return q->name;
-    int64_t *dims = oq_edit_allocate(rewrite->edit, source->n_dims + 1, sizeof(*dims));
+    int64_t *dims = oq_edit_allocate(rewrite->edit, q->n_dims + 1, sizeof(*dims));
     if (dims == NULL)
         return NULL;
-    memcpy(dims, source->dims, source->n_dims * sizeof(*dims));
+    memcpy(dims, source->dims, q->n_dims * sizeof(*dims));
     if (q->transposed) { /* the last two: matrices, or batches of them */
-        dims[source->n_dims - 2] = source->dims[source->n_dims - 1];
-        dims[source->n_dims - 1] = source->dims[source->n_dims - 2];
+        dims[q->n_dims - 2] = source->dims[q->n_dims - 1];
+        dims[q->n_dims - 1] = source->dims[q->n_dims - 2];
     }
     const struct oq_recipe recipe = oq_quantized_recipe(q);
     owner->nbytes_after += recipe.nbytes;
     q->name = oq_edit_tensor(rewrite->edit, graph_of(rewrite, q),
                              oq_edit_name(rewrite->edit, owner->name, "_quantized"),
-                             data_type_of(q), dims, source->n_dims, &recipe);
+                             data_type_of(q), dims, q->n_dims, &recipe);
     return q->name;
 }
 

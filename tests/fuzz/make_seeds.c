@@ -37,6 +37,15 @@ static const struct seed {
                 "y = Conv(x, w) auto_pad=\"SAME_UPPER\"; out y float32\n"},
     {"conv-transpose", "ir 8; opset 11; in x float32[1,2,4,4]; init w float32[2,3,2,2]\n"
                        "y = ConvTranspose(x, w); out y float32\n"},
+    {"conv-pointwise", "ir 8; opset 17; in x float16[1,4,5,5]; init w float16[8,4,1,1]\n"
+                       "init b float16[8]; y = Conv(x, w, b) kernel_shape=[1,1] pads=[0,0,0,0]\n"
+                       "out y float16\n"},
+    {"left", "ir 8; opset 17; in x float32[2,8,N]; in z float32[N,8]; init w float32[8,8]\n"
+             "init c float32[8,1]; a = MatMul(w, x); b = Gemm(w, z, c) transA=1 transB=1 beta=0.5\n"
+             "out a float32[2,8,N]; out b float32[8,N]\n"},
+    {"attention", "ir 8; opset 17; opset com.microsoft 1; in x float32[1,N,8]; in m int32[1,N]\n"
+                  "init w float32[8,24]; y, p = com.microsoft::Attention(x, w, , m) num_heads=2\n"
+                  "out y float32; out p float32\n"},
     {"gather", "ir 8; opset 13; in i int64[N]; init table float32[8,4]\n"
                "y = Gather(table, i) axis=0; out y float32[N,4]\n"},
     {"lstm", "ir 8; opset 14; in x float32[N,1,3]; init w float32[1,8,3]; init r float32[1,8,2]\n"

@@ -116,6 +116,7 @@ class Match:
     scale: np.ndarray | None = None
     zero_point: np.ndarray | None = None  # None: not stored
     bias: str = ""  # what is added to the product
+    perms: tuple = ()  # of the Transposes behind and in front of the product
 
 
 def is_product(view: View, name: str) -> bool:
@@ -136,7 +137,11 @@ def match_product(view: View, name: str) -> Match:
     quantizer = view.node(x_scale, "DynamicQuantizeLinear")
     assert quantizer.output[1] == x_scale, "the first factor has to be the scale of the activation"
     assert len(product.input) >= 3 and product.input[2] == quantizer.output[2], "zero point of the activation"
-    assert product.input[0] == quantizer.output[0], "the quantized activation"
+    x, perms = product.input[0], ()
+    if view.made_by(x, "Transpose"):
+        perms = (tuple(attributes(view.node(x))["perm"]),)
+        x = view.node(x).input[0]
+    assert x == quantizer.output[0], "the quantized activation"
     zero_point = product.input[3] if len(product.input) > 3 else ""
     return Match(
         "conv_integer" if product.op_type == "ConvInteger" else "dynamic",
@@ -145,6 +150,7 @@ def match_product(view: View, name: str) -> Match:
         view.constant(product.input[1]),
         view.constant(w_scale),
         view.constant(zero_point) if zero_point else None,
+        perms=perms,
     )
 
 
@@ -197,6 +203,10 @@ def match(view: View, name: str) -> Match:
         return match_contrib(view, node)
     if op_name(node) == "Cast":  # to what the model computes in
         return match(view, node.input[0])
+    if op_name(node) == "Transpose":
+        found = match(view, node.input[0])
+        found.perms = (tuple(attributes(node)["perm"]), *found.perms)
+        return found
     if op_name(node) == "Add":
         found = match(view, node.input[0])
         assert not found.bias, "two additions"

@@ -1,4 +1,4 @@
-"""Conv: stored as integers and folded at load, or ConvInteger on request."""
+"""Conv: stored as integers and folded at load, or ConvInteger or MatMulInteger on request."""
 
 from dataclasses import dataclass, field
 
@@ -224,5 +224,133 @@ class Integer(ConvTest):
         self.assertEqual(
             len([n for n in outcome.model.graph.node if n.op_type == "DynamicQuantizeLinear"]), 1
         )
+        got, want = common.run(outcome.path, {"x": x}), common.run(outcome.original, {"x": x})
+        self.assertLess(common.relative_error(want, got), 2)
+
+
+C, O = 136, 72  # channels of a pointwise Conv that is worth while
+POINTS = {
+    "1d": Shape((2, C, 11), (O, C, 1)),
+    "2d": Shape((2, C, 5, 7), (O, C, 1, 1)),
+    "3d": Shape((1, C, 3, 4, 5), (O, C, 1, 1, 1)),
+    "one_place": Shape((1, C, 1, 1), (O, C, 1, 1)),
+    "kernel_shape": Shape((1, C, 4, 4), (O, C, 1, 1), {"kernel_shape": [1, 1], "strides": [1, 1]}),
+    "no_pads": Shape((1, C, 4, 4), (O, C, 1, 1), {"pads": [0, 0, 0, 0], "group": 1}),
+    "dilations": Shape((1, C, 4, 4), (O, C, 1, 1), {"dilations": [3, 2]}),
+    "same_upper": Shape((1, C, 4, 4), (O, C, 1, 1), {"auto_pad": "SAME_UPPER"}),
+    "same_lower": Shape((1, C, 5), (O, C, 1), {"auto_pad": "SAME_LOWER"}),
+    "valid": Shape((1, C, 4, 4), (O, C, 1, 1), {"auto_pad": "VALID"}),
+}
+NO_POINTS = {
+    "kernel": Shape((1, C, 5, 5), (O, C, 1, 3)),
+    "strides": Shape((1, C, 5, 5), (O, C, 1, 1), {"strides": [1, 2]}),
+    "pads": Shape((1, C, 5, 5), (O, C, 1, 1), {"pads": [0, 0, 0, 1]}),
+    "groups": Shape((1, C, 5), (O, C // 2, 1), {"group": 2}),
+    "few_inputs": Shape((1, 127, 5), (O, 127, 1)),
+    "few_outputs": Shape((1, C, 5), (63, C, 1)),
+}
+
+
+class AsMatMul(ConvTest):
+    """--conv matmul: a kernel of one point is a product of matrices."""
+
+    def check_matmul(
+        self, outcome: Outcome, feeds: dict, w: np.ndarray, bias: str, scheme: Scheme = DEFAULT
+    ) -> None:
+        matrix = np.ascontiguousarray(w.reshape(w.shape[:2]).T)
+        quantized = reference.quantize_matmul(matrix, scheme)
+        found = outcome.match("y")
+        rank = w.ndim
+        self.assertEqual((found.form, found.x), ("dynamic", "x"))
+        self.assertEqual(found.perms, ((0, rank - 1, *range(1, rank - 1)), (0, *range(2, rank), 1)))
+        self.assertEqual(found.scale.shape, (len(w),))
+        self.assert_stored(found, quantized)
+        self.assertEqual(outcome.weight("w")["action"], "dynamic")
+        constants = {t.name: onnx.numpy_helper.to_array(t) for t in outcome.original.graph.initializer}
+        b = constants.get("b", feeds.get("b", np.zeros(len(w), np.float32)))
+        product = reference.dynamic_matmul(np.moveaxis(feeds["x"], 1, -1), quantized)
+        want = np.moveaxis(product + b, -1, 1)
+        size = np.moveaxis(np.abs(product) + np.abs(b), -1, 1)
+        for level, outputs in self.run_levels(outcome.path, feeds).items():
+            self.assert_close(outputs[0], want, 1e-5 * size, level)
+        x = np.moveaxis(feeds["x"], 1, -1)
+        allowed = np.moveaxis(reference.matmul_error(x, matrix, quantized), -1, 1) + 1e-5 * size
+        self.assert_close(
+            common.run(outcome.path, feeds)[0], common.run(outcome.original, feeds)[0], allowed
+        )
+        self.assert_fused(outcome.path, shared=1, quantizers=1)
+        self.assertEqual(self.optimized(outcome.path)["Add"], 1 if bias == "dynamic" or len(w) == 1 else 0)
+
+    @cases({f"{name}_bias_{bias}": (shape, bias) for name, shape in POINTS.items() for bias in BIASES})
+    def shapes(self, shape, bias):
+        model, feeds, w = make(shape, bias)
+        self.check_matmul(self.quantize(model, "--conv=matmul"), feeds, w, bias)
+
+    @cases({name: (scheme,) for name, scheme in SCHEMES.items()})
+    def schemes(self, scheme):
+        model, feeds, w = make(POINTS["2d"])
+        outcome = self.quantize(model, "--conv=matmul", *scheme.flags())
+        self.check_matmul(outcome, feeds, w, "constant", scheme)
+
+    @cases(list(range(7, build.NEWEST + 1)))
+    def opsets(self, opset):
+        model, feeds, w = make(POINTS["2d"], opset=opset)
+        outcome = self.quantize(model, "--conv=matmul")
+        if opset < 11:
+            self.check_folded(outcome, feeds, w)
+        else:
+            self.check_matmul(outcome, feeds, w, "constant")
+
+    @cases({**{name: (shape,) for name, shape in NO_POINTS.items()}, "small": (SHAPES["2d_1x1"],)})
+    def others_are_folded(self, shape):
+        model, feeds, w = make(shape)
+        outcome = self.quantize(model, "--conv=matmul")
+        self.check_folded(outcome, feeds, w)
+        self.assertTrue(outcome.weight("w")["uses"][0]["reason"])
+
+    @cases({"small": ((1, 16, 9, 9), (24, 16, 1, 1)), "one_output": ((1, 16, 9), (1, 16, 1))})
+    def small_ones_on_request(self, x_shape, w_shape):
+        model, feeds, w = make(Shape(x_shape, w_shape))
+        self.check_matmul(
+            self.quantize(model, "--conv=matmul", "--force-integer"), feeds, w, "constant"
+        )
+
+    @cases({name: (POINTS[name],) for name in ("1d", "2d", "3d")})
+    def float16(self, shape):
+        w, x = (v.astype(np.float16) for v in (build.weights(*shape.w), build.activations(*shape.x)))
+        b = build.activations(O, seed=5).astype(np.float16)
+        y = build.info("y", [None] * x.ndim, onnx.TensorProto.FLOAT16)
+        model = build.model([node("Conv", "x w b", "y")], {"x": x}, {"y": x}, {"w": w, "b": b})
+        model.graph.output[0].CopyFrom(y)
+        outcome = self.quantize(model, "--conv=matmul")
+        matrix = np.ascontiguousarray(w.reshape(w.shape[:2]).T.astype(np.float32))
+        quantized = reference.quantize_matmul(matrix, DEFAULT)
+        self.assert_stored(outcome.match("y"), quantized)
+        product = reference.dynamic_matmul(np.moveaxis(x.astype(np.float32), 1, -1), quantized)
+        want, size = (np.moveaxis(v, -1, 1) for v in (product + b, np.abs(product) + np.abs(b)))
+        for level, outputs in self.run_levels(outcome.path, {"x": x}).items():
+            self.assertEqual(outputs[0].dtype, np.float16)
+            self.assert_close(outputs[0], want, 1e-3 * size, level)
+        self.assertEqual(self.optimized(outcome.path)["com.microsoft.MatMulIntegerToFloat"], 1)
+
+    def test_network(self):
+        """Two pointwise ones on one activation, a folded one, and a weight used both ways."""
+        w, v = build.weights(O, C, 1, 1), build.weights(O, C, 3, 3)
+        nodes = [
+            node("Conv", "x w", "a"),
+            node("Conv", "x v", "b", pads=[1] * 4),
+            node("Conv", "x w", "c", strides=[2, 2]),
+            node("Conv", "x u", "d"),
+        ]
+        u = build.weights(O, C, 1, 1, seed=6)
+        x = build.activations(1, C, 6, 6)
+        model = build.model(
+            nodes, {"x": x.shape}, {n: [None] * 4 for n in "abcd"}, {"w": w, "v": v, "u": u}
+        )
+        outcome = self.quantize(model, "--conv=matmul")
+        ops = [n.op_type for n in outcome.model.graph.node]
+        self.assertEqual((ops.count("DynamicQuantizeLinear"), ops.count("Transpose")), (1, 3))
+        forms = [outcome.match(name).form for name in "abcd"]
+        self.assertEqual(forms, ["dynamic", "fold", "fold", "dynamic"])
         got, want = common.run(outcome.path, {"x": x}), common.run(outcome.original, {"x": x})
         self.assertLess(common.relative_error(want, got), 2)

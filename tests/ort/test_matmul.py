@@ -226,7 +226,7 @@ class Sizes(MatMulTest):
 
 
 class LeftConstant(MatMulTest):
-    """w @ x: ONNX Runtime has no integer kernel for a constant on the left, so w is folded."""
+    """w @ x where w is folded: small or not a matrix (test_left.py has the others)."""
 
     @cases(
         {

@@ -74,7 +74,7 @@ class RealModels(OrtTest):
         {
             f"{name}_{flag}": (name, flag)
             for name in realmodels.NAMES
-            for flag in ("--conv=integer", "--no-per-channel", "--reduce-range")
+            for flag in ("--conv=integer", "--conv=matmul", "--no-per-channel", "--reduce-range")
         }
     )
     def runs(self, name, flag):

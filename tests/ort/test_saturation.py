@@ -12,7 +12,7 @@ import numpy as np
 import build
 import common
 from build import node
-from harness import OrtTest
+from harness import OrtTest, cases
 
 QEMU = shutil.which("qemu-x86_64")
 SCRIPT = Path(__file__).resolve().parent / "run_models.py"
@@ -32,10 +32,10 @@ class Saturation(OrtTest):
         results = dict(np.load(self.dir / "out.npz"))
         return {choice: results[f"{choice}.0"] for choice in CHOICES}
 
-    def check(self, model, feeds: common.Feeds) -> None:
+    def check(self, model, feeds: common.Feeds, *flags: str) -> None:
         """Both choices give on this processor what they give elsewhere; pairs loses less than bits."""
         for choice in CHOICES:
-            outcome = self.quantize(model, f"--reduce-range={choice}")
+            outcome = self.quantize(model, f"--reduce-range={choice}", *flags)
             shutil.copy(outcome.path, self.dir / f"{choice}.onnx")
         want = common.run(outcome.source, feeds)
         emulated = self.run_all(feeds, (QEMU, "-cpu", "Haswell"))
@@ -72,4 +72,27 @@ class Saturation(OrtTest):
         model = build.model(
             [node("LSTM", "x w r", "y", hidden_size=48)], {"x": x.shape}, {"y": (6, 1, 3, 48)}, {"w": w, "r": r}
         )
+        self.check(model, {"x": x})
+
+    @cases({"left": ((300, 512),), "turned": ((512, 300),)})
+    def left(self, shape) -> None:
+        """Neighbours are along the rows of w, or along the columns where it is turned."""
+        x = np.abs(build.activations(512, 5)) + np.float32(1)
+        w = build.rng(6).uniform(-1, 1, shape).astype(np.float32)
+        gemm = node("Gemm", "w x", "y", transA=int(shape[0] == 512))
+        self.check(build.model([gemm], {"x": x.shape}, {"y": (300, 5)}, {"w": w}), {"x": x})
+
+    def test_pointwise(self) -> None:
+        x = np.abs(build.activations(1, 33, 9, 8)) + np.float32(1)
+        w = build.rng(7).uniform(-1, 1, (400, 33, 1, 1)).astype(np.float32)
+        model = build.model([node("Conv", "x w", "y")], {"x": x.shape}, {"y": (1, 400, 9, 8)}, {"w": w})
+        self.check(model, {"x": x}, "--conv=matmul", "--force-integer")
+
+    def test_attention(self) -> None:
+        x = np.abs(build.activations(2, 6, 160)) + np.float32(1)
+        w = build.rng(8).uniform(-0.1, 0.1, (160, 480)).astype(np.float32)
+        b = np.zeros(480, np.float32)
+        attention = node("Attention", "x w b", "y", domain="com.microsoft", num_heads=4)
+        constants, imports = {"w": w, "b": b}, {"com.microsoft": 1}
+        model = build.model([attention], {"x": x.shape}, {"y": x.shape}, constants, 17, imports=imports)
         self.check(model, {"x": x})

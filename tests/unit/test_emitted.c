@@ -68,6 +68,22 @@ static const struct weight_row {
     {"Gemm transB", "init w float32[512,128]; y = Gemm(x, w) transB=1", NULL, 0, 0, true, 1, 512},
     {"behind a Transpose", "init w float32[512,128]; t = Transpose(w); y = MatMul(x, t)", NULL, 0,
      0, true, 1, 512},
+    {"MatMul on the left", "in z float32[128,4]; init w float32[1024,128]; y = MatMul(w, z)", NULL,
+     0, 0, true, 1, 1024},
+    {"MatMul on the left, per tensor",
+     "in z float32[128,4]; init w float32[1024,128]; y = MatMul(w, z)", adjust_per_tensor, -1, 0,
+     true, 1, 1024},
+    {"MatMul on the left behind a Transpose",
+     "in z float32[128,4]; init w float32[128,1024]; t = Transpose(w); y = MatMul(t, z)", NULL, 1,
+     0, false, 1, 1024},
+    {"Gemm on the left with alpha", "init w float32[1024,128]; y = Gemm(w, x) alpha=-0.75", NULL, 0,
+     0, true, -0.75f, 1024},
+    {"Gemm on the left, transA", "init w float32[128,1024]; y = Gemm(w, x) transA=1", NULL, 1, 0,
+     false, 1, 1024},
+    {"Attention", "init w float32[128,768]; y = com.microsoft::Attention(x, w)", NULL, 1, 0, false,
+     1, 768},
+    {"Attention, per tensor", "init w float32[128,768]; y = com.microsoft::Attention(x, w)",
+     adjust_per_tensor, -1, 0, false, 1, 768},
     {"Conv", "init w float32[8,4,3,3]; y = Conv(x, w)", NULL, 0, 0, false, 1, 8},
     {"Conv as integers, per tensor", "init w float32[8,4,3,3]; y = Conv(x, w)",
      adjust_conv_integer_per_tensor, -1, 0, false, 1, 8},
@@ -129,6 +145,22 @@ static void test_weight(void **state)
         assert_int_equal(q[place_of(w, row->transposed, i)], (uint8_t)expected);
     }
     check_sound(result.model);
+}
+
+/* A kernel of one point is a matrix, whatever dimensions of 1 it has behind it. */
+static void test_pointwise(void **state)
+{
+    (void)state;
+    struct result flat = quantize_text(
+        "opset 17; in z float32[128,4]; init w float32[64,128]; y = MatMul(w, z); out y float32",
+        adjust_force_integer);
+    struct result conv = quantize_text(
+        "opset 17; in x float32; init w float32[64,128,1,1]; y = Conv(x, w); out y float32",
+        adjust_conv_matmul);
+    assert_memory_equal(elements(&conv, "w_quantized", 8192), elements(&flat, "w_quantized", 8192),
+                        8192);
+    assert_memory_equal(elements(&conv, "w_scale", 256), elements(&flat, "w_scale", 256), 256);
+    check_sound(conv.model);
 }
 
 /* --- biases of Gemm --- */
@@ -395,32 +427,60 @@ static void test_shadows(void **state)
 
 static const struct hostile_row {
     const char *name, *text;
+    adjust_fn adjust;
 } hostile[] = {
-    {"no outputs", " = MatMul(x, w)"},
-    {"no outputs, Gemm", " = Gemm(x, w)"},
-    {"no outputs, ConvTranspose", "init v float32[8,4,3]; = ConvTranspose(x, v)"},
-    {"no outputs, Gather", "init v float32[16384,64]; = Gather(v, x)"},
+    {"no outputs", " = MatMul(x, w)", NULL},
+    {"no outputs, Gemm", " = Gemm(x, w)", NULL},
+    {"no outputs, ConvTranspose", "init v float32[8,4,3]; = ConvTranspose(x, v)", NULL},
+    {"no outputs, Gather", "init v float32[16384,64]; = Gather(v, x)", NULL},
     {"no outputs, LSTM",
-     "init v float32[1,512,64]; init r float32[1,512,128]; = LSTM(x, v, r) hidden_size=128"},
+     "init v float32[1,512,64]; init r float32[1,512,128]; = LSTM(x, v, r) hidden_size=128", NULL},
     {"an LSTM whose weights do not fit",
-     "init v float32[1,512,64]; init r float32[1,5120,128]; y = LSTM(x, v, r) hidden_size=128"},
+     "init v float32[1,512,64]; init r float32[1,5120,128]; y = LSTM(x, v, r) hidden_size=128",
+     NULL},
     {"an LSTM whose weights do not fit the other way",
-     "init v float32[1,5120,64]; init r float32[1,512,128]; y = LSTM(x, v, r) hidden_size=128"},
+     "init v float32[1,5120,64]; init r float32[1,512,128]; y = LSTM(x, v, r) hidden_size=128",
+     NULL},
     {"an LSTM with other directions",
-     "init v float32[2,512,64]; init r float32[1,512,128]; y = LSTM(x, v, r) hidden_size=128"},
-    {"an output without a name", "\"\" = MatMul(x, w)"},
-    {"too many outputs", "y, z = MatMul(x, w)"},
-    {"one input", "y = MatMul(w)"},
-    {"too many inputs", "y = MatMul(x, w, w)"},
-    {"an activation without a name", "y = MatMul(, w)"},
-    {"an activation that nobody makes", "y = MatMul(nowhere, w)"},
-    {"its own output as activation", "y = MatMul(y, w)"},
-    {"attributes of other types", "y = Gemm(x, w) alpha=1 beta=2 transA=0.5 transB=\"yes\""},
-    {"a bias of another type", "init b int64[512]; y = Gemm(x, w, b)"},
-    {"a bias of another size", "init b float32[7]; y = Gemm(x, w, b) beta=0.5"},
-    {"a bias of no elements", "init b float32[0]; y = Gemm(x, w, b) beta=0.5"},
-    {"the weight as its own bias", "y = Gemm(x, w, w)"},
-    {"an output that is an output twice", "y = MatMul(x, w); out y float32; out y float32"},
+     "init v float32[2,512,64]; init r float32[1,512,128]; y = LSTM(x, v, r) hidden_size=128",
+     NULL},
+    {"no outputs, Attention", " = com.microsoft::Attention(x, w)", NULL},
+    {"no outputs on the left", "init v float32[1024,128]; in z float32[128,4]; = MatMul(v, z)",
+     NULL},
+    {"one input on the left", "init v float32[1024,128]; y = MatMul(v); z = Gemm(v)", NULL},
+    {"no input on the left", "init v float32[1024,128]; y = MatMul(v, ); out y float32[1,1]", NULL},
+    {"on the left of itself", "init v float32[1024,128]; y = MatMul(v, y); out y float32[N,4]",
+     NULL},
+    {"a Gemm on the left of many", "init v float32[1024,128]; y = Gemm(v, x, v) transA=1 alpha=1",
+     NULL},
+    {"Attention with three outputs",
+     "init v float32[128,768]; y, , z = com.microsoft::Attention(x, v)", NULL},
+    {"Attention with its own weight as everything",
+     "init v float32[128,768]; y = com.microsoft::Attention(v, v, v, v, v)", NULL},
+    {"Attention with nothing but its weight", "y = com.microsoft::Attention(, w)", NULL},
+    {"Attention with too many inputs", "y = com.microsoft::Attention(x, w, , , , , , x)", NULL},
+    {"Attention with its weight elsewhere", "y = com.microsoft::Attention(x, , w)", NULL},
+    {"an output without a name", "\"\" = MatMul(x, w)", NULL},
+    {"too many outputs", "y, z = MatMul(x, w)", NULL},
+    {"one input", "y = MatMul(w)", NULL},
+    {"too many inputs", "y = MatMul(x, w, w)", NULL},
+    {"an activation without a name", "y = MatMul(, w)", NULL},
+    {"an activation that nobody makes", "y = MatMul(nowhere, w)", NULL},
+    {"its own output as activation", "y = MatMul(y, w)", NULL},
+    {"attributes of other types", "y = Gemm(x, w) alpha=1 beta=2 transA=0.5 transB=\"yes\"", NULL},
+    {"a bias of another type", "init b int64[512]; y = Gemm(x, w, b)", NULL},
+    {"a bias of another size", "init b float32[7]; y = Gemm(x, w, b) beta=0.5", NULL},
+    {"a bias of no elements", "init b float32[0]; y = Gemm(x, w, b) beta=0.5", NULL},
+    {"the weight as its own bias", "y = Gemm(x, w, w)", NULL},
+    {"an output that is an output twice", "y = MatMul(x, w); out y float32; out y float32", NULL},
+    {"no outputs as MatMul", "init v float32[64,128,1]; = Conv(x, v)", adjust_conv_matmul},
+    {"Conv of nothing as MatMul", "init v float32[64,128,1]; y = Conv(, v)", adjust_conv_matmul},
+    {"attributes of other types as MatMul",
+     "init v float32[64,128,1]; y = Conv(x, v, b, b) strides=2 pads=\"yes\" group=1.5 "
+     "kernel_shape=1",
+     adjust_conv_matmul},
+    {"a convolution with itself as MatMul", "init v float32[64,128,1]; y = Conv(v, v, v)",
+     adjust_conv_matmul},
 };
 
 /* No crash, and whatever comes out can be read again. */
@@ -429,6 +489,8 @@ static void test_hostile(void **state)
     const struct hostile_row *row = *state;
     onnxq_error error;
     onnxq_options options = test_options();
+    if (row->adjust != NULL)
+        row->adjust(&options);
     const onnxq_model *model =
         test_model(test_printf("opset 17; in x float32; init w float32[128,512]; %s", row->text));
     onnxq_plan *plan = onnxq_plan_create(model, &options, &error);
@@ -447,6 +509,7 @@ static void test_hostile(void **state)
 int main(void)
 {
     TEST_ROWS(test_weight, weights);
+    TEST(test_pointwise);
     TEST_ROWS(test_bias, biases);
     TEST(test_beta);
     TEST(test_zero_points);

@@ -259,6 +259,46 @@ static void test_label(void **state)
     assert_string_equal(oq_node_label(test_builder(row->node)->graph->node[0]), row->expected);
 }
 
+static const struct rank_row {
+    const char *name, *text;
+    int rank;
+} ranks[] = {
+    {"an input", "in x float32[N,2,3]", 3},
+    {"a scalar", "in x float32[]", 0},
+    {"an input of any shape", "in x float32", -1},
+    {"a value", "in a float32; x = Relu(a); info x float32[N,2]", 2},
+    {"an output", "in a float32; x = Relu(a); out x float32[N,2]", 2},
+    {"a value that is not declared", "in a float32; x = Relu(a); out a float32[N,2]", -1},
+    {"a value that does not exist", "info x float32[N,2]; out x float32[N,2]", -1},
+};
+
+static void test_rank(void **state)
+{
+    const struct rank_row *row = *state;
+    struct oq_graphs graphs;
+    onnxq_error error;
+    assert_true(index_graphs(row->text, &graphs, &error));
+    assert_int_equal(oq_graph_rank(graphs.list[0], "x"), row->rank);
+}
+
+/* Names and types that are not there, and more dimensions than any tensor has. */
+static void test_odd_declarations(void **state)
+{
+    (void)state;
+    struct oq_graphs graphs;
+    onnxq_error error;
+    int64_t dims[OQ_MAX_RANK + 1] = {0};
+    struct builder *builder = test_builder("in a float32[2]; in b float32[2]; in c float32[2]");
+    Oq__Pb__ValueInfoProto **inputs = builder->graph->input;
+    inputs[0]->name = NULL;
+    inputs[1]->type = NULL;
+    inputs[2] = builder_value(builder, "c", 1, dims, COUNT(dims));
+    oq_error_init(&error);
+    assert_true(oq_graphs_init(&graphs, builder->graph, make_arena(), &error));
+    assert_int_equal(oq_graph_rank(graphs.list[0], "b"), -1);
+    assert_int_equal(oq_graph_rank(graphs.list[0], "c"), -1);
+}
+
 int main(void)
 {
     TEST_ROWS(test_index, rows);
@@ -269,5 +309,7 @@ int main(void)
     TEST(test_attributes);
     TEST_ROWS(test_is, is_rows);
     TEST_ROWS(test_label, labels);
+    TEST_ROWS(test_rank, ranks);
+    TEST(test_odd_declarations);
     return suite_run();
 }

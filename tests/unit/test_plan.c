@@ -69,6 +69,9 @@ static void include_node_n(onnxq_options *options)
 #define OPSET_17 "opset 17; in x float32[N,256]\n"
 #define MATMUL   "init w float32[256,256]; y = MatMul(x, w)\n"
 
+#define ATTENTION   "init w float32[256,768]; init b float32[768]; y = com.microsoft::Attention"
+#define NOT_A_POINT "(not a product of matrices: its kernel is not a single point at every place)"
+
 static const struct row {
     const char *name, *text;
     adjust_fn adjust;
@@ -96,16 +99,47 @@ static const struct row {
      "w: MatMul.1 keep (opset 6, needs 7 or later)"},
     {"MatMul of no opset", "in x float32; " MATMUL, NULL,
      "w: MatMul.1 keep (opset 0, needs 7 or later)"},
-    {"MatMul on the left", OPSET_17 "init w float32[256,256]; y = MatMul(w, x)", NULL,
-     "w: MatMul.0 fold int8 folded at load (the left factor)"},
+    {"MatMul on the left", OPSET_17 "init w float32[512,256]; y = MatMul(w, x)", NULL,
+     "w: MatMul.0 dynamic MatMulInteger"},
+    {"MatMul on the left behind a Transpose",
+     OPSET_17 "init w float32[256,512]; t = Transpose(w); y = MatMul(t, x)", NULL,
+     "w: MatMul.0 dynamic MatMulInteger"},
+    {"MatMul on the left of a vector",
+     "opset 17; in x float32[256]; init w float32[512,256]; y = MatMul(w, x)", NULL,
+     "w: MatMul.0 dynamic MatMulInteger"},
+    {"MatMul on the left of a value that is declared",
+     OPSET_17 "init w float32[512,256]; h = Relu(x); y = MatMul(w, h); info h float32[N,256,8]",
+     NULL, "w: MatMul.0 dynamic MatMulInteger"},
+    {"MatMul on the left of a value that is not, with a result that is",
+     OPSET_17 "init w float32[512,256]; h = Relu(x); y = MatMul(w, h); out y float32[N,512,8]",
+     NULL, "w: MatMul.0 dynamic MatMulInteger"},
+    {"MatMul on the left of any rank",
+     OPSET_17 "init w float32[512,256]; h = Relu(x); y = MatMul(w, h); out y float32", NULL,
+     "w: MatMul.0 fold int8 folded at load (the rank of the other factor is not known)"},
+    {"MatMul on the left of a scalar",
+     "opset 17; in x float32[]; init w float32[512,256]; y = MatMul(w, x)", NULL,
+     "w: MatMul.0 fold int8 folded at load (the rank of the other factor is not known)"},
+    {"MatMul on the left in opset 10",
+     "opset 10; in x float32[256,4]; init w float32[512,256]; y = MatMul(w, x)", NULL,
+     "w: MatMul.0 fold int8 folded at load (a constant on the left needs opset 11)"},
+    {"MatMul on the left that is small", OPSET_17 "init w float32[511,256]; y = MatMul(w, x)", NULL,
+     "w: MatMul.0 fold int8 folded at load (not faster in integers under 131072 elements on the "
+     "left)"},
+    {"MatMul on the left that is flat", OPSET_17 "init w float32[2048,127]; y = MatMul(w, x)", NULL,
+     "w: MatMul.0 fold int8 folded at load (not faster in integers under 128 rows)"},
+    {"MatMul on the left that is small, all the same",
+     OPSET_17 "init w float32[32,32]; y = MatMul(w, x)", adjust_force_integer,
+     "w: MatMul.0 dynamic MatMulInteger"},
+    {"MatMul of batches on the left", OPSET_17 "init w float32[2,512,256]; y = MatMul(w, x)", NULL,
+     "w: MatMul.0 fold int8 folded at load (batches of matrices on the left)"},
     {"MatMul of constants",
-     OPSET_17 "init v float32[256,256]; init w float32[256,256]\n"
+     OPSET_17 "init v float32[512,256]; init w float32[256,256]\n"
               "y = MatMul(v, w)",
      NULL,
-     "v: MatMul.0 fold int8 folded at load (the left factor)\n"
+     "v: MatMul.0 fold int8 folded at load (both inputs are constant)\n"
      "w: MatMul.1 fold int8 folded at load (both inputs are constant)"},
-    {"MatMul with itself", OPSET_17 "init w float32[256,256]; y = MatMul(w, w)", NULL,
-     "w: MatMul.0 fold int8 folded at load (the left factor)\n"
+    {"MatMul with itself", OPSET_17 "init w float32[512,512]; y = MatMul(w, w)", NULL,
+     "w: MatMul.0 fold int8 folded at load (both inputs are constant)\n"
      "w: MatMul.1 fold int8 folded at load (both inputs are constant)"},
     {"MatMul with a vector", OPSET_17 "init w float32[2048]; y = MatMul(x, w)", NULL,
      "w: MatMul.1 fold int8 folded at load (a vector)"},
@@ -135,8 +169,14 @@ static const struct row {
     {"Gemm", OPSET_17 "init w float32[256,256]; init b float32[256]; y = Gemm(x, w, b)", NULL,
      "w: Gemm.1 dynamic MatMulInteger\n"
      "b: Gemm.2 keep (a vector)"},
-    {"Gemm on the left", OPSET_17 "init w float32[256,256]; y = Gemm(w, x)", NULL,
-     "w: Gemm.0 fold int8 folded at load (the left factor)"},
+    {"Gemm on the left", OPSET_17 "init w float32[512,256]; y = Gemm(w, x)", NULL,
+     "w: Gemm.0 dynamic MatMulInteger"},
+    {"Gemm on the left that is flat when turned",
+     OPSET_17 "init w float32[127,2048]; y = Gemm(w, x) transA=1", NULL,
+     "w: Gemm.0 fold int8 folded at load (not faster in integers under 128 rows)"},
+    {"Gemm on the left with infinite alpha",
+     OPSET_17 "init w float32[512,256]; y = Gemm(w, x) alpha=inf", NULL,
+     "w: Gemm.0 fold int8 folded at load (alpha is not finite)"},
     {"Gemm of three dimensions", OPSET_17 "init w float32[1,256,256]; y = Gemm(x, w)", NULL,
      "w: Gemm.1 keep (Gemm takes two matrices)"},
     {"Gemm with infinite alpha", OPSET_17 "init w float32[256,256]; y = Gemm(x, w) alpha=inf", NULL,
@@ -155,10 +195,49 @@ static const struct row {
     {"Conv as asymmetric integers", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w)",
      adjust_conv_integer_asymmetric,
      "w: Conv.1 fold int8 folded at load (ConvInteger takes one zero point)"},
+    {"Conv as MatMul", OPSET_17 "init w float32[64,128,1,1]; y = Conv(x, w)", adjust_conv_matmul,
+     "w: Conv.1 dynamic MatMulInteger"},
+    {"Conv as MatMul with all attributes",
+     OPSET_17 "init w float32[64,128,1,1]; y = Conv(x, w) kernel_shape=[1,1] strides=[1,1] group=1 "
+              "dilations=[3,2] pads=[0,0,0,0] auto_pad=\"NOTSET\"",
+     adjust_conv_matmul, "w: Conv.1 dynamic MatMulInteger"},
+    {"Conv as MatMul with auto_pad",
+     OPSET_17 "init w float32[64,128,1]; y = Conv(x, w) auto_pad=\"SAME_UPPER\"",
+     adjust_conv_matmul, "w: Conv.1 dynamic MatMulInteger"},
+    {"Conv as MatMul of few channels",
+     OPSET_17 "init w float32[64,127,1,1]; y = Conv(x, w); init v float32[63,128,1,1]\n"
+              "z = Conv(x, v)",
+     adjust_conv_matmul,
+     "w: Conv.1 fold int8 folded at load (under 128 input or 64 output channels)\n"
+     "v: Conv.1 fold int8 folded at load (under 128 input or 64 output channels)"},
+    {"Conv as MatMul of few channels, all the same",
+     OPSET_17 "init w float32[32,32,1]; y = Conv(x, w)", adjust_conv_matmul_forced,
+     "w: Conv.1 dynamic MatMulInteger"},
+    {"Conv as MatMul of too many channels", OPSET_17 "init w float32[64,33026,1]; y = Conv(x, w)",
+     adjust_conv_matmul_forced,
+     "w: Conv.1 fold int8 folded at load (sums over more than 33025 rows can overflow int32)"},
+    {"Conv as MatMul in opset 10",
+     "opset 10; in x float32; init w float32[64,128,1]; y = Conv(x, w)", adjust_conv_matmul,
+     "w: Conv.1 fold int8 folded at load (MatMulInteger on dynamic activations needs opset 11)"},
+    {"Conv as MatMul of constants",
+     OPSET_17 "init v float32[1,128,9]; init w float32[64,128,1]; y = Conv(v, w)",
+     adjust_conv_matmul,
+     "v: Conv.0 keep (input 0 of Conv is no weight)\n"
+     "w: Conv.1 fold int8 folded at load (both inputs are constant)"},
+    {"a kernel of 3 as MatMul", OPSET_17 "init w float32[64,128,1,3]; y = Conv(x, w)",
+     adjust_conv_matmul, "w: Conv.1 fold int8 folded at load " NOT_A_POINT},
+    {"strides as MatMul", OPSET_17 "init w float32[64,128,1]; y = Conv(x, w) strides=[2]",
+     adjust_conv_matmul, "w: Conv.1 fold int8 folded at load " NOT_A_POINT},
+    {"pads as MatMul", OPSET_17 "init w float32[64,128,1]; y = Conv(x, w) pads=[0,1]",
+     adjust_conv_matmul, "w: Conv.1 fold int8 folded at load " NOT_A_POINT},
+    {"groups as MatMul", OPSET_17 "init w float32[64,128,1]; y = Conv(x, w) group=2",
+     adjust_conv_matmul, "w: Conv.1 fold int8 folded at load " NOT_A_POINT},
     {"Conv as float", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w)", adjust_conv_skip,
      "w: Conv.1 keep (--conv skip)"},
     {"Conv of two dimensions", OPSET_17 "init w float32[8,8]; y = Conv(x, w)", NULL,
      "w: Conv.1 keep (Conv takes weights of three dimensions or more)"},
+    {"ConvTranspose as MatMul", OPSET_17 "init w float32[64,128,1]; y = ConvTranspose(x, w)",
+     adjust_conv_matmul, "w: ConvTranspose.1 fold int8 folded at load"},
     {"ConvTranspose", OPSET_17 "init w float32[8,8,3,3]; y = ConvTranspose(x, w)",
      adjust_conv_integer, "w: ConvTranspose.1 fold int8 folded at load"},
 
@@ -178,6 +257,42 @@ static const struct row {
     {"LSTM with one weight that varies",
      OPSET_17 "in r float32; init w float32[1,512,64]; y = LSTM(x, w, r) hidden_size=128", NULL,
      "w: LSTM.1 fold int8 folded at load (the operator's other weight stays float)"},
+
+    {"Attention", OPSET_17 ATTENTION "(x, w, b) num_heads=4", NULL,
+     "w: com.microsoft::Attention.1 dynamic QAttention\n"
+     "b: com.microsoft::Attention.2 keep (input 2 of Attention is no weight)"},
+    {"Attention with all that is taken",
+     OPSET_17 ATTENTION "(x, w, b, m, p, , ) num_heads=4 unidirectional=1 do_rotary=0", NULL,
+     "w: com.microsoft::Attention.1 dynamic QAttention\n"
+     "b: com.microsoft::Attention.2 keep (input 2 of Attention is no weight)"},
+    {"Attention of ONNX", OPSET_17 "init w float32[256,768]; y = Attention(x, w)", NULL,
+     "w: Attention.1 fold int8 folded at load"},
+    {"Attention that is small",
+     OPSET_17 "init w float32[64,192]; y = com.microsoft::Attention(x, w)", NULL,
+     "w: com.microsoft::Attention.1 fold int8 folded at load (not faster in integers under 65536 "
+     "elements)"},
+    {"Attention in opset 10",
+     "opset 10; in x float32; init w float32[256,768]; y = com.microsoft::Attention(x, w)", NULL,
+     "w: com.microsoft::Attention.1 fold int8 folded at load (QAttention on dynamic activations "
+     "needs opset 11)"},
+    {"Attention with heads of different sizes",
+     OPSET_17 "init w float32[256,768]; "
+              "y = com.microsoft::Attention(x, w) qkv_hidden_sizes=[256,256,256]",
+     NULL,
+     "w: com.microsoft::Attention.1 fold int8 folded at load (QAttention has no qkv_hidden_sizes)"},
+    {"Attention that rotates",
+     OPSET_17 "init w float32[256,768]; y = com.microsoft::Attention(x, w) do_rotary=1", NULL,
+     "w: com.microsoft::Attention.1 fold int8 folded at load (QAttention has no rotary embedding)"},
+    {"Attention with a bias of its own",
+     OPSET_17 "init w float32[256,768]; y = com.microsoft::Attention(x, w, , , , x)", NULL,
+     "w: com.microsoft::Attention.1 fold int8 folded at load (QAttention has no attention_bias)"},
+    {"Attention with a length of the past",
+     OPSET_17 "init w float32[256,768]; y = com.microsoft::Attention(x, w, , , p, , n)", NULL,
+     "w: com.microsoft::Attention.1 fold int8 folded at load (QAttention has no "
+     "past_sequence_length)"},
+    {"Attention of three dimensions",
+     OPSET_17 "init w float32[1,256,768]; y = com.microsoft::Attention(x, w)", NULL,
+     "w: com.microsoft::Attention.1 keep (Attention takes a matrix)"},
 
     {"any other operator", OPSET_17 "init w float32[256,256]; y = Add(x, w)", NULL,
      "w: Add.1 fold int8 folded at load"},
@@ -402,7 +517,7 @@ static void test_unknown_type(void **state)
 static void test_huge_fold(void **state)
 {
     (void)state;
-    struct builder *builder = test_builder(OPSET_17 "y = MatMul(w, x)");
+    struct builder *builder = test_builder(OPSET_17 "y = Add(x, w)");
     onnxq_options options = test_options();
     static const int64_t dims[] = {16385, 16384};
     Oq__Pb__TensorProto *tensor = builder_tensor(builder, "w", 1, dims, 2);
@@ -412,7 +527,7 @@ static void test_huge_fold(void **state)
     if (truncate(test_path("side"), (off_t)(dims[0] * dims[1] * 4)) != 0)
         skip(); /* no sparse files here */
     check_text(describe_plan(test_plan(test_open(builder), &options)),
-               "w: MatMul.0 keep (over 1 GiB as float: engines do not fold it)");
+               "w: Add.1 keep (over 1 GiB as float: engines do not fold it)");
 }
 
 /* --- what a plan says of a weight --- */

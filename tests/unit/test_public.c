@@ -84,7 +84,7 @@ static void asymmetric_pairs(onnxq_options *options)
 
 static void bad_conv(onnxq_options *options)
 {
-    options->conv = (onnxq_conv)3;
+    options->conv = (onnxq_conv)4;
 }
 
 static void bad_external(onnxq_options *options)

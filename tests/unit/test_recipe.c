@@ -6,7 +6,7 @@
 #include "support/models.h"
 #include "support/reference.h"
 
-enum choice { DEFAULTS = 0, PER_TENSOR = 1, ASYMMETRIC = 2, UNSIGNED = 4 };
+enum choice { DEFAULTS = 0, PER_TENSOR = 1, ASYMMETRIC = 2, UNSIGNED = 4, POINTWISE = 8 };
 
 static const struct row {
     const char *name, *text;
@@ -47,6 +47,21 @@ static const struct row {
     {"turned batches",
      "init w float32[2,512,70]; init r float32[2,512,128]; y = LSTM(x, w, r) hidden_size=128",
      DEFAULTS, true},
+    {"left", "in z float32[5,300]; init w float32[513,300]; y = MatMul(w, z)", DEFAULTS, true},
+    {"left, asymmetric", "in z float32[300,5]; init w float32[513,300]; y = MatMul(w, z)",
+     ASYMMETRIC, true},
+    {"left, turned", "init w float32[300,513]; y = Gemm(w, x) transA=1", DEFAULTS, false},
+    {"attention", "init w float32[130,513]; y = com.microsoft::Attention(x, w)", DEFAULTS, false},
+    {"attention, turned",
+     "init w float32[513,130]; t = Transpose(w); y = com.microsoft::Attention(x, t)", DEFAULTS,
+     true},
+    {"pointwise", "init w float32[65,131,1,1]; y = Conv(x, w)", POINTWISE, true},
+    {"pointwise, asymmetric uint8", "init w float32[65,131,1]; y = Conv(x, w)",
+     POINTWISE | ASYMMETRIC | UNSIGNED, true},
+    {"pointwise, per tensor", "init w float32[65,131,1,1,1]; y = Conv(x, w)",
+     POINTWISE | PER_TENSOR, true},
+    {"pointwise, more than one read", "init w float16[1000,300,1]; y = Conv(x, w)", POINTWISE,
+     true},
 };
 
 static onnxq_options make_options(int choices)
@@ -55,16 +70,17 @@ static onnxq_options make_options(int choices)
     options.per_channel = (choices & PER_TENSOR) == 0;
     options.symmetric = (choices & ASYMMETRIC) == 0;
     options.weight_type = (choices & UNSIGNED) != 0 ? ONNXQ_WEIGHT_UINT8 : ONNXQ_WEIGHT_INT8;
+    options.conv = (choices & POINTWISE) != 0 ? ONNXQ_CONV_MATMUL : ONNXQ_CONV_FOLD;
     return options;
 }
 
 /* Element number `at` of the result comes from this element of the weight. */
-static uint64_t source_of(const struct oq_source *source, bool transposed, uint64_t at)
+static uint64_t source_of(const struct oq_quantized *q, uint64_t at)
 {
-    if (!transposed)
+    if (!q->transposed)
         return at;
-    uint64_t n = (uint64_t)source->dims[source->n_dims - 2];
-    uint64_t k = (uint64_t)source->dims[source->n_dims - 1];
+    uint64_t n = (uint64_t)q->ranges->source->dims[q->n_dims - 2];
+    uint64_t k = (uint64_t)q->ranges->source->dims[q->n_dims - 1];
     uint64_t matrix = at / (n * k), inside = at % (n * k);
     return matrix * n * k + inside % n * k + inside / n;
 }
@@ -90,7 +106,7 @@ static uint8_t *quantize_all(const struct oq_quantized *q)
     const float *w = read_weight(source);
     uint8_t *result = test_alloc((size_t)source->nelem);
     for (uint64_t at = 0; at < source->nelem; at++) {
-        uint64_t i = source_of(source, q->transposed, at);
+        uint64_t i = source_of(q, at);
         uint64_t k =
             reference_scale_of(source->dims, source->n_dims, ranges->axis, ranges->batch_axes, i);
         result[at] = (uint8_t)reference_quantize(w[i], ranges->scale[k], (int)q->zero_point[k],

@@ -458,6 +458,331 @@ static const struct row {
      "y, , c = com.microsoft::DynamicQuantizeLSTM(x, w_quantized, r_quantized, b, , , , , w_scale, "
      "w_zero_point, r_scale, r_zero_point) hidden_size=128\n"
      "out y float32\n"},
+    {"MatMul on the left",
+     "opset 17; in x float32[N,256,M]; init w float32[512,256]; y = MatMul(w, x)\n"
+     "out y float32[N,512,M]",
+     NULL,
+     "in x float32[N,256,N]\n"
+     "init w_quantized int8[256,512]\n"
+     "init w_scale float32[512]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "x_quantized_transposed = Transpose(x_quantized) perm=[0,2,1]\n"
+     "y_turned_int32 = MatMulInteger(x_quantized_transposed, w_quantized, x_zero_point)\n"
+     "y_turned_int32_cast = Cast(y_turned_int32) to=1\n"
+     "y_turned_int32_scale = Mul(x_scale, w_scale)\n"
+     "y_turned = Mul(y_turned_int32_cast, y_turned_int32_scale)\n"
+     "y = Transpose(y_turned) perm=[0,2,1]\n"
+     "out y float32[N,512,N]\n"},
+    {"MatMul on the left, asymmetric float16",
+     "opset 17; in x float16[256,M]; init w float16[512,256]; y = MatMul(w, x)\n"
+     "out y float16[512,M]",
+     adjust_asymmetric,
+     "in x float16[256,N]\n"
+     "init w_quantized int8[256,512]\n"
+     "init w_scale float32[512]\n"
+     "init w_zero_point int8[512]\n"
+     "x_f32 = Cast(x) to=1\n"
+     "x_f32_quantized, x_f32_scale, x_f32_zero_point = DynamicQuantizeLinear(x_f32)\n"
+     "x_f32_quantized_transposed = Transpose(x_f32_quantized) perm=[1,0]\n"
+     "y_turned_int32 = MatMulInteger(x_f32_quantized_transposed, w_quantized, "
+     "x_f32_zero_point, w_zero_point)\n"
+     "y_turned_int32_cast = Cast(y_turned_int32) to=1\n"
+     "y_turned_int32_scale = Mul(x_f32_scale, w_scale)\n"
+     "y_turned_f32 = Mul(y_turned_int32_cast, y_turned_int32_scale)\n"
+     "y_turned = Cast(y_turned_f32) to=10\n"
+     "y = Transpose(y_turned) perm=[1,0]\n"
+     "out y float16[512,N]\n"},
+    {"MatMul on the left behind a Transpose",
+     "opset 17; in x float32[256,M]; init w float32[256,512]; t = Transpose(w)\n"
+     "y = MatMul(t, x); out y float32[512,M]",
+     NULL,
+     "in x float32[256,N]\n"
+     "init w_quantized int8[256,512]\n"
+     "init w_scale float32[512]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "x_quantized_transposed = Transpose(x_quantized) perm=[1,0]\n"
+     "y_turned_int32 = MatMulInteger(x_quantized_transposed, w_quantized, x_zero_point)\n"
+     "y_turned_int32_cast = Cast(y_turned_int32) to=1\n"
+     "y_turned_int32_scale = Mul(x_scale, w_scale)\n"
+     "y_turned = Mul(y_turned_int32_cast, y_turned_int32_scale)\n"
+     "y = Transpose(y_turned) perm=[1,0]\n"
+     "out y float32[512,N]\n"},
+    {"MatMul on the left of a vector",
+     "opset 17; in x float32[256]; init w float32[512,256]; y = MatMul(w, x)\n"
+     "out y float32[512]",
+     NULL,
+     "in x float32[256]\n"
+     "init w_quantized int8[256,512]\n"
+     "init w_scale float32[512]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"
+     "y_int32_cast = Cast(y_int32) to=1\n"
+     "y_int32_scale = Mul(x_scale, w_scale)\n"
+     "y = Mul(y_int32_cast, y_int32_scale)\n"
+     "out y float32[512]\n"},
+    {"MatMul on the left, two of one activation",
+     "opset 17; in x float32[256,M]; init v float32[512,256]; init w float32[512,256]\n"
+     "p = MatMul(v, x); q = MatMul(w, x); out p float32; out q float32",
+     NULL,
+     "in x float32[256,N]\n"
+     "init v_quantized int8[256,512]\n"
+     "init v_scale float32[512]\n"
+     "init w_quantized int8[256,512]\n"
+     "init w_scale float32[512]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "x_quantized_transposed = Transpose(x_quantized) perm=[1,0]\n"
+     "p_turned_int32 = MatMulInteger(x_quantized_transposed, v_quantized, x_zero_point)\n"
+     "p_turned_int32_cast = Cast(p_turned_int32) to=1\n"
+     "p_turned_int32_scale = Mul(x_scale, v_scale)\n"
+     "p_turned = Mul(p_turned_int32_cast, p_turned_int32_scale)\n"
+     "p = Transpose(p_turned) perm=[1,0]\n"
+     "q_turned_int32 = MatMulInteger(x_quantized_transposed, w_quantized, x_zero_point)\n"
+     "q_turned_int32_cast = Cast(q_turned_int32) to=1\n"
+     "q_turned_int32_scale = Mul(x_scale, w_scale)\n"
+     "q_turned = Mul(q_turned_int32_cast, q_turned_int32_scale)\n"
+     "q = Transpose(q_turned) perm=[1,0]\n"
+     "out p float32\n"
+     "out q float32\n"},
+    {"MatMul on either side",
+     "opset 17; in x float32[N,512,512]; init w float32[512,512]; p = MatMul(w, x)\n"
+     "q = MatMul(x, w); out p float32; out q float32",
+     NULL,
+     "in x float32[N,512,512]\n"
+     "init w_quantized int8[512,512]\n"
+     "init w_scale float32[512]\n"
+     "init w_quantized_1 int8[512,512]\n"
+     "init w_scale_1 float32[512]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "x_quantized_transposed = Transpose(x_quantized) perm=[0,2,1]\n"
+     "p_turned_int32 = MatMulInteger(x_quantized_transposed, w_quantized, x_zero_point)\n"
+     "p_turned_int32_cast = Cast(p_turned_int32) to=1\n"
+     "p_turned_int32_scale = Mul(x_scale, w_scale)\n"
+     "p_turned = Mul(p_turned_int32_cast, p_turned_int32_scale)\n"
+     "p = Transpose(p_turned) perm=[0,2,1]\n"
+     "q_int32 = MatMulInteger(x_quantized, w_quantized_1, x_zero_point)\n"
+     "q_int32_cast = Cast(q_int32) to=1\n"
+     "q_int32_scale = Mul(x_scale, w_scale_1)\n"
+     "q = Mul(q_int32_cast, q_int32_scale)\n"
+     "out p float32\n"
+     "out q float32\n"},
+    {"MatMul on the left and turned on the right share one layout",
+     "opset 17; in x float32[N,512,512]; init w float32[512,512]; t = Transpose(w)\n"
+     "p = MatMul(w, x); q = MatMul(x, t); out p float32; out q float32",
+     NULL,
+     "in x float32[N,512,512]\n"
+     "init w_quantized int8[512,512]\n"
+     "init w_scale float32[512]\n"
+     "init w_scale_1 float32[512]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "x_quantized_transposed = Transpose(x_quantized) perm=[0,2,1]\n"
+     "p_turned_int32 = MatMulInteger(x_quantized_transposed, w_quantized, x_zero_point)\n"
+     "p_turned_int32_cast = Cast(p_turned_int32) to=1\n"
+     "p_turned_int32_scale = Mul(x_scale, w_scale)\n"
+     "p_turned = Mul(p_turned_int32_cast, p_turned_int32_scale)\n"
+     "p = Transpose(p_turned) perm=[0,2,1]\n"
+     "q_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"
+     "q_int32_cast = Cast(q_int32) to=1\n"
+     "q_int32_scale = Mul(x_scale, w_scale_1)\n"
+     "q = Mul(q_int32_cast, q_int32_scale)\n"
+     "out p float32\n"
+     "out q float32\n"},
+    {"Gemm on the left",
+     "opset 17; in x float32; init w float32[512,256]; y = Gemm(w, x) alpha=0.5\n"
+     "out y float32",
+     NULL,
+     "in x float32\n"
+     "init w_quantized int8[256,512]\n"
+     "init w_scale float32[512]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "x_quantized_transposed = Transpose(x_quantized) perm=[1,0]\n"
+     "y_turned_int32 = MatMulInteger(x_quantized_transposed, w_quantized, x_zero_point)\n"
+     "y_turned_int32_cast = Cast(y_turned_int32) to=1\n"
+     "y_turned_int32_scale = Mul(x_scale, w_scale)\n"
+     "y_turned = Mul(y_turned_int32_cast, y_turned_int32_scale)\n"
+     "y = Transpose(y_turned) perm=[1,0]\n"
+     "out y float32\n"},
+    {"Gemm on the left, all turned",
+     "opset 17; in x float32; init w float32[256,512]; init c float32[512,1]\n"
+     "y = Gemm(w, x, c) transA=1 transB=1 beta=0.5; out y float32",
+     NULL,
+     "in x float32\n"
+     "init c float32[512,1]\n"
+     "init beta_f32 float32[]\n"
+     "init w_quantized int8[256,512]\n"
+     "init w_scale float32[512]\n"
+     "c_scaled = Mul(c, beta_f32)\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y_product_turned_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"
+     "y_product_turned_int32_cast = Cast(y_product_turned_int32) to=1\n"
+     "y_product_turned_int32_scale = Mul(x_scale, w_scale)\n"
+     "y_product_turned = Mul(y_product_turned_int32_cast, y_product_turned_int32_scale)\n"
+     "y_product = Transpose(y_product_turned) perm=[1,0]\n"
+     "y = Add(y_product, c_scaled)\n"
+     "out y float32\n"},
+    {"Gemm on the left of float16",
+     "opset 17; in x float16; in c float16; init w float16[512,256]; y = Gemm(w, x, c)\n"
+     "out y float16",
+     NULL,
+     "in x float16\n"
+     "in c float16\n"
+     "init w_quantized int8[256,512]\n"
+     "init w_scale float32[512]\n"
+     "c_f32 = Cast(c) to=1\n"
+     "x_f32 = Cast(x) to=1\n"
+     "x_f32_quantized, x_f32_scale, x_f32_zero_point = DynamicQuantizeLinear(x_f32)\n"
+     "x_f32_quantized_transposed = Transpose(x_f32_quantized) perm=[1,0]\n"
+     "y_product_turned_int32 = MatMulInteger(x_f32_quantized_transposed, w_quantized, "
+     "x_f32_zero_point)\n"
+     "y_product_turned_int32_cast = Cast(y_product_turned_int32) to=1\n"
+     "y_product_turned_int32_scale = Mul(x_f32_scale, w_scale)\n"
+     "y_product_turned = Mul(y_product_turned_int32_cast, y_product_turned_int32_scale)\n"
+     "y_product = Transpose(y_product_turned) perm=[1,0]\n"
+     "y_f32 = Add(y_product, c_f32)\n"
+     "y = Cast(y_f32) to=10\n"
+     "out y float16\n"},
+    {"Conv as MatMul",
+     "opset 17; in x float32; init w float32[64,128,1,1]; init b float32[64]\n"
+     "y = Conv(x, w, b); out y float32",
+     adjust_conv_matmul,
+     "in x float32\n"
+     "init b float32[64]\n"
+     "init w_quantized int8[128,64]\n"
+     "init w_scale float32[64]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "x_quantized_channels_last = Transpose(x_quantized) perm=[0,2,3,1]\n"
+     "y_turned_int32 = MatMulInteger(x_quantized_channels_last, w_quantized, "
+     "x_zero_point)\n"
+     "y_turned_int32_cast = Cast(y_turned_int32) to=1\n"
+     "y_turned_int32_scale = Mul(x_scale, w_scale)\n"
+     "y_turned_int32_scaled = Mul(y_turned_int32_cast, y_turned_int32_scale)\n"
+     "y_turned = Add(y_turned_int32_scaled, b)\n"
+     "y = Transpose(y_turned) perm=[0,3,1,2]\n"
+     "out y float32\n"},
+    {"Conv as MatMul in 1-D without a bias",
+     "opset 17; in x float32; init w float32[64,128,1]; y = Conv(x, w, ); out y float32",
+     adjust_conv_matmul,
+     "in x float32\n"
+     "init w_quantized int8[128,64]\n"
+     "init w_scale float32[64]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "x_quantized_channels_last = Transpose(x_quantized) perm=[0,2,1]\n"
+     "y_turned_int32 = MatMulInteger(x_quantized_channels_last, w_quantized, "
+     "x_zero_point)\n"
+     "y_turned_int32_cast = Cast(y_turned_int32) to=1\n"
+     "y_turned_int32_scale = Mul(x_scale, w_scale)\n"
+     "y_turned = Mul(y_turned_int32_cast, y_turned_int32_scale)\n"
+     "y = Transpose(y_turned) perm=[0,2,1]\n"
+     "out y float32\n"},
+    {"Conv as MatMul in 3-D of float16",
+     "opset 17; in x float16; init w float16[64,128,1,1,1]; init b float16[64]\n"
+     "y = Conv(x, w, b); out y float16",
+     adjust_conv_matmul,
+     "in x float16\n"
+     "init b float16[64]\n"
+     "init w_quantized int8[128,64]\n"
+     "init w_scale float32[64]\n"
+     "b_f32 = Cast(b) to=1\n"
+     "x_f32 = Cast(x) to=1\n"
+     "x_f32_quantized, x_f32_scale, x_f32_zero_point = DynamicQuantizeLinear(x_f32)\n"
+     "x_f32_quantized_channels_last = Transpose(x_f32_quantized) perm=[0,2,3,4,1]\n"
+     "y_turned_int32 = MatMulInteger(x_f32_quantized_channels_last, w_quantized, "
+     "x_f32_zero_point)\n"
+     "y_turned_int32_cast = Cast(y_turned_int32) to=1\n"
+     "y_turned_int32_scale = Mul(x_f32_scale, w_scale)\n"
+     "y_turned_int32_scaled = Mul(y_turned_int32_cast, y_turned_int32_scale)\n"
+     "y_turned_f32 = Add(y_turned_int32_scaled, b_f32)\n"
+     "y_turned = Cast(y_turned_f32) to=10\n"
+     "y = Transpose(y_turned) perm=[0,4,1,2,3]\n"
+     "out y float16\n"},
+    {"Conv as MatMul and folded",
+     "opset 17; in x float32; init w float32[64,128,1]; p = Conv(x, w)\n"
+     "q = Conv(x, w) strides=[2]; out p float32; out q float32",
+     adjust_conv_matmul,
+     "in x float32\n"
+     "init w_quantized int8[64,128,1]\n"
+     "init w_scale float32[64,1,1]\n"
+     "init w_quantized_1 int8[128,64]\n"
+     "init w_scale_1 float32[64]\n"
+     "w_quantized_cast = Cast(w_quantized) to=1\n"
+     "w = Mul(w_quantized_cast, w_scale)\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "x_quantized_channels_last = Transpose(x_quantized) perm=[0,2,1]\n"
+     "p_turned_int32 = MatMulInteger(x_quantized_channels_last, w_quantized_1, "
+     "x_zero_point)\n"
+     "p_turned_int32_cast = Cast(p_turned_int32) to=1\n"
+     "p_turned_int32_scale = Mul(x_scale, w_scale_1)\n"
+     "p_turned = Mul(p_turned_int32_cast, p_turned_int32_scale)\n"
+     "p = Transpose(p_turned) perm=[0,2,1]\n"
+     "q = Conv(x, w) strides=[2]\n"
+     "out p float32\n"
+     "out q float32\n"},
+    {"Attention",
+     "opset 17; in x float32; init w float32[256,768]; init b float32[768]\n"
+     "y = com.microsoft::Attention(x, w, b) num_heads=4 rotary_embedding_dim=0\n"
+     "out y float32",
+     NULL,
+     "in x float32\n"
+     "init b float32[768]\n"
+     "init w_quantized int8[256,768]\n"
+     "init w_scale float32[768]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y = com.microsoft::QAttention(x_quantized, w_quantized, b, x_scale, w_scale, , "
+     "x_zero_point) num_heads=4\n"
+     "out y float32\n"},
+    {"Attention with all inputs, asymmetric",
+     "opset 17; in x float32; in m int32; in p float32; init w float32[256,768]\n"
+     "y, z = com.microsoft::Attention(x, w, , m, p) num_heads=4 unidirectional=1 scale=0.5 "
+     "mask_filter_value=-100.0\n"
+     "out y float32; out z float32",
+     adjust_asymmetric,
+     "in x float32\n"
+     "in m int32\n"
+     "in p float32\n"
+     "init w_quantized int8[256,768]\n"
+     "init w_f32 float32[768]\n"
+     "init w_scale float32[768]\n"
+     "init w_zero_point int8[768]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y, z = com.microsoft::QAttention(x_quantized, w_quantized, w_f32, x_scale, "
+     "w_scale, m, x_zero_point, w_zero_point, p) num_heads=4 unidirectional=1 scale=0.5 "
+     "mask_filter_value=-100.0\n"
+     "out y float32\n"
+     "out z float32\n"},
+    {"Attention of float16",
+     "opset 17; in x float16; in m int32; in p float16; init w float16[256,768]\n"
+     "init b float16[768]; y, z = com.microsoft::Attention(x, w, b, m, p) num_heads=4\n"
+     "out y float16; out z float16",
+     NULL,
+     "in x float16\n"
+     "in m int32\n"
+     "in p float16\n"
+     "init b float16[768]\n"
+     "init w_quantized int8[256,768]\n"
+     "init w_scale float32[768]\n"
+     "info y_f32 float32\n"
+     "info z_f32 float32\n"
+     "p_f32 = Cast(p) to=1\n"
+     "x_f32 = Cast(x) to=1\n"
+     "x_f32_quantized, x_f32_scale, x_f32_zero_point = DynamicQuantizeLinear(x_f32)\n"
+     "b_f32 = Cast(b) to=1\n"
+     "y_f32, z_f32 = com.microsoft::QAttention(x_f32_quantized, w_quantized, b_f32, "
+     "x_f32_scale, w_scale, m, x_f32_zero_point, , p_f32) num_heads=4\n"
+     "y = Cast(y_f32) to=10\n"
+     "z = Cast(z_f32) to=10\n"
+     "out y float16\n"
+     "out z float16\n"},
+    {"Attention with a weight behind a Transpose",
+     "opset 17; in x float32; init w float32[768,256]; init b float32[768]\n"
+     "t = Transpose(w); y = com.microsoft::Attention(x, t, b) num_heads=4; out y float32",
+     NULL,
+     "in x float32\n"
+     "init b float32[768]\n"
+     "init w_quantized int8[256,768]\n"
+     "init w_scale float32[768]\n"
+     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "y = com.microsoft::QAttention(x_quantized, w_quantized, b, x_scale, w_scale, , "
+     "x_zero_point) num_heads=4\n"
+     "out y float32\n"},
     {"folded weight of two nodes",
      "opset 17; in x float32; init w float32[8,4,3,3]; p = Conv(x, w); q = Conv(p, w)\n"
      "out q float32",

@@ -6,13 +6,24 @@
  * is transposed by a node, and beta * C becomes the bias.
  */
 #include "quantize/rules/matmul.h"
+#include "quantize/rules/matmul_left.h"
 #include "quantize/rules/rules_table.h"
 
 #include <math.h>
 
+static bool emit_left(struct oq_rewrite *rewrite, const struct oq_site *site);
+
 static bool is_weight(size_t input)
 {
     return input < 3; /* C is most often a vector, but may be a matrix */
+}
+
+static void decide_left(const onnxq_plan *plan, struct oq_site *site)
+{
+    const Oq__Pb__NodeProto *node = site->node;
+    bool is_turned = (oq_node_int(node, "transA", 0) != 0) != site->constant->source.transposed;
+    const char *refusal = isfinite(oq_node_float(node, "alpha", 1)) ? NULL : "alpha is not finite";
+    oq_left_decide(plan, site, is_turned, refusal, emit_left);
 }
 
 static void decide(const onnxq_plan *plan, struct oq_site *site)
@@ -32,7 +43,7 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         return;
     }
     if (site->input == 0) {
-        oq_site_fold(site, oq_node_int(node, "transA", 0) != 0 ? 1 : 0, 0, "the left factor");
+        decide_left(plan, site);
         return;
     }
     bool transposed = (oq_node_int(node, "transB", 0) != 0) != weight->transposed;
@@ -94,6 +105,22 @@ static const char *make_bias_node(struct oq_rewrite *rewrite, const struct oq_si
     return scaled;
 }
 
+/* A C that is not a row is added behind the product, in the model's own type. */
+static bool emit_sum(struct oq_rewrite *rewrite, const struct oq_site *site,
+                     const struct oq_matmul *matmul, float beta,
+                     bool (*emit_product)(struct oq_rewrite *, const struct oq_site *,
+                                          const struct oq_matmul *))
+{
+    const char *bias = make_bias_node(rewrite, site, beta);
+    struct oq_matmul product = *matmul;
+    product.output = oq_edit_name(rewrite->edit, matmul->output, "_product");
+    product.output_type = OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    const char *inputs[] = {product.output, bias, NULL};
+    return emit_product(rewrite, site, &product) &&
+           oq_edit_float_output(rewrite->edit, "", "Add", oq_node_label(site->node), inputs,
+                                matmul->output_type, matmul->output);
+}
+
 static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
 {
     const Oq__Pb__NodeProto *node = site->node;
@@ -126,15 +153,31 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
     if (matmul.bias != NULL)
         return oq_matmul_emit(rewrite, site, &matmul);
 
-    /* Not a row: added behind the product, in the model's own type. */
-    const char *bias = make_bias_node(rewrite, site, beta);
-    const char *product = oq_edit_name(rewrite->edit, matmul.output, "_product");
-    const char *inputs[] = {product, bias, NULL};
-    matmul.output = product;
-    matmul.output_type = OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT;
-    return oq_matmul_emit(rewrite, site, &matmul) &&
-           oq_edit_float_output(rewrite->edit, "", "Add", oq_node_label(node), inputs, data_type,
-                                node->output[0]);
+    return emit_sum(rewrite, site, &matmul, beta, oq_matmul_emit);
+}
+
+static bool emit_left_product(struct oq_rewrite *rewrite, const struct oq_site *site,
+                              const struct oq_matmul *matmul)
+{
+    return oq_left_emit(rewrite, site, matmul, 2);
+}
+
+/* With A as the weight; C is always added behind the product. */
+static bool emit_left(struct oq_rewrite *rewrite, const struct oq_site *site)
+{
+    const Oq__Pb__NodeProto *node = site->node;
+    const struct oq_source *weight = &site->constant->source;
+    float beta = oq_node_float(node, "beta", 1);
+    const struct oq_matmul matmul = {.activation = node->input[1],
+                                     .transposed = oq_node_int(node, "transB", 0) != 0,
+                                     .output = node->output[0],
+                                     .scale_dims = &weight->dims[site->axis],
+                                     .n_scale_dims = 1,
+                                     .factor = oq_node_float(node, "alpha", 1),
+                                     .output_type = weight->data_type};
+    bool has_bias = node->n_input > 2 && beta != 0 && node->input[2][0] != '\0';
+    return has_bias ? emit_sum(rewrite, site, &matmul, beta, emit_left_product)
+                    : emit_left_product(rewrite, site, &matmul);
 }
 
 const struct oq_rule oq_rule_gemm = {.domain = "",

@@ -1,4 +1,4 @@
-/* The integer product that MatMul and Gemm share. */
+/* The integer product that MatMul, Gemm and Conv share. */
 #ifndef OQ_QUANTIZE_RULES_MATMUL_H
 #define OQ_QUANTIZE_RULES_MATMUL_H
 
@@ -18,6 +18,10 @@ struct oq_matmul {
 
 bool oq_matmul_emit(struct oq_rewrite *rewrite, const struct oq_site *site,
                     const struct oq_matmul *matmul);
+
+/* The same from opset 11 on with an activation that is quantized already. */
+bool oq_matmul_emit_product(struct oq_rewrite *rewrite, const struct oq_site *site,
+                            const struct oq_matmul *matmul, const struct oq_activation *x);
 
 /* The operator that oq_matmul_emit() writes for this model. */
 const char *oq_matmul_form(const onnxq_plan *plan);

@@ -5,6 +5,7 @@
 #include "quantize/rules.h"
 
 extern const struct oq_rule oq_rule_any;
+extern const struct oq_rule oq_rule_attention;
 extern const struct oq_rule oq_rule_conv;
 extern const struct oq_rule oq_rule_conv_transpose;
 extern const struct oq_rule oq_rule_gather;

@@ -2,7 +2,7 @@
 for shell in bash zsh fish; do
     onnxq completion $shell >script.$shell
     if has $shell; then $shell -n script.$shell; fi
-    for word in quantize completion per-channel no-per-channel nodes_to_exclude 'fold integer skip'; do
+    for word in quantize completion per-channel no-per-channel nodes_to_exclude 'fold integer matmul skip'; do
         grep -q -e "$word" script.$shell || echo "$shell: no $word"
     done
 done
