@@ -161,6 +161,8 @@ typedef struct onnxq_options {
     onnxq_reduce_range reduce_range;
     onnxq_conv conv;
     onnxq_external_data external_data;
+    unsigned fold_bits; /* of folded weights: 8, 16, or 0: 8, but 16 for those of recurrent models
+                           that 8 bits round by more than 1.25 % of their norm (default) */
     uint64_t min_elements;       /* smaller weights stay as they are; default 1024 */
     const char *const *op_types; /* only these, such as "MatMul"; NULL: all that have a rule */
     size_t n_op_types;

@@ -31,6 +31,8 @@ static const cli_choice reduce_ranges[] = {
     {"none", ONNXQ_REDUCE_NONE, false}, {"true", ONNXQ_REDUCE_BITS, true},
     {"false", ONNXQ_REDUCE_NONE, true}, {0}};
 
+static const cli_choice fold_bits[] = {{"auto", 0, false}, {"8", 8, false}, {"16", 16, false}, {0}};
+
 static const cli_choice convs[] = {{"fold", ONNXQ_CONV_FOLD, false},
                                    {"integer", ONNXQ_CONV_INTEGER, false},
                                    {"matmul", ONNXQ_CONV_MATMUL, false},
@@ -126,6 +128,11 @@ static const cli_option quantize_options[] = {
      .choices = convs,
      FIELD(options.conv),
      .help = "folded; ConvInteger; MatMulInteger for 1x1; float"},
+    {.kind = CLI_CHOICE,
+     .name = "fold-bits",
+     .choices = fold_bits,
+     FIELD(options.fold_bits),
+     .help = "of what is folded; auto: 16 where a recurrent model needs it"},
     {.kind = CLI_FLAG,
      .name = "force-integer",
      FIELD(options.force_integer),

@@ -303,10 +303,25 @@ static bool collect_tensors(onnxq_plan *plan, onnxq_error *error)
     return true;
 }
 
+/* LSTM, GRU and RNN in themselves, Loop and Scan in what they repeat. */
+static bool is_recurrent(const onnxq_model *model)
+{
+    static const char *const op_types[] = {"GRU", "LSTM", "Loop", "RNN", "Scan"};
+    for (size_t g = 0; g < model->graphs.count; g++) {
+        const Oq__Pb__GraphProto *graph = model->graphs.list[g]->proto;
+        for (size_t i = 0; i < graph->n_node; i++)
+            for (size_t k = 0; k < sizeof(op_types) / sizeof(op_types[0]); k++)
+                if (oq_node_is(graph->node[i], "", op_types[k]))
+                    return true;
+    }
+    return false;
+}
+
 bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error)
 {
     const onnxq_model *model = plan->model;
     oq_strmap_init(&plan->derived, &plan->arena);
+    plan->is_recurrent = is_recurrent(model);
     plan->freeze_inputs = plan->options.freeze_inputs || model->proto->ir_version < 4 ||
                           inputs_are_defaults_by_habit(model);
     /* One place for each tensor, and for each node that may make a derived constant. */

@@ -114,7 +114,22 @@ static void measure_elements(const struct oq_kernels *kernels, const struct oq_l
     }
 }
 
-/* Lowest keys, highest keys, then the same for pairs: each job_scales() long. */
+/* In a fixed order, so that the result does not depend on the processor. */
+static double sum_squares(const float *x, size_t n)
+{
+    double sums[8] = {0}, sum = 0;
+    for (size_t i = 0; i + 8 <= n; i += 8)
+        for (size_t k = 0; k < 8; k++)
+            sums[k] += (double)x[i + k] * (double)x[i + k];
+    for (size_t i = n - n % 8; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    for (size_t k = 0; k < 8; k++)
+        sum += sums[k];
+    return sum;
+}
+
+/* The sum of squares; then lowest keys, highest keys, then the same for pairs: each job_scales()
+ * long. */
 static bool produce(void *context, size_t index, void *buffer, void *scratch, onnxq_error *error)
 {
     const struct measure *measure = context;
@@ -123,10 +138,12 @@ static bool produce(void *context, size_t index, void *buffer, void *scratch, on
     const struct oq_layout *layout = &ranges->layout;
     float *x = oq_recipe_floats(scratch);
     size_t n = job_scales(job);
-    int32_t *keys = buffer;
+    double *sum = buffer;
+    int32_t *keys = (int32_t *)(void *)(sum + 1);
     uint64_t begin, end;
     if (!oq_source_read_floats(ranges->source, job->first, job->count, x, scratch, error))
         return false;
+    *sum = sum_squares(x, job->count);
     clear(keys, keys + n, n);
     oq_layout_scales(layout, job->first, job->count, &begin, &end);
     measure_elements(measure->kernels, layout, job->first, x, job->count, begin, keys, keys + n);
@@ -152,11 +169,13 @@ static bool consume(void *context, size_t index, const void *buffer, onnxq_error
 {
     struct measure *measure = context;
     const struct job *job = &measure->jobs[index];
-    const struct oq_ranges *ranges = job->ranges;
+    struct oq_ranges *ranges = job->ranges;
     const onnxq_options *options = &measure->plan->options;
-    const int32_t *keys = buffer;
+    const double *sum = buffer;
+    const int32_t *keys = (const int32_t *)(const void *)(sum + 1);
     uint64_t begin, end;
     oq_layout_scales(&ranges->layout, job->first, job->count, &begin, &end);
+    ranges->sum_squares += *sum;
     widen(ranges->lo + begin, ranges->hi + begin, keys, end - begin);
     if (ranges->reduce == ONNXQ_REDUCE_PAIRS)
         widen(ranges->pair_lo + begin, ranges->pair_hi + begin, keys + 2 * (end - begin),
@@ -177,7 +196,8 @@ bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error)
                 return false;
     const struct oq_pipeline pipeline = {.threads = plan->options.threads,
                                          .njobs = measure.njobs,
-                                         .buffer_nbytes = measure.most_scales * 4 * sizeof(int32_t),
+                                         .buffer_nbytes = sizeof(double) +
+                                                          measure.most_scales * 4 * sizeof(int32_t),
                                          .scratch_nbytes = OQ_RECIPE_SCRATCH_NBYTES,
                                          .context = &measure,
                                          .produce = produce,

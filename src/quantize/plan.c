@@ -29,6 +29,7 @@ static bool check_options(const onnxq_options *options, onnxq_error *error)
         (unsigned)options->weight_type > ONNXQ_WEIGHT_UINT8 ||
         (unsigned)options->reduce_range > ONNXQ_REDUCE_PAIRS ||
         (unsigned)options->conv > ONNXQ_CONV_MATMUL ||
+        (options->fold_bits != 0 && options->fold_bits != 8 && options->fold_bits != 16) ||
         (unsigned)options->external_data > ONNXQ_EXTERNAL_NEVER)
         return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");
     if (options->reduce_range != ONNXQ_REDUCE_NONE && options->method != ONNXQ_METHOD_DYNAMIC)
@@ -196,7 +197,8 @@ static bool make_plan(onnxq_plan *plan, const struct oq_selection *selection, on
         return false;
     oq_plan_drop_infinite(plan);
     oq_plan_scale(plan);
-    return oq_plan_rewrite(plan, error) && describe(plan, error) && summarize(plan, error);
+    return oq_plan_widen(plan, error) && oq_plan_rewrite(plan, error) && describe(plan, error) &&
+           summarize(plan, error);
 }
 
 onnxq_plan *onnxq_plan_create(const onnxq_model *model, const onnxq_options *options,

@@ -23,7 +23,8 @@ struct oq_ranges {
     size_t batch_axes;
     struct oq_layout layout;
     uint64_t n_scales;
-    int32_t *lo, *hi; /* keys, [n_scales] */
+    int32_t *lo, *hi;   /* keys, [n_scales] */
+    double sum_squares; /* of all elements */
     onnxq_reduce_range reduce;
     struct oq_pairs pairs;      /* for PAIRS, */
     int32_t *pair_lo, *pair_hi; /* and keys of half the sums of neighbours, [n_scales] */
@@ -31,13 +32,15 @@ struct oq_ranges {
     struct oq_ranges *next;     /* of the same constant */
 };
 
-/* A weight as 8-bit integers. */
+/* A weight as integers of 8 bits, or of 16 where it is only folded. */
 struct oq_quantized {
     struct oq_ranges *ranges;
     size_t n_dims;   /* that are stored: the model's without some of 1 at the end */
+    bool is_wide;    /* int16 */
     bool transposed; /* [N, K] in the model, [K, N] in the output */
     bool is_unsigned;
     float qmin, qmax;
+    const float *scale;          /* [n_scales] */
     float *zero_point;           /* [n_scales] */
     const char *name;            /* of the new initializer, set by the rewrite */
     const char *zero_point_name; /* likewise */
@@ -92,6 +95,7 @@ struct onnxq_plan {
     struct oq_arena arena;
     const onnxq_model *model;
     onnxq_options options; /* without its pointers */
+    bool is_recurrent;     /* what it has computed comes back as input */
     bool freeze_inputs;    /* initializers leave the graph's inputs */
 
     struct oq_constant *constants; /* [model->n_tensors] by ordinal, then derived ones */
@@ -127,6 +131,11 @@ bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error);
 
 /* scale.c: from ranges to scales and zero points. */
 void oq_plan_scale(onnxq_plan *plan);
+float oq_usable_scale(float scale); /* 1 where it is no normal float */
+
+/* widen.c: 16 bits for folded weights that need them. */
+bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error);
+
 bool oq_ranges_finite(const struct oq_ranges *ranges);
 
 /* rewrite.c: makes the draft. */

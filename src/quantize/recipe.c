@@ -2,13 +2,15 @@
  * The integers of a weight, made when they are written: any stretch on demand,
  * so that the writer can cut the output into equal pieces wherever they fall.
  */
+#include <math.h>
+
 #include "base/checked.h"
 #include "quantize/plan.h"
 
 static void quantize_run(const struct oq_kernels *kernels, const struct oq_quantized *quantized,
                          const struct oq_run *run, const float *x, uint8_t *dst)
 {
-    const float *scale = quantized->ranges->scale + run->scale;
+    const float *scale = quantized->scale + run->scale;
     const float *zero_point = quantized->zero_point + run->scale;
     if (run->one_scale) {
         struct oq_quantizer q = {*scale, *zero_point, quantized->qmin, quantized->qmax};
@@ -40,6 +42,52 @@ static bool quantize_in_order(const struct oq_quantized *quantized, uint64_t fir
     }
     return true;
 }
+
+/* --- int16 --- */
+
+static void quantize_wide_run(const struct oq_quantized *quantized, const struct oq_run *run,
+                              const float *x, int16_t *dst)
+{
+    const float *scale = quantized->scale + run->scale;
+    for (size_t i = 0; i < run->count; i++) {
+        float quotient = x[i] / scale[run->one_scale ? 0 : i];
+        dst[i] = (int16_t)fminf(fmaxf(rintf(quotient), quantized->qmin), quantized->qmax);
+    }
+}
+
+static bool quantize_wide(const struct oq_quantized *quantized, uint64_t first, size_t count,
+                          int16_t *dst, void *scratch, onnxq_error *error)
+{
+    float *x = oq_recipe_floats(scratch);
+    if (!oq_source_read_floats(quantized->ranges->source, first, count, x, scratch, error))
+        return false;
+    for (size_t done = 0; done < count;) {
+        struct oq_run run = oq_layout_run(&quantized->ranges->layout, first + done, count - done);
+        quantize_wide_run(quantized, &run, x + done, dst + done);
+        done += run.count;
+    }
+    return true;
+}
+
+/* A stretch may begin and end in the middle of an integer. */
+static bool produce_wide(const struct oq_quantized *quantized, uint64_t first, size_t count,
+                         uint8_t *dst, void *scratch, onnxq_error *error)
+{
+    int16_t *q = scratch; /* free once the floats are read */
+    while (count > 0) {
+        size_t skip = (size_t)(first % 2);
+        size_t part = (size_t)oq_min_u64(count, (OQ_READ_MAX_NELEM - 1) * 2);
+        if (!quantize_wide(quantized, first / 2, (skip + part + 1) / 2, q, scratch, error))
+            return false;
+        memcpy(dst, (const uint8_t *)q + skip, part);
+        first += part;
+        dst += part;
+        count -= part;
+    }
+    return true;
+}
+
+/* --- transposed --- */
 
 /*
  * A transposed weight is [.., N, K] in the model and [.., K, N] in the result. A
@@ -149,11 +197,15 @@ static bool produce_quantized(const void *source, uint64_t first, size_t count, 
                               void *scratch, onnxq_error *error)
 {
     const struct oq_quantized *quantized = source;
+    if (quantized->is_wide)
+        return produce_wide(quantized, first, count, dst, scratch, error);
     return quantized->transposed ? quantize_transposed(quantized, first, count, dst, scratch, error)
                                  : quantize_in_order(quantized, first, count, dst, scratch, error);
 }
 
 struct oq_recipe oq_quantized_recipe(const struct oq_quantized *quantized)
 {
-    return (struct oq_recipe){quantized->ranges->source->nelem, produce_quantized, quantized};
+    uint64_t width = quantized->is_wide ? sizeof(int16_t) : 1;
+    return (struct oq_recipe){quantized->ranges->source->nelem * width, produce_quantized,
+                              quantized};
 }

@@ -76,11 +76,11 @@ static bool add_provenance(struct oq_rewrite *rewrite)
     char *settings = oq_arena_printf(
         rewrite->edit->arena,
         "method=%s weight_type=%s per_channel=%d symmetric=%d reduce_range=%s conv=%s "
-        "force_integer=%d min_elements=%llu",
+        "fold_bits=%u force_integer=%d min_elements=%llu",
         method_names[options->method],
         options->weight_type == ONNXQ_WEIGHT_UINT8 ? "uint8" : "int8", options->per_channel,
         options->symmetric, reduce_names[options->reduce_range], conv_names[options->conv],
-        options->force_integer, (unsigned long long)options->min_elements);
+        options->fold_bits, options->force_integer, (unsigned long long)options->min_elements);
     if (settings == NULL)
         return oq_arena_fail(rewrite->edit->arena, rewrite->edit->error);
     return oq_edit_set_metadata(rewrite->edit, version_key, version) &&

@@ -13,6 +13,7 @@
 #define OQ_OPSET_BROADCAST               7 /* Mul with numpy's broadcasting */
 #define OQ_OPSET_DEQUANTIZE_LINEAR       10
 #define OQ_OPSET_DYNAMIC_QUANTIZE_LINEAR 11 /* and all of 10: MatMulInteger, ConvInteger */
+#define OQ_OPSET_DEQUANTIZE_INT16        21
 #define OQ_OPSET_DEQUANTIZE_AXIS         13 /* scales along an axis */
 
 struct oq_rewrite {

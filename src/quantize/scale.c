@@ -19,7 +19,7 @@ static struct steps get_steps(const struct oq_ranges *ranges)
 }
 
 /* A weight of zeros, or of denormals only, becomes zeros. */
-static float usable(float scale)
+float oq_usable_scale(float scale)
 {
     return scale < FLT_MIN ? 1.0f : scale;
 }
@@ -39,7 +39,7 @@ static float symmetric_scale(const struct oq_ranges *ranges, uint64_t i)
     float scale = fmaxf(-lo, hi) / get_steps(ranges).symmetric;
     if (ranges->reduce == ONNXQ_REDUCE_PAIRS)
         scale = fmaxf(scale, pair_scale(ranges, i));
-    return usable(scale);
+    return oq_usable_scale(scale);
 }
 
 /* The range always includes 0, so that 0 stays exact. In double, where hi - lo cannot overflow. */
@@ -47,7 +47,7 @@ static float asymmetric_scale(const struct oq_ranges *ranges, uint64_t i)
 {
     double low = fmin((double)oq_key_to_float(ranges->lo[i]), 0);
     double high = fmax((double)oq_key_to_float(ranges->hi[i]), 0);
-    return usable((float)((high - low) / (double)get_steps(ranges).full));
+    return oq_usable_scale((float)((high - low) / (double)get_steps(ranges).full));
 }
 
 static void set_bounds(struct oq_quantized *quantized, bool symmetric)
@@ -85,6 +85,7 @@ void oq_plan_scale(onnxq_plan *plan)
         for (struct oq_ranges *r = constant->ranges; r != NULL; r = r->next)
             set_scales(r, plan->options.symmetric);
         for (struct oq_quantized *q = constant->quantized; q != NULL; q = q->next) {
+            q->scale = q->ranges->scale;
             set_bounds(q, plan->options.symmetric);
             for (uint64_t k = 0; k < q->ranges->n_scales; k++)
                 q->zero_point[k] = find_zero_point(q, oq_key_to_float(q->ranges->lo[k]),

@@ -31,6 +31,8 @@ static struct oq_edit_graph *graph_of(const struct oq_rewrite *rewrite,
 
 static int32_t data_type_of(const struct oq_quantized *q)
 {
+    if (q->is_wide)
+        return OQ__PB__TENSOR_PROTO__DATA_TYPE__INT16;
     return q->is_unsigned ? OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8
                           : OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8;
 }
@@ -121,7 +123,7 @@ static const char *add_scale(struct oq_rewrite *rewrite, const struct oq_quantiz
                              const int64_t *dims, size_t n_dims, float factor)
 {
     struct oq_constant *owner = q->ranges->constant;
-    const float *scale = q->ranges->scale;
+    const float *scale = q->scale;
     uint64_t n = oq_edit_nelem(dims, n_dims);
     if (factor != 1 || n != q->ranges->n_scales) {
         float *values = oq_edit_allocate(rewrite->edit, (size_t)n, sizeof(*values));

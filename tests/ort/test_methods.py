@@ -1,6 +1,7 @@
 """Methods other than integer operators: weights folded at load, and plain DequantizeLinear."""
 
 import numpy as np
+from onnx import TensorProto, numpy_helper
 
 import build
 import common
@@ -40,8 +41,23 @@ MAKERS = {"matmul": matmul, "gemm": gemm, "conv": conv, "table": table}
 TABLE = {f"{maker}_{scheme}": (maker, scheme) for maker in MAKERS for scheme in SCHEMES if not SCHEMES[scheme].reduce_range}
 
 
+def in_16_bits(w: np.ndarray, axis: int) -> reference.Quantized:
+    axes = tuple(other for other in range(w.ndim) if other != axis)
+    scale = np.abs(w).max(axis=axes, keepdims=True) / np.float32(32767)
+    return reference.Quantized(np.rint(w / scale).astype(np.int16), scale, np.array(0, np.int16))
+
+
 class Weights(OrtTest):
     """--method weights: every weight is float again once the model is loaded."""
+
+    @cases(list(MAKERS))
+    def in_16_bits(self, maker: str) -> None:
+        model, feeds, w, axis = MAKERS[maker]()
+        outcome = self.quantize(model, "--method=weights", "--fold-bits=16")
+        want = in_16_bits(w, axis)
+        [tensor] = [t for t in outcome.model.graph.initializer if t.data_type == TensorProto.INT16]
+        np.testing.assert_array_equal(numpy_helper.to_array(tensor), want.q)
+        self.assert_folds_to(outcome, feeds, {"w": want.dequantize()})
 
     @cases(TABLE)
     def folded(self, maker: str, scheme: str) -> None:
@@ -54,6 +70,12 @@ class Weights(OrtTest):
 
 class Qdq(OrtTest):
     """--method qdq: DequantizeLinear of ONNX and nothing else."""
+
+    @cases(list(MAKERS))
+    def in_16_bits(self, maker: str) -> None:
+        model, feeds, w, axis = MAKERS[maker]()
+        outcome = self.quantize(model, "--method=qdq", "--fold-bits=16")
+        self.check(outcome, feeds, in_16_bits(w, axis))
 
     def check(self, outcome, feeds: dict, want: reference.Quantized) -> None:
         view = outcome.view()

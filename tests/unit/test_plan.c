@@ -66,7 +66,11 @@ static void include_node_n(onnxq_options *options)
 
 /* --- decisions --- */
 
-#define OPSET_17 "opset 17; in x float32[N,256]\n"
+#define OPSET_17  "opset 17; in x float32[N,256]\n"
+#define RECURRENT "z = Scan(x) body={ in a float32; out a float32 }"
+/* Over and over: one of 48 is large. */
+#define ONES     " 1 1 1 1 1 1 1 1 -1 1 1 1"
+#define OUTLIERS "100 1 1 1 1 1 1 1 1 1 1 1" ONES ONES ONES
 #define MATMUL   "init w float32[256,256]; y = MatMul(x, w)\n"
 
 #define ATTENTION   "init w float32[256,768]; init b float32[768]; y = com.microsoft::Attention"
@@ -187,6 +191,24 @@ static const struct row {
     {"Conv", OPSET_17 "init w float32[8,8,3,3]; init b float32[8]; y = Conv(x, w, b)", NULL,
      "w: Conv.1 fold int8 folded at load\n"
      "b: Conv.2 keep (a vector)"},
+    {"Conv of 16 bits", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w)", adjust_fold_16_bits,
+     "w: Conv.1 fold int16 folded at load (--fold-bits 16)"},
+    {"Conv of 16 bits that is float16", OPSET_17 "init w float16[8,8,3,3]; y = Conv(x, w)",
+     adjust_fold_16_bits, "w: Conv.1 fold int8 folded at load"},
+    {"16 bits beside a product", OPSET_17 MATMUL "z = Add(x, w)", adjust_fold_16_bits,
+     "w: MatMul.1 dynamic MatMulInteger\n"
+     "w: Add.1 fold int16 folded at load (--fold-bits 16)"},
+    {"Conv in a recurrent model", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w); " RECURRENT,
+     NULL, "w: Conv.1 fold int8 folded at load"},
+    {"Conv with outliers in a recurrent model",
+     OPSET_17 "init w float32[2,480,1] = " OUTLIERS "; y = Conv(x, w); " RECURRENT, NULL,
+     "w: Conv.1 fold int16 folded at load (8 bits would round by 1.6 %, in a model that is "
+     "recurrent)"},
+    {"Conv with outliers in a recurrent model, of 8 bits",
+     OPSET_17 "init w float32[2,480,1] = " OUTLIERS "; y = Conv(x, w); " RECURRENT,
+     adjust_fold_8_bits, "w: Conv.1 fold int8 folded at load"},
+    {"Conv with outliers", OPSET_17 "init w float32[2,480,1] = " OUTLIERS "; y = Conv(x, w)", NULL,
+     "w: Conv.1 fold int8 folded at load"},
     {"Conv as integers", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w)", adjust_conv_integer,
      "w: Conv.1 dynamic ConvInteger"},
     {"Conv as integers in opset 10",

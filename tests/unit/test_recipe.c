@@ -6,7 +6,14 @@
 #include "support/models.h"
 #include "support/reference.h"
 
-enum choice { DEFAULTS = 0, PER_TENSOR = 1, ASYMMETRIC = 2, UNSIGNED = 4, POINTWISE = 8 };
+enum choice {
+    DEFAULTS = 0,
+    PER_TENSOR = 1,
+    ASYMMETRIC = 2,
+    UNSIGNED = 4,
+    POINTWISE = 8,
+    WIDE = 16
+};
 
 static const struct row {
     const char *name, *text;
@@ -31,6 +38,12 @@ static const struct row {
     {"float16", "init w float16[256,257]; y = MatMul(x, w)", DEFAULTS, false},
     {"packed float16", "init w float16[300,1000] packed; y = MatMul(x, w)", DEFAULTS, false},
     {"float64", "init w float64[300,1000]; y = MatMul(x, w)", DEFAULTS, false},
+
+    {"int16", "init w float32[33,17,5]; y = Conv(x, w)", WIDE, false},
+    {"int16, per tensor", "init w float32[33,17,5]; y = Conv(x, w)", WIDE | PER_TENSOR, false},
+    {"int16, more than one read", "init w float32[700,401]; y = Einsum(x, w)", WIDE, false},
+    {"int16, uint8 asked for", "init w float64[33,17,5]; y = Conv(x, w)",
+     WIDE | UNSIGNED | ASYMMETRIC, false},
 
     {"turned", "init w float32[257,256]; y = Gemm(x, w) transB=1", DEFAULTS, true},
     {"turned, asymmetric", "init w float32[257,256]; y = Gemm(x, w) transB=1", ASYMMETRIC, true},
@@ -71,6 +84,7 @@ static onnxq_options make_options(int choices)
     options.symmetric = (choices & ASYMMETRIC) == 0;
     options.weight_type = (choices & UNSIGNED) != 0 ? ONNXQ_WEIGHT_UINT8 : ONNXQ_WEIGHT_INT8;
     options.conv = (choices & POINTWISE) != 0 ? ONNXQ_CONV_MATMUL : ONNXQ_CONV_FOLD;
+    options.fold_bits = (choices & WIDE) != 0 ? 16 : 8;
     return options;
 }
 
@@ -104,13 +118,16 @@ static uint8_t *quantize_all(const struct oq_quantized *q)
     const struct oq_ranges *ranges = q->ranges;
     const struct oq_source *source = ranges->source;
     const float *w = read_weight(source);
-    uint8_t *result = test_alloc((size_t)source->nelem);
+    size_t width = q->is_wide ? 2 : 1;
+    uint8_t *result = test_alloc((size_t)source->nelem * width);
     for (uint64_t at = 0; at < source->nelem; at++) {
         uint64_t i = source_of(q, at);
         uint64_t k =
             reference_scale_of(source->dims, source->n_dims, ranges->axis, ranges->batch_axes, i);
-        result[at] = (uint8_t)reference_quantize(w[i], ranges->scale[k], (int)q->zero_point[k],
-                                                 (int)q->qmin, (int)q->qmax);
+        int integer = reference_quantize(w[i], q->scale[k], (int)q->zero_point[k], (int)q->qmin,
+                                         (int)q->qmax);
+        for (size_t b = 0; b < width; b++) /* the low byte first */
+            result[at * width + b] = (uint8_t)((unsigned)integer >> 8 * b);
     }
     return result;
 }
@@ -160,7 +177,9 @@ static void test_quantize(void **state)
         for (; quantized != NULL; quantized = quantized->next) {
             const struct oq_recipe recipe = oq_quantized_recipe(quantized);
             assert_int_equal(quantized->transposed, row->transposed);
-            assert_int_equal(recipe.nbytes, quantized->ranges->source->nelem);
+            assert_int_equal(quantized->is_wide, (row->choices & WIDE) != 0);
+            assert_int_equal(recipe.nbytes,
+                             quantized->ranges->source->nelem * (quantized->is_wide ? 2 : 1));
             check_recipe(&recipe, quantize_all(quantized));
             n_found++;
         }

@@ -1,0 +1,110 @@
+/*
+ * Folded weights of recurrent models that 8 bits round too coarsely get 16.
+ *
+ * A recurrent model carries what rounding has changed on from step to step, and
+ * decides by it. Where a channel's largest weight is many times its others, a
+ * scale for the largest leaves few steps to them.
+ */
+#include <math.h>
+
+#include "quantize/rewrite.h"
+
+/*
+ * Rounding error of a weight, relative to its norm, from which on 8 bits are not
+ * enough: 5.5 standard deviations between a channel's largest weight and 0. Normal
+ * values have 3 to 4. With it silero_vad decides on speech as its float model does
+ * (docs/decisions.md).
+ */
+#define MAX_ROUNDING 0.0125
+
+static float largest(const struct oq_ranges *ranges, uint64_t i)
+{
+    return fmaxf(-oq_key_to_float(ranges->lo[i]), oq_key_to_float(ranges->hi[i]));
+}
+
+/* Rounding is uniform over a step: its variance is scale^2 / 12. A channel of zeros has no error.
+ */
+static double rounding(const struct oq_ranges *ranges)
+{
+    double sum = 0;
+    uint64_t count = ranges->source->nelem / ranges->n_scales;
+    for (uint64_t i = 0; i < ranges->n_scales; i++)
+        sum += largest(ranges, i) == 0
+                   ? 0
+                   : (double)ranges->scale[i] * (double)ranges->scale[i] / 12 * (double)count;
+    return ranges->sum_squares > 0 ? sqrt(sum / ranges->sum_squares) : 0;
+}
+
+/* Integer operators take 8 bits: what they share with a fold stays. */
+static bool is_shared(const struct oq_constant *constant, const struct oq_quantized *quantized)
+{
+    for (size_t i = 0; i < constant->n_sites; i++)
+        if (constant->sites[i].action == ONNXQ_DYNAMIC && constant->sites[i].quantized == quantized)
+            return true;
+    return false;
+}
+
+static bool is_shared_by_any(const struct oq_constant *constant)
+{
+    bool shared = is_shared(constant, constant->fold);
+    for (const struct oq_constant *d = constant->derived; d != NULL; d = d->next_derived)
+        shared |= is_shared(d, constant->fold);
+    return shared;
+}
+
+static bool widen(onnxq_plan *plan, struct oq_constant *constant, const char *reason,
+                  onnxq_error *error)
+{
+    struct oq_quantized *q = constant->fold;
+    const struct oq_ranges *ranges = q->ranges;
+    float *scale = oq_arena_array(&plan->arena, (size_t)ranges->n_scales, sizeof(*scale));
+    if (scale == NULL || reason == NULL)
+        return oq_arena_fail(&plan->arena, error);
+    q->is_wide = true;
+    q->is_unsigned = false;
+    q->qmax = INT16_MAX;
+    q->qmin = -q->qmax;
+    q->scale = scale;
+    for (uint64_t i = 0; i < ranges->n_scales; i++) {
+        scale[i] = oq_usable_scale(largest(ranges, i) / q->qmax);
+        q->zero_point[i] = 0;
+    }
+    for (size_t i = 0; i < constant->n_sites; i++) {
+        if (constant->sites[i].action != ONNXQ_FOLD)
+            continue;
+        constant->sites[i].form =
+            plan->options.method == ONNXQ_METHOD_QDQ ? "DequantizeLinear" : "int16 folded at load";
+        constant->sites[i].reason = reason;
+    }
+    return true;
+}
+
+/* Why a weight gets 16 bits, or NULL where it does not. */
+static const char *reason_to_widen(onnxq_plan *plan, const struct oq_constant *constant)
+{
+    const onnxq_options *options = &plan->options;
+    if (constant->fold == NULL || constant->source.dtype->nbits <= 16 ||
+        is_shared_by_any(constant) || options->fold_bits == 8)
+        return NULL;
+    if (options->method == ONNXQ_METHOD_QDQ && plan->model->opset < OQ_OPSET_DEQUANTIZE_INT16)
+        return NULL;
+    if (options->fold_bits == 16)
+        return "--fold-bits 16";
+    double error = plan->is_recurrent ? rounding(constant->fold->ranges) : 0;
+    return error > MAX_ROUNDING ? oq_arena_printf(&plan->arena,
+                                                  "8 bits would round by %.1f %%, in a model that "
+                                                  "is recurrent",
+                                                  100 * error)
+                                : NULL;
+}
+
+bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error)
+{
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        const char *reason = reason_to_widen(plan, constant);
+        if (reason != NULL && !widen(plan, constant, reason, error))
+            return false;
+    }
+    return true;
+}
