@@ -34,6 +34,8 @@ static int check_operands(const cli_quantize_settings *settings, int n_operands)
 
 static const char *type_suffix(const cli_quantize_settings *settings)
 {
+    if (settings->options.bits != ONNXQ_BITS_8)
+        return settings->options.bits == ONNXQ_BITS_NF4 ? "nf4" : "int4";
     return settings->options.weight_type == ONNXQ_WEIGHT_INT8 ? "int8" : "uint8";
 }
 

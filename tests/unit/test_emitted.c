@@ -328,7 +328,8 @@ static const char *describe_metadata(const Oq__Pb__ModelProto *model)
 }
 
 #define SETTINGS                                                                                   \
-    "per_channel=1 symmetric=1 reduce_range=none conv=fold force_integer=0 min_elements=1\n"
+    "per_channel=1 symmetric=1 reduce_range=none conv=fold force_integer=0 min_elements=1 "        \
+    "bits=8 block_size=0\n"
 
 static void test_metadata(void **state)
 {
