@@ -197,6 +197,13 @@ typedef struct onnxq_options {
 
 ONNXQ_API void onnxq_options_init(onnxq_options *options);
 
+/*
+ * ONNXQ_ERROR_OPTION where a value is out of range or an option would have no
+ * effect on what the others ask for. onnxq_plan_create() checks this as well;
+ * names and patterns are checked there only, as they take a model.
+ */
+ONNXQ_API onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_error *error);
+
 /* --- model --------------------------------------------------------------- */
 
 typedef struct onnxq_model onnxq_model;

@@ -90,6 +90,15 @@ static bool check_options(const onnxq_options *options, onnxq_error *error)
     return check_block_size(options, error) && check_effects(options, error);
 }
 
+onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_error *error)
+{
+    onnxq_error ignored;
+    error = error == NULL ? &ignored : error;
+    oq_error_init(error);
+    check_options(options, error);
+    return error->status;
+}
+
 /* --- for the caller --- */
 
 /*
