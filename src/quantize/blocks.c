@@ -43,7 +43,8 @@ void oq_blocks_init(struct oq_blocks *blocks, const struct oq_source *source,
                                  .outer = product(source->dims, 0, axis),
                                  .length = (uint64_t)source->dims[axis],
                                  .inner = product(source->dims, axis + 1, source->n_dims)};
-    if (choice->form == OQ_BLOCKS_FLAT) { /* blocks go on in the next line */
+    bool whole = blocks->length % choice->size == 0;
+    if (choice->form == OQ_BLOCKS_FLAT && !whole) { /* blocks go on in the next line */
         blocks->flat_columns = blocks->inner;
         blocks->length = source->nelem;
         blocks->outer = blocks->inner = 1;
@@ -128,10 +129,11 @@ static const float nf4_limits[] = {
     0.1202552504837513f,   0.2035212516784668f,   0.2920137718319893f,    0.3893125355243683f,
     0.5016634166240692f,   0.6427869200706482f,   0.8614784181118011f};
 
-static void choose_nf4(const float *x, size_t n, float scale, uint8_t *codes)
+/* Element i has scale[i * step]. */
+static void choose_nf4(const float *x, size_t n, const float *scale, size_t step, uint8_t *codes)
 {
     for (size_t i = 0; i < n; i++) {
-        float part = x[i] / scale;
+        float part = x[i] / scale[i * step];
         unsigned code = 0;
         for (size_t k = 0; k < sizeof(nf4_limits) / sizeof(nf4_limits[0]); k++)
             code += part > nf4_limits[k];
@@ -143,16 +145,16 @@ static void choose_nf4(const float *x, size_t n, float scale, uint8_t *codes)
 
 /* Largest block, and how many that lie side by side are done at once. */
 #define MAX_BLOCK   256
-#define MAX_COLUMNS 1024
+#define MAX_COLUMNS 2048
 
 /* `columns` blocks of `rows` elements side by side; a single one lies in one piece. */
 struct patch {
-    const float *x;
-    size_t rows, columns, stride; /* element (r, c) is x[r * stride + c] */
-    uint64_t element;             /* number of its first integer in the output */
-    uint64_t row_step;            /* from one row's integers to the next */
-    uint64_t scale;               /* number of its first scale */
-    uint64_t zero_point;          /* likewise */
+    const float *x; /* [rows, columns] */
+    size_t rows, columns;
+    uint64_t element;               /* number of its first integer in the output */
+    uint64_t row_step, column_step; /* from there to the next ones; one of them is 1 */
+    uint64_t scale, scale_step;     /* number of its first scale, and to that of the next column */
+    uint64_t zero_point, zero_point_step;
 };
 
 struct numbers {
@@ -182,7 +184,7 @@ static void find_numbers(const struct oq_blocks *blocks, const struct patch *pat
     if (patch->columns == 1)
         kernels->range_run(patch->x, patch->rows, lo, hi);
     else
-        kernels->range_columns(patch->x, patch->rows, patch->columns, patch->stride, lo, hi);
+        kernels->range_columns(patch->x, patch->rows, patch->columns, patch->columns, lo, hi);
     for (size_t i = 0; i < patch->columns; i++) {
         float low = oq_key_to_float(lo[i]);
         numbers->scale[i] = find_scale(blocks, low, oq_key_to_float(hi[i]));
@@ -232,20 +234,53 @@ static void put_codes(struct walk *walk, uint64_t at, const uint8_t *codes, size
         put_halves(walk, at, codes, n);
 }
 
-static void put_run(struct walk *walk, const struct patch *patch, const struct numbers *numbers)
+/* The integers of a single block. */
+static void quantize_run(const struct oq_blocks *blocks, const struct patch *patch,
+                         const struct numbers *numbers, uint8_t *codes)
 {
-    const struct oq_blocks *blocks = walk->blocks;
-    uint8_t codes[MAX_BLOCK];
-    size_t n = patch->rows;
     const struct oq_quantizer quantizer = {numbers->scale[0], numbers->zero_point[0], blocks->qmin,
                                            blocks->qmax};
     if (blocks->choice.bits == ONNXQ_BITS_NF4)
-        choose_nf4(patch->x, n, numbers->scale[0], codes);
+        choose_nf4(patch->x, patch->rows, numbers->scale, 0, codes);
     else
-        oq_kernels_best()->quantize_run(patch->x, n, &quantizer, codes);
-    for (; blocks->choice.form == OQ_BLOCKS_PADDED && n < blocks->choice.size; n++)
-        codes[n] = (uint8_t)(int)numbers->zero_point[0];
-    put_codes(walk, patch->element, codes, n);
+        oq_kernels_best()->quantize_run(patch->x, patch->rows, &quantizer, codes);
+}
+
+/* Those of row `row`. */
+static void quantize_row(const struct oq_blocks *blocks, const struct patch *patch, size_t row,
+                         const struct numbers *numbers, uint8_t *codes)
+{
+    const float *x = patch->x + row * patch->columns;
+    if (blocks->choice.bits == ONNXQ_BITS_NF4)
+        choose_nf4(x, patch->columns, numbers->scale, 1, codes);
+    else
+        oq_kernels_best()->quantize_channels(x, patch->columns, numbers->scale, numbers->zero_point,
+                                             blocks->qmin, blocks->qmax, codes);
+}
+
+/* The integers of column `column`, and what fills up its block. */
+static void put_column(struct walk *walk, const struct patch *patch, size_t column,
+                       const struct numbers *numbers, uint8_t *codes)
+{
+    const struct oq_block_choice *choice = &walk->blocks->choice;
+    size_t n = patch->rows;
+    for (; choice->form == OQ_BLOCKS_PADDED && n < choice->size; n++)
+        codes[n] = (uint8_t)(int)numbers->zero_point[column];
+    put_codes(walk, patch->element + column * patch->column_step, codes, n);
+}
+
+/* Rows are quantized, columns lie in one piece in the output. */
+static void put_turned(struct walk *walk, const struct patch *patch, const struct numbers *numbers)
+{
+    uint8_t *all = walk->scratch,
+            codes[MAX_BLOCK]; /* what reading needed the scratch for is over */
+    for (size_t r = 0; r < patch->rows; r++)
+        quantize_row(walk->blocks, patch, r, numbers, all + r * patch->columns);
+    for (size_t c = 0; c < patch->columns; c++) {
+        for (size_t r = 0; r < patch->rows; r++)
+            codes[r] = all[r * patch->columns + c];
+        put_column(walk, patch, c, numbers, codes);
+    }
 }
 
 static void put_integers(struct walk *walk, const struct patch *patch,
@@ -253,56 +288,45 @@ static void put_integers(struct walk *walk, const struct patch *patch,
 {
     uint8_t codes[MAX_COLUMNS];
     if (patch->columns == 1 && patch->row_step == 1) {
-        put_run(walk, patch, numbers);
-        return;
-    }
-    for (size_t r = 0; r < patch->rows; r++) {
-        oq_kernels_best()->quantize_channels(patch->x + r * patch->stride, patch->columns,
-                                             numbers->scale, numbers->zero_point,
-                                             walk->blocks->qmin, walk->blocks->qmax, codes);
-        put_codes(walk, patch->element + r * patch->row_step, codes, patch->columns);
+        quantize_run(walk->blocks, patch, numbers, codes);
+        put_column(walk, patch, 0, numbers, codes);
+    } else if (patch->row_step == 1) {
+        put_turned(walk, patch, numbers);
+    } else {
+        for (size_t r = 0; r < patch->rows; r++) {
+            quantize_row(walk->blocks, patch, r, numbers, codes);
+            put_codes(walk, patch->element + r * patch->row_step, codes, patch->columns);
+        }
     }
 }
 
 static void put_scales(struct walk *walk, const struct patch *patch, const struct numbers *numbers)
 {
-    float scales[MAX_COLUMNS];
-    for (size_t i = 0; i < patch->columns; i++)
-        scales[i] = numbers->scale[i] * walk->factor;
-    put_bytes(walk, patch->scale * sizeof(float), scales, patch->columns * sizeof(float));
+    for (size_t i = 0; i < patch->columns; i++) {
+        float scale = numbers->scale[i] * walk->factor;
+        put_bytes(walk, (patch->scale + i * patch->scale_step) * sizeof(scale), &scale,
+                  sizeof(scale));
+    }
 }
 
 static void put_zero_points(struct walk *walk, const struct patch *patch,
                             const struct numbers *numbers)
 {
-    uint8_t codes[MAX_COLUMNS];
-    for (size_t i = 0; i < patch->columns; i++)
-        codes[i] = (uint8_t)(int)numbers->zero_point[i];
-    put_codes(walk, patch->zero_point, codes, patch->columns);
+    for (size_t i = 0; i < patch->columns; i++) {
+        uint8_t code = (uint8_t)(int)numbers->zero_point[i];
+        put_codes(walk, patch->zero_point + i * patch->zero_point_step, &code, 1);
+    }
 }
 
-/* --- lines, one behind the other in the output --- */
+/* --- lines that lie in one piece --- */
 
-/* Lines that lie across the weight are read in tiles: this many elements of each at most. */
-#define TILE_LENGTH 512
+/* Tiles are shorter where a line goes down columns: there is room for a row's piece. */
+#define TILE_OF_COLUMNS (OQ_READ_MAX_NELEM / 2)
 
 struct tile {
-    uint64_t line, n_lines;
-    uint64_t k, ks; /* first element of each line, and how many */
+    uint64_t line, n_lines; /* one, or lines as a whole */
+    uint64_t k, ks;         /* first element of each line, and how many */
 };
-
-/* Elements of a matrix [rows, columns] of which the transpose is wanted; 16 at a time stay near. */
-static void transpose(const float *src, size_t rows, size_t columns, float *dst)
-{
-    enum { NEAR = 16 };
-    for (size_t r0 = 0; r0 < rows; r0 += NEAR)
-        for (size_t c = 0; c < columns; c++)
-            for (size_t r = r0; r < rows && r < r0 + NEAR; r++)
-                dst[c * rows + r] = src[r * columns + c];
-}
-
-/* Tiles of one line are shorter where it goes down columns: there is room for a row's piece. */
-#define TILE_OF_COLUMNS (OQ_READ_MAX_NELEM / 2)
 
 /* A tile that goes down column after column, which has a piece in every row. */
 static const float *read_columns(const struct walk *walk, const struct tile *tile)
@@ -328,24 +352,13 @@ static const float *read_columns(const struct walk *walk, const struct tile *til
 static const float *read_tile(const struct walk *walk, const struct tile *tile)
 {
     const struct oq_blocks *blocks = walk->blocks;
+    float *x = oq_recipe_floats(walk->scratch);
     if (blocks->flat_columns > 1)
         return read_columns(walk, tile);
-    float *x = oq_recipe_floats(walk->scratch), *turned = walk->scratch;
-    bool across = blocks->inner > 1;
-    bool whole = across ? tile->n_lines == blocks->inner : tile->ks == blocks->length;
-    uint64_t n_reads = whole ? 1 : across ? tile->ks : tile->n_lines;
-    size_t nelem = (size_t)(tile->ks * tile->n_lines / n_reads);
-    uint64_t step = across ? blocks->inner : blocks->length;
-    uint64_t first = across ? tile->k * step + tile->line : tile->line * step + tile->k;
-    for (uint64_t i = 0; i < n_reads; i++)
-        if (!oq_source_read_floats(blocks->source, first + i * step, nelem, x + i * nelem,
-                                   walk->scratch, walk->error))
-            return NULL;
-    if (!across)
-        return x;
-    /* What reading needed the scratch for is over. */
-    transpose(x, (size_t)tile->ks, (size_t)tile->n_lines, turned);
-    return turned;
+    return oq_source_read_floats(blocks->source, tile->line * blocks->length + tile->k,
+                                 (size_t)(tile->n_lines * tile->ks), x, walk->scratch, walk->error)
+               ? x
+               : NULL;
 }
 
 static bool walk_tile(struct walk *walk, const struct tile *tile)
@@ -371,19 +384,16 @@ static bool walk_tile(struct walk *walk, const struct tile *tile)
     return x != NULL;
 }
 
-/* Blocks [begin, end) of lines [line, line_end). */
+/* Blocks [begin, end) of lines [line, line_end): all of them where there is more than one line. */
 static bool walk_lines(struct walk *walk, uint64_t line, uint64_t line_end, uint64_t begin,
                        uint64_t end)
 {
     const struct oq_blocks *blocks = walk->blocks;
-    uint64_t size = blocks->choice.size;
-    uint64_t longest = blocks->inner > 1          ? TILE_LENGTH
-                       : blocks->flat_columns > 1 ? TILE_OF_COLUMNS
-                                                  : OQ_READ_MAX_NELEM;
-    uint64_t stop = oq_min_u64(end * size, blocks->length);
+    uint64_t size = blocks->choice.size, stop = oq_min_u64(end * size, blocks->length);
+    uint64_t longest = blocks->flat_columns > 1 ? TILE_OF_COLUMNS : OQ_READ_MAX_NELEM;
     for (struct tile tile = {.line = line}; tile.line < line_end; tile.line += tile.n_lines) {
         tile.ks = oq_min_u64(longest, stop - begin * size);
-        tile.n_lines = oq_min_u64(OQ_READ_MAX_NELEM / tile.ks, line_end - tile.line);
+        tile.n_lines = oq_min_u64(longest / tile.ks, line_end - tile.line);
         for (tile.k = begin * size; tile.k < stop; tile.k += tile.ks) {
             tile.ks = oq_min_u64(tile.ks, stop - tile.k);
             if (!walk_tile(walk, &tile))
@@ -393,7 +403,32 @@ static bool walk_lines(struct walk *walk, uint64_t line, uint64_t line_end, uint
     return true;
 }
 
-/* --- as the weight lies, blocks side by side --- */
+/* --- lines that lie side by side --- */
+
+/* Where the numbers of a patch go that begins at column `column` of a block. */
+static struct patch make_patch(const struct oq_blocks *blocks, uint64_t outer, uint64_t block,
+                               uint64_t column)
+{
+    uint64_t line = outer * blocks->inner + column;
+    if (blocks->choice.form == OQ_BLOCKS_ORIGINAL) {
+        uint64_t row = outer * blocks->length + block * blocks->choice.size;
+        uint64_t scale = (outer * blocks->n_blocks + block) * blocks->inner + column;
+        return (struct patch){.element = row * blocks->inner + column,
+                              .row_step = blocks->inner,
+                              .column_step = 1,
+                              .scale = scale,
+                              .scale_step = 1,
+                              .zero_point = scale,
+                              .zero_point_step = 1};
+    }
+    return (struct patch){.element = line * blocks->line_nelem + block * blocks->choice.size,
+                          .row_step = 1,
+                          .column_step = blocks->line_nelem,
+                          .scale = line * blocks->n_blocks + block,
+                          .scale_step = blocks->n_blocks,
+                          .zero_point = line * blocks->line_zero_nelem + block,
+                          .zero_point_step = blocks->line_zero_nelem};
+}
 
 /* Columns [begin, end) of block number `block` of outer index `outer`. */
 static bool walk_band(struct walk *walk, uint64_t outer, uint64_t block, uint64_t begin,
@@ -412,15 +447,10 @@ static bool walk_band(struct walk *walk, uint64_t outer, uint64_t block, uint64_
                                        (size_t)(whole ? n * rows : n), x + r * n, walk->scratch,
                                        walk->error))
                 return false;
-        uint64_t scale = (outer * blocks->n_blocks + block) * blocks->inner + i;
-        const struct patch patch = {.x = x,
-                                    .rows = (size_t)rows,
-                                    .columns = (size_t)n,
-                                    .stride = (size_t)n,
-                                    .row_step = blocks->inner,
-                                    .element = first + i,
-                                    .scale = scale,
-                                    .zero_point = scale};
+        struct patch patch = make_patch(blocks, outer, block, i);
+        patch.x = x;
+        patch.rows = (size_t)rows;
+        patch.columns = (size_t)n;
         handle(walk, &patch);
     }
     return true;
@@ -444,8 +474,15 @@ static bool walk_units_in_lines(struct walk *walk, const struct units *units)
         begin = units->first % units->line / units->block;
         end = oq_min_u64(units->last % units->line / units->block + 1, n_blocks);
     }
-    /* What fills up the last byte of a line belongs to no block. */
-    return begin >= end || walk_lines(walk, line, last_line + 1, begin, end);
+    if (begin >= end) /* what fills up the last byte of a line belongs to no block */
+        return true;
+    if (walk->blocks->inner == 1)
+        return walk_lines(walk, line, last_line + 1, begin, end);
+    /* There is one outer index: these operators take matrices. */
+    for (uint64_t block = begin; block < end; block++)
+        if (!walk_band(walk, 0, block, line, last_line + 1))
+            return false;
+    return true;
 }
 
 static bool walk_units_in_bands(struct walk *walk, const struct units *units)
