@@ -90,8 +90,9 @@ class Products(OrtTest):
         outcome = self.quantize(model, *flags(bits, size, symmetric), "--force-integer")
         weight = self.assert_nbits(outcome, w, bits, size, symmetric)
         self.assert_computed(outcome, x, weight, size)
-        self.assertEqual(outcome.weight("w")["uses"][0]["form"], f"MatMulNBits, {bits} bits in blocks of {size}")
-        described = {key: outcome.weight("w")[key] for key in ("bits", "block_size", "channel_axis", "scales")}
+        found = outcome.weight("w")
+        self.assertEqual(found["uses"][0]["form"], f"MatMulNBits, {bits} bits in blocks of {size}")
+        described = {key: found[key] for key in ("bits", "block_size", "channel_axis", "scales")}
         want = {"bits": bits, "block_size": size, "channel_axis": 0, "scales": n * -(-k // size)}
         self.assertEqual(described, want)
 
@@ -153,7 +154,8 @@ class Products(OrtTest):
     def test_transposed_and_tied(self) -> None:
         """The logits of a tied embedding: MatMul with its transpose, and Gather from it."""
         table, index = build.weights(17000, 64), np.array([[0, 16999, -1]])
-        nodes = [node("Gather", "w i", "e"), node("Transpose", "w", "t", perm=[1, 0]), node("MatMul", "e t", "y")]
+        nodes = [node("Gather", "w i", "e"), node("Transpose", "w", "t", perm=[1, 0])]
+        nodes.append(node("MatMul", "e t", "y"))
         model = build.model(nodes, {"i": index}, {"y": (1, 3, 17000)}, {"w": table})
         outcome = self.quantize(model, *flags(8, 32), "--force-integer")
         self.assert_nbits(outcome, table.T, 8, 32, True)
@@ -214,8 +216,9 @@ class Products(OrtTest):
         self.assertEqual(attributes(product), {"K": k, "N": n, "block_size": size, "quant_type": 1})
         weight = (reference.NF4[codes] * np.repeat(scale, size)[: codes.size]).reshape(n, k).T
         want = x.astype(np.float64) @ weight + b
+        tolerance = 1e-5 * (np.abs(x) @ np.abs(weight)) + 1e-5
         for level, got in self.run_levels(outcome.path, {"x": x}).items():
-            self.assert_close(got[0].astype(np.float64), want, 1e-5 * (np.abs(x) @ np.abs(weight)) + 1e-5, level)
+            self.assert_close(got[0].astype(np.float64), want, tolerance, level)
 
 
 class Tables(OrtTest):
@@ -237,7 +240,7 @@ class Tables(OrtTest):
         want, stored = reference.quantize_blocks(w, size, bits, symmetric), constants(outcome)
         gather = next(n for n in outcome.model.graph.node if n.op_type == "GatherBlockQuantized")
         integers = want.q.reshape(len(w), -1)[:, :length]
-        packed = (lambda a: reference.pack(a)) if bits == 4 else (lambda a: a.astype(np.uint8))
+        packed = reference.pack if bits == 4 else (lambda a: a.astype(np.uint8))
         np.testing.assert_array_equal(stored[gather.input[0]], packed(integers))
         np.testing.assert_array_equal(stored[gather.input[2]], want.scale)
         if not symmetric:
@@ -320,10 +323,10 @@ class Plain(OrtTest):
 
     @cases(
         {
-            f"{name}_{bits}_{size}_{'sym' if symmetric else 'asym'}_{kind}": (name, bits, size, symmetric, kind)
+            f"{name}_{b}_{size}_{'sym' if symmetric else 'asym'}_{kind}": (name, b, size, symmetric, kind)
             for name in PLAIN
             for size in (16, 32)
-            for bits, symmetric, kind in ((8, True, "int8"), (8, False, "int8"), (8, True, "uint8"))
+            for b, symmetric, kind in ((8, True, "int8"), (8, False, "int8"), (8, True, "uint8"))
             + ((8, False, "uint8"), (4, True, "int4"), (4, False, "uint4"))
         }
     )
@@ -369,7 +372,13 @@ class Plain(OrtTest):
             return np.moveaxis(a.reshape(shape), 0, channel)
 
         self.assert_plain(
-            outcome, {"x": x}, back(want.q), want.scale[:, 0], want.zero_point[:, 0], back(want.dequantize()), 4
+            outcome,
+            {"x": x},
+            back(want.q),
+            want.scale[:, 0],
+            want.zero_point[:, 0],
+            back(want.dequantize()),
+            4,
         )
 
     @cases({f"{b}_{s}_{n}": (b, s, n) for b in (4, 8) for s in (32, 128) for n in ("matmul", "odd")})
@@ -394,10 +403,10 @@ class Plain(OrtTest):
         self.assertEqual(outcome.model.ir_version, 10)
 
 
-class Pairs(OrtTest):
+class RoundTrips(OrtTest):
     """DequantizeLinear -> QuantizeLinear that changes nothing."""
 
-    def model(self, scale_2: float = 0.05, **extra) -> onnx.ModelProto:
+    def model(self, scale_2: float = 0.05) -> onnx.ModelProto:
         values = {"s": np.float32(0.05), "z": np.int8(3), "s2": np.float32(scale_2), "z2": np.int8(3)}
         nodes = [
             node("QuantizeLinear", "x s z", "q"),
@@ -409,7 +418,8 @@ class Pairs(OrtTest):
 
     def test_removed(self) -> None:
         outcome = self.quantize(self.model(), "--method=qdq")
-        self.assertEqual([n.op_type for n in outcome.model.graph.node], ["QuantizeLinear", "DequantizeLinear"])
+        left = [n.op_type for n in outcome.model.graph.node]
+        self.assertEqual(left, ["QuantizeLinear", "DequantizeLinear"])
         self.assertEqual(outcome.report["summary"]["round_trips_removed"], 1)
         x = 8 * build.activations(40, 50)
         got, want = self.run_levels(outcome.path, {"x": x}), self.run_levels(outcome.source, {"x": x})

@@ -47,20 +47,18 @@ void oq_matmul_choose_blocks(const onnxq_plan *plan, struct oq_site *site)
         oq_site_blocks(plan, site, OQ_BLOCKS_PADDED, 1 - site->axis, "MatMulNBits");
 }
 
-static bool emit_bnb4(struct oq_rewrite *rewrite, const struct oq_site *site,
-                      const struct oq_matmul *matmul, const char *x,
-                      const struct oq_rewrite_blocks *names, Oq__Pb__NodeProto **node)
+/* Has no bias of its own. */
+static Oq__Pb__NodeProto *emit_bnb4(struct oq_rewrite *rewrite, const struct oq_site *site,
+                                    const struct oq_matmul *matmul, const char *const *inputs)
 {
-    const char *inputs[] = {x, names->integers, names->scales, NULL};
-    if (matmul->bias == NULL) {
-        *node = emit_node(rewrite, site, "MatMulBnb4", inputs, matmul->output_type, matmul->output);
-        return true;
-    }
+    if (matmul->bias == NULL)
+        return emit_node(rewrite, site, "MatMulBnb4", inputs, matmul->output_type, matmul->output);
     const char *product = oq_edit_name(rewrite->edit, matmul->output, "_product");
     const char *add_inputs[] = {product, matmul->bias, NULL};
-    *node = emit_node(rewrite, site, "MatMulBnb4", inputs, FLOAT, product);
-    return oq_edit_float_output(rewrite->edit, "", "Add", oq_node_label(site->node), add_inputs,
-                                matmul->output_type, matmul->output);
+    Oq__Pb__NodeProto *node = emit_node(rewrite, site, "MatMulBnb4", inputs, FLOAT, product);
+    oq_edit_float_output(rewrite->edit, "", "Add", oq_node_label(site->node), add_inputs,
+                         matmul->output_type, matmul->output);
+    return node;
 }
 
 bool oq_matmul_emit_blocks(struct oq_rewrite *rewrite, const struct oq_site *site,
@@ -69,20 +67,20 @@ bool oq_matmul_emit_blocks(struct oq_rewrite *rewrite, const struct oq_site *sit
     struct oq_edit *edit = rewrite->edit;
     const struct oq_source *weight = &site->constant->source;
     const struct oq_blocks *blocks = site->quantized->blocks;
+    bool is_nf4 = blocks->choice.form == OQ_BLOCKS_FLAT;
     struct oq_rewrite_blocks names = oq_rewrite_blocks(rewrite, site->quantized, matmul->factor);
     const char *x =
         oq_edit_float_input(edit, matmul->activation, matmul->transposed, weight->data_type);
+    const char *nf4_inputs[] = {x, names.integers, names.scales, NULL};
     const char *inputs[] = {x,  names.integers, names.scales, names.zero_points,
                             "", matmul->bias,   NULL};
-    Oq__Pb__NodeProto *node = NULL;
-    if (blocks->choice.form == OQ_BLOCKS_FLAT)
-        emit_bnb4(rewrite, site, matmul, x, &names, &node);
-    else
-        node = emit_node(rewrite, site, "MatMulNBits", inputs, matmul->output_type, matmul->output);
+    Oq__Pb__NodeProto *node = is_nf4 ? emit_bnb4(rewrite, site, matmul, nf4_inputs)
+                                     : emit_node(rewrite, site, "MatMulNBits", inputs,
+                                                 matmul->output_type, matmul->output);
     oq_edit_add_int(edit, node, "K", weight->dims[1 - site->axis]);
     oq_edit_add_int(edit, node, "N", weight->dims[site->axis]);
     oq_edit_add_int(edit, node, "block_size", (int64_t)blocks->choice.size);
-    if (blocks->choice.form == OQ_BLOCKS_FLAT) {
+    if (is_nf4) {
         oq_edit_add_int(edit, node, "quant_type", NF4);
     } else {
         oq_edit_add_int(edit, node, "bits", count_bits(blocks));
