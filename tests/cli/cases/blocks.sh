@@ -11,7 +11,7 @@ run onnxq quantize --method weights --bits nf4 demo.onnx
 run onnxq quantize --block-size 32 demo.onnx
 run onnxq quantize --method qdq --bits nf4 demo.onnx
 run onnxq quantize --method blocks --conv integer demo.onnx
-run onnxq quantize --method weights --conv integer demo.onnx
+run onnxq quantize --method weights --conv matmul demo.onnx
 run onnxq quantize --method qdq --force-integer demo.onnx
 run onnxq quantize --method blocks --no-per-channel demo.onnx
 run onnxq quantize --method blocks --reduce-range demo.onnx
