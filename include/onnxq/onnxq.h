@@ -111,8 +111,16 @@ typedef enum onnxq_reduce_range {
 typedef enum onnxq_method {
     ONNXQ_METHOD_DYNAMIC = 0, /* integer operators with dynamically quantized activations */
     ONNXQ_METHOD_WEIGHTS = 1, /* int8 in the file, folded to float when the model is loaded */
-    ONNXQ_METHOD_QDQ = 2      /* int8 with DequantizeLinear: plain ONNX, for any engine */
+    ONNXQ_METHOD_QDQ = 2,     /* int8 with DequantizeLinear: plain ONNX, for any engine */
+    ONNXQ_METHOD_BLOCKS = 3   /* operators of com.microsoft that take weights in blocks */
 } onnxq_method;
+
+/* Bits of a weight; other than 8 with ONNXQ_METHOD_BLOCKS, and 4 with ONNXQ_METHOD_QDQ. */
+typedef enum onnxq_bits {
+    ONNXQ_BITS_8 = 0,
+    ONNXQ_BITS_4 = 1,
+    ONNXQ_BITS_NF4 = 2 /* 4 bits that stand for the quantiles of a normal distribution */
+} onnxq_bits;
 
 /* How the weights of Conv are stored and computed. */
 typedef enum onnxq_conv {
@@ -160,6 +168,13 @@ typedef struct onnxq_options {
     bool symmetric;   /* zero point in the middle (default), or fitted to the range */
     onnxq_reduce_range reduce_range;
     onnxq_conv conv;
+    onnxq_bits bits;
+    /*
+     * Elements with a scale of their own: 16, 32, 64, 128 or 256. 0 is what the method
+     * has: 128 for 8 bits and 32 for 4 with ONNXQ_METHOD_BLOCKS, channels with
+     * ONNXQ_METHOD_QDQ.
+     */
+    int block_size;
     onnxq_external_data external_data;
     unsigned fold_bits; /* of folded weights: 8, 16, or 0: 8, but 16 for those of recurrent models
                            that 8 bits round by more than 1.25 % of their norm (default) */
@@ -183,6 +198,13 @@ typedef struct onnxq_options {
 } onnxq_options;
 
 ONNXQ_API void onnxq_options_init(onnxq_options *options);
+
+/*
+ * ONNXQ_ERROR_OPTION where a value is out of range or an option would have no
+ * effect on what the others ask for. onnxq_plan_create() checks this as well;
+ * names and patterns are checked there only, as they take a model.
+ */
+ONNXQ_API onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_error *error);
 
 /* --- model --------------------------------------------------------------- */
 
@@ -213,7 +235,7 @@ ONNXQ_API void onnxq_model_get_info(const onnxq_model *model, onnxq_model_info *
 
 typedef enum onnxq_action {
     ONNXQ_KEEP = 0,    /* stays as it is; `reason` says why */
-    ONNXQ_DYNAMIC = 1, /* integer arithmetic on a dynamically quantized activation */
+    ONNXQ_DYNAMIC = 1, /* an operator that takes the integers; `form` names it */
     ONNXQ_FOLD = 2     /* stored as int8, turned back into float by the graph itself */
 } onnxq_action;
 
@@ -240,6 +262,8 @@ typedef struct onnxq_weight {
     uint64_t nbytes_after; /* all that replaces it, scales and zero points included */
     uint64_t n_scales;     /* 0 where it is kept */
     int channel_axis;      /* axis of the scales in `dims`, or -1 for one scale per tensor */
+    unsigned bits;         /* of an integer: 8, 4 or 16; 0 where it is kept */
+    uint64_t block_size;   /* elements along channel_axis that share a scale; 0: no blocks */
     onnxq_action action;   /* KEEP where no use of it is quantized */
     bool quantized_before; /* integers that an earlier quantization has made; they are kept */
     const onnxq_use *uses;
@@ -256,13 +280,15 @@ typedef struct onnxq_summary {
     uint64_t nbytes_before, nbytes_after;
     uint64_t weight_nbytes_before, weight_nbytes_after; /* constants only */
     uint64_t external_nbytes_after;                     /* side file, 0: none */
+    size_t n_round_trips_removed; /* DequantizeLinear -> QuantizeLinear that changed nothing */
 } onnxq_summary;
 
 /*
  * Decides for every weight and measures the ranges of those that will be
  * quantized (one read of the weights). The plan borrows the model and copies
  * what it needs of the options. Returns NULL on failure.
- * A model without anything to quantize gives a plan with n_quantized == 0.
+ * A model without anything to quantize gives a plan with n_quantized == 0 and
+ * n_round_trips_removed == 0 in its summary.
  */
 ONNXQ_API onnxq_plan *onnxq_plan_create(const onnxq_model *model, const onnxq_options *options,
                                         onnxq_error *error);

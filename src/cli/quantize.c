@@ -11,11 +11,13 @@ _Static_assert(sizeof(onnxq_weight_type) == sizeof(int), "enum as wide as int");
 _Static_assert(sizeof(onnxq_reduce_range) == sizeof(int), "enum as wide as int");
 _Static_assert(sizeof(onnxq_method) == sizeof(int), "enum as wide as int");
 _Static_assert(sizeof(onnxq_conv) == sizeof(int), "enum as wide as int");
+_Static_assert(sizeof(onnxq_bits) == sizeof(int), "enum as wide as int");
 _Static_assert(sizeof(onnxq_external_data) == sizeof(int), "enum as wide as int");
 
 static const cli_choice methods[] = {{"dynamic", ONNXQ_METHOD_DYNAMIC, false},
                                      {"weights", ONNXQ_METHOD_WEIGHTS, false},
                                      {"qdq", ONNXQ_METHOD_QDQ, false},
+                                     {"blocks", ONNXQ_METHOD_BLOCKS, false},
                                      {0}};
 
 static const cli_choice weight_types[] = {{"int8", ONNXQ_WEIGHT_INT8, false},
@@ -32,6 +34,13 @@ static const cli_choice reduce_ranges[] = {
     {"false", ONNXQ_REDUCE_NONE, true}, {0}};
 
 static const cli_choice fold_bits[] = {{"auto", 0, false}, {"8", 8, false}, {"16", 16, false}, {0}};
+
+static const cli_choice bits[] = {
+    {"8", ONNXQ_BITS_8, false}, {"4", ONNXQ_BITS_4, false}, {"nf4", ONNXQ_BITS_NF4, false}, {0}};
+
+static const cli_choice block_sizes[] = {{"16", 16, false},   {"32", 32, false},
+                                         {"64", 64, false},   {"128", 128, false},
+                                         {"256", 256, false}, {0}};
 
 static const cli_choice convs[] = {{"fold", ONNXQ_CONV_FOLD, false},
                                    {"integer", ONNXQ_CONV_INTEGER, false},
@@ -99,7 +108,17 @@ static const cli_option quantize_options[] = {
      .name = "method",
      .choices = methods,
      FIELD(options.method),
-     .help = "integer operators; folded at load; DequantizeLinear"},
+     .help = "integer operators; folded at load; DequantizeLinear; MatMulNBits"},
+    {.kind = CLI_CHOICE,
+     .name = "bits",
+     .choices = bits,
+     FIELD(options.bits),
+     .help = "of a weight, with --method blocks or qdq"},
+    {.kind = CLI_CHOICE,
+     .name = "block-size",
+     .choices = block_sizes,
+     FIELD(options.block_size),
+     .help = "elements with a scale of their own; blocks: 128, 32 of 4 bits"},
     {.kind = CLI_CHOICE,
      .letter = 't',
      .name = "weight-type",
@@ -244,8 +263,8 @@ const cli_command cli_quantize = {
     .summary = "Stores and computes the weights of a model as int8; no data needed.",
     .usage = "quantize [OPTION]... MODEL [OUT]\nquantize [OPTION]... -d DIR MODEL...",
     .notes =
-        "OUT left out is MODEL with .int8.onnx (or .uint8.onnx) for its ending; one that\n"
-        "exists is kept. A named OUT is replaced. '-' is standard input or output.\n"
+        "OUT left out is MODEL with .int8.onnx (.uint8, .int4, .nf4) for its ending; one\n"
+        "that exists is kept. A named OUT is replaced. '-' is standard input or output.\n"
         "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model, 4 output not\n"
         "writable, 5 nothing to quantize, 70 a bug in onnxq, 71 out of memory, 128+N signal N.",
     .options = {{quantize_options, cli_common_options}},

@@ -55,11 +55,15 @@ static void print_settings(const cli_quantize_settings *settings, const onnxq_mo
     const onnxq_options *options = &settings->options;
     onnxq_model_get_info(model, &info);
     static const char *const methods[] = {"dynamic activations", "folded when loaded",
-                                          "DequantizeLinear"};
+                                          "DequantizeLinear", "operators of com.microsoft"};
     static const char *const ranges[] = {"", " of 7 bits", " safe in pairs"};
+    static const char *const bits[] = {"int8", "int4", "nf4"};
     fprintf(stream, "  %s weights%s, per %s%s, %s  (opset %lld",
-            options->weight_type == ONNXQ_WEIGHT_INT8 ? "int8" : "uint8",
-            ranges[options->reduce_range], options->per_channel ? "channel" : "tensor",
+            options->weight_type == ONNXQ_WEIGHT_UINT8 ? "uint8" : bits[options->bits],
+            ranges[options->reduce_range],
+            options->method == ONNXQ_METHOD_BLOCKS || options->block_size != 0 ? "block"
+            : options->per_channel                                             ? "channel"
+                                                                               : "tensor",
             options->symmetric ? "" : ", asymmetric", methods[options->method],
             (long long)info.opset);
     if (info.producer_name[0] != '\0') {
@@ -198,7 +202,8 @@ static int measure_output(cli_quantize_job *job, const cli_quantize_item *item,
     onnxq_summary summary;
     uint64_t model_nbytes, external_nbytes;
     onnxq_plan_get_summary(plan, &summary);
-    *sizes = (struct sizes){summary.nbytes_before, summary.nbytes_after, summary.n_quantized == 0};
+    *sizes = (struct sizes){summary.nbytes_before, summary.nbytes_after,
+                            summary.n_quantized == 0 && summary.n_round_trips_removed == 0};
     if (sizes->is_copy)
         return CLI_EXIT_OK;
     if (onnxq_plan_get_output_size(plan, item->output, &model_nbytes, &external_nbytes, &error) !=

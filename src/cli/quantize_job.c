@@ -17,6 +17,9 @@ static int check_operands(const cli_quantize_settings *settings, int n_operands)
 {
     const cli_common *common = &settings->common;
     const char *see = "see 'onnxq help quantize'";
+    onnxq_error error;
+    if (onnxq_options_check(&settings->options, &error) != ONNXQ_OK)
+        return cli_library_error(common, &error);
     if (settings->force && settings->no_clobber)
         return cli_usage(common, NULL, "-f and -n contradict each other");
     if (settings->output != NULL && settings->output_dir != NULL)
@@ -34,6 +37,8 @@ static int check_operands(const cli_quantize_settings *settings, int n_operands)
 
 static const char *type_suffix(const cli_quantize_settings *settings)
 {
+    if (settings->options.bits != ONNXQ_BITS_8)
+        return settings->options.bits == ONNXQ_BITS_NF4 ? "nf4" : "int4";
     return settings->options.weight_type == ONNXQ_WEIGHT_INT8 ? "int8" : "uint8";
 }
 

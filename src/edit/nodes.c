@@ -258,6 +258,20 @@ bool oq_edit_float_output(struct oq_edit *edit, const char *domain, const char *
 
 /* --- tensors --- */
 
+/* Types of 4 bits are there from IR version 10 on. */
+#define IR_VERSION_4_BITS 10
+
+static void need_ir_version(struct oq_edit *edit, int32_t data_type)
+{
+    Oq__Pb__ModelProto *model = edit->draft->proto;
+    bool is_4_bits = data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__INT4 ||
+                     data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT4;
+    if (!is_4_bits || model->ir_version >= IR_VERSION_4_BITS)
+        return;
+    model->has_ir_version = true;
+    model->ir_version = IR_VERSION_4_BITS;
+}
+
 const char *oq_edit_tensor(struct oq_edit *edit, struct oq_edit_graph *graph, const char *name,
                            int32_t data_type, const int64_t *dims, size_t n_dims,
                            const struct oq_recipe *recipe)
@@ -284,6 +298,7 @@ const char *oq_edit_tensor(struct oq_edit *edit, struct oq_edit_graph *graph, co
     tensor->dims = own_dims;
     tensor->has_raw_data = true;
     tensor->raw_data = (ProtobufCBinaryData){sizeof(*payload), (uint8_t *)payload};
+    need_ir_version(edit, data_type);
     graph->tensors[graph->n_tensors++] = tensor;
     return name;
 }

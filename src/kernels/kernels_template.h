@@ -13,17 +13,19 @@
 /* 64 accumulators: what fits into 4 + 4 of AVX-512's registers. */
 #define BLOCK 64
 
-OQ_TARGET static void NAME(range_run)(const float *x, size_t n, int32_t *lo, int32_t *hi)
+/* `width` is a constant where this is inlined. */
+OQ_TARGET static inline void NAME(range_by)(const float *x, size_t n, size_t width, int32_t *lo,
+                                            int32_t *hi)
 {
     int32_t lows[BLOCK], highs[BLOCK], bits[BLOCK];
     size_t i = 0;
-    for (size_t k = 0; k < BLOCK; k++) {
+    for (size_t k = 0; k < width; k++) {
         lows[k] = *lo;
         highs[k] = *hi;
     }
-    for (; i + BLOCK <= n; i += BLOCK) {
-        memcpy(bits, x + i, sizeof(bits));
-        for (size_t k = 0; k < BLOCK; k++) {
+    for (; i + width <= n; i += width) {
+        memcpy(bits, x + i, width * sizeof(bits[0]));
+        for (size_t k = 0; k < width; k++) {
             int32_t key = oq_key_flip(bits[k]);
             lows[k] = key < lows[k] ? key : lows[k];
             highs[k] = key > highs[k] ? key : highs[k];
@@ -34,10 +36,21 @@ OQ_TARGET static void NAME(range_run)(const float *x, size_t n, int32_t *lo, int
         lows[k] = key < lows[k] ? key : lows[k];
         highs[k] = key > highs[k] ? key : highs[k];
     }
-    for (size_t k = 0; k < BLOCK; k++) {
+    for (size_t k = 0; k < width; k++) {
         *lo = lows[k] < *lo ? lows[k] : *lo;
         *hi = highs[k] > *hi ? highs[k] : *hi;
     }
+}
+
+/* In short runs, such as blocks of 32, joining that many accumulators is most of the work. */
+#define SHORT 16
+
+OQ_TARGET static void NAME(range_run)(const float *x, size_t n, int32_t *lo, int32_t *hi)
+{
+    if (n < 4 * BLOCK)
+        NAME(range_by)(x, n, SHORT, lo, hi);
+    else
+        NAME(range_by)(x, n, BLOCK, lo, hi);
 }
 
 OQ_TARGET static void NAME(range_columns)(const float *x, size_t rows, size_t columns,
@@ -120,6 +133,7 @@ static const struct oq_kernels NAME(kernels) = {
 #undef OQ_STRING2
 #undef MAGIC
 #undef BLOCK
+#undef SHORT
 #undef NAME
 #undef OQ_PASTE
 #undef OQ_PASTE2

@@ -60,31 +60,103 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
     return NULL;
 }
 
+/* Where there are no blocks. */
+static bool stores_4_bits(const onnxq_options *options)
+{
+    return options->method == ONNXQ_METHOD_QDQ && options->bits != ONNXQ_BITS_8;
+}
+
 /* Bytes of integers and scales against bytes of floats. */
 static bool would_shrink(const struct oq_site *site, const onnxq_options *options)
 {
     const struct oq_source *source = &site->constant->source;
+    if (site->blocks.form != OQ_BLOCKS_NONE) {
+        struct oq_blocks blocks;
+        oq_blocks_init(&blocks, source, &site->blocks);
+        return oq_blocks_nbytes(&blocks) < source->nbytes;
+    }
     struct oq_layout layout =
         oq_layout_make(source->dims, source->n_dims, options->per_channel ? site->axis : -1,
                        options->per_channel ? site->batch_axes : 0);
     uint64_t scale_nbytes = options->symmetric ? 4 : 5;
-    return source->nelem + oq_layout_n_scales(&layout) * scale_nbytes < source->nbytes;
+    uint64_t integers =
+        stores_4_bits(options) ? source->nelem / 2 + source->nelem % 2 : source->nelem;
+    return integers + oq_layout_n_scales(&layout) * scale_nbytes < source->nbytes;
+}
+
+/*
+ * Blocks go along the axis over which products are summed: the first one that
+ * is neither that of the channels nor one of batches, in all rules there are.
+ */
+static int find_block_axis(const struct oq_site *site)
+{
+    int rank = (int)site->constant->source.n_dims;
+    for (int axis = (int)site->batch_axes; axis < rank; axis++)
+        if (axis != site->axis)
+            return axis;
+    return -1;
+}
+
+/* An axis that is shorter than a block has a scale for each channel. */
+static void choose_qdq_blocks(const onnxq_plan *plan, struct oq_site *site, int axis)
+{
+    const onnxq_options *options = &plan->options;
+    if (options->block_size == 0 || axis < 0 ||
+        site->constant->source.dims[axis] < options->block_size)
+        return;
+    oq_site_blocks(plan, site, OQ_BLOCKS_ORIGINAL, axis, NULL);
+    site->blocks.is_unsigned = options->bits == ONNXQ_BITS_8
+                                   ? options->weight_type == ONNXQ_WEIGHT_UINT8
+                                   : !options->symmetric;
 }
 
 /* DequantizeLinear takes one axis, and none before version 13. */
-static void decide_qdq(const onnxq_plan *plan, struct oq_site *site)
+static void decide_qdq(onnxq_plan *plan, struct oq_site *site)
 {
     int64_t opset = plan->model->opset;
+    bool wants_blocks = plan->options.block_size != 0 || plan->options.bits != ONNXQ_BITS_8;
+    if (wants_blocks && opset < OQ_OPSET_DEQUANTIZE_BLOCKS) {
+        oq_site_keep(site, oq_arena_printf(&plan->arena, "%s need opset %d, the model has %lld",
+                                           plan->options.block_size != 0 ? "blocks" : "4 bits",
+                                           OQ_OPSET_DEQUANTIZE_BLOCKS, (long long)opset));
+        return;
+    }
     if (opset < OQ_OPSET_DEQUANTIZE_LINEAR) {
         oq_site_keep(site, "DequantizeLinear needs opset 10");
         return;
     }
+    int block_axis = find_block_axis(site);
     oq_site_fold(site, opset < OQ_OPSET_DEQUANTIZE_AXIS ? -1 : site->axis, 0, NULL);
+    choose_qdq_blocks(plan, site, block_axis);
     site->form = "DequantizeLinear";
+    if (stores_4_bits(&plan->options))
+        site->is_unsigned = !plan->options.symmetric;
+}
+
+/* What takes a weight in blocks, with their size; what takes none has it folded. */
+static void decide_blocks(struct oq_site *site)
+{
+    if (site->blocks.form == OQ_BLOCKS_NONE)
+        oq_site_fold(site, site->axis, site->batch_axes,
+                     site->reason != NULL && site->reason[0] != '\0'
+                         ? site->reason
+                         : "no operator takes it in blocks");
+}
+
+/* "MatMulNBits, 4 bits in blocks of 32" */
+static const char *describe_form(onnxq_plan *plan, const struct oq_site *site)
+{
+    static const char *const bits[] = {"8 bits", "4 bits", "nf4"};
+    if (site->blocks.form != OQ_BLOCKS_NONE)
+        return oq_arena_printf(&plan->arena, "%s, %s in blocks of %llu", site->form,
+                               bits[site->blocks.bits], (unsigned long long)site->blocks.size);
+    if (stores_4_bits(&plan->options))
+        return oq_arena_printf(&plan->arena, "%s, %s", site->form, bits[plan->options.bits]);
+    return site->form;
 }
 
 /* The rule's choice, as far as the method allows it. */
-static void apply_method(const onnxq_plan *plan, struct oq_site *site)
+static void apply_method(onnxq_plan *plan, struct oq_site *site)
 {
     if (site->action == ONNXQ_KEEP)
         return;
@@ -92,6 +164,10 @@ static void apply_method(const onnxq_plan *plan, struct oq_site *site)
         decide_qdq(plan, site);
     else if (plan->options.method == ONNXQ_METHOD_WEIGHTS)
         oq_site_fold(site, site->axis, site->batch_axes, NULL);
+    else if (plan->options.method == ONNXQ_METHOD_BLOCKS)
+        decide_blocks(site);
+    if (site->action != ONNXQ_KEEP)
+        site->form = describe_form(plan, site);
 }
 
 static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
@@ -108,6 +184,8 @@ static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
     apply_method(plan, site);
     if (site->reason == NULL)
         site->reason = "";
+    if (site->form == NULL)
+        site->form = "";
     if (site->action == ONNXQ_KEEP)
         return;
     if (!would_shrink(site, &plan->options))
@@ -280,6 +358,7 @@ static struct oq_ranges *find_ranges(onnxq_plan *plan, struct oq_constant *const
                            .axis = axis,
                            .batch_axes = batch_axes,
                            .layout = oq_layout_make(source->dims, source->n_dims, axis, batch_axes),
+                           .is_4_bits = stores_4_bits(&plan->options),
                            .next = constant->ranges};
     ranges->n_scales = oq_layout_n_scales(&ranges->layout);
     size_t n = (size_t)ranges->n_scales;
@@ -297,8 +376,8 @@ static struct oq_quantized *find_quantized(const struct oq_constant *constant,
 {
     struct oq_quantized *quantized = constant->quantized;
     while (quantized != NULL &&
-           (quantized->ranges != wanted->ranges || quantized->n_dims != wanted->n_dims ||
-            quantized->transposed != wanted->transposed ||
+           (quantized->blocks != NULL || quantized->ranges != wanted->ranges ||
+            quantized->n_dims != wanted->n_dims || quantized->transposed != wanted->transposed ||
             quantized->is_unsigned != wanted->is_unsigned))
         quantized = quantized->next;
     return quantized;
@@ -316,6 +395,34 @@ static struct oq_quantized *get_quantized(onnxq_plan *plan, struct oq_constant *
         oq_arena_array(&plan->arena, (size_t)wanted->ranges->n_scales, sizeof(float));
     constant->quantized = quantized;
     return quantized->zero_point == NULL ? NULL : quantized;
+}
+
+/* --- in blocks --- */
+
+static bool is_same_choice(const struct oq_block_choice *a, const struct oq_block_choice *b)
+{
+    return a->form == b->form && a->axis == b->axis; /* the rest is the same for the whole plan */
+}
+
+static struct oq_quantized *get_blocks(onnxq_plan *plan, struct oq_constant *constant,
+                                       struct oq_ranges *ranges,
+                                       const struct oq_block_choice *choice)
+{
+    struct oq_quantized *quantized = constant->quantized;
+    while (quantized != NULL &&
+           (quantized->blocks == NULL || !is_same_choice(&quantized->blocks->choice, choice)))
+        quantized = quantized->next;
+    if (quantized != NULL || (quantized = oq_arena_alloc(&plan->arena, sizeof(*quantized))) == NULL)
+        return quantized;
+    *quantized = (struct oq_quantized){
+        .ranges = ranges, .n_dims = constant->source.n_dims, .next = constant->quantized};
+    quantized->blocks = oq_arena_alloc(&plan->arena, sizeof(*quantized->blocks));
+    quantized->zero_point = oq_arena_array(&plan->arena, (size_t)ranges->n_scales, sizeof(float));
+    if (quantized->blocks == NULL || quantized->zero_point == NULL)
+        return NULL;
+    oq_blocks_init(quantized->blocks, &constant->source, choice);
+    constant->quantized = quantized;
+    return quantized;
 }
 
 /*
@@ -386,13 +493,18 @@ static bool reduce(onnxq_plan *plan, struct oq_ranges *ranges, const struct oq_s
 static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *error)
 {
     struct oq_constant *constant = stored_constant(plan, (struct oq_constant *)site->constant);
-    struct oq_quantized wanted = {.ranges =
-                                      find_ranges(plan, constant, site->axis, site->batch_axes),
+    bool in_blocks = site->blocks.form != OQ_BLOCKS_NONE; /* one range says if all is finite */
+    struct oq_quantized wanted = {.ranges = find_ranges(plan, constant, in_blocks ? -1 : site->axis,
+                                                        in_blocks ? 0 : site->batch_axes),
                                   .n_dims = constant->source.n_dims,
                                   .is_unsigned = site->is_unsigned};
     if (wanted.ranges == NULL || (site->action == ONNXQ_DYNAMIC && site->rule->is_product &&
                                   !reduce(plan, wanted.ranges, site)))
         return oq_arena_fail(&plan->arena, error);
+    if (in_blocks) {
+        site->quantized = get_blocks(plan, constant, wanted.ranges, &site->blocks);
+        return site->quantized != NULL || oq_arena_fail(&plan->arena, error);
+    }
     if (site->action == ONNXQ_DYNAMIC) {
         wanted.n_dims = site->n_dims;
         bool by_node = site->transposed && site->n_dims == 2 &&

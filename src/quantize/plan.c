@@ -20,24 +20,85 @@ void onnxq_options_init(onnxq_options *options)
                                .sync = true};
 }
 
+static bool check_block_size(const onnxq_options *options, onnxq_error *error)
+{
+    static const int sizes[] = {0, 16, 32, 64, 128, 256};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        if (options->block_size == sizes[i])
+            return true;
+    return oq_fail(error, ONNXQ_ERROR_OPTION, "block size %d is none of 16, 32, 64, 128 and 256",
+                   options->block_size);
+}
+
+/* An option without effect is an error: whoever gave it expects one. */
+static bool check_effects(const onnxq_options *options, onnxq_error *error)
+{
+    bool blocks = options->method == ONNXQ_METHOD_BLOCKS, qdq = options->method == ONNXQ_METHOD_QDQ;
+    bool dynamic = options->method == ONNXQ_METHOD_DYNAMIC;
+    bool is_4_bits = options->bits != ONNXQ_BITS_8;
+    bool in_blocks = blocks || options->block_size != 0; /* of what follows, qdq only */
+    bool is_unsigned = options->weight_type == ONNXQ_WEIGHT_UINT8;
+    const struct {
+        bool fails;
+        const char *message, *hint;
+    } checks[] = {
+        {is_4_bits && !blocks && !qdq, "fewer than 8 bits need another method",
+         "--bits goes with --method blocks or --method qdq"},
+        {options->block_size != 0 && !blocks && !qdq, "a block size needs another method",
+         "--block-size goes with --method blocks or --method qdq"},
+        {options->bits == ONNXQ_BITS_NF4 && qdq, "DequantizeLinear knows no nf4",
+         "--bits nf4 goes with --method blocks"},
+        {!dynamic && (options->conv == ONNXQ_CONV_INTEGER || options->conv == ONNXQ_CONV_MATMUL),
+         "--conv integer and --conv matmul have no effect with this method",
+         "they go with --method dynamic"},
+        {!dynamic && !blocks && options->force_integer,
+         "--force-integer has no effect with this method",
+         "it goes with --method dynamic or --method blocks"},
+        {in_blocks && !options->per_channel, "--no-per-channel has no effect on blocks",
+         "every block has a scale of its own"},
+        {options->reduce_range != ONNXQ_REDUCE_NONE && !dynamic,
+         "reduce-range concerns integer products: method dynamic", ""},
+        {options->reduce_range == ONNXQ_REDUCE_PAIRS && !options->symmetric,
+         "reduce-range pairs takes symmetric weights", ""},
+        {(blocks || is_4_bits) && is_unsigned,
+         "--weight-type uint8 has no effect on blocks or fewer than 8 bits",
+         "--no-symmetric stores zero points"},
+        {options->bits == ONNXQ_BITS_NF4 && !options->symmetric,
+         "--no-symmetric has no effect on nf4", "its values are symmetric"},
+    };
+    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+        if (checks[i].fails) {
+            oq_fail(error, ONNXQ_ERROR_OPTION, "%s", checks[i].message);
+            oq_error_hint(error, "%s", checks[i].hint);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool check_options(const onnxq_options *options, onnxq_error *error)
 {
     if (options->struct_size != sizeof(*options))
         return oq_fail(error, ONNXQ_ERROR_OPTION,
                        "options were not set up with onnxq_options_init()");
-    if ((unsigned)options->method > ONNXQ_METHOD_QDQ ||
+    if ((unsigned)options->method > ONNXQ_METHOD_BLOCKS ||
         (unsigned)options->weight_type > ONNXQ_WEIGHT_UINT8 ||
         (unsigned)options->reduce_range > ONNXQ_REDUCE_PAIRS ||
         (unsigned)options->conv > ONNXQ_CONV_MATMUL ||
         (options->fold_bits != 0 && options->fold_bits != 8 && options->fold_bits != 16) ||
-        (unsigned)options->external_data > ONNXQ_EXTERNAL_NEVER)
+        (unsigned)options->external_data > ONNXQ_EXTERNAL_NEVER ||
+        (unsigned)options->bits > ONNXQ_BITS_NF4)
         return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");
-    if (options->reduce_range != ONNXQ_REDUCE_NONE && options->method != ONNXQ_METHOD_DYNAMIC)
-        return oq_fail(error, ONNXQ_ERROR_OPTION,
-                       "reduce-range concerns integer products: method dynamic");
-    if (options->reduce_range == ONNXQ_REDUCE_PAIRS && !options->symmetric)
-        return oq_fail(error, ONNXQ_ERROR_OPTION, "reduce-range pairs takes symmetric weights");
-    return true;
+    return check_block_size(options, error) && check_effects(options, error);
+}
+
+onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_error *error)
+{
+    onnxq_error ignored;
+    error = error == NULL ? &ignored : error;
+    oq_error_init(error);
+    check_options(options, error);
+    return error->status;
 }
 
 /* --- for the caller --- */
@@ -103,15 +164,32 @@ static bool describe_uses(onnxq_plan *plan, const struct oq_constant *constant,
     return true;
 }
 
-/* The scales of a weight, or those of what a chain of operators has made of it. */
-static const struct oq_ranges *find_ranges(const struct oq_constant *constant)
+/* The integers of a weight, or those of what a chain of operators has made of it. */
+static const struct oq_quantized *find_quantized(const struct oq_constant *constant)
 {
     if (constant->quantized != NULL)
-        return constant->quantized->ranges;
+        return constant->quantized;
     for (size_t i = 0; i < constant->n_sites; i++)
         if (constant->sites[i].through != NULL)
-            return constant->sites[i].through->quantized->ranges;
+            return constant->sites[i].through->quantized;
     return NULL;
+}
+
+static void describe_integers(const struct oq_quantized *quantized, onnxq_weight *weight)
+{
+    weight->channel_axis = -1;
+    if (quantized == NULL)
+        return;
+    const struct oq_blocks *blocks = quantized->blocks;
+    weight->bits = quantized->is_wide ? 16 : quantized->ranges->is_4_bits ? 4 : 8;
+    weight->n_scales = quantized->ranges->n_scales;
+    weight->channel_axis = quantized->ranges->axis;
+    if (blocks == NULL)
+        return;
+    weight->bits = 8 / oq_blocks_per_byte(blocks);
+    weight->n_scales = blocks->n_scales;
+    weight->channel_axis = blocks->choice.axis;
+    weight->block_size = blocks->choice.size;
 }
 
 /* What replaces a derived constant is put down to the tensor that it starts with. */
@@ -136,16 +214,14 @@ static bool describe(onnxq_plan *plan, onnxq_error *error)
         const struct oq_constant *constant = &plan->constants[i];
         const struct oq_tensor *tensor = constant->tensor;
         onnxq_weight *weight = &plan->weights[i];
-        const struct oq_ranges *ranges = find_ranges(constant);
         *weight = (onnxq_weight){.name = constant->name,
                                  .dtype = tensor->dtype == NULL ? "unknown" : tensor->dtype->name,
                                  .dims = tensor->dims,
                                  .n_dims = tensor->n_dims,
                                  .nelem = tensor->nelem,
                                  .nbytes = tensor->nbytes,
-                                 .nbytes_after = constant->nbytes_after,
-                                 .n_scales = ranges == NULL ? 0 : ranges->n_scales,
-                                 .channel_axis = ranges == NULL ? -1 : ranges->axis};
+                                 .nbytes_after = constant->nbytes_after};
+        describe_integers(find_quantized(constant), weight);
         if (!describe_uses(plan, constant, weight, error))
             return false;
         weight->quantized_before = was_quantized(plan, constant);
@@ -178,6 +254,7 @@ static bool summarize(onnxq_plan *plan, onnxq_error *error)
     onnxq_model_info info;
     uint64_t model_nbytes;
     onnxq_model_get_info(plan->model, &info);
+    plan->summary.n_round_trips_removed = plan->n_round_trips;
     plan->summary.nbytes_before = info.file_nbytes + info.external_nbytes;
     plan->summary.nbytes_after = plan->summary.nbytes_before;
     plan->summary.external_nbytes_after = info.external_nbytes;
@@ -193,7 +270,7 @@ static bool summarize(onnxq_plan *plan, onnxq_error *error)
 static bool make_plan(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
 {
     if (!oq_plan_collect(plan, error) || !oq_plan_decide(plan, selection, error) ||
-        !oq_plan_measure(plan, error))
+        !oq_plan_find_round_trips(plan, error) || !oq_plan_measure(plan, error))
         return false;
     oq_plan_drop_infinite(plan);
     oq_plan_scale(plan);

@@ -9,6 +9,7 @@
 #include "kernels/kernels.h"
 #include "model/model.h"
 #include "model/source.h"
+#include "quantize/blocks.h"
 #include "quantize/layout.h"
 #include "quantize/pairs.h"
 
@@ -25,6 +26,7 @@ struct oq_ranges {
     uint64_t n_scales;
     int32_t *lo, *hi;   /* keys, [n_scales] */
     double sum_squares; /* of all elements */
+    bool is_4_bits;     /* integers that lie two in a byte */
     onnxq_reduce_range reduce;
     struct oq_pairs pairs;      /* for PAIRS, */
     int32_t *pair_lo, *pair_hi; /* and keys of half the sums of neighbours, [n_scales] */
@@ -32,17 +34,19 @@ struct oq_ranges {
     struct oq_ranges *next;     /* of the same constant */
 };
 
-/* A weight as integers of 8 bits, or of 16 where it is only folded. */
+/* A weight as integers of 8 bits or 4, or of 16 where it is only folded. */
 struct oq_quantized {
     struct oq_ranges *ranges;
-    size_t n_dims;   /* that are stored: the model's without some of 1 at the end */
-    bool is_wide;    /* int16 */
-    bool transposed; /* [N, K] in the model, [K, N] in the output */
+    struct oq_blocks *blocks; /* NULL: the scales are those of the ranges */
+    size_t n_dims;            /* that are stored: the model's without some of 1 at the end */
+    bool is_wide;             /* int16 */
+    bool transposed;          /* [N, K] in the model, [K, N] in the output */
     bool is_unsigned;
     float qmin, qmax;
     const float *scale;          /* [n_scales] */
     float *zero_point;           /* [n_scales] */
     const char *name;            /* of the new initializer, set by the rewrite */
+    const char *scale_name;      /* likewise; only of blocks */
     const char *zero_point_name; /* likewise */
     struct oq_quantized *next;   /* of the same constant */
 };
@@ -65,6 +69,7 @@ struct oq_site {
     size_t batch_axes;
     size_t n_dims; /* to store for integer operators, see oq_quantized */
     bool transposed, is_unsigned;
+    struct oq_block_choice blocks; /* form OQ_BLOCKS_NONE: a scale for each channel */
     /* Writes the nodes that replace the site's node; only for ONNXQ_DYNAMIC. */
     bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);
 };
@@ -91,6 +96,12 @@ struct oq_constant {
                                        as it is */
 };
 
+/* A QuantizeLinear that gives the integers of the DequantizeLinear before it. */
+struct oq_round_trip {
+    const struct oq_graph *graph;
+    size_t dequantize, quantize; /* nodes */
+};
+
 struct onnxq_plan {
     struct oq_arena arena;
     const onnxq_model *model;
@@ -100,8 +111,10 @@ struct onnxq_plan {
 
     struct oq_constant *constants; /* [model->n_tensors] by ordinal, then derived ones */
     size_t n_constants;
-    struct oq_strmap derived; /* "graph:name" -> struct oq_constant */
-    onnxq_weight *weights;    /* the same for the caller */
+    struct oq_strmap derived;          /* "graph:name" -> struct oq_constant */
+    onnxq_weight *weights;             /* the same for the caller */
+    struct oq_round_trip *round_trips; /* [n_round_trips]: these leave */
+    size_t n_round_trips, round_trips_capacity;
     onnxq_summary summary;
 
     struct oq_draft draft; /* the output; without a structure where nothing is quantized */
@@ -123,6 +136,9 @@ bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error);
 struct oq_selection;
 bool oq_plan_decide(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error);
 
+/* round_trips.c: DequantizeLinear -> QuantizeLinear that changes nothing. */
+bool oq_plan_find_round_trips(onnxq_plan *plan, onnxq_error *error);
+
 /* decide.c, after measuring: what holds NaN or infinity stays as it is. */
 void oq_plan_drop_infinite(onnxq_plan *plan);
 
@@ -141,7 +157,10 @@ bool oq_ranges_finite(const struct oq_ranges *ranges);
 /* rewrite.c: makes the draft. */
 bool oq_plan_rewrite(onnxq_plan *plan, onnxq_error *error);
 
-/* recipe.c: the integers of a weight. */
+/* recipe.c: the integers of a weight that has no blocks. */
 struct oq_recipe oq_quantized_recipe(const struct oq_quantized *quantized);
+
+/* Integers of 4 bits, two in a byte, the first in the low half. dst may be codes. */
+void oq_pack_4_bits(const uint8_t *codes, size_t n, uint8_t *dst);
 
 #endif

@@ -193,19 +193,50 @@ static bool quantize_transposed(const struct oq_quantized *quantized, uint64_t f
     return true;
 }
 
+void oq_pack_4_bits(const uint8_t *codes, size_t n, uint8_t *dst)
+{
+    for (size_t i = 0; i + 1 < n; i += 2)
+        dst[i / 2] = (uint8_t)((codes[i] & 15) | codes[i + 1] << 4);
+    if (n % 2 != 0)
+        dst[n / 2] = codes[n - 1] & 15;
+}
+
+/* Bytes [first, first + count) of integers that lie two in a byte. */
+static bool quantize_4_bits(const struct oq_quantized *quantized, uint64_t first, size_t count,
+                            uint8_t *dst, void *scratch, onnxq_error *error)
+{
+    const size_t most = OQ_READ_MAX_NELEM / 2; /* floats; behind them is room for the codes */
+    uint8_t *codes = (uint8_t *)(oq_recipe_floats(scratch) + most);
+    uint64_t end = oq_min_u64((first + count) * 2, quantized->ranges->source->nelem);
+    for (uint64_t at = first * 2, n; at < end; at += n) {
+        n = oq_min_u64(end - at, most);
+        if (!quantize_in_order(quantized, at, (size_t)n, codes, scratch, error))
+            return false;
+        oq_pack_4_bits(codes, (size_t)n, dst);
+        dst += n / 2;
+    }
+    return true;
+}
+
 static bool produce_quantized(const void *source, uint64_t first, size_t count, uint8_t *dst,
                               void *scratch, onnxq_error *error)
 {
     const struct oq_quantized *quantized = source;
     if (quantized->is_wide)
         return produce_wide(quantized, first, count, dst, scratch, error);
+    if (quantized->ranges->is_4_bits)
+        return quantize_4_bits(quantized, first, count, dst, scratch, error);
     return quantized->transposed ? quantize_transposed(quantized, first, count, dst, scratch, error)
                                  : quantize_in_order(quantized, first, count, dst, scratch, error);
 }
 
 struct oq_recipe oq_quantized_recipe(const struct oq_quantized *quantized)
 {
-    uint64_t width = quantized->is_wide ? sizeof(int16_t) : 1;
-    return (struct oq_recipe){quantized->ranges->source->nelem * width, produce_quantized,
-                              quantized};
+    uint64_t nelem = quantized->ranges->source->nelem;
+    uint64_t nbytes = nelem;
+    if (quantized->is_wide)
+        nbytes = nelem * sizeof(int16_t);
+    else if (quantized->ranges->is_4_bits)
+        nbytes = nelem / 2 + nelem % 2;
+    return (struct oq_recipe){nbytes, produce_quantized, quantized};
 }

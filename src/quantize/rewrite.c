@@ -71,16 +71,18 @@ static bool add_provenance(struct oq_rewrite *rewrite)
     static char version[] = ONNXQ_VERSION_STRING;
     static const char *const conv_names[] = {"fold", "integer", "skip", "matmul"};
     static const char *const reduce_names[] = {"none", "bits", "pairs"};
-    static const char *const method_names[] = {"dynamic", "weights", "qdq"};
+    static const char *const method_names[] = {"dynamic", "weights", "qdq", "blocks"};
+    static const char *const bits_names[] = {"8", "4", "nf4"};
     const onnxq_options *options = &rewrite->plan->options;
     char *settings = oq_arena_printf(
         rewrite->edit->arena,
         "method=%s weight_type=%s per_channel=%d symmetric=%d reduce_range=%s conv=%s "
-        "fold_bits=%u force_integer=%d min_elements=%llu",
+        "fold_bits=%u force_integer=%d min_elements=%llu bits=%s block_size=%d",
         method_names[options->method],
         options->weight_type == ONNXQ_WEIGHT_UINT8 ? "uint8" : "int8", options->per_channel,
         options->symmetric, reduce_names[options->reduce_range], conv_names[options->conv],
-        options->fold_bits, options->force_integer, (unsigned long long)options->min_elements);
+        options->fold_bits, options->force_integer, (unsigned long long)options->min_elements,
+        bits_names[options->bits], options->block_size);
     if (settings == NULL)
         return oq_arena_fail(rewrite->edit->arena, rewrite->edit->error);
     return oq_edit_set_metadata(rewrite->edit, version_key, version) &&
@@ -92,6 +94,7 @@ static bool rewrite_all(struct oq_rewrite *rewrite)
     onnxq_plan *plan = rewrite->plan;
     if (!index_sites(rewrite))
         return false;
+    oq_rewrite_round_trips(rewrite);
     for (size_t i = 0; i < plan->n_constants; i++)
         if (!start_constant(rewrite, &plan->constants[i]))
             return false;
@@ -104,6 +107,8 @@ static bool rewrite_all(struct oq_rewrite *rewrite)
 
 static bool has_work(const onnxq_plan *plan)
 {
+    if (plan->n_round_trips > 0)
+        return true;
     for (size_t i = 0; i < plan->n_constants; i++)
         if (plan->constants[i].quantized != NULL)
             return true;

@@ -15,6 +15,7 @@
 #define OQ_OPSET_DYNAMIC_QUANTIZE_LINEAR 11 /* and all of 10: MatMulInteger, ConvInteger */
 #define OQ_OPSET_DEQUANTIZE_INT16        21
 #define OQ_OPSET_DEQUANTIZE_AXIS         13 /* scales along an axis */
+#define OQ_OPSET_DEQUANTIZE_BLOCKS       21 /* scales in blocks, and 4 bits */
 
 struct oq_rewrite {
     onnxq_plan *plan;
@@ -57,6 +58,13 @@ const char *oq_rewrite_subtract(struct oq_rewrite *rewrite, const char *label, c
 const char *oq_rewrite_bias(struct oq_rewrite *rewrite, struct oq_constant *constant,
                             const float *values, int64_t n);
 
+/* A weight in blocks: integers, scales times `factor`, and zero points or "". */
+struct oq_rewrite_blocks {
+    const char *integers, *scales, *zero_points;
+};
+struct oq_rewrite_blocks oq_rewrite_blocks(struct oq_rewrite *rewrite,
+                                           struct oq_quantized *quantized, float factor);
+
 /* A companion of a site's weight; the values are in the arena. */
 const char *oq_rewrite_int8s(struct oq_rewrite *rewrite, const struct oq_site *site,
                              const char *suffix, const int64_t *dims, size_t n_dims,
@@ -77,6 +85,9 @@ struct oq_activation oq_rewrite_activation(struct oq_rewrite *rewrite, const cha
 bool oq_rewrite_dequantize(struct oq_rewrite *rewrite, const char *label, const char *int32_value,
                            const char *activation_scale, const char *weight_scale, const char *bias,
                            int32_t data_type, const char *output);
+
+/* round_trips.c: takes those of the plan out, before nodes are written. */
+void oq_rewrite_round_trips(struct oq_rewrite *rewrite);
 
 /* Integers of a weight, its scales and zero points in the form in which they are folded. */
 bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant);

@@ -32,9 +32,14 @@ const struct oq_rule *oq_rule_find(const char *domain, const char *op_type)
     return &oq_rule_any;
 }
 
+/* Measured (docs/decisions.md): 4 bits need their small blocks, 8 are as good in large ones. */
+#define DEFAULT_BLOCK_OF_8_BITS 128
+#define DEFAULT_BLOCK_OF_4_BITS 32
+
 void oq_site_fold(struct oq_site *site, int axis, size_t batch_axes, const char *reason)
 {
     site->action = ONNXQ_FOLD;
+    site->blocks.form = OQ_BLOCKS_NONE;
     site->form = "int8 folded at load";
     site->reason = reason;
     site->axis = axis;
@@ -50,6 +55,20 @@ void oq_site_dynamic(struct oq_site *site, int axis, size_t batch_axes, bool tra
     site->batch_axes = batch_axes;
     site->transposed = transposed;
     site->emit = site->rule->emit;
+}
+
+void oq_site_blocks(const onnxq_plan *plan, struct oq_site *site, enum oq_block_form layout,
+                    int axis, const char *form)
+{
+    const onnxq_options *options = &plan->options;
+    int size = options->bits == ONNXQ_BITS_8 ? DEFAULT_BLOCK_OF_8_BITS : DEFAULT_BLOCK_OF_4_BITS;
+    site->blocks = (struct oq_block_choice){
+        .form = layout,
+        .axis = axis,
+        .bits = options->bits,
+        .size = (uint64_t)(options->block_size != 0 ? options->block_size : size),
+        .symmetric = options->symmetric};
+    site->form = form;
 }
 
 void oq_site_keep(struct oq_site *site, const char *reason)
@@ -83,7 +102,7 @@ const char *oq_matmul_refuses(const onnxq_plan *plan, const struct oq_site *site
 const char *oq_integers_refuse(const onnxq_plan *plan, const struct oq_site *site, int64_t k,
                                size_t activation_input)
 {
-    if (k > MAX_DYNAMIC_K)
+    if (k > MAX_DYNAMIC_K && plan->options.method != ONNXQ_METHOD_BLOCKS)
         return "sums over more than 33025 rows can overflow int32";
     if (oq_plan_constant(plan, site->graph, site->node->input[activation_input]) != NULL)
         return "both inputs are constant";

@@ -49,6 +49,13 @@ void oq_site_dynamic(struct oq_site *site, int axis, size_t batch_axes, bool tra
 void oq_site_keep(struct oq_site *site, const char *reason);
 
 /*
+ * For decide() under ONNXQ_METHOD_BLOCKS: integers in blocks along `axis`, in
+ * that form. `form` names the operator.
+ */
+void oq_site_blocks(const onnxq_plan *plan, struct oq_site *site, enum oq_block_form layout,
+                    int axis, const char *form);
+
+/*
  * Whether x . W in integers, with W of k x n, is possible and worth while:
  * NULL, or the reason why not.
  */

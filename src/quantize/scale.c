@@ -9,13 +9,16 @@
 
 /* Steps between the smallest and the largest integer; 7 bits keep u8 x s8 pairs within 16. */
 struct steps {
-    float symmetric; /* from zero to the end: 127, or 64 */
-    float full;      /* 255, or 127 */
+    float below, above; /* symmetric, from zero to the end: 127, or 64; 8 and 7 of 4 bits */
+    float full;         /* 255, or 127; 15 of 4 bits */
 };
 
 static struct steps get_steps(const struct oq_ranges *ranges)
 {
-    return ranges->reduce == ONNXQ_REDUCE_BITS ? (struct steps){64, 127} : (struct steps){127, 255};
+    if (ranges->is_4_bits)
+        return (struct steps){8, 7, 15};
+    return ranges->reduce == ONNXQ_REDUCE_BITS ? (struct steps){64, 64, 127}
+                                               : (struct steps){127, 127, 255};
 }
 
 /* A weight of zeros, or of denormals only, becomes zeros. */
@@ -36,7 +39,8 @@ static float pair_scale(const struct oq_ranges *ranges, uint64_t i)
 static float symmetric_scale(const struct oq_ranges *ranges, uint64_t i)
 {
     float lo = oq_key_to_float(ranges->lo[i]), hi = oq_key_to_float(ranges->hi[i]);
-    float scale = fmaxf(-lo, hi) / get_steps(ranges).symmetric;
+    struct steps steps = get_steps(ranges);
+    float scale = fmaxf(-lo / steps.below, hi / steps.above);
     if (ranges->reduce == ONNXQ_REDUCE_PAIRS)
         scale = fmaxf(scale, pair_scale(ranges, i));
     return oq_usable_scale(scale);
@@ -55,8 +59,8 @@ static void set_bounds(struct oq_quantized *quantized, bool symmetric)
     struct steps steps = get_steps(quantized->ranges);
     float middle = quantized->is_unsigned ? 128 : 0;
     if (symmetric) {
-        quantized->qmin = middle - steps.symmetric;
-        quantized->qmax = middle + steps.symmetric;
+        quantized->qmin = middle - steps.below;
+        quantized->qmax = middle + steps.above;
     } else {
         quantized->qmin = quantized->is_unsigned ? 0 : -(steps.full + 1) / 2;
         quantized->qmax = quantized->qmin + steps.full;

@@ -33,6 +33,9 @@ static int32_t data_type_of(const struct oq_quantized *q)
 {
     if (q->is_wide)
         return OQ__PB__TENSOR_PROTO__DATA_TYPE__INT16;
+    if (q->ranges->is_4_bits)
+        return q->is_unsigned ? OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT4
+                              : OQ__PB__TENSOR_PROTO__DATA_TYPE__INT4;
     return q->is_unsigned ? OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8
                           : OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8;
 }
@@ -101,9 +104,14 @@ static const char *add_zero_point(struct oq_rewrite *rewrite, const struct oq_qu
     uint8_t *bytes = oq_edit_allocate(rewrite->edit, n, 1);
     for (size_t i = 0; bytes != NULL && i < n; i++)
         bytes[i] = (uint8_t)(int)q->zero_point[i];
-    return add_bytes(rewrite, graph_of(rewrite, q), owner,
-                     oq_edit_name(rewrite->edit, owner->name, "_zero_point"), data_type_of(q), 1,
-                     dims, n_dims, bytes);
+    if (bytes != NULL && q->ranges->is_4_bits)
+        oq_pack_4_bits(bytes, n, bytes);
+    const struct oq_recipe recipe =
+        oq_recipe_bytes(bytes, q->ranges->is_4_bits ? n / 2 + n % 2 : n);
+    owner->nbytes_after += recipe.nbytes;
+    return oq_edit_tensor(rewrite->edit, graph_of(rewrite, q),
+                          oq_edit_name(rewrite->edit, owner->name, "_zero_point"), data_type_of(q),
+                          dims, n_dims, &recipe);
 }
 
 const char *oq_rewrite_zero_point(struct oq_rewrite *rewrite, const struct oq_site *site)
@@ -238,6 +246,21 @@ struct oq_rewrite_values oq_rewrite_float_zero_point(struct oq_rewrite *rewrite,
     return values;
 }
 
+/* The same in blocks along one axis. */
+static const char *dequantize_blocks(struct oq_rewrite *rewrite, const struct oq_constant *constant,
+                                     const char *output)
+{
+    struct oq_quantized *q = constant->fold;
+    struct oq_rewrite_blocks blocks = oq_rewrite_blocks(rewrite, q, 1);
+    const char *inputs[] = {blocks.integers, blocks.scales, blocks.zero_points, NULL};
+    const char *outputs[] = {output, NULL};
+    Oq__Pb__NodeProto *node =
+        oq_edit_node(rewrite->edit, "", "DequantizeLinear", constant->name, inputs, outputs);
+    oq_edit_add_int(rewrite->edit, node, "axis", q->blocks->choice.axis);
+    oq_edit_add_int(rewrite->edit, node, "block_size", (int64_t)q->blocks->choice.size);
+    return output;
+}
+
 /* DequantizeLinear(q, scale, zero point): scalars, or vectors along one axis. */
 static const char *dequantize_linear(struct oq_rewrite *rewrite, struct oq_constant *constant,
                                      const char *output)
@@ -247,10 +270,12 @@ static const char *dequantize_linear(struct oq_rewrite *rewrite, struct oq_const
     const int64_t n = (int64_t)q->ranges->n_scales;
     size_t n_dims = q->ranges->axis < 0 ? 0 : 1;
     int32_t data_type = constant->source.data_type;
+    const char *value = data_type == FLOAT ? output : oq_edit_name(rewrite->edit, label, "_f32");
+    if (q->blocks != NULL)
+        return dequantize_blocks(rewrite, constant, value);
     const char *inputs[] = {
         add_weight(rewrite, constant->fold), add_scale(rewrite, q, &n, n_dims, 1),
         has_zero_point(q) ? add_zero_point(rewrite, q, &n, n_dims) : NULL, NULL};
-    const char *value = data_type == FLOAT ? output : oq_edit_name(rewrite->edit, label, "_f32");
     const char *outputs[] = {value, NULL};
     Oq__Pb__NodeProto *node =
         oq_edit_node(rewrite->edit, "", "DequantizeLinear", label, inputs, outputs);

@@ -83,7 +83,9 @@ static bool widen(onnxq_plan *plan, struct oq_constant *constant, const char *re
 static const char *reason_to_widen(onnxq_plan *plan, const struct oq_constant *constant)
 {
     const onnxq_options *options = &plan->options;
-    if (constant->fold == NULL || constant->source.dtype->nbits <= 16 ||
+    /* Who asks for 4 bits or for blocks gets them. */
+    if (constant->fold == NULL || constant->fold->blocks != NULL ||
+        constant->fold->ranges->is_4_bits || constant->source.dtype->nbits <= 16 ||
         is_shared_by_any(constant) || options->fold_bits == 8)
         return NULL;
     if (options->method == ONNXQ_METHOD_QDQ && plan->model->opset < OQ_OPSET_DEQUANTIZE_INT16)

@@ -16,6 +16,7 @@ static void write_summary(struct oq_json *json, const onnxq_plan *plan)
     oq_json_uint(json, "weight_nbytes_before", summary.weight_nbytes_before);
     oq_json_uint(json, "weight_nbytes_after", summary.weight_nbytes_after);
     oq_json_uint(json, "external_nbytes_after", summary.external_nbytes_after);
+    oq_json_uint(json, "round_trips_removed", summary.n_round_trips_removed);
     oq_json_close(json);
 }
 
@@ -84,6 +85,8 @@ static void write_weight(struct oq_json *json, const onnxq_weight *weight)
         oq_json_int(json, "channel_axis", weight->channel_axis);
     else
         oq_json_null(json, "channel_axis");
+    oq_json_uint(json, "bits", weight->bits);
+    oq_json_uint(json, "block_size", weight->block_size);
     oq_json_open_array(json, "uses");
     for (size_t i = 0; i < weight->n_uses; i++)
         write_use(json, &weight->uses[i]);

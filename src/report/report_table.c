@@ -174,6 +174,15 @@ static void write_quantized_before(FILE *stream, const onnxq_plan *plan, struct 
                 unit.name);
 }
 
+static void write_round_trips(FILE *stream, const onnxq_plan *plan)
+{
+    onnxq_summary summary;
+    onnxq_plan_get_summary(plan, &summary);
+    if (summary.n_round_trips_removed > 0)
+        fprintf(stream, "  DequantizeLinear -> QuantizeLinear that changed nothing, removed: %zu\n",
+                summary.n_round_trips_removed);
+}
+
 void onnxq_report_table(const onnxq_plan *plan, FILE *stream)
 {
     struct oq_report_lines lines;
@@ -189,5 +198,6 @@ void onnxq_report_table(const onnxq_plan *plan, FILE *stream)
     for (size_t i = 0; i < lines.n_lines; i++)
         write_line(stream, &lines.lines[i], unit, &widths);
     write_quantized_before(stream, plan, unit);
+    write_round_trips(stream, plan);
     oq_report_lines_fini(&lines);
 }

@@ -57,10 +57,10 @@ def constant_nbytes(model: onnx.ModelProto) -> int:
     def nbytes(tensor: onnx.TensorProto) -> int:
         if tensor.data_type == onnx.TensorProto.STRING:
             return 0
-        return (
-            int(np.prod(tensor.dims, dtype=np.int64))
-            * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-        )
+        n = int(np.prod(tensor.dims, dtype=np.int64))
+        if tensor.data_type in (onnx.TensorProto.INT4, onnx.TensorProto.UINT4):
+            return (n + 1) // 2
+        return n * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
 
     return sum(map(nbytes, constants(model)))
 

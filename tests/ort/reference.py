@@ -162,3 +162,84 @@ def matmul_error(x: np.ndarray, w: np.ndarray, quantized: Quantized) -> np.ndarr
     dw = np.broadcast_to(np.float64(quantized.scale), w.shape)
     product = np.matmul(np.abs(x).astype(np.float64), dw) + np.matmul(dx, np.abs(w) + dw)
     return product * (1 + 1e-5)
+
+
+# --- blocks ---
+
+NF4 = np.array(
+    [-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635]
+    + [-0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725]
+    + [0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941]
+    + [0.7229568362236023, 1.0],
+    np.float32,
+)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Lines of a weight in blocks; integers are [lines, blocks, size], the rest [lines, blocks]."""
+
+    q: np.ndarray
+    scale: np.ndarray
+    zero_point: np.ndarray
+    length: int
+
+    def dequantize(self) -> np.ndarray:
+        """The lines, as floats."""
+        steps = (self.q - self.zero_point[..., None]).astype(np.float32)
+        return (steps * self.scale[..., None]).reshape(len(self.q), -1)[:, : self.length]
+
+
+def block_scale(low: np.ndarray, high: np.ndarray, bits: int, symmetric: bool, plain: bool) -> np.ndarray:
+    half = 2 ** (bits - 1)
+    if not symmetric:
+        return ((high.astype(np.float64) - low) / (2 * half - 1)).astype(np.float32)
+    if bits == 8:
+        return np.maximum(-low, high) / np.float32(127)
+    if plain:
+        return np.maximum(-low / np.float32(8), high / np.float32(7))
+    return np.where(-low >= high, low, high) / np.float32(-8)
+
+
+def quantize_blocks(
+    lines: np.ndarray, size: int, bits: int, symmetric: bool, plain: bool = False, signed: bool = False
+) -> Blocks:
+    """Lines [n, length]. `plain` is DequantizeLinear, the others are operators of com.microsoft."""
+    n, length = lines.shape
+    blocks = np.pad(lines, ((0, 0), (0, -length % size))).reshape(n, -1, size)
+    low, high = np.minimum(blocks.min(2), np.float32(0)), np.maximum(blocks.max(2), np.float32(0))
+    scale = block_scale(low, high, bits, symmetric, plain)
+    scale = np.where(np.abs(scale) < FLT_MIN, np.float32(1), scale)
+    half = 2 ** (bits - 1)
+    qmin, qmax = (-half, half - 1) if signed else (0, 2 * half - 1)
+    if symmetric:
+        zero = np.full(scale.shape, 0 if signed else half)
+        qmin += bits == 8
+    else:
+        zero = np.clip(np.rint(np.float32(qmin) - low / scale), qmin, qmax).astype(np.int64)
+    q = np.clip(np.rint(blocks / scale[..., None]) + zero[..., None], qmin, qmax).astype(np.int64)
+    return Blocks(q, scale, zero, length)
+
+
+def quantize_nf4(flat: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes and largest magnitude of each block."""
+    blocks = np.pad(flat, (0, -flat.size % size)).reshape(-1, size)
+    scale = usable(np.abs(blocks).max(1))
+    part = (blocks / scale[:, None]).reshape(-1)[: flat.size]
+    return np.abs(part[:, None].astype(np.float64) - NF4.astype(np.float64)).argmin(1), scale
+
+
+def pack(codes: np.ndarray, high_first: bool = False) -> np.ndarray:
+    """Numbers of 4 bits along the last axis, two in a byte."""
+    pad = [(0, 0)] * (codes.ndim - 1) + [(0, codes.shape[-1] % 2)]
+    codes = np.pad(codes, pad).astype(np.int64) & 15
+    first, second = codes[..., 0::2], codes[..., 1::2]
+    return (first << 4 | second if high_first else first | second << 4).astype(np.uint8)
+
+
+def block_matmul_error(x: np.ndarray, weight: np.ndarray, size: int) -> np.ndarray:
+    """How far x @ weight may be off where the engine has x in 8 bits for each row and block."""
+    length = x.shape[-1]
+    blocks = np.pad(np.abs(x), ((0, 0), (0, -length % size))).reshape(len(x), -1, size)
+    step = np.repeat(blocks.max(2) / 127, size, axis=1)[:, :length].astype(np.float64)
+    return (step @ np.abs(weight)) * 0.51 + 1e-5 * (np.abs(x) @ np.abs(weight))

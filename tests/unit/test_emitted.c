@@ -329,7 +329,7 @@ static const char *describe_metadata(const Oq__Pb__ModelProto *model)
 
 #define SETTINGS                                                                                   \
     "per_channel=1 symmetric=1 reduce_range=none conv=fold fold_bits=0 force_integer=0 "           \
-    "min_elements=1\n"
+    "min_elements=1 bits=8 block_size=0\n"
 
 static void test_metadata(void **state)
 {

@@ -484,6 +484,59 @@ static const struct row {
      "w: MatMul.1 fold DequantizeLinear"},
     {"DequantizeLinear of opset 9", "opset 9; in x float32; " MATMUL, adjust_qdq,
      "w: MatMul.1 keep (DequantizeLinear needs opset 10)"},
+    {"blocks", OPSET_17 MATMUL "init v float32[8,8,3,3]; z = Conv(x, v)", adjust_blocks,
+     "w: MatMul.1 dynamic MatMulNBits, 8 bits in blocks of 128\n"
+     "v: Conv.1 fold int8 folded at load (no operator takes it in blocks)"},
+    {"blocks of a small weight", OPSET_17 "init w float32[256,255]; y = MatMul(x, w)",
+     adjust_blocks_4,
+     "w: MatMul.1 fold int8 folded at load (not faster in integers under 65536 elements)"},
+    {"blocks of many rows", OPSET_17 "init w float32[40000,2]; y = MatMul(x, w)", adjust_blocks_4,
+     "w: MatMul.1 dynamic MatMulNBits, 4 bits in blocks of 32"},
+    {"blocks of a batch", OPSET_17 "init w float32[2,256,256]; y = MatMul(x, w)", adjust_blocks,
+     "w: MatMul.1 fold int8 folded at load (no operator takes batches of matrices in blocks)"},
+    {"blocks of the left factor", OPSET_17 "init w float32[512,256]; y = MatMul(w, x)",
+     adjust_blocks, "w: MatMul.0 fold int8 folded at load (no operator takes it in blocks)"},
+    {"blocks of few columns", OPSET_17 "init w float32[8,9000]; y = MatMul(x, w)",
+     adjust_blocks_force_integer, "w: MatMul.1 keep (would not be smaller)"},
+    {"blocks of an LSTM",
+     OPSET_17 "init w float32[1,512,64]; init r float32[1,512,128]\n"
+              "y = LSTM(x, w, r) hidden_size=128",
+     adjust_blocks,
+     "w: LSTM.1 fold int8 folded at load (no operator takes it in blocks)\n"
+     "r: LSTM.2 fold int8 folded at load (no operator takes it in blocks)"},
+    {"blocks of a table", OPSET_17 "init w float32[16384,65]; y = Gather(w, i)", adjust_blocks,
+     "w: Gather.0 dynamic GatherBlockQuantized, 8 bits in blocks of 128"},
+    {"blocks of 4 bits of odd rows", OPSET_17 "init w float32[16384,65]; y = Gather(w, i)",
+     adjust_blocks_4,
+     "w: Gather.0 fold int8 folded at load (GatherBlockQuantized takes 4 bits in rows of even "
+     "length)"},
+    {"blocks of gathered columns", OPSET_17 "init w float32[64,16384]; y = Gather(w, i) axis=1",
+     adjust_blocks,
+     "w: Gather.0 fold int8 folded at load (GatherBlockQuantized gathers along axis 0)"},
+    {"NF4", OPSET_17 MATMUL "init t float32[16384,64]; z = Gather(t, i)", adjust_nf4_of_64,
+     "w: MatMul.1 dynamic MatMulBnb4, nf4 in blocks of 64\n"
+     "t: Gather.0 dynamic GatherBlockQuantized, 4 bits in blocks of 64"},
+    {"blocks with NaN", OPSET_17 "init w float32[256,256] @9=nan; y = MatMul(x, w)", adjust_blocks,
+     "w: MatMul.1 keep (holds NaN or infinity)"},
+    {"blocks of what is returned", OPSET_17 MATMUL "out w float32", adjust_blocks,
+     "w: MatMul.1 dynamic MatMulNBits, 8 bits in blocks of 128\n"
+     "w: graph output.0 keep (returned by the graph)"},
+    {"tied embedding in blocks",
+     OPSET_17 "init w float32[16384,64]; e = Gather(w, i); t = Transpose(w); y = MatMul(e, t)",
+     adjust_blocks_force_integer,
+     "w: MatMul.1 dynamic MatMulNBits, 8 bits in blocks of 128\n"
+     "w: Gather.0 dynamic GatherBlockQuantized, 8 bits in blocks of 128"},
+    {"DequantizeLinear in blocks", "opset 21; in x float32; " MATMUL, adjust_qdq_of_32,
+     "w: MatMul.1 fold DequantizeLinear, 8 bits in blocks of 32"},
+    {"DequantizeLinear in blocks of opset 20", "opset 20; in x float32; " MATMUL, adjust_qdq_of_32,
+     "w: MatMul.1 keep (blocks need opset 21, the model has 20)"},
+    {"DequantizeLinear of 4 bits", "opset 21; in x float32; " MATMUL, adjust_qdq_4,
+     "w: MatMul.1 fold DequantizeLinear, 4 bits"},
+    {"DequantizeLinear of 4 bits and opset 20", "opset 20; in x float32; " MATMUL, adjust_qdq_4,
+     "w: MatMul.1 keep (4 bits need opset 21, the model has 20)"},
+    {"DequantizeLinear in blocks of a short axis",
+     "opset 21; in x float32; init w float32[8,8,3,3]; y = Conv(x, w)", adjust_qdq_of_32,
+     "w: Conv.1 fold DequantizeLinear"},
 };
 
 static void test_decision(void **state)
@@ -560,24 +613,32 @@ static const struct weight_row {
     onnxq_action action;
     uint64_t nelem, nbytes, nbytes_after, n_scales;
     int channel_axis;
+    unsigned bits;
+    uint64_t block_size;
 } weights[] = {
-    {"dynamic", OPSET_17 MATMUL, NULL, ONNXQ_DYNAMIC, 65536, 262144, 65536 + 256 * 4, 256, 1},
+    {"dynamic", OPSET_17 MATMUL, NULL, ONNXQ_DYNAMIC, 65536, 262144, 65536 + 256 * 4, 256, 1, 8, 0},
     {"turned", OPSET_17 "init w float32[512,128]; y = Gemm(x, w) transB=1", NULL, ONNXQ_DYNAMIC,
-     65536, 262144, 65536 + 512 * 4, 512, 0},
+     65536, 262144, 65536 + 512 * 4, 512, 0, 8, 0},
     {"folded", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w)", NULL, ONNXQ_FOLD, 576, 2304,
-     576 + 8 * 4, 8, 0},
+     576 + 8 * 4, 8, 0, 8, 0},
     {"folded float16", OPSET_17 "init w float16[8,8,3,3]; y = Conv(x, w)", NULL, ONNXQ_FOLD, 576,
-     1152, 576 + 8 * 4, 8, 0},
-    {"kept", OPSET_17 "init w int64[9]; y = Add(x, w)", NULL, ONNXQ_KEEP, 9, 72, 72, 0, -1},
+     1152, 576 + 8 * 4, 8, 0, 8, 0},
+    {"kept", OPSET_17 "init w int64[9]; y = Add(x, w)", NULL, ONNXQ_KEEP, 9, 72, 72, 0, -1, 0, 0},
     {"kept beside", OPSET_17 MATMUL "out w float32", NULL, ONNXQ_DYNAMIC, 65536, 262144,
-     262144 + 65536 + 256 * 4, 256, 1},
+     262144 + 65536 + 256 * 4, 256, 1, 8, 0},
     {"used twice", OPSET_17 MATMUL "z = MatMul(x, w)", NULL, ONNXQ_DYNAMIC, 65536, 262144,
-     65536 + 2 * 256 * 4, 256, 1},
+     65536 + 2 * 256 * 4, 256, 1, 8, 0},
     /* The scale is written once for every column: engines fuse no other form. */
     {"per tensor", OPSET_17 MATMUL, adjust_per_tensor_asymmetric, ONNXQ_DYNAMIC, 65536, 262144,
-     65536 + 256 * 4 + 1, 1, -1},
+     65536 + 256 * 4 + 1, 1, -1, 8, 0},
     {"asymmetric", OPSET_17 MATMUL, adjust_asymmetric, ONNXQ_DYNAMIC, 65536, 262144,
-     65536 + 256 * 4 + 256, 256, 1},
+     65536 + 256 * 4 + 256, 256, 1, 8, 0},
+    {"blocks", OPSET_17 MATMUL, adjust_blocks, ONNXQ_DYNAMIC, 65536, 262144, 65536 + 512 * 4, 512,
+     0, 8, 128},
+    {"blocks of 4 bits", OPSET_17 MATMUL, adjust_blocks_4_asymmetric, ONNXQ_DYNAMIC, 65536, 262144,
+     32768 + 2048 * 4 + 1024, 2048, 0, 4, 32},
+    {"DequantizeLinear of 4 bits", "opset 21; in x float32; " MATMUL, adjust_qdq_4, ONNXQ_FOLD,
+     65536, 262144, 32768 + 256 * 4, 256, 1, 4, 0},
 };
 
 static void test_weight(void **state)
@@ -595,6 +656,8 @@ static void test_weight(void **state)
     assert_int_equal(weight->nbytes_after, row->nbytes_after);
     assert_int_equal(weight->n_scales, row->n_scales);
     assert_int_equal(weight->channel_axis, row->channel_axis);
+    assert_int_equal(weight->bits, row->bits);
+    assert_int_equal(weight->block_size, row->block_size);
 
     onnxq_summary summary;
     onnxq_plan_get_summary(plan, &summary);
@@ -647,8 +710,113 @@ static void test_threads(void **state)
     }
 }
 
+/* --- DequantizeLinear -> QuantizeLinear --- */
+
+#define PAIR                                                                                       \
+    "opset 21; in q int8; init s float32[] = 0.5; init z int8[] = 3\n"                             \
+    "x = DequantizeLinear(q, s, z); "
+
+static const struct pair_row {
+    const char *name, *text;
+    adjust_fn adjust;
+    size_t n_removed;
+} pairs[] = {
+    {"the same", PAIR "r = QuantizeLinear(x, s, z); y = Op(r)", adjust_qdq, 1},
+    {"another method", PAIR "r = QuantizeLinear(x, s, z); y = Op(r)", NULL, 0},
+    {"not used", PAIR "r = QuantizeLinear(x, s, z)", adjust_qdq, 0},
+    {"equal constants",
+     PAIR "init t float32[] = 0.5; init u int8[] = 3; r = QuantizeLinear(x, t, u); y = Op(r)",
+     adjust_qdq, 1},
+    {"equal constants in fields",
+     "opset 21; in q int8; init s float32[] packed = 0.5; init z int8[] packed = 3\n"
+     "init t float32[] packed = 0.5; init u int8[] packed = 3\n"
+     "x = DequantizeLinear(q, s, z); r = QuantizeLinear(x, t, u); y = Op(r)",
+     adjust_qdq, 1},
+    {"equal constants of one element",
+     PAIR "init t float32[1] = 0.5; r = QuantizeLinear(x, t, z); y = Op(r)", adjust_qdq, 1},
+    {"unlike scales", PAIR "init t float32[] = 0.25; r = QuantizeLinear(x, t, z); y = Op(r)",
+     adjust_qdq, 0},
+    {"unlike zero points", PAIR "init u int8[] = 4; r = QuantizeLinear(x, s, u); y = Op(r)",
+     adjust_qdq, 0},
+    {"unlike zero points in fields",
+     "opset 21; in q int8; init s float32[] = 0.5; init z int8[] packed = 3; init u int8[] packed "
+     "= 4\n"
+     "x = DequantizeLinear(q, s, z); r = QuantizeLinear(x, s, u); y = Op(r)",
+     adjust_qdq, 0},
+    {"unlike types", PAIR "init u uint8[] = 3; r = QuantizeLinear(x, s, u); y = Op(r)", adjust_qdq,
+     0},
+    {"one zero point missing", PAIR "r = QuantizeLinear(x, s); y = Op(r)", adjust_qdq, 0},
+    {"a zero point that is no constant", PAIR "in u int8; r = QuantizeLinear(x, s, u); y = Op(r)",
+     adjust_qdq, 0},
+    {"a scale that is no constant",
+     "opset 21; in q int8; in s float32[]; init z int8[] = 3\n"
+     "x = DequantizeLinear(q, s, z); r = QuantizeLinear(x, s, z); y = Op(r)",
+     adjust_qdq, 0},
+    {"a scale that callers may override",
+     "ir 8; opset 21; in q int8; in s float32[]; init s float32[] = 0.5; init z int8[] = 3\n"
+     "x = DequantizeLinear(q, s, z); r = QuantizeLinear(x, s, z); y = Op(r)",
+     adjust_qdq, 0},
+    {"a scale that is no normal number",
+     "opset 21; in q int8; init s float32[] = 1e-40; init z int8[] = 3\n"
+     "x = DequantizeLinear(q, s, z); r = QuantizeLinear(x, s, z); y = Op(r)",
+     adjust_qdq, 0},
+    {"one scale that is NaN",
+     "opset 21; in q int8; init s float32[300] @299=nan; init z int8[300] = 3\n"
+     "x = DequantizeLinear(q, s, z); r = QuantizeLinear(x, s, z); y = Op(r)",
+     adjust_qdq, 0},
+    {"a scale of float16",
+     "opset 21; in q int8; init s float16[] = 0.5; init z int8[] = 3\n"
+     "x = DequantizeLinear(q, s, z); r = QuantizeLinear(x, s, z); y = Op(r)",
+     adjust_qdq, 0},
+    {"integers of 32 bits",
+     "opset 21; in q int32; init s float32[] = 0.5; init z int32[] = 3\n"
+     "x = DequantizeLinear(q, s, z); r = QuantizeLinear(x, s, z); y = Op(r)",
+     adjust_qdq, 0},
+    {"integers of 16 bits",
+     "opset 21; in q int16; init s float32[] = 0.5; init z int16[] = 3\n"
+     "x = DequantizeLinear(q, s, z); r = QuantizeLinear(x, s, z); y = Op(r)",
+     adjust_qdq, 1},
+    {"along an axis",
+     "opset 21; in q int8; init s float32[4] = 0.5 0.25; init z int8[4] = 3\n"
+     "x = DequantizeLinear(q, s, z) axis=0; r = QuantizeLinear(x, s, z) axis=0; y = Op(r)",
+     adjust_qdq, 1},
+    {"unlike axes",
+     "opset 21; in q int8; init s float32[4] = 0.5 0.25; init z int8[4] = 3\n"
+     "x = DequantizeLinear(q, s, z); r = QuantizeLinear(x, s, z) axis=0; y = Op(r)",
+     adjust_qdq, 0},
+    {"unlike blocks",
+     "opset 21; in q int8; init s float32[4,4] = 0.5 0.25; init z int8[4,4] = 3\n"
+     "x = DequantizeLinear(q, s, z) block_size=2; r = QuantizeLinear(x, s, z) block_size=4\n"
+     "y = Op(r)",
+     adjust_qdq, 0},
+    {"a product of float16", PAIR "r = QuantizeLinear(x, s, z) precision=10; y = Op(r)", adjust_qdq,
+     0},
+    {"inputs missing",
+     "opset 21; in q int8; x = DequantizeLinear(q); r = QuantizeLinear(x)\n"
+     "y = Op(r)",
+     adjust_qdq, 0},
+    {"of another domain", PAIR "r = com.microsoft::QuantizeLinear(x, s, z); y = Op(r)", adjust_qdq,
+     0},
+    {"of itself",
+     "opset 21; init s float32[] = 0.5; init z int8[] = 3\n"
+     "x = DequantizeLinear(r, s, z); r = QuantizeLinear(x, s, z); y = Op(r)",
+     adjust_qdq, 1},
+};
+
+static void test_pairs(void **state)
+{
+    const struct pair_row *row = *state;
+    onnxq_options options = test_options();
+    onnxq_summary summary;
+    if (row->adjust != NULL)
+        row->adjust(&options);
+    onnxq_plan_get_summary(test_plan(test_model(row->text), &options), &summary);
+    assert_int_equal(summary.n_round_trips_removed, row->n_removed);
+}
+
 int main(void)
 {
+    TEST_ROWS(test_pairs, pairs);
     TEST_ROWS(test_decision, rows);
     TEST(test_local_function);
     TEST(test_unknown_type);

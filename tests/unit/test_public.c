@@ -52,7 +52,7 @@ static void other_size(onnxq_options *options)
 
 static void bad_method(onnxq_options *options)
 {
-    options->method = (onnxq_method)3;
+    options->method = (onnxq_method)4;
 }
 
 static void bad_type(onnxq_options *options)
@@ -92,6 +92,18 @@ static void bad_external(onnxq_options *options)
     options->external_data = (onnxq_external_data)3;
 }
 
+static void bad_bits(onnxq_options *options)
+{
+    options->method = ONNXQ_METHOD_BLOCKS;
+    options->bits = (onnxq_bits)3;
+}
+
+static void bad_block_size(onnxq_options *options)
+{
+    options->method = ONNXQ_METHOD_BLOCKS;
+    options->block_size = 8;
+}
+
 static const struct option_row {
     const char *name;
     void (*spoil)(onnxq_options *options);
@@ -104,6 +116,8 @@ static const struct option_row {
                     {"reduced range without products", useless_range},
                     {"pairs with zero points", asymmetric_pairs},
                     {"convolution", bad_conv},
+                    {"bits", bad_bits},
+                    {"block size", bad_block_size},
                     {"external data", bad_external}};
 
 static void test_wrong_options(void **state)

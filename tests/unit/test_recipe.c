@@ -4,6 +4,7 @@
 
 #include "quantize/plan.h"
 #include "support/models.h"
+#include "support/recipes.h"
 #include "support/reference.h"
 
 enum choice {
@@ -99,25 +100,11 @@ static uint64_t source_of(const struct oq_quantized *q, uint64_t at)
     return matrix * n * k + inside % n * k + inside / n;
 }
 
-static float *read_weight(const struct oq_source *source)
-{
-    onnxq_error error;
-    float *w = test_alloc((size_t)source->nelem * sizeof(*w));
-    void *scratch = test_alloc(OQ_READ_SCRATCH_NBYTES);
-    oq_error_init(&error);
-    for (uint64_t done = 0; done < source->nelem; done += 1000) {
-        uint64_t left = source->nelem - done;
-        assert_true(oq_source_read_floats(source, done, left < 1000 ? (size_t)left : 1000, w + done,
-                                          scratch, &error));
-    }
-    return w;
-}
-
 static uint8_t *quantize_all(const struct oq_quantized *q)
 {
     const struct oq_ranges *ranges = q->ranges;
     const struct oq_source *source = ranges->source;
-    const float *w = read_weight(source);
+    const float *w = test_read_floats(source);
     size_t width = q->is_wide ? 2 : 1;
     uint8_t *result = test_alloc((size_t)source->nelem * width);
     for (uint64_t at = 0; at < source->nelem; at++) {
@@ -130,39 +117,6 @@ static uint8_t *quantize_all(const struct oq_quantized *q)
             result[at * width + b] = (uint8_t)((unsigned)integer >> 8 * b);
     }
     return result;
-}
-
-static void check_stretch(const struct oq_recipe *recipe, const uint8_t *expected, uint64_t first,
-                          size_t count)
-{
-    onnxq_error error;
-    /* Exactly as large as promised, so that a sanitizer sees a step too far. */
-    uint8_t *dst = malloc(count);
-    void *scratch = malloc(OQ_RECIPE_SCRATCH_NBYTES);
-    oq_error_init(&error);
-    bool ok = recipe->produce(recipe->source, first, count, dst, scratch, &error);
-    bool same = ok && memcmp(dst, expected + first, count) == 0;
-    free(scratch);
-    free(dst);
-    if (!same)
-        fail_msg("bytes %llu to %llu: %s", (unsigned long long)first,
-                 (unsigned long long)(first + count), ok ? "differ" : error.message);
-}
-
-static void check_recipe(const struct oq_recipe *recipe, const uint8_t *expected)
-{
-    uint32_t seed = 3;
-    check_stretch(recipe, expected, 0, (size_t)recipe->nbytes);
-    check_stretch(recipe, expected, 0, 1);
-    check_stretch(recipe, expected, recipe->nbytes - 1, 1);
-    for (size_t i = 0; i < 30; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        uint64_t first = (uint64_t)(seed >> 8) % recipe->nbytes;
-        seed = seed * 1664525u + 1013904223u;
-        uint64_t most = i % 2 == 0 ? 1000 : recipe->nbytes, left = recipe->nbytes - first;
-        check_stretch(recipe, expected, first,
-                      1 + (size_t)((uint64_t)(seed >> 8) % (left < most ? left : most)));
-    }
 }
 
 static void test_quantize(void **state)

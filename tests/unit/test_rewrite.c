@@ -7,6 +7,7 @@
 #include "support/sound.h"
 #include "support/models.h"
 
+#define PAIR    "opset 21; in q int8; init s float32[] = 0.5; init z int8[] = 3; "
 #define X_AND_W "opset 17; in x float32; init w float32[128,512]; "
 
 /* What becomes of w float32[128,512] and of y = MatMul(x, w), in nearly every row below. */
@@ -903,6 +904,213 @@ static const struct row {
      "w = DequantizeLinear(w_quantized, w_scale) axis=2\n"
      "y = MatMul(x, w)\n"
      "out y float32\n"},
+
+    {"MatMulNBits", X_AND_W "y = MatMul(x, w); out y float32", adjust_blocks,
+     "in x float32\n"
+     "init w_quantized uint8[512,1,128]\n"
+     "init w_scale float32[512]\n"
+     "y = com.microsoft::MatMulNBits(x, w_quantized, w_scale) K=128 N=512 block_size=128 bits=8 "
+     "accuracy_level=4\n"
+     "out y float32\n"},
+    {"MatMulNBits of 4 bits, asymmetric",
+     "opset 7; in x float32; init w float32[144,512]; y = MatMul(x, w); out y float32",
+     adjust_blocks_4_asymmetric,
+     "in x float32\n"
+     "init w_quantized uint8[512,5,16]\n"
+     "init w_zero_point uint8[1536]\n"
+     "init w_scale float32[2560]\n"
+     "y = com.microsoft::MatMulNBits(x, w_quantized, w_scale, w_zero_point) K=144 N=512 "
+     "block_size=32 bits=4 accuracy_level=4\n"
+     "out y float32\n"},
+    {"MatMulNBits of float16",
+     "opset 17; in x float16; init w float16[128,512]; y = MatMul(x, w); out y float16",
+     adjust_blocks_4,
+     "in x float16\n"
+     "init w_quantized uint8[512,4,16]\n"
+     "init w_scale float32[2048]\n"
+     "info y_f32 float32\n"
+     "x_f32 = Cast(x) to=1\n"
+     "y_f32 = com.microsoft::MatMulNBits(x_f32, w_quantized, w_scale) K=128 N=512 block_size=32 "
+     "bits=4 accuracy_level=4\n"
+     "y = Cast(y_f32) to=10\n"
+     "out y float16\n"},
+    {"MatMulNBits of a Gemm with all there is",
+     "opset 17; in x float32; init w float32[512,128]; init b float32[512]\n"
+     "y = Gemm(x, w, b) transA=1 transB=1 alpha=-2.0; out y float32",
+     adjust_blocks,
+     "in x float32\n"
+     "init b float32[512]\n"
+     "init w_quantized uint8[512,1,128]\n"
+     "init w_scale float32[512]\n"
+     "x_transposed = Transpose(x) perm=[1,0]\n"
+     "y = com.microsoft::MatMulNBits(x_transposed, w_quantized, w_scale, , , b) K=128 N=512 "
+     "block_size=128 bits=8 accuracy_level=4\n"
+     "out y float32\n"},
+    {"MatMulNBits of a Gemm with a matrix",
+     X_AND_W "in c float32[2,512]; y = Gemm(x, w, c) beta=0.5; out y float32", adjust_blocks,
+     "in x float32\n"
+     "in c float32[2,512]\n"
+     "init beta_f32 float32[]\n"
+     "init w_quantized uint8[512,1,128]\n"
+     "init w_scale float32[512]\n"
+     "info y_product float32\n"
+     "c_scaled = Mul(c, beta_f32)\n"
+     "y_product = com.microsoft::MatMulNBits(x, w_quantized, w_scale) K=128 N=512 block_size=128 "
+     "bits=8 accuracy_level=4\n"
+     "y = Add(y_product, c_scaled)\n"
+     "out y float32\n"},
+    {"MatMulNBits, a weight used twice",
+     X_AND_W "p = MatMul(x, w); q = Gemm(x, w); r = Gemm(x, w) alpha=0.5\n"
+             "out p float32; out q float32; out r float32",
+     adjust_blocks,
+     "in x float32\n"
+     "init w_quantized uint8[512,1,128]\n"
+     "init w_scale float32[512]\n"
+     "init w_scale_1 float32[512]\n"
+     "p = com.microsoft::MatMulNBits(x, w_quantized, w_scale) K=128 N=512 block_size=128 bits=8 "
+     "accuracy_level=4\n"
+     "q = com.microsoft::MatMulNBits(x, w_quantized, w_scale) K=128 N=512 block_size=128 bits=8 "
+     "accuracy_level=4\n"
+     "r = com.microsoft::MatMulNBits(x, w_quantized, w_scale_1) K=128 N=512 block_size=128 bits=8 "
+     "accuracy_level=4\n"
+     "out p float32\n"
+     "out q float32\n"
+     "out r float32\n"},
+    {"MatMulBnb4",
+     "opset 17; in x float32; init w float32[129,513]; init b float32[513]; y = Gemm(x, w, b)\n"
+     "out y float32",
+     adjust_nf4,
+     "in x float32\n"
+     "init b float32[513]\n"
+     "init w_quantized uint8[33089]\n"
+     "init w_scale float32[2069]\n"
+     "info y_product float32\n"
+     "y_product = com.microsoft::MatMulBnb4(x, w_quantized, w_scale) K=129 N=513 block_size=32 "
+     "quant_type=1\n"
+     "y = Add(y_product, b)\n"
+     "out y float32\n"},
+    {"GatherBlockQuantized",
+     "opset 17; in i int64; init w float32[16384,66]; y = Gather(w, i); out y float32",
+     adjust_blocks_4_asymmetric,
+     "in i int64\n"
+     "init w_quantized uint8[16384,33]\n"
+     "init w_zero_point uint8[16384,2]\n"
+     "init w_scale float32[16384,3]\n"
+     "y = com.microsoft::GatherBlockQuantized(w_quantized, i, w_scale, w_zero_point) gather_axis=0 "
+     "quantize_axis=1 block_size=32 bits=4\n"
+     "out y float32\n"},
+    {"GatherBlockQuantized of float16 under NF4",
+     "opset 17; in i int64; init w float16[16384,64]; y = Gather(w, i); out y float16", adjust_nf4,
+     "in i int64\n"
+     "init w_quantized uint8[16384,32]\n"
+     "init w_scale float32[16384,2]\n"
+     "info y_f32 float32\n"
+     "y_f32 = com.microsoft::GatherBlockQuantized(w_quantized, i, w_scale) gather_axis=0 "
+     "quantize_axis=1 block_size=32 bits=4\n"
+     "y = Cast(y_f32) to=10\n"
+     "out y float16\n"},
+    {"folded beside blocks",
+     "opset 17; in x float32; init w float32[8,4,3]; y = Conv(x, w)\n"
+     "out y float32",
+     adjust_blocks_4,
+     "in x float32\n"
+     "init w_quantized int8[8,4,3]\n"
+     "init w_scale float32[8,1,1]\n"
+     "w_quantized_cast = Cast(w_quantized) to=1\n"
+     "w = Mul(w_quantized_cast, w_scale)\n"
+     "y = Conv(x, w)\n"
+     "out y float32\n"},
+    {"DequantizeLinear in blocks",
+     "opset 21; in x float32; init w float32[130,512]; y = MatMul(x, w); out y float32",
+     adjust_qdq_of_32,
+     "in x float32\n"
+     "init w_quantized int8[130,512]\n"
+     "init w_scale float32[5,512]\n"
+     "w = DequantizeLinear(w_quantized, w_scale) axis=0 block_size=32\n"
+     "y = MatMul(x, w)\n"
+     "out y float32\n"},
+    {"DequantizeLinear in blocks of 4 bits, asymmetric",
+     "opset 21; in x float16; init w float16[8,70,3]; y = Conv(x, w); out y float16",
+     adjust_qdq_4_of_32_asymmetric,
+     "in x float16\n"
+     "init w_quantized uint4[8,70,3]\n"
+     "init w_zero_point uint4[8,3,3]\n"
+     "init w_scale float32[8,3,3]\n"
+     "w_f32 = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=1 block_size=32\n"
+     "w = Cast(w_f32) to=10\n"
+     "y = Conv(x, w)\n"
+     "out y float16\n"},
+    {"DequantizeLinear of 4 bits",
+     "opset 21; in x float32; init w float32[7,5,3]; y = Conv(x, w); out y float32", adjust_qdq_4,
+     "in x float32\n"
+     "init w_quantized int4[7,5,3]\n"
+     "init w_scale float32[7]\n"
+     "w = DequantizeLinear(w_quantized, w_scale) axis=0\n"
+     "y = Conv(x, w)\n"
+     "out y float32\n"},
+    {"DequantizeLinear of 4 bits, asymmetric",
+     "opset 21; in x float32; init w float32[7,5,3]; y = Conv(x, w); out y float32",
+     adjust_qdq_4_asymmetric,
+     "in x float32\n"
+     "init w_quantized uint4[7,5,3]\n"
+     "init w_scale float32[7]\n"
+     "init w_zero_point uint4[7]\n"
+     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=0\n"
+     "y = Conv(x, w)\n"
+     "out y float32\n"},
+    {"DequantizeLinear of 4 bits, shorter than a block",
+     "opset 21; in x float32; init w float32[8,4,3]; y = Conv(x, w); out y float32",
+     adjust_qdq_4_of_32,
+     "in x float32\n"
+     "init w_quantized int4[8,4,3]\n"
+     "init w_scale float32[8]\n"
+     "w = DequantizeLinear(w_quantized, w_scale) axis=0\n"
+     "y = Conv(x, w)\n"
+     "out y float32\n"},
+
+    {"a pair",
+     PAIR "x = DequantizeLinear(q, s, z); r = QuantizeLinear(x, s, z); y = Op(r); out y int8",
+     adjust_qdq, "in q int8\ny = Op(q)\nout y int8\n"},
+    {"a pair of equal constants",
+     PAIR "init t float32[] = 0.5; init u int8[] = 3; x = DequantizeLinear(q, s, z)\n"
+          "r = QuantizeLinear(x, t, u); info r int8; y = Op(r); out y int8",
+     adjust_qdq, "in q int8\ny = Op(q)\nout y int8\n"},
+    {"a pair without zero points, of unknown type",
+     "opset 21; in v float32; init s float32[] = 0.5; init w float32[8,4,3]; q = Other(v)\n"
+     "x = DequantizeLinear(q, s); r = QuantizeLinear(x, s); y = Op(r); out y int8\n"
+     "k = Conv(v, w); out k float32",
+     adjust_qdq,
+     "in v float32\ninit s float32[]\ninit w_quantized int8[8,4,3]\ninit w_scale float32[8]\n"
+     "w = DequantizeLinear(w_quantized, w_scale) axis=0\nq = Other(v)\n"
+     "x = DequantizeLinear(q, s)\nr = QuantizeLinear(x, s)\ny = Op(r)\nk = Conv(v, w)\n"
+     "out y int8\nout k float32\n"},
+    {"a pair without zero points",
+     "opset 21; in q uint8; init s float32[] = 0.5\n"
+     "x = DequantizeLinear(q, s); r = QuantizeLinear(x, s); y = Op(r); out y uint8",
+     adjust_qdq, "in q uint8\ny = Op(q)\nout y uint8\n"},
+    {"a pair that the graph returns",
+     PAIR "x = DequantizeLinear(q, s, z); r = QuantizeLinear(x, s, z); y = Op(r)\n"
+          "out r int8; out y int8",
+     adjust_qdq, "in q int8\nr = Identity(q)\ny = Op(q)\nout r int8\nout y int8\n"},
+    {"a pair whose float has another user",
+     PAIR "x = DequantizeLinear(q, s, z); r = QuantizeLinear(x, s, z); y = Op(r, x); out y int8",
+     adjust_qdq,
+     "in q int8\ninit s float32[]\ninit z int8[]\nx = DequantizeLinear(q, s, z)\n"
+     "y = Op(q, x)\nout y int8\n"},
+    {"pairs behind each other, and a body",
+     PAIR "in c bool; a = DequantizeLinear(q, s, z); b = QuantizeLinear(a, s, z)\n"
+          "d = DequantizeLinear(b, s, z); e = QuantizeLinear(d, s, z)\n"
+          "y = If(c) then_branch={ t = Op(e); out t int8 }; out y int8",
+     adjust_qdq,
+     "in q int8\nin c bool\ny = If(c) then_branch={ t = Op(q); out t int8; }\nout y int8\n"},
+    {"a pair by another method",
+     PAIR "init w float32[8,4,3]; x = DequantizeLinear(q, s, z); r = QuantizeLinear(x, s, z)\n"
+          "y = Op(r); k = Conv(q, w); out y int8; out k float32",
+     adjust_weights,
+     "in q int8\ninit s float32[]\ninit z int8[]\ninit w_quantized int8[8,4,3]\n"
+     "init w_scale float32[8,1,1]\nw_quantized_cast = Cast(w_quantized) to=1\n"
+     "w = Mul(w_quantized_cast, w_scale)\nx = DequantizeLinear(q, s, z)\n"
+     "r = QuantizeLinear(x, s, z)\ny = Op(r)\nk = Conv(q, w)\nout y int8\nout k float32\n"},
 
     {"weights of a body",
      "opset 17; in x float32; in c bool; y = If(c) then_branch={\n"

@@ -5,6 +5,7 @@
  * what was gathered becomes float: file and memory stay a quarter, and each row
  * keeps a scale of its own.
  */
+#include "quantize/rules/gather.h"
 #include "quantize/rules/rules_table.h"
 
 /*
@@ -34,6 +35,7 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_site_fold(site, (int)axis, 0, "both inputs are constant");
     else
         oq_site_dynamic(site, (int)axis, 0, false, "int8 rows");
+    oq_gather_choose_blocks(plan, site);
 }
 
 /* Gather(table, indices) with the node's own axis. */

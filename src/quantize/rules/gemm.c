@@ -56,6 +56,7 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_site_fold(site, axis, 0, refusal);
     else
         oq_site_dynamic(site, axis, 0, transposed, oq_matmul_form(plan));
+    oq_matmul_choose_blocks(plan, site);
 }
 
 /* True where C is constant and broadcasts from one row: [], [1], [N], [1, 1] or [1, N]. */

@@ -28,6 +28,8 @@ static bool emit_contrib(struct oq_rewrite *rewrite, const struct oq_site *site,
 bool oq_matmul_emit(struct oq_rewrite *rewrite, const struct oq_site *site,
                     const struct oq_matmul *matmul)
 {
+    if (site->blocks.form != OQ_BLOCKS_NONE)
+        return oq_matmul_emit_blocks(rewrite, site, matmul);
     int32_t data_type = site->constant->source.data_type;
     if (rewrite->plan->model->opset < OQ_OPSET_DYNAMIC_QUANTIZE_LINEAR)
         return emit_contrib(rewrite, site, matmul);
@@ -61,6 +63,8 @@ static const char *refuse_batches(const onnxq_plan *plan, size_t n_dims)
 {
     if (n_dims == 2)
         return NULL;
+    if (plan->options.method == ONNXQ_METHOD_BLOCKS)
+        return "no operator takes batches of matrices in blocks";
     if (plan->model->opset < OQ_OPSET_DYNAMIC_QUANTIZE_LINEAR)
         return "batches of matrices need opset 11";
     /* Measured: zero points per channel make ONNX Runtime fail at run time. */
@@ -95,6 +99,7 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_site_fold(site, axis, (size_t)rank - 2, refusal);
     else
         oq_site_dynamic(site, axis, (size_t)rank - 2, weight->transposed, oq_matmul_form(plan));
+    oq_matmul_choose_blocks(plan, site);
 }
 
 const char *oq_matmul_form(const onnxq_plan *plan)

@@ -23,6 +23,13 @@ bool oq_matmul_emit(struct oq_rewrite *rewrite, const struct oq_site *site,
 bool oq_matmul_emit_product(struct oq_rewrite *rewrite, const struct oq_site *site,
                             const struct oq_matmul *matmul, const struct oq_activation *x);
 
+/* --- rules/blocks.c: the same with a weight in blocks --- */
+
+/* Under ONNXQ_METHOD_BLOCKS, turns what was decided for a matrix into blocks. */
+void oq_matmul_choose_blocks(const onnxq_plan *plan, struct oq_site *site);
+bool oq_matmul_emit_blocks(struct oq_rewrite *rewrite, const struct oq_site *site,
+                           const struct oq_matmul *matmul);
+
 /* The operator that oq_matmul_emit() writes for this model. */
 const char *oq_matmul_form(const onnxq_plan *plan);
 

@@ -1,0 +1,587 @@
+#include "quantize/blocks.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "base/checked.h"
+#include "kernels/kernels.h"
+
+/* --- layout --- */
+
+static uint64_t product(const int64_t *dims, size_t from, size_t to)
+{
+    uint64_t n = 1;
+    for (size_t i = from; i < to; i++)
+        n *= (uint64_t)dims[i];
+    return n;
+}
+
+static uint64_t divide_up(uint64_t a, uint64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+static void set_limits(struct oq_blocks *blocks)
+{
+    const struct oq_block_choice *choice = &blocks->choice;
+    float half = choice->bits == ONNXQ_BITS_8 ? 128 : 8;
+    blocks->middle = choice->is_unsigned ? half : 0;
+    blocks->qmin = blocks->middle - half;
+    blocks->qmax = blocks->middle + half - 1;
+    /* 8 bits: -128 would be worth less than 1 % of the error, and nobody else stores it. */
+    if (choice->symmetric && choice->bits == ONNXQ_BITS_8)
+        blocks->qmin++;
+}
+
+void oq_blocks_init(struct oq_blocks *blocks, const struct oq_source *source,
+                    const struct oq_block_choice *choice)
+{
+    size_t axis = (size_t)choice->axis;
+    bool original = choice->form == OQ_BLOCKS_ORIGINAL;
+    *blocks = (struct oq_blocks){.source = source,
+                                 .choice = *choice,
+                                 .outer = product(source->dims, 0, axis),
+                                 .length = (uint64_t)source->dims[axis],
+                                 .inner = product(source->dims, axis + 1, source->n_dims)};
+    bool whole = blocks->length % choice->size == 0;
+    if (choice->form == OQ_BLOCKS_FLAT && !whole) { /* blocks go on in the next line */
+        blocks->flat_columns = blocks->inner;
+        blocks->length = source->nelem;
+        blocks->outer = blocks->inner = 1;
+    }
+    blocks->n_blocks = divide_up(blocks->length, choice->size);
+    blocks->n_scales = blocks->outer * blocks->inner * blocks->n_blocks;
+    blocks->line_nelem =
+        choice->form == OQ_BLOCKS_PADDED ? blocks->n_blocks * choice->size : blocks->length;
+    blocks->line_zero_nelem =
+        original ? blocks->n_blocks : oq_align_u64(blocks->n_blocks, oq_blocks_per_byte(blocks));
+    blocks->choice.is_unsigned = !original || choice->is_unsigned;
+    blocks->has_zero_points =
+        !choice->symmetric || (original && choice->is_unsigned); /* others know the middle */
+    set_limits(blocks);
+}
+
+static uint64_t integers_nbytes(const struct oq_blocks *blocks)
+{
+    return divide_up(blocks->outer * blocks->inner * blocks->line_nelem,
+                     oq_blocks_per_byte(blocks));
+}
+
+static uint64_t zero_points_nbytes(const struct oq_blocks *blocks)
+{
+    return divide_up(blocks->outer * blocks->inner * blocks->line_zero_nelem,
+                     oq_blocks_per_byte(blocks));
+}
+
+uint64_t oq_blocks_nbytes(const struct oq_blocks *blocks)
+{
+    return integers_nbytes(blocks) + blocks->n_scales * sizeof(float) +
+           (blocks->has_zero_points ? zero_points_nbytes(blocks) : 0);
+}
+
+/* --- the numbers of a block --- */
+
+/* A block of zeros, or of denormals only, becomes zeros. */
+static float usable(float scale)
+{
+    return fabsf(scale) < FLT_MIN ? 1.0f : scale;
+}
+
+/*
+ * Four symmetric bits reach from -8 to 7. The operators of com.microsoft get a
+ * scale of either sign, with which the largest element becomes -8: the step is
+ * the smallest that there is. DequantizeLinear gets a positive one, as not
+ * every engine takes others.
+ */
+static float symmetric_scale_of_4_bits(const struct oq_blocks *blocks, float lo, float hi)
+{
+    if (blocks->choice.form == OQ_BLOCKS_ORIGINAL)
+        return fmaxf(lo / -8, hi / 7);
+    return (-lo >= hi ? lo : hi) / -8;
+}
+
+static float find_scale(const struct oq_blocks *blocks, float lo, float hi)
+{
+    if (blocks->choice.bits == ONNXQ_BITS_NF4)
+        return usable(fmaxf(-lo, hi));
+    if (!blocks->choice.symmetric) {
+        /* The range includes 0, so that 0 stays exact. In double, hi - lo cannot overflow. */
+        double range = (double)fmaxf(hi, 0) - (double)fminf(lo, 0);
+        return usable((float)(range / (double)(blocks->qmax - blocks->qmin)));
+    }
+    if (blocks->choice.bits == ONNXQ_BITS_8)
+        return usable(fmaxf(-lo, hi) / 127);
+    return usable(symmetric_scale_of_4_bits(blocks, lo, hi));
+}
+
+static float find_zero_point(const struct oq_blocks *blocks, float lo, float scale)
+{
+    if (blocks->choice.symmetric)
+        return blocks->middle;
+    float zero_point = rintf(blocks->qmin - fminf(lo, 0) / scale);
+    return fminf(fmaxf(zero_point, blocks->qmin), blocks->qmax);
+}
+
+/* Halfway between neighbours of the sixteen values of NF4 (bitsandbytes), which MatMulBnb4 has. */
+static const float nf4_limits[] = {
+    -0.8480964004993439f,  -0.6106329262256622f,  -0.4599952697753906f,   -0.33967943489551544f,
+    -0.23460740596055984f, -0.13791173323988914f, -0.045525018125772476f, 0.03979014977812767f,
+    0.1202552504837513f,   0.2035212516784668f,   0.2920137718319893f,    0.3893125355243683f,
+    0.5016634166240692f,   0.6427869200706482f,   0.8614784181118011f};
+
+/* Element i has scale[i * step]. */
+static void choose_nf4(const float *x, size_t n, const float *scale, size_t step, uint8_t *codes)
+{
+    for (size_t i = 0; i < n; i++) {
+        float part = x[i] / scale[i * step];
+        unsigned code = 0;
+        for (size_t k = 0; k < sizeof(nf4_limits) / sizeof(nf4_limits[0]); k++)
+            code += part > nf4_limits[k];
+        codes[i] = (uint8_t)code;
+    }
+}
+
+/* --- walking over the blocks of a stretch of the output --- */
+
+/* Largest block, and how many that lie side by side are done at once. */
+#define MAX_BLOCK   256
+#define MAX_COLUMNS 2048
+
+/* `columns` blocks of `rows` elements side by side; a single one lies in one piece. */
+struct patch {
+    const float *x; /* [rows, columns] */
+    size_t rows, columns;
+    uint64_t element;               /* number of its first integer in the output */
+    uint64_t row_step, column_step; /* from there to the next ones; one of them is 1 */
+    uint64_t scale, scale_step;     /* number of its first scale, and to that of the next column */
+    uint64_t zero_point, zero_point_step;
+};
+
+struct numbers {
+    float scale[MAX_COLUMNS], zero_point[MAX_COLUMNS];
+};
+
+struct walk {
+    const struct oq_blocks *blocks;
+    uint64_t first; /* byte of the output */
+    size_t count;
+    uint8_t *dst;
+    float factor;
+    void *scratch;
+    onnxq_error *error;
+    void (*put)(struct walk *walk, const struct patch *patch, const struct numbers *numbers);
+};
+
+static void find_numbers(const struct oq_blocks *blocks, const struct patch *patch,
+                         struct numbers *numbers)
+{
+    const struct oq_kernels *kernels = oq_kernels_best();
+    int32_t lo[MAX_COLUMNS], hi[MAX_COLUMNS];
+    for (size_t i = 0; i < patch->columns; i++) {
+        lo[i] = OQ_KEY_NONE_LO;
+        hi[i] = OQ_KEY_NONE_HI;
+    }
+    if (patch->columns == 1)
+        kernels->range_run(patch->x, patch->rows, lo, hi);
+    else
+        kernels->range_columns(patch->x, patch->rows, patch->columns, patch->columns, lo, hi);
+    for (size_t i = 0; i < patch->columns; i++) {
+        float low = oq_key_to_float(lo[i]);
+        numbers->scale[i] = find_scale(blocks, low, oq_key_to_float(hi[i]));
+        numbers->zero_point[i] = find_zero_point(blocks, low, numbers->scale[i]);
+    }
+}
+
+static void handle(struct walk *walk, const struct patch *patch)
+{
+    struct numbers numbers;
+    find_numbers(walk->blocks, patch, &numbers);
+    walk->put(walk, patch, &numbers);
+}
+
+/* Bytes [at, at + n) of the output, as far as they were asked for. */
+static void put_bytes(struct walk *walk, uint64_t at, const void *bytes, size_t n)
+{
+    uint64_t begin = oq_max_u64(at, walk->first);
+    uint64_t end = oq_min_u64(at + n, walk->first + walk->count);
+    if (begin < end)
+        memcpy(walk->dst + (begin - walk->first), (const char *)bytes + (begin - at),
+               (size_t)(end - begin));
+}
+
+/* Two in a byte, the first in the low half but for NF4; the bytes were zeroed. */
+static void put_halves(struct walk *walk, uint64_t at, const uint8_t *codes, size_t n)
+{
+    bool is_nf4 = walk->blocks->choice.bits == ONNXQ_BITS_NF4;
+    uint64_t base = walk->first * 2, limit = base + (uint64_t)walk->count * 2;
+    size_t i = at < base ? (size_t)oq_min_u64(n, base - at) : 0;
+    size_t end = at >= limit ? 0 : (size_t)oq_min_u64(n, limit - at);
+    for (; i < end && (at + i) % 2 != 0; i++)
+        walk->dst[(at + i - base) / 2] |= (uint8_t)((codes[i] & 15) << (is_nf4 ? 0 : 4));
+    uint8_t *dst = walk->dst + (i < end ? (at + i - base) / 2 : 0);
+    unsigned even = is_nf4 ? 4 : 0, odd = 4 - even;
+    for (; i + 2 <= end; i += 2)
+        *dst++ = (uint8_t)((codes[i] & 15) << even | (codes[i + 1] & 15) << odd);
+    if (i < end)
+        *dst |= (uint8_t)((codes[i] & 15) << even);
+}
+
+static void put_codes(struct walk *walk, uint64_t at, const uint8_t *codes, size_t n)
+{
+    if (walk->blocks->choice.bits == ONNXQ_BITS_8)
+        put_bytes(walk, at, codes, n);
+    else
+        put_halves(walk, at, codes, n);
+}
+
+/* The integers of a single block. */
+static void quantize_run(const struct oq_blocks *blocks, const struct patch *patch,
+                         const struct numbers *numbers, uint8_t *codes)
+{
+    const struct oq_quantizer quantizer = {numbers->scale[0], numbers->zero_point[0], blocks->qmin,
+                                           blocks->qmax};
+    if (blocks->choice.bits == ONNXQ_BITS_NF4)
+        choose_nf4(patch->x, patch->rows, numbers->scale, 0, codes);
+    else
+        oq_kernels_best()->quantize_run(patch->x, patch->rows, &quantizer, codes);
+}
+
+/* Those of row `row`. */
+static void quantize_row(const struct oq_blocks *blocks, const struct patch *patch, size_t row,
+                         const struct numbers *numbers, uint8_t *codes)
+{
+    const float *x = patch->x + row * patch->columns;
+    if (blocks->choice.bits == ONNXQ_BITS_NF4)
+        choose_nf4(x, patch->columns, numbers->scale, 1, codes);
+    else
+        oq_kernels_best()->quantize_channels(x, patch->columns, numbers->scale, numbers->zero_point,
+                                             blocks->qmin, blocks->qmax, codes);
+}
+
+/* The integers of column `column`, and what fills up its block. */
+static void put_column(struct walk *walk, const struct patch *patch, size_t column,
+                       const struct numbers *numbers, uint8_t *codes)
+{
+    const struct oq_block_choice *choice = &walk->blocks->choice;
+    size_t n = patch->rows;
+    for (; choice->form == OQ_BLOCKS_PADDED && n < choice->size; n++)
+        codes[n] = (uint8_t)(int)numbers->zero_point[column];
+    put_codes(walk, patch->element + column * patch->column_step, codes, n);
+}
+
+/* Rows are quantized, columns lie in one piece in the output. */
+static void put_turned(struct walk *walk, const struct patch *patch, const struct numbers *numbers)
+{
+    uint8_t *all = walk->scratch,
+            codes[MAX_BLOCK]; /* what reading needed the scratch for is over */
+    for (size_t r = 0; r < patch->rows; r++)
+        quantize_row(walk->blocks, patch, r, numbers, all + r * patch->columns);
+    for (size_t c = 0; c < patch->columns; c++) {
+        for (size_t r = 0; r < patch->rows; r++)
+            codes[r] = all[r * patch->columns + c];
+        put_column(walk, patch, c, numbers, codes);
+    }
+}
+
+static void put_integers(struct walk *walk, const struct patch *patch,
+                         const struct numbers *numbers)
+{
+    uint8_t codes[MAX_COLUMNS];
+    if (patch->columns == 1 && patch->row_step == 1) {
+        quantize_run(walk->blocks, patch, numbers, codes);
+        put_column(walk, patch, 0, numbers, codes);
+    } else if (patch->row_step == 1) {
+        put_turned(walk, patch, numbers);
+    } else {
+        for (size_t r = 0; r < patch->rows; r++) {
+            quantize_row(walk->blocks, patch, r, numbers, codes);
+            put_codes(walk, patch->element + r * patch->row_step, codes, patch->columns);
+        }
+    }
+}
+
+static void put_scales(struct walk *walk, const struct patch *patch, const struct numbers *numbers)
+{
+    for (size_t i = 0; i < patch->columns; i++) {
+        float scale = numbers->scale[i] * walk->factor;
+        put_bytes(walk, (patch->scale + i * patch->scale_step) * sizeof(scale), &scale,
+                  sizeof(scale));
+    }
+}
+
+static void put_zero_points(struct walk *walk, const struct patch *patch,
+                            const struct numbers *numbers)
+{
+    for (size_t i = 0; i < patch->columns; i++) {
+        uint8_t code = (uint8_t)(int)numbers->zero_point[i];
+        put_codes(walk, patch->zero_point + i * patch->zero_point_step, &code, 1);
+    }
+}
+
+/* --- lines that lie in one piece --- */
+
+/* Tiles are shorter where a line goes down columns: there is room for a row's piece. */
+#define TILE_OF_COLUMNS (OQ_READ_MAX_NELEM / 2)
+
+struct tile {
+    uint64_t line, n_lines; /* one, or lines as a whole */
+    uint64_t k, ks;         /* first element of each line, and how many */
+};
+
+/* A tile that goes down column after column, which has a piece in every row. */
+static const float *read_columns(const struct walk *walk, const struct tile *tile)
+{
+    const struct oq_source *source = walk->blocks->source;
+    uint64_t columns = walk->blocks->flat_columns, rows = source->nelem / columns;
+    uint64_t first = tile->k / rows, n = (tile->k + tile->ks - 1) / rows - first + 1;
+    float *x = oq_recipe_floats(walk->scratch), *piece = x + TILE_OF_COLUMNS;
+    for (uint64_t r = 0; r < rows; r++) {
+        if (!oq_source_read_floats(source, r * columns + first, (size_t)n, piece, walk->scratch,
+                                   walk->error))
+            return NULL;
+        for (uint64_t c = 0; c < n; c++) {
+            uint64_t at = (first + c) * rows + r; /* before the tile: wraps, and is too large */
+            if (at - tile->k < tile->ks)
+                x[at - tile->k] = piece[c];
+        }
+    }
+    return x;
+}
+
+/* The tile as [n_lines, ks], or NULL with an error. */
+static const float *read_tile(const struct walk *walk, const struct tile *tile)
+{
+    const struct oq_blocks *blocks = walk->blocks;
+    float *x = oq_recipe_floats(walk->scratch);
+    if (blocks->flat_columns > 1)
+        return read_columns(walk, tile);
+    return oq_source_read_floats(blocks->source, tile->line * blocks->length + tile->k,
+                                 (size_t)(tile->n_lines * tile->ks), x, walk->scratch, walk->error)
+               ? x
+               : NULL;
+}
+
+static bool walk_tile(struct walk *walk, const struct tile *tile)
+{
+    const struct oq_blocks *blocks = walk->blocks;
+    uint64_t size = blocks->choice.size;
+    const float *x = read_tile(walk, tile);
+    for (uint64_t i = 0; x != NULL && i < tile->n_lines; i++) {
+        for (uint64_t k = 0; k < tile->ks; k += size) {
+            uint64_t line = tile->line + i, block = (tile->k + k) / size;
+            const struct patch patch = {
+                .x = x + i * tile->ks + k,
+                .rows = (size_t)oq_min_u64(size, tile->ks - k),
+                .columns = 1,
+                .row_step = 1,
+                .element = line * blocks->line_nelem + block * size,
+                .scale = line * blocks->n_blocks + block,
+                .zero_point = line * blocks->line_zero_nelem + block,
+            };
+            handle(walk, &patch);
+        }
+    }
+    return x != NULL;
+}
+
+/* Blocks [begin, end) of lines [line, line_end): all of them where there is more than one line. */
+static bool walk_lines(struct walk *walk, uint64_t line, uint64_t line_end, uint64_t begin,
+                       uint64_t end)
+{
+    const struct oq_blocks *blocks = walk->blocks;
+    uint64_t size = blocks->choice.size, stop = oq_min_u64(end * size, blocks->length);
+    uint64_t longest = blocks->flat_columns > 1 ? TILE_OF_COLUMNS : OQ_READ_MAX_NELEM;
+    for (struct tile tile = {.line = line}; tile.line < line_end; tile.line += tile.n_lines) {
+        tile.ks = oq_min_u64(longest, stop - begin * size);
+        tile.n_lines = oq_min_u64(longest / tile.ks, line_end - tile.line);
+        for (tile.k = begin * size; tile.k < stop; tile.k += tile.ks) {
+            tile.ks = oq_min_u64(tile.ks, stop - tile.k);
+            if (!walk_tile(walk, &tile))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* --- lines that lie side by side --- */
+
+/* Where the numbers of a patch go that begins at column `column` of a block. */
+static struct patch make_patch(const struct oq_blocks *blocks, uint64_t outer, uint64_t block,
+                               uint64_t column)
+{
+    uint64_t line = outer * blocks->inner + column;
+    if (blocks->choice.form == OQ_BLOCKS_ORIGINAL) {
+        uint64_t row = outer * blocks->length + block * blocks->choice.size;
+        uint64_t scale = (outer * blocks->n_blocks + block) * blocks->inner + column;
+        return (struct patch){.element = row * blocks->inner + column,
+                              .row_step = blocks->inner,
+                              .column_step = 1,
+                              .scale = scale,
+                              .scale_step = 1,
+                              .zero_point = scale,
+                              .zero_point_step = 1};
+    }
+    return (struct patch){.element = line * blocks->line_nelem + block * blocks->choice.size,
+                          .row_step = 1,
+                          .column_step = blocks->line_nelem,
+                          .scale = line * blocks->n_blocks + block,
+                          .scale_step = blocks->n_blocks,
+                          .zero_point = line * blocks->line_zero_nelem + block,
+                          .zero_point_step = blocks->line_zero_nelem};
+}
+
+/* Columns [begin, end) of block number `block` of outer index `outer`. */
+static bool walk_band(struct walk *walk, uint64_t outer, uint64_t block, uint64_t begin,
+                      uint64_t end)
+{
+    const struct oq_blocks *blocks = walk->blocks;
+    uint64_t size = blocks->choice.size, rows = oq_min_u64(size, blocks->length - block * size);
+    uint64_t first = (outer * blocks->length + block * size) * blocks->inner;
+    uint64_t widest = oq_min_u64(OQ_READ_MAX_NELEM / rows, MAX_COLUMNS);
+    float *x = oq_recipe_floats(walk->scratch);
+    for (uint64_t i = begin, n; i < end; i += n) {
+        n = oq_min_u64(end - i, widest);
+        bool whole = n == blocks->inner;
+        for (uint64_t r = 0; r < (whole ? 1 : rows); r++)
+            if (!oq_source_read_floats(blocks->source, first + r * blocks->inner + i,
+                                       (size_t)(whole ? n * rows : n), x + r * n, walk->scratch,
+                                       walk->error))
+                return false;
+        struct patch patch = make_patch(blocks, outer, block, i);
+        patch.x = x;
+        patch.rows = (size_t)rows;
+        patch.columns = (size_t)n;
+        handle(walk, &patch);
+    }
+    return true;
+}
+
+/* --- recipes --- */
+
+/* A line of the output holds so many units of what a recipe makes, a whole block so many of them.
+ */
+struct units {
+    uint64_t first, last; /* that the stretch touches */
+    uint64_t line, block;
+};
+
+static bool walk_units_in_lines(struct walk *walk, const struct units *units)
+{
+    uint64_t n_blocks = walk->blocks->n_blocks;
+    uint64_t line = units->first / units->line, last_line = units->last / units->line;
+    uint64_t begin = 0, end = n_blocks;
+    if (line == last_line) {
+        begin = units->first % units->line / units->block;
+        end = oq_min_u64(units->last % units->line / units->block + 1, n_blocks);
+    }
+    if (begin >= end) /* what fills up the last byte of a line belongs to no block */
+        return true;
+    if (walk->blocks->inner == 1)
+        return walk_lines(walk, line, last_line + 1, begin, end);
+    /* There is one outer index: these operators take matrices. */
+    for (uint64_t block = begin; block < end; block++)
+        if (!walk_band(walk, 0, block, line, last_line + 1))
+            return false;
+    return true;
+}
+
+static bool walk_units_in_bands(struct walk *walk, const struct units *units)
+{
+    uint64_t inner = walk->blocks->inner, plane = units->line * inner;
+    for (uint64_t at = units->first, next; at <= units->last; at = next) {
+        uint64_t outer = at / plane, block = at % plane / (units->block * inner);
+        uint64_t last = units->last, begin = 0, end = inner;
+        next = outer * plane + oq_min_u64((block + 1) * units->block * inner, plane);
+        last = oq_min_u64(last, next - 1);
+        if (at / inner == last / inner) { /* within one row */
+            begin = at % inner;
+            end = last % inner + 1;
+        }
+        if (!walk_band(walk, outer, block, begin, end))
+            return false;
+    }
+    return true;
+}
+
+static bool walk_units(struct walk *walk, const struct units *units)
+{
+    memset(walk->dst, 0, walk->count);
+    if (walk->blocks->choice.form == OQ_BLOCKS_ORIGINAL && walk->blocks->inner > 1)
+        return walk_units_in_bands(walk, units);
+    return walk_units_in_lines(walk, units);
+}
+
+/* The units in a stretch of bytes; the last byte may have room for one more than there are. */
+static void set_range(struct units *units, const struct walk *walk, unsigned per_byte)
+{
+    const struct oq_blocks *blocks = walk->blocks;
+    uint64_t n = blocks->outer * blocks->inner * units->line;
+    units->first = walk->first * per_byte;
+    units->last = oq_min_u64((walk->first + walk->count) * per_byte, n) - 1;
+}
+
+static bool produce_integers(const void *source, uint64_t first, size_t count, uint8_t *dst,
+                             void *scratch, onnxq_error *error)
+{
+    const struct oq_blocks *blocks = source;
+    struct walk walk = {.blocks = blocks,
+                        .first = first,
+                        .count = count,
+                        .dst = dst,
+                        .scratch = scratch,
+                        .error = error,
+                        .put = put_integers};
+    struct units units = {.line = blocks->line_nelem, .block = blocks->choice.size};
+    set_range(&units, &walk, oq_blocks_per_byte(blocks));
+    return walk_units(&walk, &units);
+}
+
+static bool produce_scales(const void *source, uint64_t first, size_t count, uint8_t *dst,
+                           void *scratch, onnxq_error *error)
+{
+    const struct oq_block_scales *scales = source;
+    struct walk walk = {.blocks = scales->blocks,
+                        .first = first,
+                        .count = count,
+                        .dst = dst,
+                        .factor = scales->factor,
+                        .scratch = scratch,
+                        .error = error,
+                        .put = put_scales};
+    const struct units units = {.first = first / sizeof(float),
+                                .last = (first + count - 1) / sizeof(float),
+                                .line = scales->blocks->n_blocks,
+                                .block = 1};
+    return walk_units(&walk, &units);
+}
+
+static bool produce_zero_points(const void *source, uint64_t first, size_t count, uint8_t *dst,
+                                void *scratch, onnxq_error *error)
+{
+    const struct oq_blocks *blocks = source;
+    struct walk walk = {.blocks = blocks,
+                        .first = first,
+                        .count = count,
+                        .dst = dst,
+                        .scratch = scratch,
+                        .error = error,
+                        .put = put_zero_points};
+    struct units units = {.line = blocks->line_zero_nelem, .block = 1};
+    set_range(&units, &walk, oq_blocks_per_byte(blocks));
+    return walk_units(&walk, &units);
+}
+
+struct oq_recipe oq_blocks_integers(const struct oq_blocks *blocks)
+{
+    return (struct oq_recipe){integers_nbytes(blocks), produce_integers, blocks};
+}
+
+struct oq_recipe oq_blocks_scales(const struct oq_block_scales *scales)
+{
+    return (struct oq_recipe){scales->blocks->n_scales * sizeof(float), produce_scales, scales};
+}
+
+struct oq_recipe oq_blocks_zero_points(const struct oq_blocks *blocks)
+{
+    return (struct oq_recipe){zero_points_nbytes(blocks), produce_zero_points, blocks};
+}

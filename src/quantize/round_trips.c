@@ -1,0 +1,246 @@
+/*
+ * DequantizeLinear -> QuantizeLinear with one scale and zero point gives the
+ * integers that went in: (q - z) * s / s is within 65535 * 2^-23 of q - z as
+ * long as s is a normal number. What uses the result takes the integers.
+ */
+#include <float.h>
+#include <math.h>
+
+#include "base/checked.h"
+#include "quantize/rewrite.h"
+
+/* --- finding them --- */
+
+static const Oq__Pb__NodeProto *find_dequantize(const struct oq_graph *graph,
+                                                const Oq__Pb__NodeProto *quantize, size_t *index)
+{
+    const struct oq_value *value = oq_graph_find(graph, quantize->input[0]);
+    if (value == NULL || value->origin != OQ_ORIGIN_NODE || value->graph != graph)
+        return NULL;
+    const Oq__Pb__NodeProto *node = graph->proto->node[value->index];
+    *index = value->index;
+    return oq_node_is(node, "", "DequantizeLinear") && node->n_input >= 2 ? node : NULL;
+}
+
+/* A tensor that no caller overrides, or NULL. */
+static const struct oq_tensor *find_tensor(const onnxq_plan *plan, const struct oq_graph *graph,
+                                           const char *name)
+{
+    const struct oq_constant *constant = oq_plan_constant(plan, graph, name);
+    if (constant == NULL || constant->tensor == NULL || constant->value == NULL ||
+        constant->tensor->dtype == NULL ||
+        (constant->value->is_graph_input && !plan->freeze_inputs))
+        return NULL;
+    return constant->tensor;
+}
+
+static bool same_bytes(const struct oq_file *a, uint64_t at_a, const struct oq_file *b,
+                       uint64_t at_b, uint64_t nbytes, bool *same, onnxq_error *error)
+{
+    uint8_t left[1024], right[sizeof(left)];
+    for (uint64_t done = 0; done < nbytes && *same; done += sizeof(left)) {
+        size_t n = (size_t)oq_min_u64(nbytes - done, sizeof(left));
+        if (!oq_file_read(a, at_a + done, left, n, error) ||
+            !oq_file_read(b, at_b + done, right, n, error))
+            return false;
+        *same = memcmp(left, right, n) == 0;
+    }
+    return true;
+}
+
+/* *same: the elements are equal, as far as it shows without decoding them. */
+static bool same_elements(const struct oq_tensor *a, const struct oq_tensor *b, bool *same,
+                          onnxq_error *error)
+{
+    *same = a == b;
+    if (*same)
+        return true;
+    *same = a->proto->data_type == b->proto->data_type && a->nelem == b->nelem &&
+            (a->nelem == 1 || (a->n_dims == b->n_dims &&
+                               memcmp(a->dims, b->dims, a->n_dims * sizeof(*a->dims)) == 0));
+    if (a->contiguous && b->contiguous)
+        return same_bytes(a->file, a->offset, b->file, b->offset, *same ? a->nbytes : 0, same,
+                          error);
+    *same &= a->contiguous == b->contiguous && a->nfragments == b->nfragments;
+    for (uint32_t i = 0; *same && i < a->nfragments; i++) {
+        const struct oq_fragment *left = &a->fragments[i], *right = &b->fragments[i];
+        *same = left->field == right->field && left->tagged == right->tagged &&
+                left->nbytes == right->nbytes;
+        if (!same_bytes(a->file, left->offset, b->file, right->offset, *same ? left->nbytes : 0,
+                        same, error))
+            return false;
+    }
+    return true;
+}
+
+/* *normal: all are normal numbers, and a step times 65535 is one as well. */
+static bool scales_are_normal(const struct oq_tensor *scale, bool *normal, onnxq_error *error)
+{
+    float values[256];
+    void *scratch = NULL;
+    struct oq_arena arena;
+    oq_arena_init(&arena, SIZE_MAX);
+    *normal = scale->proto->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    bool ok = !*normal || (scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES)) != NULL ||
+              oq_fail_memory(error);
+    for (uint64_t done = 0; ok && *normal && done < scale->nelem; done += 256) {
+        size_t n = (size_t)oq_min_u64(scale->nelem - done, 256);
+        ok = oq_tensor_read_floats(scale, done, n, values, scratch, error);
+        for (size_t i = 0; ok && i < n; i++)
+            *normal &= fabsf(values[i]) >= FLT_MIN && fabsf(values[i]) <= FLT_MAX / 65536;
+    }
+    oq_arena_fini(&arena);
+    return ok;
+}
+
+static const char *input_of(const Oq__Pb__NodeProto *node, size_t input)
+{
+    return input < node->n_input && node->input[input] != NULL ? node->input[input] : "";
+}
+
+static bool is_integer_type(int32_t data_type)
+{
+    switch (data_type) {
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT4:
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT4:
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8:
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8:
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT16:
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT16:
+        return true;
+    default: /* float8 rounds; int32 is wider than the 24 bits of a float */
+        return false;
+    }
+}
+
+/* Attributes with which both compute the same in float32. */
+static bool attributes_agree(const Oq__Pb__NodeProto *dequantize, const Oq__Pb__NodeProto *quantize,
+                             const struct oq_tensor *scale)
+{
+    const int64_t float32 = OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    int64_t type = oq_node_int(dequantize, "output_dtype", 0);
+    int64_t precision = oq_node_int(quantize, "precision", 0);
+    return (scale->nelem == 1 ||
+            oq_node_int(dequantize, "axis", 1) == oq_node_int(quantize, "axis", 1)) &&
+           oq_node_int(dequantize, "block_size", 0) == oq_node_int(quantize, "block_size", 0) &&
+           (type == 0 || type == float32) && (precision == 0 || precision == float32);
+}
+
+/* Type of a value that is known without inference, or 0. */
+static int32_t find_type(const onnxq_plan *plan, const struct oq_graph *graph, const char *name)
+{
+    const struct oq_tensor *tensor = find_tensor(plan, graph, name);
+    const struct oq_value *value = oq_graph_find(graph, name);
+    if (tensor != NULL)
+        return tensor->proto->data_type;
+    if (value == NULL || value->origin != OQ_ORIGIN_INPUT)
+        return 0;
+    const Oq__Pb__TypeProto *type = value->graph->proto->input[value->index]->type;
+    bool is_tensor = type != NULL && type->value_case == OQ__PB__TYPE_PROTO__VALUE_TENSOR_TYPE &&
+                     type->tensor_type != NULL;
+    return is_tensor ? type->tensor_type->elem_type : 0;
+}
+
+/* Both give uint8 a zero point of 0 where they have none. */
+static bool zero_points_agree(const onnxq_plan *plan, const struct oq_graph *graph,
+                              const Oq__Pb__NodeProto *dequantize,
+                              const Oq__Pb__NodeProto *quantize, bool *agree, onnxq_error *error)
+{
+    const char *left = input_of(dequantize, 2), *right = input_of(quantize, 2);
+    const struct oq_tensor *a = find_tensor(plan, graph, left),
+                           *b = find_tensor(plan, graph, right);
+    *agree = false;
+    if (left[0] == '\0' && right[0] == '\0') {
+        const int32_t uint8 = OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8;
+        int64_t type = oq_node_int(quantize, "output_dtype", 0);
+        *agree =
+            (type == 0 || type == uint8) && find_type(plan, graph, dequantize->input[0]) == uint8;
+        return true;
+    }
+    if (a == NULL || b == NULL || !is_integer_type(a->proto->data_type))
+        return true;
+    return same_elements(a, b, agree, error);
+}
+
+static bool is_round_trip(const onnxq_plan *plan, const struct oq_graph *graph,
+                          const Oq__Pb__NodeProto *dequantize, const Oq__Pb__NodeProto *quantize,
+                          bool *found, onnxq_error *error)
+{
+    const struct oq_tensor *a = find_tensor(plan, graph, input_of(dequantize, 1));
+    const struct oq_tensor *b = find_tensor(plan, graph, input_of(quantize, 1));
+    *found = a != NULL && b != NULL && attributes_agree(dequantize, quantize, a);
+    if (!*found)
+        return true;
+    return same_elements(a, b, found, error) &&
+           (!*found || zero_points_agree(plan, graph, dequantize, quantize, found, error)) &&
+           (!*found || scales_are_normal(a, found, error));
+}
+
+static bool look_at(onnxq_plan *plan, const struct oq_graph *graph, size_t index,
+                    onnxq_error *error)
+{
+    const Oq__Pb__NodeProto *quantize = graph->proto->node[index];
+    struct oq_round_trip pair = {.graph = graph, .quantize = index};
+    bool found = false;
+    if (!oq_node_is(quantize, "", "QuantizeLinear") || quantize->n_input < 2 ||
+        quantize->n_output != 1)
+        return true;
+    const struct oq_value *value = oq_graph_find(graph, quantize->output[0]);
+    const Oq__Pb__NodeProto *dequantize = find_dequantize(graph, quantize, &pair.dequantize);
+    if (dequantize == NULL || value == NULL || value->n_uses == 0)
+        return true;
+    if (!is_round_trip(plan, graph, dequantize, quantize, &found, error))
+        return false;
+    if (!found)
+        return true;
+    if (!oq_arena_grow(&plan->arena, &plan->round_trips, plan->n_round_trips,
+                       &plan->round_trips_capacity, sizeof(*plan->round_trips)))
+        return oq_arena_fail(&plan->arena, error);
+    plan->round_trips[plan->n_round_trips++] = pair;
+    return true;
+}
+
+bool oq_plan_find_round_trips(onnxq_plan *plan, onnxq_error *error)
+{
+    const struct oq_graphs *graphs = &plan->model->graphs;
+    if (plan->options.method != ONNXQ_METHOD_QDQ)
+        return true;
+    for (size_t g = 0; g < graphs->count; g++) {
+        const struct oq_graph *graph = graphs->list[g];
+        for (size_t i = 0; i < graph->proto->n_node; i++)
+            if (!(graph->parent != NULL && !plan->options.subgraphs) &&
+                !look_at(plan, graph, i, error))
+                return false;
+    }
+    return true;
+}
+
+/* --- removing them --- */
+
+/*
+ * Uses of the result take the integers; what is left is an Identity, which the
+ * sweep removes unless somebody still needs the name.
+ */
+void oq_rewrite_round_trips(struct oq_rewrite *rewrite)
+{
+    static char identity[] = "Identity";
+    for (size_t i = 0; i < rewrite->plan->n_round_trips; i++) {
+        const struct oq_round_trip *pair = &rewrite->plan->round_trips[i];
+        size_t ordinal = pair->graph->ordinal;
+        const struct oq_graph *graph = rewrite->edit->graphs.list[ordinal];
+        Oq__Pb__GraphProto *proto = rewrite->edit->states[ordinal].proto;
+        Oq__Pb__NodeProto *quantize = proto->node[pair->quantize];
+        char *integers = proto->node[pair->dequantize]->input[0];
+        const struct oq_value *value = oq_graph_find(graph, quantize->output[0]);
+        const struct oq_value *source = oq_graph_find(graph, integers);
+        for (const struct oq_use *use = value->uses; use != NULL; use = use->next)
+            if (use->node != OQ_NO_NODE && oq_graph_find(use->graph, integers) == source)
+                rewrite->edit->states[use->graph->ordinal]
+                    .proto->node[use->node]
+                    ->input[use->input] = integers;
+        quantize->op_type = identity;
+        quantize->input[0] = integers;
+        quantize->n_input = 1;
+        quantize->n_attribute = 0;
+    }
+}
