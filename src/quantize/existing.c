@@ -113,10 +113,11 @@ static bool is_taken(const struct oq_graph *graph, const Oq__Pb__NodeProto *node
            is_used_so(graph, node->output[0], steps);
 }
 
+/* int16 is what onnxq folds in recurrent models. */
 static bool is_narrow_integer(const struct oq_source *source)
 {
     return source->dtype != NULL && !source->dtype->is_float && source->dtype->nbits > 0 &&
-           source->dtype->nbits <= 8 && source->data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__BOOL;
+           source->dtype->nbits <= 16 && source->data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__BOOL;
 }
 
 const char *oq_existing_weight(const onnxq_plan *plan, const struct oq_site *site)

@@ -143,7 +143,7 @@ static bool produce(void *context, size_t index, void *buffer, void *scratch, on
     uint64_t begin, end;
     if (!oq_source_read_floats(ranges->source, job->first, job->count, x, scratch, error))
         return false;
-    *sum = sum_squares(x, job->count);
+    *sum = measure->plan->is_recurrent ? sum_squares(x, job->count) : 0;
     clear(keys, keys + n, n);
     oq_layout_scales(layout, job->first, job->count, &begin, &end);
     measure_elements(measure->kernels, layout, job->first, x, job->count, begin, keys, keys + n);

@@ -25,7 +25,7 @@ struct oq_ranges {
     struct oq_layout layout;
     uint64_t n_scales;
     int32_t *lo, *hi;   /* keys, [n_scales] */
-    double sum_squares; /* of all elements */
+    double sum_squares; /* of all elements, in recurrent models */
     bool is_4_bits;     /* integers that lie two in a byte */
     onnxq_reduce_range reduce;
     struct oq_pairs pairs;      /* for PAIRS, */

@@ -86,7 +86,7 @@ static const struct row {
      OPSET_17 "init w float32[256,256]; y = ai.onnx::MatMul(x, w)", NULL,
      "w: MatMul.1 dynamic MatMulInteger"},
     {"MatMul of another domain", OPSET_17 "init w float32[256,256]; y = custom::MatMul(x, w)", NULL,
-     "w: custom::MatMul.1 keep (no rule for MatMul)"},
+     "w: custom::MatMul.1 keep (no rule for custom.MatMul)"},
     {"MatMul with a Constant", OPSET_17 "w = Constant() value=float32[256,256]; y = MatMul(x, w)",
      NULL, "w: MatMul.1 dynamic MatMulInteger"},
     {"MatMul of float16", "opset 17; in x float16; init w float16[256,256]; y = MatMul(x, w)", NULL,
@@ -161,6 +161,14 @@ static const struct row {
      "w: MatMul.1 fold int8 folded at load (sums over more than 33025 rows can overflow int32)"},
     {"batches", OPSET_17 "init w float32[2,256,256]; y = MatMul(x, w)", NULL,
      "w: MatMul.1 dynamic MatMulInteger"},
+    {"batches and what may be a vector",
+     "opset 17; in x float32; init w float32[2,256,256]; y = MatMul(x, w)", NULL,
+     "w: MatMul.1 fold int8 folded at load (batches of matrices, and the other factor is not "
+     "known to be a matrix)"},
+    {"batches and a vector",
+     "opset 17; in x float32[256]; init w float32[2,256,256]; y = MatMul(x, w)", NULL,
+     "w: MatMul.1 fold int8 folded at load (batches of matrices, and the other factor is not "
+     "known to be a matrix)"},
     {"batches of opset 9", "opset 9; in x float32; init w float32[2,256,256]; y = MatMul(x, w)",
      NULL, "w: MatMul.1 fold int8 folded at load (batches of matrices need opset 11)"},
     {"asymmetric batches", OPSET_17 "init w float32[2,256,256]; y = MatMul(x, w)",
@@ -347,6 +355,12 @@ static const struct row {
      "q: Cast.0 keep (quantized already)\n"
      "s: Mul.1 keep (scale or zero point of what is quantized already)\n"
      "z: Sub.1 keep (scale or zero point of what is quantized already)"},
+    {"what is folded of 16 bits",
+     OPSET_17 "init q int16[64,64]; init s float32[64,64]; "
+              "a = Cast(q) to=1; w = Mul(a, s); y = Gemm(x, w)",
+     NULL,
+     "q: Cast.0 keep (quantized already)\n"
+     "s: Mul.1 keep (scale or zero point of what is quantized already)"},
     {"rows of a table",
      OPSET_17 "init q int8[64,64]; init s float32[64,64]; g = Gather(q, i); "
               "a = Cast(g) to=1; h = Gather(s, i); w = Mul(a, h)",
@@ -399,7 +413,7 @@ static const struct row {
     {"folded, but needed by another domain",
      OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w); z = custom::Op(w)", NULL,
      "w: Conv.1 keep (another node needs it in float)\n"
-     "w: custom::Op.0 keep (no rule for Op)"},
+     "w: custom::Op.0 keep (no rule for custom.Op)"},
     {"dynamic and folded", OPSET_17 MATMUL "z = Add(x, w)", NULL,
      "w: MatMul.1 dynamic MatMulInteger\n"
      "w: Add.1 fold int8 folded at load"},
@@ -574,7 +588,7 @@ static void test_local_function(void **state)
     builder_append(builder, &builder->model->functions, &builder->model->n_functions, function);
     onnxq_options options = test_options();
     check_text(describe_plan(test_plan(test_open(builder), &options)),
-               "w: local::Linear.1 keep (no rule for Linear)\n"
+               "w: local::Linear.1 keep (no rule for local.Linear)\n"
                "v: .0 keep (in a local function, a sparse tensor or training information)");
 }
 

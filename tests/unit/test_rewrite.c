@@ -79,8 +79,9 @@ static const struct row {
      "y = Cast(y_f32) to=10\n"
      "out y float16\n"},
     {"MatMul of batches",
-     "opset 17; in x float32; init w float32[2,3,128,512]; y = MatMul(x, w); out y float32", NULL,
-     "in x float32\n"
+     "opset 17; in x float32[5,128]; init w float32[2,3,128,512]; y = MatMul(x, w); out y float32",
+     NULL,
+     "in x float32[5,128]\n"
      "init w_quantized int8[2,3,128,512]\n"
      "init w_scale float32[2,3,1,512]\n" MATMUL "out y float32\n"},
     {"MatMul of a Constant",

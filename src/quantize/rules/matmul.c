@@ -59,9 +59,15 @@ static bool is_weight(size_t input)
     return input < 2;
 }
 
-static const char *refuse_batches(const onnxq_plan *plan, size_t n_dims)
+/* Scales [B.., 1, N] broadcast along with a product of matrices, not with that of a vector. */
+static bool is_matrix(const struct oq_site *site)
 {
-    if (n_dims == 2)
+    return oq_graph_rank(site->graph, site->node->input[0]) >= 2;
+}
+
+static const char *refuse_batches(const onnxq_plan *plan, const struct oq_site *site)
+{
+    if (site->constant->source.n_dims == 2)
         return NULL;
     if (plan->options.method == ONNXQ_METHOD_BLOCKS)
         return "no operator takes batches of matrices in blocks";
@@ -70,6 +76,8 @@ static const char *refuse_batches(const onnxq_plan *plan, size_t n_dims)
     /* Measured: zero points per channel make ONNX Runtime fail at run time. */
     if (!plan->options.symmetric && plan->options.per_channel)
         return "batches of matrices with zero points per channel do not run";
+    if (!is_matrix(site))
+        return "batches of matrices, and the other factor is not known to be a matrix";
     return NULL;
 }
 
@@ -94,7 +102,7 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
     int other = weight->transposed ? rank - 1 : rank - 2;
     const char *refusal = oq_matmul_refuses(plan, site, weight->dims[other], weight->dims[axis], 0);
     if (refusal == NULL)
-        refusal = refuse_batches(plan, weight->n_dims);
+        refusal = refuse_batches(plan, site);
     if (refusal != NULL)
         oq_site_fold(site, axis, (size_t)rank - 2, refusal);
     else
