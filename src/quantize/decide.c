@@ -114,12 +114,13 @@ static void choose_qdq_blocks(const onnxq_plan *plan, struct oq_site *site, int 
 
 /*
  * Measured: ONNX Runtime 1.31 fuses DequantizeLinear of uint8 on both sides of a
- * MatMul into an operator that takes one scale for the left one, and fails if it
- * has more.
+ * MatMul into an operator that takes one scale for the left one and for batches
+ * of matrices, and fails if there are more.
  */
 static bool takes_one_scale(const struct oq_site *site)
 {
-    return site->input == 0 && site->is_unsigned && oq_node_is(site->node, "", "MatMul");
+    return site->is_unsigned && oq_node_is(site->node, "", "MatMul") &&
+           (site->input == 0 || site->constant->source.n_dims > 2);
 }
 
 /* DequantizeLinear takes one axis, and none before version 13. */
