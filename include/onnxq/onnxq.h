@@ -7,7 +7,8 @@
  *     onnxq_plan   one decision per weight    onnxq_plan_create()
  *     the output   the plan, carried out      onnxq_plan_write()
  *
- * or one call, onnxq_quantize_file().
+ * or one call, onnxq_quantize_file(). The way back is onnxq_dequantize_file(),
+ * or an onnxq_dequantization for those who want to know what becomes of what.
  *
  * Conventions, valid for every function here:
  *
@@ -322,6 +323,99 @@ ONNXQ_API onnxq_status onnxq_plan_write(const onnxq_plan *plan, const char *path
 ONNXQ_API onnxq_status onnxq_quantize_file(const char *input, const char *output,
                                            const onnxq_options *options, onnxq_error *error);
 
+/* --- the way back to float ------------------------------------------------ */
+
+typedef enum onnxq_float_type { ONNXQ_FLOAT32 = 0, ONNXQ_FLOAT16 = 1 } onnxq_float_type;
+
+/* All pointers are borrowed for the duration of the call. */
+typedef struct onnxq_dequantize_options {
+    size_t struct_size; /* sizeof, set by onnxq_dequantize_options_init() */
+    /*
+     * How weights are stored that the model computes with as float32; FLOAT16
+     * puts a Cast behind each, which engines fold. Weights whose users take
+     * float16 or bfloat16 are stored as that.
+     */
+    onnxq_float_type float_type;
+    onnxq_external_data external_data;
+    bool freeze_inputs; /* take weights that are graph inputs with a default value, too */
+    bool sync;          /* fsync before the rename (default) */
+    bool keep_existing; /* an output that exists is an error, not replaced */
+    bool allow_noop;    /* nothing is quantized: copy the input byte for byte */
+    unsigned threads;   /* 0: one per processor. The result does not depend on it. */
+    onnxq_progress_fn progress;
+    void *progress_data;
+} onnxq_dequantize_options;
+
+ONNXQ_API void onnxq_dequantize_options_init(onnxq_dequantize_options *options);
+
+/* One quantized node of the input, or one that makes a weight out of integers. */
+typedef struct onnxq_dequantized {
+    const char *graph; /* name of the (sub)graph that holds the node */
+    const char *node;  /* name of the node, or of its first output where it has none */
+    const char *op_type;
+    const char *domain;  /* "" is ai.onnx */
+    const char *form;    /* what has been undone, such as "MatMulNBits"; "": it stays */
+    const char *reason;  /* why it stays, or "" */
+    const char *weight;  /* name of its integers, or "" where it has none */
+    const char *dtype;   /* that they become, or "" */
+    const int64_t *dims; /* likewise */
+    size_t n_dims;
+    uint64_t nbytes;       /* integers, scales and zero points; of shared ones at the first use */
+    uint64_t nbytes_after; /* what replaces them, likewise */
+} onnxq_dequantized;
+
+/* The nodes of one form together. */
+typedef struct onnxq_dequantized_form {
+    const char *form;
+    size_t count;
+    uint64_t nbytes, nbytes_after;
+} onnxq_dequantized_form;
+
+typedef struct onnxq_dequantize_summary {
+    size_t n_dequantized, n_left; /* nodes */
+    /* Model and side files; after: under the name model.onnx. */
+    uint64_t nbytes_before, nbytes_after;
+    uint64_t external_nbytes_after; /* side file, 0: none */
+} onnxq_dequantize_summary;
+
+typedef struct onnxq_dequantization onnxq_dequantization;
+
+/*
+ * Finds out what is quantized in a model and how it becomes float again; reads
+ * scales where it has to compare them. Borrows the model. NULL on failure. A
+ * model without anything that can be undone gives one with n_dequantized == 0.
+ */
+ONNXQ_API onnxq_dequantization *onnxq_dequantization_create(const onnxq_model *model,
+                                                            const onnxq_dequantize_options *options,
+                                                            onnxq_error *error);
+ONNXQ_API void
+onnxq_dequantization_destroy(onnxq_dequantization *dequantization); /* NULL is fine */
+
+/* All quantized nodes in the order of the model, those that stay included. */
+ONNXQ_API size_t onnxq_dequantization_count(const onnxq_dequantization *dequantization);
+ONNXQ_API const onnxq_dequantized *
+onnxq_dequantization_get(const onnxq_dequantization *dequantization, size_t index);
+
+/* The forms that occur. */
+ONNXQ_API size_t onnxq_dequantization_form_count(const onnxq_dequantization *dequantization);
+ONNXQ_API const onnxq_dequantized_form *
+onnxq_dequantization_get_form(const onnxq_dequantization *dequantization, size_t index);
+
+ONNXQ_API void onnxq_dequantization_get_summary(const onnxq_dequantization *dequantization,
+                                                onnxq_dequantize_summary *summary);
+
+/* As onnxq_plan_get_output_size() and onnxq_plan_write(). */
+ONNXQ_API onnxq_status onnxq_dequantization_get_output_size(
+    const onnxq_dequantization *dequantization, const char *path, uint64_t *model_nbytes,
+    uint64_t *external_nbytes, onnxq_error *error);
+ONNXQ_API onnxq_status onnxq_dequantization_write(const onnxq_dequantization *dequantization,
+                                                  const char *path, onnxq_error *error);
+
+/* All in one call; `summary` may be NULL. */
+ONNXQ_API onnxq_status onnxq_dequantize_file(const char *input, const char *output,
+                                             const onnxq_dequantize_options *options,
+                                             onnxq_dequantize_summary *summary, onnxq_error *error);
+
 /* --- report -------------------------------------------------------------- */
 
 /* Summary table, a line per operator type, as `onnxq quantize` prints it. */
@@ -335,6 +429,15 @@ ONNXQ_API void onnxq_report_weights(const onnxq_plan *plan, FILE *stream);
  */
 ONNXQ_API void onnxq_report_json(const onnxq_plan *plan, const char *input, const char *output,
                                  FILE *stream);
+
+/* The same for the way back: a line per form, a line per node, one JSON object. */
+ONNXQ_API void onnxq_report_dequantization_table(const onnxq_dequantization *dequantization,
+                                                 FILE *stream);
+ONNXQ_API void onnxq_report_dequantization_nodes(const onnxq_dequantization *dequantization,
+                                                 FILE *stream);
+ONNXQ_API void onnxq_report_dequantization_json(const onnxq_dequantization *dequantization,
+                                                const char *input, const char *output,
+                                                FILE *stream);
 
 #ifdef __cplusplus
 }

@@ -53,11 +53,25 @@ bool cli_is_same_file(const char *a, const char *b)
            is_same_inode(&status_a, &status_b);
 }
 
-char *cli_derive_path(const char *model, const char *folder, const char *suffix)
+/* The length of a stem without one of the suffixes, as "model" of "model.int8". */
+static int cut_suffix(const char *stem, int n_stem, const char *const *suffixes)
+{
+    for (; suffixes != NULL && *suffixes != NULL; suffixes++) {
+        int n = (int)strlen(*suffixes), n_left = n_stem - n - 1;
+        if (n_left > 0 && stem[n_left] == '.' &&
+            strncmp(stem + n_left + 1, *suffixes, (size_t)n) == 0)
+            return n_left;
+    }
+    return n_stem;
+}
+
+char *cli_derive_path(const char *model, const char *folder, const char *const *replaced,
+                      const char *suffix)
 {
     const char *base = base_name(model), *dot = strrchr(base, '.');
     int n_stem = (int)(dot != NULL && dot != base ? (size_t)(dot - base) : strlen(base));
     int n_folder = (int)(base - model);
+    n_stem = cut_suffix(base, n_stem, replaced);
     size_t capacity = strlen(model) + (folder != NULL ? strlen(folder) : 0) + strlen(suffix) + 16;
     char *path = malloc(capacity);
     if (path != NULL && folder != NULL)

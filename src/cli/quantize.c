@@ -65,28 +65,28 @@ static const cli_option quantize_options[] = {
      .name = "output",
      .value = "FILE",
      .source = CLI_FILES,
-     FIELD(output),
+     FIELD(files.output),
      .help = "same as OUT"},
     {.kind = CLI_TEXT,
      .letter = 'd',
      .name = "output-dir",
      .value = "DIR",
      .source = CLI_FOLDERS,
-     FIELD(output_dir),
+     FIELD(files.output_dir),
      .help = "one or more models, written into DIR"},
     {.kind = CLI_FLAG,
      .letter = 'f',
      .name = "force",
-     FIELD(force),
+     FIELD(files.force),
      .help = "replace an output that was not named and exists"},
     {.kind = CLI_FLAG,
      .letter = 'n',
      .name = "no-clobber",
-     FIELD(no_clobber),
+     FIELD(files.no_clobber),
      .help = "never replace a file"},
     {.kind = CLI_FLAG,
      .name = "dry-run",
-     FIELD(dry_run),
+     FIELD(files.dry_run),
      .help = "show what would be done to every weight, write nothing"},
     {.kind = CLI_CHOICE,
      .name = "external-data",
@@ -237,7 +237,15 @@ static int run_quantize(void *data, int n_operands, char **operands)
     cli_quantize_settings *settings = data;
     if (!cli_quantize_fill_options(settings))
         return cli_memory_error(&settings->common);
-    return cli_quantize_run(settings, n_operands, operands);
+    onnxq_error error;
+    if (onnxq_options_check(&settings->options, &error) != ONNXQ_OK)
+        return cli_library_error(&settings->common, &error);
+    cli_job job = {.maker = &cli_quantize_maker,
+                   .settings = settings,
+                   .common = &settings->common,
+                   .files = &settings->files,
+                   .allow_noop = settings->options.allow_noop};
+    return cli_job_run(&job, n_operands, operands);
 }
 
 static void set_defaults(void *data)

@@ -88,4 +88,26 @@ void oq_convert_from_half(const uint16_t *src, size_t n, float *dst);
 void oq_convert_from_bfloat16(const uint16_t *src, size_t n, float *dst);
 void oq_convert_from_double(const double *src, size_t n, float *dst);
 
+/* The way back: to nearest, ties to even; what is too large becomes infinite. */
+void oq_convert_to_half(const float *src, size_t n, uint16_t *dst);
+void oq_convert_to_bfloat16(const float *src, size_t n, uint16_t *dst);
+void oq_convert_to_double(const float *src, size_t n, double *dst);
+
+/* --- integers of 2, 4, 8, 16 or 32 bits --- */
+
+struct oq_integer_type {
+    unsigned nbits;
+    bool is_signed;
+    bool high_first; /* of several in a byte, the first one has the high bits */
+};
+
+/* Integers [skip, skip + n) of those that the bytes hold. */
+void oq_convert_from_integers(const uint8_t *src, struct oq_integer_type type, unsigned skip,
+                              size_t n, int32_t *dst);
+
+/* x[i] = q[i] (or table[q[i]]) less zero_point, times scale; a step of 0: one for all, else of 1.
+ */
+void oq_dequantize_run(const int32_t *q, size_t n, const float *table, const float *zero_point,
+                       size_t zero_point_step, const float *scale, size_t scale_step, float *x);
+
 #endif

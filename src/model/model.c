@@ -179,3 +179,14 @@ void onnxq_model_get_info(const onnxq_model *model, onnxq_model_info *info)
         info->n_initializers += model->graphs.list[i]->proto->n_initializer;
     }
 }
+
+bool oq_model_lists_initializers(const onnxq_model *model)
+{
+    const struct oq_graph *graph = model->graphs.list[0];
+    for (size_t i = 0; model->proto->ir_version >= 4 && i < graph->proto->n_initializer; i++) {
+        const struct oq_value *value = oq_graph_find(graph, graph->proto->initializer[i]->name);
+        if (value != NULL && !value->is_graph_input)
+            return false;
+    }
+    return true;
+}

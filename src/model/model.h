@@ -36,4 +36,10 @@ Oq__Pb__ModelProto *oq_model_copy_proto(const onnxq_model *model, struct oq_aren
 /* Version of an operator set that the model imports, 0: none. */
 int64_t oq_model_opset(const Oq__Pb__ModelProto *proto, const char *domain);
 
+/*
+ * Before IR version 4 every initializer had to be a graph input, and some
+ * exporters still list all of them: that is habit, nobody means to override them.
+ */
+bool oq_model_lists_initializers(const onnxq_model *model);
+
 #endif

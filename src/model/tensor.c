@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
-#include "kernels/kernels.h"
 #include "wire/varint.h"
 
 enum {
@@ -418,6 +417,65 @@ bool oq_tensor_read_floats(const struct oq_tensor *tensor, uint64_t first, size_
         return oq_fail(error, ONNXQ_ERROR_INTERNAL, "type %d read as float",
                        tensor->proto->data_type);
     }
+}
+
+bool oq_tensor_integer_type(const struct oq_tensor *tensor, struct oq_integer_type *type)
+{
+    switch (tensor->proto->data_type) {
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT2:
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT4:
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8:
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT16:
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT32:
+        *type = (struct oq_integer_type){tensor->dtype->nbits, true, false};
+        return true;
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT2:
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT4:
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8:
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT16:
+        *type = (struct oq_integer_type){tensor->dtype->nbits, false, false};
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Bytes of int32_data as raw_data would have them: a number holds an element, or a byte of them. */
+static bool read_number_bytes(const struct oq_tensor *tensor, uint64_t first, size_t count,
+                              uint8_t *dst, void *scratch, onnxq_error *error)
+{
+    const size_t width = tensor->dtype->nbits < 8 ? 1 : tensor->dtype->nbits / 8;
+    const struct oq_mark *mark = &tensor->marks[first / width / OQ_MARK_NELEM];
+    struct cursor cursor = {tensor, mark->fragment, mark->offset, scratch, 0, 0};
+    uint64_t value;
+    for (uint64_t skip = first / width % OQ_MARK_NELEM; skip > 0; skip--)
+        if (!next_number(&cursor, &value, error))
+            return false;
+    for (size_t inside = (size_t)(first % width); count > 0; inside = 0) {
+        if (!next_number(&cursor, &value, error))
+            return false;
+        for (; inside < width && count > 0; inside++, count--)
+            *dst++ = (uint8_t)(value >> (8 * inside));
+    }
+    return true;
+}
+
+bool oq_tensor_read_integers(const struct oq_tensor *tensor, struct oq_integer_type type,
+                             uint64_t first, size_t count, int32_t *dst, void *scratch,
+                             onnxq_error *error)
+{
+    uint8_t *bytes = (uint8_t *)scratch + OQ_READ_SCRATCH_NBYTES / 2;
+    const unsigned per_byte = type.nbits < 8 ? 8 / type.nbits : 1;
+    const size_t width = type.nbits < 8 ? 1 : type.nbits / 8;
+    const unsigned skip = (unsigned)(first % per_byte);
+    const uint64_t start = first / per_byte * width;
+    const size_t nbytes = (skip + count + per_byte - 1) / per_byte * width;
+    bool ok = tensor->marks != NULL
+                  ? read_number_bytes(tensor, start, nbytes, bytes, scratch, error)
+                  : oq_tensor_read_bytes(tensor, start, nbytes, bytes, error);
+    if (ok)
+        oq_convert_from_integers(bytes, type, skip, count, dst);
+    return ok;
 }
 
 bool oq_tensor_is_integer(const struct oq_tensor *tensor)

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "kernels/kernels.h"
 #include "model/dtype.h"
 #include "wire/payload.h"
 
@@ -65,6 +66,19 @@ bool oq_tensor_init(struct oq_tensor *tensor, const Oq__Pb__TensorProto *proto,
  */
 bool oq_tensor_read_floats(const struct oq_tensor *tensor, uint64_t first, size_t count, float *dst,
                            void *scratch, onnxq_error *error);
+
+/*
+ * Integers [first, first + count) of those that the tensor's bytes hold, which
+ * may be narrower than its elements: 4-bit numbers in a tensor of bytes.
+ * count <= OQ_READ_MAX_NELEM, oq_tensor_integer_type() of the tensor is true,
+ * scratch of OQ_READ_SCRATCH_NBYTES.
+ */
+bool oq_tensor_read_integers(const struct oq_tensor *tensor, struct oq_integer_type type,
+                             uint64_t first, size_t count, int32_t *dst, void *scratch,
+                             onnxq_error *error);
+
+/* The integers that are its elements; false for floats, and for integers of 64 bits. */
+bool oq_tensor_integer_type(const struct oq_tensor *tensor, struct oq_integer_type *type);
 
 /* True for int32 and int64: shapes, axes, indices. */
 bool oq_tensor_is_integer(const struct oq_tensor *tensor);

@@ -147,22 +147,6 @@ static bool collect_graph(onnxq_plan *plan, const struct oq_graph *graph, onnxq_
     return true;
 }
 
-/*
- * Before IR version 4 every initializer had to be an input as well. Later, an
- * initializer that is also an input is a default that callers may override -
- * but exporters that list all of them only kept the old habit.
- */
-static bool inputs_are_defaults_by_habit(const onnxq_model *model)
-{
-    const struct oq_graph *graph = model->graphs.list[0];
-    for (size_t i = 0; i < graph->proto->n_initializer; i++) {
-        const struct oq_value *value = oq_graph_find(graph, graph->proto->initializer[i]->name);
-        if (value != NULL && !value->is_graph_input)
-            return false;
-    }
-    return true;
-}
-
 /* --- derived constants --- */
 
 /* A use of a value that a chain of operators makes, by an operator that can take it as integers. */
@@ -322,8 +306,7 @@ bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error)
     const onnxq_model *model = plan->model;
     oq_strmap_init(&plan->derived, &plan->arena);
     plan->is_recurrent = is_recurrent(model);
-    plan->freeze_inputs = plan->options.freeze_inputs || model->proto->ir_version < 4 ||
-                          inputs_are_defaults_by_habit(model);
+    plan->freeze_inputs = plan->options.freeze_inputs || oq_model_lists_initializers(model);
     /* One place for each tensor, and for each node that may make a derived constant. */
     plan->constants = oq_arena_array(&plan->arena, model->n_tensors + count_chain_nodes(model) + 1,
                                      sizeof(*plan->constants));

@@ -1,5 +1,5 @@
 #define _POSIX_C_SOURCE 200809L
-#include "quantize.h"
+#include "job.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,54 +13,46 @@
 
 /* --- what goes where ------------------------------------------------------- */
 
-static int check_operands(const cli_quantize_settings *settings, int n_operands)
+static int check_operands(const cli_job *job, int n_operands)
 {
-    const cli_common *common = &settings->common;
-    const char *see = "see 'onnxq help quantize'";
-    onnxq_error error;
-    if (onnxq_options_check(&settings->options, &error) != ONNXQ_OK)
-        return cli_library_error(common, &error);
-    if (settings->force && settings->no_clobber)
+    const cli_common *common = job->common;
+    const cli_files *files = job->files;
+    char see[64];
+    snprintf(see, sizeof(see), "see 'onnxq help %s'", job->maker->verb);
+    if (files->force && files->no_clobber)
         return cli_usage(common, NULL, "-f and -n contradict each other");
-    if (settings->output != NULL && settings->output_dir != NULL)
+    if (files->output != NULL && files->output_dir != NULL)
         return cli_usage(common, NULL, "-o and -d contradict each other");
     if (n_operands == 0)
         return cli_usage(common, see, "there is no MODEL");
-    if (settings->output_dir != NULL)
+    if (files->output_dir != NULL)
         return CLI_EXIT_OK;
-    if (n_operands > 2 || (n_operands == 2 && settings->output != NULL))
+    if (n_operands > 2 || (n_operands == 2 && files->output != NULL))
         return cli_usage(common, "several models need a folder for their outputs: -d DIR",
-                         settings->output != NULL ? "-o and OUT contradict each other"
-                                                  : "more than MODEL and OUT");
+                         files->output != NULL ? "-o and OUT contradict each other"
+                                               : "more than MODEL and OUT");
     return CLI_EXIT_OK;
 }
 
-static const char *type_suffix(const cli_quantize_settings *settings)
-{
-    if (settings->options.bits != ONNXQ_BITS_8)
-        return settings->options.bits == ONNXQ_BITS_NF4 ? "nf4" : "int4";
-    return settings->options.weight_type == ONNXQ_WEIGHT_INT8 ? "int8" : "uint8";
-}
-
-static bool fill_item(const cli_quantize_settings *settings, cli_quantize_item *item,
-                      const char *input, const char *output)
+static bool fill_item(const cli_job *job, cli_item *item, const char *input, const char *output)
 {
     item->input = input;
-    if (output == NULL && settings->output_dir == NULL && cli_is_standard_stream(input))
+    if (output == NULL && job->files->output_dir == NULL && cli_is_standard_stream(input))
         output = CLI_STANDARD_STREAM; /* a filter, as others are */
     item->derived = output == NULL;
-    item->output = item->derived
-                       ? cli_derive_path(input, settings->output_dir, type_suffix(settings))
-                       : strdup(output);
+    item->output = item->derived ? cli_derive_path(input, job->files->output_dir,
+                                                   job->maker->replaced_suffixes,
+                                                   job->maker->suffix(job->settings))
+                                 : strdup(output);
     return item->output != NULL;
 }
 
-static bool fill_items(cli_quantize_job *job, int n_operands, char **operands)
+static bool fill_items(cli_job *job, int n_operands, char **operands)
 {
-    const cli_quantize_settings *settings = job->settings;
-    const char *output = settings->output;
+    const cli_files *files = job->files;
+    const char *output = files->output;
     size_t n_items = (size_t)n_operands;
-    if (settings->output_dir == NULL && n_operands == 2) {
+    if (files->output_dir == NULL && n_operands == 2) {
         output = operands[1];
         n_items = 1;
     }
@@ -68,7 +60,7 @@ static bool fill_items(cli_quantize_job *job, int n_operands, char **operands)
     if (job->items == NULL)
         return false;
     for (; job->n_items < n_items; job->n_items++) {
-        if (!fill_item(settings, &job->items[job->n_items], operands[job->n_items], output))
+        if (!fill_item(job, &job->items[job->n_items], operands[job->n_items], output))
             return false;
     }
     return true;
@@ -76,41 +68,40 @@ static bool fill_items(cli_quantize_job *job, int n_operands, char **operands)
 
 static int compare_outputs(const void *left, const void *right)
 {
-    const cli_quantize_item *const *a = left, *const *b = right;
+    const cli_item *const *a = left, *const *b = right;
     return strcmp((*a)->output, (*b)->output);
 }
 
 /* Two models of one name from two folders would end in one file. */
-static int check_collisions(const cli_quantize_job *job)
+static int check_collisions(const cli_job *job)
 {
-    const cli_quantize_item **sorted = calloc(job->n_items, sizeof(const cli_quantize_item *));
+    const cli_item **sorted = calloc(job->n_items, sizeof(const cli_item *));
     if (sorted == NULL)
-        return cli_memory_error(&job->settings->common);
+        return cli_memory_error(job->common);
     for (size_t i = 0; i < job->n_items; i++)
         sorted[i] = &job->items[i];
     qsort(sorted, job->n_items, sizeof(*sorted), compare_outputs);
     int status = CLI_EXIT_OK;
     for (size_t i = 1; i < job->n_items && status == CLI_EXIT_OK; i++) {
         if (compare_outputs(&sorted[i - 1], &sorted[i]) == 0)
-            status =
-                cli_usage(&job->settings->common, NULL, "%s and %s would both be written to %s",
-                          sorted[i - 1]->input, sorted[i]->input, sorted[i]->output);
+            status = cli_usage(job->common, NULL, "%s and %s would both be written to %s",
+                               sorted[i - 1]->input, sorted[i]->input, sorted[i]->output);
     }
     free(sorted);
     return status;
 }
 
-static int check_item(const cli_quantize_job *job, const cli_quantize_item *item)
+static int check_item(const cli_job *job, const cli_item *item)
 {
-    const cli_quantize_settings *settings = job->settings;
-    const cli_common *common = &settings->common;
+    const cli_files *files = job->files;
+    const cli_common *common = job->common;
     bool reads = cli_is_standard_stream(item->input), writes = cli_is_standard_stream(item->output);
-    if (reads && settings->output_dir != NULL)
+    if (reads && files->output_dir != NULL)
         return cli_usage(common, NULL, "standard input has no name for a file in %s",
-                         settings->output_dir);
+                         files->output_dir);
     if (reads && isatty(STDIN_FILENO))
         return cli_usage(common, NULL, "standard input is a terminal, expected a model");
-    if (settings->dry_run)
+    if (files->dry_run)
         writes = false;
     if (writes && isatty(STDOUT_FILENO))
         return cli_usage(common, "name a file, or redirect it",
@@ -127,7 +118,7 @@ static int check_item(const cli_quantize_job *job, const cli_quantize_item *item
     return CLI_EXIT_OK;
 }
 
-static int check_items(const cli_quantize_job *job)
+static int check_items(const cli_job *job)
 {
     int status = check_collisions(job);
     for (size_t i = 0; i < job->n_items && status == CLI_EXIT_OK; i++)
@@ -135,28 +126,27 @@ static int check_items(const cli_quantize_job *job)
     return status;
 }
 
-static void choose_text_stream(cli_quantize_job *job)
+static void choose_text_stream(cli_job *job)
 {
-    const cli_quantize_settings *settings = job->settings;
-    const char *json = settings->common.json;
+    const cli_files *files = job->files;
+    const char *json = job->common->json;
     job->text = stdout;
     if (json != NULL && cli_is_standard_stream(json))
         job->text = NULL;
-    else if (!settings->dry_run && cli_is_standard_stream(job->items[0].output))
+    else if (!files->dry_run && cli_is_standard_stream(job->items[0].output))
         job->text = stderr;
 }
 
 /* --- the run --------------------------------------------------------------- */
 
-static int fail_report(const cli_quantize_job *job, int status)
+static int fail_report(const cli_job *job, int status)
 {
     int reason = errno;
-    cli_error(&job->settings->common, "%s: cannot write the report: %s", job->settings->common.json,
-              strerror(reason));
+    cli_error(job->common, "%s: cannot write the report: %s", job->common->json, strerror(reason));
     return status == CLI_EXIT_OK ? CLI_EXIT_OUTPUT : status;
 }
 
-static int finish_report(cli_quantize_job *job, int status)
+static int finish_report(cli_job *job, int status)
 {
     if (job->json.stream == NULL || (job->n_reports == 0 && !job->json_is_array))
         return status;
@@ -165,13 +155,13 @@ static int finish_report(cli_quantize_job *job, int status)
     return cli_report_file_publish(&job->json) ? status : fail_report(job, status);
 }
 
-static void print_total(const cli_quantize_job *job, double seconds)
+static void print_total(const cli_job *job, double seconds)
 {
-    if (job->n_items < 2 || job->text == NULL || job->settings->common.quiet > 1)
+    if (job->n_items < 2 || job->text == NULL || job->common->quiet > 1)
         return;
-    fprintf(job->text, "%s %zu of %zu models to ", job->settings->dry_run ? "Would write" : "Wrote",
+    fprintf(job->text, "%s %zu of %zu models to ", job->files->dry_run ? "Would write" : "Wrote",
             job->n_done, job->n_items);
-    cli_print_escaped(job->text, job->settings->output_dir);
+    cli_print_escaped(job->text, job->files->output_dir);
     if (job->n_done > 0) {
         fputs("   ", job->text);
         cli_print_sizes(job->text, job->nbytes_before, job->nbytes_after);
@@ -181,13 +171,13 @@ static void print_total(const cli_quantize_job *job, double seconds)
 }
 
 /* All models, past those that fail; the first failure is the exit code. */
-static int run_items(cli_quantize_job *job)
+static int run_items(cli_job *job)
 {
     double began = cli_seconds();
     int status = CLI_EXIT_OK;
     for (size_t i = 0; i < job->n_items; i++) {
         int result = cli_interrupt_signal() != 0 ? 128 + cli_interrupt_signal()
-                                                 : cli_quantize_item_run(job, &job->items[i]);
+                                                 : cli_item_run(job, &job->items[i]);
         if (result > 128)
             return result;
         if (status == CLI_EXIT_OK)
@@ -197,33 +187,32 @@ static int run_items(cli_quantize_job *job)
     return finish_report(job, status);
 }
 
-static int run_job(cli_quantize_job *job, int n_operands, char **operands)
+static int run_job(cli_job *job, int n_operands, char **operands)
 {
-    cli_quantize_settings *settings = job->settings;
+    const cli_files *files = job->files;
     if (!fill_items(job, n_operands, operands))
-        return cli_memory_error(&settings->common);
+        return cli_memory_error(job->common);
     int status = check_items(job);
     if (status != CLI_EXIT_OK)
         return status;
     choose_text_stream(job);
-    job->json_is_array = settings->output_dir != NULL;
-    if (settings->common.json != NULL && !cli_report_file_open(&job->json, settings->common.json))
+    job->json_is_array = files->output_dir != NULL;
+    if (job->common->json != NULL && !cli_report_file_open(&job->json, job->common->json))
         return fail_report(job, CLI_EXIT_OK);
     status = run_items(job);
     if (job->folder_created && job->n_done == 0)
-        rmdir(settings->output_dir);
+        rmdir(files->output_dir);
     return status;
 }
 
-int cli_quantize_run(cli_quantize_settings *settings, int n_operands, char **operands)
+int cli_job_run(cli_job *job, int n_operands, char **operands)
 {
-    cli_quantize_job job = {.settings = settings};
-    int status = check_operands(settings, n_operands);
+    int status = check_operands(job, n_operands);
     if (status == CLI_EXIT_OK)
-        status = run_job(&job, n_operands, operands);
-    cli_report_file_close(&job.json);
-    for (size_t i = 0; i < job.n_items; i++)
-        free(job.items[i].output);
-    free(job.items);
+        status = run_job(job, n_operands, operands);
+    cli_report_file_close(&job->json);
+    for (size_t i = 0; i < job->n_items; i++)
+        free(job->items[i].output);
+    free(job->items);
     return status;
 }

@@ -1,0 +1,205 @@
+#define _POSIX_C_SOURCE 200809L
+#include <onnxq/onnxq.h>
+
+#include "command.h"
+#include "job.h"
+#include "message.h"
+
+typedef struct dequantize_settings {
+    cli_common common; /* first */
+    onnxq_dequantize_options options;
+    cli_files files;
+} dequantize_settings;
+
+/* The parser writes enums as int. */
+_Static_assert(sizeof(onnxq_float_type) == sizeof(int), "enum as wide as int");
+
+static const cli_choice float_types[] = {
+    {"float32", ONNXQ_FLOAT32, false}, {"float16", ONNXQ_FLOAT16, false}, {0}};
+
+static const cli_choice external_data[] = {{"auto", ONNXQ_EXTERNAL_AUTO, false},
+                                           {"always", ONNXQ_EXTERNAL_ALWAYS, false},
+                                           {"never", ONNXQ_EXTERNAL_NEVER, false},
+                                           {0}};
+
+#define FIELD(member) .offset = offsetof(dequantize_settings, member)
+
+static const cli_option dequantize_options[] = {
+    {.kind = CLI_HEADING, .help = "Files"},
+    {.kind = CLI_TEXT,
+     .letter = 'o',
+     .name = "output",
+     .value = "FILE",
+     .source = CLI_FILES,
+     FIELD(files.output),
+     .help = "same as OUT"},
+    {.kind = CLI_TEXT,
+     .letter = 'd',
+     .name = "output-dir",
+     .value = "DIR",
+     .source = CLI_FOLDERS,
+     FIELD(files.output_dir),
+     .help = "one or more models, written into DIR"},
+    {.kind = CLI_FLAG,
+     .letter = 'f',
+     .name = "force",
+     FIELD(files.force),
+     .help = "replace an output that was not named and exists"},
+    {.kind = CLI_FLAG,
+     .letter = 'n',
+     .name = "no-clobber",
+     FIELD(files.no_clobber),
+     .help = "never replace a file"},
+    {.kind = CLI_FLAG,
+     .name = "dry-run",
+     FIELD(files.dry_run),
+     .help = "show what would become of every node, write nothing"},
+    {.kind = CLI_CHOICE,
+     .name = "external-data",
+     .choices = external_data,
+     FIELD(options.external_data),
+     .help = "side file; auto: over 2 GB, or MODEL has one"},
+    {.kind = CLI_FLAG,
+     .name = "sync",
+     .negated = "false",
+     FIELD(options.sync),
+     .help = "wait until the output is on the disk"},
+    {.kind = CLI_FLAG,
+     .name = "allow-noop",
+     FIELD(options.allow_noop),
+     .help = "copy a model that has nothing to dequantize, and exit 0"},
+
+    {.kind = CLI_HEADING, .help = "Weights"},
+    {.kind = CLI_CHOICE,
+     .name = "float-type",
+     .choices = float_types,
+     FIELD(options.float_type),
+     .help = "as what they are stored"},
+    {.kind = CLI_FLAG,
+     .name = "freeze-inputs",
+     FIELD(options.freeze_inputs),
+     .help = "weights that are graph inputs with a default value, too"},
+    {0}};
+
+/* --- one model ------------------------------------------------------------- */
+
+static const char *type_suffix(const void *data)
+{
+    const dequantize_settings *settings = data;
+    return settings->options.float_type == ONNXQ_FLOAT32 ? "float32" : "float16";
+}
+
+/* What a quantized model may be called. */
+static const char *const quantized_suffixes[] = {"int8", "uint8", "int4",      "uint4",
+                                                 "int2", "quant", "quantized", NULL};
+
+static void *create(const void *data, const onnxq_model *model, const cli_write_options *write,
+                    onnxq_error *error)
+{
+    const dequantize_settings *settings = data;
+    onnxq_dequantize_options options = settings->options;
+    options.threads = (unsigned)settings->common.threads;
+    options.keep_existing = write->keep_existing;
+    options.progress = write->progress;
+    options.progress_data = write->progress_data;
+    return onnxq_dequantization_create(model, &options, error);
+}
+
+static void destroy(void *work)
+{
+    onnxq_dequantization_destroy(work);
+}
+
+static onnxq_status measure(const void *work, const char *path, cli_sizes *sizes,
+                            onnxq_error *error)
+{
+    onnxq_dequantize_summary summary;
+    uint64_t model_nbytes, external_nbytes;
+    onnxq_dequantization_get_summary(work, &summary);
+    *sizes = (cli_sizes){summary.nbytes_before, summary.nbytes_after, summary.n_dequantized == 0};
+    if (sizes->is_copy)
+        return ONNXQ_OK;
+    onnxq_status status =
+        onnxq_dequantization_get_output_size(work, path, &model_nbytes, &external_nbytes, error);
+    if (status == ONNXQ_OK)
+        sizes->after = model_nbytes + external_nbytes;
+    return status;
+}
+
+static onnxq_status write(const void *work, const char *path, onnxq_error *error)
+{
+    return onnxq_dequantization_write(work, path, error);
+}
+
+static void print(const void *data, const onnxq_model *model, const void *work, int level,
+                  FILE *stream)
+{
+    const dequantize_settings *settings = data;
+    if (level < 0 || onnxq_dequantization_count(work) == 0)
+        return;
+    fprintf(stream, "  %s weights  ", type_suffix(settings));
+    cli_print_origin(stream, model);
+    if (level > 0)
+        onnxq_report_dequantization_nodes(work, stream);
+    onnxq_report_dequantization_table(work, stream);
+}
+
+static void print_json(const void *work, const char *input, const char *output, FILE *stream)
+{
+    onnxq_report_dequantization_json(work, input, output, stream);
+}
+
+static void explain_nothing(const void *work, char *text, size_t capacity)
+{
+    size_t n = onnxq_dequantization_count(work);
+    if (n == 0)
+        snprintf(text, capacity, "nothing to dequantize: it is not quantized");
+    else
+        snprintf(text, capacity, "nothing to dequantize (quantized nodes: %zu, all kept)", n);
+}
+
+static const cli_maker maker = {.verb = "dequantize",
+                                .suffix = type_suffix,
+                                .replaced_suffixes = quantized_suffixes,
+                                .create = create,
+                                .destroy = destroy,
+                                .measure = measure,
+                                .write = write,
+                                .print = print,
+                                .print_json = print_json,
+                                .explain_nothing = explain_nothing};
+
+/* --- the command ----------------------------------------------------------- */
+
+static int run_dequantize(void *data, int n_operands, char **operands)
+{
+    const dequantize_settings *settings = data;
+    cli_job job = {.maker = &maker,
+                   .settings = settings,
+                   .common = &settings->common,
+                   .files = &settings->files,
+                   .allow_noop = settings->options.allow_noop};
+    return cli_job_run(&job, n_operands, operands);
+}
+
+static void set_defaults(void *data)
+{
+    dequantize_settings *settings = data;
+    onnxq_dequantize_options_init(&settings->options);
+}
+
+const cli_command cli_dequantize = {
+    .name = "dequantize",
+    .summary = "Makes a quantized model a float one again.",
+    .usage = "dequantize [OPTION]... MODEL [OUT]\ndequantize [OPTION]... -d DIR MODEL...",
+    .notes =
+        "OUT left out is MODEL with .float32.onnx (or .float16.onnx) for its ending, where\n"
+        ".int8 and the like go first; one that exists is kept. A named OUT is replaced. '-' is\n"
+        "standard input or output. float16 weights of a float32 model have a Cast behind them.\n"
+        "What stays quantized is listed with the reason. Exit codes: as of quantize, 5 where\n"
+        "there is nothing to dequantize.",
+    .options = {{dequantize_options, cli_common_options}},
+    .operands = CLI_FILE_OPERANDS,
+    .settings_nbytes = sizeof(dequantize_settings),
+    .defaults = set_defaults,
+    .run = run_dequantize};

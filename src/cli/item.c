@@ -1,0 +1,231 @@
+#define _POSIX_C_SOURCE 200809L
+#include "job.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "interrupt.h"
+#include "message.h"
+#include "path.h"
+#include "progress.h"
+
+void cli_print_sizes(FILE *stream, uint64_t before, uint64_t after)
+{
+    fprintf(stream, "%s -> %s", cli_format_size(before).text, cli_format_size(after).text);
+    double ratio = after > 0 ? (double)before / (double)after : 1;
+    if (ratio >= 1.05)
+        fprintf(stream, " (%.1fx smaller)", ratio);
+    else if (ratio < 1 / 1.05)
+        fprintf(stream, " (%.1fx larger)", 1 / ratio);
+    else
+        fputs(" (about the same)", stream);
+}
+
+static bool is_kept(const cli_job *job, const cli_item *item)
+{
+    const cli_files *files = job->files;
+    return (files->no_clobber || (item->derived && !files->force)) &&
+           !cli_is_standard_stream(item->output) && cli_path_exists(item->output);
+}
+
+/* --- how much is shown ----------------------------------------------------- */
+
+/* 0 by default: -q takes away, -v adds, a dry run is about the details. */
+static int verbosity(const cli_job *job)
+{
+    const cli_files *files = job->files;
+    int level = job->common->verbose - job->common->quiet;
+    if (level == 0 && job->n_items > 1)
+        return -1; /* a line for each of many models */
+    return level == 0 && files->dry_run ? 1 : level;
+}
+
+void cli_print_origin(FILE *stream, const onnxq_model *model)
+{
+    onnxq_model_info info;
+    onnxq_model_get_info(model, &info);
+    fprintf(stream, "(opset %lld", (long long)info.opset);
+    if (info.producer_name[0] != '\0') {
+        fputs(", ", stream);
+        cli_print_escaped(stream, info.producer_name);
+        fputs(info.producer_version[0] != '\0' ? " " : "", stream);
+        cli_print_escaped(stream, info.producer_version);
+    }
+    fputs(")\n", stream);
+}
+
+/* output NULL: none was written. */
+static void print_report(cli_job *job, const char *input, const char *output, const void *work)
+{
+    if (job->json.stream == NULL)
+        return;
+    if (job->json_is_array)
+        fputs(job->n_reports == 0 ? "[\n" : ",\n", job->json.stream);
+    job->maker->print_json(work, input, output, job->json.stream);
+    job->n_reports++;
+}
+
+/* "Wrote OUT   90.8 MB -> 23.3 MB (3.9x smaller)", or what a dry run has instead. */
+static void print_outcome(const cli_job *job, const cli_item *item, const cli_sizes *sizes,
+                          double seconds)
+{
+    bool is_dry = job->files->dry_run;
+    if (job->text == NULL || job->common->quiet > 1)
+        return;
+    fputs(!is_dry ? "Wrote " : is_kept(job, item) ? "Would keep " : "Would write ", job->text);
+    cli_print_escaped(job->text,
+                      cli_is_standard_stream(item->output) ? "standard output" : item->output);
+    fputs("   ", job->text);
+    cli_print_sizes(job->text, sizes->before, sizes->after);
+    if (!is_dry)
+        fprintf(job->text, " in %.2f s", seconds);
+    else if (is_kept(job, item))
+        fputs(", it exists: -f replaces it", job->text);
+    if (sizes->is_copy)
+        fprintf(job->text, ", a copy: nothing to %s", job->maker->verb);
+    putc('\n', job->text);
+    if (job->n_items > 1)
+        fflush(job->text); /* so that messages about the next model come after it */
+}
+
+/* --- the work -------------------------------------------------------------- */
+
+static int fail_exists(const cli_job *job, const cli_item *item)
+{
+    const cli_common *common = job->common;
+    cli_error(common, "%s: it exists and is kept", item->output);
+    if (job->files->no_clobber)
+        cli_hint(common, "without -n it is replaced%s", item->derived ? " if -f is given" : "");
+    else
+        cli_hint(common, "-f replaces it%s", job->n_items > 1 ? "" : ", -o FILE names another");
+    return CLI_EXIT_OUTPUT;
+}
+
+static int fail_nothing(const cli_job *job, const cli_item *item, const void *work)
+{
+    char reason[256];
+    job->maker->explain_nothing(work, reason, sizeof(reason));
+    cli_error(job->common, "%s: %s; no file was written", item->input, reason);
+    cli_hint(job->common, "--allow-noop copies such a model as it is and exits 0");
+    return ONNXQ_NOTHING_TO_DO;
+}
+
+static int fail_library(const cli_job *job, const cli_item *item, const cli_input *input,
+                        onnxq_error *error)
+{
+    if (error->status == ONNXQ_ERROR_CANCELLED && cli_interrupt_signal() != 0)
+        return 128 + cli_interrupt_signal();
+    /* The descriptor that stands for standard input says nothing to a person. */
+    if (input->path != item->input && strcmp(error->file, input->path) == 0)
+        snprintf(error->file, sizeof(error->file), "standard input");
+    return cli_library_error(job->common, error);
+}
+
+static int make_folder(cli_job *job)
+{
+    const char *folder = job->files->output_dir;
+    if (folder == NULL)
+        return CLI_EXIT_OK;
+    if (mkdir(folder, 0777) == 0) {
+        job->folder_created = true;
+    } else if (errno != EEXIST) {
+        cli_error(job->common, "%s: cannot make the folder: %s", folder, strerror(errno));
+        return CLI_EXIT_OUTPUT;
+    }
+    return CLI_EXIT_OK;
+}
+
+static int write_output(cli_job *job, const cli_item *item, const cli_input *input,
+                        const void *work, cli_progress *progress)
+{
+    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
+    int status = make_folder(job);
+    if (status != CLI_EXIT_OK)
+        return status;
+    cli_progress_start(progress);
+    onnxq_status written = job->maker->write(work, item->output, &error);
+    cli_progress_erase(progress);
+    return written == ONNXQ_OK ? CLI_EXIT_OK : fail_library(job, item, input, &error);
+}
+
+/* From the plan on: what is written, and what is said about it. */
+static int carry_out(cli_job *job, const cli_item *item, const cli_input *input,
+                     const onnxq_model *model, const void *work, cli_progress *progress)
+{
+    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
+    cli_sizes sizes;
+    int status = CLI_EXIT_OK;
+    if (job->maker->measure(work, item->output, &sizes, &error) != ONNXQ_OK)
+        return fail_library(job, item, input, &error);
+    bool is_noop = sizes.is_copy && !job->allow_noop;
+    if (!is_noop && !job->files->dry_run)
+        status = write_output(job, item, input, work, progress);
+    if (status != CLI_EXIT_OK)
+        return status;
+    if (job->text != NULL)
+        job->maker->print(job->settings, model, work, verbosity(job), job->text);
+    print_report(job, item->input, is_noop || job->files->dry_run ? NULL : item->output, work);
+    if (is_noop)
+        return fail_nothing(job, item, work);
+    print_outcome(job, item, &sizes, cli_seconds() - job->item_began);
+    job->n_done++;
+    job->nbytes_before += sizes.before;
+    job->nbytes_after += sizes.after;
+    return CLI_EXIT_OK;
+}
+
+static int open_input(const cli_job *job, cli_input *input, const char *path)
+{
+    const cli_common *common = job->common;
+    switch (cli_input_open(input, path)) {
+    case CLI_INPUT_OK:
+        return CLI_EXIT_OK;
+    case CLI_INPUT_NOT_READ:
+        cli_error(common, "standard input: cannot read: %s", strerror(errno));
+        return CLI_EXIT_INPUT;
+    case CLI_INPUT_NOT_SPOOLED:
+        cli_error(common, "standard input: cannot keep a copy: %s", strerror(errno));
+        cli_hint(common, "TMPDIR names the folder for it");
+        return CLI_EXIT_OUTPUT;
+    case CLI_INPUT_INTERRUPTED:
+        break;
+    }
+    return 128 + cli_interrupt_signal();
+}
+
+static int process(cli_job *job, const cli_item *item, const cli_input *input)
+{
+    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
+    cli_progress progress;
+    cli_progress_init(&progress, job->common);
+    const cli_write_options options = {.keep_existing = job->files->no_clobber ||
+                                                        (item->derived && !job->files->force),
+                                       .progress = cli_progress_update,
+                                       .progress_data = &progress};
+    void *work = NULL;
+    onnxq_model *model = onnxq_model_open(input->path, &error);
+    cli_progress_start(&progress);
+    if (model != NULL)
+        work = job->maker->create(job->settings, model, &options, &error);
+    cli_progress_erase(&progress);
+    int status = work == NULL ? fail_library(job, item, input, &error)
+                              : carry_out(job, item, input, model, work, &progress);
+    job->maker->destroy(work);
+    onnxq_model_close(model);
+    return status;
+}
+
+int cli_item_run(cli_job *job, const cli_item *item)
+{
+    cli_input input;
+    job->item_began = cli_seconds();
+    if (!job->files->dry_run && is_kept(job, item))
+        return fail_exists(job, item);
+    int status = open_input(job, &input, item->input);
+    if (status == CLI_EXIT_OK)
+        status = process(job, item, &input);
+    cli_input_close(&input);
+    return status;
+}

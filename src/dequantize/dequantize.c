@@ -1,0 +1,160 @@
+/* The public functions of the way back to float. */
+#include <stdlib.h>
+
+#include "dequantize/undo.h"
+
+/* What the output's structure needs; large models take a few MB. */
+#define BUDGET OQ_STRUCTURE_BUDGET
+
+void onnxq_dequantize_options_init(onnxq_dequantize_options *options)
+{
+    *options = (onnxq_dequantize_options){.struct_size = sizeof(*options), .sync = true};
+}
+
+static bool check_options(const onnxq_dequantize_options *options, onnxq_error *error)
+{
+    if (options->struct_size != sizeof(*options))
+        return oq_fail(error, ONNXQ_ERROR_OPTION,
+                       "options were not set up with onnxq_dequantize_options_init()");
+    if ((unsigned)options->float_type > ONNXQ_FLOAT16 ||
+        (unsigned)options->external_data > ONNXQ_EXTERNAL_NEVER)
+        return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");
+    return true;
+}
+
+static struct oq_emit_options emit_options(const onnxq_dequantization *undo)
+{
+    const onnxq_dequantize_options *options = &undo->options;
+    return (struct oq_emit_options){
+        .external_data = options->external_data,
+        .sync = options->sync,
+        .keep_existing = options->keep_existing,
+        .threads = options->threads,
+        .progress = options->progress,
+        .progress_data = options->progress_data,
+        .noop_message = options->allow_noop ? NULL : "has nothing to dequantize; nothing written"};
+}
+
+static bool sum_up_sizes(onnxq_dequantization *undo)
+{
+    const struct oq_emit_options options = emit_options(undo);
+    onnxq_dequantize_summary *summary = &undo->summary;
+    onnxq_model_info info;
+    uint64_t model_nbytes;
+    onnxq_model_get_info(undo->model, &info);
+    summary->nbytes_before = info.file_nbytes + info.external_nbytes;
+    summary->nbytes_after = summary->nbytes_before;
+    summary->external_nbytes_after = info.external_nbytes;
+    if (undo->draft.proto == NULL)
+        return true;
+    if (!oq_draft_get_size(&undo->draft, &options, "model.onnx", &model_nbytes,
+                           &summary->external_nbytes_after, undo->error))
+        return false;
+    summary->nbytes_after = model_nbytes + summary->external_nbytes_after;
+    return true;
+}
+
+onnxq_dequantization *onnxq_dequantization_create(const onnxq_model *model,
+                                                  const onnxq_dequantize_options *options,
+                                                  onnxq_error *error)
+{
+    onnxq_error ignored;
+    error = error == NULL ? &ignored : error;
+    oq_error_init(error);
+    if (!check_options(options, error))
+        return NULL;
+    onnxq_dequantization *undo = calloc(1, sizeof(*undo));
+    if (undo == NULL) {
+        oq_fail_memory(error);
+        return NULL;
+    }
+    oq_arena_init(&undo->arena, BUDGET);
+    undo->model = model;
+    undo->options = *options;
+    undo->error = error;
+    if (oq_undo_match(undo) && oq_undo_rewrite(undo) && sum_up_sizes(undo)) {
+        undo->error = NULL;
+        return undo;
+    }
+    oq_error_file(error, model->file.path);
+    onnxq_dequantization_destroy(undo);
+    return NULL;
+}
+
+void onnxq_dequantization_destroy(onnxq_dequantization *undo)
+{
+    if (undo == NULL)
+        return;
+    oq_arena_fini(&undo->arena);
+    free(undo);
+}
+
+size_t onnxq_dequantization_count(const onnxq_dequantization *undo)
+{
+    return undo->n_entries;
+}
+
+const onnxq_dequantized *onnxq_dequantization_get(const onnxq_dequantization *undo, size_t index)
+{
+    return &undo->entries[index];
+}
+
+size_t onnxq_dequantization_form_count(const onnxq_dequantization *undo)
+{
+    return undo->n_forms;
+}
+
+const onnxq_dequantized_form *onnxq_dequantization_get_form(const onnxq_dequantization *undo,
+                                                            size_t index)
+{
+    return &undo->forms[index];
+}
+
+void onnxq_dequantization_get_summary(const onnxq_dequantization *undo,
+                                      onnxq_dequantize_summary *summary)
+{
+    *summary = undo->summary;
+}
+
+onnxq_status onnxq_dequantization_get_output_size(const onnxq_dequantization *undo,
+                                                  const char *path, uint64_t *model_nbytes,
+                                                  uint64_t *external_nbytes, onnxq_error *error)
+{
+    onnxq_error ignored;
+    const struct oq_emit_options options = emit_options(undo);
+    error = error == NULL ? &ignored : error;
+    oq_error_init(error);
+    if (!oq_draft_get_size(&undo->draft, &options, path, model_nbytes, external_nbytes, error))
+        oq_error_file(error, undo->model->file.path);
+    return error->status;
+}
+
+onnxq_status onnxq_dequantization_write(const onnxq_dequantization *undo, const char *path,
+                                        onnxq_error *error)
+{
+    onnxq_error ignored;
+    const struct oq_emit_options options = emit_options(undo);
+    error = error == NULL ? &ignored : error;
+    oq_error_init(error);
+    if (!oq_draft_write(&undo->draft, &options, path, error))
+        oq_error_file(error, undo->model->file.path);
+    return error->status;
+}
+
+onnxq_status onnxq_dequantize_file(const char *input, const char *output,
+                                   const onnxq_dequantize_options *options,
+                                   onnxq_dequantize_summary *summary, onnxq_error *error)
+{
+    onnxq_error ignored;
+    error = error == NULL ? &ignored : error;
+    onnxq_model *model = onnxq_model_open(input, error);
+    onnxq_dequantization *undo =
+        model == NULL ? NULL : onnxq_dequantization_create(model, options, error);
+    onnxq_status status =
+        undo == NULL ? error->status : onnxq_dequantization_write(undo, output, error);
+    if (undo != NULL && summary != NULL)
+        onnxq_dequantization_get_summary(undo, summary);
+    onnxq_dequantization_destroy(undo);
+    onnxq_model_close(model);
+    return status;
+}

@@ -1,0 +1,231 @@
+/*
+ * QuantizeLinear followed by DequantizeLinear with the same scale and zero
+ * point, as models with static quantization have them around every operator:
+ * the value passes on.
+ *
+ * What such a pair cuts off may be meant: ONNX Runtime's quantizer drops a Relu
+ * or Clip when the range of the integers does its work. So where that range
+ * starts (or ends) at 0, and the values are not known to stay on that side, a
+ * Clip to the range takes the place of the pair.
+ */
+#include "dequantize/forms/forms_table.h"
+
+#define FLOAT           OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
+#define CLIP_INPUTS     11 /* opset from which on the bounds of Clip are inputs */
+#define MAX_LOOK_BEHIND 16
+
+struct grid {
+    struct oq_integer_type type;
+    float scale, zero_point;
+};
+
+static bool read_one(onnxq_dequantization *undo, const struct oq_graph *graph, const char *name,
+                     float *value, struct oq_integer_type *type)
+{
+    struct oq_constant_value constant;
+    struct oq_shared shared = {0};
+    int32_t integer;
+    if (!oq_undo_constant(undo, graph, name, &constant) || constant.tensor->nelem != 1 ||
+        oq_shared_set(&shared, constant.tensor) != NULL)
+        return false;
+    if (!oq_shared_read(&shared, 0, 1, value, &integer, undo->scratch, undo->error)) {
+        undo->failed = true;
+        return false;
+    }
+    *type = shared.type;
+    return shared.is_integer == (type->nbits != 0);
+}
+
+/* The type of a QuantizeLinear without zero point. */
+static bool find_type(const Oq__Pb__NodeProto *node, struct oq_integer_type *type)
+{
+    switch (oq_node_int(node, "output_dtype", OQ__PB__TENSOR_PROTO__DATA_TYPE__UNDEFINED)) {
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UNDEFINED:
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8:
+        *type = (struct oq_integer_type){8, false, false};
+        return true;
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8:
+        *type = (struct oq_integer_type){8, true, false};
+        return true;
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT16:
+        *type = (struct oq_integer_type){16, false, false};
+        return true;
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT16:
+        *type = (struct oq_integer_type){16, true, false};
+        return true;
+    default:
+        return false;
+    }
+}
+
+/*
+ * Scale and zero point, each one number. Where a DequantizeLinear has no zero
+ * point, only what comes before it tells its type: that is false here.
+ */
+static bool read_grid(onnxq_dequantization *undo, const struct oq_place *place, struct grid *grid)
+{
+    struct oq_integer_type none;
+    *grid = (struct grid){0};
+    if (!read_one(undo, place->graph, oq_input(place->node, 1), &grid->scale, &none) ||
+        none.nbits != 0 || !(grid->scale > 0))
+        return false;
+    if (oq_input(place->node, 2)[0] == '\0')
+        return oq_node_is(place->node, "", "QuantizeLinear") && find_type(place->node, &grid->type);
+    return read_one(undo, place->graph, oq_input(place->node, 2), &grid->zero_point, &grid->type) &&
+           grid->type.nbits != 0 && grid->type.nbits < 32;
+}
+
+/* --- signs --- */
+
+static const char *const not_negative[] = {"Abs",     "Clip",    "Exp",  "HardSigmoid", "Relu",
+                                           "Sigmoid", "Softmax", "Sqrt", "Softplus"};
+
+/* What these give has the sign of what they take. */
+static const char *const keep_sign[] = {
+    "AveragePool", "DepthToSpace",  "Expand",  "Flatten",   "Gather",   "GlobalAveragePool",
+    "Identity",    "GlobalMaxPool", "MaxPool", "Reshape",   "Slice",    "SpaceToDepth",
+    "Squeeze",     "Split",         "Tile",    "Transpose", "Unsqueeze"};
+
+static bool is_one_of(const Oq__Pb__NodeProto *node, const char *const *op_types, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (oq_node_is(node, "", op_types[i]))
+            return true;
+    return false;
+}
+
+#define IS_ONE_OF(node, list) is_one_of(node, list, sizeof(list) / sizeof((list)[0]))
+
+static float lowest(const struct grid *grid)
+{
+    return grid->type.is_signed ? -(float)(1u << (grid->type.nbits - 1)) : 0;
+}
+
+static float highest(const struct grid *grid)
+{
+    return lowest(grid) + (float)((1u << grid->type.nbits) - 1);
+}
+
+/* Whether an earlier operator sees to it that no value is negative. */
+static bool is_never_negative(onnxq_dequantization *undo, const struct oq_graph *graph,
+                              const char *name)
+{
+    struct grid grid;
+    for (int depth = 0; depth < MAX_LOOK_BEHIND; depth++) {
+        struct oq_place place = oq_producer(graph, name);
+        if (place.node == NULL)
+            return false;
+        if (IS_ONE_OF(place.node, not_negative))
+            return true;
+        bool is_grid = oq_node_is(place.node, "", "DequantizeLinear");
+        if (is_grid && read_grid(undo, &place, &grid) && grid.zero_point == lowest(&grid))
+            return true;
+        if (!is_grid && !IS_ONE_OF(place.node, keep_sign) &&
+            !oq_node_is(place.node, "", "QuantizeLinear"))
+            return false;
+        graph = place.graph;
+        name = oq_input(place.node, 0);
+    }
+    return false;
+}
+
+/* --- matching --- */
+
+/* True where no body between gives the name of the value that passes on another meaning. */
+static bool is_visible_to_users(const struct oq_match *match, const char *name)
+{
+    const struct oq_graph *graph = match->place.graph;
+    const struct oq_value *output = oq_graph_find(graph, match->place.node->output[0]);
+    for (const struct oq_use *use = output->uses; use != NULL; use = use->next)
+        if (!oq_is_same_value(use->graph, name, graph, name))
+            return false;
+    return true;
+}
+
+static enum oq_outcome pass_on(onnxq_dequantization *undo, struct oq_match *match,
+                               const struct oq_place *quantize)
+{
+    const char *x = oq_input(quantize->node, 0);
+    const struct oq_value *output = oq_graph_find(match->place.graph, match->place.node->output[0]);
+    if (output == NULL || !oq_is_same_value(match->place.graph, x, quantize->graph, x))
+        return oq_leave(undo, match, "its value is not in reach");
+    match->activation = x;
+    match->passes = !match->clips && !output->is_graph_output && is_visible_to_users(match, x);
+    return OQ_MATCH;
+}
+
+static enum oq_outcome match_static(onnxq_dequantization *undo, struct oq_match *match,
+                                    const struct oq_place *quantize)
+{
+    struct grid grid, other;
+    struct oq_integer_type none;
+    bool is_plain = read_grid(undo, quantize, &grid);
+    if (is_plain && oq_input(match->place.node, 2)[0] == '\0') {
+        other = (struct grid){.type = grid.type};
+        is_plain =
+            read_one(undo, match->place.graph, oq_input(match->place.node, 1), &other.scale, &none);
+    } else if (is_plain) {
+        is_plain = read_grid(undo, &match->place, &other);
+    }
+    if (!is_plain)
+        return oq_leave(undo, match, "its scale and zero point are not one constant number each");
+    if (grid.scale != other.scale || grid.zero_point != other.zero_point ||
+        grid.type.nbits != other.type.nbits || grid.type.is_signed != other.type.is_signed)
+        return oq_leave(undo, match, "it does not undo the QuantizeLinear before it");
+    int64_t output_type = oq_node_int(match->place.node, "output_dtype", 0);
+    const bool starts_at_0 = grid.zero_point == lowest(&grid);
+    const bool ends_at_0 = grid.zero_point == highest(&grid);
+    match->clips =
+        (starts_at_0 && !is_never_negative(undo, quantize->graph, oq_input(quantize->node, 0))) ||
+        ends_at_0;
+    match->lo = (lowest(&grid) - grid.zero_point) * grid.scale;
+    match->hi = (highest(&grid) - grid.zero_point) * grid.scale;
+    struct oq_constant_value scale;
+    bool is_float32 =
+        oq_undo_constant(undo, match->place.graph, oq_input(match->place.node, 1), &scale) &&
+        scale.tensor->proto->data_type == FLOAT;
+    if (output_type != 0 && (!is_float32 || output_type != FLOAT))
+        return oq_leave(undo, match, "its output may be of another type than its input");
+    if (match->clips && (!is_float32 || undo->model->opset < CLIP_INPUTS))
+        return oq_leave(undo, match,
+                        "it may do the work of a Relu, which needs float32 and opset 11");
+    return pass_on(undo, match, quantize);
+}
+
+static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
+{
+    struct oq_place made = oq_producer(match->place.graph, oq_input(match->place.node, 0));
+    if (made.node == NULL)
+        return OQ_NO_MATCH;
+    if (oq_node_is(made.node, "", "QuantizeLinear"))
+        return match_static(undo, match, &made);
+    if (!oq_node_is(made.node, "", "DynamicQuantizeLinear"))
+        return OQ_NO_MATCH;
+    const char *x =
+        oq_undo_activation(match->place.graph, oq_input(match->place.node, 0),
+                           oq_input(match->place.node, 1), oq_input(match->place.node, 2));
+    if (x == NULL)
+        return oq_leave(undo, match, "it does not undo the DynamicQuantizeLinear before it");
+    return pass_on(undo, match, &made);
+}
+
+static bool emit(onnxq_dequantization *undo, struct oq_edit *edit, const struct oq_match *match)
+{
+    const char *label = oq_node_label(match->place.node);
+    const char *outputs[] = {match->place.node->output[0], NULL};
+    if (match->passes)
+        return oq_undo_alias(undo, edit, match, match->activation);
+    if (!match->clips) {
+        const char *inputs[] = {match->activation, NULL};
+        oq_edit_node(edit, "", "Identity", label, inputs, outputs);
+        return !edit->failed;
+    }
+    const char *inputs[] = {match->activation,
+                            oq_edit_floats(edit, "clip_min", NULL, 0, &match->lo),
+                            oq_edit_floats(edit, "clip_max", NULL, 0, &match->hi), NULL};
+    oq_edit_node(edit, "", "Clip", label, inputs, outputs);
+    return !edit->failed;
+}
+
+const struct oq_form oq_form_pair = {"QuantizeLinear and DequantizeLinear", "", "DequantizeLinear",
+                                     match, emit};

@@ -1,0 +1,393 @@
+#include "base/checked.h"
+#include "dequantize/undo.h"
+
+#define FLOAT   OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
+#define FLOAT16 OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT16
+#define DOUBLE  OQ__PB__TENSOR_PROTO__DATA_TYPE__DOUBLE
+
+/* --- the model --- */
+
+const char *oq_input(const Oq__Pb__NodeProto *node, size_t k)
+{
+    return k < node->n_input ? node->input[k] : "";
+}
+
+struct oq_place oq_producer(const struct oq_graph *graph, const char *name)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    if (value == NULL || value->origin != OQ_ORIGIN_NODE)
+        return (struct oq_place){0};
+    return (struct oq_place){value->graph, value->index, value->graph->proto->node[value->index]};
+}
+
+struct oq_place oq_producer_of(const struct oq_graph *graph, const char *name, const char *op_type)
+{
+    struct oq_place place = oq_producer(graph, name);
+    if (place.node != NULL && !oq_node_is(place.node, "", op_type))
+        place.node = NULL;
+    return place;
+}
+
+struct oq_place oq_only_user(const struct oq_graph *graph, const char *name)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    if (value == NULL || value->n_uses != 1 || value->is_graph_output ||
+        value->uses->graph != graph)
+        return (struct oq_place){0};
+    return (struct oq_place){graph, value->uses->node, graph->proto->node[value->uses->node]};
+}
+
+bool oq_is_same_value(const struct oq_graph *graph, const char *name,
+                      const struct oq_graph *other_graph, const char *other_name)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    return value != NULL && value == oq_graph_find(other_graph, other_name);
+}
+
+bool oq_undo_constant(onnxq_dequantization *undo, const struct oq_graph *graph, const char *name,
+                      struct oq_constant_value *constant)
+{
+    struct oq_source source;
+    bool found;
+    if (!oq_source_find(&source, undo->model, graph, name, undo->freeze_inputs, &undo->arena,
+                        &found, undo->error)) {
+        undo->failed = true;
+        return false;
+    }
+    if (!found || source.n_spans != 1 || source.spans[0].first != 0 ||
+        source.spans[0].nelem != source.spans[0].tensor->nelem ||
+        source.nelem != source.spans[0].nelem)
+        return false;
+    *constant = (struct oq_constant_value){source.spans[0].tensor, source.dims, source.n_dims,
+                                           source.transposed, oq_graph_find(graph, name)};
+    return true;
+}
+
+static bool is_output(const Oq__Pb__NodeProto *node, size_t k, const char *name)
+{
+    return k < node->n_output && strcmp(node->output[k], name) == 0;
+}
+
+const char *oq_undo_activation(const struct oq_graph *graph, const char *quantized,
+                               const char *scale, const char *zero_point)
+{
+    struct oq_place made = oq_producer_of(graph, quantized, "DynamicQuantizeLinear");
+    if (made.node == NULL || !is_output(made.node, 0, quantized) ||
+        oq_producer(graph, scale).node != made.node || !is_output(made.node, 1, scale) ||
+        oq_producer(graph, zero_point).node != made.node || !is_output(made.node, 2, zero_point))
+        return NULL;
+    const char *x = oq_input(made.node, 0);
+    return oq_is_same_value(graph, x, made.graph, x) ? x : NULL;
+}
+
+enum oq_outcome oq_leave(onnxq_dequantization *undo, const struct oq_match *match,
+                         const char *reason)
+{
+    undo->reasons[match->subject.graph->ordinal][match->subject.index] = reason;
+    return OQ_LEFT;
+}
+
+/* --- weights --- */
+
+static const char *out_of_memory(onnxq_dequantization *undo)
+{
+    undo->failed = true;
+    oq_arena_fail(&undo->arena, undo->error);
+    return "out of memory";
+}
+
+const char *oq_undo_weight(onnxq_dequantization *undo, const struct oq_graph *graph,
+                           const char *name, struct oq_weight **weight,
+                           struct oq_constant_value *integers)
+{
+    if (!oq_undo_constant(undo, graph, name, integers))
+        return "its weight is no constant";
+    *weight = oq_arena_alloc(&undo->arena, sizeof(**weight));
+    if (*weight == NULL)
+        return out_of_memory(undo);
+    (*weight)->graph = integers->value->graph;
+    (*weight)->integers = integers->value;
+    return oq_weight_set_values(*weight, integers->tensor, integers->dims, integers->n_dims);
+}
+
+/* The shape with which numbers meet the weight as it is stored; at most 8 dimensions and 2. */
+struct shape {
+    int64_t dims[OQ_WEIGHT_MAX_RANK + 2];
+    size_t n_dims;
+};
+
+static bool set_shape(struct shape *shape, const struct oq_constant_value *constant)
+{
+    if (constant->n_dims > OQ_WEIGHT_MAX_RANK || constant->transposed)
+        return false;
+    shape->n_dims = constant->n_dims;
+    for (size_t i = 0; i < shape->n_dims; i++)
+        shape->dims[i] = constant->dims[i];
+    return true;
+}
+
+/* [.., 1, N] against [.., K, N]; stored the other way round, both change places. */
+static bool turn_columns(struct shape *shape, const struct oq_weight *weight, bool transposed)
+{
+    if (shape->n_dims > weight->n_axes || weight->n_axes < 2)
+        return false;
+    if (shape->n_dims >= 2 && shape->dims[shape->n_dims - 2] != 1)
+        return false;
+    if (!transposed || shape->n_dims == 0)
+        return true;
+    if (shape->n_dims == 1)
+        shape->n_dims = 2;
+    else
+        shape->dims[shape->n_dims - 2] = shape->dims[shape->n_dims - 1];
+    shape->dims[shape->n_dims - 1] = 1;
+    return true;
+}
+
+/* A vector [n] along an axis of several: [n, 1, ..]. */
+static bool turn_vector(struct shape *shape, const struct oq_weight *weight, size_t axis)
+{
+    if (shape->n_dims == 0 || (shape->n_dims == 1 && shape->dims[0] == 1)) {
+        shape->n_dims = 0;
+        return true;
+    }
+    if (shape->n_dims != 1 || axis >= weight->n_axes)
+        return false;
+    shape->n_dims = weight->n_axes - axis;
+    for (size_t i = 1; i < shape->n_dims; i++)
+        shape->dims[i] = 1;
+    return true;
+}
+
+static const char *spread_numbers(struct oq_shared *shared, const struct oq_weight *weight,
+                                  const struct oq_constant_value *integers,
+                                  const struct oq_constant_value *constant, struct oq_spread spread)
+{
+    struct shape shape;
+    const char *reason = oq_shared_set(shared, constant->tensor);
+    bool fits = set_shape(&shape, constant);
+    if (reason != NULL)
+        return reason;
+    if (fits && spread.kind == OQ_SPREAD_COLUMNS)
+        fits = turn_columns(&shape, weight, integers->transposed);
+    else if (fits && integers->transposed)
+        fits = shape.n_dims == 0;
+    if (fits && spread.kind == OQ_SPREAD_AXIS)
+        fits = turn_vector(&shape, weight, spread.axis);
+    if (fits && spread.kind == OQ_SPREAD_BLOCKS)
+        fits = shape.n_dims == weight->n_axes && spread.axis < weight->n_axes && spread.block > 0;
+    if (!fits)
+        return "its scales or zero points do not fit its weight";
+    const bool blocks = spread.kind == OQ_SPREAD_BLOCKS;
+    return oq_shared_spread(shared, weight, shape.dims, shape.n_dims, spread.axis,
+                            blocks ? spread.block : 1);
+}
+
+const char *oq_undo_scale(onnxq_dequantization *undo, const struct oq_graph *graph,
+                          struct oq_weight *weight, const struct oq_constant_value *integers,
+                          const char *name, struct oq_spread spread, int32_t *data_type)
+{
+    struct oq_constant_value constant;
+    if (!oq_undo_constant(undo, graph, name, &constant))
+        return "its scale is no constant";
+    *data_type = constant.tensor->proto->data_type;
+    if (constant.tensor->dtype == NULL || !constant.tensor->dtype->is_float || *data_type == DOUBLE)
+        return "its scale is not float32, float16 or bfloat16";
+    return spread_numbers(&weight->scale, weight, integers, &constant, spread);
+}
+
+/* For int32, which must not have any other, and whose sums would not be exact. */
+static const char *check_zeros(onnxq_dequantization *undo, const struct oq_tensor *tensor)
+{
+    int32_t *q = (int32_t *)(void *)oq_recipe_floats(undo->scratch);
+    struct oq_integer_type type;
+    if (tensor->dtype == NULL || !oq_tensor_integer_type(tensor, &type))
+        return "int32 with a zero point";
+    for (uint64_t done = 0; done < tensor->nelem; done += OQ_READ_MAX_NELEM) {
+        size_t n = (size_t)oq_min_u64(OQ_READ_MAX_NELEM, tensor->nelem - done);
+        if (!oq_tensor_read_integers(tensor, type, done, n, q, undo->scratch, undo->error)) {
+            oq_error_place(undo->error, "initializer \"%s\"", tensor->name);
+            undo->failed = true;
+            return "not readable";
+        }
+        for (size_t i = 0; i < n; i++)
+            if (q[i] != 0)
+                return "int32 with a zero point";
+    }
+    return NULL;
+}
+
+const char *oq_undo_zero_point(onnxq_dequantization *undo, const struct oq_graph *graph,
+                               struct oq_weight *weight, const struct oq_constant_value *integers,
+                               const char *name, struct oq_spread spread)
+{
+    struct oq_constant_value constant;
+    if (name[0] == '\0')
+        return NULL;
+    if (!oq_undo_constant(undo, graph, name, &constant))
+        return "its zero point is no constant";
+    const char *reason = weight->type.nbits == 32 ? check_zeros(undo, constant.tensor) : NULL;
+    if (reason != NULL || weight->type.nbits == 32)
+        return reason;
+    return spread_numbers(&weight->zero_point, weight, integers, &constant, spread);
+}
+
+/* --- what is stored --- */
+
+static float largest_integer(struct oq_integer_type type)
+{
+    return (float)((uint64_t)1 << type.nbits);
+}
+
+/* Whether no element leaves the range of float16, as far as scales tell. */
+static bool fits_half(onnxq_dequantization *undo, const struct oq_weight *weight)
+{
+    enum { PART = 16 << 10 };
+    float *x = oq_recipe_floats(undo->scratch);
+    const float steps = weight->table != NULL ? 1 : largest_integer(weight->type);
+    if (weight->zero_point.tensor != NULL && !weight->zero_point.is_integer)
+        return false;
+    for (uint64_t done = 0; done < weight->scale.nelem; done += PART) {
+        size_t n = (size_t)oq_min_u64(PART, weight->scale.nelem - done);
+        if (!oq_shared_read(&weight->scale, done, n, x, NULL, undo->scratch, undo->error)) {
+            undo->failed = true;
+            return false;
+        }
+        for (size_t i = 0; i < n; i++)
+            if (!(x[i] * steps <= 65504.0f && x[i] * steps >= -65504.0f))
+                return false;
+    }
+    return true;
+}
+
+/* Weights of the same integers that are compared; real models have one or two. */
+#define MAX_COMPARED 16
+
+/* An equal one that was found before, or this one. */
+static struct oq_weight *share(onnxq_dequantization *undo, struct oq_weight *weight)
+{
+    struct oq_weight **place = &undo->weights[weight->values->ordinal];
+    for (size_t n = 0; *place != NULL; place = &(*place)->next) {
+        bool equal;
+        if (n++ >= MAX_COMPARED)
+            continue;
+        if (!oq_weight_equal(*place, weight, undo->scratch, &equal, undo->error)) {
+            undo->failed = true;
+            return weight;
+        }
+        if (equal)
+            return *place;
+    }
+    *place = weight;
+    return weight;
+}
+
+const char *oq_undo_add_weight(onnxq_dequantization *undo, struct oq_match *match,
+                               struct oq_weight *weight, const int64_t *dims, size_t n_dims,
+                               int32_t value_type)
+{
+    weight->n_dims = n_dims;
+    for (size_t i = 0; i < n_dims; i++)
+        weight->dims[i] = dims[i];
+    weight->value_type = weight->data_type = value_type;
+    if (!oq_weight_settle(weight))
+        return "its weight is too large";
+    const bool is_wide = value_type == FLOAT || value_type == DOUBLE;
+    if (undo->options.float_type == ONNXQ_FLOAT16 && is_wide && fits_half(undo, weight))
+        weight->data_type = FLOAT16;
+    match->weights[match->n_weights++] = share(undo, weight);
+    return NULL;
+}
+
+const char *oq_undo_matrix(onnxq_dequantization *undo, struct oq_match *match,
+                           const struct oq_graph *graph, const char *name, const char *scale,
+                           const char *zero_point)
+{
+    const struct oq_spread columns = {OQ_SPREAD_COLUMNS, 0, 1};
+    struct oq_constant_value integers;
+    struct oq_weight *weight;
+    int32_t data_type;
+    const char *reason = oq_undo_weight(undo, graph, name, &weight, &integers);
+    if (reason == NULL && integers.n_dims < 2)
+        reason = "its weight is a vector";
+    if (reason == NULL)
+        reason = oq_undo_scale(undo, graph, weight, &integers, scale, columns, &data_type);
+    if (reason == NULL && data_type != FLOAT)
+        reason = "its scale is not float32";
+    if (reason == NULL)
+        reason = oq_undo_zero_point(undo, graph, weight, &integers, zero_point, columns);
+    if (reason != NULL)
+        return reason;
+    match->turn = integers.transposed;
+    return oq_undo_add_weight(undo, match, weight, integers.dims, integers.n_dims, FLOAT);
+}
+
+/* --- all nodes --- */
+
+static bool remember(onnxq_dequantization *undo, const struct oq_match *match)
+{
+    struct oq_match *copy = oq_arena_alloc(&undo->arena, sizeof(*copy));
+    if (copy == NULL)
+        return oq_arena_fail(&undo->arena, undo->error);
+    *copy = *match;
+    undo->matches[match->place.graph->ordinal][match->place.index] = copy;
+    undo->replaced[match->subject.graph->ordinal][match->subject.index] = true;
+    undo->n_matches++;
+    return true;
+}
+
+static bool match_node(onnxq_dequantization *undo, const struct oq_graph *graph, size_t index)
+{
+    const Oq__Pb__NodeProto *node = graph->proto->node[index];
+    for (const struct oq_form *const *form = oq_forms; *form != NULL; form++) {
+        if (!oq_node_is(node, (*form)->domain, (*form)->op_type) || node->n_output == 0)
+            continue;
+        const struct oq_place place = {graph, index, node};
+        struct oq_match match = {.form = *form, .place = place, .subject = place, .bias = ""};
+        enum oq_outcome outcome = (*form)->match(undo, &match);
+        if (undo->failed || (outcome == OQ_MATCH && !remember(undo, &match)))
+            return false;
+        if (outcome != OQ_NO_MATCH)
+            return true;
+    }
+    return true;
+}
+
+static bool allocate(onnxq_dequantization *undo)
+{
+    const struct oq_graphs *graphs = &undo->model->graphs;
+    struct oq_arena *arena = &undo->arena;
+    undo->scratch = oq_arena_alloc(arena, OQ_RECIPE_SCRATCH_NBYTES);
+    undo->weights = oq_arena_array(arena, undo->model->n_tensors + 1, sizeof(*undo->weights));
+    undo->counted = oq_arena_array(arena, undo->model->n_tensors + 1, sizeof(*undo->counted));
+    undo->matches = oq_arena_array(arena, graphs->count, sizeof(*undo->matches));
+    undo->reasons = oq_arena_array(arena, graphs->count, sizeof(*undo->reasons));
+    undo->replaced = oq_arena_array(arena, graphs->count, sizeof(*undo->replaced));
+    undo->aliases = oq_arena_array(arena, graphs->count, sizeof(*undo->aliases));
+    if (undo->scratch == NULL || undo->weights == NULL || undo->counted == NULL ||
+        undo->matches == NULL || undo->reasons == NULL || undo->replaced == NULL ||
+        undo->aliases == NULL)
+        return false;
+    for (size_t g = 0; g < graphs->count; g++) {
+        size_t n = graphs->list[g]->proto->n_node + 1;
+        undo->matches[g] = oq_arena_array(arena, n, sizeof(**undo->matches));
+        undo->reasons[g] = oq_arena_array(arena, n, sizeof(**undo->reasons));
+        undo->replaced[g] = oq_arena_array(arena, n, sizeof(**undo->replaced));
+        oq_strmap_init(&undo->aliases[g], arena);
+        if (undo->matches[g] == NULL || undo->reasons[g] == NULL || undo->replaced[g] == NULL)
+            return false;
+    }
+    return true;
+}
+
+bool oq_undo_match(onnxq_dequantization *undo)
+{
+    const struct oq_graphs *graphs = &undo->model->graphs;
+    undo->freeze_inputs = undo->options.freeze_inputs || oq_model_lists_initializers(undo->model);
+    if (!allocate(undo))
+        return oq_arena_fail(&undo->arena, undo->error);
+    for (size_t g = 0; g < graphs->count; g++)
+        for (size_t i = 0; i < graphs->list[g]->proto->n_node; i++)
+            if (!match_node(undo, graphs->list[g], i))
+                return false;
+    return true;
+}

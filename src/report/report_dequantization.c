@@ -1,0 +1,255 @@
+/* What has become of a quantized model's nodes on the way back to float. */
+#include "base/json.h"
+#include "report/report_text.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <onnxq/onnxq.h>
+
+#define NAME_CAPACITY    192
+#define SHAPE_MAX_DIMS   8
+#define SHAPE_CAPACITY   (SHAPE_MAX_DIMS * 21 + 8)
+#define TERMINAL_COLUMNS 32 /* of a name, on a terminal */
+#define PADDING_COLUMNS  60 /* a longer name sticks out instead of widening every line */
+
+/* "MatMul", or "com.example.MatMul" for a domain other than ai.onnx. */
+static void format_operator(const onnxq_dequantized *node, char name[NAME_CAPACITY])
+{
+    snprintf(name, NAME_CAPACITY, "%s%s%s", node->domain, node->domain[0] != '\0' ? "." : "",
+             node->op_type);
+}
+
+static bool stays(const onnxq_dequantized *node)
+{
+    return node->form[0] == '\0';
+}
+
+/* --- the table --- */
+
+/* Nodes of one operator that stay for one reason. */
+struct kept {
+    const onnxq_dequantized *node;
+    size_t count;
+};
+
+struct table {
+    const onnxq_dequantization *source;
+    struct kept *kept; /* [n_kept] */
+    size_t n_kept;
+    size_t name_width, line_limit;
+    double unit;
+    const char *unit_name;
+};
+
+static bool is_alike(const onnxq_dequantized *a, const onnxq_dequantized *b)
+{
+    return strcmp(a->op_type, b->op_type) == 0 && strcmp(a->domain, b->domain) == 0 &&
+           strcmp(a->reason, b->reason) == 0;
+}
+
+static bool count_kept(struct table *table)
+{
+    onnxq_dequantize_summary summary;
+    onnxq_dequantization_get_summary(table->source, &summary);
+    table->kept = calloc(summary.n_left + 1, sizeof(*table->kept));
+    for (size_t i = 0; table->kept != NULL && i < onnxq_dequantization_count(table->source); i++) {
+        const onnxq_dequantized *node = onnxq_dequantization_get(table->source, i);
+        size_t k = 0;
+        if (!stays(node))
+            continue;
+        while (k < table->n_kept && !is_alike(table->kept[k].node, node))
+            k++;
+        table->n_kept += k == table->n_kept;
+        table->kept[k].node = node;
+        table->kept[k].count++;
+    }
+    return table->kept != NULL;
+}
+
+static void widen(size_t *width, const char *text)
+{
+    size_t columns = oq_report_width(text);
+    if (columns > PADDING_COLUMNS)
+        columns = PADDING_COLUMNS;
+    if (columns > *width)
+        *width = columns;
+}
+
+static void measure_table(struct table *table, FILE *stream)
+{
+    uint64_t largest = 0;
+    table->name_width = strlen("form");
+    table->line_limit = oq_report_line_limit(stream);
+    for (size_t i = 0; i < onnxq_dequantization_form_count(table->source); i++) {
+        const onnxq_dequantized_form *form = onnxq_dequantization_get_form(table->source, i);
+        widen(&table->name_width, form->form);
+        largest = form->nbytes_after > largest ? form->nbytes_after : largest;
+    }
+    for (size_t i = 0; i < table->n_kept; i++) {
+        char name[NAME_CAPACITY];
+        format_operator(table->kept[i].node, name);
+        widen(&table->name_width, name);
+    }
+    table->unit = largest < 1000000 ? 1e3 : largest < UINT64_C(10000000000) ? 1e6 : 1e9;
+    table->unit_name = table->unit < 1e6 ? "KB" : table->unit < 1e9 ? "MB" : "GB";
+}
+
+static void write_form(const struct table *table, const onnxq_dequantized_form *form, FILE *stream)
+{
+    fputs("  ", stream);
+    oq_report_cell(stream, form->form, table->name_width, OQ_REPORT_NO_LIMIT);
+    fprintf(stream, "  %7zu  %7.1f %s  %7.1f %s\n", form->count, (double)form->nbytes / table->unit,
+            table->unit_name, (double)form->nbytes_after / table->unit, table->unit_name);
+}
+
+static void write_kept(const struct table *table, const struct kept *kept, FILE *stream)
+{
+    char name[NAME_CAPACITY], count[32];
+    format_operator(kept->node, name);
+    snprintf(count, sizeof(count), "  %7zu  kept: ", kept->count);
+    fputs("  ", stream);
+    size_t used = 2 + oq_report_cell(stream, name, table->name_width, OQ_REPORT_NO_LIMIT);
+    fputs(count, stream);
+    oq_report_cell(stream, kept->node->reason, 0,
+                   oq_report_columns_left(table->line_limit, used + strlen(count)));
+    putc('\n', stream);
+}
+
+void onnxq_report_dequantization_table(const onnxq_dequantization *dequantization, FILE *stream)
+{
+    struct table table = {.source = dequantization};
+    if (!count_kept(&table)) {
+        fputs("  (no memory left for the table)\n", stream);
+        return;
+    }
+    measure_table(&table, stream);
+    fprintf(stream, "  %-*s    nodes      before       after\n", (int)table.name_width, "form");
+    for (size_t i = 0; i < onnxq_dequantization_form_count(dequantization); i++)
+        write_form(&table, onnxq_dequantization_get_form(dequantization, i), stream);
+    for (size_t i = 0; i < table.n_kept; i++)
+        write_kept(&table, &table.kept[i], stream);
+    free(table.kept);
+}
+
+/* --- the nodes --- */
+
+/* "w_quantized -> float32[256,512]" */
+static void format_weight(const onnxq_dequantized *node, char weight[SHAPE_CAPACITY])
+{
+    size_t used = (size_t)snprintf(weight, SHAPE_CAPACITY, "%s[", node->dtype);
+    for (size_t i = 0; i < node->n_dims && i < SHAPE_MAX_DIMS; i++)
+        used += (size_t)snprintf(weight + used, SHAPE_CAPACITY - used, "%s%" PRId64,
+                                 i > 0 ? "," : "", node->dims[i]);
+    snprintf(weight + used, SHAPE_CAPACITY - used, "]");
+}
+
+static void write_node(const onnxq_dequantized *node, size_t width, size_t name_limit,
+                       size_t line_limit, FILE *stream)
+{
+    char text[SHAPE_CAPACITY + NAME_CAPACITY];
+    fputs("  ", stream);
+    size_t used = 4 + oq_report_cell(stream, node->node, width, name_limit);
+    fputs("  ", stream);
+    if (stays(node)) {
+        char name[NAME_CAPACITY];
+        format_operator(node, name);
+        fprintf(stream, "%s kept: ", name);
+        used += strlen(name) + strlen(" kept: ");
+        oq_report_cell(stream, node->reason, 0, oq_report_columns_left(line_limit, used));
+    } else {
+        used += oq_report_cell(stream, node->form, 0, OQ_REPORT_NO_LIMIT);
+        if (node->weight[0] != '\0') {
+            format_weight(node, text);
+            fputs("  ", stream);
+            used += 2 + oq_report_cell(stream, node->weight, 0, name_limit);
+            fprintf(stream, " -> %s", text);
+        }
+    }
+    putc('\n', stream);
+}
+
+void onnxq_report_dequantization_nodes(const onnxq_dequantization *dequantization, FILE *stream)
+{
+    size_t line_limit = oq_report_line_limit(stream), width = 0;
+    bool is_terminal = line_limit != OQ_REPORT_NO_LIMIT;
+    size_t name_limit = is_terminal ? TERMINAL_COLUMNS : OQ_REPORT_NO_LIMIT;
+    for (size_t i = 0; i < onnxq_dequantization_count(dequantization); i++)
+        widen(&width, onnxq_dequantization_get(dequantization, i)->node);
+    if (width > name_limit)
+        width = name_limit;
+    for (size_t i = 0; i < onnxq_dequantization_count(dequantization); i++)
+        write_node(onnxq_dequantization_get(dequantization, i), width, name_limit, line_limit,
+                   stream);
+}
+
+/* --- JSON --- */
+
+static void write_summary(struct oq_json *json, const onnxq_dequantization *dequantization)
+{
+    onnxq_dequantize_summary summary;
+    onnxq_dequantization_get_summary(dequantization, &summary);
+    oq_json_open_object(json, "summary");
+    oq_json_uint(json, "dequantized", summary.n_dequantized);
+    oq_json_uint(json, "kept", summary.n_left);
+    oq_json_uint(json, "nbytes_before", summary.nbytes_before);
+    oq_json_uint(json, "nbytes_after", summary.nbytes_after);
+    oq_json_uint(json, "external_nbytes_after", summary.external_nbytes_after);
+    oq_json_close(json);
+}
+
+static void write_forms(struct oq_json *json, const onnxq_dequantization *dequantization)
+{
+    oq_json_open_array(json, "forms");
+    for (size_t i = 0; i < onnxq_dequantization_form_count(dequantization); i++) {
+        const onnxq_dequantized_form *form = onnxq_dequantization_get_form(dequantization, i);
+        oq_json_open_object(json, NULL);
+        oq_json_string(json, "form", form->form);
+        oq_json_uint(json, "nodes", form->count);
+        oq_json_uint(json, "nbytes", form->nbytes);
+        oq_json_uint(json, "nbytes_after", form->nbytes_after);
+        oq_json_close(json);
+    }
+    oq_json_close(json);
+}
+
+static void write_json_node(struct oq_json *json, const onnxq_dequantized *node)
+{
+    oq_json_open_object(json, NULL);
+    oq_json_string(json, "graph", node->graph);
+    oq_json_string(json, "node", node->node);
+    oq_json_string(json, "domain", node->domain);
+    oq_json_string(json, "op_type", node->op_type);
+    oq_json_string(json, "form", node->form);
+    oq_json_string(json, "reason", node->reason);
+    oq_json_string(json, "weight", node->weight);
+    oq_json_string(json, "dtype", node->dtype);
+    oq_json_open_row(json, "dims");
+    for (size_t i = 0; i < node->n_dims; i++)
+        oq_json_int(json, NULL, node->dims[i]);
+    oq_json_close(json);
+    oq_json_uint(json, "nbytes", node->nbytes);
+    oq_json_uint(json, "nbytes_after", node->nbytes_after);
+    oq_json_close(json);
+}
+
+void onnxq_report_dequantization_json(const onnxq_dequantization *dequantization, const char *input,
+                                      const char *output, FILE *stream)
+{
+    struct oq_json json;
+    oq_json_init(&json, stream);
+    oq_json_open_object(&json, NULL);
+    oq_json_int(&json, "report", 1);
+    oq_json_string(&json, "onnxq", onnxq_version());
+    oq_json_string(&json, "input", input);
+    oq_json_string(&json, "output", output);
+    write_summary(&json, dequantization);
+    write_forms(&json, dequantization);
+    oq_json_open_array(&json, "nodes");
+    for (size_t i = 0; i < onnxq_dequantization_count(dequantization); i++)
+        write_json_node(&json, onnxq_dequantization_get(dequantization, i));
+    oq_json_close(&json);
+    oq_json_close(&json);
+    oq_json_finish(&json);
+}
