@@ -96,6 +96,14 @@ static const char *out_of_memory(onnxq_dequantization *undo)
     return "out of memory";
 }
 
+/* The value that is the tensor itself, before what reshapes it. */
+static const struct oq_value *find_tensor(const struct oq_graph *graph,
+                                          const struct oq_constant_value *constant)
+{
+    const struct oq_value *value = oq_graph_find(graph, constant->tensor->name);
+    return value != NULL && value->origin == OQ_ORIGIN_INITIALIZER ? value : constant->value;
+}
+
 const char *oq_undo_weight(onnxq_dequantization *undo, const struct oq_graph *graph,
                            const char *name, struct oq_weight **weight,
                            struct oq_constant_value *integers)
@@ -106,7 +114,7 @@ const char *oq_undo_weight(onnxq_dequantization *undo, const struct oq_graph *gr
     if (*weight == NULL)
         return out_of_memory(undo);
     (*weight)->graph = integers->value->graph;
-    (*weight)->integers = integers->value;
+    (*weight)->integers = find_tensor(graph, integers);
     return oq_weight_set_values(*weight, integers->tensor, integers->dims, integers->n_dims);
 }
 
@@ -289,6 +297,11 @@ const char *oq_undo_add_weight(onnxq_dequantization *undo, struct oq_match *matc
     for (size_t i = 0; i < n_dims; i++)
         weight->dims[i] = dims[i];
     weight->value_type = weight->data_type = value_type;
+    if (!oq_shared_collapse(&weight->scale, undo->scratch, undo->error) ||
+        !oq_shared_collapse(&weight->zero_point, undo->scratch, undo->error)) {
+        undo->failed = true;
+        return "not readable";
+    }
     if (!oq_weight_settle(weight))
         return "its weight is too large";
     const bool is_wide = value_type == FLOAT || value_type == DOUBLE;

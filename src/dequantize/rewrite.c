@@ -52,17 +52,32 @@ static bool write_weights(const onnxq_dequantization *undo, struct oq_edit *edit
 const char *oq_undo_weight_name(struct oq_edit *edit, const struct oq_match *match, size_t number)
 {
     const char *name = match->weights[number]->name;
-    return match->turn ? oq_edit_transpose(edit, name) : name;
+    return match->turn && number == 0 ? oq_edit_transpose(edit, name) : name;
 }
 
 /* --- nodes --- */
+
+/* The activation itself, or the rows of a table that it is the indices of. */
+static const char *find_activation(struct oq_edit *edit, const struct oq_match *match)
+{
+    if (match->n_weights < 2)
+        return match->activation;
+    const char *table = match->weights[1]->name;
+    const char *rows = oq_edit_name(edit, table, "_rows");
+    const char *inputs[] = {table, match->activation, NULL};
+    const char *outputs[] = {rows, NULL};
+    Oq__Pb__NodeProto *node = oq_edit_node(edit, "", "Gather", table, inputs, outputs);
+    oq_edit_add_int(edit, node, "axis", match->axis);
+    return rows;
+}
 
 bool oq_undo_emit_product(onnxq_dequantization *undo, struct oq_edit *edit,
                           const struct oq_match *match)
 {
     const char *label = oq_node_label(match->subject.node), *output = match->place.node->output[0];
     const char *product = match->bias[0] == '\0' ? output : oq_edit_name(edit, output, "_product");
-    const char *inputs[] = {match->activation, oq_undo_weight_name(edit, match, 0), NULL};
+    const char *inputs[] = {find_activation(edit, match), oq_undo_weight_name(edit, match, 0),
+                            NULL};
     const char *outputs[] = {product, NULL};
     (void)undo;
     oq_edit_node(edit, "", "MatMul", label, inputs, outputs);

@@ -35,7 +35,7 @@ struct oq_match {
     struct oq_place subject; /* the one that users know: it is named in reports */
     struct oq_weight *weights[2];
     size_t n_weights;
-    const char *activation; /* what is multiplied, gathered or passed on */
+    const char *activation; /* what is multiplied or passed on, or indices */
     const char *bias;       /* or "" */
     int64_t axis;           /* of Gather */
     bool turn;              /* a Transpose comes between weight and node */
@@ -165,7 +165,7 @@ const char *oq_undo_matrix(onnxq_dequantization *undo, struct oq_match *match,
 
 /* --- writing --- */
 
-/* output = activation . weight [+ bias] */
+/* output = activation . weight [+ bias]; with a second weight, rows of that for activation */
 bool oq_undo_emit_product(onnxq_dequantization *undo, struct oq_edit *edit,
                           const struct oq_match *match);
 

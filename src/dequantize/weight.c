@@ -136,33 +136,77 @@ static bool is_same_type(const struct oq_integer_type *a, const struct oq_intege
     return a->nbits == b->nbits && a->is_signed == b->is_signed && a->high_first == b->high_first;
 }
 
-static bool has_same_layout(size_t n_axes, const struct oq_shared *s, const struct oq_shared *t)
+/* One number for all elements. */
+static bool is_single(const struct oq_weight *weight, const struct oq_shared *shared)
 {
-    if (s->tensor == NULL || t->tensor == NULL)
-        return s->tensor == t->tensor && s->value == t->value;
+    for (size_t i = 0; shared->tensor != NULL && i < weight->n_axes; i++)
+        if (shared->stride[i] != 0)
+            return false;
+    return shared->flat_block == 0;
+}
+
+static bool has_same_layout(const struct oq_weight *a, const struct oq_shared *s,
+                            const struct oq_weight *b, const struct oq_shared *t)
+{
+    if (is_single(a, s) || is_single(b, t))
+        return is_single(a, s) && is_single(b, t);
     if (s->nelem != t->nelem || s->flat_block != t->flat_block)
         return false;
-    for (size_t i = 0; i < n_axes; i++)
+    for (size_t i = 0; i < a->n_axes; i++)
         if (s->stride[i] != t->stride[i] || s->block[i] != t->block[i])
             return false;
     return true;
 }
 
-static bool compare_shared(const struct oq_shared *s, const struct oq_shared *t, char *scratch,
-                           bool *equal, onnxq_error *error)
+static bool read_numbers(const struct oq_shared *shared, uint64_t first, size_t n, float *x,
+                         char *scratch, onnxq_error *error)
+{
+    int32_t *integers = (int32_t *)(void *)(oq_recipe_floats(scratch) + 2 * COMPARE_NELEM);
+    for (size_t i = 0; shared->tensor == NULL && i < n; i++)
+        x[i] = shared->value;
+    return shared->tensor == NULL || oq_shared_read(shared, first, n, x, integers, scratch, error);
+}
+
+static bool is_same(const float *x, const float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(x[i] == y[i]))
+            return false;
+    return true;
+}
+
+static bool compare_shared(const struct oq_weight *a, const struct oq_shared *s,
+                           const struct oq_shared *t, char *scratch, bool *equal,
+                           onnxq_error *error)
 {
     float *x = oq_recipe_floats(scratch), *y = x + COMPARE_NELEM;
-    int32_t *integers = (int32_t *)(void *)(y + COMPARE_NELEM);
-    if (s->tensor == t->tensor && s->is_integer == t->is_integer &&
-        (!s->is_integer || is_same_type(&s->type, &t->type)))
-        return true;
-    for (uint64_t done = 0; done < s->nelem && *equal; done += COMPARE_NELEM) {
-        size_t n = (size_t)oq_min_u64(COMPARE_NELEM, s->nelem - done);
-        if (!oq_shared_read(s, done, n, x, integers, scratch, error) ||
-            !oq_shared_read(t, done, n, y, integers, scratch, error))
+    const uint64_t nelem = is_single(a, s) ? 1 : s->nelem;
+    for (uint64_t done = 0; done < nelem && *equal; done += COMPARE_NELEM) {
+        size_t n = (size_t)oq_min_u64(COMPARE_NELEM, nelem - done);
+        if (!read_numbers(s, done, n, x, scratch, error) ||
+            !read_numbers(t, done, n, y, scratch, error))
             return false;
-        *equal = memcmp(x, y, n * sizeof(*x)) == 0;
+        *equal = is_same(x, y, n);
     }
+    return true;
+}
+
+bool oq_shared_collapse(struct oq_shared *shared, char *scratch, onnxq_error *error)
+{
+    float *x = oq_recipe_floats(scratch), *y = x + COMPARE_NELEM;
+    if (shared->tensor == NULL || shared->nelem < 2)
+        return true;
+    for (uint64_t done = 0; done < shared->nelem; done += COMPARE_NELEM) {
+        size_t n = (size_t)oq_min_u64(COMPARE_NELEM, shared->nelem - done);
+        if (!read_numbers(shared, done, n, x, scratch, error))
+            return false;
+        for (size_t i = 0; done == 0 && i < COMPARE_NELEM; i++)
+            y[i] = x[0];
+        if (!is_same(x, y, n))
+            return true;
+    }
+    memset(shared->stride, 0, sizeof(shared->stride));
+    shared->flat_block = 0;
     return true;
 }
 
@@ -185,9 +229,8 @@ bool oq_weight_equal(const struct oq_weight *a, const struct oq_weight *b, void 
     *equal = a->values == b->values && is_same_type(&a->type, &b->type) && a->table == b->table &&
              a->data_type == b->data_type && a->value_type == b->value_type &&
              a->graph == b->graph && has_same_axes(a, b) &&
-             has_same_layout(a->n_axes, &a->scale, &b->scale) &&
-             has_same_layout(a->n_axes, &a->zero_point, &b->zero_point);
-    return !*equal ||
-           (compare_shared(&a->scale, &b->scale, scratch, equal, error) &&
-            (!*equal || compare_shared(&a->zero_point, &b->zero_point, scratch, equal, error)));
+             has_same_layout(a, &a->scale, b, &b->scale) &&
+             has_same_layout(a, &a->zero_point, b, &b->zero_point);
+    return (!*equal || compare_shared(a, &a->scale, &b->scale, scratch, equal, error)) &&
+           (!*equal || compare_shared(a, &a->zero_point, &b->zero_point, scratch, equal, error));
 }

@@ -73,6 +73,9 @@ const char *oq_shared_set(struct oq_shared *shared, const struct oq_tensor *tens
 const char *oq_shared_spread(struct oq_shared *shared, const struct oq_weight *weight,
                              const int64_t *dims, size_t n_dims, size_t axis, uint64_t block);
 
+/* Numbers that are all the same become one for all elements. Before settling. */
+bool oq_shared_collapse(struct oq_shared *shared, char *scratch, onnxq_error *error);
+
 /* Completes a weight whose fields are set. False: too large. */
 bool oq_weight_settle(struct oq_weight *weight);
 

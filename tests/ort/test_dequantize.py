@@ -168,7 +168,8 @@ class RoundTrip(DequantizeTest):
     @cases(["float32", "float16"])
     def batches(self, dtype: str) -> None:
         w, x = build.weights(3, K, N).astype(dtype), build.activations(3, 5, K).astype(dtype)
-        made = self.dequantize(self.quantized(build.matmul(x, w)), feeds={"x": x})
+        model = build.model([node("MatMul", "x w", "y")], {"x": x}, {"y": np.matmul(x, w)}, {"w": w})
+        made = self.dequantize(self.quantized(model), feeds={"x": x})
         self.assertEqual(ops(made)["MatMul"], 1)
         want = reference.quantize(w.astype(np.float32), Scheme(), (0, 2)).dequantize()
         np.testing.assert_array_equal(self.only_weight(made, w.size), want)
@@ -549,8 +550,18 @@ class Dynamic(DequantizeTest):
         self.assertEqual(self.kept(), [])
         left = {op for op in ops(made) if "Quant" in op or "Integer" in op}
         self.assertEqual(left, set())
-        want, got = common.run(self.dir / "f.onnx", feeds), common.run(self.path, feeds)
-        self.assertLess(common.relative_error(want, got), 5)
+        before = {t.name: numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
+        after = {t.name: numpy_helper.to_array(t) for t in made.graph.initializer}
+        for name, axis in (("e", 1), ("w", 1), ("cw", 0), ("lw", None), ("lr", None)):
+            q, s, z = (before[f"{name}_{kind}"] for kind in ("quantized", "scale", "zero_point"))
+            if axis is None:  # a scale for each direction or gate row
+                s, z = (v.reshape(1, 1, -1) for v in (s, z))
+            elif s.ndim == 1 and s.size > 1:
+                s, z = (np.expand_dims(v, tuple(i for i in range(q.ndim) if i != axis)) for v in (s, z))
+            want = (q.astype(np.float32) - z.astype(np.float32)) * s
+            want = want if axis is not None else want.transpose(0, 2, 1)
+            np.testing.assert_array_equal(after[name], want, name)
+        self.assert_near(feeds, 5)
 
     ORDERS = {
         "product": [("Mul", "xs s", "sc"), ("Mul", "c sc", "y")],
@@ -630,7 +641,7 @@ class Dynamic(DequantizeTest):
     def test_half(self) -> None:
         """float16 models: the product stays in float32, between the Casts that were there."""
         w, x = build.weights(K, N).astype(np.float16), build.activations(5, K).astype(np.float16)
-        self.quantize(build.matmul(x, w))
+        self.quantize(build.model([node("MatMul", "x w", "y")], {"x": x}, {"y": x @ w}, {"w": w}))
         made = self.dequantize(self.dir / "out" / "model.onnx", feeds={"x": x})
         self.assertEqual(ops(made), {"Cast": 2, "MatMul": 1})
         self.assert_near({"x": x}, 2)
@@ -674,17 +685,9 @@ class NBits(DequantizeTest):
         self.assertEqual(ops(made), {"MatMul": 1})
         self.assertEqual([o.domain for o in made.opset_import], [""])
         np.testing.assert_array_equal(self.only_weight(made, k * n), w.weight)
-        if self.runs():
+        # The engine has no kernel for some of these, and with g_idx ignores zero points in bytes.
+        if (ordered and (bits < 8 or zero != "float")) or (bits == 4 and zero != "packed"):
             self.assert_same_result({"x": x})
-
-    def runs(self) -> bool:
-        """Not every combination has a kernel: those are what dequantize is for."""
-        try:
-            common.session(self.source, "disabled")
-        except Exception as error:
-            print("no kernel:", self.id(), str(error)[-150:])
-            return False
-        return True
 
     @cases(["float32", "float16"])
     def bias(self, dtype: str) -> None:
@@ -772,7 +775,6 @@ class NBits(DequantizeTest):
             for axis in (1, 2)
             for size in (32, 48)
             for zero in (False, True)
-            if (kind, size) != ("uint8", 33)
         }
         | {
             f"uint8_{bits}bit_{size}_{zero}": ("uint8", bits, 2, size, zero)
@@ -806,5 +808,5 @@ class NBits(DequantizeTest):
         made = self.dequantize(model, feeds={"i": index})
         self.assertEqual(ops(made), {"Gather": 1})
         np.testing.assert_array_equal(self.only_weight(made, q.size), want)
-        if self.runs():
+        if kind != "uint8" or bits == 8 or axis == 2:  # with others the engine has no kernel
             self.assert_same_result({"i": index}, 1e-6)

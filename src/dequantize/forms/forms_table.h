@@ -23,6 +23,14 @@ bool oq_emit_rows(onnxq_dequantization *undo, struct oq_edit *edit, const struct
 bool oq_emit_constant(onnxq_dequantization *undo, struct oq_edit *edit,
                       const struct oq_match *match);
 
+/* rows.c: rows of a table of integers with one scale, gathered by a node of the same graph. */
+bool oq_is_rows(onnxq_dequantization *undo, const struct oq_graph *graph, const char *name);
+
+/* Adds the table to the match; the activation are the indices. NULL, or why not. */
+const char *oq_undo_rows(onnxq_dequantization *undo, struct oq_match *match,
+                         const struct oq_graph *graph, const char *rows, const char *scale,
+                         const char *zero_point, int32_t *data_type);
+
 /* A constant weight that will be known by the output of the replaced node. */
 void oq_want_name(const struct oq_match *match);
 

@@ -39,7 +39,8 @@ static bool find_factors(const struct oq_place *mul, struct factor *factors, siz
 /* What the pattern consists of. */
 struct product {
     struct oq_place integers; /* MatMulInteger or ConvInteger */
-    const char *activation;
+    const char *activation;   /* NULL: the integers are rows of a table, with this scale: */
+    const char *activation_scale;
     const char *scale; /* of the weight, seen from .. */
     const struct oq_graph *scale_graph;
 };
@@ -61,7 +62,29 @@ static bool take_integers(struct factor *factors, size_t *n, const char *op_type
     return false;
 }
 
-static bool find_product(const struct oq_match *match, const char *op_type, struct product *product)
+/*
+ * An embedding that quantize_dynamic has left as integers: rows of a table, whose
+ * scale is constant and one number; the other factor is the weight's, then.
+ */
+static bool find_rows(onnxq_dequantization *undo, const struct factor *factors,
+                      struct product *product)
+{
+    struct oq_constant_value scale;
+    if (!oq_is_rows(undo, product->integers.graph, oq_input(product->integers.node, 0)))
+        return false;
+    for (size_t i = 0; i < 2; i++) {
+        product->activation_scale = factors[i].name;
+        product->scale = factors[1 - i].name;
+        product->scale_graph = factors[1 - i].graph;
+        if (oq_undo_constant(undo, factors[i].graph, factors[i].name, &scale) &&
+            scale.tensor->nelem == 1)
+            return true;
+    }
+    return false;
+}
+
+static bool find_product(onnxq_dequantization *undo, const struct oq_match *match,
+                         const char *op_type, struct product *product)
 {
     struct factor factors[MAX_FACTORS];
     size_t n = 0;
@@ -78,13 +101,13 @@ static bool find_product(const struct oq_match *match, const char *op_type, stru
             return oq_is_same_value(match->place.graph, product->activation,
                                     product->integers.graph, product->activation);
     }
-    return false;
+    return find_rows(undo, factors, product);
 }
 
 static enum oq_outcome match_matmul(onnxq_dequantization *undo, struct oq_match *match)
 {
     struct product product;
-    if (!find_product(match, "MatMulInteger", &product))
+    if (!find_product(undo, match, "MatMulInteger", &product))
         return OQ_NO_MATCH;
     const Oq__Pb__NodeProto *node = product.integers.node;
     match->subject = product.integers;
@@ -94,6 +117,10 @@ static enum oq_outcome match_matmul(onnxq_dequantization *undo, struct oq_match 
         return oq_leave(undo, match, "its scale is not in reach");
     const char *reason = oq_undo_matrix(undo, match, product.integers.graph, oq_input(node, 1),
                                         product.scale, oq_input(node, 3));
+    int32_t data_type;
+    if (reason == NULL && product.activation == NULL)
+        reason = oq_undo_rows(undo, match, product.integers.graph, oq_input(node, 0),
+                              product.activation_scale, oq_input(node, 2), &data_type);
     return reason != NULL ? oq_leave(undo, match, reason) : OQ_MATCH;
 }
 
@@ -169,7 +196,7 @@ static enum oq_outcome match_conv(onnxq_dequantization *undo, struct oq_match *m
 {
     struct product product;
     struct oq_constant_value integers;
-    if (!find_product(match, "ConvInteger", &product))
+    if (!find_product(undo, match, "ConvInteger", &product) || product.activation == NULL)
         return OQ_NO_MATCH;
     match->subject = product.integers;
     match->activation = product.activation;

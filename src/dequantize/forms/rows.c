@@ -118,35 +118,51 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
 const struct oq_form oq_form_rows = {"int8 rows", "", "Mul", match, oq_emit_rows};
 const struct oq_form oq_form_cast_rows = {"int8 rows", "", "Cast", match, oq_emit_rows};
 
-/* DequantizeLinear of rows, with one scale. */
-static enum oq_outcome match_dequantized(onnxq_dequantization *undo, struct oq_match *match)
+bool oq_is_rows(onnxq_dequantization *undo, const struct oq_graph *graph, const char *name)
+{
+    struct oq_constant_value integers;
+    struct oq_place gather;
+    return find_gather(undo, graph, name, &gather, &integers);
+}
+
+const char *oq_undo_rows(onnxq_dequantization *undo, struct oq_match *match,
+                         const struct oq_graph *graph, const char *rows, const char *scale,
+                         const char *zero_point, int32_t *data_type)
 {
     const struct oq_spread one = {OQ_SPREAD_BROADCAST, 0, 1};
-    const Oq__Pb__NodeProto *node = match->place.node;
-    const struct oq_graph *graph = match->place.graph;
-    struct oq_constant_value integers, scale;
+    struct oq_constant_value integers, number;
     struct oq_place gather;
     struct oq_weight *weight;
-    int32_t data_type;
-    if (!find_gather(undo, graph, oq_input(node, 0), &gather, &integers))
-        return OQ_NO_MATCH;
+    if (!find_gather(undo, graph, rows, &gather, &integers) ||
+        !find_axis(&gather, &integers, &match->axis))
+        return "its axis is out of range";
     match->activation = gather.node->input[1];
-    if (!find_axis(&gather, &integers, &match->axis))
-        return oq_leave(undo, match, "its axis is out of range");
-    if (!oq_undo_constant(undo, graph, oq_input(node, 1), &scale) || scale.tensor->nelem != 1)
-        return oq_leave(undo, match, "its rows have scales of their own");
+    if (!oq_undo_constant(undo, graph, scale, &number) || number.tensor->nelem != 1)
+        return "its rows have scales of their own";
     const char *reason = oq_undo_weight(undo, graph, gather.node->input[0], &weight, &integers);
     if (reason == NULL && integers.transposed)
         reason = "behind a Transpose";
     if (reason == NULL)
-        reason = oq_undo_scale(undo, graph, weight, &integers, node->input[1], one, &data_type);
-    if (reason == NULL && oq_node_int(node, "output_dtype", data_type) != data_type &&
-        oq_node_int(node, "output_dtype", 0) != 0)
+        reason = oq_undo_scale(undo, graph, weight, &integers, scale, one, data_type);
+    if (reason == NULL)
+        reason = oq_undo_zero_point(undo, graph, weight, &integers, zero_point, one);
+    if (reason != NULL)
+        return reason;
+    return oq_undo_add_weight(undo, match, weight, integers.dims, integers.n_dims, *data_type);
+}
+
+/* DequantizeLinear of rows, with one scale. */
+static enum oq_outcome match_dequantized(onnxq_dequantization *undo, struct oq_match *match)
+{
+    const Oq__Pb__NodeProto *node = match->place.node;
+    int32_t data_type;
+    if (!oq_is_rows(undo, match->place.graph, oq_input(node, 0)))
+        return OQ_NO_MATCH;
+    const char *reason = oq_undo_rows(undo, match, match->place.graph, oq_input(node, 0),
+                                      oq_input(node, 1), oq_input(node, 2), &data_type);
+    int64_t output_type = oq_node_int(node, "output_dtype", 0);
+    if (reason == NULL && output_type != 0 && output_type != data_type)
         reason = "its output is of another type than its scale";
-    if (reason == NULL)
-        reason = oq_undo_zero_point(undo, graph, weight, &integers, oq_input(node, 2), one);
-    if (reason == NULL)
-        reason = oq_undo_add_weight(undo, match, weight, integers.dims, integers.n_dims, data_type);
     return reason != NULL ? oq_leave(undo, match, reason) : OQ_MATCH;
 }
 
