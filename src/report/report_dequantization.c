@@ -135,7 +135,7 @@ void onnxq_report_dequantization_table(const onnxq_dequantization *dequantizatio
 
 /* --- the nodes --- */
 
-/* "w_quantized -> float32[256,512]" */
+/* "float32[256,512]" */
 static void format_weight(const onnxq_dequantized *node, char weight[SHAPE_CAPACITY])
 {
     size_t used = (size_t)snprintf(weight, SHAPE_CAPACITY, "%s[", node->dtype);
@@ -145,43 +145,58 @@ static void format_weight(const onnxq_dequantized *node, char weight[SHAPE_CAPAC
     snprintf(weight + used, SHAPE_CAPACITY - used, "]");
 }
 
-static void write_node(const onnxq_dequantized *node, size_t width, size_t name_limit,
-                       size_t line_limit, FILE *stream)
+/* Columns of the list of nodes. */
+struct columns {
+    size_t node, form, name_limit, line_limit;
+};
+
+static void write_node(const onnxq_dequantized *node, const struct columns *columns, FILE *stream)
 {
-    char text[SHAPE_CAPACITY + NAME_CAPACITY];
     fputs("  ", stream);
-    size_t used = 4 + oq_report_cell(stream, node->node, width, name_limit);
+    size_t used = 4 + oq_report_cell(stream, node->node, columns->node, columns->name_limit);
     fputs("  ", stream);
     if (stays(node)) {
         char name[NAME_CAPACITY];
         format_operator(node, name);
-        fprintf(stream, "%s kept: ", name);
-        used += strlen(name) + strlen(" kept: ");
-        oq_report_cell(stream, node->reason, 0, oq_report_columns_left(line_limit, used));
+        used += oq_report_cell(stream, name, columns->form, OQ_REPORT_NO_LIMIT);
+        fputs("  kept: ", stream);
+        oq_report_cell(stream, node->reason, 0,
+                       oq_report_columns_left(columns->line_limit, used + strlen("  kept: ")));
+    } else if (node->weight[0] != '\0') {
+        char weight[SHAPE_CAPACITY];
+        format_weight(node, weight);
+        oq_report_cell(stream, node->form, columns->form, OQ_REPORT_NO_LIMIT);
+        fputs("  ", stream);
+        oq_report_cell(stream, node->weight, 0, columns->name_limit);
+        fprintf(stream, " -> %s", weight);
     } else {
-        used += oq_report_cell(stream, node->form, 0, OQ_REPORT_NO_LIMIT);
-        if (node->weight[0] != '\0') {
-            format_weight(node, text);
-            fputs("  ", stream);
-            used += 2 + oq_report_cell(stream, node->weight, 0, name_limit);
-            fprintf(stream, " -> %s", text);
-        }
+        oq_report_cell(stream, node->form, 0, OQ_REPORT_NO_LIMIT);
     }
     putc('\n', stream);
 }
 
+static struct columns measure_columns(const onnxq_dequantization *dequantization, FILE *stream)
+{
+    struct columns columns = {.line_limit = oq_report_line_limit(stream)};
+    bool is_terminal = columns.line_limit != OQ_REPORT_NO_LIMIT;
+    columns.name_limit = is_terminal ? TERMINAL_COLUMNS : OQ_REPORT_NO_LIMIT;
+    for (size_t i = 0; i < onnxq_dequantization_count(dequantization); i++) {
+        const onnxq_dequantized *node = onnxq_dequantization_get(dequantization, i);
+        char name[NAME_CAPACITY];
+        format_operator(node, name);
+        widen(&columns.node, node->node);
+        widen(&columns.form, stays(node) ? name : node->form);
+    }
+    if (columns.node > columns.name_limit)
+        columns.node = columns.name_limit;
+    return columns;
+}
+
 void onnxq_report_dequantization_nodes(const onnxq_dequantization *dequantization, FILE *stream)
 {
-    size_t line_limit = oq_report_line_limit(stream), width = 0;
-    bool is_terminal = line_limit != OQ_REPORT_NO_LIMIT;
-    size_t name_limit = is_terminal ? TERMINAL_COLUMNS : OQ_REPORT_NO_LIMIT;
+    const struct columns columns = measure_columns(dequantization, stream);
     for (size_t i = 0; i < onnxq_dequantization_count(dequantization); i++)
-        widen(&width, onnxq_dequantization_get(dequantization, i)->node);
-    if (width > name_limit)
-        width = name_limit;
-    for (size_t i = 0; i < onnxq_dequantization_count(dequantization); i++)
-        write_node(onnxq_dequantization_get(dequantization, i), width, name_limit, line_limit,
-                   stream);
+        write_node(onnxq_dequantization_get(dequantization, i), &columns, stream);
 }
 
 /* --- JSON --- */

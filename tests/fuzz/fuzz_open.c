@@ -176,14 +176,41 @@ static onnxq_status run(const onnxq_model *model, const onnxq_options *options, 
     return status;
 }
 
-static void quantize(const onnxq_model *model, onnxq_options *options)
+/* The same for the way back. */
+static onnxq_status run_back(const onnxq_model *model, const onnxq_dequantize_options *options,
+                             int i, uint64_t *announced)
 {
-    uint64_t announced[2] = {0, 0};
-    options->threads = 1;
-    onnxq_status status = run(model, options, 0, &announced[0]);
-    options->threads = 3;
-    CHECK(run(model, options, 1, &announced[1]) == status);
+    onnxq_error error = {0};
+    onnxq_dequantization *undo = onnxq_dequantization_create(model, options, &error);
+    if (!undo) {
+        check_error(&error);
+        return error.status;
+    }
+    onnxq_dequantize_summary summary;
+    onnxq_dequantization_get_summary(undo, &summary);
+    CHECK(summary.n_dequantized + summary.n_left == onnxq_dequantization_count(undo));
+    onnxq_report_dequantization_table(undo, sink);
+    onnxq_report_dequantization_nodes(undo, sink);
+    onnxq_report_dequantization_json(undo, input, output[i], sink);
 
+    uint64_t model_nbytes, external_nbytes;
+    onnxq_status status = onnxq_dequantization_get_output_size(undo, output[i], &model_nbytes,
+                                                               &external_nbytes, &error);
+    if (status == ONNXQ_OK) {
+        *announced = model_nbytes + external_nbytes;
+        status = onnxq_dequantization_write(undo, output[i], &error);
+    }
+    if (status == ONNXQ_NOTHING_TO_DO)
+        CHECK(summary.n_dequantized == 0);
+    else if (status != ONNXQ_OK)
+        check_error(&error);
+    onnxq_dequantization_destroy(undo);
+    return status;
+}
+
+/* Both folders hold what was promised, and it can be read; or nothing. */
+static void check_outputs(onnxq_status status, const uint64_t announced[2])
+{
     if (status == ONNXQ_OK) {
         onnxq_error error = {0};
         onnxq_model *again = onnxq_model_open(output[0], &error);
@@ -195,6 +222,26 @@ static void quantize(const onnxq_model *model, onnxq_options *options)
     } else {
         CHECK(count_files(folder[0]) == 0 && count_files(folder[1]) == 0);
     }
+}
+
+static void quantize(const onnxq_model *model, onnxq_options *options)
+{
+    uint64_t announced[2] = {0, 0};
+    options->threads = 1;
+    onnxq_status status = run(model, options, 0, &announced[0]);
+    options->threads = 3;
+    CHECK(run(model, options, 1, &announced[1]) == status);
+    check_outputs(status, announced);
+}
+
+static void dequantize(const onnxq_model *model, onnxq_dequantize_options *options)
+{
+    uint64_t announced[2] = {0, 0};
+    options->threads = 1;
+    onnxq_status status = run_back(model, options, 0, &announced[0]);
+    options->threads = 3;
+    CHECK(run_back(model, options, 1, &announced[1]) == status);
+    check_outputs(status, announced);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
@@ -234,6 +281,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
     options.external_data = ONNXQ_EXTERNAL_ALWAYS;
     options.allow_noop = true;
     quantize(model, &options);
+
+    onnxq_dequantize_options back;
+    onnxq_dequantize_options_init(&back);
+    back.sync = false;
+    dequantize(model, &back);
+    back.float_type = ONNXQ_FLOAT16;
+    back.external_data = ONNXQ_EXTERNAL_ALWAYS;
+    back.freeze_inputs = true;
+    dequantize(model, &back);
 
     onnxq_model_close(model);
     return 0;

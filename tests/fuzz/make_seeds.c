@@ -72,6 +72,42 @@ static const struct seed {
            "out y float32[N,4]; info h float32[N,4]; meta key value\n"},
     {"custom-domain", "ir 8; opset 17; opset custom 1; in x float32[N,4]; init w float32[4,4]\n"
                       "y = custom::MatMul(x, w); z = MatMul(y, w); out z float32[N,4]\n"},
+    {"back-nbits",
+     "ir 8; opset 17; opset com.microsoft 1; in x float32[N,20]; init q uint8[3,2,8]\n"
+     "init s float32[6]; init z uint8[3]; init g int32[20] = 0 1; init b float32[3]\n"
+     "a = com.microsoft::MatMulNBits(x, q, s, z, g, b) K=20 N=3 bits=4 block_size=16\n"
+     "c = com.microsoft::MatMulNBits(x, q, s, s) K=20 N=3 bits=4 block_size=16\n"
+     "init t float32[3]; d = com.microsoft::MatMulBnb4(x, q, t) K=24 N=4 block_size=32 "
+     "quant_type=1\n"
+     "out a float32; out c float32; out d float32\n"},
+    {"back-linear",
+     "ir 10; opset 21; in x float32[4,4]; init q int8[4,4]; init s float32[4]; init z int8[4]\n"
+     "init t float32[2,4]; init u float32[]; init b int32[4] packed\n"
+     "v = DequantizeLinear(q, s, z) axis=1; w = DequantizeLinear(q, t) axis=0 block_size=2\n"
+     "c = DequantizeLinear(b, u); d = Add(x, v); e = Add(d, w); f = Add(e, c)\n"
+     "p = QuantizeLinear(f, u); y = DequantizeLinear(p, u); k = Neg(y); out k float32\n"},
+    {"back-dynamic",
+     "ir 8; opset 17; opset com.microsoft 1; in x float32[N,4]; in i int64[N]\n"
+     "init q int8[4,4]; init s float32[4]; init r float32[4,1]; init z uint8[]\n"
+     "xq, xs, xz = DynamicQuantizeLinear(x); m = MatMulInteger(xq, q, xz); c = Cast(m) to=1\n"
+     "t = Mul(xs, s); y = Mul(c, t); g = Gather(q, i); h = Gather(r, i); j = Cast(g) to=1\n"
+     "k = Mul(j, h); f = Cast(q) to=1; w = Mul(f, s); l = MatMul(k, w)\n"
+     "a = com.microsoft::MatMulIntegerToFloat(xq, q, xs, s, xz); b = "
+     "com.microsoft::DynamicQuantizeMatMul(x, q, s)\n"
+     "out y float32; out l float32; out a float32; out b float32\n"},
+    {"back-conv",
+     "ir 8; opset 17; in x float32[1,2,5,5]; init q uint8[3,2,3,3]; init s float32[3,1,1]\n"
+     "init z uint8[]; init b float32[3]; init h int64[3] = 3 1 1; xq, xs, xz = "
+     "DynamicQuantizeLinear(x)\n"
+     "m = ConvInteger(xq, q, xz, z); c = Cast(m) to=1; t = Mul(xs, s); u = Mul(c, t)\n"
+     "r = Reshape(b, h); y = Add(u, r); out y float32\n"},
+    {"back-others",
+     "ir 8; opset 17; opset com.microsoft 1; in x float32[N,1,3]; in i int64[N]\n"
+     "init w int8[1,3,8]; init r int8[1,2,8]; init s float32[1,8]; init z int8[1,8]\n"
+     "y = com.microsoft::DynamicQuantizeLSTM(x, w, r, , , , , , s, z, s, z) hidden_size=2\n"
+     "init t uint8[4,16]; init u float32[4,2]; init v uint8[4,1]\n"
+     "g = com.microsoft::GatherBlockQuantized(t, i, u, v) block_size=16 quantize_axis=1 bits=4\n"
+     "out y float32; out g float32\n"},
 };
 
 static bool write_seed(const struct seed *seed, const char *folder)

@@ -87,6 +87,31 @@ static const struct kind kinds[] = {
      "    out e float32[N,256]\n"
      "}\n"
      "out y float32[N,256]\n"},
+    {"static", /* quantized with scales from calibration: half of it can be undone */
+     "ir 8; opset 17\n"
+     "in x float32[N,3,8,8]\n"
+     "init s float32[] = 0.05; init z uint8[] = 0; init c uint8[] = 128\n"
+     "init w int8[8,3,3,3] = 1 2 -3; init ws float32[8] = 0.1; init v int8[8,8,1,1] = 5 -6\n"
+     "input_q: xq = QuantizeLinear(x, s, c)\n"
+     "input_dq: xd = DequantizeLinear(xq, s, c)\n"
+     "weight_dq: wd = DequantizeLinear(w, ws) axis=0\n"
+     "conv: y = Conv(xd, wd)\n"
+     "output_q: yq = QuantizeLinear(y, s, z)\n"
+     "output_dq: yd = DequantizeLinear(yq, s, z)\n"
+     "relu: r = Relu(yd)\n"
+     "next_q: rq = QuantizeLinear(r, s, z)\n"
+     "qconv: t = QLinearConv(rq, s, z, v, s, , s, z)\n"
+     "last: u = DequantizeLinear(t, s, z)\n"
+     "out u float32[N,8,6,6]\n"},
+    {"few-bits", /* 4 bits a weight */
+     "ir 8; opset 17; opset com.microsoft 1\n"
+     "in x float32[N,64]\n"
+     "init q uint8[32,2,16] = 1 2 3 77; init s float32[64] = 0.5 0.25\n"
+     "init f uint8[1024] = 200 9 17; init m float32[32] = 1 2\n"
+     "nbits: h = com.microsoft::MatMulNBits(x, q, s) K=64 N=32 bits=4 block_size=32\n"
+     "bnb4: y = com.microsoft::MatMulBnb4(h, f, m) K=32 N=64 block_size=64 quant_type=1\n"
+     "three: z = com.microsoft::MatMulNBits(x, q, s) K=64 N=32 bits=3 block_size=32\n"
+     "out y float32[N,64]; out z float32[N,32]\n"},
     {"float16", "ir 8; opset 17\n"
                 "in x float16[N,256]\n"
                 "init w float16[256,256]; init v float16[256,256] packed\n"

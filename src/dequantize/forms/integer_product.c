@@ -56,7 +56,8 @@ static bool take_integers(struct factor *factors, size_t *n, const char *op_type
         *integers = oq_producer_of(cast.graph, oq_input(cast.node, 0), op_type);
         if (integers->node == NULL)
             continue;
-        factors[i] = factors[--*n];
+        --*n;
+        memmove(&factors[i], &factors[i + 1], (*n - i) * sizeof(*factors));
         return true;
     }
     return false;
@@ -64,7 +65,8 @@ static bool take_integers(struct factor *factors, size_t *n, const char *op_type
 
 /*
  * An embedding that quantize_dynamic has left as integers: rows of a table, whose
- * scale is constant and one number; the other factor is the weight's, then.
+ * scale is constant and one number. The other factor is the weight's; where both
+ * could be either, the product is the same and the table's usually stands first.
  */
 static bool find_rows(onnxq_dequantization *undo, const struct factor *factors,
                       struct product *product)
