@@ -81,8 +81,8 @@ static bool describe_graph(onnxq_dequantization *undo, const struct oq_edit *edi
         const char *reason = undo->reasons[g][i];
         if (reason == NULL)
             reason = oq_quantized_reason(node);
-        if (match == NULL && reason != NULL && !undo->replaced[g][i] &&
-            is_still_there(edit, graph, node) && !add_left(undo, graph, node, reason))
+        if (match == NULL && reason != NULL && is_still_there(edit, graph, node) &&
+            !add_left(undo, graph, node, reason))
             return false;
     }
     return true;

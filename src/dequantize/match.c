@@ -343,7 +343,6 @@ static bool remember(onnxq_dequantization *undo, const struct oq_match *match)
         return oq_arena_fail(&undo->arena, undo->error);
     *copy = *match;
     undo->matches[match->place.graph->ordinal][match->place.index] = copy;
-    undo->replaced[match->subject.graph->ordinal][match->subject.index] = true;
     undo->n_matches++;
     return true;
 }
@@ -374,19 +373,16 @@ static bool allocate(onnxq_dequantization *undo)
     undo->counted = oq_arena_array(arena, undo->model->n_tensors + 1, sizeof(*undo->counted));
     undo->matches = oq_arena_array(arena, graphs->count, sizeof(*undo->matches));
     undo->reasons = oq_arena_array(arena, graphs->count, sizeof(*undo->reasons));
-    undo->replaced = oq_arena_array(arena, graphs->count, sizeof(*undo->replaced));
     undo->aliases = oq_arena_array(arena, graphs->count, sizeof(*undo->aliases));
     if (undo->scratch == NULL || undo->weights == NULL || undo->counted == NULL ||
-        undo->matches == NULL || undo->reasons == NULL || undo->replaced == NULL ||
-        undo->aliases == NULL)
+        undo->matches == NULL || undo->reasons == NULL || undo->aliases == NULL)
         return false;
     for (size_t g = 0; g < graphs->count; g++) {
         size_t n = graphs->list[g]->proto->n_node + 1;
         undo->matches[g] = oq_arena_array(arena, n, sizeof(**undo->matches));
         undo->reasons[g] = oq_arena_array(arena, n, sizeof(**undo->reasons));
-        undo->replaced[g] = oq_arena_array(arena, n, sizeof(**undo->replaced));
         oq_strmap_init(&undo->aliases[g], arena);
-        if (undo->matches[g] == NULL || undo->reasons[g] == NULL || undo->replaced[g] == NULL)
+        if (undo->matches[g] == NULL || undo->reasons[g] == NULL)
             return false;
     }
     return true;

@@ -56,7 +56,6 @@ struct onnxq_dequantization {
 
     struct oq_match ***matches; /* [graphs][nodes], at their place; NULL: none */
     const char ***reasons;      /* [graphs][nodes], at their subject: why it stays, or NULL */
-    bool **replaced;            /* [graphs][nodes]: a subject whose match succeeded */
     struct oq_weight **weights; /* [tensors]: those of the same integers */
     size_t n_matches;
     struct oq_strmap *aliases; /* [graphs]: value -> name that takes its place */
