@@ -189,10 +189,12 @@ static bool remove_dead_nodes(struct oq_edit *edit, size_t ordinal, bool *change
         else if (!remove_node(edit, ordinal, node))
             return false;
     }
+    if (first == 0)
+        return true;
     state->nodes += first;
     state->n_nodes -= first;
     state->nodes_capacity -= first;
-    *changed |= first > 0;
+    *changed = true;
     return true;
 }
 

@@ -383,6 +383,70 @@ static void test_numbers(void **state)
         assert_string_equal(error.message, row->error);
 }
 
+/* Integers, in any encoding, from any place. */
+static const struct integer_row {
+    const char *name, *text;
+    unsigned nbits; /* to read them as; 0: as the type says */
+} integer_rows[] = {
+    {"int8", "init w int8[300] = 1 -2 127 -128", 0},
+    {"uint8 packed", "init w uint8[300] packed = 1 255 7", 0},
+    {"int16 unpacked", "init w int16[300] unpacked = 1 -30000 7", 0},
+    {"uint16 pieces", "init w uint16[300] pieces = 1 60000 7", 0},
+    {"int32 external", "init w int32[300] external = 1 -2000000000 7", 0},
+    {"int32 packed", "init w int32[70000] packed = 1 -2000000000 7", 0},
+    {"nibbles of bytes", "init w uint8[300] = 18 240 7", 4},
+    {"nibbles of packed bytes", "init w uint8[300] packed = 18 240 7", 4},
+    {"pairs of bits", "init w uint8[300] packed = 18 240 7", 2},
+};
+
+static int32_t element(const struct oq_tensor *tensor, const uint8_t *raw, unsigned nbits, size_t i)
+{
+    struct oq_integer_type type;
+    assert_true(oq_tensor_integer_type(tensor, &type));
+    uint32_t value = 0;
+    if (nbits < 8)
+        return raw[i * nbits / 8] >> (i * nbits % 8) & ((1 << nbits) - 1);
+    memcpy(&value, raw + i * nbits / 8, nbits / 8);
+    if (type.is_signed && nbits < 32 && value >> (nbits - 1) != 0)
+        value |= UINT32_MAX << nbits;
+    return (int32_t)value;
+}
+
+static void test_integers(void **state)
+{
+    const struct integer_row *row = *state;
+    onnxq_error error;
+    const struct oq_tensor *tensor = &test_open(test_builder(row->text))->tensors[0];
+    struct oq_integer_type type;
+    assert_true(oq_tensor_integer_type(tensor, &type));
+    if (row->nbits != 0)
+        type = (struct oq_integer_type){row->nbits, false, false};
+    /* The same elements in raw_data, made by the test. */
+    const size_t nelem = (size_t)tensor->nelem, width = tensor->dtype->nbits / 8;
+    uint8_t *raw = test_alloc(nelem * width);
+    const char *text = strchr(row->text, '=') + 1;
+    double cycle[4];
+    size_t n = 0;
+    for (char *end; n < COUNT(cycle); n++, text = end) {
+        cycle[n] = strtod(text, &end);
+        if (end == text)
+            break;
+    }
+    for (size_t i = 0; i < nelem; i++)
+        element_encode(element_type_by_number(tensor->proto->data_type), cycle[i % n],
+                       raw + i * width);
+    const size_t count = nelem * width * 8 / type.nbits;
+    oq_error_init(&error);
+    for (size_t first = 0; first < count; first += count / 7 + 1) {
+        size_t part = count - first < 100 ? count - first : 100;
+        int32_t *q = test_alloc(part * sizeof(*q));
+        assert_true(oq_tensor_read_integers(tensor, type, first, part, q,
+                                            test_alloc(OQ_READ_SCRATCH_NBYTES), &error));
+        for (size_t i = 0; i < part; i++)
+            assert_int_equal(q[i], element(tensor, raw, type.nbits, first + i));
+    }
+}
+
 /* Elements with something else between them, as the encoding allows. */
 static void test_scattered(void **state)
 {
@@ -441,6 +505,7 @@ int main(void)
     TEST(test_place);
     TEST_ROWS(test_read, reads);
     TEST_ROWS(test_numbers, numbers);
+    TEST_ROWS(test_integers, integer_rows);
     TEST(test_scattered);
     TEST(test_read_bytes);
     TEST(test_shrinking_file);
