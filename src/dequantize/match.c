@@ -87,6 +87,14 @@ enum oq_outcome oq_leave(onnxq_dequantization *undo, const struct oq_match *matc
     return OQ_LEFT;
 }
 
+void oq_undo_claim(onnxq_dequantization *undo, const struct oq_place *place)
+{
+    struct oq_match **match = &undo->matches[place->graph->ordinal][place->index];
+    undo->n_matches -= *match != NULL;
+    *match = NULL;
+    undo->claimed[place->graph->ordinal][place->index] = true;
+}
+
 /* --- weights --- */
 
 static const char *out_of_memory(onnxq_dequantization *undo)
@@ -351,7 +359,8 @@ static bool match_node(onnxq_dequantization *undo, const struct oq_graph *graph,
 {
     const Oq__Pb__NodeProto *node = graph->proto->node[index];
     for (const struct oq_form *const *form = oq_forms; *form != NULL; form++) {
-        if (!oq_node_is(node, (*form)->domain, (*form)->op_type) || node->n_output == 0)
+        if (undo->claimed[graph->ordinal][index] ||
+            !oq_node_is(node, (*form)->domain, (*form)->op_type) || node->n_output == 0)
             continue;
         const struct oq_place place = {graph, index, node};
         struct oq_match match = {.form = *form, .place = place, .subject = place, .bias = ""};
@@ -373,16 +382,19 @@ static bool allocate(onnxq_dequantization *undo)
     undo->counted = oq_arena_array(arena, undo->model->n_tensors + 1, sizeof(*undo->counted));
     undo->matches = oq_arena_array(arena, graphs->count, sizeof(*undo->matches));
     undo->reasons = oq_arena_array(arena, graphs->count, sizeof(*undo->reasons));
+    undo->claimed = oq_arena_array(arena, graphs->count, sizeof(*undo->claimed));
     undo->aliases = oq_arena_array(arena, graphs->count, sizeof(*undo->aliases));
     if (undo->scratch == NULL || undo->weights == NULL || undo->counted == NULL ||
-        undo->matches == NULL || undo->reasons == NULL || undo->aliases == NULL)
+        undo->matches == NULL || undo->reasons == NULL || undo->claimed == NULL ||
+        undo->aliases == NULL)
         return false;
     for (size_t g = 0; g < graphs->count; g++) {
         size_t n = graphs->list[g]->proto->n_node + 1;
         undo->matches[g] = oq_arena_array(arena, n, sizeof(**undo->matches));
         undo->reasons[g] = oq_arena_array(arena, n, sizeof(**undo->reasons));
+        undo->claimed[g] = oq_arena_array(arena, n, sizeof(**undo->claimed));
         oq_strmap_init(&undo->aliases[g], arena);
-        if (undo->matches[g] == NULL || undo->reasons[g] == NULL)
+        if (undo->matches[g] == NULL || undo->reasons[g] == NULL || undo->claimed[g] == NULL)
             return false;
     }
     return true;

@@ -57,9 +57,23 @@ const char *oq_undo_weight_name(struct oq_edit *edit, const struct oq_match *mat
 
 /* --- nodes --- */
 
+/* What was done to its integers is done to the activation itself. */
+static const char *turn_activation(struct oq_edit *edit, const struct oq_match *match)
+{
+    const char *turned = oq_edit_name(edit, match->activation, "_transposed");
+    const char *inputs[] = {match->activation, NULL};
+    const char *outputs[] = {turned, NULL};
+    oq_edit_copy_attributes(edit,
+                            oq_edit_node(edit, "", "Transpose", match->activation, inputs, outputs),
+                            match->turned, NULL);
+    return turned;
+}
+
 /* The activation itself, or the rows of a table that it is the indices of. */
 static const char *find_activation(struct oq_edit *edit, const struct oq_match *match)
 {
+    if (match->turned != NULL)
+        return turn_activation(edit, match);
     if (match->n_weights < 2)
         return match->activation;
     const char *table = match->weights[1]->name;

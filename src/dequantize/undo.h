@@ -35,12 +35,14 @@ struct oq_match {
     struct oq_place subject; /* the one that users know: it is named in reports */
     struct oq_weight *weights[2];
     size_t n_weights;
-    const char *activation; /* what is multiplied or passed on, or indices */
-    const char *bias;       /* or "" */
-    int64_t axis;           /* of Gather */
-    bool turn;              /* a Transpose comes between weight and node */
-    bool passes;            /* the activation itself takes the place of the output */
-    bool clips;             /* within these bounds: */
+    const char *activation;          /* what is multiplied or passed on, or indices */
+    const char *bias;                /* or "" */
+    int64_t axis;                    /* of Gather */
+    bool turn;                       /* a Transpose comes between weight and node */
+    const Oq__Pb__NodeProto *turned; /* a Transpose that the activation goes through, or NULL */
+    bool is_left;                    /* the weight is the left factor */
+    bool passes;                     /* the activation itself takes the place of the output */
+    bool clips;                      /* within these bounds: */
     float lo, hi;
     int32_t value_type;
 };
@@ -58,6 +60,7 @@ struct onnxq_dequantization {
     const char ***reasons;      /* [graphs][nodes], at their subject: why it stays, or NULL */
     struct oq_weight **weights; /* [tensors]: those of the same integers */
     size_t n_matches;
+    bool **claimed;            /* [graphs][nodes]: part of what another node is the end of */
     struct oq_strmap *aliases; /* [graphs]: value -> name that takes its place */
 
     onnxq_dequantized *entries;
@@ -117,6 +120,9 @@ bool oq_undo_constant(onnxq_dequantization *undo, const struct oq_graph *graph, 
  */
 const char *oq_undo_activation(const struct oq_graph *graph, const char *quantized,
                                const char *scale, const char *zero_point);
+
+/* The node is part of the match at hand and is not replaced by itself. */
+void oq_undo_claim(onnxq_dequantization *undo, const struct oq_place *place);
 
 /* Records why a node stays. */
 enum oq_outcome oq_leave(onnxq_dequantization *undo, const struct oq_match *match,

@@ -117,7 +117,7 @@ static bool is_weight(onnxq_dequantization *undo, const struct oq_scaled *scaled
     struct oq_integer_type type;
     return oq_undo_constant(undo, scaled->graph, scaled->integers, &integers) &&
            integers.tensor->dtype != NULL && oq_tensor_integer_type(integers.tensor, &type) &&
-           type.nbits <= 8;
+           type.nbits <= 16;
 }
 
 static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)

@@ -9,6 +9,7 @@ extern const struct oq_form oq_form_dequantize_linear, oq_form_dequantize_linear
 extern const struct oq_form oq_form_dequantized_rows;
 extern const struct oq_form oq_form_matmul_integer, oq_form_conv_integer;
 extern const struct oq_form oq_form_dynamic_quantize_matmul, oq_form_matmul_integer_to_float;
+extern const struct oq_form oq_form_turned_product;
 extern const struct oq_form oq_form_lstm;
 extern const struct oq_form oq_form_attention;
 extern const struct oq_form oq_form_gather_block_quantized;

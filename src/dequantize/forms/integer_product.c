@@ -8,6 +8,8 @@
  * become MatMul and Conv. The last Mul is what is replaced; for Conv, an Add of a
  * constant bias behind it, too.
  */
+#include "dequantize/forms/integer_product.h"
+
 #include "dequantize/forms/forms_table.h"
 
 #define FLOAT       OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
@@ -36,15 +38,6 @@ static bool find_factors(const struct oq_place *mul, struct factor *factors, siz
     return true;
 }
 
-/* What the pattern consists of. */
-struct product {
-    struct oq_place integers; /* MatMulInteger or ConvInteger */
-    const char *activation;   /* NULL: the integers are rows of a table, with this scale: */
-    const char *activation_scale;
-    const char *scale; /* of the weight, seen from .. */
-    const struct oq_graph *scale_graph;
-};
-
 /* Takes the factor that is Cast(op(..)) out of the list. */
 static bool take_integers(struct factor *factors, size_t *n, const char *op_type,
                           struct oq_place *integers)
@@ -69,7 +62,7 @@ static bool take_integers(struct factor *factors, size_t *n, const char *op_type
  * could be either, the product is the same and the table's usually stands first.
  */
 static bool find_rows(onnxq_dequantization *undo, const struct factor *factors,
-                      struct product *product)
+                      struct oq_product *product)
 {
     struct oq_constant_value scale;
     if (!oq_is_rows(undo, product->integers.graph, oq_input(product->integers.node, 0)))
@@ -85,35 +78,38 @@ static bool find_rows(onnxq_dequantization *undo, const struct factor *factors,
     return false;
 }
 
-static bool find_product(onnxq_dequantization *undo, const struct oq_match *match,
-                         const char *op_type, struct product *product)
+bool oq_find_integer_product(onnxq_dequantization *undo, const struct oq_place *mul,
+                             const char *op_type, struct oq_product *product)
 {
     struct factor factors[MAX_FACTORS];
     size_t n = 0;
-    if (!find_factors(&match->place, factors, &n, 1) || n != MAX_FACTORS ||
+    if (!find_factors(mul, factors, &n, 1) || n != MAX_FACTORS ||
         !take_integers(factors, &n, op_type, &product->integers))
         return false;
     const Oq__Pb__NodeProto *node = product->integers.node;
+    product->turned = oq_producer_of(product->integers.graph, oq_input(node, 0), "Transpose");
+    const char *quantized = oq_input(product->turned.node == NULL ? node : product->turned.node, 0);
     for (size_t i = 0; i < 2; i++) {
-        product->activation = oq_undo_activation(product->integers.graph, oq_input(node, 0),
+        product->activation = oq_undo_activation(product->integers.graph, quantized,
                                                  factors[i].name, oq_input(node, 2));
         product->scale = factors[1 - i].name;
         product->scale_graph = factors[1 - i].graph;
         if (product->activation != NULL)
-            return oq_is_same_value(match->place.graph, product->activation,
-                                    product->integers.graph, product->activation);
+            return oq_is_same_value(mul->graph, product->activation, product->integers.graph,
+                                    product->activation);
     }
     return find_rows(undo, factors, product);
 }
 
 static enum oq_outcome match_matmul(onnxq_dequantization *undo, struct oq_match *match)
 {
-    struct product product;
-    if (!find_product(undo, match, "MatMulInteger", &product))
+    struct oq_product product;
+    if (!oq_find_integer_product(undo, &match->place, "MatMulInteger", &product))
         return OQ_NO_MATCH;
     const Oq__Pb__NodeProto *node = product.integers.node;
     match->subject = product.integers;
     match->activation = product.activation;
+    match->turned = product.turned.node;
     if (!oq_is_same_value(product.integers.graph, product.scale, product.scale_graph,
                           product.scale))
         return oq_leave(undo, match, "its scale is not in reach");
@@ -133,7 +129,7 @@ const struct oq_form oq_form_matmul_integer = {"MatMulInteger", "", "Mul", match
 
 /* The scale of W [O, I, kernel..]: [O, 1, ..] or [1, O, 1, ..], as it meets [batch, O, spatial..].
  */
-static const char *find_scale(onnxq_dequantization *undo, const struct product *product,
+static const char *find_scale(onnxq_dequantization *undo, const struct oq_product *product,
                               struct oq_weight *weight, const struct oq_constant_value *integers)
 {
     struct oq_constant_value constant;
@@ -176,7 +172,7 @@ static const char *find_bias(onnxq_dequantization *undo, const struct oq_place *
 }
 
 static const char *find_filter(onnxq_dequantization *undo, struct oq_match *match,
-                               const struct product *product, struct oq_constant_value *integers)
+                               const struct oq_product *product, struct oq_constant_value *integers)
 {
     const struct oq_spread axis = {OQ_SPREAD_AXIS, 0, 1};
     const struct oq_graph *graph = product->integers.graph;
@@ -196,9 +192,10 @@ static const char *find_filter(onnxq_dequantization *undo, struct oq_match *matc
 
 static enum oq_outcome match_conv(onnxq_dequantization *undo, struct oq_match *match)
 {
-    struct product product;
+    struct oq_product product;
     struct oq_constant_value integers;
-    if (!find_product(undo, match, "ConvInteger", &product) || product.activation == NULL)
+    if (!oq_find_integer_product(undo, &match->place, "ConvInteger", &product) ||
+        product.activation == NULL || product.turned.node != NULL)
         return OQ_NO_MATCH;
     match->subject = product.integers;
     match->activation = product.activation;

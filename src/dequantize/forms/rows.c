@@ -25,7 +25,7 @@ static bool find_gather(onnxq_dequantization *undo, const struct oq_graph *graph
     return gather->node != NULL && gather->graph == graph && gather->node->n_input == 2 &&
            oq_undo_constant(undo, graph, gather->node->input[0], integers) &&
            integers->tensor->dtype != NULL && oq_tensor_integer_type(integers->tensor, &type) &&
-           type.nbits <= 8;
+           type.nbits <= 16;
 }
 
 /* The axis of Gather; false where it is none of the table's. */

@@ -1,0 +1,142 @@
+/*
+ * MatMulInteger on a transposed activation, with a Transpose back behind it, as
+ * onnxq writes what is no product with a constant on the right:
+ *
+ *     a Conv whose kernel is a single point: [batch, C, spatial..] goes through as
+ *     [batch, spatial.., C]; becomes Conv again, with its bias
+ *
+ *     MatMul with the constant on the left: becomes that again
+ */
+#include "dequantize/forms/forms_table.h"
+#include "dequantize/forms/integer_product.h"
+
+#define FLOAT OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
+
+/* True where `perm` of a Transpose is that of a list of `rank` axes. */
+static bool has_order(const Oq__Pb__NodeProto *transpose, const int64_t *order, size_t rank)
+{
+    const Oq__Pb__AttributeProto *perm = oq_node_attribute(transpose, "perm");
+    return perm != NULL && perm->n_ints == rank &&
+           memcmp(perm->ints, order, rank * sizeof(*order)) == 0;
+}
+
+/* The last two axes change places, there and back. */
+static bool is_swap(const Oq__Pb__NodeProto *there, const Oq__Pb__NodeProto *back, size_t rank)
+{
+    int64_t order[OQ_MAX_RANK];
+    for (size_t i = 0; i < rank; i++)
+        order[i] = (int64_t)(i + 2 < rank ? i : 2 * rank - 3 - i);
+    return rank >= 2 && has_order(there, order, rank) && has_order(back, order, rank);
+}
+
+/* Axis 1 becomes the last one, and back. */
+static bool is_channels_last(const Oq__Pb__NodeProto *there, const Oq__Pb__NodeProto *back,
+                             size_t rank)
+{
+    int64_t order_there[OQ_MAX_RANK] = {0}, order_back[OQ_MAX_RANK] = {0};
+    for (size_t i = 1; i < rank; i++) {
+        order_there[i] = (int64_t)(i + 1 < rank ? i + 1 : 1);
+        order_back[i] = (int64_t)(i > 1 ? i - 1 : rank - 1);
+    }
+    return rank >= 3 && has_order(there, order_there, rank) && has_order(back, order_back, rank);
+}
+
+/* The Mul that is turned back, maybe through the Add of a bias; nobody else uses it. */
+static struct oq_place find_mul(const struct oq_place *transpose, const char **bias)
+{
+    const struct oq_graph *graph = transpose->graph;
+    struct oq_place none = {0}, last = oq_producer(graph, oq_input(transpose->node, 0));
+    *bias = "";
+    if (last.node == NULL || last.graph != graph || last.node->n_output != 1 ||
+        oq_only_user(graph, last.node->output[0]).node != transpose->node)
+        return none;
+    if (oq_node_is(last.node, "", "Mul"))
+        return last;
+    struct oq_place mul = oq_producer_of(graph, oq_input(last.node, 0), "Mul");
+    if (!oq_node_is(last.node, "", "Add") || mul.node == NULL || mul.graph != graph ||
+        mul.node->n_output != 1 || oq_only_user(graph, mul.node->output[0]).node != last.node)
+        return none;
+    *bias = oq_input(last.node, 1);
+    return mul;
+}
+
+/* A bias of Conv: a constant vector with one number for each of its n channels. */
+static bool is_bias(onnxq_dequantization *undo, const struct oq_graph *graph, const char *name,
+                    int64_t n)
+{
+    struct oq_constant_value bias;
+    return oq_undo_constant(undo, graph, name, &bias) && bias.n_dims == 1 && bias.dims[0] == n &&
+           bias.tensor->proto->data_type == FLOAT;
+}
+
+/* The weight, stored as [K, N], with its dimensions the other way round; of rank 2 or more. */
+static const char *find_weight(onnxq_dequantization *undo, struct oq_match *match,
+                               const struct oq_product *product, size_t rank)
+{
+    const struct oq_spread columns = {OQ_SPREAD_COLUMNS, 0, 1};
+    const struct oq_graph *graph = product->integers.graph;
+    const Oq__Pb__NodeProto *node = product->integers.node;
+    int64_t dims[OQ_WEIGHT_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
+    struct oq_constant_value integers;
+    struct oq_weight *weight;
+    int32_t data_type;
+    const char *reason = oq_undo_weight(undo, graph, oq_input(node, 1), &weight, &integers);
+    if (reason == NULL && (integers.n_dims != 2 || rank > OQ_WEIGHT_MAX_RANK))
+        reason = "its weight is no matrix";
+    if (reason == NULL)
+        reason = oq_undo_scale(undo, graph, weight, &integers, product->scale, columns, &data_type);
+    if (reason == NULL && data_type != FLOAT)
+        reason = "its scale is not float32";
+    if (reason == NULL)
+        reason = oq_undo_zero_point(undo, graph, weight, &integers, oq_input(node, 3), columns);
+    if (reason != NULL)
+        return reason;
+    /* Behind a Transpose it is stored as the result wants it. */
+    weight->transposed = !integers.transposed;
+    dims[0] = integers.dims[weight->transposed ? 1 : 0];
+    dims[1] = integers.dims[weight->transposed ? 0 : 1];
+    return oq_undo_add_weight(undo, match, weight, dims, rank, FLOAT);
+}
+
+static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
+{
+    const struct oq_place *back = &match->place;
+    struct oq_product product;
+    const char *bias;
+    struct oq_place mul = find_mul(back, &bias);
+    if (mul.node == NULL || back->node->n_output != 1 ||
+        !oq_find_integer_product(undo, &mul, "MatMulInteger", &product) ||
+        product.activation == NULL || product.turned.node == NULL ||
+        !oq_is_same_value(product.integers.graph, product.scale, product.scale_graph,
+                          product.scale))
+        return OQ_NO_MATCH;
+    const Oq__Pb__AttributeProto *perm = oq_node_attribute(back->node, "perm");
+    const size_t rank = perm == NULL || perm->n_ints > OQ_MAX_RANK ? 0 : perm->n_ints;
+    const bool is_left = bias[0] == '\0' && is_swap(product.turned.node, back->node, rank);
+    if (!is_left && !is_channels_last(product.turned.node, back->node, rank))
+        return OQ_NO_MATCH;
+    match->subject = product.integers;
+    match->activation = product.activation;
+    match->is_left = is_left;
+    if (find_weight(undo, match, &product, is_left ? 2 : rank) != NULL)
+        return OQ_NO_MATCH;
+    if (bias[0] != '\0' && !is_bias(undo, back->graph, bias, match->weights[0]->dims[0]))
+        return OQ_NO_MATCH;
+    match->bias = bias;
+    oq_undo_claim(undo, &mul);
+    return OQ_MATCH;
+}
+
+static bool emit(onnxq_dequantization *undo, struct oq_edit *edit, const struct oq_match *match)
+{
+    const char *weight = oq_undo_weight_name(edit, match, 0);
+    const char *left[] = {weight, match->activation, NULL};
+    const char *conv[] = {match->activation, weight, match->bias, NULL};
+    const char *outputs[] = {match->place.node->output[0], NULL};
+    (void)undo;
+    oq_edit_node(edit, "", match->is_left ? "MatMul" : "Conv", oq_node_label(match->subject.node),
+                 match->is_left ? left : conv, outputs);
+    return !edit->failed;
+}
+
+const struct oq_form oq_form_turned_product = {"MatMulInteger", "", "Transpose", match, emit};
