@@ -10,8 +10,12 @@ _Static_assert(RUN_NELEM >= OQ_WEIGHT_MAX_GROUPS, "all blocks of a row at once")
 _Static_assert((TILE_NELEM + READ_NELEM + 5 * RUN_NELEM) * 4 <= OQ_READ_MAX_NELEM * sizeof(float),
                "fits the scratch");
 
-/* Scales and zero points are read ahead where little is asked for. */
-#define AHEAD_NELEM 256
+/*
+ * Scales and zero points are read ahead where little is asked for; the more so in a
+ * transposed weight, where it is a few of each row.
+ */
+#define AHEAD_NELEM            256
+#define AHEAD_NELEM_TRANSPOSED RUN_NELEM
 
 /* Some of the numbers that integers share, as floats. */
 struct window {
@@ -74,7 +78,8 @@ static const float *look(struct reader *reader, struct window *window, uint64_t 
 {
     const struct oq_shared *shared = window->shared;
     if (first < window->first || first + n > window->first + window->n) {
-        size_t more = n < AHEAD_NELEM ? AHEAD_NELEM : n;
+        size_t ahead = reader->weight->transposed ? AHEAD_NELEM_TRANSPOSED : AHEAD_NELEM;
+        size_t more = n < ahead ? ahead : n;
         window->first = first;
         window->n = (size_t)oq_min_u64(more, shared->nelem - first);
         if (!oq_shared_read(shared, first, window->n, window->x, reader->shared, reader->scratch,
