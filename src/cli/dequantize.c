@@ -90,8 +90,8 @@ static const char *type_suffix(const void *data)
 }
 
 /* What a quantized model may be called. */
-static const char *const quantized_suffixes[] = {"int8", "uint8", "int4",      "uint4",
-                                                 "int2", "quant", "quantized", NULL};
+static const char *const quantized_suffixes[] = {"int8", "uint8", "int4",      "uint4", "int2",
+                                                 "nf4",  "quant", "quantized", NULL};
 
 static void *create(const void *data, const onnxq_model *model, const cli_write_options *write,
                     onnxq_error *error)

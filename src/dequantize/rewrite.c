@@ -195,14 +195,27 @@ static bool add_provenance(const onnxq_dequantization *undo, struct oq_edit *edi
                                 settings[undo->options.float_type == ONNXQ_FLOAT16]);
 }
 
-static void mark_used(const onnxq_dequantization *undo)
+/*
+ * A stretch of a transposed weight takes a little of each of its rows: the longer the
+ * stretches, the fewer reads. Measured, 4 MB write a 4-bit weight twice as fast as 1 MB.
+ */
+#define TRANSPOSED_JOB_NBYTES ((size_t)4 << 20)
+
+static void mark_weight(onnxq_dequantization *undo, struct oq_weight *weight)
+{
+    weight->used = true;
+    if (weight->transposed)
+        undo->draft.job_nbytes = TRANSPOSED_JOB_NBYTES;
+}
+
+static void mark_used(onnxq_dequantization *undo)
 {
     const struct oq_graphs *graphs = &undo->model->graphs;
     for (size_t g = 0; g < graphs->count; g++)
         for (size_t i = 0; i < graphs->list[g]->proto->n_node; i++) {
             const struct oq_match *match = undo->matches[g][i];
             for (size_t k = 0; match != NULL && k < match->n_weights; k++)
-                match->weights[k]->used = true;
+                mark_weight(undo, match->weights[k]);
         }
 }
 

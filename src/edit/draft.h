@@ -49,6 +49,7 @@ struct oq_draft {
     size_t n_recipes, recipes_capacity;
     struct oq_large_tensor *large; /* [n_large] */
     size_t n_large, large_capacity;
+    size_t job_nbytes; /* that are produced at once; 0: what is written fastest */
 };
 
 /* A copy of the model's structure. Both have to outlive the draft. */

@@ -19,7 +19,7 @@
 /* Payloads in a side file start on a page, so that engines can map them. */
 #define EXTERNAL_ALIGNMENT 4096
 
-/* One write() of this size; larger ones were not faster. */
+/* One write() of this size; larger ones were not faster where nothing is transposed. */
 #define JOB_NBYTES ((size_t)1 << 20)
 
 struct stream {
@@ -214,6 +214,7 @@ struct writing {
     struct emission *emission;
     const struct stream *stream;
     struct oq_output *output;
+    size_t job_nbytes;
 };
 
 /* The segment that byte `position` lies in. */
@@ -230,10 +231,10 @@ static size_t find_segment(const struct stream *stream, uint64_t position)
     return low;
 }
 
-static size_t job_nbytes(const struct stream *stream, size_t job)
+static size_t job_nbytes(const struct writing *writing, size_t job)
 {
-    uint64_t start = (uint64_t)job * JOB_NBYTES;
-    return (size_t)oq_min_u64(JOB_NBYTES, stream_nbytes(stream) - start);
+    uint64_t start = (uint64_t)job * writing->job_nbytes;
+    return (size_t)oq_min_u64(writing->job_nbytes, stream_nbytes(writing->stream) - start);
 }
 
 static bool produce_recipe(const struct oq_recipe *recipe, uint64_t first, size_t count,
@@ -263,8 +264,8 @@ static bool produce(void *context, size_t job, void *buffer, void *scratch, onnx
 {
     const struct writing *writing = context;
     const struct stream *stream = writing->stream;
-    uint64_t position = (uint64_t)job * JOB_NBYTES;
-    size_t left = job_nbytes(stream, job);
+    uint64_t position = (uint64_t)job * writing->job_nbytes;
+    size_t left = job_nbytes(writing, job);
     uint8_t *dst = buffer;
     for (size_t i = find_segment(stream, position); left > 0; i++) {
         uint64_t first = position - stream->starts[i];
@@ -283,7 +284,7 @@ static bool consume(void *context, size_t job, const void *buffer, onnxq_error *
     const struct writing *writing = context;
     struct emission *emission = writing->emission;
     const struct oq_emit_options *options = emission->options;
-    size_t nbytes = job_nbytes(writing->stream, job);
+    size_t nbytes = job_nbytes(writing, job);
     if (!oq_output_write(writing->output, buffer, nbytes, error))
         return false;
     if (options->sync)
@@ -299,12 +300,13 @@ static bool consume(void *context, size_t job, const void *buffer, onnxq_error *
 static bool write_stream(struct emission *emission, const struct stream *stream,
                          struct oq_output *output, onnxq_error *error)
 {
-    struct writing writing = {emission, stream, output};
+    const size_t wanted = emission->draft->job_nbytes;
+    struct writing writing = {emission, stream, output, wanted != 0 ? wanted : JOB_NBYTES};
     uint64_t nbytes = stream_nbytes(stream);
     const struct oq_pipeline pipeline = {
         .threads = emission->options->threads,
-        .njobs = (size_t)(nbytes / JOB_NBYTES + (nbytes % JOB_NBYTES != 0)),
-        .buffer_nbytes = (size_t)oq_min_u64(nbytes, JOB_NBYTES),
+        .njobs = (size_t)(nbytes / writing.job_nbytes + (nbytes % writing.job_nbytes != 0)),
+        .buffer_nbytes = (size_t)oq_min_u64(nbytes, writing.job_nbytes),
         .scratch_nbytes = OQ_RECIPE_SCRATCH_NBYTES,
         .context = &writing,
         .produce = produce,

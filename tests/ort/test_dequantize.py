@@ -178,6 +178,28 @@ class RoundTrip(DequantizeTest):
         np.testing.assert_array_equal(self.only_weight(made, w.size), want)
         self.assert_near({"x": x}, 2)
 
+    @cases(
+        {
+            f"{method}_{bits}_{maker}_{'sym' if symmetric else 'asym'}": (method, bits, maker, symmetric)
+            for method, kinds in (("blocks", ("8", "4", "nf4")), ("qdq", ("8", "4")))
+            for bits in kinds
+            for maker in MAKERS
+            for symmetric in (True, False)
+            if bits != "nf4" or symmetric
+        }
+    )
+    def blocks(self, method: str, bits: str, maker: str, symmetric: bool) -> None:
+        """Blocks of 32: the float graph again, and the same result."""
+        model, feeds, w, _ = MAKERS[maker]()
+        flags = ["--method", method, "--bits", bits, "--block-size", "32"]
+        flags += [] if symmetric else ["--no-symmetric"]
+        made = self.dequantize(self.quantized(model, *flags), feeds=feeds)
+        self.assertEqual(self.kept(), [])
+        # MatMulNBits holds its weight the other way round than a table: that is a weight of its own.
+        turned = method == "blocks" and maker == "tied"
+        self.assertEqual(ops(made), ops(model) - Counter({"Transpose": 1} if turned else {}))
+        self.assert_same_result(feeds, 1e-2)
+
     @cases(["bias", "plain"])
     def pointwise(self, bias: str) -> None:
         """Conv that was computed as a product of matrices."""

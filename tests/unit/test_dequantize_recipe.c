@@ -4,7 +4,7 @@
 #include "dequantize/undo.h"
 #include "support/models.h"
 #include "support/reference.h"
-#include "support/stretch.h"
+#include "support/recipes.h"
 #include "support/types.h"
 
 /* What the weight of a row is, number by number: w [K, N] or as it is stored. */

@@ -1,11 +1,11 @@
 /* Recipes: any stretch of a result is what the whole result has there. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "quantize/plan.h"
 #include "support/models.h"
 #include "support/recipes.h"
 #include "support/reference.h"
-#include "support/stretch.h"
 
 enum choice {
     DEFAULTS = 0,
