@@ -676,19 +676,19 @@ class Dynamic(DequantizeTest):
         {
             "rows": (np.ones((5, 1), np.float32), "do not fit"),
             "wrong": (np.ones(7, np.float32), "do not fit"),
-            "double": (np.float64(1), "no constant"),
+            "computed": (None, "no constant"),
         }
     )
-    def unusual_scale(self, s: np.ndarray, reason: str) -> None:
+    def unusual_scale(self, s: np.ndarray | None, reason: str) -> None:
         nodes = [node("DynamicQuantizeLinear", "x", "xq xs xz"), node("MatMulInteger", "xq q xz", "i")]
         nodes += [node("Cast", "i", "c", to=TensorProto.FLOAT), node("Mul", "xs t", "sc")]
         nodes += [node("Mul", "c sc", "y")]
-        nodes.insert(0, node("Cast", "s", "t", to=1) if s.dtype == np.float64 else node("Identity", "s", "t"))
-        constants = {"q": np.zeros((K, 5), np.int8)}
-        main = build.graph(nodes, {"x": (5, K)} | ({"s": ()} if reason == "no constant" else {}), {"y": (5, 5)},
-                           constants if reason == "no constant" else constants | {"s": s})
-        if reason == "no constant":
-            nodes[0].attribute[0].i = 1
+        constants, inputs = {"q": np.zeros((K, 5), np.int8)}, {"x": (5, K)}
+        if s is None:
+            inputs["t"] = ()
+        else:
+            constants["t"] = s
+        main = build.graph(nodes, inputs, {"y": (5, 5)}, constants)
         opsets = [helper.make_opsetid("", 21)]
         self.refuse(helper.make_model(main, opset_imports=opsets, ir_version=10), reason)
 
