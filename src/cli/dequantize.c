@@ -6,9 +6,9 @@
 #include "message.h"
 
 typedef struct dequantize_settings {
-    cli_common common; /* first */
-    onnxq_dequantize_options options;
+    cli_common common; /* these two first */
     cli_files files;
+    onnxq_dequantize_options options;
 } dequantize_settings;
 
 /* The parser writes enums as int. */
@@ -17,58 +17,11 @@ _Static_assert(sizeof(onnxq_float_type) == sizeof(int), "enum as wide as int");
 static const cli_choice float_types[] = {
     {"float32", ONNXQ_FLOAT32, false}, {"float16", ONNXQ_FLOAT16, false}, {0}};
 
-static const cli_choice external_data[] = {{"auto", ONNXQ_EXTERNAL_AUTO, false},
-                                           {"always", ONNXQ_EXTERNAL_ALWAYS, false},
-                                           {"never", ONNXQ_EXTERNAL_NEVER, false},
-                                           {0}};
+CLI_IS_JOB(dequantize_settings);
 
 #define FIELD(member) .offset = offsetof(dequantize_settings, member)
 
 static const cli_option dequantize_options[] = {
-    {.kind = CLI_HEADING, .help = "Files"},
-    {.kind = CLI_TEXT,
-     .letter = 'o',
-     .name = "output",
-     .value = "FILE",
-     .source = CLI_FILES,
-     FIELD(files.output),
-     .help = "same as OUT"},
-    {.kind = CLI_TEXT,
-     .letter = 'd',
-     .name = "output-dir",
-     .value = "DIR",
-     .source = CLI_FOLDERS,
-     FIELD(files.output_dir),
-     .help = "one or more models, written into DIR"},
-    {.kind = CLI_FLAG,
-     .letter = 'f',
-     .name = "force",
-     FIELD(files.force),
-     .help = "replace an output that was not named and exists"},
-    {.kind = CLI_FLAG,
-     .letter = 'n',
-     .name = "no-clobber",
-     FIELD(files.no_clobber),
-     .help = "never replace a file"},
-    {.kind = CLI_FLAG,
-     .name = "dry-run",
-     FIELD(files.dry_run),
-     .help = "show what would become of every node, write nothing"},
-    {.kind = CLI_CHOICE,
-     .name = "external-data",
-     .choices = external_data,
-     FIELD(options.external_data),
-     .help = "side file; auto: over 2 GB, or MODEL has one"},
-    {.kind = CLI_FLAG,
-     .name = "sync",
-     .negated = "false",
-     FIELD(options.sync),
-     .help = "wait until the output is on the disk"},
-    {.kind = CLI_FLAG,
-     .name = "allow-noop",
-     FIELD(options.allow_noop),
-     .help = "copy a model that has nothing to dequantize, and exit 0"},
-
     {.kind = CLI_HEADING, .help = "Weights"},
     {.kind = CLI_CHOICE,
      .name = "float-type",
@@ -98,7 +51,10 @@ static void *create(const void *data, const onnxq_model *model, const cli_write_
 {
     const dequantize_settings *settings = data;
     onnxq_dequantize_options options = settings->options;
-    options.threads = (unsigned)settings->common.threads;
+    options.external_data = write->external_data;
+    options.sync = write->sync;
+    options.allow_noop = write->allow_noop;
+    options.threads = write->threads;
     options.keep_existing = write->keep_existing;
     options.progress = write->progress;
     options.progress_data = write->progress_data;
@@ -177,8 +133,7 @@ static int run_dequantize(void *data, int n_operands, char **operands)
     cli_job job = {.maker = &maker,
                    .settings = settings,
                    .common = &settings->common,
-                   .files = &settings->files,
-                   .allow_noop = settings->options.allow_noop};
+                   .files = &settings->files};
     return cli_job_run(&job, n_operands, operands);
 }
 
@@ -186,6 +141,7 @@ static void set_defaults(void *data)
 {
     dequantize_settings *settings = data;
     onnxq_dequantize_options_init(&settings->options);
+    cli_job_defaults(&settings->files);
 }
 
 const cli_command cli_dequantize = {
@@ -198,7 +154,7 @@ const cli_command cli_dequantize = {
         "standard input or output. float16 weights of a float32 model have a Cast behind them.\n"
         "What stays quantized is listed with the reason. Exit codes: as of quantize, 5 where\n"
         "there is nothing to dequantize.",
-    .options = {{dequantize_options, cli_common_options}},
+    .options = {{cli_job_options, dequantize_options, cli_common_options}},
     .operands = CLI_FILE_OPERANDS,
     .settings_nbytes = sizeof(dequantize_settings),
     .defaults = set_defaults,

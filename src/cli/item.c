@@ -159,7 +159,7 @@ static int carry_out(cli_job *job, const cli_item *item, const cli_input *input,
     int status = CLI_EXIT_OK;
     if (job->maker->measure(work, item->output, &sizes, &error) != ONNXQ_OK)
         return fail_library(job, item, input, &error);
-    bool is_noop = sizes.is_copy && !job->allow_noop;
+    bool is_noop = sizes.is_copy && !job->files->allow_noop;
     if (!is_noop && !job->files->dry_run)
         status = write_output(job, item, input, work, progress);
     if (status != CLI_EXIT_OK)
@@ -200,8 +200,13 @@ static int process(cli_job *job, const cli_item *item, const cli_input *input)
     onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
     cli_progress progress;
     cli_progress_init(&progress, job->common);
-    const cli_write_options options = {.keep_existing = job->files->no_clobber ||
-                                                        (item->derived && !job->files->force),
+    const cli_files *files = job->files;
+    const cli_write_options options = {.external_data = files->external_data,
+                                       .keep_existing =
+                                           files->no_clobber || (item->derived && !files->force),
+                                       .sync = files->sync,
+                                       .allow_noop = files->allow_noop,
+                                       .threads = (unsigned)job->common->threads,
                                        .progress = cli_progress_update,
                                        .progress_data = &progress};
     void *work = NULL;

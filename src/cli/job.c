@@ -11,6 +11,70 @@
 #include "path.h"
 #include "progress.h"
 
+/* --- options --------------------------------------------------------------- */
+
+/* The parser writes enums as int. */
+_Static_assert(sizeof(onnxq_external_data) == sizeof(int), "enum as wide as int");
+
+static const cli_choice external_data[] = {{"auto", ONNXQ_EXTERNAL_AUTO, false},
+                                           {"always", ONNXQ_EXTERNAL_ALWAYS, false},
+                                           {"never", ONNXQ_EXTERNAL_NEVER, false},
+                                           {0}};
+
+#define FIELD(member) .offset = offsetof(cli_job_settings, files.member)
+
+const cli_option cli_job_options[] = {{.kind = CLI_HEADING, .help = "Files"},
+                                      {.kind = CLI_TEXT,
+                                       .letter = 'o',
+                                       .name = "output",
+                                       .value = "FILE",
+                                       .source = CLI_FILES,
+                                       FIELD(output),
+                                       .help = "same as OUT"},
+                                      {.kind = CLI_TEXT,
+                                       .letter = 'd',
+                                       .name = "output-dir",
+                                       .value = "DIR",
+                                       .source = CLI_FOLDERS,
+                                       FIELD(output_dir),
+                                       .help = "one or more models, written into DIR"},
+                                      {.kind = CLI_FLAG,
+                                       .letter = 'f',
+                                       .name = "force",
+                                       FIELD(force),
+                                       .help = "replace an output that was not named and exists"},
+                                      {.kind = CLI_FLAG,
+                                       .letter = 'n',
+                                       .name = "no-clobber",
+                                       FIELD(no_clobber),
+                                       .help = "never replace a file"},
+                                      {.kind = CLI_FLAG,
+                                       .name = "dry-run",
+                                       FIELD(dry_run),
+                                       .help = "show what would be done, write nothing"},
+                                      {.kind = CLI_CHOICE,
+                                       .name = "external-data",
+                                       .choices = external_data,
+                                       FIELD(external_data),
+                                       .help = "side file; auto: over 2 GB, or MODEL has one"},
+                                      {.kind = CLI_FLAG,
+                                       .name = "sync",
+                                       .negated = "false",
+                                       FIELD(sync),
+                                       .help = "wait until the output is on the disk"},
+                                      {.kind = CLI_FLAG,
+                                       .name = "allow-noop",
+                                       FIELD(allow_noop),
+                                       .help = "copy a model that has nothing to do, and exit 0"},
+                                      {0}};
+
+#undef FIELD
+
+void cli_job_defaults(cli_files *files)
+{
+    files->sync = true;
+}
+
 /* --- what goes where ------------------------------------------------------- */
 
 static int check_operands(const cli_job *job, int n_operands)

@@ -16,8 +16,22 @@
 /* What the command line says about files. */
 typedef struct cli_files {
     const char *output, *output_dir;
-    bool dry_run, force, no_clobber;
+    bool dry_run, force, no_clobber, sync, allow_noop;
+    onnxq_external_data external_data;
 } cli_files;
+
+/* The settings of such a command begin with these two. */
+typedef struct cli_job_settings {
+    cli_common common;
+    cli_files files;
+} cli_job_settings;
+
+#define CLI_IS_JOB(settings)                                                                       \
+    _Static_assert(offsetof(settings, files) == offsetof(cli_job_settings, files),                 \
+                   "begins as cli_job_settings does")
+
+extern const cli_option cli_job_options[]; /* what they share */
+void cli_job_defaults(cli_files *files);
 
 /* Bytes of model and side files. */
 typedef struct cli_sizes {
@@ -27,7 +41,9 @@ typedef struct cli_sizes {
 
 /* What the library is to be told besides the command's own options. */
 typedef struct cli_write_options {
-    bool keep_existing;
+    onnxq_external_data external_data;
+    bool keep_existing, sync, allow_noop;
+    unsigned threads;
     onnxq_progress_fn progress;
     void *progress_data;
 } cli_write_options;
@@ -62,7 +78,6 @@ typedef struct cli_job {
     const void *settings;
     const cli_common *common;
     const cli_files *files;
-    bool allow_noop;
     /* from here on the job's own */
     cli_item *items;
     size_t n_items;

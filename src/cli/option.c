@@ -74,19 +74,16 @@ const cli_option cli_common_options[] = {
 
 const cli_option *cli_next_option(const cli_options *options, const cli_option *option)
 {
-    size_t table = 0;
-    if (option != NULL) {
-        const cli_option *first = options->tables[0];
-        while (first != NULL && first->kind != CLI_END && first != option)
-            first++;
-        table = first == option ? 0 : 1;
-        option++;
-    } else {
-        option = options->tables[0];
+    bool passed = option == NULL;
+    for (size_t i = 0; i < CLI_MAX_TABLES; i++) {
+        const cli_option *next = options->tables[i];
+        for (; next != NULL && next->kind != CLI_END; next++) {
+            if (passed)
+                return next;
+            passed = next == option;
+        }
     }
-    if (table == 0 && (option == NULL || option->kind == CLI_END))
-        option = options->tables[1];
-    return option == NULL || option->kind == CLI_END ? NULL : option;
+    return NULL;
 }
 
 bool cli_takes_value(const cli_option *option)

@@ -44,9 +44,10 @@ typedef struct cli_option {
     const char *help;
 } cli_option;
 
-/* Up to two tables together, either may be NULL. */
+/* Tables that are one together; those that are not needed are NULL. */
+#define CLI_MAX_TABLES 3
 typedef struct cli_options {
-    const cli_option *tables[2];
+    const cli_option *tables[CLI_MAX_TABLES];
 } cli_options;
 
 /* Fields that every command's settings begin with. */

@@ -12,7 +12,6 @@ _Static_assert(sizeof(onnxq_reduce_range) == sizeof(int), "enum as wide as int")
 _Static_assert(sizeof(onnxq_method) == sizeof(int), "enum as wide as int");
 _Static_assert(sizeof(onnxq_conv) == sizeof(int), "enum as wide as int");
 _Static_assert(sizeof(onnxq_bits) == sizeof(int), "enum as wide as int");
-_Static_assert(sizeof(onnxq_external_data) == sizeof(int), "enum as wide as int");
 
 static const cli_choice methods[] = {{"dynamic", ONNXQ_METHOD_DYNAMIC, false},
                                      {"weights", ONNXQ_METHOD_WEIGHTS, false},
@@ -48,61 +47,14 @@ static const cli_choice convs[] = {{"fold", ONNXQ_CONV_FOLD, false},
                                    {"skip", ONNXQ_CONV_SKIP, false},
                                    {0}};
 
-static const cli_choice external_data[] = {{"auto", ONNXQ_EXTERNAL_AUTO, false},
-                                           {"always", ONNXQ_EXTERNAL_ALWAYS, false},
-                                           {"never", ONNXQ_EXTERNAL_NEVER, false},
-                                           {0}};
-
 static const cli_choice external_data_format[] = {
     {"true", ONNXQ_EXTERNAL_ALWAYS, true}, {"false", ONNXQ_EXTERNAL_NEVER, true}, {0}};
+
+CLI_IS_JOB(cli_quantize_settings);
 
 #define FIELD(member) .offset = offsetof(cli_quantize_settings, member)
 
 static const cli_option quantize_options[] = {
-    {.kind = CLI_HEADING, .help = "Files"},
-    {.kind = CLI_TEXT,
-     .letter = 'o',
-     .name = "output",
-     .value = "FILE",
-     .source = CLI_FILES,
-     FIELD(files.output),
-     .help = "same as OUT"},
-    {.kind = CLI_TEXT,
-     .letter = 'd',
-     .name = "output-dir",
-     .value = "DIR",
-     .source = CLI_FOLDERS,
-     FIELD(files.output_dir),
-     .help = "one or more models, written into DIR"},
-    {.kind = CLI_FLAG,
-     .letter = 'f',
-     .name = "force",
-     FIELD(files.force),
-     .help = "replace an output that was not named and exists"},
-    {.kind = CLI_FLAG,
-     .letter = 'n',
-     .name = "no-clobber",
-     FIELD(files.no_clobber),
-     .help = "never replace a file"},
-    {.kind = CLI_FLAG,
-     .name = "dry-run",
-     FIELD(files.dry_run),
-     .help = "show what would be done to every weight, write nothing"},
-    {.kind = CLI_CHOICE,
-     .name = "external-data",
-     .choices = external_data,
-     FIELD(options.external_data),
-     .help = "side file; auto: over 2 GB, or MODEL has one"},
-    {.kind = CLI_FLAG,
-     .name = "sync",
-     .negated = "false",
-     FIELD(options.sync),
-     .help = "wait until the output is on the disk"},
-    {.kind = CLI_FLAG,
-     .name = "allow-noop",
-     FIELD(options.allow_noop),
-     .help = "copy a model that has nothing to quantize, and exit 0"},
-
     {.kind = CLI_HEADING, .help = "How weights are stored"},
     {.kind = CLI_CHOICE,
      .name = "method",
@@ -228,7 +180,7 @@ static const cli_option quantize_options[] = {
      .name = "use_external_data_format",
      .choices = external_data_format,
      .implied = "true",
-     FIELD(options.external_data),
+     FIELD(files.external_data),
      .help = "--external-data always"},
     {0}};
 
@@ -243,8 +195,7 @@ static int run_quantize(void *data, int n_operands, char **operands)
     cli_job job = {.maker = &cli_quantize_maker,
                    .settings = settings,
                    .common = &settings->common,
-                   .files = &settings->files,
-                   .allow_noop = settings->options.allow_noop};
+                   .files = &settings->files};
     return cli_job_run(&job, n_operands, operands);
 }
 
@@ -252,6 +203,7 @@ static void set_defaults(void *data)
 {
     cli_quantize_settings *settings = data;
     onnxq_options_init(&settings->options);
+    cli_job_defaults(&settings->files);
 }
 
 static void release(void *data)
@@ -275,7 +227,7 @@ const cli_command cli_quantize = {
         "that exists is kept. A named OUT is replaced. '-' is standard input or output.\n"
         "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model, 4 output not\n"
         "writable, 5 nothing to quantize, 70 a bug in onnxq, 71 out of memory, 128+N signal N.",
-    .options = {{quantize_options, cli_common_options}},
+    .options = {{cli_job_options, quantize_options, cli_common_options}},
     .operands = CLI_FILE_OPERANDS,
     .settings_nbytes = sizeof(cli_quantize_settings),
     .defaults = set_defaults,

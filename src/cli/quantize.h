@@ -9,9 +9,9 @@
 #include "option.h"
 
 typedef struct cli_quantize_settings {
-    cli_common common;     /* first */
-    onnxq_options options; /* lists are filled in from those below */
+    cli_common common; /* these two first */
     cli_files files;
+    onnxq_options options; /* lists are filled in from those below */
     cli_list op_types, exclude_op_types;
     cli_list include_globs, exclude_globs, include_regexes, exclude_regexes;
     cli_list include_names, exclude_names; /* as they are, nothing in them is a wildcard */

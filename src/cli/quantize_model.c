@@ -15,7 +15,11 @@ static void *create(const void *data, const onnxq_model *model, const cli_write_
 {
     const cli_quantize_settings *settings = data;
     onnxq_options options = settings->options;
+    options.external_data = write->external_data;
     options.keep_existing = write->keep_existing;
+    options.sync = write->sync;
+    options.allow_noop = write->allow_noop;
+    options.threads = write->threads;
     options.progress = write->progress;
     options.progress_data = write->progress_data;
     return onnxq_plan_create(model, &options, error);

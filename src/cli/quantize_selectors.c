@@ -32,7 +32,6 @@ static bool make_selectors(cli_quantize_settings *settings)
 bool cli_quantize_fill_options(cli_quantize_settings *settings)
 {
     onnxq_options *options = &settings->options;
-    options->threads = (unsigned)settings->common.threads;
     options->op_types = (const char *const *)settings->op_types.items;
     options->n_op_types = settings->op_types.count;
     options->exclude_op_types = (const char *const *)settings->exclude_op_types.items;
