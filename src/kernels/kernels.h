@@ -36,6 +36,12 @@ struct oq_kernels {
     void (*range_columns)(const float *x, size_t rows, size_t columns, size_t stride, int32_t *lo,
                           int32_t *hi);
 
+    /* a[i] becomes half of a[i] + b[i] where both have one sign, else 0. */
+    void (*join)(float *restrict a, const float *restrict b, size_t n);
+
+    /* The same for x[2i] and x[2i + 1], which becomes 0; n is even. */
+    void (*join_neighbours)(float *x, size_t n);
+
     /*
      * out[i] is the low byte of x[i] quantized, ties to even, as ONNX
      * QuantizeLinear (version 10) has it. x is finite.

@@ -81,6 +81,27 @@ OQ_TARGET static void NAME(range_columns)(const float *x, size_t rows, size_t co
     }
 }
 
+/* Half of each, so that the sum of the largest floats is one. */
+OQ_TARGET static inline float NAME(join_two)(float a, float b)
+{
+    float sum = 0.5f * a + 0.5f * b;
+    return (a < 0) == (b < 0) ? sum : 0;
+}
+
+OQ_TARGET static void NAME(join)(float *restrict a, const float *restrict b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        a[i] = NAME(join_two)(a[i], b[i]);
+}
+
+OQ_TARGET static void NAME(join_neighbours)(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += 2) {
+        x[i] = NAME(join_two)(x[i], x[i + 1]);
+        x[i + 1] = 0;
+    }
+}
+
 /*
  * Clamping first keeps the sum within the 23 bits where adding and taking away
  * 1.5 * 2^23 rounds to the nearest whole number, ties to even; as the bounds
@@ -125,6 +146,8 @@ static const struct oq_kernels NAME(kernels) = {
     .name = OQ_STRING(OQ_SUFFIX),
     .range_run = NAME(range_run),
     .range_columns = NAME(range_columns),
+    .join = NAME(join),
+    .join_neighbours = NAME(join_neighbours),
     .quantize_run = NAME(quantize_run),
     .quantize_channels = NAME(quantize_channels),
 };

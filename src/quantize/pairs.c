@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "kernels/kernels.h"
 
 struct oq_pairs oq_pairs_make(const int64_t *dims, size_t n_dims, int axis)
 {
@@ -22,25 +23,17 @@ uint64_t oq_pairs_unit(const struct oq_pairs *pairs, uint64_t nelem)
     return rows_pair_up ? 2 * pairs->stride : matrix;
 }
 
-/* Half of each, so that the sum of the largest floats is one. Written so that compilers vectorize.
- */
-static inline float join(float a, float b)
-{
-    float sum = 0.5f * a + 0.5f * b;
-    return (a < 0) == (b < 0) ? sum : 0;
-}
-
 static void join_rows(float *x, size_t rows, size_t stride)
 {
-    for (size_t r = 0; r + 1 < rows; r += 2, x += 2 * stride) {
-        float *restrict a = x, *restrict b = x + stride;
-        for (size_t i = 0; i < stride; i++)
-            a[i] = join(a[i], b[i]);
-        memset(b, 0, stride * sizeof(*b));
+    const struct oq_kernels *kernels = oq_kernels_best();
+    size_t paired = rows - rows % 2;
+    if (stride == 1)
+        kernels->join_neighbours(x, paired);
+    for (size_t r = 0; stride > 1 && r < paired; r += 2) {
+        kernels->join(x + r * stride, x + (r + 1) * stride, stride);
+        memset(x + (r + 1) * stride, 0, stride * sizeof(*x));
     }
-    if (rows % 2 != 0)
-        for (size_t i = 0; i < stride; i++)
-            x[i] = 0;
+    memset(x + paired * stride, 0, (rows - paired) * stride * sizeof(*x));
 }
 
 void oq_pairs_join(const struct oq_pairs *pairs, uint64_t first, size_t n, float *x)

@@ -379,6 +379,35 @@ static void test_offsets(void **state)
     }
 }
 
+/* --- pairs --- */
+
+static float reference_join(float a, float b)
+{
+    return (a < 0) == (b < 0) ? 0.5f * a + 0.5f * b : 0;
+}
+
+/* Of every length, up to a guard page. */
+static void test_join(void **state)
+{
+    (void)state;
+    const struct oq_kernels *const *list = oq_kernels_available();
+    const float *x = make_values(UNIFORM, 300), *y = make_values(UNIFORM, 401) + 101;
+    struct guarded *guarded = make_guarded(300 * sizeof(float));
+    for (size_t i = 0; list[i] != NULL; i++) {
+        for (size_t n = 0; n <= 300; n += n < 140 ? 1 : 20) {
+            float *a = (float *)(void *)(guarded->end - n * sizeof(float));
+            memcpy(a, x, n * sizeof(float));
+            list[i]->join(a, y, n);
+            for (size_t k = 0; k < n; k++)
+                assert_true(a[k] == reference_join(x[k], y[k]));
+            memcpy(a, x, n * sizeof(float));
+            list[i]->join_neighbours(a, n - n % 2);
+            for (size_t k = 0; k + 1 < n; k += 2)
+                assert_true(a[k] == reference_join(x[k], x[k + 1]) && a[k + 1] == 0);
+        }
+    }
+}
+
 /* --- columns --- */
 
 static const struct columns_row {
@@ -445,6 +474,7 @@ int main(void)
     TEST_ROWS(test_quantize_channels, contents);
     TEST(test_guarded_outputs);
     TEST(test_offsets);
+    TEST(test_join);
     TEST_ROWS(test_range_columns, columns_cases);
     return suite_run();
 }
