@@ -141,8 +141,7 @@ static void decide_qdq(onnxq_plan *plan, struct oq_site *site)
     bool one_scale = opset < OQ_OPSET_DEQUANTIZE_AXIS || takes_one_scale(site);
     int block_axis = find_block_axis(site);
     oq_site_fold(site, one_scale ? -1 : site->axis, 0, NULL);
-    if (!one_scale)
-        choose_qdq_blocks(plan, site, block_axis);
+    choose_qdq_blocks(plan, site, block_axis);
     site->form = "DequantizeLinear";
     if (stores_4_bits(&plan->options))
         site->is_unsigned = !plan->options.symmetric;
