@@ -19,8 +19,14 @@ onnxq quantize -f demo.onnx >&- 2>&- <&-
 echo "exit $?"
 onnxq quantize -qq demo.onnx out.onnx
 same demo.int8.onnx out.onnx
-# A reader that has seen enough is no reason for a message.
-(onnxq quantize --dry-run demo.onnx; echo "exit $?" >code) | true
+# A reader that has seen enough is no reason for a message; blanks show when it is gone.
+(
+    trap '' PIPE
+    while printf ' ' 2>/dev/null; do sleep 0.01; done
+    trap - PIPE
+    onnxq quantize --dry-run demo.onnx
+    echo "exit $?" >code
+) | true
 cat code
 run onnxq quantize demo.onnx nowhere/out.onnx
 mkdir folder.onnx
