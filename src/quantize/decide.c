@@ -1,4 +1,4 @@
-/* What happens to every weight, and how those that are quantized are stored. */
+/* What happens to every weight. */
 #include "quantize/plan.h"
 #include "quantize/existing.h"
 #include "quantize/rules.h"
@@ -62,12 +62,6 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
     return NULL;
 }
 
-/* Where there are no blocks. */
-static bool stores_4_bits(const onnxq_options *options)
-{
-    return options->method == ONNXQ_METHOD_QDQ && options->bits != ONNXQ_BITS_8;
-}
-
 /* Bytes of integers and scales against bytes of floats. */
 static bool would_shrink(const struct oq_site *site, const onnxq_options *options)
 {
@@ -82,106 +76,8 @@ static bool would_shrink(const struct oq_site *site, const onnxq_options *option
                        options->per_channel ? site->batch_axes : 0);
     uint64_t scale_nbytes = options->symmetric ? 4 : 5;
     uint64_t integers =
-        stores_4_bits(options) ? source->nelem / 2 + source->nelem % 2 : source->nelem;
+        oq_plan_stores_4_bits(options) ? source->nelem / 2 + source->nelem % 2 : source->nelem;
     return integers + oq_layout_n_scales(&layout) * scale_nbytes < source->nbytes;
-}
-
-/*
- * Blocks go along the axis over which products are summed: the first one that
- * is neither that of the channels nor one of batches, in all rules there are.
- */
-static int find_block_axis(const struct oq_site *site)
-{
-    int rank = (int)site->constant->source.n_dims;
-    for (int axis = (int)site->batch_axes; axis < rank; axis++)
-        if (axis != site->axis)
-            return axis;
-    return -1;
-}
-
-/* An axis that is shorter than a block has a scale for each channel. */
-static void choose_qdq_blocks(const onnxq_plan *plan, struct oq_site *site, int axis)
-{
-    const onnxq_options *options = &plan->options;
-    if (options->block_size == 0 || axis < 0 ||
-        site->constant->source.dims[axis] < options->block_size)
-        return;
-    oq_site_blocks(plan, site, OQ_BLOCKS_ORIGINAL, axis, NULL);
-    site->blocks.is_unsigned = options->bits == ONNXQ_BITS_8
-                                   ? options->weight_type == ONNXQ_WEIGHT_UINT8
-                                   : !options->symmetric;
-}
-
-/*
- * Measured: ONNX Runtime 1.31 fuses DequantizeLinear of uint8 on both sides of a
- * MatMul into an operator that takes one scale for the left one and for batches
- * of matrices, and fails if there are more.
- */
-static bool takes_one_scale(const struct oq_site *site)
-{
-    return site->is_unsigned && oq_node_is(site->node, "", "MatMul") &&
-           (site->input == 0 || site->constant->source.n_dims > 2);
-}
-
-/* DequantizeLinear takes one axis, and none before version 13. */
-static void decide_qdq(onnxq_plan *plan, struct oq_site *site)
-{
-    int64_t opset = plan->model->opset;
-    bool wants_blocks = plan->options.block_size != 0 || plan->options.bits != ONNXQ_BITS_8;
-    if (wants_blocks && opset < OQ_OPSET_DEQUANTIZE_BLOCKS) {
-        oq_site_keep(site, oq_arena_printf(&plan->arena, "%s need opset %d, the model has %lld",
-                                           plan->options.block_size != 0 ? "blocks" : "4 bits",
-                                           OQ_OPSET_DEQUANTIZE_BLOCKS, (long long)opset));
-        return;
-    }
-    if (opset < OQ_OPSET_DEQUANTIZE_LINEAR) {
-        oq_site_keep(site, "DequantizeLinear needs opset 10");
-        return;
-    }
-    bool one_scale = opset < OQ_OPSET_DEQUANTIZE_AXIS || takes_one_scale(site);
-    int block_axis = find_block_axis(site);
-    oq_site_fold(site, one_scale ? -1 : site->axis, 0, NULL);
-    choose_qdq_blocks(plan, site, block_axis);
-    site->form = "DequantizeLinear";
-    if (stores_4_bits(&plan->options))
-        site->is_unsigned = !plan->options.symmetric;
-}
-
-/* What takes a weight in blocks, with their size; what takes none has it folded. */
-static void decide_blocks(struct oq_site *site)
-{
-    if (site->blocks.form == OQ_BLOCKS_NONE)
-        oq_site_fold(site, site->axis, site->batch_axes,
-                     site->reason != NULL && site->reason[0] != '\0'
-                         ? site->reason
-                         : "no operator takes it in blocks");
-}
-
-/* "MatMulNBits, 4 bits in blocks of 32" */
-static const char *describe_form(onnxq_plan *plan, const struct oq_site *site)
-{
-    static const char *const bits[] = {"8 bits", "4 bits", "nf4"};
-    if (site->blocks.form != OQ_BLOCKS_NONE)
-        return oq_arena_printf(&plan->arena, "%s, %s in blocks of %llu", site->form,
-                               bits[site->blocks.bits], (unsigned long long)site->blocks.size);
-    if (stores_4_bits(&plan->options))
-        return oq_arena_printf(&plan->arena, "%s, %s", site->form, bits[plan->options.bits]);
-    return site->form;
-}
-
-/* The rule's choice, as far as the method allows it. */
-static void apply_method(onnxq_plan *plan, struct oq_site *site)
-{
-    if (site->action == ONNXQ_KEEP)
-        return;
-    if (plan->options.method == ONNXQ_METHOD_QDQ)
-        decide_qdq(plan, site);
-    else if (plan->options.method == ONNXQ_METHOD_WEIGHTS)
-        oq_site_fold(site, site->axis, site->batch_axes, NULL);
-    else if (plan->options.method == ONNXQ_METHOD_BLOCKS)
-        decide_blocks(site);
-    if (site->action != ONNXQ_KEEP)
-        site->form = describe_form(plan, site);
 }
 
 static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
@@ -195,7 +91,7 @@ static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
     site->is_unsigned = plan->options.weight_type == ONNXQ_WEIGHT_UINT8;
     site->n_dims = site->constant->source.n_dims;
     site->rule->decide(plan, site);
-    apply_method(plan, site);
+    oq_plan_apply_method(plan, site);
     if (site->reason == NULL)
         site->reason = "";
     if (site->form == NULL)
@@ -351,218 +247,6 @@ static void settle_folds(const onnxq_plan *plan, struct oq_constant *constant)
             oq_site_keep(&constant->sites[i], reason);
 }
 
-/* --- how each weight will be stored --- */
-
-static struct oq_ranges *find_ranges(onnxq_plan *plan, struct oq_constant *constant, int axis,
-                                     size_t batch_axes)
-{
-    const struct oq_source *source = &constant->source;
-    if (!plan->options.per_channel) {
-        axis = -1;
-        batch_axes = 0;
-    }
-    struct oq_ranges *ranges = constant->ranges;
-    while (ranges != NULL && (ranges->axis != axis || ranges->batch_axes != batch_axes))
-        ranges = ranges->next;
-    if (ranges != NULL || (ranges = oq_arena_alloc(&plan->arena, sizeof(*ranges))) == NULL)
-        return ranges;
-    *ranges =
-        (struct oq_ranges){.constant = constant,
-                           .source = source,
-                           .axis = axis,
-                           .batch_axes = batch_axes,
-                           .layout = oq_layout_make(source->dims, source->n_dims, axis, batch_axes),
-                           .is_4_bits = stores_4_bits(&plan->options),
-                           .next = constant->ranges};
-    ranges->n_scales = oq_layout_n_scales(&ranges->layout);
-    size_t n = (size_t)ranges->n_scales;
-    ranges->lo = oq_arena_array(&plan->arena, n, sizeof(*ranges->lo));
-    ranges->hi = oq_arena_array(&plan->arena, n, sizeof(*ranges->hi));
-    ranges->scale = oq_arena_array(&plan->arena, n, sizeof(*ranges->scale));
-    if (ranges->lo == NULL || ranges->hi == NULL || ranges->scale == NULL)
-        return NULL;
-    constant->ranges = ranges;
-    return ranges;
-}
-
-static struct oq_quantized *find_quantized(const struct oq_constant *constant,
-                                           const struct oq_quantized *wanted)
-{
-    struct oq_quantized *quantized = constant->quantized;
-    while (quantized != NULL &&
-           (quantized->blocks != NULL || quantized->ranges != wanted->ranges ||
-            quantized->n_dims != wanted->n_dims || quantized->transposed != wanted->transposed ||
-            quantized->is_unsigned != wanted->is_unsigned))
-        quantized = quantized->next;
-    return quantized;
-}
-
-static struct oq_quantized *get_quantized(onnxq_plan *plan, struct oq_constant *constant,
-                                          const struct oq_quantized *wanted)
-{
-    struct oq_quantized *quantized = find_quantized(constant, wanted);
-    if (quantized != NULL || (quantized = oq_arena_alloc(&plan->arena, sizeof(*quantized))) == NULL)
-        return quantized;
-    *quantized = *wanted;
-    quantized->next = constant->quantized;
-    quantized->zero_point =
-        oq_arena_array(&plan->arena, (size_t)wanted->ranges->n_scales, sizeof(float));
-    constant->quantized = quantized;
-    return quantized->zero_point == NULL ? NULL : quantized;
-}
-
-/* --- in blocks --- */
-
-static bool is_same_choice(const struct oq_block_choice *a, const struct oq_block_choice *b)
-{
-    return a->form == b->form && a->axis == b->axis; /* the rest is the same for the whole plan */
-}
-
-static struct oq_quantized *get_blocks(onnxq_plan *plan, struct oq_constant *constant,
-                                       struct oq_ranges *ranges,
-                                       const struct oq_block_choice *choice)
-{
-    struct oq_quantized *quantized = constant->quantized;
-    while (quantized != NULL &&
-           (quantized->blocks == NULL || !is_same_choice(&quantized->blocks->choice, choice)))
-        quantized = quantized->next;
-    if (quantized != NULL || (quantized = oq_arena_alloc(&plan->arena, sizeof(*quantized))) == NULL)
-        return quantized;
-    *quantized = (struct oq_quantized){
-        .ranges = ranges, .n_dims = constant->source.n_dims, .next = constant->quantized};
-    quantized->blocks = oq_arena_alloc(&plan->arena, sizeof(*quantized->blocks));
-    quantized->zero_point = oq_arena_array(&plan->arena, (size_t)ranges->n_scales, sizeof(float));
-    if (quantized->blocks == NULL || quantized->zero_point == NULL)
-        return NULL;
-    oq_blocks_init(quantized->blocks, &constant->source, choice);
-    constant->quantized = quantized;
-    return quantized;
-}
-
-/*
- * Transposing reads a piece of every row for each MB of output. Where pieces
- * would be shorter than this many elements, a Transpose node does it, which
- * engines fold at load.
- */
-#define MIN_PIECE_NELEM 64
-#define OUTPUT_PIECE    ((uint64_t)1 << 20)
-
-static bool is_wide(const struct oq_source *source, size_t n_dims)
-{
-    uint64_t n = (uint64_t)source->dims[n_dims - 2];
-    uint64_t k = (uint64_t)source->dims[n_dims - 1];
-    return k > MIN_PIECE_NELEM && n > OUTPUT_PIECE / MIN_PIECE_NELEM;
-}
-
-/* The tensor of which a derived constant is the whole, only turned; its twin; or itself. */
-static struct oq_constant *stored_constant(onnxq_plan *plan, struct oq_constant *constant)
-{
-    if (constant->twin != NULL)
-        constant = constant->twin;
-    const struct oq_span *span = constant->source.spans;
-    bool whole = constant->tensor == NULL && constant->source.n_spans == 1 &&
-                 span->nelem == span->tensor->nelem &&
-                 constant->source.data_type == span->tensor->proto->data_type &&
-                 constant->source.n_dims == span->tensor->n_dims &&
-                 memcmp(constant->source.dims, span->tensor->dims,
-                        span->tensor->n_dims * sizeof(*span->tensor->dims)) == 0;
-    return whole ? &plan->constants[span->tensor->ordinal] : constant;
-}
-
-/* Room for one unit of pairs in a job of measuring. */
-static bool can_pair_up(const struct oq_ranges *ranges)
-{
-    return oq_pairs_unit(&ranges->pairs, ranges->source->nelem) <= OQ_READ_MAX_NELEM;
-}
-
-/*
- * The integers of this site are multiplied: they keep from saturation, and with
- * them those of all sites that share the scales. Where pairs cannot be had, bits.
- */
-static bool reduce(onnxq_plan *plan, struct oq_ranges *ranges, const struct oq_site *site)
-{
-    const struct oq_source *source = ranges->source;
-    struct oq_pairs pairs = oq_pairs_make(source->dims, source->n_dims, site->axis);
-    bool known = ranges->pair_lo != NULL;
-    if (plan->options.reduce_range != ONNXQ_REDUCE_PAIRS) {
-        ranges->reduce = plan->options.reduce_range;
-        return true;
-    }
-    if (site->is_unsigned) /* u8 x u8 does not saturate */
-        return true;
-    if (!known) {
-        size_t n = (size_t)ranges->n_scales;
-        ranges->pairs = pairs;
-        ranges->pair_lo = oq_arena_array(&plan->arena, n, sizeof(*ranges->pair_lo));
-        ranges->pair_hi = oq_arena_array(&plan->arena, n, sizeof(*ranges->pair_hi));
-    }
-    bool alike = ranges->pairs.k == pairs.k && ranges->pairs.stride == pairs.stride;
-    bool was_bits = ranges->reduce == ONNXQ_REDUCE_BITS;
-    ranges->reduce =
-        alike && !was_bits && can_pair_up(ranges) ? ONNXQ_REDUCE_PAIRS : ONNXQ_REDUCE_BITS;
-    return ranges->pair_lo != NULL && ranges->pair_hi != NULL;
-}
-
-/* One layout serves where it can: a site that wants the transpose may take it by a node. */
-static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *error)
-{
-    struct oq_constant *constant = stored_constant(plan, (struct oq_constant *)site->constant);
-    bool in_blocks = site->blocks.form != OQ_BLOCKS_NONE; /* one range says if all is finite */
-    struct oq_quantized wanted = {.ranges = find_ranges(plan, constant, in_blocks ? -1 : site->axis,
-                                                        in_blocks ? 0 : site->batch_axes),
-                                  .n_dims = constant->source.n_dims,
-                                  .is_unsigned = site->is_unsigned};
-    if (wanted.ranges == NULL || (site->action == ONNXQ_DYNAMIC && site->rule->is_product &&
-                                  !reduce(plan, wanted.ranges, site)))
-        return oq_arena_fail(&plan->arena, error);
-    if (in_blocks) {
-        site->quantized = get_blocks(plan, constant, wanted.ranges, &site->blocks);
-        return site->quantized != NULL || oq_arena_fail(&plan->arena, error);
-    }
-    if (site->action == ONNXQ_DYNAMIC) {
-        wanted.n_dims = site->n_dims;
-        bool by_node = site->transposed && site->n_dims == 2 &&
-                       (is_wide(&constant->source, 2) || find_quantized(constant, &wanted) != NULL);
-        wanted.transposed = site->transposed && !by_node;
-    }
-    site->quantized = get_quantized(plan, constant, &wanted);
-    return site->quantized != NULL || oq_arena_fail(&plan->arena, error);
-}
-
-/* Folded uses share one copy, whatever axis each would like: it is float again in the end. */
-static bool choose_fold(onnxq_plan *plan, struct oq_constant *constant, struct oq_site *site,
-                        onnxq_error *error)
-{
-    if (constant->fold == NULL) {
-        if (!choose_storage(plan, site, error))
-            return false;
-        constant->fold = site->quantized;
-    }
-    site->quantized = constant->fold;
-    return true;
-}
-
-/* Sites that want the weight as it lies come first: others may join them. */
-static bool choose_all(onnxq_plan *plan, bool transposed, onnxq_error *error)
-{
-    for (size_t i = 0; i < plan->n_constants; i++) {
-        struct oq_constant *constant = &plan->constants[i];
-        for (size_t k = 0; k < constant->n_sites; k++) {
-            struct oq_site *site = &constant->sites[k];
-            bool ok = true;
-            if (site->through != NULL || site->quantized != NULL)
-                continue;
-            if (site->action == ONNXQ_FOLD)
-                ok = choose_fold(plan, constant, site, error);
-            else if (site->action == ONNXQ_DYNAMIC && site->transposed == transposed)
-                ok = choose_storage(plan, site, error);
-            if (!ok)
-                return false;
-        }
-    }
-    return true;
-}
-
 bool oq_plan_decide(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
 {
     for (size_t i = 0; i < plan->n_constants; i++) {
@@ -575,7 +259,7 @@ bool oq_plan_decide(onnxq_plan *plan, const struct oq_selection *selection, onnx
     settle_chains(plan);
     for (size_t i = 0; i < plan->n_constants; i++)
         settle_folds(plan, &plan->constants[i]);
-    return choose_all(plan, false, error) && choose_all(plan, true, error);
+    return oq_plan_choose_storage(plan, error);
 }
 
 /* --- after measuring --- */

@@ -132,12 +132,19 @@ struct oq_site *oq_plan_sibling(const onnxq_plan *plan, const struct oq_site *si
 /* collect.c: all constants and their uses, and whether graph inputs are frozen. */
 bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error);
 
-/* decide.c: an action for every site, and how each weight will be stored. */
+/* decide.c: an action for every site; then all that follows from it. */
 struct oq_selection;
 bool oq_plan_decide(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error);
 
 /* round_trips.c: DequantizeLinear -> QuantizeLinear that changes nothing. */
 bool oq_plan_find_round_trips(onnxq_plan *plan, onnxq_error *error);
+
+/* method.c: the rule's choice for a site, as far as the method allows it. */
+void oq_plan_apply_method(onnxq_plan *plan, struct oq_site *site);
+bool oq_plan_stores_4_bits(const onnxq_options *options); /* where there are no blocks */
+
+/* storage.c: ranges and integers for all sites that are not kept. */
+bool oq_plan_choose_storage(onnxq_plan *plan, onnxq_error *error);
 
 /* decide.c, after measuring: what holds NaN or infinity stays as it is. */
 void oq_plan_drop_infinite(onnxq_plan *plan);

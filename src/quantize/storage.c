@@ -1,0 +1,218 @@
+/* How the weights that are quantized are stored: which scales, which layout, shared by whom. */
+#include "quantize/rules.h"
+
+static struct oq_ranges *find_ranges(onnxq_plan *plan, struct oq_constant *constant, int axis,
+                                     size_t batch_axes)
+{
+    const struct oq_source *source = &constant->source;
+    if (!plan->options.per_channel) {
+        axis = -1;
+        batch_axes = 0;
+    }
+    struct oq_ranges *ranges = constant->ranges;
+    while (ranges != NULL && (ranges->axis != axis || ranges->batch_axes != batch_axes))
+        ranges = ranges->next;
+    if (ranges != NULL || (ranges = oq_arena_alloc(&plan->arena, sizeof(*ranges))) == NULL)
+        return ranges;
+    *ranges =
+        (struct oq_ranges){.constant = constant,
+                           .source = source,
+                           .axis = axis,
+                           .batch_axes = batch_axes,
+                           .layout = oq_layout_make(source->dims, source->n_dims, axis, batch_axes),
+                           .is_4_bits = oq_plan_stores_4_bits(&plan->options),
+                           .next = constant->ranges};
+    ranges->n_scales = oq_layout_n_scales(&ranges->layout);
+    size_t n = (size_t)ranges->n_scales;
+    ranges->lo = oq_arena_array(&plan->arena, n, sizeof(*ranges->lo));
+    ranges->hi = oq_arena_array(&plan->arena, n, sizeof(*ranges->hi));
+    ranges->scale = oq_arena_array(&plan->arena, n, sizeof(*ranges->scale));
+    if (ranges->lo == NULL || ranges->hi == NULL || ranges->scale == NULL)
+        return NULL;
+    constant->ranges = ranges;
+    return ranges;
+}
+
+static struct oq_quantized *find_quantized(const struct oq_constant *constant,
+                                           const struct oq_quantized *wanted)
+{
+    struct oq_quantized *quantized = constant->quantized;
+    while (quantized != NULL &&
+           (quantized->blocks != NULL || quantized->ranges != wanted->ranges ||
+            quantized->n_dims != wanted->n_dims || quantized->transposed != wanted->transposed ||
+            quantized->is_unsigned != wanted->is_unsigned))
+        quantized = quantized->next;
+    return quantized;
+}
+
+static struct oq_quantized *get_quantized(onnxq_plan *plan, struct oq_constant *constant,
+                                          const struct oq_quantized *wanted)
+{
+    struct oq_quantized *quantized = find_quantized(constant, wanted);
+    if (quantized != NULL || (quantized = oq_arena_alloc(&plan->arena, sizeof(*quantized))) == NULL)
+        return quantized;
+    *quantized = *wanted;
+    quantized->next = constant->quantized;
+    quantized->zero_point =
+        oq_arena_array(&plan->arena, (size_t)wanted->ranges->n_scales, sizeof(float));
+    constant->quantized = quantized;
+    return quantized->zero_point == NULL ? NULL : quantized;
+}
+
+/* --- in blocks --- */
+
+static bool is_same_choice(const struct oq_block_choice *a, const struct oq_block_choice *b)
+{
+    return a->form == b->form && a->axis == b->axis; /* the rest is the same for the whole plan */
+}
+
+static struct oq_quantized *get_blocks(onnxq_plan *plan, struct oq_constant *constant,
+                                       struct oq_ranges *ranges,
+                                       const struct oq_block_choice *choice)
+{
+    struct oq_quantized *quantized = constant->quantized;
+    while (quantized != NULL &&
+           (quantized->blocks == NULL || !is_same_choice(&quantized->blocks->choice, choice)))
+        quantized = quantized->next;
+    if (quantized != NULL || (quantized = oq_arena_alloc(&plan->arena, sizeof(*quantized))) == NULL)
+        return quantized;
+    *quantized = (struct oq_quantized){
+        .ranges = ranges, .n_dims = constant->source.n_dims, .next = constant->quantized};
+    quantized->blocks = oq_arena_alloc(&plan->arena, sizeof(*quantized->blocks));
+    quantized->zero_point = oq_arena_array(&plan->arena, (size_t)ranges->n_scales, sizeof(float));
+    if (quantized->blocks == NULL || quantized->zero_point == NULL)
+        return NULL;
+    oq_blocks_init(quantized->blocks, &constant->source, choice);
+    constant->quantized = quantized;
+    return quantized;
+}
+
+/*
+ * Transposing reads a piece of every row for each MB of output. Where pieces
+ * would be shorter than this many elements, a Transpose node does it, which
+ * engines fold at load.
+ */
+#define MIN_PIECE_NELEM 64
+#define OUTPUT_PIECE    ((uint64_t)1 << 20)
+
+static bool is_too_wide(const struct oq_source *source, size_t n_dims)
+{
+    uint64_t n = (uint64_t)source->dims[n_dims - 2];
+    uint64_t k = (uint64_t)source->dims[n_dims - 1];
+    return k > MIN_PIECE_NELEM && n > OUTPUT_PIECE / MIN_PIECE_NELEM;
+}
+
+/* The tensor of which a derived constant is the whole, only turned; its twin; or itself. */
+static struct oq_constant *stored_constant(onnxq_plan *plan, struct oq_constant *constant)
+{
+    if (constant->twin != NULL)
+        constant = constant->twin;
+    const struct oq_span *span = constant->source.spans;
+    bool whole = constant->tensor == NULL && constant->source.n_spans == 1 &&
+                 span->nelem == span->tensor->nelem &&
+                 constant->source.data_type == span->tensor->proto->data_type &&
+                 constant->source.n_dims == span->tensor->n_dims &&
+                 memcmp(constant->source.dims, span->tensor->dims,
+                        span->tensor->n_dims * sizeof(*span->tensor->dims)) == 0;
+    return whole ? &plan->constants[span->tensor->ordinal] : constant;
+}
+
+/* Room for one unit of pairs in a job of measuring. */
+static bool can_pair_up(const struct oq_ranges *ranges)
+{
+    return oq_pairs_unit(&ranges->pairs, ranges->source->nelem) <= OQ_READ_MAX_NELEM;
+}
+
+/*
+ * The integers of this site are multiplied: they keep from saturation, and with
+ * them those of all sites that share the scales. Where pairs cannot be had, bits.
+ */
+static bool reduce(onnxq_plan *plan, struct oq_ranges *ranges, const struct oq_site *site)
+{
+    const struct oq_source *source = ranges->source;
+    struct oq_pairs pairs = oq_pairs_make(source->dims, source->n_dims, site->axis);
+    bool known = ranges->pair_lo != NULL;
+    if (plan->options.reduce_range != ONNXQ_REDUCE_PAIRS) {
+        ranges->reduce = plan->options.reduce_range;
+        return true;
+    }
+    if (site->is_unsigned) /* u8 x u8 does not saturate */
+        return true;
+    if (!known) {
+        size_t n = (size_t)ranges->n_scales;
+        ranges->pairs = pairs;
+        ranges->pair_lo = oq_arena_array(&plan->arena, n, sizeof(*ranges->pair_lo));
+        ranges->pair_hi = oq_arena_array(&plan->arena, n, sizeof(*ranges->pair_hi));
+    }
+    bool alike = ranges->pairs.k == pairs.k && ranges->pairs.stride == pairs.stride;
+    bool was_bits = ranges->reduce == ONNXQ_REDUCE_BITS;
+    ranges->reduce =
+        alike && !was_bits && can_pair_up(ranges) ? ONNXQ_REDUCE_PAIRS : ONNXQ_REDUCE_BITS;
+    return ranges->pair_lo != NULL && ranges->pair_hi != NULL;
+}
+
+/* One layout serves where it can: a site that wants the transpose may take it by a node. */
+static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *error)
+{
+    struct oq_constant *constant = stored_constant(plan, (struct oq_constant *)site->constant);
+    bool in_blocks = site->blocks.form != OQ_BLOCKS_NONE; /* one range says if all is finite */
+    struct oq_quantized wanted = {.ranges = find_ranges(plan, constant, in_blocks ? -1 : site->axis,
+                                                        in_blocks ? 0 : site->batch_axes),
+                                  .n_dims = constant->source.n_dims,
+                                  .is_unsigned = site->is_unsigned};
+    if (wanted.ranges == NULL || (site->action == ONNXQ_DYNAMIC && site->rule->is_product &&
+                                  !reduce(plan, wanted.ranges, site)))
+        return oq_arena_fail(&plan->arena, error);
+    if (in_blocks) {
+        site->quantized = get_blocks(plan, constant, wanted.ranges, &site->blocks);
+        return site->quantized != NULL || oq_arena_fail(&plan->arena, error);
+    }
+    if (site->action == ONNXQ_DYNAMIC) {
+        wanted.n_dims = site->n_dims;
+        bool by_node =
+            site->transposed && site->n_dims == 2 &&
+            (is_too_wide(&constant->source, 2) || find_quantized(constant, &wanted) != NULL);
+        wanted.transposed = site->transposed && !by_node;
+    }
+    site->quantized = get_quantized(plan, constant, &wanted);
+    return site->quantized != NULL || oq_arena_fail(&plan->arena, error);
+}
+
+/* Folded uses share one copy, whatever axis each would like: it is float again in the end. */
+static bool choose_fold(onnxq_plan *plan, struct oq_constant *constant, struct oq_site *site,
+                        onnxq_error *error)
+{
+    if (constant->fold == NULL) {
+        if (!choose_storage(plan, site, error))
+            return false;
+        constant->fold = site->quantized;
+    }
+    site->quantized = constant->fold;
+    return true;
+}
+
+/* Sites that want the weight as it lies come first: others may join them. */
+static bool choose_all(onnxq_plan *plan, bool transposed, onnxq_error *error)
+{
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        for (size_t k = 0; k < constant->n_sites; k++) {
+            struct oq_site *site = &constant->sites[k];
+            bool ok = true;
+            if (site->through != NULL || site->quantized != NULL)
+                continue;
+            if (site->action == ONNXQ_FOLD)
+                ok = choose_fold(plan, constant, site, error);
+            else if (site->action == ONNXQ_DYNAMIC && site->transposed == transposed)
+                ok = choose_storage(plan, site, error);
+            if (!ok)
+                return false;
+        }
+    }
+    return true;
+}
+
+bool oq_plan_choose_storage(onnxq_plan *plan, onnxq_error *error)
+{
+    return choose_all(plan, false, error) && choose_all(plan, true, error);
+}
