@@ -19,6 +19,8 @@ from harness import OrtTest, Outcome
 # The largest error allowed, in percent, unless an export says something else.
 METHODS = {"dynamic": 4.0, "weights": 2.0, "qdq": 2.0, "blocks": 2.0}
 LEVELS = ("disabled", "all")
+# What an operator takes in blocks is stored once more where another one gathers or folds it.
+SHRINKS_IN_BLOCKS = 1.9
 
 MIN_ELEMENTS = 1024  # of weights that onnxq quantizes
 # Why a larger matrix may stay float: reasons, or inputs of operators.
@@ -110,7 +112,7 @@ class ExportTest(OrtTest):
         outcome = self.quantize(exported.path, "--method", method, min_elements=MIN_ELEMENTS)
         self.assert_nothing_left(outcome, exported)
         percent = self.assert_same(outcome, exported, exported.percent.get(method, METHODS[method]))
-        self.assert_shrinks(outcome, exported)
+        self.assert_shrinks(outcome, exported, method)
         if method == "dynamic":
             self.assertLessEqual(set(exported.becomes), operators(outcome.path))
         summary = outcome.report["summary"]
@@ -156,10 +158,11 @@ class ExportTest(OrtTest):
             self.assertLess(largest, bound, level)
         return largest
 
-    def assert_shrinks(self, outcome: Outcome, exported: Exported) -> None:
+    def assert_shrinks(self, outcome: Outcome, exported: Exported, method: str) -> None:
         summary = outcome.report["summary"]
+        shrinks = min(exported.shrinks, SHRINKS_IN_BLOCKS) if method == "blocks" else exported.shrinks
         self.assertLess(
-            exported.shrinks * summary["weight_nbytes_after"],
+            shrinks * summary["weight_nbytes_after"],
             summary["weight_nbytes_before"],
             "bytes of weights",
         )

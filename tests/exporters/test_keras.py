@@ -83,7 +83,7 @@ def make(function: Callable, opset: int, **expected) -> Maker:
 
 
 EXPORTS: dict[str, Maker] = {
-    "keras_dense_9": make(dense, 9, methods=("dynamic", "weights")),
+    "keras_dense_9": make(dense, 9, methods=("dynamic", "weights", "blocks")),
     "keras_dense_13": make(dense, 13),
     "keras_dense_18": make(dense, 18),
     "keras_conv_11": make(conv, 11),

@@ -239,7 +239,7 @@ EXPORTS: dict[str, Maker] = {
     "script_mlp_17": script("mlp", 17, becomes=PRODUCTS),
     "script_mlp_20": script("mlp", 20),
     "script_mlp_9": script(
-        "mlp", 9, methods=("dynamic", "weights"), becomes=("com.microsoft.DynamicQuantizeMatMul",)
+        "mlp", 9, methods=("dynamic", "weights", "blocks"), becomes=("com.microsoft.DynamicQuantizeMatMul",)
     ),
     "script_cnn_11": script("cnn", 11),
     "script_cnn_17": script("cnn", 17),
