@@ -35,6 +35,20 @@ static inline uint64_t oq_max_u64(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+static inline uint64_t oq_divide_up_u64(uint64_t a, uint64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+/* Elements of the axes [from, to) of dims whose product is known to fit. */
+static inline uint64_t oq_nelem(const int64_t *dims, size_t from, size_t to)
+{
+    uint64_t nelem = 1;
+    for (size_t i = from; i < to; i++)
+        nelem *= (uint64_t)dims[i];
+    return nelem;
+}
+
 /* Rounds up to a multiple of alignment, a power of two. The caller knows that it fits. */
 static inline uint64_t oq_align_u64(uint64_t value, uint64_t alignment)
 {

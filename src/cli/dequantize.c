@@ -66,20 +66,17 @@ static void destroy(void *work)
     onnxq_dequantization_destroy(work);
 }
 
-static onnxq_status measure(const void *work, const char *path, cli_sizes *sizes,
-                            onnxq_error *error)
+static cli_sizes summarize(const void *work)
 {
     onnxq_dequantize_summary summary;
-    uint64_t model_nbytes, external_nbytes;
     onnxq_dequantization_get_summary(work, &summary);
-    *sizes = (cli_sizes){summary.nbytes_before, summary.nbytes_after, summary.n_dequantized == 0};
-    if (sizes->is_copy)
-        return ONNXQ_OK;
-    onnxq_status status =
-        onnxq_dequantization_get_output_size(work, path, &model_nbytes, &external_nbytes, error);
-    if (status == ONNXQ_OK)
-        sizes->after = model_nbytes + external_nbytes;
-    return status;
+    return (cli_sizes){summary.nbytes_before, summary.nbytes_after, summary.n_dequantized == 0};
+}
+
+static onnxq_status get_output_size(const void *work, const char *path, uint64_t *model_nbytes,
+                                    uint64_t *external_nbytes, onnxq_error *error)
+{
+    return onnxq_dequantization_get_output_size(work, path, model_nbytes, external_nbytes, error);
 }
 
 static onnxq_status write(const void *work, const char *path, onnxq_error *error)
@@ -119,7 +116,8 @@ static const cli_maker maker = {.verb = "dequantize",
                                 .replaced_suffixes = quantized_suffixes,
                                 .create = create,
                                 .destroy = destroy,
-                                .measure = measure,
+                                .summarize = summarize,
+                                .get_output_size = get_output_size,
                                 .write = write,
                                 .print = print,
                                 .print_json = print_json,

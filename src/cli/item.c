@@ -150,6 +150,21 @@ static int write_output(cli_job *job, const cli_item *item, const cli_input *inp
     return written == ONNXQ_OK ? CLI_EXIT_OK : fail_library(job, item, input, &error);
 }
 
+/* The size under the output's own name, where there will be an output. */
+static bool measure(const cli_job *job, const cli_item *item, const void *work, cli_sizes *sizes,
+                    onnxq_error *error)
+{
+    uint64_t model_nbytes, external_nbytes;
+    *sizes = job->maker->summarize(work);
+    if (sizes->is_copy)
+        return true;
+    if (job->maker->get_output_size(work, item->output, &model_nbytes, &external_nbytes, error) !=
+        ONNXQ_OK)
+        return false;
+    sizes->after = model_nbytes + external_nbytes;
+    return true;
+}
+
 /* From the plan on: what is written, and what is said about it. */
 static int carry_out(cli_job *job, const cli_item *item, const cli_input *input,
                      const onnxq_model *model, const void *work, cli_progress *progress)
@@ -157,7 +172,7 @@ static int carry_out(cli_job *job, const cli_item *item, const cli_input *input,
     onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
     cli_sizes sizes;
     int status = CLI_EXIT_OK;
-    if (job->maker->measure(work, item->output, &sizes, &error) != ONNXQ_OK)
+    if (!measure(job, item, work, &sizes, &error))
         return fail_library(job, item, input, &error);
     bool is_noop = sizes.is_copy && !job->files->allow_noop;
     if (!is_noop && !job->files->dry_run)

@@ -56,8 +56,9 @@ typedef struct cli_maker {
     void *(*create)(const void *settings, const onnxq_model *model,
                     const cli_write_options *options, onnxq_error *error);
     void (*destroy)(void *work);
-    onnxq_status (*measure)(const void *work, const char *path, cli_sizes *sizes,
-                            onnxq_error *error);
+    cli_sizes (*summarize)(const void *work);
+    onnxq_status (*get_output_size)(const void *work, const char *path, uint64_t *model_nbytes,
+                                    uint64_t *external_nbytes, onnxq_error *error);
     onnxq_status (*write)(const void *work, const char *path, onnxq_error *error);
     /* For people; the level is that of -v less that of -q. */
     void (*print)(const void *settings, const onnxq_model *model, const void *work, int level,

@@ -30,21 +30,18 @@ static void destroy(void *plan)
     onnxq_plan_destroy(plan);
 }
 
-static onnxq_status measure(const void *plan, const char *path, cli_sizes *sizes,
-                            onnxq_error *error)
+static cli_sizes summarize(const void *plan)
 {
     onnxq_summary summary;
-    uint64_t model_nbytes, external_nbytes;
     onnxq_plan_get_summary(plan, &summary);
-    *sizes = (cli_sizes){summary.nbytes_before, summary.nbytes_after,
-                         summary.n_quantized == 0 && summary.n_round_trips_removed == 0};
-    if (sizes->is_copy)
-        return ONNXQ_OK;
-    onnxq_status status =
-        onnxq_plan_get_output_size(plan, path, &model_nbytes, &external_nbytes, error);
-    if (status == ONNXQ_OK)
-        sizes->after = model_nbytes + external_nbytes;
-    return status;
+    return (cli_sizes){summary.nbytes_before, summary.nbytes_after,
+                       summary.n_quantized == 0 && summary.n_round_trips_removed == 0};
+}
+
+static onnxq_status get_output_size(const void *plan, const char *path, uint64_t *model_nbytes,
+                                    uint64_t *external_nbytes, onnxq_error *error)
+{
+    return onnxq_plan_get_output_size(plan, path, model_nbytes, external_nbytes, error);
 }
 
 static onnxq_status write(const void *plan, const char *path, onnxq_error *error)
@@ -103,7 +100,8 @@ const cli_maker cli_quantize_maker = {.verb = "quantize",
                                       .suffix = type_suffix,
                                       .create = create,
                                       .destroy = destroy,
-                                      .measure = measure,
+                                      .summarize = summarize,
+                                      .get_output_size = get_output_size,
                                       .write = write,
                                       .print = print,
                                       .print_json = print_json,

@@ -7,11 +7,6 @@
 
 /* --- the model --- */
 
-const char *oq_input(const Oq__Pb__NodeProto *node, size_t k)
-{
-    return k < node->n_input ? node->input[k] : "";
-}
-
 struct oq_place oq_producer(const struct oq_graph *graph, const char *name)
 {
     const struct oq_value *value = oq_graph_find(graph, name);
@@ -76,7 +71,7 @@ const char *oq_undo_activation(const struct oq_graph *graph, const char *quantiz
         oq_producer(graph, scale).node != made.node || !is_output(made.node, 1, scale) ||
         oq_producer(graph, zero_point).node != made.node || !is_output(made.node, 2, zero_point))
         return NULL;
-    const char *x = oq_input(made.node, 0);
+    const char *x = oq_node_input(made.node, 0);
     return oq_is_same_value(graph, x, made.graph, x) ? x : NULL;
 }
 

@@ -94,9 +94,6 @@ const char *oq_quantized_reason(const Oq__Pb__NodeProto *node);
 
 /* --- looking at the model --- */
 
-/* Input number k, or "". */
-const char *oq_input(const Oq__Pb__NodeProto *node, size_t k);
-
 /* The node that makes a value; .node is NULL where it is an input or a constant. */
 struct oq_place oq_producer(const struct oq_graph *graph, const char *name);
 

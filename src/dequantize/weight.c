@@ -53,7 +53,7 @@ const char *oq_shared_spread(struct oq_shared *shared, const struct oq_weight *w
         size_t from_end = rank - i;
         uint64_t size = from_end <= n_dims ? (uint64_t)dims[n_dims - from_end] : 1;
         uint64_t step = i == axis ? block : 1;
-        uint64_t expected = weight->sizes[i] / step + (weight->sizes[i] % step != 0);
+        uint64_t expected = oq_divide_up_u64(weight->sizes[i], step);
         shared->block[i] = step;
         shared->stride[i] = size == 1 ? 0 : stride;
         if (size != 1 && size != expected)

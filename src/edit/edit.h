@@ -135,7 +135,4 @@ const char *oq_edit_floats(struct oq_edit *edit, const char *base, const int64_t
                            size_t n_dims, const float *values);
 const char *oq_edit_int64s(struct oq_edit *edit, const char *base, const int64_t *values, size_t n);
 
-/* Product of dims that are known to be small enough. */
-uint64_t oq_edit_nelem(const int64_t *dims, size_t n_dims);
-
 #endif

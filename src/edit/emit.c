@@ -305,7 +305,7 @@ static bool write_stream(struct emission *emission, const struct stream *stream,
     uint64_t nbytes = stream_nbytes(stream);
     const struct oq_pipeline pipeline = {
         .threads = emission->options->threads,
-        .njobs = (size_t)(nbytes / writing.job_nbytes + (nbytes % writing.job_nbytes != 0)),
+        .njobs = (size_t)oq_divide_up_u64(nbytes, writing.job_nbytes),
         .buffer_nbytes = (size_t)oq_min_u64(nbytes, writing.job_nbytes),
         .scratch_nbytes = OQ_RECIPE_SCRATCH_NBYTES,
         .context = &writing,

@@ -1,6 +1,8 @@
 /* Nodes and tensors of a draft. */
 #include "edit/edit.h"
 
+#include "base/checked.h"
+
 #define FLOAT OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
 
 static bool fail(struct oq_edit *edit)
@@ -303,19 +305,11 @@ const char *oq_edit_tensor(struct oq_edit *edit, struct oq_edit_graph *graph, co
     return name;
 }
 
-uint64_t oq_edit_nelem(const int64_t *dims, size_t n_dims)
-{
-    uint64_t nelem = 1;
-    for (size_t i = 0; i < n_dims; i++)
-        nelem *= (uint64_t)dims[i];
-    return nelem;
-}
-
 /* An initializer of the current graph, of values that the caller may not keep. */
 static const char *add_copy(struct oq_edit *edit, const char *name, int32_t data_type, size_t width,
                             const int64_t *dims, size_t n_dims, const void *values)
 {
-    size_t nbytes = (size_t)oq_edit_nelem(dims, n_dims) * width;
+    size_t nbytes = (size_t)oq_nelem(dims, 0, n_dims) * width;
     void *copy = oq_edit_allocate(edit, nbytes, 1);
     if (copy == NULL)
         return NULL;

@@ -18,6 +18,11 @@ bool oq_node_is(const Oq__Pb__NodeProto *node, const char *domain, const char *o
            strcmp(oq_domain(node->domain), domain) == 0;
 }
 
+const char *oq_node_input(const Oq__Pb__NodeProto *node, size_t k)
+{
+    return k < node->n_input ? node->input[k] : "";
+}
+
 const char *oq_node_label(const Oq__Pb__NodeProto *node)
 {
     if (node->name != NULL && node->name[0] != '\0')

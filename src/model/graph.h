@@ -75,6 +75,9 @@ float oq_node_float(const Oq__Pb__NodeProto *node, const char *name, float other
 /* Name and domain compared; "ai.onnx" is the same domain as "". */
 bool oq_node_is(const Oq__Pb__NodeProto *node, const char *domain, const char *op_type);
 
+/* Input number k, or "" where it is left out. */
+const char *oq_node_input(const Oq__Pb__NodeProto *node, size_t k);
+
 /* The node's name, or that of its first output, or "". */
 const char *oq_node_label(const Oq__Pb__NodeProto *node);
 

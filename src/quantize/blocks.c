@@ -1,25 +1,12 @@
 #include "quantize/blocks.h"
 
-#include <float.h>
 #include <math.h>
 
 #include "base/checked.h"
 #include "kernels/kernels.h"
+#include "quantize/plan.h"
 
 /* --- layout --- */
-
-static uint64_t product(const int64_t *dims, size_t from, size_t to)
-{
-    uint64_t n = 1;
-    for (size_t i = from; i < to; i++)
-        n *= (uint64_t)dims[i];
-    return n;
-}
-
-static uint64_t divide_up(uint64_t a, uint64_t b)
-{
-    return a / b + (a % b != 0);
-}
 
 static void set_limits(struct oq_blocks *blocks)
 {
@@ -40,16 +27,16 @@ void oq_blocks_init(struct oq_blocks *blocks, const struct oq_source *source,
     bool original = choice->form == OQ_BLOCKS_ORIGINAL;
     *blocks = (struct oq_blocks){.source = source,
                                  .choice = *choice,
-                                 .outer = product(source->dims, 0, axis),
+                                 .outer = oq_nelem(source->dims, 0, axis),
                                  .length = (uint64_t)source->dims[axis],
-                                 .inner = product(source->dims, axis + 1, source->n_dims)};
+                                 .inner = oq_nelem(source->dims, axis + 1, source->n_dims)};
     bool whole = blocks->length % choice->size == 0;
     if (choice->form == OQ_BLOCKS_FLAT && !whole) { /* blocks go on in the next line */
         blocks->flat_columns = blocks->inner;
         blocks->length = source->nelem;
         blocks->outer = blocks->inner = 1;
     }
-    blocks->n_blocks = divide_up(blocks->length, choice->size);
+    blocks->n_blocks = oq_divide_up_u64(blocks->length, choice->size);
     blocks->n_scales = blocks->outer * blocks->inner * blocks->n_blocks;
     blocks->line_nelem =
         choice->form == OQ_BLOCKS_PADDED ? blocks->n_blocks * choice->size : blocks->length;
@@ -63,14 +50,14 @@ void oq_blocks_init(struct oq_blocks *blocks, const struct oq_source *source,
 
 static uint64_t integers_nbytes(const struct oq_blocks *blocks)
 {
-    return divide_up(blocks->outer * blocks->inner * blocks->line_nelem,
-                     oq_blocks_per_byte(blocks));
+    return oq_divide_up_u64(blocks->outer * blocks->inner * blocks->line_nelem,
+                            oq_blocks_per_byte(blocks));
 }
 
 static uint64_t zero_points_nbytes(const struct oq_blocks *blocks)
 {
-    return divide_up(blocks->outer * blocks->inner * blocks->line_zero_nelem,
-                     oq_blocks_per_byte(blocks));
+    return oq_divide_up_u64(blocks->outer * blocks->inner * blocks->line_zero_nelem,
+                            oq_blocks_per_byte(blocks));
 }
 
 uint64_t oq_blocks_nbytes(const struct oq_blocks *blocks)
@@ -80,12 +67,6 @@ uint64_t oq_blocks_nbytes(const struct oq_blocks *blocks)
 }
 
 /* --- the numbers of a block --- */
-
-/* A block of zeros, or of denormals only, becomes zeros. */
-static float usable(float scale)
-{
-    return fabsf(scale) < FLT_MIN ? 1.0f : scale;
-}
 
 /*
  * Four symmetric bits reach from -8 to 7. The operators of com.microsoft get a
@@ -103,15 +84,15 @@ static float symmetric_scale_of_4_bits(const struct oq_blocks *blocks, float lo,
 static float find_scale(const struct oq_blocks *blocks, float lo, float hi)
 {
     if (blocks->choice.bits == ONNXQ_BITS_NF4)
-        return usable(fmaxf(-lo, hi));
+        return oq_usable_scale(fmaxf(-lo, hi));
     if (!blocks->choice.symmetric) {
         /* The range includes 0, so that 0 stays exact. In double, hi - lo cannot overflow. */
         double range = (double)fmaxf(hi, 0) - (double)fminf(lo, 0);
-        return usable((float)(range / (double)(blocks->qmax - blocks->qmin)));
+        return oq_usable_scale((float)(range / (double)(blocks->qmax - blocks->qmin)));
     }
     if (blocks->choice.bits == ONNXQ_BITS_8)
-        return usable(fmaxf(-lo, hi) / 127);
-    return usable(symmetric_scale_of_4_bits(blocks, lo, hi));
+        return oq_usable_scale(fmaxf(-lo, hi) / 127);
+    return oq_usable_scale(symmetric_scale_of_4_bits(blocks, lo, hi));
 }
 
 static float find_zero_point(const struct oq_blocks *blocks, float lo, float scale)
@@ -520,17 +501,23 @@ static void set_range(struct units *units, const struct walk *walk, unsigned per
     units->last = oq_min_u64((walk->first + walk->count) * per_byte, n) - 1;
 }
 
+static struct walk make_walk(const struct oq_blocks *blocks, uint64_t first, size_t count,
+                             uint8_t *dst, void *scratch, onnxq_error *error)
+{
+    return (struct walk){.blocks = blocks,
+                         .first = first,
+                         .count = count,
+                         .dst = dst,
+                         .scratch = scratch,
+                         .error = error};
+}
+
 static bool produce_integers(const void *source, uint64_t first, size_t count, uint8_t *dst,
                              void *scratch, onnxq_error *error)
 {
     const struct oq_blocks *blocks = source;
-    struct walk walk = {.blocks = blocks,
-                        .first = first,
-                        .count = count,
-                        .dst = dst,
-                        .scratch = scratch,
-                        .error = error,
-                        .put = put_integers};
+    struct walk walk = make_walk(blocks, first, count, dst, scratch, error);
+    walk.put = put_integers;
     struct units units = {.line = blocks->line_nelem, .block = blocks->choice.size};
     set_range(&units, &walk, oq_blocks_per_byte(blocks));
     return walk_units(&walk, &units);
@@ -540,14 +527,9 @@ static bool produce_scales(const void *source, uint64_t first, size_t count, uin
                            void *scratch, onnxq_error *error)
 {
     const struct oq_block_scales *scales = source;
-    struct walk walk = {.blocks = scales->blocks,
-                        .first = first,
-                        .count = count,
-                        .dst = dst,
-                        .factor = scales->factor,
-                        .scratch = scratch,
-                        .error = error,
-                        .put = put_scales};
+    struct walk walk = make_walk(scales->blocks, first, count, dst, scratch, error);
+    walk.put = put_scales;
+    walk.factor = scales->factor;
     const struct units units = {.first = first / sizeof(float),
                                 .last = (first + count - 1) / sizeof(float),
                                 .line = scales->blocks->n_blocks,
@@ -559,13 +541,8 @@ static bool produce_zero_points(const void *source, uint64_t first, size_t count
                                 void *scratch, onnxq_error *error)
 {
     const struct oq_blocks *blocks = source;
-    struct walk walk = {.blocks = blocks,
-                        .first = first,
-                        .count = count,
-                        .dst = dst,
-                        .scratch = scratch,
-                        .error = error,
-                        .put = put_zero_points};
+    struct walk walk = make_walk(blocks, first, count, dst, scratch, error);
+    walk.put = put_zero_points;
     struct units units = {.line = blocks->line_zero_nelem, .block = 1};
     set_range(&units, &walk, oq_blocks_per_byte(blocks));
     return walk_units(&walk, &units);

@@ -1,5 +1,7 @@
 /* What happens to every weight. */
 #include "quantize/plan.h"
+
+#include "base/checked.h"
 #include "quantize/existing.h"
 #include "quantize/rules.h"
 #include "quantize/selector.h"
@@ -32,7 +34,7 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
     const struct oq_source *source = &constant->source;
     if (source->dtype == NULL)
         return "a type that onnxq does not know";
-    const char *existing = oq_existing_weight(plan, site);
+    const char *existing = oq_existing_weight(site);
     if (existing != NULL || (existing = oq_existing_scale(plan, site)) != NULL)
         return existing;
     if (!source->dtype->is_float)
@@ -76,7 +78,7 @@ static bool would_shrink(const struct oq_site *site, const onnxq_options *option
                        options->per_channel ? site->batch_axes : 0);
     uint64_t scale_nbytes = options->symmetric ? 4 : 5;
     uint64_t integers =
-        oq_plan_stores_4_bits(options) ? source->nelem / 2 + source->nelem % 2 : source->nelem;
+        oq_plan_stores_4_bits(options) ? oq_divide_up_u64(source->nelem, 2) : source->nelem;
     return integers + oq_layout_n_scales(&layout) * scale_nbytes < source->nbytes;
 }
 

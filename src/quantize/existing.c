@@ -120,11 +120,10 @@ static bool is_narrow_integer(const struct oq_source *source)
            source->dtype->nbits <= 16 && source->data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__BOOL;
 }
 
-const char *oq_existing_weight(const onnxq_plan *plan, const struct oq_site *site)
+const char *oq_existing_weight(const struct oq_site *site)
 {
     const struct oq_source *source = &site->constant->source;
     unsigned steps = 0;
-    (void)plan;
     if (site->node == NULL)
         return NULL;
     /* A bias that is added to a sum of products is int32; elsewhere int32 is no weight. */

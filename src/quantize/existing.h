@@ -11,7 +11,7 @@
 bool oq_existing_is_operator(const char *op_type);
 
 /* The site's constant is integers of a weight: why it is kept, else NULL. */
-const char *oq_existing_weight(const onnxq_plan *plan, const struct oq_site *site);
+const char *oq_existing_weight(const struct oq_site *site);
 
 /* The site's constant is a scale or a zero point: why it is kept, else NULL. */
 const char *oq_existing_scale(const onnxq_plan *plan, const struct oq_site *site);

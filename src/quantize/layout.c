@@ -1,20 +1,14 @@
 #include "quantize/layout.h"
 
-static uint64_t product(const int64_t *dims, size_t from, size_t to)
-{
-    uint64_t n = 1;
-    for (size_t i = from; i < to; i++)
-        n *= (uint64_t)dims[i];
-    return n;
-}
+#include "base/checked.h"
 
 struct oq_layout oq_layout_make(const int64_t *dims, size_t n_dims, int axis, size_t batch_axes)
 {
     if (axis < 0)
-        return (struct oq_layout){1, 1, 1, product(dims, 0, n_dims)};
+        return (struct oq_layout){1, 1, 1, oq_nelem(dims, 0, n_dims)};
     size_t a = (size_t)axis;
-    return (struct oq_layout){product(dims, 0, batch_axes), product(dims, batch_axes, a),
-                              (uint64_t)dims[a], product(dims, a + 1, n_dims)};
+    return (struct oq_layout){oq_nelem(dims, 0, batch_axes), oq_nelem(dims, batch_axes, a),
+                              (uint64_t)dims[a], oq_nelem(dims, a + 1, n_dims)};
 }
 
 struct oq_run oq_layout_run(const struct oq_layout *layout, uint64_t first, size_t limit)

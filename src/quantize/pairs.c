@@ -8,12 +8,9 @@
 struct oq_pairs oq_pairs_make(const int64_t *dims, size_t n_dims, int axis)
 {
     size_t last = n_dims - 1;
-    struct oq_pairs pairs = {.k = 1, .stride = 1};
     if ((size_t)axis == last)
         return (struct oq_pairs){.k = (uint64_t)dims[last - 1], .stride = (uint64_t)dims[last]};
-    for (size_t i = (size_t)axis + 1; i < n_dims; i++)
-        pairs.k *= (uint64_t)dims[i];
-    return pairs;
+    return (struct oq_pairs){.k = oq_nelem(dims, (size_t)axis + 1, n_dims), .stride = 1};
 }
 
 uint64_t oq_pairs_unit(const struct oq_pairs *pairs, uint64_t nelem)

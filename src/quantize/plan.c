@@ -143,10 +143,10 @@ static void describe_sites(const struct oq_constant *constant, const struct oq_c
     }
 }
 
-static bool was_quantized(const onnxq_plan *plan, const struct oq_constant *constant)
+static bool was_quantized(const struct oq_constant *constant)
 {
     for (size_t i = 0; i < constant->n_sites; i++)
-        if (oq_existing_weight(plan, &constant->sites[i]) != NULL)
+        if (oq_existing_weight(&constant->sites[i]) != NULL)
             return true;
     return false;
 }
@@ -224,7 +224,7 @@ static bool describe(onnxq_plan *plan, onnxq_error *error)
         describe_integers(find_quantized(constant), weight);
         if (!describe_uses(plan, constant, weight, error))
             return false;
-        weight->quantized_before = was_quantized(plan, constant);
+        weight->quantized_before = was_quantized(constant);
         plan->summary.n_weights++;
         plan->summary.n_quantized_before += weight->quantized_before;
         plan->summary.nbytes_quantized_before += weight->quantized_before ? weight->nbytes : 0;

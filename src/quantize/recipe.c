@@ -237,6 +237,6 @@ struct oq_recipe oq_quantized_recipe(const struct oq_quantized *quantized)
     if (quantized->is_wide)
         nbytes = nelem * sizeof(int16_t);
     else if (quantized->ranges->is_4_bits)
-        nbytes = nelem / 2 + nelem % 2;
+        nbytes = oq_divide_up_u64(nelem, 2);
     return (struct oq_recipe){nbytes, produce_quantized, quantized};
 }

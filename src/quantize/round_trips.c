@@ -93,11 +93,6 @@ static bool scales_are_normal(const struct oq_tensor *scale, bool *normal, onnxq
     return ok;
 }
 
-static const char *input_of(const Oq__Pb__NodeProto *node, size_t input)
-{
-    return input < node->n_input && node->input[input] != NULL ? node->input[input] : "";
-}
-
 static bool is_integer_type(int32_t data_type)
 {
     switch (data_type) {
@@ -146,7 +141,7 @@ static bool zero_points_agree(const onnxq_plan *plan, const struct oq_graph *gra
                               const Oq__Pb__NodeProto *dequantize,
                               const Oq__Pb__NodeProto *quantize, bool *agree, onnxq_error *error)
 {
-    const char *left = input_of(dequantize, 2), *right = input_of(quantize, 2);
+    const char *left = oq_node_input(dequantize, 2), *right = oq_node_input(quantize, 2);
     const struct oq_tensor *a = find_tensor(plan, graph, left),
                            *b = find_tensor(plan, graph, right);
     *agree = false;
@@ -166,8 +161,8 @@ static bool is_round_trip(const onnxq_plan *plan, const struct oq_graph *graph,
                           const Oq__Pb__NodeProto *dequantize, const Oq__Pb__NodeProto *quantize,
                           bool *found, onnxq_error *error)
 {
-    const struct oq_tensor *a = find_tensor(plan, graph, input_of(dequantize, 1));
-    const struct oq_tensor *b = find_tensor(plan, graph, input_of(quantize, 1));
+    const struct oq_tensor *a = find_tensor(plan, graph, oq_node_input(dequantize, 1));
+    const struct oq_tensor *b = find_tensor(plan, graph, oq_node_input(quantize, 1));
     *found = a != NULL && b != NULL && attributes_agree(dequantize, quantize, a);
     if (!*found)
         return true;

@@ -24,7 +24,7 @@ static struct steps get_steps(const struct oq_ranges *ranges)
 /* A weight of zeros, or of denormals only, becomes zeros. */
 float oq_usable_scale(float scale)
 {
-    return scale < FLT_MIN ? 1.0f : scale;
+    return fabsf(scale) < FLT_MIN ? 1.0f : scale;
 }
 
 /* The scale at which no two neighbours of one sign exceed OQ_PAIR_SUM, after rounding either. */

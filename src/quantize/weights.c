@@ -1,6 +1,8 @@
 /* What the weights of a plan become in the output: integers, scales, zero points. */
 #include "quantize/rewrite.h"
 
+#include "base/checked.h"
+
 #define FLOAT OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
 
 /* An initializer whose bytes are in the arena; what it weighs is put down to `owner`. */
@@ -8,7 +10,7 @@ static const char *add_bytes(struct oq_rewrite *rewrite, struct oq_edit_graph *g
                              struct oq_constant *owner, const char *name, int32_t data_type,
                              size_t width, const int64_t *dims, size_t n_dims, const void *bytes)
 {
-    const struct oq_recipe recipe = oq_recipe_bytes(bytes, oq_edit_nelem(dims, n_dims) * width);
+    const struct oq_recipe recipe = oq_recipe_bytes(bytes, oq_nelem(dims, 0, n_dims) * width);
     owner->nbytes_after += recipe.nbytes;
     return oq_edit_tensor(rewrite->edit, graph, name, data_type, dims, n_dims, &recipe);
 }
@@ -100,14 +102,14 @@ static const char *add_zero_point(struct oq_rewrite *rewrite, const struct oq_qu
                                   const int64_t *dims, size_t n_dims)
 {
     struct oq_constant *owner = q->ranges->constant;
-    size_t n = (size_t)oq_edit_nelem(dims, n_dims);
+    size_t n = (size_t)oq_nelem(dims, 0, n_dims);
     uint8_t *bytes = oq_edit_allocate(rewrite->edit, n, 1);
     for (size_t i = 0; bytes != NULL && i < n; i++)
         bytes[i] = (uint8_t)(int)q->zero_point[i];
     if (bytes != NULL && q->ranges->is_4_bits)
         oq_pack_4_bits(bytes, n, bytes);
     const struct oq_recipe recipe =
-        oq_recipe_bytes(bytes, q->ranges->is_4_bits ? n / 2 + n % 2 : n);
+        oq_recipe_bytes(bytes, q->ranges->is_4_bits ? oq_divide_up_u64(n, 2) : n);
     owner->nbytes_after += recipe.nbytes;
     return oq_edit_tensor(rewrite->edit, graph_of(rewrite, q),
                           oq_edit_name(rewrite->edit, owner->name, "_zero_point"), data_type_of(q),
@@ -132,7 +134,7 @@ static const char *add_scale(struct oq_rewrite *rewrite, const struct oq_quantiz
 {
     struct oq_constant *owner = q->ranges->constant;
     const float *scale = q->scale;
-    uint64_t n = oq_edit_nelem(dims, n_dims);
+    uint64_t n = oq_nelem(dims, 0, n_dims);
     if (factor != 1 || n != q->ranges->n_scales) {
         float *values = oq_edit_allocate(rewrite->edit, (size_t)n, sizeof(*values));
         for (uint64_t i = 0; values != NULL && i < n; i++)

@@ -31,7 +31,8 @@ static bool has_axis(onnxq_dequantization *undo, const struct oq_match *match,
     struct oq_constant_value scale;
     int64_t axis = oq_node_int(match->place.node, "axis", 1), rank = (int64_t)integers->n_dims;
     return (axis >= -rank && axis < rank) ||
-           !oq_undo_constant(undo, match->place.graph, oq_input(match->place.node, 1), &scale) ||
+           !oq_undo_constant(undo, match->place.graph, oq_node_input(match->place.node, 1),
+                             &scale) ||
            scale.tensor->nelem == 1;
 }
 
@@ -42,17 +43,18 @@ static const char *find_weight(onnxq_dequantization *undo, struct oq_match *matc
     const Oq__Pb__NodeProto *node = match->place.node;
     const struct oq_graph *graph = match->place.graph;
     struct oq_spread spread;
-    const char *reason = oq_undo_weight(undo, graph, oq_input(node, 0), weight, integers);
+    const char *reason = oq_undo_weight(undo, graph, oq_node_input(node, 0), weight, integers);
     if (reason != NULL)
         return reason;
     if (integers->transposed)
         return "behind a Transpose";
     if (!find_spread(node, integers, &spread) || !has_axis(undo, match, integers))
         return "its axis or block size is out of range";
-    reason = oq_undo_scale(undo, graph, *weight, integers, oq_input(node, 1), spread, data_type);
+    reason =
+        oq_undo_scale(undo, graph, *weight, integers, oq_node_input(node, 1), spread, data_type);
     if (reason != NULL)
         return reason;
-    return oq_undo_zero_point(undo, graph, *weight, integers, oq_input(node, 2), spread);
+    return oq_undo_zero_point(undo, graph, *weight, integers, oq_node_input(node, 2), spread);
 }
 
 /* From opset 23 on the output may be of another float type than the scale. */
@@ -76,7 +78,7 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     struct oq_weight *weight;
     int32_t data_type;
     const struct oq_value *output = oq_graph_find(match->place.graph, node->output[0]);
-    if (!oq_undo_constant(undo, match->place.graph, oq_input(node, 0), &integers))
+    if (!oq_undo_constant(undo, match->place.graph, oq_node_input(node, 0), &integers))
         return oq_leave(undo, match, "its input is computed as integers");
     if (output == NULL || output->is_graph_output)
         return oq_leave(undo, match, "the graph returns it");

@@ -18,19 +18,19 @@ static bool is_float_type(int64_t data_type)
 bool oq_find_scaled(const struct oq_place *mul, size_t side, struct oq_scaled *scaled)
 {
     const struct oq_graph *graph = mul->graph;
-    const char *name = oq_input(mul->node, 1 - side);
+    const char *name = oq_node_input(mul->node, 1 - side);
     struct oq_place subtracted = oq_producer_of(graph, name, "Sub");
     *scaled = (struct oq_scaled){.graph = graph, .zero_point = ""};
-    scaled->scale = oq_input(mul->node, side);
+    scaled->scale = oq_node_input(mul->node, side);
     if (subtracted.node != NULL && subtracted.graph == graph) {
-        scaled->zero_point = oq_input(subtracted.node, 1);
-        name = oq_input(subtracted.node, 0);
+        scaled->zero_point = oq_node_input(subtracted.node, 1);
+        name = oq_node_input(subtracted.node, 0);
     }
     struct oq_place cast = oq_producer_of(graph, name, "Cast");
     int64_t to = cast.node == NULL ? 0 : oq_node_int(cast.node, "to", 0);
     if (!is_float_type(to) || cast.graph != graph)
         return false;
-    scaled->integers = oq_input(cast.node, 0);
+    scaled->integers = oq_node_input(cast.node, 0);
     scaled->data_type = (int32_t)to;
     return true;
 }
@@ -58,7 +58,7 @@ struct oq_place oq_find_product(const struct oq_place *place, int32_t *cast_type
     *cast_type = 0;
     if (oq_node_is(place->node, "", "Mul"))
         return place->node->n_output == 1 && !is_cast_by_all(place) ? *place : none;
-    struct oq_place mul = oq_producer_of(place->graph, oq_input(place->node, 0), "Mul");
+    struct oq_place mul = oq_producer_of(place->graph, oq_node_input(place->node, 0), "Mul");
     int64_t to = oq_node_int(place->node, "to", 0);
     if (mul.node == NULL || mul.graph != place->graph || mul.node->n_output != 1 ||
         !is_float_type(to) || to == FLOAT || !is_cast_by_all(&mul))
@@ -84,15 +84,13 @@ bool oq_emit_constant(onnxq_dequantization *undo, struct oq_edit *edit,
            oq_undo_alias(undo, edit, match, name);
 }
 
-static const char *find_weight(onnxq_dequantization *undo, struct oq_match *match,
-                               const struct oq_scaled *scaled, struct oq_weight **weight,
-                               struct oq_constant_value *integers)
+static const char *find_weight(onnxq_dequantization *undo, const struct oq_scaled *scaled,
+                               struct oq_weight **weight, struct oq_constant_value *integers)
 {
     const struct oq_spread broadcast = {OQ_SPREAD_BROADCAST, 0, 1};
     struct oq_constant_value zero_point;
     int32_t data_type;
     const char *reason = oq_undo_weight(undo, scaled->graph, scaled->integers, weight, integers);
-    (void)match;
     if (reason == NULL && integers->transposed)
         reason = "behind a Transpose";
     if (reason == NULL)
@@ -136,7 +134,7 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     const struct oq_value *output = oq_graph_find(match->place.graph, match->place.node->output[0]);
     if (output == NULL || output->is_graph_output)
         return oq_leave(undo, match, "the graph returns it");
-    const char *reason = find_weight(undo, match, &scaled, &weight, &integers);
+    const char *reason = find_weight(undo, &scaled, &weight, &integers);
     if (reason == NULL)
         reason = oq_undo_add_weight(undo, match, weight, integers.dims, integers.n_dims,
                                     cast_type != 0 ? cast_type : scaled.data_type);

@@ -8,10 +8,10 @@
 static enum oq_outcome match_matmul(onnxq_dequantization *undo, struct oq_match *match)
 {
     const Oq__Pb__NodeProto *node = match->place.node;
-    match->activation = oq_input(node, 0);
-    match->bias = oq_input(node, 4);
-    const char *reason = oq_undo_matrix(undo, match, match->place.graph, oq_input(node, 1),
-                                        oq_input(node, 2), oq_input(node, 3));
+    match->activation = oq_node_input(node, 0);
+    match->bias = oq_node_input(node, 4);
+    const char *reason = oq_undo_matrix(undo, match, match->place.graph, oq_node_input(node, 1),
+                                        oq_node_input(node, 2), oq_node_input(node, 3));
     return reason != NULL ? oq_leave(undo, match, reason) : OQ_MATCH;
 }
 
@@ -22,13 +22,13 @@ const struct oq_form oq_form_dynamic_quantize_matmul = {"DynamicQuantizeMatMul",
 static enum oq_outcome match_to_float(onnxq_dequantization *undo, struct oq_match *match)
 {
     const Oq__Pb__NodeProto *node = match->place.node;
-    match->activation = oq_undo_activation(match->place.graph, oq_input(node, 0), oq_input(node, 2),
-                                           oq_input(node, 4));
-    match->bias = oq_input(node, 6);
+    match->activation = oq_undo_activation(match->place.graph, oq_node_input(node, 0),
+                                           oq_node_input(node, 2), oq_node_input(node, 4));
+    match->bias = oq_node_input(node, 6);
     if (match->activation == NULL)
         return oq_leave(undo, match, "its activation is not from DynamicQuantizeLinear");
-    const char *reason = oq_undo_matrix(undo, match, match->place.graph, oq_input(node, 1),
-                                        oq_input(node, 3), oq_input(node, 5));
+    const char *reason = oq_undo_matrix(undo, match, match->place.graph, oq_node_input(node, 1),
+                                        oq_node_input(node, 3), oq_node_input(node, 5));
     return reason != NULL ? oq_leave(undo, match, reason) : OQ_MATCH;
 }
 

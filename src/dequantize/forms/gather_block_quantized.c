@@ -3,6 +3,7 @@
  * quantize_axis. Bytes may hold several integers each, along the last axis;
  * then the zero point is in the middle where none is given.
  */
+#include "base/checked.h"
 #include "dequantize/forms/forms_table.h"
 
 struct blocks {
@@ -54,7 +55,7 @@ static const char *find_zero_point(onnxq_dequantization *undo, const struct oq_m
 {
     struct oq_constant_value constant;
     int64_t dims[OQ_WEIGHT_MAX_RANK];
-    const char *name = oq_input(match->place.node, 3);
+    const char *name = oq_node_input(match->place.node, 3);
     if (name[0] == '\0') {
         weight->zero_point.value = blocks->is_packed ? (float)(1u << (blocks->type.nbits - 1)) : 0;
         return NULL;
@@ -74,7 +75,7 @@ static const char *find_zero_point(onnxq_dequantization *undo, const struct oq_m
     const size_t last = blocks->n_dims - 1;
     const int64_t per_byte = 8 / blocks->type.nbits;
     const uint64_t step = blocks->axis == last ? blocks->block : 1;
-    const int64_t size = (int64_t)(weight->sizes[last] / step + (weight->sizes[last] % step != 0));
+    const int64_t size = (int64_t)oq_divide_up_u64(weight->sizes[last], step);
     if (dims[last] != (size + per_byte - 1) / per_byte)
         return "its zero points do not fit its weight";
     const uint64_t pitch = (uint64_t)(dims[last] * per_byte);
@@ -95,9 +96,9 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     struct blocks blocks;
     struct oq_weight *weight;
     int32_t data_type;
-    match->activation = oq_input(node, 1);
+    match->activation = oq_node_input(node, 1);
     const char *reason =
-        oq_undo_weight(undo, match->place.graph, oq_input(node, 0), &weight, &integers);
+        oq_undo_weight(undo, match->place.graph, oq_node_input(node, 0), &weight, &integers);
     if (reason == NULL)
         reason = find_blocks(match, &integers, &blocks);
     if (reason != NULL)
@@ -106,8 +107,8 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
         weight->sizes[i] = (uint64_t)blocks.dims[i];
     weight->type = blocks.type;
     const struct oq_spread spread = {OQ_SPREAD_BLOCKS, blocks.axis, blocks.block};
-    reason = oq_undo_scale(undo, match->place.graph, weight, &integers, oq_input(node, 2), spread,
-                           &data_type);
+    reason = oq_undo_scale(undo, match->place.graph, weight, &integers, oq_node_input(node, 2),
+                           spread, &data_type);
     if (reason == NULL)
         reason = find_zero_point(undo, match, weight, &blocks);
     if (reason == NULL)

@@ -24,7 +24,7 @@ struct factor {
 static bool find_factors(const struct oq_place *mul, struct factor *factors, size_t *n, int depth)
 {
     for (size_t k = 0; k < 2; k++) {
-        const char *name = oq_input(mul->node, k);
+        const char *name = oq_node_input(mul->node, k);
         struct oq_place inner = oq_producer_of(mul->graph, name, "Mul");
         if (inner.node != NULL && depth > 0) {
             if (!find_factors(&inner, factors, n, depth - 1))
@@ -46,7 +46,7 @@ static bool take_integers(struct factor *factors, size_t *n, const char *op_type
         struct oq_place cast = oq_producer_of(factors[i].graph, factors[i].name, "Cast");
         if (cast.node == NULL || oq_node_int(cast.node, "to", 0) != FLOAT)
             continue;
-        *integers = oq_producer_of(cast.graph, oq_input(cast.node, 0), op_type);
+        *integers = oq_producer_of(cast.graph, oq_node_input(cast.node, 0), op_type);
         if (integers->node == NULL)
             continue;
         --*n;
@@ -65,7 +65,7 @@ static bool find_rows(onnxq_dequantization *undo, const struct factor *factors,
                       struct oq_product *product)
 {
     struct oq_constant_value scale;
-    if (!oq_is_rows(undo, product->integers.graph, oq_input(product->integers.node, 0)))
+    if (!oq_is_rows(undo, product->integers.graph, oq_node_input(product->integers.node, 0)))
         return false;
     for (size_t i = 0; i < 2; i++) {
         product->activation_scale = factors[i].name;
@@ -87,11 +87,12 @@ bool oq_find_integer_product(onnxq_dequantization *undo, const struct oq_place *
         !take_integers(factors, &n, op_type, &product->integers))
         return false;
     const Oq__Pb__NodeProto *node = product->integers.node;
-    product->turned = oq_producer_of(product->integers.graph, oq_input(node, 0), "Transpose");
-    const char *quantized = oq_input(product->turned.node == NULL ? node : product->turned.node, 0);
+    product->turned = oq_producer_of(product->integers.graph, oq_node_input(node, 0), "Transpose");
+    const char *quantized =
+        oq_node_input(product->turned.node == NULL ? node : product->turned.node, 0);
     for (size_t i = 0; i < 2; i++) {
         product->activation = oq_undo_activation(product->integers.graph, quantized,
-                                                 factors[i].name, oq_input(node, 2));
+                                                 factors[i].name, oq_node_input(node, 2));
         product->scale = factors[1 - i].name;
         product->scale_graph = factors[1 - i].graph;
         if (product->activation != NULL)
@@ -113,12 +114,12 @@ static enum oq_outcome match_matmul(onnxq_dequantization *undo, struct oq_match 
     if (!oq_is_same_value(product.integers.graph, product.scale, product.scale_graph,
                           product.scale))
         return oq_leave(undo, match, "its scale is not in reach");
-    const char *reason = oq_undo_matrix(undo, match, product.integers.graph, oq_input(node, 1),
-                                        product.scale, oq_input(node, 3));
+    const char *reason = oq_undo_matrix(undo, match, product.integers.graph, oq_node_input(node, 1),
+                                        product.scale, oq_node_input(node, 3));
     int32_t data_type;
     if (reason == NULL && product.activation == NULL)
-        reason = oq_undo_rows(undo, match, product.integers.graph, oq_input(node, 0),
-                              product.activation_scale, oq_input(node, 2), &data_type);
+        reason = oq_undo_rows(undo, match, product.integers.graph, oq_node_input(node, 0),
+                              product.activation_scale, oq_node_input(node, 2), &data_type);
     return reason != NULL ? oq_leave(undo, match, reason) : OQ_MATCH;
 }
 
@@ -155,19 +156,19 @@ static const char *find_bias(onnxq_dequantization *undo, const struct oq_place *
                              const char *product, const struct oq_constant_value *integers)
 {
     struct oq_constant_value bias, reshaped;
-    size_t side = strcmp(oq_input(add->node, 0), product) == 0 ? 1 : 0;
-    const char *name = oq_input(add->node, side);
+    size_t side = strcmp(oq_node_input(add->node, 0), product) == 0 ? 1 : 0;
+    const char *name = oq_node_input(add->node, side);
     struct oq_place reshape = oq_producer_of(add->graph, name, "Reshape");
-    if (reshape.node == NULL || strcmp(oq_input(add->node, 1 - side), product) != 0 ||
+    if (reshape.node == NULL || strcmp(oq_node_input(add->node, 1 - side), product) != 0 ||
         !oq_undo_constant(undo, add->graph, name, &reshaped) ||
-        !oq_undo_constant(undo, reshape.graph, oq_input(reshape.node, 0), &bias))
+        !oq_undo_constant(undo, reshape.graph, oq_node_input(reshape.node, 0), &bias))
         return NULL;
     size_t rank = integers->n_dims, n = reshaped.n_dims;
     bool fits = bias.n_dims == 1 && bias.dims[0] == integers->dims[0] && n <= rank &&
                 n + 1 >= rank && bias.tensor->proto->data_type == FLOAT;
     for (size_t i = 0; fits && i < n; i++)
         fits = reshaped.dims[i] == (rank - n + i == 1 ? integers->dims[0] : 1);
-    const char *source = oq_input(reshape.node, 0);
+    const char *source = oq_node_input(reshape.node, 0);
     return fits && oq_is_same_value(add->graph, source, reshape.graph, source) ? source : NULL;
 }
 
@@ -178,13 +179,13 @@ static const char *find_filter(onnxq_dequantization *undo, struct oq_match *matc
     const struct oq_graph *graph = product->integers.graph;
     const Oq__Pb__NodeProto *node = product->integers.node;
     struct oq_weight *weight;
-    const char *reason = oq_undo_weight(undo, graph, oq_input(node, 1), &weight, integers);
+    const char *reason = oq_undo_weight(undo, graph, oq_node_input(node, 1), &weight, integers);
     if (reason == NULL && (integers->n_dims < 3 || integers->transposed))
         reason = "its weight has less than three dimensions";
     if (reason == NULL)
         reason = find_scale(undo, product, weight, integers);
     if (reason == NULL)
-        reason = oq_undo_zero_point(undo, graph, weight, integers, oq_input(node, 3), axis);
+        reason = oq_undo_zero_point(undo, graph, weight, integers, oq_node_input(node, 3), axis);
     if (reason != NULL)
         return reason;
     return oq_undo_add_weight(undo, match, weight, integers->dims, integers->n_dims, FLOAT);

@@ -33,14 +33,14 @@ static const char *add_weight(onnxq_dequantization *undo, struct oq_match *match
     struct oq_constant_value integers;
     struct oq_weight *weight;
     const char *reason =
-        oq_undo_weight(undo, match->place.graph, oq_input(node, input), &weight, &integers);
+        oq_undo_weight(undo, match->place.graph, oq_node_input(node, input), &weight, &integers);
     if (reason == NULL && (integers.n_dims != 3 || integers.transposed))
         reason = "its weight has not three dimensions";
     if (reason == NULL)
-        reason = spread(undo, match, &weight->scale, weight, oq_input(node, scale), true);
-    if (reason == NULL && oq_input(node, zero_point)[0] != '\0')
-        reason =
-            spread(undo, match, &weight->zero_point, weight, oq_input(node, zero_point), false);
+        reason = spread(undo, match, &weight->scale, weight, oq_node_input(node, scale), true);
+    if (reason == NULL && oq_node_input(node, zero_point)[0] != '\0')
+        reason = spread(undo, match, &weight->zero_point, weight, oq_node_input(node, zero_point),
+                        false);
     if (reason != NULL)
         return reason;
     const int64_t dims[] = {integers.dims[0], integers.dims[2], integers.dims[1]};
@@ -63,7 +63,7 @@ static bool emit(onnxq_dequantization *undo, struct oq_edit *edit, const struct 
     const char *inputs[9], *outputs[4] = {NULL};
     (void)undo;
     for (size_t i = 0; i < 8; i++)
-        inputs[i] = oq_input(node, i);
+        inputs[i] = oq_node_input(node, i);
     inputs[1] = oq_undo_weight_name(edit, match, 0);
     inputs[2] = oq_undo_weight_name(edit, match, 1);
     inputs[8] = NULL;

@@ -31,7 +31,7 @@ static const char *find_scale(onnxq_dequantization *undo, const struct oq_match 
                               struct oq_weight *weight, uint64_t block, int32_t *data_type)
 {
     struct oq_constant_value constant;
-    if (!oq_undo_constant(undo, match->place.graph, oq_input(match->place.node, 2), &constant))
+    if (!oq_undo_constant(undo, match->place.graph, oq_node_input(match->place.node, 2), &constant))
         return "its scale is no constant";
     const char *reason = oq_shared_set(&weight->scale, constant.tensor);
     *data_type = constant.tensor->proto->data_type;
@@ -65,7 +65,7 @@ static const char *find_weight(onnxq_dequantization *undo, struct oq_match *matc
     if (oq_node_int(node, "transB", 1) != 1)
         return "it has transB 0";
     const char *reason =
-        oq_undo_weight(undo, match->place.graph, oq_input(node, 1), &weight, &integers);
+        oq_undo_weight(undo, match->place.graph, oq_node_input(node, 1), &weight, &integers);
     if (reason != NULL)
         return reason;
     if (integers.tensor->proto->data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8 ||
@@ -87,7 +87,7 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     const char *reason = find_weight(undo, match);
     if (reason != NULL)
         return oq_leave(undo, match, reason);
-    match->activation = oq_input(match->place.node, 0);
+    match->activation = oq_node_input(match->place.node, 0);
     return OQ_MATCH;
 }
 

@@ -46,7 +46,7 @@ static const char *set_zero_point(onnxq_dequantization *undo, const struct oq_ma
     const int64_t dims[] = {(int64_t)shape->n, (int64_t)shape->n_blocks};
     struct oq_shared *shared = &weight->zero_point;
     struct oq_constant_value constant;
-    const char *name = oq_input(match->place.node, 3);
+    const char *name = oq_node_input(match->place.node, 3);
     shared->value = (float)(1u << (shape->bits - 1));
     if (name[0] == '\0')
         return NULL;
@@ -74,7 +74,7 @@ static const char *set_groups(onnxq_dequantization *undo, const struct oq_match 
 {
     struct oq_constant_value constant;
     struct oq_integer_type type;
-    const char *name = oq_input(match->place.node, 4);
+    const char *name = oq_node_input(match->place.node, 4);
     if (name[0] == '\0')
         return NULL;
     if (!oq_undo_constant(undo, match->place.graph, name, &constant) ||
@@ -112,7 +112,7 @@ static const char *set_scale(onnxq_dequantization *undo, const struct oq_match *
 {
     const int64_t dims[] = {(int64_t)shape->n, (int64_t)shape->n_blocks};
     struct oq_constant_value constant;
-    if (!oq_undo_constant(undo, match->place.graph, oq_input(match->place.node, 2), &constant))
+    if (!oq_undo_constant(undo, match->place.graph, oq_node_input(match->place.node, 2), &constant))
         return "its scale is no constant";
     const char *reason = oq_shared_set(&weight->scale, constant.tensor);
     *data_type = constant.tensor->proto->data_type;
@@ -128,8 +128,8 @@ static const char *find_weight(onnxq_dequantization *undo, struct oq_match *matc
     struct oq_constant_value integers;
     struct oq_weight *weight;
     int32_t data_type;
-    const char *reason = oq_undo_weight(undo, match->place.graph, oq_input(match->place.node, 1),
-                                        &weight, &integers);
+    const char *reason = oq_undo_weight(undo, match->place.graph,
+                                        oq_node_input(match->place.node, 1), &weight, &integers);
     if (reason != NULL)
         return reason;
     if (integers.transposed ||
@@ -160,8 +160,8 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
         reason = find_weight(undo, match, &shape);
     if (reason != NULL)
         return oq_leave(undo, match, reason);
-    match->activation = oq_input(match->place.node, 0);
-    match->bias = oq_input(match->place.node, 5);
+    match->activation = oq_node_input(match->place.node, 0);
+    match->bias = oq_node_input(match->place.node, 5);
     return OQ_MATCH;
 }
 

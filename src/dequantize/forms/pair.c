@@ -66,12 +66,13 @@ static bool read_grid(onnxq_dequantization *undo, const struct oq_place *place, 
 {
     struct oq_integer_type none;
     *grid = (struct grid){0};
-    if (!read_one(undo, place->graph, oq_input(place->node, 1), &grid->scale, &none) ||
+    if (!read_one(undo, place->graph, oq_node_input(place->node, 1), &grid->scale, &none) ||
         none.nbits != 0 || !(grid->scale > 0))
         return false;
-    if (oq_input(place->node, 2)[0] == '\0')
+    if (oq_node_input(place->node, 2)[0] == '\0')
         return oq_node_is(place->node, "", "QuantizeLinear") && find_type(place->node, &grid->type);
-    return read_one(undo, place->graph, oq_input(place->node, 2), &grid->zero_point, &grid->type) &&
+    return read_one(undo, place->graph, oq_node_input(place->node, 2), &grid->zero_point,
+                    &grid->type) &&
            grid->type.nbits != 0 && grid->type.nbits < 32;
 }
 
@@ -124,7 +125,7 @@ static bool is_never_negative(onnxq_dequantization *undo, const struct oq_graph 
             !oq_node_is(place.node, "", "QuantizeLinear"))
             return false;
         graph = place.graph;
-        name = oq_input(place.node, 0);
+        name = oq_node_input(place.node, 0);
     }
     return false;
 }
@@ -145,7 +146,7 @@ static bool is_visible_to_users(const struct oq_match *match, const char *name)
 static enum oq_outcome pass_on(onnxq_dequantization *undo, struct oq_match *match,
                                const struct oq_place *quantize)
 {
-    const char *x = oq_input(quantize->node, 0);
+    const char *x = oq_node_input(quantize->node, 0);
     const struct oq_value *output = oq_graph_find(match->place.graph, match->place.node->output[0]);
     if (output == NULL || !oq_is_same_value(match->place.graph, x, quantize->graph, x))
         return oq_leave(undo, match, "its value is not in reach");
@@ -160,10 +161,10 @@ static enum oq_outcome match_static(onnxq_dequantization *undo, struct oq_match 
     struct grid grid, other;
     struct oq_integer_type none;
     bool is_plain = read_grid(undo, quantize, &grid);
-    if (is_plain && oq_input(match->place.node, 2)[0] == '\0') {
+    if (is_plain && oq_node_input(match->place.node, 2)[0] == '\0') {
         other = (struct grid){.type = grid.type};
-        is_plain =
-            read_one(undo, match->place.graph, oq_input(match->place.node, 1), &other.scale, &none);
+        is_plain = read_one(undo, match->place.graph, oq_node_input(match->place.node, 1),
+                            &other.scale, &none);
     } else if (is_plain) {
         is_plain = read_grid(undo, &match->place, &other);
     }
@@ -175,14 +176,14 @@ static enum oq_outcome match_static(onnxq_dequantization *undo, struct oq_match 
     int64_t output_type = oq_node_int(match->place.node, "output_dtype", 0);
     const bool starts_at_0 = grid.zero_point == lowest(&grid);
     const bool ends_at_0 = grid.zero_point == highest(&grid);
-    match->clips =
-        (starts_at_0 && !is_never_negative(undo, quantize->graph, oq_input(quantize->node, 0))) ||
-        ends_at_0;
+    match->clips = (starts_at_0 &&
+                    !is_never_negative(undo, quantize->graph, oq_node_input(quantize->node, 0))) ||
+                   ends_at_0;
     match->lo = (lowest(&grid) - grid.zero_point) * grid.scale;
     match->hi = (highest(&grid) - grid.zero_point) * grid.scale;
     struct oq_constant_value scale;
     bool is_float32 =
-        oq_undo_constant(undo, match->place.graph, oq_input(match->place.node, 1), &scale) &&
+        oq_undo_constant(undo, match->place.graph, oq_node_input(match->place.node, 1), &scale) &&
         scale.tensor->proto->data_type == FLOAT;
     if (output_type != 0 && (!is_float32 || output_type != FLOAT))
         return oq_leave(undo, match, "its output may be of another type than its input");
@@ -194,16 +195,16 @@ static enum oq_outcome match_static(onnxq_dequantization *undo, struct oq_match 
 
 static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
 {
-    struct oq_place made = oq_producer(match->place.graph, oq_input(match->place.node, 0));
+    struct oq_place made = oq_producer(match->place.graph, oq_node_input(match->place.node, 0));
     if (made.node == NULL)
         return OQ_NO_MATCH;
     if (oq_node_is(made.node, "", "QuantizeLinear"))
         return match_static(undo, match, &made);
     if (!oq_node_is(made.node, "", "DynamicQuantizeLinear"))
         return OQ_NO_MATCH;
-    const char *x =
-        oq_undo_activation(match->place.graph, oq_input(match->place.node, 0),
-                           oq_input(match->place.node, 1), oq_input(match->place.node, 2));
+    const char *x = oq_undo_activation(match->place.graph, oq_node_input(match->place.node, 0),
+                                       oq_node_input(match->place.node, 1),
+                                       oq_node_input(match->place.node, 2));
     if (x == NULL)
         return oq_leave(undo, match, "it does not undo the DynamicQuantizeLinear before it");
     return pass_on(undo, match, &made);

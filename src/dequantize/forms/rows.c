@@ -52,7 +52,7 @@ static const char *find_table(onnxq_dequantization *undo, const struct oq_place 
                        constant.tensor->nelem == 1 && constant.n_dims <= 1
                    ? name
                    : NULL;
-    const char *table = oq_input(other.node, 0);
+    const char *table = oq_node_input(other.node, 0);
     int64_t other_axis;
     bool same = other.node->n_input == 2 && oq_undo_constant(undo, other.graph, table, &constant) &&
                 constant.n_dims == integers->n_dims && !constant.transposed &&
@@ -156,10 +156,10 @@ static enum oq_outcome match_dequantized(onnxq_dequantization *undo, struct oq_m
 {
     const Oq__Pb__NodeProto *node = match->place.node;
     int32_t data_type;
-    if (!oq_is_rows(undo, match->place.graph, oq_input(node, 0)))
+    if (!oq_is_rows(undo, match->place.graph, oq_node_input(node, 0)))
         return OQ_NO_MATCH;
-    const char *reason = oq_undo_rows(undo, match, match->place.graph, oq_input(node, 0),
-                                      oq_input(node, 1), oq_input(node, 2), &data_type);
+    const char *reason = oq_undo_rows(undo, match, match->place.graph, oq_node_input(node, 0),
+                                      oq_node_input(node, 1), oq_node_input(node, 2), &data_type);
     int64_t output_type = oq_node_int(node, "output_dtype", 0);
     if (reason == NULL && output_type != 0 && output_type != data_type)
         reason = "its output is of another type than its scale";

@@ -45,18 +45,18 @@ static bool is_channels_last(const Oq__Pb__NodeProto *there, const Oq__Pb__NodeP
 static struct oq_place find_mul(const struct oq_place *transpose, const char **bias)
 {
     const struct oq_graph *graph = transpose->graph;
-    struct oq_place none = {0}, last = oq_producer(graph, oq_input(transpose->node, 0));
+    struct oq_place none = {0}, last = oq_producer(graph, oq_node_input(transpose->node, 0));
     *bias = "";
     if (last.node == NULL || last.graph != graph || last.node->n_output != 1 ||
         oq_only_user(graph, last.node->output[0]).node != transpose->node)
         return none;
     if (oq_node_is(last.node, "", "Mul"))
         return last;
-    struct oq_place mul = oq_producer_of(graph, oq_input(last.node, 0), "Mul");
+    struct oq_place mul = oq_producer_of(graph, oq_node_input(last.node, 0), "Mul");
     if (!oq_node_is(last.node, "", "Add") || mul.node == NULL || mul.graph != graph ||
         mul.node->n_output != 1 || oq_only_user(graph, mul.node->output[0]).node != last.node)
         return none;
-    *bias = oq_input(last.node, 1);
+    *bias = oq_node_input(last.node, 1);
     return mul;
 }
 
@@ -80,7 +80,7 @@ static const char *find_weight(onnxq_dequantization *undo, struct oq_match *matc
     struct oq_constant_value integers;
     struct oq_weight *weight;
     int32_t data_type;
-    const char *reason = oq_undo_weight(undo, graph, oq_input(node, 1), &weight, &integers);
+    const char *reason = oq_undo_weight(undo, graph, oq_node_input(node, 1), &weight, &integers);
     if (reason == NULL && (integers.n_dims != 2 || rank > OQ_WEIGHT_MAX_RANK))
         reason = "its weight is no matrix";
     if (reason == NULL)
@@ -88,7 +88,8 @@ static const char *find_weight(onnxq_dequantization *undo, struct oq_match *matc
     if (reason == NULL && data_type != FLOAT)
         reason = "its scale is not float32";
     if (reason == NULL)
-        reason = oq_undo_zero_point(undo, graph, weight, &integers, oq_input(node, 3), columns);
+        reason =
+            oq_undo_zero_point(undo, graph, weight, &integers, oq_node_input(node, 3), columns);
     if (reason != NULL)
         return reason;
     /* Behind a Transpose it is stored as the result wants it. */

@@ -17,7 +17,7 @@ static bool is_weight(size_t input)
 
 static bool has_input(const Oq__Pb__NodeProto *node, size_t input)
 {
-    return input < node->n_input && node->input[input][0] != '\0';
+    return oq_node_input(node, input)[0] != '\0';
 }
 
 static const char *refuse(const onnxq_plan *plan, const struct oq_site *site)
@@ -103,7 +103,7 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
                             make_bias(rewrite, site),
                             x.scale,
                             oq_rewrite_scale(rewrite, site, &weight->dims[site->axis], 1, 1),
-                            has_input(node, MASK) ? node->input[MASK] : "",
+                            oq_node_input(node, MASK),
                             x.zero_point,
                             oq_rewrite_zero_point(rewrite, site),
                             past,
