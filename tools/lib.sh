@@ -71,6 +71,8 @@ need_to_build() {
     need pkg-config "pkg-config" has pkg-config
     need libprotobuf-c-dev "protobuf-c 1.4 or newer" pkg-config --atleast-version=1.4 libprotobuf-c
     need protobuf-c-compiler "its compiler protoc-c" has_protoc_c
+    need zlib1g-dev "zlib 1.2.11 or newer" pkg-config --atleast-version=1.2.11 zlib
+    need libjansson-dev "jansson 2.13 or newer" pkg-config --atleast-version=2.13 jansson
 }
 
 install_missing() {

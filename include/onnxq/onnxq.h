@@ -59,6 +59,7 @@ typedef enum onnxq_status {
     ONNXQ_ERROR_INPUT = 3,      /* input unreadable, or not a valid model */
     ONNXQ_ERROR_OUTPUT = 4,     /* output cannot be written */
     ONNXQ_NOTHING_TO_DO = 5,    /* no weight to quantize; nothing was written */
+    ONNXQ_ERROR_ENGINE = 6,     /* ONNX Runtime not found or not usable (the command only) */
     ONNXQ_ERROR_MEMORY = 71,    /* out of memory, or over the structure budget */
     ONNXQ_ERROR_INTERNAL = 70,  /* a bug in onnxq: please report it */
     ONNXQ_ERROR_CANCELLED = 130 /* the progress callback asked to stop */

@@ -2,6 +2,7 @@
 #include "command.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,11 +42,16 @@ static void print_default(const cli_option *option, const char *settings, FILE *
     const char *field = settings + option->offset;
     int value = 0;
     uint64_t number = 0;
+    double real = 0;
     if (option->kind == CLI_FLAG && option->negated != NULL) {
         fprintf(stream, " (default: %s)", *(const bool *)field ? "on" : "off");
     } else if (option->kind == CLI_NUMBER) {
         memcpy(&number, field, sizeof(number));
         fprintf(stream, " (default: %" PRIu64 ")", number);
+    } else if (option->kind == CLI_REAL) {
+        memcpy(&real, field, sizeof(real));
+        if (isfinite(real))
+            fprintf(stream, " (default: %g)", real);
     } else if (option->kind == CLI_CHOICE) {
         memcpy(&value, field, sizeof(value));
         const cli_choice *choice = option->choices;

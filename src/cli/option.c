@@ -3,7 +3,9 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -248,6 +250,16 @@ static bool set_number(struct parser *parser, const cli_option *option, const ch
     return true;
 }
 
+static bool set_real(struct parser *parser, const cli_option *option, const char *value)
+{
+    char *end;
+    double number = strtod(value, &end); /* the locale is "C": nobody sets another */
+    if (end == value || *end != '\0' || !(number >= 0) || !isfinite(number))
+        return fail(parser, NULL, "its value is a number, 0 or more, such as 0.05 or 1e-3");
+    memcpy(parser->settings + option->offset, &number, sizeof(number));
+    return true;
+}
+
 static bool set_text(struct parser *parser, const cli_option *option, const char *value)
 {
     memcpy(parser->settings + option->offset, &value, sizeof(value));
@@ -285,9 +297,9 @@ static bool append_pieces(struct parser *parser, const cli_option *option, const
 static bool apply(struct parser *parser, const cli_option *option, const char *value)
 {
     static bool (*const setters[])(struct parser *, const cli_option *, const char *) = {
-        [CLI_FLAG] = set_flag,      [CLI_COUNT] = raise_count, [CLI_CHOICE] = set_choice,
-        [CLI_NUMBER] = set_number,  [CLI_TEXT] = set_text,     [CLI_LIST] = append_pieces,
-        [CLI_APPEND] = append_whole};
+        [CLI_FLAG] = set_flag,     [CLI_COUNT] = raise_count,  [CLI_CHOICE] = set_choice,
+        [CLI_NUMBER] = set_number, [CLI_TEXT] = set_text,      [CLI_LIST] = append_pieces,
+        [CLI_REAL] = set_real,     [CLI_APPEND] = append_whole};
     if (value[0] == '\0')
         return fail(parser, NULL, "its value is empty");
     return setters[option->kind](parser, option, value);

@@ -17,6 +17,7 @@ typedef enum cli_kind {
     CLI_COUNT,   /* int, raised by one each time */
     CLI_CHOICE,  /* an enum as wide as int: one of `choices` */
     CLI_NUMBER,  /* uint64_t, at most `maximum`; K, M, G and Ki, Mi, Gi behind it multiply */
+    CLI_REAL,    /* double, 0 or more; the default is not shown where it is NAN or INFINITY */
     CLI_TEXT,    /* const char *, borrowed from argv */
     CLI_LIST,    /* cli_list: each use adds the values between its commas */
     CLI_APPEND   /* cli_list: each use adds its value */
