@@ -7,7 +7,9 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static bool fail_output(struct oq_output *output, onnxq_error *error, const char *what)
@@ -82,7 +84,7 @@ static bool reserve(struct oq_output *output, uint64_t nbytes, onnxq_error *erro
 bool oq_output_open(struct oq_output *output, const char *path, uint64_t nbytes, onnxq_error *error)
 {
     struct stat status;
-    *output = (struct oq_output){.fd = -1};
+    *output = OQ_OUTPUT_CLOSED;
     bool standard = strcmp(path, "-") == 0;
     output->path = standard ? strdup("standard output") : resolve(path);
     if (output->path == NULL)
@@ -141,17 +143,24 @@ bool oq_output_finish(struct oq_output *output, bool sync, onnxq_error *error)
     return true;
 }
 
-/* A rename is on the disk once its folder is; a folder that cannot be synced is no failure. */
-static void sync_folder(const char *path)
+/* The folder that the file is in, or -1. */
+static int open_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path + 1));
     int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(folder);
+    return fd;
+}
+
+/* A rename is on the disk once its folder is; a folder that cannot be synced is no failure. */
+static void sync_folder(const char *path)
+{
+    int fd = open_folder(path);
     if (fd >= 0) {
         fsync(fd);
         close(fd);
     }
-    free(folder);
 }
 
 static int rename_onto_nothing(const char *from, const char *to)
@@ -166,6 +175,24 @@ static int rename_onto_nothing(const char *from, const char *to)
     return link(from, to) != 0 ? -1 : unlink(from);
 }
 
+static int exchange(const char *a, const char *b)
+{
+#if defined(__linux__) && defined(RENAME_EXCHANGE)
+    return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
+#else
+    (void)a, (void)b;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+/* Nothing is behind the temporary name any more. */
+static void forget_temporary(struct oq_output *output)
+{
+    free(output->temporary);
+    output->temporary = NULL;
+}
+
 bool oq_output_publish(struct oq_output *output, bool keep_existing, bool sync, onnxq_error *error)
 {
     if (output->temporary == NULL)
@@ -174,11 +201,77 @@ bool oq_output_publish(struct oq_output *output, bool keep_existing, bool sync, 
                                : rename(output->temporary, output->path);
     if (failed != 0)
         return fail_output(output, error, "cannot write");
-    free(output->temporary);
-    output->temporary = NULL;
+    forget_temporary(output);
     if (sync)
         sync_folder(output->path);
     return true;
+}
+
+/*
+ * Two renames take far less than a second. Whoever holds the lock for longer is
+ * not one of us, and anybody who may read a folder can lock it: hence no
+ * waiting for ever, and a folder that cannot be locked is no failure.
+ */
+static void lock_folder(struct oq_output *output)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    output->lock = open_folder(output->path);
+    for (int i = 0; i < 100 && output->lock >= 0; i++) {
+        if (flock(output->lock, LOCK_EX | LOCK_NB) == 0 || (errno != EWOULDBLOCK && errno != EINTR))
+            return;
+        nanosleep(&pause, NULL);
+    }
+}
+
+static void unlock_folder(struct oq_output *output)
+{
+    if (output->lock >= 0)
+        close(output->lock);
+    output->lock = -1;
+}
+
+static bool place_anew(struct oq_output *output, onnxq_error *error)
+{
+    if (!oq_output_publish(output, true, false, error))
+        return false;
+    output->state = OQ_OUTPUT_PLACED;
+    return true;
+}
+
+bool oq_output_place(struct oq_output *output, bool keep_existing, onnxq_error *error)
+{
+    if (output->temporary == NULL)
+        return true;
+    lock_folder(output);
+    if (keep_existing)
+        return place_anew(output, error);
+    if (exchange(output->temporary, output->path) == 0) {
+        output->state = OQ_OUTPUT_EXCHANGED;
+        return true;
+    }
+    return errno == ENOENT ? place_anew(output, error)
+                           : oq_output_publish(output, false, false, error);
+}
+
+void oq_output_commit(struct oq_output *output, bool sync)
+{
+    if (output->state == OQ_OUTPUT_EXCHANGED) {
+        unlink(output->temporary);
+        forget_temporary(output);
+    }
+    output->state = OQ_OUTPUT_HIDDEN;
+    if (sync)
+        sync_folder(output->path);
+    unlock_folder(output);
+}
+
+static void take_back(struct oq_output *output)
+{
+    if (output->state == OQ_OUTPUT_EXCHANGED)
+        exchange(output->temporary, output->path);
+    else if (output->state == OQ_OUTPUT_PLACED)
+        unlink(output->path);
+    output->state = OQ_OUTPUT_HIDDEN;
 }
 
 void oq_output_close(struct oq_output *output)
@@ -187,9 +280,11 @@ void oq_output_close(struct oq_output *output)
         return;
     if (output->fd >= 0 && output->fd != STDOUT_FILENO)
         close(output->fd);
+    take_back(output);
     if (output->temporary != NULL)
         unlink(output->temporary);
+    unlock_folder(output);
     free(output->temporary);
     free(output->path);
-    *output = (struct oq_output){.fd = -1};
+    *output = OQ_OUTPUT_CLOSED;
 }

@@ -12,7 +12,15 @@ struct oq_output {
     char *path;      /* the final name, links resolved; NULL when not open */
     char *temporary; /* NULL: bytes go straight to fd (standard output, a device, a FIFO) */
     int fd;
+    int lock; /* the folder, while the file is placed; -1: none */
+    enum oq_output_state {
+        OQ_OUTPUT_HIDDEN = 0, /* not under its name yet, or committed */
+        OQ_OUTPUT_PLACED,     /* under its name, which was free */
+        OQ_OUTPUT_EXCHANGED   /* the same; the temporary name has what it replaces */
+    } state;
 };
+
+#define OQ_OUTPUT_CLOSED ((struct oq_output){.fd = -1, .lock = -1})
 
 /*
  * path "-" is standard output. nbytes is the size that will be written, so
@@ -31,7 +39,17 @@ bool oq_output_finish(struct oq_output *output, bool sync, onnxq_error *error);
 /* Gives the finished file its name; keep_existing refuses where the name is taken. */
 bool oq_output_publish(struct oq_output *output, bool keep_existing, bool sync, onnxq_error *error);
 
-/* Removes what was not published and releases everything; safe to call twice. */
+/*
+ * The same in two steps, for a file that belongs to another one, which is
+ * published in between: until it is committed, oq_output_close() gives the name
+ * back to what had it before (where the file system cannot exchange two names,
+ * that is gone). Others who place files in that folder wait for the end, so
+ * that pairs of two runs do not mix.
+ */
+bool oq_output_place(struct oq_output *output, bool keep_existing, onnxq_error *error);
+void oq_output_commit(struct oq_output *output, bool sync);
+
+/* Removes what was not published or committed and releases everything; safe to call twice. */
 void oq_output_close(struct oq_output *output);
 
 #endif

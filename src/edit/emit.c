@@ -352,7 +352,7 @@ static bool write_files(struct emission *emission, const char *path, const char 
                         onnxq_error *error)
 {
     const struct oq_emit_options *options = emission->options;
-    struct oq_output model = {.fd = -1}, external = {.fd = -1};
+    struct oq_output model = OQ_OUTPUT_CLOSED, external = OQ_OUTPUT_CLOSED;
     bool ok = true;
     if (external_path != NULL)
         ok = oq_output_open(&external, external_path, emission->external_nbytes, error) &&
@@ -361,8 +361,10 @@ static bool write_files(struct emission *emission, const char *path, const char 
          write_stream(emission, &emission->model_stream, &model, error);
     /* The side file first: the model's own rename is the moment at which the output exists. */
     if (external_path != NULL)
-        ok = ok && oq_output_publish(&external, options->keep_existing, options->sync, error);
+        ok = ok && oq_output_place(&external, options->keep_existing, error);
     ok = ok && oq_output_publish(&model, options->keep_existing, options->sync, error);
+    if (ok && external_path != NULL)
+        oq_output_commit(&external, options->sync);
     oq_output_close(&model);
     oq_output_close(&external);
     return ok;
@@ -405,7 +407,7 @@ static bool copy_input(struct emission *emission, const char *path, onnxq_error 
     const onnxq_model *model = emission->draft->model;
     const struct oq_emit_options *options = emission->options;
     struct oq_segment whole = {OQ_SEGMENT_INPUT, 0, model->file.nbytes};
-    struct oq_output output = {.fd = -1};
+    struct oq_output output = OQ_OUTPUT_CLOSED;
     if (model->external.count > 0 && !stays_in_folder(model, path)) {
         oq_fail(error, ONNXQ_ERROR_OUTPUT,
                 "a copy in another folder would not find its side files");

@@ -118,6 +118,53 @@ static void test_keep_existing(void **state)
     check_text(test_files(), "file");
 }
 
+/* --- files that belong to another one --- */
+
+/* Places `name`, whose contents are then `placed`, and commits it or not. */
+static void place(const char *name, bool keep_existing, bool commit)
+{
+    onnxq_error error;
+    struct oq_output output;
+    assert_true(run(&output, test_path(name), "text", FINISH, false, &error));
+    assert_true(oq_output_place(&output, keep_existing, &error));
+    check_text(contents(name), "text");
+    if (commit)
+        oq_output_commit(&output, true);
+    oq_output_close(&output);
+}
+
+static void test_place(void **state)
+{
+    (void)state;
+    place("new", false, false);
+    check_text(test_files(), "");
+    place("new", true, false);
+    check_text(test_files(), "");
+    place("new", true, true);
+    check_text(test_files(), "new");
+    test_write_file(test_path("new"), "before", 6);
+    place("new", false, false);
+    check_text(test_files(), "new");
+    check_text(contents("new"), "before");
+    place("new", false, true);
+    check_text(test_files(), "new");
+    check_text(contents("new"), "text");
+}
+
+static void test_place_keeps_existing(void **state)
+{
+    (void)state;
+    onnxq_error error;
+    struct oq_output output;
+    test_write_file(test_path("file"), "before", 6);
+    assert_true(run(&output, test_path("file"), "text", FINISH, false, &error));
+    assert_false(oq_output_place(&output, true, &error));
+    check_text(test_error_text(&error), "file: cannot write: File exists");
+    oq_output_close(&output);
+    check_text(test_files(), "file");
+    check_text(contents("file"), "before");
+}
+
 /* Rights are those of any new file: the user's mask decides. */
 static void test_mode(void **state)
 {
@@ -261,6 +308,8 @@ int main(void)
     TEST(test_publish);
     TEST(test_atomic);
     TEST(test_keep_existing);
+    TEST(test_place);
+    TEST(test_place_keeps_existing);
     TEST(test_mode);
     TEST(test_link);
     TEST(test_refused);
