@@ -52,16 +52,22 @@ static struct oq_arena_block *add_block(struct oq_arena *arena, size_t nbytes)
     return block;
 }
 
+static void *fail(struct oq_arena *arena)
+{
+    arena->failed = true;
+    return NULL;
+}
+
 void *oq_arena_alloc(struct oq_arena *arena, size_t nbytes)
 {
     if (nbytes > arena->budget || nbytes > SIZE_MAX - sizeof(struct oq_arena_block) - 16)
-        return NULL;
+        return fail(arena);
     nbytes = (size_t)oq_align_u64(nbytes, sizeof(max_align_t) >= 16 ? 16 : 8);
     struct oq_arena_block *block = arena->head;
     if (block == NULL || nbytes > block->nbytes - block->used)
         block = add_block(arena, nbytes);
     if (block == NULL)
-        return NULL;
+        return fail(arena);
     void *piece = block->data + block->used;
     block->used += nbytes;
     return piece;
@@ -70,7 +76,7 @@ void *oq_arena_alloc(struct oq_arena *arena, size_t nbytes)
 void *oq_arena_array(struct oq_arena *arena, size_t count, size_t size)
 {
     size_t nbytes;
-    return oq_mul_size(count, size, &nbytes) ? oq_arena_alloc(arena, nbytes) : NULL;
+    return oq_mul_size(count, size, &nbytes) ? oq_arena_alloc(arena, nbytes) : fail(arena);
 }
 
 char *oq_arena_strdup(struct oq_arena *arena, const char *text)

@@ -17,6 +17,7 @@ struct oq_arena {
     struct oq_arena_block *head;
     size_t allocated; /* of all blocks */
     size_t budget;
+    bool failed; /* it could not give what it was asked for */
 };
 
 void oq_arena_init(struct oq_arena *arena, size_t budget);

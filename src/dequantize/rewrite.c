@@ -243,5 +243,6 @@ bool oq_undo_rewrite(onnxq_dequantization *undo)
         return oq_undo_describe(undo, NULL);
     bool ok = oq_draft_init(&undo->draft, undo->model, &undo->arena, undo->error) &&
               oq_edit_init(&edit, &undo->draft, undo->error) && rewrite(undo, &edit);
-    return (ok && !edit.failed) || oq_arena_fail(&undo->arena, undo->error);
+    return (ok && !edit.failed && undo->error->status == ONNXQ_OK) ||
+           oq_arena_fail(&undo->arena, undo->error);
 }

@@ -127,5 +127,6 @@ bool oq_plan_rewrite(onnxq_plan *plan, onnxq_error *error)
     }
     bool ok = oq_draft_init(&plan->draft, plan->model, &plan->arena, error) &&
               oq_edit_init(&edit, &plan->draft, error) && rewrite_all(&rewrite);
-    return (ok && !edit.failed) || oq_arena_fail(&plan->arena, error);
+    /* Some steps have no result of their own and leave what went wrong in the error. */
+    return (ok && !edit.failed && error->status == ONNXQ_OK) || oq_arena_fail(&plan->arena, error);
 }

@@ -217,8 +217,8 @@ static const int64_t *keep_dims(struct oq_rewrite *rewrite, const struct oq_rang
 {
     const struct oq_source *source = ranges->source;
     int64_t *dims = oq_edit_allocate(rewrite->edit, source->n_dims + 1, sizeof(*dims));
-    *n_dims = ranges->axis < 0 ? 0 : source->n_dims;
-    for (size_t i = 0; dims != NULL && i < *n_dims; i++)
+    *n_dims = ranges->axis < 0 || dims == NULL ? 0 : source->n_dims;
+    for (size_t i = 0; i < *n_dims; i++)
         dims[i] = i < ranges->batch_axes || i == (size_t)ranges->axis ? source->dims[i] : 1;
     return dims;
 }

@@ -22,7 +22,7 @@ ProtobufCMessage *oq_message_unpack(const ProtobufCMessageDescriptor *type,
     ProtobufCAllocator allocator = {allocate, release, arena};
     ProtobufCMessage *message = protobuf_c_message_unpack(
         type, &allocator, skeleton->nbytes, skeleton->bytes == NULL ? nothing : skeleton->bytes);
-    if (message == NULL && arena->allocated > arena->budget / 2)
+    if (message == NULL && arena->failed)
         oq_arena_fail(arena, error);
     else if (message == NULL)
         oq_fail(error, ONNXQ_ERROR_INPUT, "is not a valid protobuf message");

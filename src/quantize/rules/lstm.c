@@ -68,11 +68,7 @@ static const char *make_zeros(struct oq_rewrite *rewrite, const struct oq_site *
                               const int64_t *dims)
 {
     size_t n = (size_t)(dims[0] * dims[1]);
-    const int8_t *zeros = oq_arena_array(rewrite->edit->arena, n, 1);
-    if (zeros == NULL) {
-        oq_arena_fail(rewrite->edit->arena, rewrite->edit->error);
-        return NULL;
-    }
+    const int8_t *zeros = oq_edit_allocate(rewrite->edit, n, 1);
     return oq_rewrite_int8s(rewrite, site, "_zero_point", dims, 2, zeros);
 }
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define MAX_TESTS    4096
-#define MAX_DEFERRED 4096
+#define MAX_DEFERRED 262144
 
 static struct CMUnitTest tests[MAX_TESTS];
 static size_t n_tests;
