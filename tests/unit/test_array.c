@@ -77,17 +77,17 @@ static void test_strings(void **state)
     (void)state;
     const char *const strings[] = {"cat", "", "a longer one"};
     const int64_t dims[] = {3, 1};
-    struct oq_array array, copy;
+    struct oq_array *array = test_alloc(sizeof(*array)), *copy = test_alloc(sizeof(*copy));
     onnxq_error error = {0};
-    assert_true(oq_array_init_strings(&array, "label", strings, dims, 2, &error));
-    test_defer(release, &array);
-    assert_true(oq_array_copy(&copy, &array, &error));
-    test_defer(release, &copy);
-    assert_false(oq_array_is_numeric(&copy));
+    test_defer(release, array);
+    test_defer(release, copy);
+    assert_true(oq_array_init_strings(array, "label", strings, dims, 2, &error));
+    assert_true(oq_array_copy(copy, array, &error));
+    assert_false(oq_array_is_numeric(copy));
     for (size_t i = 0; i < 3; i++)
-        check_text(((char **)copy.data)[i], strings[i]);
+        check_text(((char **)copy->data)[i], strings[i]);
     char text[64];
-    oq_array_describe(&copy, text, sizeof(text));
+    oq_array_describe(copy, text, sizeof(text));
     check_text(text, "string [3,1]");
 }
 
