@@ -1,19 +1,60 @@
+#define _DEFAULT_SOURCE /* getentropy */
 #include "base/strmap.h"
 
 #include <string.h>
+#include <unistd.h>
 
-/* FNV-1a, 64 bits (Fowler, Noll, Vo), with the high bits mixed into the index bits. */
-static uint64_t hash_string(const char *key)
+/*
+ * SipHash-1-3 (Aumasson and Bernstein, 2012) with a key of chance: nobody can
+ * write a model whose names all fall into one slot. The order of slots is
+ * never seen, so that results do not depend on the key.
+ */
+struct sip {
+    uint64_t v[4];
+};
+
+static uint64_t rotate(uint64_t x, unsigned n)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (; *key != '\0'; key++)
-        hash = (hash ^ (unsigned char)*key) * 0x100000001b3u;
-    return hash ^ hash >> 32;
+    return x << n | x >> (64 - n);
+}
+
+static void sip_round(struct sip *sip)
+{
+    uint64_t *v = sip->v;
+    v[0] += v[1], v[2] += v[3];
+    v[1] = rotate(v[1], 13) ^ v[0], v[3] = rotate(v[3], 16) ^ v[2];
+    v[0] = rotate(v[0], 32);
+    v[2] += v[1], v[0] += v[3];
+    v[1] = rotate(v[1], 17) ^ v[2], v[3] = rotate(v[3], 21) ^ v[0];
+    v[2] = rotate(v[2], 32);
+}
+
+static uint64_t hash_string(const struct oq_strmap *map, const char *key)
+{
+    struct sip sip = {{map->key[0] ^ 0x736f6d6570736575, map->key[1] ^ 0x646f72616e646f6d,
+                       map->key[0] ^ 0x6c7967656e657261, map->key[1] ^ 0x7465646279746573}};
+    size_t length = strlen(key);
+    for (size_t at = 0; at <= length; at += 8) {
+        uint64_t word = 0;
+        memcpy(&word, key + at, length - at < 8 ? length - at : 8);
+        if (length - at < 8)
+            word |= (uint64_t)length << 56;
+        sip.v[3] ^= word;
+        sip_round(&sip);
+        sip.v[0] ^= word;
+    }
+    sip.v[2] ^= 0xff;
+    for (int i = 0; i < 3; i++)
+        sip_round(&sip);
+    return sip.v[0] ^ sip.v[1] ^ sip.v[2] ^ sip.v[3];
 }
 
 void oq_strmap_init(struct oq_strmap *map, struct oq_arena *arena)
 {
     *map = (struct oq_strmap){.arena = arena};
+    /* Without a source of chance the addresses of this process have to do. */
+    if (getentropy(map->key, sizeof(map->key)) != 0)
+        map->key[0] = (uint64_t)(uintptr_t)map ^ (uint64_t)(uintptr_t)&oq_strmap_init << 20;
 }
 
 /* The slot that holds key, or the free one where it belongs; capacity > count. */
@@ -30,7 +71,7 @@ void *oq_strmap_find(const struct oq_strmap *map, const char *key)
 {
     if (map->capacity == 0)
         return NULL;
-    return probe(map->slots, map->capacity, key, hash_string(key))->value;
+    return probe(map->slots, map->capacity, key, hash_string(map, key))->value;
 }
 
 static bool grow(struct oq_strmap *map)
@@ -52,7 +93,7 @@ void **oq_strmap_place(struct oq_strmap *map, const char *key)
     /* At most three quarters full, so that probes stay short. */
     if (map->count >= map->capacity - map->capacity / 4 && !grow(map))
         return NULL;
-    uint64_t hash = hash_string(key);
+    uint64_t hash = hash_string(map, key);
     struct oq_strmap_slot *slot = probe(map->slots, map->capacity, key, hash);
     if (slot->key == NULL) {
         slot->key = key;

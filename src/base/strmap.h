@@ -18,6 +18,7 @@ struct oq_strmap {
     struct oq_strmap_slot *slots;
     size_t capacity; /* 0 or a power of two */
     size_t count;
+    uint64_t key[2]; /* of the hash */
 };
 
 void oq_strmap_init(struct oq_strmap *map, struct oq_arena *arena);

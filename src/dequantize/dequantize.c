@@ -3,9 +3,6 @@
 
 #include "dequantize/undo.h"
 
-/* What the output's structure needs; large models take a few MB. */
-#define BUDGET OQ_STRUCTURE_BUDGET
-
 void onnxq_dequantize_options_init(onnxq_dequantize_options *options)
 {
     *options = (onnxq_dequantize_options){.struct_size = sizeof(*options), .sync = true};
@@ -68,7 +65,7 @@ onnxq_dequantization *onnxq_dequantization_create(const onnxq_model *model,
         oq_fail_memory(error);
         return NULL;
     }
-    oq_arena_init(&undo->arena, BUDGET);
+    oq_arena_init(&undo->arena, oq_model_budget(model));
     undo->model = model;
     undo->options = *options;
     undo->error = error;

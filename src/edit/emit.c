@@ -163,7 +163,7 @@ static bool wants_external(const struct emission *emission)
 static bool lay_out(struct emission *emission, const char *path, onnxq_error *error)
 {
     const struct oq_draft *draft = emission->draft;
-    oq_arena_init(&emission->arena, OQ_STRUCTURE_BUDGET);
+    oq_arena_init(&emission->arena, oq_model_budget(emission->draft->model));
     if (!write_structure(emission, error))
         return false;
     if (wants_external(emission) && draft->n_large > 0) {
@@ -414,7 +414,7 @@ static bool copy_input(struct emission *emission, const char *path, onnxq_error 
         oq_error_hint(error, "copy the model together with its side files");
         return false;
     }
-    oq_arena_init(&emission->arena, OQ_STRUCTURE_BUDGET);
+    oq_arena_init(&emission->arena, oq_model_budget(model));
     emission->total_nbytes = whole.nbytes;
     emission->model_stream = (struct stream){.segments = &whole, .nsegments = 1};
     bool ok = make_starts(&emission->model_stream, &emission->arena, error) &&

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/checked.h"
 #include "model/sniff.h"
 
 /* The place of a tensor in words: its own name, or the node and attribute that hold it. */
@@ -86,6 +87,14 @@ int64_t oq_model_opset(const Oq__Pb__ModelProto *proto, const char *domain)
     return 0;
 }
 
+size_t oq_model_budget(const onnxq_model *model)
+{
+    size_t proportional;
+    if (!oq_mul_size(model->skeleton.nbytes, 64, &proportional))
+        return SIZE_MAX;
+    return proportional > OQ_STRUCTURE_BUDGET ? proportional : OQ_STRUCTURE_BUDGET;
+}
+
 Oq__Pb__ModelProto *oq_model_copy_proto(const onnxq_model *model, struct oq_arena *arena,
                                         onnxq_error *error)
 {
@@ -111,6 +120,7 @@ static bool read_structure(onnxq_model *model, onnxq_error *error)
     if (!oq_scan(&model->file, &oq__pb__model_proto__descriptor, OQ_STRUCTURE_BUDGET,
                  &model->skeleton, error))
         return false;
+    oq_arena_init(&model->arena, oq_model_budget(model));
     model->proto = oq_model_copy_proto(model, &model->arena, error);
     if (model->proto == NULL)
         return false;
@@ -143,7 +153,6 @@ onnxq_model *onnxq_model_open(const char *path, onnxq_error *error)
         oq_fail_memory(error);
         return NULL;
     }
-    oq_arena_init(&model->arena, OQ_STRUCTURE_BUDGET);
     if (open_model(model, path, error))
         return model;
     oq_error_file(error, path);

@@ -7,8 +7,14 @@
 #include "model/tensor.h"
 #include "wire/message.h"
 
-/* What the structure of a model may take in memory; real ones take a few MB. */
+/*
+ * What the structure of a model (all but the weights) and what is planned for it
+ * may take in memory, each: 1 GB, or 64 bytes for each byte of it in the file.
+ * Real models of some MB need about a tenth of that; the smallest nodes that a
+ * file can hold, two bytes each, would need a hundred times their size.
+ */
 #define OQ_STRUCTURE_BUDGET ((size_t)1 << 30)
+size_t oq_model_budget(const onnxq_model *model);
 
 struct onnxq_model {
     struct oq_arena arena;

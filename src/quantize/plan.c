@@ -7,9 +7,6 @@
 #include "quantize/rules.h"
 #include "quantize/selector.h"
 
-/* What plan and output need besides the weights; large models take a few MB. */
-#define PLAN_BUDGET OQ_STRUCTURE_BUDGET
-
 void onnxq_options_init(onnxq_options *options)
 {
     *options = (onnxq_options){.struct_size = sizeof(*options),
@@ -290,7 +287,7 @@ onnxq_plan *onnxq_plan_create(const onnxq_model *model, const onnxq_options *opt
     struct oq_selection *selection = oq_selection_create(options, model, error);
     bool ok = selection != NULL && (plan != NULL || oq_fail_memory(error));
     if (ok) {
-        oq_arena_init(&plan->arena, PLAN_BUDGET);
+        oq_arena_init(&plan->arena, oq_model_budget(model));
         plan->model = model;
         plan->options = *options;
         ok = make_plan(plan, selection, error);
