@@ -16,6 +16,9 @@
 #include <sys/stat.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t nbytes, size_t capacity);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t nbytes, size_t capacity, unsigned seed)
+    __attribute__((weak));
 
 static unsigned long n_mutations;
 static unsigned long n_inputs;
@@ -62,8 +65,8 @@ static uint64_t hash(const uint8_t *data, size_t nbytes)
     return sum | 1;
 }
 
-/* Changes data[0..nbytes) at one place; there is room for one byte more. Returns the new size. */
-static size_t mutate(uint8_t *data, size_t nbytes, uint64_t *state)
+/* Changes data[0..nbytes) at one place; grows by one byte at most. Returns the new size. */
+static size_t mutate(uint8_t *data, size_t nbytes, size_t capacity, uint64_t *state)
 {
     if (nbytes == 0)
         return 0;
@@ -78,6 +81,8 @@ static size_t mutate(uint8_t *data, size_t nbytes, uint64_t *state)
     case 0:
         return at;
     case 1:
+        if (nbytes == capacity)
+            return nbytes;
         memmove(data + at + 1, data + at, nbytes - at);
         return nbytes + 1;
     case 2:
@@ -90,6 +95,23 @@ static size_t mutate(uint8_t *data, size_t nbytes, uint64_t *state)
         data[at] = (uint8_t)(data[at] ^ (1u << draw(state, 8)));
         return nbytes;
     }
+}
+
+/* What libFuzzer has for targets that bring a mutator of their own. */
+static uint64_t mutator_state = 1;
+
+size_t LLVMFuzzerMutate(uint8_t *data, size_t nbytes, size_t capacity)
+{
+    return mutate(data, nbytes, capacity, &mutator_state);
+}
+
+/* One change: every second one is the target's own, where it has a mutator. */
+static size_t change(uint8_t *data, size_t nbytes, size_t capacity, uint64_t *state)
+{
+    if (LLVMFuzzerCustomMutator == NULL || draw(state, 2) == 0)
+        return mutate(data, nbytes, capacity, state);
+    mutator_state = *state;
+    return LLVMFuzzerCustomMutator(data, nbytes, capacity, (unsigned)draw(state, UINT32_MAX));
 }
 
 static void replay_file(const char *path, size_t nbytes)
@@ -105,12 +127,13 @@ static void replay_file(const char *path, size_t nbytes)
     fprintf(stderr, "%s\n", path);
     run(data, nbytes);
     uint64_t state = hash(data, nbytes);
-    uint8_t *changed = allocate(nbytes + 4);
+    size_t capacity = 2 * nbytes + 64;
+    uint8_t *changed = allocate(capacity);
     for (unsigned long i = 0; i < n_mutations; i++) {
         memcpy(changed, data, nbytes);
         size_t size = nbytes;
         for (size_t n = 1 + draw(&state, 4); n > 0; n--)
-            size = mutate(changed, size, &state);
+            size = change(changed, size, capacity, &state);
         run(changed, size);
     }
     free(changed);
