@@ -84,12 +84,27 @@ static bool read_all(int fd, uint64_t offset, char *dst, size_t nbytes, onnxq_er
     return true;
 }
 
+/* A file that is opened again may be another one by now. */
+static int open_again(const struct oq_file *file, onnxq_error *error)
+{
+    struct stat status;
+    int fd = open_for_reading(file->path);
+    if (fd < 0) {
+        oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open");
+        return -1;
+    }
+    if (fstat(fd, &status) == 0 && status.st_dev == file->device && status.st_ino == file->inode)
+        return fd;
+    oq_fail(error, ONNXQ_ERROR_INPUT, "is another file now: it was replaced while it was read");
+    close(fd);
+    return -1;
+}
+
 bool oq_file_read(const struct oq_file *file, uint64_t offset, void *dst, size_t nbytes,
                   onnxq_error *error)
 {
-    int fd = file->fd >= 0 ? file->fd : open_for_reading(file->path);
-    bool ok = fd >= 0 ? read_all(fd, offset, dst, nbytes, error)
-                      : oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open");
+    int fd = file->fd >= 0 ? file->fd : open_again(file, error);
+    bool ok = fd >= 0 && read_all(fd, offset, dst, nbytes, error);
     if (!ok)
         oq_error_file(error, file->path);
     if (fd >= 0 && fd != file->fd)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 /* Below the usual limit of 1024 descriptors, with room for the caller's own. */
 #define MAX_DESCRIPTORS 256
@@ -78,6 +79,29 @@ static bool check_inside(const struct oq_external *external, const char *locatio
                    "side file \"%s\" links to a place outside the model's folder", location);
 }
 
+/*
+ * Checked before it is opened, so that nothing outside is even opened, and
+ * again afterwards: the system says where the open file is, and no link that
+ * was changed in between helps. (Where the system does not say, the first has to do.)
+ */
+static bool open_inside(const struct oq_external *external, const char *location, const char *path,
+                        struct oq_file *file, onnxq_error *error)
+{
+    char opened[32];
+    struct stat status;
+    if (!check_inside(external, location, path, error))
+        return false;
+    if (!oq_file_open(file, path, error)) {
+        oq_error_file(error, path);
+        return false;
+    }
+    snprintf(opened, sizeof(opened), "/proc/self/fd/%d", file->fd);
+    if (lstat(opened, &status) != 0 || check_inside(external, location, opened, error))
+        return true;
+    oq_file_close(file);
+    return false;
+}
+
 static bool add_file(struct oq_external *external, const char *location, struct oq_file **file,
                      onnxq_error *error)
 {
@@ -93,12 +117,8 @@ static bool add_file(struct oq_external *external, const char *location, struct 
         !oq_arena_grow(external->arena, &external->list, external->count, &external->capacity,
                        sizeof(*external->list)))
         return oq_arena_fail(external->arena, error);
-    if (!check_inside(external, location, path, error))
+    if (!open_inside(external, location, path, *file, error))
         return false;
-    if (!oq_file_open(*file, path, error)) {
-        oq_error_file(error, path);
-        return false;
-    }
     if (external->count >= MAX_DESCRIPTORS)
         oq_file_release_descriptor(*file);
     external->list[external->count++] = *file;

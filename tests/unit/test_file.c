@@ -168,6 +168,10 @@ static void test_short(void **state)
     assert_int_equal(truncate(test_path("file"), 10), 0);
     check_text(fail_to_read(file, 5, 10), early);
     oq_file_release_descriptor(file);
+    assert_int_equal(rename(test_path("file"), test_path("old")), 0);
+    test_write_file(test_path("file"), bytes, 1000);
+    check_text(fail_to_read(file, 0, 1),
+               "file: is another file now: it was replaced while it was read");
     assert_int_equal(unlink(test_path("file")), 0);
     check_text(fail_to_read(file, 0, 1), "file: cannot open: No such file or directory");
 }
