@@ -113,19 +113,6 @@ const char *oq_engine_find_provider(const struct oq_engine *engine, const char *
 
 /* --- errors ------------------------------------------------------------------ */
 
-void oq_engine_clean_message(const char *message, char *text, size_t capacity)
-{
-    size_t used = 0;
-    for (; *message != '\0' && used + 1 < capacity; message++) {
-        char c = *message == '\n' || *message == '\t' || *message == '\r' ? ' ' : *message;
-        if (c != ' ' || (used > 0 && text[used - 1] != ' '))
-            text[used++] = c;
-    }
-    while (used > 0 && text[used - 1] == ' ')
-        used--;
-    text[used] = '\0';
-}
-
 bool oq_engine_accept(const struct oq_engine *engine, struct ort_status *status, onnxq_status kind,
                       onnxq_error *error)
 {

@@ -21,7 +21,7 @@ struct oq_engine {
 bool oq_engine_accept(const struct oq_engine *engine, struct ort_status *status, onnxq_status kind,
                       onnxq_error *error);
 
-/* Copies an engine's message without line breaks and places in its source. */
+/* Copies an engine's message without line breaks, places in its source and the model's name. */
 void oq_engine_clean_message(const char *message, char *text, size_t capacity);
 
 #endif
