@@ -43,7 +43,8 @@ static const char *skip_signature(const char *text)
         if (*text == '\0')
             return begin; /* none, after all */
         text = skip_bracket(text);
-    } while (*text != ' ' && *text != '\0'); /* "f(int)::<lambda(int)>" */
+        text += strcspn(text, " (");
+    } while (*text == '('); /* "f(int)::<lambda(int)>" */
     if (strncmp(text, qualifier, strlen(qualifier)) == 0)
         text += strlen(qualifier);
     if (strncmp(text, " [with ", 7) == 0)
