@@ -44,7 +44,7 @@ enum {
 };
 
 /* ONNXTensorElementDataType: as TensorProto.DataType up to here, not above. */
-enum { OQ_ORT_FLOAT4E2M1 = 23, OQ_ORT_UINT2 = 24, OQ_ORT_INT2 = 25 };
+enum { OQ_ORT_FLOAT4E2M1 = 23, OQ_ORT_UINT2 = 24, OQ_ORT_INT2 = 25, OQ_ORT_FLOAT8E8M0 = 26 };
 
 /* OrtApi. Functions that return a status return NULL where they succeed. */
 struct ort_api {

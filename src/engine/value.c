@@ -25,6 +25,7 @@ static const struct {
 } renumbered[] = {
     {TYPE(UINT2), OQ_ORT_UINT2},
     {TYPE(INT2), OQ_ORT_INT2},
+    {TYPE(FLOAT8E8M0), OQ_ORT_FLOAT8E8M0},
 };
 
 #define N_RENUMBERED (sizeof(renumbered) / sizeof(renumbered[0]))
