@@ -95,7 +95,7 @@ static bool try_beside_command(struct search *search)
             return false;
         *slash = '\0';
     }
-    return try_prefix(search, "", path);
+    return try_prefix(search, "", path[0] != '\0' ? path : "/");
 }
 
 /* --- the system, Python ----------------------------------------------------- */

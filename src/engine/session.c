@@ -1,9 +1,11 @@
 #define _POSIX_C_SOURCE 200809L
 #include "engine/session.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/runtime.h"
 #include "engine/value.h"
@@ -280,11 +282,11 @@ bool oq_session_set_inputs(struct oq_session *session, const struct oq_array *in
     session->input_names = calloc(n_inputs + 1, sizeof(*session->input_names));
     if (session->inputs == NULL || session->input_names == NULL)
         return oq_fail_memory(error);
-    for (; session->n_inputs < n_inputs; session->n_inputs++) {
-        const struct oq_array *input = &inputs[session->n_inputs];
-        session->input_names[session->n_inputs] = input->name;
-        if (!oq_value_make(session->engine, input, &session->inputs[session->n_inputs], error)) {
-            oq_error_place(error, "input '%s'", input->name);
+    for (size_t i = 0; i < n_inputs; i++) {
+        session->input_names[i] = inputs[i].name;
+        session->n_inputs++;
+        if (!oq_value_make(session->engine, &inputs[i], &session->inputs[i], error)) {
+            oq_error_place(error, "input '%s'", inputs[i].name);
             oq_error_file(error, session->path);
             return false;
         }
@@ -300,8 +302,9 @@ bool oq_session_set_outputs(struct oq_session *session, const char *const *names
     session->output_names = calloc(n_names + 1, sizeof(*session->output_names));
     if (session->outputs == NULL || session->output_names == NULL)
         return oq_fail_memory(error);
-    for (; session->n_outputs < n_names; session->n_outputs++)
-        session->output_names[session->n_outputs] = names[session->n_outputs];
+    if (n_names > 0)
+        memcpy(session->output_names, names, n_names * sizeof(*names));
+    session->n_outputs = n_names;
     return true;
 }
 
@@ -333,6 +336,21 @@ bool oq_session_get_output(const struct oq_session *session, size_t k, struct oq
     return false;
 }
 
+/* The engine gives the name of the file also where it could not write it. */
+static char *copy_profile_name(const char *name, onnxq_error *error)
+{
+    char *copy = strdup(name);
+    if (copy == NULL) {
+        oq_fail_memory(error);
+    } else if (access(name, R_OK) != 0) {
+        oq_fail_errno(error, ONNXQ_ERROR_OUTPUT, errno, "the profile was not written");
+        oq_error_file(error, name);
+        free(copy);
+        copy = NULL;
+    }
+    return copy;
+}
+
 char *oq_session_end_profile(struct oq_session *session, onnxq_error *error)
 {
     const struct ort_api *api = session->engine->api;
@@ -340,10 +358,8 @@ char *oq_session_end_profile(struct oq_session *session, onnxq_error *error)
     char *name, *copy = NULL;
     if (accept(session, api->GetAllocatorWithDefaultOptions(&allocator), error) &&
         accept(session, api->SessionEndProfiling(session->session, allocator, &name), error)) {
-        copy = strdup(name);
+        copy = copy_profile_name(name, error);
         api->ReleaseStatus(api->AllocatorFree(allocator, name));
-        if (copy == NULL)
-            oq_fail_memory(error);
     }
     oq_error_file(error, session->path);
     return copy;

@@ -283,6 +283,13 @@ class EngineTest(OrtTest):
         events = json.loads(path.read_text())
         self.assertTrue(any(event.get("args", {}).get("op_name") for event in events))
 
+    def test_profile_that_cannot_be_written(self) -> None:
+        x = array("x", build.activations(2, build.K))
+        prefix = self.dir / "nowhere" / "profile"
+        done = self.probe_any(*self.command(self.product(), [x], ["y"], ["--profile", prefix]))
+        self.assertEqual(done.returncode, 4)
+        self.assertIn(": the profile was not written: No such file or directory", done.stderr)
+
     def external(self, folder: Path) -> tuple[Path, np.ndarray]:
         folder.mkdir()
         x = build.activations(2, build.K)
