@@ -193,7 +193,9 @@ static bool set_folder(struct oq_session *session, const char *folder,
         oq_error_file(error, library->path);
         return false;
     }
-    return accept(session, session->engine->api->AddSessionConfigEntry(options, FOLDER_KEY, folder),
+    return accept(session,
+                  session->engine->api->AddSessionConfigEntry(options, FOLDER_KEY,
+                                                              folder[0] != '\0' ? folder : "."),
                   error);
 }
 

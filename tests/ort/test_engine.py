@@ -108,6 +108,7 @@ class EngineTest(OrtTest):
             [self.program, *map(str, arguments)],
             capture_output=True,
             text=True,
+            cwd=self.dir,
             env={"PATH": os.environ["PATH"], **environment},
         )
 
@@ -311,6 +312,9 @@ class EngineTest(OrtTest):
         np.testing.assert_array_equal(got.numpy(), want)
         text = self.refused(moved, [array("x", x)], ["y"], "--bytes", self.dir / "nowhere")
         self.assertTrue(text.startswith("elsewhere.onnx: "), text)
+        (self.dir / "there" / "weights.bin").rename(self.dir / "weights.bin")
+        (got,) = self.probe(moved, [array("x", x)], ["y"], "--bytes", "")
+        np.testing.assert_array_equal(got.numpy(), want)
 
     def test_bytes(self) -> None:
         x = build.activations(2, build.K)
