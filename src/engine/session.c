@@ -1,0 +1,368 @@
+#define _POSIX_C_SOURCE 200809L
+#include "engine/session.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/runtime.h"
+#include "engine/value.h"
+
+/* CreateSessionFromArray() looks for external data where this says from API version 21 on. */
+#define FOLDER_KEY   "session.model_external_initializers_file_folder_path"
+#define FOLDER_MINOR 21
+
+struct oq_session {
+    struct oq_engine *engine;
+    char *path;
+    struct ort_session *session;
+    const char **input_names;
+    struct ort_value **inputs;
+    size_t n_inputs;
+    const char **output_names;
+    struct ort_value **outputs;
+    size_t n_outputs;
+};
+
+/* A failure of the engine with the model, or to take what the options ask for. */
+static bool accept(const struct oq_session *session, struct ort_status *status, onnxq_error *error)
+{
+    return oq_engine_accept(session->engine, status, ONNXQ_ERROR_INPUT, error);
+}
+
+/* --- providers --------------------------------------------------------------- */
+
+static struct ort_status *append_cuda(const struct ort_api *api,
+                                      struct ort_session_options *options)
+{
+    struct ort_cuda_options *cuda;
+    struct ort_status *status = api->CreateCUDAProviderOptions(&cuda);
+    if (status == NULL) {
+        status = api->SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda);
+        api->ReleaseCUDAProviderOptions(cuda);
+    }
+    return status;
+}
+
+static struct ort_status *append_tensorrt(const struct ort_api *api,
+                                          struct ort_session_options *options)
+{
+    struct ort_tensorrt_options *tensorrt;
+    struct ort_status *status = api->CreateTensorRTProviderOptions(&tensorrt);
+    if (status == NULL) {
+        status = api->SessionOptionsAppendExecutionProvider_TensorRT_V2(options, tensorrt);
+        api->ReleaseTensorRTProviderOptions(tensorrt);
+    }
+    return status;
+}
+
+static struct ort_status *append_rocm(const struct ort_api *api,
+                                      struct ort_session_options *options)
+{
+    struct ort_rocm_options *rocm;
+    struct ort_status *status = api->CreateROCMProviderOptions(&rocm);
+    if (status == NULL) {
+        status = api->SessionOptionsAppendExecutionProvider_ROCM(options, rocm);
+        api->ReleaseROCMProviderOptions(rocm);
+    }
+    return status;
+}
+
+/*
+ * Providers that the general call does not take, and those that it knows by
+ * another name than the one without "ExecutionProvider".
+ */
+static const struct provider {
+    const char *name;
+    struct ort_status *(*append)(const struct ort_api *api, struct ort_session_options *options);
+    const char *short_name;
+} providers[] = {
+    {"CUDAExecutionProvider", append_cuda, NULL},
+    {"TensorrtExecutionProvider", append_tensorrt, NULL},
+    {"ROCMExecutionProvider", append_rocm, NULL},
+    {"AzureExecutionProvider", NULL, "AZURE"},
+    {"DmlExecutionProvider", NULL, "DML"},
+    {"JsExecutionProvider", NULL, "JS"},
+    {"NvTensorRTRTXExecutionProvider", NULL, "NvTensorRtRtx"},
+    {"WebGpuExecutionProvider", NULL, "WebGPU"},
+    {"WebNNExecutionProvider", NULL, "WEBNN"},
+    {"XnnpackExecutionProvider", NULL, "XNNPACK"},
+};
+
+static struct ort_status *append_provider(const struct ort_api *api,
+                                          struct ort_session_options *options, const char *name)
+{
+    char short_name[64];
+    const struct provider *known = NULL;
+    for (size_t i = 0; i < sizeof(providers) / sizeof(providers[0]); i++) {
+        if (strcmp(providers[i].name, name) == 0)
+            known = &providers[i];
+    }
+    if (known != NULL && known->append != NULL)
+        return known->append(api, options);
+    snprintf(short_name, sizeof(short_name), "%s", known != NULL ? known->short_name : name);
+    char *suffix = strstr(short_name, "ExecutionProvider");
+    if (suffix != NULL)
+        *suffix = '\0';
+    return api->SessionOptionsAppendExecutionProvider(options, short_name, NULL, NULL, 0);
+}
+
+/* What comes behind the CPU would never be asked. */
+static bool append_providers(struct oq_session *session, const struct oq_session_options *wanted,
+                             struct ort_session_options *options, onnxq_error *error)
+{
+    for (size_t i = 0; i < wanted->n_providers; i++) {
+        const char *name = wanted->providers[i];
+        if (strcmp(name, "CPUExecutionProvider") == 0)
+            return true;
+        if (!oq_engine_accept(session->engine, append_provider(session->engine->api, options, name),
+                              ONNXQ_ERROR_ENGINE, error)) {
+            oq_error_place(error, "%s", name);
+            oq_error_file(error, session->engine->library.path);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- opening ------------------------------------------------------------------ */
+
+/* Spinning threads that outlive a run would slow down the other session of a comparison. */
+static bool set_options(struct oq_session *session, const struct oq_session_options *wanted,
+                        struct ort_session_options *options, onnxq_error *error)
+{
+    const struct ort_api *api = session->engine->api;
+    int threads = wanted->threads <= INT_MAX ? (int)wanted->threads : INT_MAX;
+    return accept(session,
+                  api->SetSessionGraphOptimizationLevel(options, (unsigned)wanted->opt_level),
+                  error) &&
+           (threads == 0 || accept(session, api->SetIntraOpNumThreads(options, threads), error)) &&
+           accept(session, api->SetInterOpNumThreads(options, 1), error) &&
+           accept(session, api->SetSessionExecutionMode(options, OQ_ORT_SEQUENTIAL), error) &&
+           accept(session, api->AddSessionConfigEntry(options, "session.force_spinning_stop", "1"),
+                  error) &&
+           (wanted->profile_prefix == NULL ||
+            accept(session, api->EnableProfiling(options, wanted->profile_prefix), error)) &&
+           append_providers(session, wanted, options, error);
+}
+
+static struct oq_session *make(struct oq_engine *engine, const char *path, onnxq_error *error)
+{
+    struct oq_session *session = calloc(1, sizeof(*session));
+    if (session == NULL || (session->path = strdup(path)) == NULL) {
+        free(session);
+        oq_fail_memory(error);
+        return NULL;
+    }
+    session->engine = engine;
+    return session;
+}
+
+/* A model: in a file where bytes is NULL. */
+struct source {
+    const char *path;
+    const void *bytes;
+    size_t nbytes;
+    const char *folder;
+};
+
+static bool create(struct oq_session *session, const struct source *source,
+                   const struct ort_session_options *options, onnxq_error *error)
+{
+    const struct ort_api *api = session->engine->api;
+    const struct ort_env *env = session->engine->env;
+    return accept(session,
+                  source->bytes == NULL
+                      ? api->CreateSession(env, source->path, options, &session->session)
+                      : api->CreateSessionFromArray(env, source->bytes, source->nbytes, options,
+                                                    &session->session),
+                  error);
+}
+
+static bool set_folder(struct oq_session *session, const char *folder,
+                       struct ort_session_options *options, onnxq_error *error)
+{
+    const struct oq_library *library = &session->engine->library;
+    if (folder == NULL)
+        return true;
+    if (library->minor < FOLDER_MINOR) {
+        oq_fail(error, ONNXQ_ERROR_ENGINE, "too old for this: found %s, needs 1.%d or newer",
+                library->version, FOLDER_MINOR);
+        oq_error_file(error, library->path);
+        return false;
+    }
+    return accept(session,
+                  session->engine->api->AddSessionConfigEntry(options, FOLDER_KEY,
+                                                              folder[0] != '\0' ? folder : "."),
+                  error);
+}
+
+static struct oq_session *open_source(struct oq_engine *engine, const struct source *source,
+                                      const struct oq_session_options *wanted, onnxq_error *error)
+{
+    struct ort_session_options *options = NULL;
+    struct oq_session *session = make(engine, source->path, error);
+    if (session == NULL)
+        return NULL;
+    bool ok = accept(session, engine->api->CreateSessionOptions(&options), error) &&
+              set_options(session, wanted, options, error) &&
+              set_folder(session, source->folder, options, error) &&
+              create(session, source, options, error);
+    if (options != NULL)
+        engine->api->ReleaseSessionOptions(options);
+    if (ok)
+        return session;
+    oq_error_file(error, source->path);
+    oq_session_close(session);
+    return NULL;
+}
+
+struct oq_session *oq_session_open(struct oq_engine *engine, const char *path,
+                                   const struct oq_session_options *options, onnxq_error *error)
+{
+    return open_source(engine, &(struct source){.path = path}, options, error);
+}
+
+struct oq_session *oq_session_open_bytes(struct oq_engine *engine, const void *bytes, size_t nbytes,
+                                         const char *folder, const char *path,
+                                         const struct oq_session_options *options,
+                                         onnxq_error *error)
+{
+    return open_source(engine, &(struct source){path, bytes, nbytes, folder}, options, error);
+}
+
+/* --- inputs and outputs ------------------------------------------------------- */
+
+static void release_values(const struct oq_session *session, struct ort_value **values, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (values[i] != NULL)
+            session->engine->api->ReleaseValue(values[i]);
+        values[i] = NULL;
+    }
+}
+
+static void drop_inputs(struct oq_session *session)
+{
+    release_values(session, session->inputs, session->n_inputs);
+    free(session->inputs);
+    free(session->input_names);
+    session->inputs = NULL;
+    session->input_names = NULL;
+    session->n_inputs = 0;
+}
+
+static void drop_outputs(struct oq_session *session)
+{
+    release_values(session, session->outputs, session->n_outputs);
+    free(session->outputs);
+    free(session->output_names);
+    session->outputs = NULL;
+    session->output_names = NULL;
+    session->n_outputs = 0;
+}
+
+void oq_session_close(struct oq_session *session)
+{
+    if (session == NULL)
+        return;
+    drop_inputs(session);
+    drop_outputs(session);
+    if (session->session != NULL)
+        session->engine->api->ReleaseSession(session->session);
+    free(session->path);
+    free(session);
+}
+
+bool oq_session_set_inputs(struct oq_session *session, const struct oq_array *inputs,
+                           size_t n_inputs, onnxq_error *error)
+{
+    drop_inputs(session);
+    session->inputs = calloc(n_inputs + 1, sizeof(*session->inputs));
+    session->input_names = calloc(n_inputs + 1, sizeof(*session->input_names));
+    if (session->inputs == NULL || session->input_names == NULL)
+        return oq_fail_memory(error);
+    for (size_t i = 0; i < n_inputs; i++) {
+        session->input_names[i] = inputs[i].name;
+        session->n_inputs++;
+        if (!oq_value_make(session->engine, &inputs[i], &session->inputs[i], error)) {
+            oq_error_place(error, "input '%s'", inputs[i].name);
+            oq_error_file(error, session->path);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool oq_session_set_outputs(struct oq_session *session, const char *const *names, size_t n_names,
+                            onnxq_error *error)
+{
+    drop_outputs(session);
+    session->outputs = calloc(n_names + 1, sizeof(*session->outputs));
+    session->output_names = calloc(n_names + 1, sizeof(*session->output_names));
+    if (session->outputs == NULL || session->output_names == NULL)
+        return oq_fail_memory(error);
+    if (n_names > 0)
+        memcpy(session->output_names, names, n_names * sizeof(*names));
+    session->n_outputs = n_names;
+    return true;
+}
+
+/* --- running ------------------------------------------------------------------ */
+
+bool oq_session_run(struct oq_session *session, onnxq_error *error)
+{
+    release_values(session, session->outputs, session->n_outputs);
+    if (accept(session,
+               session->engine->api->Run(session->session, NULL, session->input_names,
+                                         (const struct ort_value *const *)session->inputs,
+                                         session->n_inputs, session->output_names,
+                                         session->n_outputs, session->outputs),
+               error))
+        return true;
+    oq_error_file(error, session->path);
+    return false;
+}
+
+bool oq_session_get_output(const struct oq_session *session, size_t k, struct oq_array *array,
+                           onnxq_error *error)
+{
+    *array = (struct oq_array){0};
+    if (oq_value_read(session->engine, session->outputs[k], session->output_names[k], array, error))
+        return true;
+    oq_array_fini(array);
+    oq_error_place(error, "output '%s'", session->output_names[k]);
+    oq_error_file(error, session->path);
+    return false;
+}
+
+/* The engine gives the name of the file also where it could not write it. */
+static char *copy_profile_name(const char *name, onnxq_error *error)
+{
+    char *copy = strdup(name);
+    if (copy == NULL) {
+        oq_fail_memory(error);
+    } else if (access(name, R_OK) != 0) {
+        oq_fail_errno(error, ONNXQ_ERROR_OUTPUT, errno, "the profile was not written");
+        oq_error_file(error, name);
+        free(copy);
+        copy = NULL;
+    }
+    return copy;
+}
+
+char *oq_session_end_profile(struct oq_session *session, onnxq_error *error)
+{
+    const struct ort_api *api = session->engine->api;
+    struct ort_allocator *allocator;
+    char *name, *copy = NULL;
+    if (accept(session, api->GetAllocatorWithDefaultOptions(&allocator), error) &&
+        accept(session, api->SessionEndProfiling(session->session, allocator, &name), error)) {
+        copy = copy_profile_name(name, error);
+        api->ReleaseStatus(api->AllocatorFree(allocator, name));
+    }
+    oq_error_file(error, session->path);
+    return copy;
+}
