@@ -8,8 +8,8 @@
 
 #define TERMINAL_COLUMNS 100
 #define LABEL_COLUMNS    10
-#define BAR_COLUMNS      16
-#define SHARE_COLUMNS    (23 + BAR_COLUMNS)
+#define BAR_COLUMNS      12
+#define SHARE_COLUMNS    (21 + BAR_COLUMNS)
 #define VISIBLE_SHARE    2000 /* a tensor below this part of all bytes is 0.0 % */
 #define NAME_CAPACITY    192
 #define TYPE_CAPACITY    256
@@ -42,7 +42,7 @@ static void format_operator(const char *domain, const char *op_type, char name[N
 /* "22.7 M" */
 static void format_count(uint64_t count, char text[32])
 {
-    static const char units[][3] = {" K", " M", " G", " T", " P", " E"};
+    static const char units[][3] = {" K", " M", " B", " T"};
     double value = (double)count / 1e3;
     size_t unit = 0;
     if (count < 10000) {
@@ -131,7 +131,7 @@ static size_t write_share(const struct report *report, uint64_t nbytes, uint64_t
     uint64_t total = weight_nbytes(report);
     char size[32], numbers[64];
     format_size(nbytes, size);
-    snprintf(numbers, sizeof(numbers), "%12s  %5.1f %%", size,
+    snprintf(numbers, sizeof(numbers), "%10s  %5.1f %%", size,
              total > 0 ? 100 * (double)nbytes / (double)total : 0);
     fputs(numbers, report->stream);
     return strlen(numbers) + write_bar(report, largest > 0 ? (double)nbytes / (double)largest : 0);
@@ -429,7 +429,7 @@ static void write_groups(const struct report *report, const struct group *groups
         widen(&name_width, name);
         widen(&type_width, groups[i].dtype);
     }
-    fprintf(report->stream, "\nWeights\n  %-*s  %-*s  tensors          size    share\n",
+    fprintf(report->stream, "\nWeights\n  %-*s  %-*s  tensors        size    share\n",
             (int)name_width, "operator", (int)type_width, "type");
     for (size_t i = 0; i < n; i++) {
         char name[NAME_CAPACITY];
@@ -458,22 +458,23 @@ static void write_weights(const struct report *report, const struct oq_report_li
 
 /* --- the largest of them --- */
 
-static int compare_weights(const void *left, const void *right)
+struct ranked {
+    const onnxq_weight *weight;
+    size_t position;
+};
+
+static int compare_ranked(const void *left, const void *right)
 {
-    const onnxq_weight *const *a = left, *const *b = right;
-    if ((*a)->nbytes != (*b)->nbytes)
-        return (*a)->nbytes < (*b)->nbytes ? 1 : -1;
-    int order = strcmp((*a)->name, (*b)->name);
-    return order != 0 ? order : (*a > *b) - (*a < *b);
+    const struct ranked *a = left, *b = right;
+    if (a->weight->nbytes != b->weight->nbytes)
+        return a->weight->nbytes < b->weight->nbytes ? 1 : -1;
+    return (a->position > b->position) - (a->position < b->position);
 }
 
 static void format_user(const onnxq_weight *weight, char name[NAME_CAPACITY])
 {
     const onnxq_use *use = oq_report_main_use(weight);
-    if (use == NULL)
-        snprintf(name, NAME_CAPACITY, "unused");
-    else
-        format_operator(use->domain, use->op_type, name);
+    snprintf(name, NAME_CAPACITY, "%s", use == NULL ? "unused" : use->op_type);
 }
 
 static void write_weight(const struct report *report, const onnxq_weight *weight, uint64_t largest,
@@ -493,29 +494,46 @@ static void write_weight(const struct report *report, const onnxq_weight *weight
     putc('\n', report->stream);
 }
 
-static void write_largest(const struct report *report, const struct oq_report_lines *lines)
+/* How many of the ranked ones are shown. */
+static size_t count_largest(const struct report *report, const struct ranked *ranked, size_t n)
 {
     static const size_t limits[] = {10, 50};
-    size_t n = lines->n_weights, type_width = 0, user_width = 0;
     unsigned detail = report->style->detail;
-    qsort(lines->weights, lines->n_weights, sizeof(*lines->weights), compare_weights);
     if (detail < 2 && n > limits[detail])
         n = limits[detail];
     while (detail == 0 && n > 1 &&
-           lines->weights[n - 1]->nbytes < weight_nbytes(report) / VISIBLE_SHARE)
+           ranked[n - 1].weight->nbytes < weight_nbytes(report) / VISIBLE_SHARE)
         n--;
-    if (n == 0)
-        return;
+    return n;
+}
+
+static void write_ranked(const struct report *report, const struct ranked *ranked, size_t n)
+{
+    size_t type_width = 0, user_width = 0;
     for (size_t i = 0; i < n; i++) {
         char type[TYPE_CAPACITY], user[NAME_CAPACITY];
-        format_type(lines->weights[i], type);
-        format_user(lines->weights[i], user);
+        format_type(ranked[i].weight, type);
+        format_user(ranked[i].weight, user);
         widen(&type_width, type);
         widen(&user_width, user);
     }
-    fputs(n < lines->n_weights ? "\nLargest tensors\n" : "\nTensors\n", report->stream);
     for (size_t i = 0; i < n; i++)
-        write_weight(report, lines->weights[i], lines->weights[0]->nbytes, type_width, user_width);
+        write_weight(report, ranked[i].weight, ranked[0].weight->nbytes, type_width, user_width);
+}
+
+static void write_largest(const struct report *report)
+{
+    size_t n = onnxq_plan_count(report->plan);
+    struct ranked *ranked = calloc(n + 1, sizeof(*ranked));
+    for (size_t i = 0; ranked != NULL && i < n; i++)
+        ranked[i] = (struct ranked){onnxq_plan_get(report->plan, i), i};
+    if (ranked != NULL && n > 0) {
+        qsort(ranked, n, sizeof(*ranked), compare_ranked);
+        size_t n_shown = count_largest(report, ranked, n);
+        fputs(n_shown < n ? "\nLargest tensors\n" : "\nTensors\n", report->stream);
+        write_ranked(report, ranked, n_shown);
+    }
+    free(ranked);
 }
 
 static void write_plan(const struct report *report)
@@ -523,13 +541,11 @@ static void write_plan(const struct report *report)
     struct oq_report_lines lines;
     if (report->plan == NULL)
         return;
-    if (!oq_report_lines_init(&lines, report->plan)) {
-        fputs("  (no memory left for the weights)\n", report->stream);
-        return;
+    if (oq_report_lines_init(&lines, report->plan)) {
+        write_weights(report, &lines);
+        oq_report_lines_fini(&lines);
     }
-    write_weights(report, &lines);
-    write_largest(report, &lines);
-    oq_report_lines_fini(&lines);
+    write_largest(report);
 }
 
 /* --- what is quantized already --- */

@@ -106,7 +106,10 @@ static void write_plan(struct oq_json *json, const onnxq_plan *plan)
         oq_json_null(json, "quantize");
         return;
     }
+    onnxq_summary summary;
+    onnxq_plan_get_summary(plan, &summary);
     oq_json_open_object(json, "quantize");
+    oq_json_uint(json, "undecided", summary.n_undecided);
     oq_report_json_plan(json, plan);
     oq_json_close(json);
 }
