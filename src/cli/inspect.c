@@ -59,12 +59,25 @@ static const char *label(const char *path)
     return cli_is_standard_stream(path) ? "standard input" : path;
 }
 
-/* "90.8 MB -> 23.3 MB (3.9x smaller)", or why not. */
-static void print_outcome(const struct findings *findings, FILE *stream)
+static cli_size file_size(const struct findings *findings)
+{
+    const onnxq_model_info *info = &findings->inspection->info;
+    return cli_format_size(info->file_nbytes + info->external_nbytes);
+}
+
+static bool has_work(const struct findings *findings)
 {
     onnxq_summary summary;
     onnxq_plan_get_summary(findings->plan, &summary);
-    if (summary.n_quantized + summary.n_round_trips_removed > 0) {
+    return summary.n_quantized + summary.n_round_trips_removed > 0;
+}
+
+/* "90.8 MB -> 23.3 MB (3.9x smaller)", or why not. */
+static void print_outcome(const struct findings *findings, FILE *stream)
+{
+    if (has_work(findings)) {
+        onnxq_summary summary;
+        onnxq_plan_get_summary(findings->plan, &summary);
         cli_print_sizes(stream, summary.nbytes_before, summary.nbytes_after);
     } else {
         char reason[256];
@@ -76,10 +89,9 @@ static void print_outcome(const struct findings *findings, FILE *stream)
 static void print_line(const char *path, const struct findings *findings, FILE *stream)
 {
     cli_print_escaped(stream, label(path));
-    fprintf(stream, "   %s   ",
-            cli_format_size(findings->inspection->info.file_nbytes +
-                            findings->inspection->info.external_nbytes)
-                .text);
+    if (!has_work(findings))
+        fprintf(stream, "   %s", file_size(findings).text);
+    fputs("   ", stream);
     print_outcome(findings, stream);
     putc('\n', stream);
 }
@@ -108,13 +120,11 @@ static void print_sections(const struct inspect *inspect, const char *path,
                            const struct findings *findings)
 {
     const cli_quantize_settings *settings = inspect->settings;
-    const onnxq_model_info *info = &findings->inspection->info;
     const int verbose = settings->common.verbose;
     const onnxq_inspection_style style = {.detail = verbose > 1 ? 2 : (unsigned)verbose,
                                           .unicode = cli_use_unicode(inspect->text)};
     cli_print_escaped(inspect->text, label(path));
-    fprintf(inspect->text, "   %s\n",
-            cli_format_size(info->file_nbytes + info->external_nbytes).text);
+    fprintf(inspect->text, "   %s\n", file_size(findings).text);
     onnxq_report_inspection(findings->inspection, findings->plan, findings->dequantization, &style,
                             inspect->text);
     print_quantization(settings, findings, inspect->text);
