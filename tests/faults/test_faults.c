@@ -410,7 +410,7 @@ static const struct fault_row inspect_rows[] = {
 static void test_inspect_faults(void **state)
 {
     const struct fault_row *row = *state;
-    static const struct scenario none = {"none"};
+    static const struct scenario none = {"none", .threads = 1};
     size_t n = 0;
     make_input(&none);
     FILE *sink = fopen("/dev/null", "w");
