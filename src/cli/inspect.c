@@ -243,8 +243,9 @@ static int run_inspect(void *data, int n_operands, char **operands)
     if (common->json != NULL && cli_is_standard_stream(common->json))
         inspect.text = NULL;
     if (common->json != NULL && !cli_report_file_open(&inspect.json, common->json))
-        return fail_report(&inspect, CLI_EXIT_OK);
-    status = inspect_models(&inspect, n_operands, operands);
+        status = fail_report(&inspect, CLI_EXIT_OK);
+    else
+        status = inspect_models(&inspect, n_operands, operands);
     cli_report_file_close(&inspect.json);
     return status;
 }

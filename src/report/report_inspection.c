@@ -235,10 +235,19 @@ static void write_totals(const struct report *report)
     }
     write_count(report, "", summary.n_weights, "tensor", "tensors");
     fprintf(report->stream, ", %s elements, %s", elements, size);
-    if (report->inspection->n_external_files > 0)
-        write_count(report, ", partly or all in ", report->inspection->n_external_files,
-                    "side file", "side files");
     putc('\n', report->stream);
+}
+
+static void write_side_files(const struct report *report)
+{
+    const onnxq_inspection *inspection = report->inspection;
+    char size[32];
+    if (inspection->n_external_files == 0)
+        return;
+    format_size(inspection->info.external_nbytes, size);
+    write_label(report, "data");
+    write_count(report, "", inspection->n_external_files, "side file", "side files");
+    fprintf(report->stream, ", %s\n", size);
 }
 
 static void write_more(const struct report *report, size_t count, const char *what)
@@ -277,6 +286,7 @@ static void write_identity(const struct report *report)
     write_line(report, "about", report->inspection->doc);
     write_graph(report);
     write_totals(report);
+    write_side_files(report);
     write_metadata(report);
 }
 
