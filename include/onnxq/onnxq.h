@@ -9,6 +9,7 @@
  *
  * or one call, onnxq_quantize_file(). The way back is onnxq_dequantize_file(),
  * or an onnxq_dequantization for those who want to know what becomes of what.
+ * An onnxq_inspection is what a model says of itself.
  *
  * Conventions, valid for every function here:
  *
@@ -283,6 +284,7 @@ typedef struct onnxq_summary {
     uint64_t weight_nbytes_before, weight_nbytes_after; /* constants only */
     uint64_t external_nbytes_after;                     /* side file, 0: none */
     size_t n_round_trips_removed; /* DequantizeLinear -> QuantizeLinear that changed nothing */
+    size_t n_undecided; /* of onnxq_plan_estimate(): their values say if they take 8 bits or 16 */
 } onnxq_summary;
 
 /*
@@ -294,6 +296,17 @@ typedef struct onnxq_summary {
  */
 ONNXQ_API onnxq_plan *onnxq_plan_create(const onnxq_model *model, const onnxq_options *options,
                                         onnxq_error *error);
+
+/*
+ * The same plan without a look at the weights: in milliseconds, whatever they
+ * weigh. It differs where values decide: a weight that holds NaN or infinity
+ * is planned as if it did not, and with fold_bits 0 those of recurrent models
+ * are folded with 8 bits (n_undecided counts them). Its sizes are those of the
+ * real plan wherever values do not decide. It cannot be written:
+ * onnxq_plan_write() fails with ONNXQ_ERROR_OPTION.
+ */
+ONNXQ_API onnxq_plan *onnxq_plan_estimate(const onnxq_model *model, const onnxq_options *options,
+                                          onnxq_error *error);
 ONNXQ_API void onnxq_plan_destroy(onnxq_plan *plan); /* NULL is fine */
 ONNXQ_API size_t onnxq_plan_count(const onnxq_plan *plan);
 ONNXQ_API const onnxq_weight *onnxq_plan_get(const onnxq_plan *plan,
@@ -417,6 +430,75 @@ ONNXQ_API onnxq_status onnxq_dequantize_file(const char *input, const char *outp
                                              const onnxq_dequantize_options *options,
                                              onnxq_dequantize_summary *summary, onnxq_error *error);
 
+/* --- inspection ------------------------------------------------------------ */
+
+typedef struct onnxq_opset {
+    const char *domain; /* "" is ai.onnx */
+    int64_t version;
+} onnxq_opset;
+
+typedef struct onnxq_metadata {
+    const char *key, *value;
+} onnxq_metadata;
+
+typedef struct onnxq_dim {
+    int64_t size;     /* -1: not fixed */
+    const char *name; /* symbol of one that is not fixed, or "" */
+} onnxq_dim;
+
+/* An input or output of the model, as it is declared. */
+typedef struct onnxq_parameter {
+    const char *name;
+    const char *type; /* such as "float32 [batch,3,224,224]" or "sequence of int64 []" */
+    const char *kind; /* "tensor", "sparse tensor", "sequence", "map", "optional", "opaque" or "" */
+    const char *dtype; /* of the elements of a tensor, sparse or not; else "" */
+    bool has_rank;     /* of a tensor: its dims are declared */
+    const onnxq_dim *dims;
+    size_t n_dims;
+    bool has_default; /* an input that callers may leave out: an initializer has its name */
+} onnxq_parameter;
+
+/* How often an operator occurs. */
+typedef struct onnxq_operator_count {
+    const char *domain; /* "" is ai.onnx */
+    const char *op_type;
+    size_t n_nodes;        /* in the graph and its subgraphs */
+    size_t n_in_functions; /* in the bodies of local functions */
+} onnxq_operator_count;
+
+/* An operator that the model itself defines. */
+typedef struct onnxq_function {
+    const char *domain, *name;
+    size_t n_nodes; /* of its body, subgraphs included */
+} onnxq_function;
+
+/*
+ * What a model says of itself. Its weights are what onnxq_plan_estimate()
+ * lists, with what would become of them.
+ */
+typedef struct onnxq_inspection {
+    onnxq_model_info info;
+    int64_t model_version;
+    const char *domain, *doc, *graph; /* of the model, its text, and the graph's name; never NULL */
+    const onnxq_opset *opsets;
+    size_t n_opsets;
+    const onnxq_metadata *metadata;
+    size_t n_metadata;
+    const onnxq_parameter *inputs, *outputs; /* in the order of the model */
+    size_t n_inputs, n_outputs;
+    const onnxq_operator_count *operators; /* most frequent first */
+    size_t n_operators;
+    const onnxq_function *functions;
+    size_t n_functions;
+    size_t n_nodes_in_functions; /* which info.n_nodes is without */
+    size_t n_subgraphs;          /* bodies of If, Loop and Scan */
+    size_t n_external_files;
+} onnxq_inspection;
+
+/* Reads no weights; borrows the model. NULL on failure. */
+ONNXQ_API onnxq_inspection *onnxq_inspection_create(const onnxq_model *model, onnxq_error *error);
+ONNXQ_API void onnxq_inspection_destroy(onnxq_inspection *inspection); /* NULL is fine */
+
 /* --- report -------------------------------------------------------------- */
 
 /* Summary table, a line per operator type, as `onnxq quantize` prints it. */
@@ -439,6 +521,25 @@ ONNXQ_API void onnxq_report_dequantization_nodes(const onnxq_dequantization *deq
 ONNXQ_API void onnxq_report_dequantization_json(const onnxq_dequantization *dequantization,
                                                 const char *input, const char *output,
                                                 FILE *stream);
+
+/* How much of an inspection is shown, and how. */
+typedef struct onnxq_inspection_style {
+    unsigned detail; /* 0: the ten largest weights, small ones summed up; 1: fifty; 2: all */
+    bool unicode;    /* bars of block elements in UTF-8; else of '#' */
+} onnxq_inspection_style;
+
+/*
+ * The sections of `onnxq inspect` for people, and one JSON object with all of
+ * it. The plan (an estimate is enough) has the weights, the dequantization what
+ * is quantized already; either may be NULL, then what it has is left out.
+ */
+ONNXQ_API void onnxq_report_inspection(const onnxq_inspection *inspection, const onnxq_plan *plan,
+                                       const onnxq_dequantization *dequantization,
+                                       const onnxq_inspection_style *style, FILE *stream);
+ONNXQ_API void onnxq_report_inspection_json(const onnxq_inspection *inspection,
+                                            const onnxq_plan *plan,
+                                            const onnxq_dequantization *dequantization,
+                                            const char *input, FILE *stream);
 
 #ifdef __cplusplus
 }

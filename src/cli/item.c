@@ -8,7 +8,7 @@
 
 #include "interrupt.h"
 #include "message.h"
-#include "path.h"
+#include "model_input.h"
 #include "progress.h"
 
 void cli_print_sizes(FILE *stream, uint64_t before, uint64_t after)
@@ -112,17 +112,6 @@ static int fail_nothing(const cli_job *job, const cli_item *item, const void *wo
     return ONNXQ_NOTHING_TO_DO;
 }
 
-static int fail_library(const cli_job *job, const cli_item *item, const cli_input *input,
-                        onnxq_error *error)
-{
-    if (error->status == ONNXQ_ERROR_CANCELLED && cli_interrupt_signal() != 0)
-        return 128 + cli_interrupt_signal();
-    /* The descriptor that stands for standard input says nothing to a person. */
-    if (input->path != item->input && strcmp(error->file, input->path) == 0)
-        snprintf(error->file, sizeof(error->file), "standard input");
-    return cli_library_error(job->common, error);
-}
-
 static int make_folder(cli_job *job)
 {
     const char *folder = job->files->output_dir;
@@ -147,7 +136,8 @@ static int write_output(cli_job *job, const cli_item *item, const cli_input *inp
     cli_progress_start(progress);
     onnxq_status written = job->maker->write(work, item->output, &error);
     cli_progress_erase(progress);
-    return written == ONNXQ_OK ? CLI_EXIT_OK : fail_library(job, item, input, &error);
+    return written == ONNXQ_OK ? CLI_EXIT_OK
+                               : cli_model_input_fail(job->common, input, item->input, &error);
 }
 
 /* The size under the output's own name, where there will be an output. */
@@ -173,7 +163,7 @@ static int carry_out(cli_job *job, const cli_item *item, const cli_input *input,
     cli_sizes sizes;
     int status = CLI_EXIT_OK;
     if (!measure(job, item, work, &sizes, &error))
-        return fail_library(job, item, input, &error);
+        return cli_model_input_fail(job->common, input, item->input, &error);
     bool is_noop = sizes.is_copy && !job->files->allow_noop;
     if (!is_noop && !job->files->dry_run)
         status = write_output(job, item, input, work, progress);
@@ -189,25 +179,6 @@ static int carry_out(cli_job *job, const cli_item *item, const cli_input *input,
     job->nbytes_before += sizes.before;
     job->nbytes_after += sizes.after;
     return CLI_EXIT_OK;
-}
-
-static int open_input(const cli_job *job, cli_input *input, const char *path)
-{
-    const cli_common *common = job->common;
-    switch (cli_input_open(input, path)) {
-    case CLI_INPUT_OK:
-        return CLI_EXIT_OK;
-    case CLI_INPUT_NOT_READ:
-        cli_error(common, "standard input: cannot read: %s", strerror(errno));
-        return CLI_EXIT_INPUT;
-    case CLI_INPUT_NOT_SPOOLED:
-        cli_error(common, "standard input: cannot keep a copy: %s", strerror(errno));
-        cli_hint(common, "TMPDIR names the folder for it");
-        return CLI_EXIT_OUTPUT;
-    case CLI_INPUT_INTERRUPTED:
-        break;
-    }
-    return 128 + cli_interrupt_signal();
 }
 
 static int process(cli_job *job, const cli_item *item, const cli_input *input)
@@ -230,7 +201,7 @@ static int process(cli_job *job, const cli_item *item, const cli_input *input)
     if (model != NULL)
         work = job->maker->create(job->settings, model, &options, &error);
     cli_progress_erase(&progress);
-    int status = work == NULL ? fail_library(job, item, input, &error)
+    int status = work == NULL ? cli_model_input_fail(job->common, input, item->input, &error)
                               : carry_out(job, item, input, model, work, &progress);
     job->maker->destroy(work);
     onnxq_model_close(model);
@@ -243,7 +214,7 @@ int cli_item_run(cli_job *job, const cli_item *item)
     job->item_began = cli_seconds();
     if (!job->files->dry_run && is_kept(job, item))
         return fail_exists(job, item);
-    int status = open_input(job, &input, item->input);
+    int status = cli_model_input_open(job->common, &input, item->input);
     if (status == CLI_EXIT_OK)
         status = process(job, item, &input);
     cli_input_close(&input);

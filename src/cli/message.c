@@ -32,6 +32,23 @@ bool cli_use_color(cli_when when, FILE *stream)
     return isatty(fileno(stream)) && !is_set("NO_COLOR") && !is_dumb_terminal();
 }
 
+/* As setlocale() would look it up, without making numbers depend on it. */
+static bool is_utf8_locale(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    size_t i = 0;
+    while (i < 2 && !is_set(names[i]))
+        i++;
+    const char *value = is_set(names[i]) ? getenv(names[i]) : "";
+    return strstr(value, "UTF-8") != NULL || strstr(value, "utf8") != NULL ||
+           strstr(value, "utf-8") != NULL;
+}
+
+bool cli_use_unicode(FILE *stream)
+{
+    return isatty(fileno(stream)) && !is_dumb_terminal() && is_utf8_locale();
+}
+
 void cli_print_escaped(FILE *stream, const char *text)
 {
     char buffer[MESSAGE_CAPACITY];

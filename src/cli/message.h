@@ -34,6 +34,9 @@ int cli_library_error(const cli_common *common, const onnxq_error *error);
 /* Whether color may be used on the stream. */
 bool cli_use_color(cli_when when, FILE *stream);
 
+/* Whether the stream is a terminal that shows UTF-8. */
+bool cli_use_unicode(FILE *stream);
+
 /* True where the environment says that nobody watches: CI, NO_COLOR or a dumb terminal. */
 bool cli_is_plain_environment(void);
 

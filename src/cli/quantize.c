@@ -54,7 +54,7 @@ CLI_IS_JOB(cli_quantize_settings);
 
 #define FIELD(member) .offset = offsetof(cli_quantize_settings, member)
 
-static const cli_option quantize_options[] = {
+const cli_option cli_quantize_options[] = {
     {.kind = CLI_HEADING, .help = "How weights are stored"},
     {.kind = CLI_CHOICE,
      .name = "method",
@@ -199,14 +199,14 @@ static int run_quantize(void *data, int n_operands, char **operands)
     return cli_job_run(&job, n_operands, operands);
 }
 
-static void set_defaults(void *data)
+void cli_quantize_defaults(void *data)
 {
     cli_quantize_settings *settings = data;
     onnxq_options_init(&settings->options);
     cli_job_defaults(&settings->files);
 }
 
-static void release(void *data)
+void cli_quantize_release(void *data)
 {
     cli_quantize_settings *settings = data;
     cli_list *lists[] = {&settings->op_types,        &settings->exclude_op_types,
@@ -227,9 +227,9 @@ const cli_command cli_quantize = {
         "that exists is kept. A named OUT is replaced. '-' is standard input or output.\n"
         "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model, 4 output not\n"
         "writable, 5 nothing to quantize, 70 a bug in onnxq, 71 out of memory, 128+N signal N.",
-    .options = {{cli_job_options, quantize_options, cli_common_options}},
+    .options = {{cli_job_options, cli_quantize_options, cli_common_options}},
     .operands = CLI_FILE_OPERANDS,
     .settings_nbytes = sizeof(cli_quantize_settings),
-    .defaults = set_defaults,
+    .defaults = cli_quantize_defaults,
     .run = run_quantize,
-    .release = release};
+    .release = cli_quantize_release};

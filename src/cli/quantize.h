@@ -18,6 +18,16 @@ typedef struct cli_quantize_settings {
     onnxq_selector *selectors;
 } cli_quantize_settings;
 
+extern const cli_option cli_quantize_options[]; /* how and which weights */
+void cli_quantize_defaults(void *settings);
+void cli_quantize_release(void *settings);
+
+/* "int8 weights, per channel, dynamic activations" */
+void cli_print_quantize_settings(const onnxq_options *options, FILE *stream);
+
+/* Why the plan of a model has nothing to do. */
+void cli_explain_noop(const void *plan, char *text, size_t capacity);
+
 /* Completes settings->options from the lists; false where memory ran out. */
 bool cli_quantize_fill_options(cli_quantize_settings *settings);
 

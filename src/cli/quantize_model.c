@@ -49,20 +49,19 @@ static onnxq_status write(const void *plan, const char *path, onnxq_error *error
     return onnxq_plan_write(plan, path, error);
 }
 
-static void print_settings(const onnxq_options *options, const onnxq_model *model, FILE *stream)
+void cli_print_quantize_settings(const onnxq_options *options, FILE *stream)
 {
     static const char *const methods[] = {"dynamic activations", "folded when loaded",
                                           "DequantizeLinear", "operators of com.microsoft"};
     static const char *const ranges[] = {"", " of 7 bits", " safe in pairs"};
     static const char *const bits[] = {"int8", "int4", "nf4"};
-    fprintf(stream, "  %s weights%s, per %s%s, %s  ",
+    fprintf(stream, "%s weights%s, per %s%s, %s",
             options->weight_type == ONNXQ_WEIGHT_UINT8 ? "uint8" : bits[options->bits],
             ranges[options->reduce_range],
             options->method == ONNXQ_METHOD_BLOCKS || options->block_size != 0 ? "block"
             : options->per_channel                                             ? "channel"
                                                                                : "tensor",
             options->symmetric ? "" : ", asymmetric", methods[options->method]);
-    cli_print_origin(stream, model);
 }
 
 static void print(const void *data, const onnxq_model *model, const void *plan, int level,
@@ -71,7 +70,10 @@ static void print(const void *data, const onnxq_model *model, const void *plan, 
     const cli_quantize_settings *settings = data;
     if (level < 0 || onnxq_plan_count(plan) == 0)
         return;
-    print_settings(&settings->options, model, stream);
+    fputs("  ", stream);
+    cli_print_quantize_settings(&settings->options, stream);
+    fputs("  ", stream);
+    cli_print_origin(stream, model);
     if (level > 0)
         onnxq_report_weights(plan, stream);
     onnxq_report_table(plan, stream);
@@ -82,7 +84,7 @@ static void print_json(const void *plan, const char *input, const char *output, 
     onnxq_report_json(plan, input, output, stream);
 }
 
-static void explain_nothing(const void *plan, char *text, size_t capacity)
+void cli_explain_noop(const void *plan, char *text, size_t capacity)
 {
     onnxq_summary summary;
     onnxq_plan_get_summary(plan, &summary);
@@ -105,4 +107,4 @@ const cli_maker cli_quantize_maker = {.verb = "quantize",
                                       .write = write,
                                       .print = print,
                                       .print_json = print_json,
-                                      .explain_nothing = explain_nothing};
+                                      .explain_nothing = cli_explain_noop};

@@ -187,6 +187,24 @@ static bool consume(void *context, size_t index, const void *buffer, onnxq_error
     return oq_fail(error, ONNXQ_ERROR_CANCELLED, "cancelled");
 }
 
+/* Channels differ, and are not symmetric: zero points are stored as for most real weights. */
+static void assume(int32_t *lo, int32_t *hi, uint64_t n)
+{
+    for (uint64_t i = 0; lo != NULL && i < n; i++) {
+        lo[i] = oq_key_from_float(i % 2 == 0 ? -1.0f : -2.0f);
+        hi[i] = oq_key_from_float(i % 2 == 0 ? 2.0f : 1.0f);
+    }
+}
+
+void oq_plan_assume_ranges(onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (struct oq_ranges *r = plan->constants[i].ranges; r != NULL; r = r->next) {
+            assume(r->lo, r->hi, r->n_scales);
+            assume(r->pair_lo, r->pair_hi, r->n_scales);
+        }
+}
+
 bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error)
 {
     struct measure measure = {.plan = plan, .kernels = oq_kernels_best()};

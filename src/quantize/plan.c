@@ -264,10 +264,18 @@ static bool summarize(onnxq_plan *plan, onnxq_error *error)
     return true;
 }
 
+static bool find_ranges(onnxq_plan *plan, onnxq_error *error)
+{
+    if (!plan->is_estimate)
+        return oq_plan_measure(plan, error);
+    oq_plan_assume_ranges(plan);
+    return true;
+}
+
 static bool make_plan(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
 {
     if (!oq_plan_collect(plan, error) || !oq_plan_decide(plan, selection, error) ||
-        !oq_plan_find_round_trips(plan, error) || !oq_plan_measure(plan, error))
+        !oq_plan_find_round_trips(plan, error) || !find_ranges(plan, error))
         return false;
     oq_plan_drop_infinite(plan);
     oq_plan_scale(plan);
@@ -275,8 +283,8 @@ static bool make_plan(onnxq_plan *plan, const struct oq_selection *selection, on
            summarize(plan, error);
 }
 
-onnxq_plan *onnxq_plan_create(const onnxq_model *model, const onnxq_options *options,
-                              onnxq_error *error)
+static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options, bool is_estimate,
+                          onnxq_error *error)
 {
     onnxq_error ignored;
     error = error == NULL ? &ignored : error;
@@ -290,6 +298,7 @@ onnxq_plan *onnxq_plan_create(const onnxq_model *model, const onnxq_options *opt
         oq_arena_init(&plan->arena, oq_model_budget(model));
         plan->model = model;
         plan->options = *options;
+        plan->is_estimate = is_estimate;
         ok = make_plan(plan, selection, error);
         plan->options.selectors = NULL;
         plan->options.op_types = plan->options.exclude_op_types = NULL;
@@ -300,6 +309,18 @@ onnxq_plan *onnxq_plan_create(const onnxq_model *model, const onnxq_options *opt
     oq_error_file(error, model->file.path);
     onnxq_plan_destroy(plan);
     return NULL;
+}
+
+onnxq_plan *onnxq_plan_create(const onnxq_model *model, const onnxq_options *options,
+                              onnxq_error *error)
+{
+    return create(model, options, false, error);
+}
+
+onnxq_plan *onnxq_plan_estimate(const onnxq_model *model, const onnxq_options *options,
+                                onnxq_error *error)
+{
+    return create(model, options, true, error);
 }
 
 void onnxq_plan_destroy(onnxq_plan *plan)
@@ -344,7 +365,10 @@ onnxq_status onnxq_plan_write(const onnxq_plan *plan, const char *path, onnxq_er
     const struct oq_emit_options options = emit_options(plan);
     error = error == NULL ? &ignored : error;
     oq_error_init(error);
-    if (!oq_draft_write(&plan->draft, &options, path, error))
+    if (plan->is_estimate)
+        oq_fail(error, ONNXQ_ERROR_OPTION,
+                "the plan is an estimate, expected one of onnxq_plan_create()");
+    else if (!oq_draft_write(&plan->draft, &options, path, error))
         oq_error_file(error, plan->model->file.path);
     return error->status;
 }

@@ -106,6 +106,7 @@ struct onnxq_plan {
     struct oq_arena arena;
     const onnxq_model *model;
     onnxq_options options; /* without its pointers */
+    bool is_estimate;      /* made without a look at the weights */
     bool is_recurrent;     /* what it has computed comes back as input */
     bool freeze_inputs;    /* initializers leave the graph's inputs */
 
@@ -151,6 +152,7 @@ void oq_plan_drop_infinite(onnxq_plan *plan);
 
 /* measure.c: reads all weights that are to be quantized; fills lo and hi of their ranges. */
 bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error);
+void oq_plan_assume_ranges(onnxq_plan *plan); /* or reads none, and takes usual ones */
 
 /* scale.c: from ranges to scales and zero points. */
 void oq_plan_scale(onnxq_plan *plan);

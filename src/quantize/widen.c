@@ -92,6 +92,7 @@ static const char *reason_to_widen(onnxq_plan *plan, const struct oq_constant *c
         return NULL;
     if (options->fold_bits == 16)
         return "--fold-bits 16";
+    plan->summary.n_undecided += plan->is_estimate && plan->is_recurrent;
     double error = plan->is_recurrent ? rounding(constant->fold->ranges) : 0;
     return error > MAX_ROUNDING ? oq_arena_printf(&plan->arena,
                                                   "8 bits would round by %.1f %%, in a model that "

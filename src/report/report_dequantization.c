@@ -1,5 +1,5 @@
 /* What has become of a quantized model's nodes on the way back to float. */
-#include "base/json.h"
+#include "report/report_json.h"
 #include "report/report_text.h"
 
 #include <inttypes.h>
@@ -39,8 +39,7 @@ struct table {
     struct kept *kept; /* [n_kept] */
     size_t n_kept;
     size_t name_width, line_limit;
-    double unit;
-    const char *unit_name;
+    struct oq_report_unit unit;
 };
 
 static bool is_alike(const onnxq_dequantized *a, const onnxq_dequantized *b)
@@ -92,16 +91,16 @@ static void measure_table(struct table *table, FILE *stream)
         format_operator(table->kept[i].node, name);
         widen(&table->name_width, name);
     }
-    table->unit = largest < 1000000 ? 1e3 : largest < UINT64_C(10000000000) ? 1e6 : 1e9;
-    table->unit_name = table->unit < 1e6 ? "KB" : table->unit < 1e9 ? "MB" : "GB";
+    table->unit = oq_report_unit(largest);
 }
 
 static void write_form(const struct table *table, const onnxq_dequantized_form *form, FILE *stream)
 {
     fputs("  ", stream);
     oq_report_cell(stream, form->form, table->name_width, OQ_REPORT_NO_LIMIT);
-    fprintf(stream, "  %7zu  %7.1f %s  %7.1f %s\n", form->count, (double)form->nbytes / table->unit,
-            table->unit_name, (double)form->nbytes_after / table->unit, table->unit_name);
+    fprintf(stream, "  %7zu  %7.1f %s  %7.1f %s\n", form->count,
+            (double)form->nbytes / table->unit.nbytes, table->unit.name,
+            (double)form->nbytes_after / table->unit.nbytes, table->unit.name);
 }
 
 static void write_kept(const struct table *table, const struct kept *kept, FILE *stream)
@@ -249,22 +248,25 @@ static void write_json_node(struct oq_json *json, const onnxq_dequantized *node)
     oq_json_close(json);
 }
 
+void oq_report_json_dequantization(struct oq_json *json, const onnxq_dequantization *dequantization)
+{
+    write_summary(json, dequantization);
+    write_forms(json, dequantization);
+    oq_json_open_array(json, "nodes");
+    for (size_t i = 0; i < onnxq_dequantization_count(dequantization); i++)
+        write_json_node(json, onnxq_dequantization_get(dequantization, i));
+    oq_json_close(json);
+}
+
 void onnxq_report_dequantization_json(const onnxq_dequantization *dequantization, const char *input,
                                       const char *output, FILE *stream)
 {
     struct oq_json json;
     oq_json_init(&json, stream);
     oq_json_open_object(&json, NULL);
-    oq_json_int(&json, "report", 1);
-    oq_json_string(&json, "onnxq", onnxq_version());
-    oq_json_string(&json, "input", input);
+    oq_report_json_head(&json, input);
     oq_json_string(&json, "output", output);
-    write_summary(&json, dequantization);
-    write_forms(&json, dequantization);
-    oq_json_open_array(&json, "nodes");
-    for (size_t i = 0; i < onnxq_dequantization_count(dequantization); i++)
-        write_json_node(&json, onnxq_dequantization_get(dequantization, i));
-    oq_json_close(&json);
+    oq_report_json_dequantization(&json, dequantization);
     oq_json_close(&json);
     oq_json_finish(&json);
 }

@@ -1,6 +1,6 @@
-#include "report/report_lines.h"
+#include "report/report_json.h"
 
-#include "base/json.h"
+#include "report/report_lines.h"
 
 static void write_summary(struct oq_json *json, const onnxq_plan *plan)
 {
@@ -94,27 +94,37 @@ static void write_weight(struct oq_json *json, const onnxq_weight *weight)
     oq_json_close(json);
 }
 
+void oq_report_json_head(struct oq_json *json, const char *input)
+{
+    oq_json_int(json, "report", 1);
+    oq_json_string(json, "onnxq", onnxq_version());
+    oq_json_string(json, "input", input);
+}
+
+void oq_report_json_plan(struct oq_json *json, const onnxq_plan *plan)
+{
+    struct oq_report_lines lines;
+    write_summary(json, plan);
+    if (oq_report_lines_init(&lines, plan)) {
+        write_operators(json, &lines);
+        oq_report_lines_fini(&lines);
+    } else {
+        oq_json_null(json, "operators");
+    }
+    oq_json_open_array(json, "weights");
+    for (size_t i = 0; i < onnxq_plan_count(plan); i++)
+        write_weight(json, onnxq_plan_get(plan, i));
+    oq_json_close(json);
+}
+
 void onnxq_report_json(const onnxq_plan *plan, const char *input, const char *output, FILE *stream)
 {
     struct oq_json json;
-    struct oq_report_lines lines;
     oq_json_init(&json, stream);
     oq_json_open_object(&json, NULL);
-    oq_json_int(&json, "report", 1);
-    oq_json_string(&json, "onnxq", onnxq_version());
-    oq_json_string(&json, "input", input);
+    oq_report_json_head(&json, input);
     oq_json_string(&json, "output", output);
-    write_summary(&json, plan);
-    if (oq_report_lines_init(&lines, plan)) {
-        write_operators(&json, &lines);
-        oq_report_lines_fini(&lines);
-    } else {
-        oq_json_null(&json, "operators");
-    }
-    oq_json_open_array(&json, "weights");
-    for (size_t i = 0; i < onnxq_plan_count(plan); i++)
-        write_weight(&json, onnxq_plan_get(plan, i));
-    oq_json_close(&json);
+    oq_report_json_plan(&json, plan);
     oq_json_close(&json);
     oq_json_finish(&json);
 }

@@ -3,18 +3,12 @@
 
 #include <string.h>
 
-/* One unit for the whole table, so that its numbers compare at a glance. */
-struct unit {
-    const char *name;
-    double nbytes;
-};
-
 #define NAME_MAX_COLUMNS 24
 #define NAME_CAPACITY    160
 #define FORM_CAPACITY    256
 #define NOTES_CAPACITY   768
 
-static struct unit choose_unit(const struct oq_report_lines *lines)
+static struct oq_report_unit choose_unit(const struct oq_report_lines *lines)
 {
     uint64_t largest = 0;
     for (size_t i = 0; i < lines->n_lines; i++) {
@@ -22,9 +16,7 @@ static struct unit choose_unit(const struct oq_report_lines *lines)
         largest = line->nbytes_before > largest ? line->nbytes_before : largest;
         largest = line->nbytes_after > largest ? line->nbytes_after : largest;
     }
-    if (largest < 1000000)
-        return (struct unit){"KB", 1e3};
-    return largest < UINT64_C(10000000000) ? (struct unit){"MB", 1e6} : (struct unit){"GB", 1e9};
+    return oq_report_unit(largest);
 }
 
 static void append(char *dst, size_t capacity, const char *text)
@@ -124,7 +116,8 @@ static struct widths measure(const struct oq_report_lines *lines, FILE *stream)
     return widths;
 }
 
-static size_t write_numbers(FILE *stream, const struct oq_report_line *line, struct unit unit)
+static size_t write_numbers(FILE *stream, const struct oq_report_line *line,
+                            struct oq_report_unit unit)
 {
     char numbers[128];
     snprintf(numbers, sizeof(numbers), "  %7zu  %9zu  %7.1f %s  %7.1f %s", line->n_weights,
@@ -151,7 +144,7 @@ static void write_texts(FILE *stream, const struct oq_report_line *line, size_t 
         write_notes_below(stream, line, column, widths->line_limit);
 }
 
-static void write_line(FILE *stream, const struct oq_report_line *line, struct unit unit,
+static void write_line(FILE *stream, const struct oq_report_line *line, struct oq_report_unit unit,
                        const struct widths *widths)
 {
     char name[NAME_CAPACITY];
@@ -164,7 +157,7 @@ static void write_line(FILE *stream, const struct oq_report_line *line, struct u
     putc('\n', stream);
 }
 
-static void write_quantized_before(FILE *stream, const onnxq_plan *plan, struct unit unit)
+static void write_quantized_before(FILE *stream, const onnxq_plan *plan, struct oq_report_unit unit)
 {
     onnxq_summary summary;
     onnxq_plan_get_summary(plan, &summary);
@@ -191,7 +184,7 @@ void onnxq_report_table(const onnxq_plan *plan, FILE *stream)
         return;
     }
     oq_report_lines_merge_small(&lines);
-    struct unit unit = choose_unit(&lines);
+    struct oq_report_unit unit = choose_unit(&lines);
     struct widths widths = measure(&lines, stream);
     fprintf(stream, "  %-*s  weights  quantized      before       after\n", (int)widths.name,
             "operator");

@@ -16,6 +16,14 @@ size_t oq_report_line_limit(FILE *stream)
     return fd >= 0 && isatty(fd) ? TERMINAL_COLUMNS : OQ_REPORT_NO_LIMIT;
 }
 
+struct oq_report_unit oq_report_unit(uint64_t largest_nbytes)
+{
+    if (largest_nbytes < 1000000)
+        return (struct oq_report_unit){"KB", 1e3};
+    return largest_nbytes < UINT64_C(10000000000) ? (struct oq_report_unit){"MB", 1e6}
+                                                  : (struct oq_report_unit){"GB", 1e9};
+}
+
 size_t oq_report_columns_left(size_t limit, size_t used)
 {
     if (limit == OQ_REPORT_NO_LIMIT)

@@ -3,12 +3,20 @@
 #define OQ_REPORT_TEXT_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #define OQ_REPORT_NO_LIMIT ((size_t)-1)
 
 /* Columns that a terminal line may have; OQ_REPORT_NO_LIMIT where the stream is no terminal. */
 size_t oq_report_line_limit(FILE *stream);
+
+/* One unit for all numbers of a table, so that they compare at a glance. */
+struct oq_report_unit {
+    const char *name;
+    double nbytes;
+};
+struct oq_report_unit oq_report_unit(uint64_t largest_nbytes);
 
 /* What is left of a limit when `used` columns are taken. */
 size_t oq_report_columns_left(size_t limit, size_t used);

@@ -383,8 +383,61 @@ static void test_faults(void **state)
     assert_true(n_faults > 100);
 }
 
+/* --- without an output ------------------------------------------------------------ */
+
+static onnxq_status inspect(FILE *sink, onnxq_error *error)
+{
+    onnxq_options options = test_options();
+    onnxq_model *model = onnxq_model_open(input, error);
+    onnxq_inspection *inspection = model == NULL ? NULL : onnxq_inspection_create(model, error);
+    onnxq_plan *plan = inspection == NULL ? NULL : onnxq_plan_estimate(model, &options, error);
+    if (plan != NULL) {
+        onnxq_report_inspection(inspection, plan, NULL, NULL, sink);
+        onnxq_report_inspection_json(inspection, plan, NULL, input, sink);
+    }
+    onnxq_plan_destroy(plan);
+    onnxq_inspection_destroy(inspection);
+    onnxq_model_close(model);
+    return plan == NULL ? error->status : ONNXQ_OK;
+}
+
+static const struct fault_row inspect_rows[] = {
+    {"no memory", ALLOCATION, ENOMEM, ONCE}, {"no memory in the arena", ARENA, ENOMEM, ONCE},
+    {"open: no rights", OPEN, EACCES, ONCE}, {"read: broken disk", READ, EIO, ONCE},
+    {"stat: broken disk", STAT, EIO, ONCE},
+};
+
+static void test_inspect_faults(void **state)
+{
+    const struct fault_row *row = *state;
+    static const struct scenario none = {"none", .threads = 1};
+    size_t n = 0;
+    make_input(&none);
+    FILE *sink = fopen("/dev/null", "w");
+    assert_non_null(sink);
+    do {
+        onnxq_error error = {0};
+        size_t n_before = count_descriptors();
+        fault.call = row->call;
+        fault.how = ONCE;
+        fault.code = row->code;
+        atomic_store(&fault.left, (long)++n);
+        atomic_store(&fault.happened, false);
+        atomic_store(&fault.armed, true);
+        onnxq_status status = inspect(sink, &error);
+        atomic_store(&fault.armed, false);
+        assert_int_equal(count_descriptors(), n_before);
+        if (status != ONNXQ_OK)
+            check_words(&error, status);
+    } while (atomic_load(&fault.happened));
+    fclose(sink);
+    assert_true(n > 1);
+    check_text(test_files(), "in.onnx");
+}
+
 int main(void)
 {
     TEST_ROWS(test_faults, scenarios);
+    TEST_ROWS(test_inspect_faults, inspect_rows);
     return suite_run();
 }

@@ -1,5 +1,5 @@
 /*
- * Any bytes as a model file: open, plan, report and write, through the public
+ * Any bytes as a model file: open, inspect, plan, report and write, through the public
  * header alone. What must hold for all of them:
  *
  *  - a failure has a status and a message, is never "a bug in onnxq", and
@@ -208,6 +208,33 @@ static onnxq_status run_back(const onnxq_model *model, const onnxq_dequantize_op
     return status;
 }
 
+static void inspect(const onnxq_model *model, const onnxq_options *options)
+{
+    onnxq_error error = {0};
+    onnxq_dequantize_options back;
+    onnxq_dequantize_options_init(&back);
+    onnxq_inspection *inspection = onnxq_inspection_create(model, &error);
+    if (!inspection) {
+        check_error(&error);
+        return;
+    }
+    onnxq_plan *estimate = onnxq_plan_estimate(model, options, &error);
+    if (!estimate)
+        check_error(&error);
+    onnxq_dequantization *undo = onnxq_dequantization_create(model, &back, NULL);
+    for (unsigned detail = 0; detail <= 2; detail++) {
+        const onnxq_inspection_style style = {.detail = detail, .unicode = detail == 1};
+        onnxq_report_inspection(inspection, estimate, undo, &style, sink);
+    }
+    onnxq_report_inspection_json(inspection, estimate, undo, input, sink);
+    if (estimate)
+        CHECK(onnxq_plan_write(estimate, output[0], &error) == ONNXQ_ERROR_OPTION);
+    CHECK(count_files(folder[0]) == 0);
+    onnxq_dequantization_destroy(undo);
+    onnxq_plan_destroy(estimate);
+    onnxq_inspection_destroy(inspection);
+}
+
 /* Both folders hold what was promised, and it can be read; or nothing. */
 static void check_outputs(onnxq_status status, const uint64_t announced[2])
 {
@@ -266,6 +293,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
     onnxq_options_init(&options);
     options.sync = false;
     options.min_elements = 1;
+    inspect(model, &options);
     quantize(model, &options);
 
     /* Seeds are tiny: without it no product would be done in integers. */

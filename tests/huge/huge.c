@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Not more rows: their sum would not fit into the int32 of MatMulInteger. */
@@ -194,6 +196,26 @@ static void remove_files(void)
     unlink("huge.int8.onnx");
 }
 
+/* The size that the output will have, and how long it takes to tell, the model opened for it. */
+static uint64_t estimate(const onnxq_options *options)
+{
+    struct timespec began, ended;
+    onnxq_error error;
+    onnxq_summary summary;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    onnxq_model *model = onnxq_model_open("huge.onnx", &error);
+    onnxq_plan *plan = model == NULL ? NULL : onnxq_plan_estimate(model, options, &error);
+    if (plan == NULL)
+        fail(error.message);
+    onnxq_plan_get_summary(plan, &summary);
+    onnxq_plan_destroy(plan);
+    onnxq_model_close(model);
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    printf("estimated in %.1f ms\n", (double)(ended.tv_sec - began.tv_sec) * 1e3 +
+                                         (double)(ended.tv_nsec - began.tv_nsec) / 1e6);
+    return summary.nbytes_after;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2 || chdir(argv[1]) != 0) {
@@ -206,12 +228,16 @@ int main(int argc, char **argv)
     onnxq_options options;
     onnxq_options_init(&options);
     options.sync = false;
+    uint64_t estimated = estimate(&options);
     onnxq_status status = onnxq_quantize_file("huge.onnx", "huge.int8.onnx", &options, &error);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     if (status != ONNXQ_OK)
         fail(error.message);
     check_integers("huge.int8.onnx");
+    struct stat output;
+    if (stat("huge.int8.onnx", &output) != 0 || (uint64_t)output.st_size != estimated)
+        fail("the estimate is wrong");
     printf("5 GB in %ld.%02ld s of processor time and %ld MB of memory\n",
            (long)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec),
            (long)((usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 10000 % 100),

@@ -553,6 +553,35 @@ static const struct row {
      "w: Conv.1 fold DequantizeLinear"},
 };
 
+/* Values have kept something as it is, or given it 16 bits. */
+static bool did_values_decide(const char *plan)
+{
+    return strstr(plan, "NaN or infinity") != NULL || strstr(plan, "8 bits would round") != NULL;
+}
+
+/* What a look at the weights cannot change is known without one. */
+static void check_estimate(const onnxq_model *model, const onnxq_options *options,
+                           const onnxq_plan *plan)
+{
+    const onnxq_plan *estimate = test_estimate(model, options);
+    onnxq_summary expected, actual;
+    onnxq_error error;
+    onnxq_plan_get_summary(plan, &expected);
+    onnxq_plan_get_summary(estimate, &actual);
+    assert_int_equal(expected.n_undecided, 0);
+    assert_int_equal(onnxq_plan_write(estimate, test_path("estimate.onnx"), &error),
+                     ONNXQ_ERROR_OPTION);
+    check_text(error.message, "the plan is an estimate, expected one of onnxq_plan_create()");
+    assert_false(test_exists(test_path("estimate.onnx")));
+    if (did_values_decide(describe_plan(plan)))
+        return;
+    check_text(describe_plan(estimate), describe_plan(plan));
+    assert_int_equal(actual.n_quantized, expected.n_quantized);
+    assert_int_equal(actual.nbytes_after, expected.nbytes_after);
+    assert_int_equal(actual.weight_nbytes_after, expected.weight_nbytes_after);
+    assert_int_equal(actual.external_nbytes_after, expected.external_nbytes_after);
+}
+
 static void test_decision(void **state)
 {
     const struct row *row = *state;
@@ -560,7 +589,41 @@ static void test_decision(void **state)
     options.min_elements = 1;
     if (row->adjust != NULL)
         row->adjust(&options);
-    check_text(describe_plan(test_plan(test_model(row->text), &options)), row->expected);
+    const onnxq_model *model = test_model(row->text);
+    const onnxq_plan *plan = test_plan(model, &options);
+    check_text(describe_plan(plan), row->expected);
+    check_estimate(model, &options, plan);
+}
+
+/* --- without a look at the weights --- */
+
+static void test_undecided(void **state)
+{
+    (void)state;
+    const onnxq_model *model =
+        test_model(OPSET_17 "init w float32[2,480,1] = " OUTLIERS "; y = Conv(x, w)\n"
+                            "init v float32[256,256]; u = MatMul(x, v); " RECURRENT);
+    onnxq_options options = test_options();
+    onnxq_summary summary;
+    onnxq_plan_get_summary(test_estimate(model, &options), &summary);
+    assert_int_equal(summary.n_undecided, 1);
+    options.fold_bits = 8;
+    onnxq_plan_get_summary(test_estimate(model, &options), &summary);
+    assert_int_equal(summary.n_undecided, 0);
+}
+
+/* Weights that are not there in full are not missed. */
+static void test_estimate_reads_nothing(void **state)
+{
+    (void)state;
+    const onnxq_model *model = test_model(OPSET_17 "init w float32[256,256] external\n"
+                                                   "y = MatMul(x, w)");
+    onnxq_options options = test_options();
+    onnxq_error error;
+    assert_int_equal(truncate(test_path("model.onnx.data"), 0), 0);
+    assert_null(onnxq_plan_create(model, &options, &error));
+    assert_int_equal(error.status, ONNXQ_ERROR_INPUT);
+    check_text(describe_plan(test_estimate(model, &options)), "w: MatMul.1 dynamic MatMulInteger");
 }
 
 /* --- tensors that are in no graph --- */
@@ -832,6 +895,8 @@ int main(void)
 {
     TEST_ROWS(test_pairs, pairs);
     TEST_ROWS(test_decision, rows);
+    TEST(test_undecided);
+    TEST(test_estimate_reads_nothing);
     TEST(test_local_function);
     TEST(test_unknown_type);
     TEST(test_huge_fold);

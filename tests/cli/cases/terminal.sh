@@ -17,3 +17,7 @@ tty 'onnxq quantize --color=never nosuch.onnx'
 tty 'onnxq quantize demo.onnx -'
 tty 'onnxq quantize - out.onnx'
 tty 'onnxq quantize demo.onnx'
+# Bars are finer where the terminal shows UTF-8.
+tty 'LC_ALL=C.UTF-8 onnxq inspect demo.onnx' | grep '%'
+tty 'onnxq inspect demo.onnx' | grep '%'
+tty 'onnxq inspect -'

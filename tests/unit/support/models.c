@@ -77,6 +77,16 @@ onnxq_plan *test_plan(const onnxq_model *model, const onnxq_options *options)
     return plan;
 }
 
+onnxq_plan *test_estimate(const onnxq_model *model, const onnxq_options *options)
+{
+    onnxq_error error;
+    onnxq_plan *plan = onnxq_plan_estimate(model, options, &error);
+    if (plan == NULL)
+        fail_msg("%s", test_error_text(&error));
+    test_defer(destroy_plan, plan);
+    return plan;
+}
+
 const char *test_write_as(const onnxq_plan *plan, const char *name)
 {
     onnxq_error error;

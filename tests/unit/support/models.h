@@ -22,6 +22,7 @@ onnxq_model *test_open_path(const char *path);
 const char *test_open_error(const char *path);
 
 onnxq_plan *test_plan(const onnxq_model *model, const onnxq_options *options);
+onnxq_plan *test_estimate(const onnxq_model *model, const onnxq_options *options);
 
 /* Default options, all weights large enough. */
 onnxq_options test_options(void);
