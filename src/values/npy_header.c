@@ -23,9 +23,14 @@ static bool equals(struct slice slice, const char *text)
     return slice.length == strlen(text) && memcmp(slice.text, text, slice.length) == 0;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static void skip_spaces(struct cursor *cursor)
 {
-    while (cursor->next < cursor->end && memchr(" \t\r\n", *cursor->next, 4) != NULL)
+    while (cursor->next < cursor->end && is_space(*cursor->next))
         cursor->next++;
 }
 
@@ -52,6 +57,8 @@ static bool take_word(struct cursor *cursor, const char *word)
 static bool fail_syntax(const struct cursor *cursor, const char *expected, onnxq_error *error)
 {
     size_t left = (size_t)(cursor->end - cursor->next);
+    if (left == 0)
+        return oq_fail(error, ONNXQ_ERROR_INPUT, "its header ends, expected %s", expected);
     return oq_fail(error, ONNXQ_ERROR_INPUT, "its header has \"%.*s\", expected %s",
                    (int)(left < 24 ? left : 24), cursor->next, expected);
 }
@@ -244,6 +251,8 @@ bool oq_npy_header_parse(struct oq_npy_header *header, const char *text, size_t 
     struct cursor cursor = {text, text + nbytes};
     unsigned seen = 0;
     *header = (struct oq_npy_header){0};
+    while (cursor.end > cursor.next && is_space(cursor.end[-1])) /* NumPy fills it up */
+        cursor.end--;
     if (!take(&cursor, '{'))
         return fail_syntax(&cursor, "a dict", error);
     while (!take(&cursor, '}')) {

@@ -287,6 +287,8 @@ static bool read_array(struct archive *archive, const struct entry *entry, const
                        struct oq_arrays *arrays, onnxq_error *error)
 {
     uint64_t offset, packed = entry->compressed_nbytes;
+    if (*name == '\0')
+        return oq_fail(error, ONNXQ_ERROR_INPUT, "has no name");
     if (oq_arrays_find(arrays, name) != NULL)
         return oq_fail(error, ONNXQ_ERROR_INPUT, "is there twice");
     if (!check_method(entry, error) || !check_sizes(archive, entry, error) ||
@@ -325,16 +327,16 @@ static bool read_entry(struct archive *archive, struct oq_arrays *arrays,
     if (!next_entry(archive, &entry, error))
         return false;
     size_t length = strlen(archive->text);
-    const char *base = base_name(archive->text);
-    if (*base == '\0' && length > 0)
-        return true;
-    if (length > 4 && strcmp(archive->text + length - 4, ".npy") == 0) {
+    if (length >= 4 && strcmp(archive->text + length - 4, ".npy") == 0) {
         archive->text[length - 4] = '\0';
         bool ok = read_array(archive, &entry, archive->text, arrays, error);
         archive->text[length - 4] = '.';
         return ok;
     }
-    return ignores(base) || oq_fail(error, ONNXQ_ERROR_INPUT, "is no .npy file");
+    const char *base = base_name(archive->text);
+    bool is_folder = length > 0 && *base == '\0';
+    return is_folder || (length > 0 && ignores(base)) ||
+           oq_fail(error, ONNXQ_ERROR_INPUT, "is no .npy file");
 }
 
 bool oq_npz_read(struct oq_arrays *arrays, const struct oq_file *file,
