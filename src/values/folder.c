@@ -73,9 +73,14 @@ static bool is_folder(const char *folder, const char *name, bool *result, onnxq_
 {
     struct stat status;
     char *path = oq_path_join(folder, name, error);
-    *result = path != NULL && stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    if (path == NULL)
+        return false;
+    bool ok =
+        stat(path, &status) == 0 || oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open");
+    oq_error_file(error, path);
+    *result = ok && S_ISDIR(status.st_mode);
     free(path);
-    return path != NULL;
+    return ok;
 }
 
 static bool add(struct oq_folder *folder, const char *path, const char *name, onnxq_error *error)

@@ -232,6 +232,8 @@ static void test_no_file(void **state)
     check_text(test_inputs("a.npy"), "a.npy: is a FIFO, expected a file");
     assert_int_equal(symlink("nowhere", test_path("b.npy")), 0);
     check_text(test_inputs("b.npy"), "b.npy: cannot open: No such file or directory");
+    unlink(test_path("a.npy"));
+    check_text(test_inputs(""), "b.npy: cannot open: No such file or directory");
 }
 
 /* --- tensors ------------------------------------------------------------------- */

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "values/input_files.h"
 
 static void release(void *sets)
 {
@@ -52,6 +51,14 @@ static const char *text_of_set(const struct oq_input_set *set)
                                    : test_printf("%s->{%s}", text, text_of_arrays(&set->outputs));
 }
 
+const char *test_inputs_text(const struct oq_input_sets *sets)
+{
+    const char *text = "";
+    for (size_t i = 0; i < sets->count; i++)
+        text = test_printf("%s%s%s", text, i > 0 ? " " : "", text_of_set(&sets->list[i]));
+    return text;
+}
+
 const char *test_inputs(const char *name)
 {
     struct oq_input_sets *sets = test_alloc(sizeof(*sets));
@@ -64,10 +71,7 @@ const char *test_inputs(const char *name)
         return test_printf("%s%s%s%s", test_error_text(&error), error.hint[0] ? " (" : "",
                            error.hint, error.hint[0] ? ")" : "");
     }
-    const char *text = "";
-    for (size_t i = 0; i < sets->count; i++)
-        text = test_printf("%s%s%s", text, i > 0 ? " " : "", text_of_set(&sets->list[i]));
-    return text;
+    return test_inputs_text(sets);
 }
 
 const char *test_inputs_of(const char *name, const void *bytes, size_t nbytes)

@@ -3,6 +3,7 @@
 #define SUPPORT_INPUTS_H
 
 #include "support/suite.h"
+#include "values/input_files.h"
 
 /*
  * The sets that `name` in the test's folder gives:
@@ -13,6 +14,8 @@
  * or the error, with the hint in parentheses. Numbers that are no reals are hex digits.
  */
 const char *test_inputs(const char *name);
+
+const char *test_inputs_text(const struct oq_input_sets *sets);
 
 /* The same of a file that is written before. */
 const char *test_inputs_of(const char *name, const void *bytes, size_t nbytes);
