@@ -509,6 +509,24 @@ bool oq_tensor_read_int64s(const struct oq_tensor *tensor, int64_t *dst, onnxq_e
     return true;
 }
 
+bool oq_tensor_read_all(const struct oq_tensor *tensor, void *dst, void *scratch,
+                        onnxq_error *error)
+{
+    if (tensor->nelem == 0)
+        return true;
+    if (tensor->contiguous)
+        return oq_tensor_read_bytes(tensor, 0, (size_t)tensor->nbytes, dst, error);
+    uint32_t field = tensor->fragments[0].field;
+    if (tensor->marks == NULL) { /* complex numbers are pairs of floats there */
+        size_t width = field == FLOAT_DATA ? 4 : 8;
+        return read_pieces(tensor, 0, (size_t)tensor->nbytes / width, width, dst, scratch, error);
+    }
+    if (tensor->dtype->nbits == 6) /* an entry is an element; in raw_data they are packed */
+        return oq_fail(error, ONNXQ_ERROR_INPUT, "has %s of type %s, expected raw_data",
+                       field_name(field), tensor->dtype->name);
+    return read_number_bytes(tensor, 0, (size_t)tensor->nbytes, dst, scratch, error);
+}
+
 bool oq_tensor_read_bytes(const struct oq_tensor *tensor, uint64_t first, size_t count, void *dst,
                           onnxq_error *error)
 {

@@ -87,6 +87,13 @@ bool oq_tensor_is_integer(const struct oq_tensor *tensor);
 #define OQ_READ_MAX_INTEGERS 64
 bool oq_tensor_read_int64s(const struct oq_tensor *tensor, int64_t *dst, onnxq_error *error);
 
+/*
+ * All elements, as raw_data has them: nbytes of them, however they are stored.
+ * dtype is one of numbers, scratch of OQ_READ_SCRATCH_NBYTES.
+ */
+bool oq_tensor_read_all(const struct oq_tensor *tensor, void *dst, void *scratch,
+                        onnxq_error *error);
+
 /* Bytes [first, first + count) of a contiguous tensor. */
 bool oq_tensor_read_bytes(const struct oq_tensor *tensor, uint64_t first, size_t count, void *dst,
                           onnxq_error *error);

@@ -24,6 +24,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/archive.h"
+#include "support/inputs.h"
 #include "support/models.h"
 
 /* --- faults ------------------------------------------------------------------ */
@@ -44,6 +46,7 @@ enum call {
     LINK,
     REALPATH,
     THREAD,
+    FOLDER,
     N_CALLS
 };
 
@@ -114,6 +117,8 @@ WRAP(REALPATH, char *, NULL, realpath, (const char *path, char *to), (path, to))
 WRAP(THREAD, int, EAGAIN, pthread_create,
      (pthread_t * id, const pthread_attr_t *how, void *(*run)(void *), void *argument),
      (id, how, run, argument))
+WRAP(FOLDER, DIR *, NULL, opendir, (const char *path), (path))
+WRAP(FOLDER, struct dirent *, NULL, readdir64, (DIR * folder), (folder))
 
 int __real_open64(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, ...);
@@ -435,9 +440,87 @@ static void test_inspect_faults(void **state)
     check_text(test_files(), "in.onnx");
 }
 
+/* --- files of inputs -------------------------------------------------------------- */
+
+static void release_sets(void *sets)
+{
+    oq_input_sets_fini(sets);
+}
+
+/* Everything that the files hold, in one text; NULL after an error. */
+static const char *read_inputs(onnxq_error *error)
+{
+    struct oq_input_sets *sets = test_alloc(sizeof(*sets));
+    test_defer(release_sets, sets);
+    const char *folder = test_path("inputs"), *archive = test_path("a.npz");
+    atomic_store(&fault.armed, true);
+    bool ok = oq_input_sets_read(sets, folder, error) && oq_input_sets_read(sets, archive, error);
+    atomic_store(&fault.armed, false);
+    return ok ? test_inputs_text(sets) : NULL;
+}
+
+static void make_inputs(void)
+{
+    struct builder_bytes numbers = {.builder = test_builder("")}, texts = numbers, tensor = numbers;
+    struct archive archive = {.bytes = numbers};
+    archive_put_npy(&numbers, 1, "{'descr': '>i2', 'fortran_order': True, 'shape': (2, 2), }",
+                    "abcdefgh", 8);
+    archive_put_npy(&texts, 2, "{'descr': '|S2', 'fortran_order': True, 'shape': (2, 2), }",
+                    "abcdefgh", 8);
+    archive_add(&archive, "arr_0.npy", ARCHIVE_DEFLATED, numbers.bytes, numbers.nbytes);
+    archive_add(&archive, "y.npy", ARCHIVE_STORED | ARCHIVE_ZIP64, texts.bytes, texts.nbytes);
+    archive_end(&archive, true, "");
+    builder_put(&tensor, "\x08\3\x10\7\x3a\1\1\x38\2\x3a\1\3", 12); /* int64s in pieces */
+    mkdir(test_path("inputs"), 0777);
+    mkdir(test_path("inputs/test_data_set_0"), 0777);
+    test_write_file(test_path("a.npz"), archive.bytes.bytes, archive.bytes.nbytes);
+    test_write_file(test_path("inputs/test_data_set_0/x.npy"), numbers.bytes, numbers.nbytes);
+    test_write_file(test_path("inputs/test_data_set_0/y.npy"), texts.bytes, texts.nbytes);
+    test_write_file(test_path("inputs/test_data_set_0/input_2.pb"), tensor.bytes, tensor.nbytes);
+    test_write_file(test_path("inputs/test_data_set_0/output_0.pb"), "\x08\1\x10\x08\x32\2ab", 8);
+}
+
+static const struct fault_row input_rows[] = {
+    {"no memory", ALLOCATION, ENOMEM, ONCE},    {"no memory in the arena", ARENA, ENOMEM, ONCE},
+    {"open: no rights", OPEN, EACCES, ONCE},    {"read: broken disk", READ, EIO, ONCE},
+    {"read: interrupted", READ, EINTR, ALWAYS}, {"read: in pieces", READ, 0, ALWAYS},
+    {"stat: broken disk", STAT, EIO, ONCE},     {"folder: broken disk", FOLDER, EIO, ONCE},
+};
+
+static void test_input_faults(void **state)
+{
+    const struct fault_row *row = *state;
+    onnxq_error error = {0};
+    make_inputs();
+    fault.call = N_CALLS; /* none */
+    const char *expected = read_inputs(&error);
+    assert_non_null(expected);
+    fault.call = row->call;
+    fault.how = row->how;
+    fault.code = row->code;
+    for (long n = 1;; n++) {
+        size_t n_before = count_descriptors();
+        oq_error_init(&error);
+        atomic_store(&fault.happened, false);
+        atomic_store(&fault.left, row->how == ONCE ? n : 1000000);
+        const char *text = read_inputs(&error);
+        assert_int_equal(count_descriptors(), n_before);
+        bool happened = atomic_load(&fault.happened);
+        assert_true(n > 1 || happened);
+        if (text == NULL)
+            check_words(&error, error.status);
+        assert_int_equal(text == NULL, happened && row->how == ONCE);
+        if (text != NULL)
+            check_text(text, expected);
+        if (!happened || row->how == ALWAYS)
+            break;
+    }
+}
+
 int main(void)
 {
     TEST_ROWS(test_faults, scenarios);
     TEST_ROWS(test_inspect_faults, inspect_rows);
+    TEST_ROWS(test_input_faults, input_rows);
     return suite_run();
 }

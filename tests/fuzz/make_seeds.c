@@ -1,5 +1,5 @@
 /*
- * Fills a folder with models to start fuzzing from: make_seeds FOLDER
+ * Fills a folder with models, and files of inputs, to start fuzzing from: make_seeds FOLDER
  *
  * They are tiny, because a mutation of a weight teaches nothing: together they
  * have every kind of field, storage and operator that onnxq looks at.
@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "support/archive.h"
 #include "support/text.h"
 
 static const struct seed {
@@ -123,6 +124,91 @@ static bool write_seed(const struct seed *seed, const char *folder)
     return ok;
 }
 
+/* --- inputs ----------------------------------------------------------------- */
+
+static const struct array_seed {
+    const char *name, *descr, *shape;
+    const char *elements;
+    size_t nbytes;
+} array_seeds[] = {
+    {"numbers", "<f4", "(2, 1)", "abcdefgh", 8},
+    {"swapped", ">i2", "(3,)", "abcdef", 6},
+    {"booleans", "|b1", "()", "\1", 1},
+    {"bytes", "|S3", "(2,)", "abc\0\0", 6},
+    {"text", "<U2", "(2,)", "a\0\0\0\0\0\0\0\xe4\0\0\0b\0\0", 16},
+};
+
+static bool write_bytes(const char *folder, const char *name, const char *ending,
+                        const struct builder_bytes *bytes)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s.%s", folder, name, ending);
+    FILE *file = fopen(path, "wb");
+    bool ok = file && fwrite(bytes->bytes, 1, bytes->nbytes, file) == bytes->nbytes;
+    if (file && fclose(file) != 0)
+        ok = false;
+    if (!ok)
+        fprintf(stderr, "make_seeds: %s: %s\n", path, strerror(errno));
+    return ok;
+}
+
+/* Each array in a file of its own, and all of them in an archive of each form. */
+static bool write_arrays(const char *folder)
+{
+    struct builder builder;
+    builder_init(&builder);
+    struct archive stored = {.bytes = {.builder = &builder}}, deflated = stored;
+    bool ok = true;
+    for (size_t i = 0; i < sizeof array_seeds / sizeof array_seeds[0]; i++) {
+        const struct array_seed *seed = &array_seeds[i];
+        struct builder_bytes bytes = {.builder = &builder};
+        char name[32];
+        archive_put_npy(&bytes, 1 + (unsigned)i % 3,
+                        archive_npy_header(&builder, seed->descr, seed->shape), seed->elements,
+                        seed->nbytes);
+        ok = ok && write_bytes(folder, seed->name, "npy", &bytes);
+        snprintf(name, sizeof name, "%s.npy", seed->name);
+        archive_add(&stored, name, ARCHIVE_STORED, bytes.bytes, bytes.nbytes);
+        archive_add(&deflated, name, ARCHIVE_DEFLATED | ARCHIVE_ZIP64, bytes.bytes, bytes.nbytes);
+    }
+    archive_end(&stored, false, "");
+    archive_end(&deflated, true, "comment");
+    ok = ok && write_bytes(folder, "stored", "npz", &stored.bytes) &&
+         write_bytes(folder, "deflated", "npz", &deflated.bytes);
+    builder_fini(&builder);
+    return ok;
+}
+
+/* Of TensorProto's fields: dims 1, data_type 2, float_data 4, int32_data 5, string_data 6, ... */
+static const struct tensor_seed {
+    const char *name, *bytes;
+    size_t nbytes;
+} tensor_seeds[] = {
+#define TENSOR(name, bytes)                                                                        \
+    {                                                                                              \
+        name, bytes, sizeof(bytes) - 1                                                             \
+    }
+    TENSOR("tensor-raw", "\x08\2\x10\1\x42\1x\x4a\x08zzzzzzzz"),
+    TENSOR("tensor-typed", "\x08\2\x10\7\x3a\3\xff\1\2"),
+    TENSOR("tensor-pieces", "\x08\3\x10\x0a\x2a\1\7\x28\7\x2a\1\7"),
+    TENSOR("tensor-floats", "\x08\2\x10\1\x22\4zzzz\x25zzzz"),
+    TENSOR("tensor-narrow", "\x08\3\x10\x16\x2a\2\x2f\1"),
+    TENSOR("tensor-strings", "\x08\2\x10\x08\x32\2ab\x32\0"),
+    TENSOR("tensor-sequence", "\x10\1\x1a\7\x08\1\x10\2\x4a\1\7"),
+};
+
+static bool write_tensors(const char *folder)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < sizeof tensor_seeds / sizeof tensor_seeds[0]; i++) {
+        const struct tensor_seed *seed = &tensor_seeds[i];
+        const struct builder_bytes bytes = {.bytes = (uint8_t *)(uintptr_t)seed->bytes,
+                                            .nbytes = seed->nbytes};
+        ok = write_bytes(folder, seed->name, "pb", &bytes);
+    }
+    return ok;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -133,5 +219,5 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++)
         if (!write_seed(&seeds[i], argv[1]))
             return 1;
-    return 0;
+    return write_arrays(argv[1]) && write_tensors(argv[1]) ? 0 : 1;
 }
