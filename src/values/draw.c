@@ -16,9 +16,9 @@
 
 /* What an input's elements are drawn from. */
 struct distribution {
-    enum { NORMAL, UNIFORM, INTEGERS } shape;
-    double lo, hi;       /* UNIFORM */
-    int64_t first, last; /* INTEGERS, of any type */
+    enum { NORMAL, UNIFORM, INTEGERS, SHAPE, AXES } form; /* SHAPE: -1, 1, 1; AXES: 0, 1, 2 */
+    double lo, hi;                                        /* UNIFORM */
+    int64_t first, last;                                  /* INTEGERS, of any type */
 };
 
 struct drawer {
@@ -115,7 +115,7 @@ static enum number_kind kind_of(int32_t data_type, int64_t *lo, int64_t *hi)
 
 static struct distribution between(int64_t first, int64_t last)
 {
-    return (struct distribution){.shape = INTEGERS, .first = first, .last = last};
+    return (struct distribution){.form = INTEGERS, .first = first, .last = last};
 }
 
 static int64_t clamp(int64_t value, int64_t lo, int64_t hi)
@@ -177,11 +177,13 @@ static struct distribution distribution_of(const struct drawer *drawer, size_t i
     int64_t lo, hi;
     bool is_float = kind_of(input->data_type, &lo, &hi) == FLOATS;
     if (range != NULL && is_float)
-        return (struct distribution){.shape = UNIFORM, .lo = range->lo, .hi = range->hi};
+        return (struct distribution){.form = UNIFORM, .lo = range->lo, .hi = range->hi};
     if (range != NULL) {
         int64_t first = clamp(to_integer(ceil(range->lo)), lo, hi);
         return between(first, clamp(to_integer(floor(range->hi)), first, hi));
     }
+    if (demand->is_shape || demand->is_axes)
+        return (struct distribution){.form = demand->is_shape ? SHAPE : AXES};
     bool is_bounded = demand->is_bounded && demand->hi >= 0;
     int64_t first = is_bounded ? clamp(demand->lo, 0, demand->hi) : 0;
     if (is_mask_name(input->name)) {
@@ -191,19 +193,23 @@ static struct distribution distribution_of(const struct drawer *drawer, size_t i
     if (is_bounded)
         return between(clamp(first, lo, hi), clamp(demand->hi, lo, hi));
     if (is_float)
-        return (struct distribution){.shape = NORMAL};
+        return (struct distribution){.form = NORMAL};
     return integers_by_default(drawer, index, demand, lo, hi);
 }
 
 /* --- drawing ---------------------------------------------------------------- */
 
-static double next_value(struct oq_random *random, const struct distribution *from)
+static double next_value(struct oq_random *random, const struct distribution *from, uint64_t index)
 {
-    switch (from->shape) {
+    switch (from->form) {
     case NORMAL:
         return oq_random_normal(random);
     case UNIFORM:
         return oq_random_uniform(random, from->lo, from->hi);
+    case SHAPE:
+        return index == 0 ? -1 : 1;
+    case AXES:
+        return (double)index;
     default:
         return (double)oq_random_integer(random, from->first, from->last);
     }
@@ -213,7 +219,7 @@ static void fill_numbers(struct oq_array *array, struct oq_random *random,
                          const struct distribution *from)
 {
     for (uint64_t i = 0; i < array->nelem; i++)
-        oq_array_put_double(array, i, next_value(random, from));
+        oq_array_put_double(array, i, next_value(random, from, i));
 }
 
 /* Narrow integers: every pattern of bits is one. The last byte holds what is left. */

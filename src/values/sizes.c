@@ -259,15 +259,29 @@ static bool is_picture_axis(const struct oq_parameter *input, size_t axis)
     return channels_last ? axis == 1 || axis == 2 : axis == 2 || axis == 3;
 }
 
-static int64_t picture_size(const struct oq_parameter *input, size_t axis)
+/* Size of a dimension as the model has it, or as a node asks for it; -1: open. */
+static int64_t known_size(const struct chooser *chooser, const struct oq_parameter *input,
+                          size_t axis)
+{
+    const struct symbol *symbol = chooser->of_input[input - chooser->signature->inputs][axis];
+    if (symbol == NULL)
+        return input->dims[axis].size;
+    if (symbol->is_set)
+        return symbol->size;
+    const struct oq_demand *demand = &symbol->demand;
+    return demand->is_bounded && demand->lo == demand->hi ? demand->hi : -1;
+}
+
+static int64_t picture_size(const struct chooser *chooser, const struct oq_parameter *input,
+                            size_t axis)
 {
     size_t other = axis == 1 ? 2 : axis == 3 ? 2 : axis + 1;
     if (input->n_dims != 4)
         return LATENTS;
-    if (is_picture_axis(input, other) && input->dims[other].size > 0)
-        return input->dims[other].size;
+    if (is_picture_axis(input, other) && known_size(chooser, input, other) > 0)
+        return known_size(chooser, input, other);
     bool channels_last = axis == 1 || is_picture_axis(input, 1);
-    int64_t channels = input->dims[channels_last ? 3 : 1].size;
+    int64_t channels = known_size(chooser, input, channels_last ? 3 : 1);
     return channels < 0 || channels == 1 || channels == CHANNELS ? PICTURE : LATENTS;
 }
 
@@ -302,13 +316,13 @@ static int64_t usual_size(const struct chooser *chooser, const struct symbol *sy
     if (input == NULL)
         return is_sequence(name) ? SEQUENCE : FEATURES;
     if (oq_name_has(name, picture_words) || name_is(name, picture_names))
-        return picture_size(input, symbol->axis);
+        return picture_size(chooser, input, symbol->axis);
     if (is_sequence(name) || is_sound(symbol))
         return sequence_size(chooser, symbol);
     if (symbol->axis == 0)
         return BATCH;
     if (is_picture_axis(input, symbol->axis))
-        return picture_size(input, symbol->axis);
+        return picture_size(chooser, input, symbol->axis);
     if (oq_name_has(name, channel_words) || (input->n_dims == 4 && symbol->axis == 1))
         return CHANNELS;
     bool lies_along =

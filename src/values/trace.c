@@ -200,6 +200,8 @@ enum meaning {
     LENGTH,    /* at most the size of axis `a` of input `table`, at least 1 */
     LENGTHS,   /* the same where axis 0 or 1 counts, as attribute time_axis says */
     BETWEEN,   /* `a` and `b` */
+    SHAPE,     /* where it is the input itself, else as BETWEEN */
+    AXES,      /* likewise */
     MASK
 };
 
@@ -247,7 +249,7 @@ static const struct role roles[] = {
     {"", "If", 0, BETWEEN, 0, 1, 1, NULL},
     {"", "Compress", 1, BETWEEN, 0, 1, 1, NULL},
     /* What becomes a shape or says where: 1 of everything, at the beginning. */
-    {"", "Reshape", 1, BETWEEN, 0, 1, 1, NULL},
+    {"", "Reshape", 1, SHAPE, 0, 1, 1, NULL},
     {"", "Expand", 1, BETWEEN, 0, 1, 1, NULL},
     {"", "ConstantOfShape", 0, BETWEEN, 0, 1, 1, NULL},
     {"", "Tile", 1, BETWEEN, 0, 1, 1, NULL},
@@ -255,17 +257,19 @@ static const struct role roles[] = {
     {"", "Resize", 3, BETWEEN, 0, 1, 1, NULL},
     {"", "Upsample", 1, BETWEEN, 0, 1, 1, NULL},
     {"", "Pad", 1, BETWEEN, 0, 0, 0, NULL},
-    {"", "Pad", 3, BETWEEN, 0, 0, 0, NULL},
+    {"", "Pad", 3, AXES, 0, 0, 0, NULL},
     {"", "Slice", 1, BETWEEN, 0, 0, 0, NULL},
     {"", "Slice", 2, BETWEEN, 0, 1, 1, NULL},
-    {"", "Slice", 3, BETWEEN, 0, 0, 0, NULL},
+    {"", "Slice", 3, AXES, 0, 0, 0, NULL},
     {"", "Slice", 4, BETWEEN, 0, 1, 1, NULL},
     {"", "Split", 1, BETWEEN, 0, 1, 1, NULL},
-    {"", "Squeeze", 1, BETWEEN, 0, 0, 0, NULL},
-    {"", "Unsqueeze", 1, BETWEEN, 0, 0, 0, NULL},
+    {"", "Squeeze", 1, AXES, 0, 0, 0, NULL},
+    {"", "Unsqueeze", 1, AXES, 0, 0, 0, NULL},
     {"", "TopK", 1, BETWEEN, 0, 1, 1, NULL},
     {"", "Trilu", 1, BETWEEN, 0, 0, 0, NULL},
     {"", "CumSum", 1, BETWEEN, 0, 0, 0, NULL},
+    {"", "CumProd", 1, BETWEEN, 0, 0, 0, NULL},
+    {"", "STFT", 1, BETWEEN, 0, 1, 1, NULL},
     {"", "OneHot", 1, BETWEEN, 0, 4, 4, NULL},
     {"", "Range", 0, BETWEEN, 0, 0, 0, NULL},
     {"", "Range", 1, BETWEEN, 0, 1, 16, NULL},
@@ -289,7 +293,7 @@ static const struct role *find_role(const struct visit *visit)
             return &roles[i];
     }
     /* ReduceSum and its kin, which take axes from opset 13 and 18 on. */
-    static const struct role axes = {"", "Reduce", 1, BETWEEN, 0, 0, 0, NULL};
+    static const struct role axes = {"", "Reduce", 1, AXES, 0, 0, 0, NULL};
     bool reduces = visit->input == 1 && visit->node->op_type != NULL &&
                    strncmp(visit->node->op_type, "Reduce", 6) == 0 &&
                    oq_domain(visit->node->domain)[0] == '\0';
@@ -330,6 +334,14 @@ static void apply_role(const struct visit *visit, const struct role *role)
         restrict_to(visit->trace, 1, size > 1 ? size : 1);
         break;
     case BETWEEN:
+        restrict_to(visit->trace, role->a, role->b);
+        break;
+    case SHAPE:
+        visit->trace->demand->is_shape |= visit->state->value->origin == OQ_ORIGIN_INPUT;
+        restrict_to(visit->trace, role->a, role->b);
+        break;
+    case AXES:
+        visit->trace->demand->is_axes |= visit->state->value->origin == OQ_ORIGIN_INPUT;
         restrict_to(visit->trace, role->a, role->b);
         break;
     case MASK:
