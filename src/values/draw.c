@@ -158,6 +158,8 @@ static struct distribution integers_by_default(const struct drawer *drawer, size
 {
     const struct oq_parameter *input = &drawer->signature->inputs[index];
     struct distribution from;
+    if (demand->is_divisor)
+        return between(1, 16); /* engines do not check what they divide by */
     if (demand->has_constant &&
         oq_nelem(drawer->sizes.dims[index], 0, drawer->sizes.ranks[index]) == 1)
         return between(demand->constant, demand->constant);

@@ -78,7 +78,7 @@ static const char *const total_words[] = {"total", NULL};
 static const char *const batch_words[] = {"batch", "bsz", NULL};
 static const char *const batch_names[] = {"n", "b", "bs", NULL};
 static const char *const sequence_words[] = {"seq",  "len",  "time", "token", "frame",
-                                             "step", "word", "char", "text",  NULL};
+                                             "word", "char", "text", NULL};
 static const char *const sound_words[] = {"sample", "audio", "wav", "signal", "speech", NULL};
 static const char *const picture_words[] = {"height", "width", NULL};
 static const char *const picture_names[] = {"h", "w", NULL};

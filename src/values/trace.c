@@ -202,6 +202,7 @@ enum meaning {
     BETWEEN,   /* `a` and `b` */
     SHAPE,     /* where it is the input itself, else as BETWEEN */
     AXES,      /* likewise */
+    DIVISOR,
     MASK
 };
 
@@ -269,13 +270,15 @@ static const struct role roles[] = {
     {"", "Trilu", 1, BETWEEN, 0, 0, 0, NULL},
     {"", "CumSum", 1, BETWEEN, 0, 0, 0, NULL},
     {"", "CumProd", 1, BETWEEN, 0, 0, 0, NULL},
-    {"", "STFT", 1, BETWEEN, 0, 1, 1, NULL},
+    {"", "STFT", 1, BETWEEN, 0, 4, 4, NULL},
+    {"", "STFT", 3, BETWEEN, 0, 4, 4, NULL},
     {"", "OneHot", 1, BETWEEN, 0, 4, 4, NULL},
     {"", "Range", 0, BETWEEN, 0, 0, 0, NULL},
     {"", "Range", 1, BETWEEN, 0, 1, 16, NULL},
     {"", "Range", 2, BETWEEN, 0, 1, 1, NULL},
     {"", "BitShift", 1, BETWEEN, 0, 0, 7, NULL},
-    {"", "Mod", 1, BETWEEN, 0, 1, 16, NULL},
+    {"", "Mod", 1, DIVISOR, 0, 0, 0, NULL},
+    {"", "Div", 1, DIVISOR, 0, 0, 0, NULL},
     {"", "Dropout", 1, BETWEEN, 0, 0, 0, NULL},
     {"", "Dropout", 2, BETWEEN, 0, 0, 0, NULL},
     {"", "NonMaxSuppression", 2, BETWEEN, 0, 1, 16, NULL},
@@ -343,6 +346,9 @@ static void apply_role(const struct visit *visit, const struct role *role)
     case AXES:
         visit->trace->demand->is_axes |= visit->state->value->origin == OQ_ORIGIN_INPUT;
         restrict_to(visit->trace, role->a, role->b);
+        break;
+    case DIVISOR:
+        visit->trace->demand->is_divisor = true;
         break;
     case MASK:
         visit->trace->demand->is_mask = true;
@@ -420,7 +426,7 @@ static void compute(const struct visit *visit)
     if (visit->input > 1)
         return;
     bool known = integer_at(visit, 1 - visit->input, &value);
-    visit->trace->demand->is_mask |= !is_add && !known;
+    visit->trace->demand->is_mask |= !known && (is_mul || oq_node_is(visit->node, "", "Sub"));
     if (!is_add && !is_mul && visit->input == 1)
         return;
     bool fits = true;

@@ -13,9 +13,10 @@ struct oq_demand {
     int64_t lo, hi;
     bool has_constant; /* it is compared with this */
     int64_t constant;
-    bool is_mask;      /* it is compared, negated, or multiplied with what it masks */
-    bool is_shape;     /* a tensor is reshaped to it */
-    bool is_axes;      /* a list of axes, none of them twice */
+    bool is_mask;  /* it is compared, negated, or multiplied with what it masks */
+    bool is_shape; /* a tensor is reshaped to it */
+    bool is_axes;  /* a list of axes, none of them twice */
+    bool is_divisor;
     bool is_convolved; /* of an axis: a Conv runs along it */
 };
 

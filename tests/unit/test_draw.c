@@ -196,6 +196,10 @@ static const struct row {
      "x float32 [2,3] normal; a int64 [2] 0..1"},
     {"scales", "in x float32[1,1,2,3]; in s float32[4]; y = Resize(x, , s)",
      "x float32 [1,1,2,3] normal; s float32 [4] 1"},
+    {"a divisor", "in x int64[50]; in d int64[3000]; y = Div(x, d)",
+     "x int64 [50] 0..1; d int64 [3000] 1..16"},
+    {"a divisor of floats", "in x float32[50]; in d float32[50]; y = Div(x, d)",
+     "x float32 [50] normal; d float32 [50] normal"},
     {"k", "in x float32[2,3]; in k int64[1]; y, i = TopK(x, k)",
      "x float32 [2,3] normal; k int64 [1] 1"},
 
