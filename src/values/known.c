@@ -5,8 +5,8 @@
 /* Nodes between a weight and its use: casts, scales, transposes. Also bounds the recursion. */
 #define MAX_CHAIN 16
 
-/* What the search for one constant may take; it is short, or no constant. */
-#define SEARCH_BUDGET ((size_t)32 << 20)
+/* What the search for one constant may take: a table in more than a hundred pieces is not found. */
+#define SEARCH_BUDGET ((size_t)256 << 10)
 
 static bool shape_from_source(const onnxq_model *model, const struct oq_graph *graph,
                               const char *name, struct oq_arena *arena, struct oq_shape *shape)

@@ -44,7 +44,7 @@ METHODS = {
     "uint8": ("--no-symmetric", "--weight-type=uint8"),
 }
 
-# Of the models of the onnx package that the engine loads and that take tensors; measured: 1540 of 1611 run.
+# Of the models of the onnx package that the engine loads and whose inputs are drawn; measured: 1540 of 1611 run.
 MIN_RUNNING = 1500
 
 ROWS, WIDTH, POSITIONS = 100, 8, 12
