@@ -36,7 +36,7 @@ const cli_option cli_run_options[] = {
      .name = "dim",
      .value = "NAME=N",
      FIELD(dims),
-     .help = "size of a symbolic dimension, such as batch=4"},
+     .help = "size of an open dimension: batch=4, or images:0=4"},
     {.kind = CLI_LIST,
      .name = "range",
      .value = "NAME=LO:HI",

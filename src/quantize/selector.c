@@ -5,6 +5,8 @@
 #include <regex.h>
 #include <stdlib.h>
 
+#include "base/nearest.h"
+
 struct pattern {
     const onnxq_selector *selector;
     regex_t regex;
@@ -48,44 +50,6 @@ static bool compile(struct pattern *pattern, const onnxq_selector *selector, onn
 
 /* --- against the model --- */
 
-#define LONGEST_COMPARED 128
-
-/* Levenshtein distance of the first LONGEST_COMPARED characters. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[LONGEST_COMPARED + 1];
-    size_t n = strnlen(b, LONGEST_COMPARED);
-    for (size_t k = 0; k <= n; k++)
-        row[k] = k;
-    for (size_t i = 0; i < LONGEST_COMPARED && a[i] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t k = 0; k < n; k++) {
-            size_t replaced = diagonal + (a[i] != b[k]);
-            diagonal = row[k + 1];
-            size_t shorter = (row[k] < diagonal ? row[k] : diagonal) + 1;
-            row[k + 1] = replaced < shorter ? replaced : shorter;
-        }
-    }
-    return row[n];
-}
-
-struct nearest {
-    const char *wanted, *name;
-    size_t distance;
-};
-
-static void consider(struct nearest *nearest, const char *name)
-{
-    if (name == NULL || name[0] == '\0')
-        return;
-    size_t d = distance(nearest->wanted, name);
-    if (nearest->name == NULL || d < nearest->distance) {
-        nearest->name = name;
-        nearest->distance = d;
-    }
-}
-
 typedef void (*name_fn)(void *context, const char *name);
 
 /* Calls fn with the name of every node and of every constant. */
@@ -114,13 +78,7 @@ static void mark_matches(void *context, const char *name)
 
 static void consider_name(void *context, const char *name)
 {
-    consider(context, name);
-}
-
-static void add_suggestion(const struct nearest *nearest, onnxq_error *error)
-{
-    if (nearest->name != NULL && nearest->distance <= strlen(nearest->wanted) / 2)
-        oq_error_hint(error, "did you mean \"%s\"?", nearest->name);
+    oq_nearest_offer(context, name);
 }
 
 static bool check_patterns(struct oq_selection *selection, const onnxq_model *model,
@@ -131,11 +89,11 @@ static bool check_patterns(struct oq_selection *selection, const onnxq_model *mo
         const onnxq_selector *selector = selection->patterns[i].selector;
         if (selection->patterns[i].matched)
             continue;
-        struct nearest nearest = {.wanted = selector->pattern};
+        struct oq_nearest nearest = {.wanted = selector->pattern};
         for_each_name(model, consider_name, &nearest);
         oq_fail(error, ONNXQ_ERROR_OPTION, "%s \"%s\" matches no node and no weight",
                 selector->exclude ? "exclude" : "include", selector->pattern);
-        add_suggestion(&nearest, error);
+        oq_nearest_hint(&nearest, error);
         return false;
     }
     return true;
@@ -152,12 +110,12 @@ static bool check_op_types(const char *const *op_types, size_t n, const onnxq_mo
                            onnxq_error *error)
 {
     for (size_t i = 0; i < n; i++) {
-        struct nearest nearest = {.wanted = op_types[i]};
+        struct oq_nearest nearest = {.wanted = op_types[i]};
         for_each_op_type(model, consider_name, &nearest);
         if (nearest.name != NULL && nearest.distance == 0)
             continue;
         oq_fail(error, ONNXQ_ERROR_OPTION, "the model has no operator of type \"%s\"", op_types[i]);
-        add_suggestion(&nearest, error);
+        oq_nearest_hint(&nearest, error);
         return false;
     }
     return true;

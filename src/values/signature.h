@@ -16,7 +16,7 @@ struct oq_dim {
 struct oq_parameter {
     const char *name;
     int32_t data_type; /* TensorProto.DataType; 0: no tensor, `kind` says what */
-    const char *kind;  /* "tensor", "sequence", "map", "optional", "sparse tensor" */
+    const char *kind; /* "tensor", "sequence", "map", "optional", "sparse tensor", "unknown type" */
     bool has_rank;
     struct oq_dim *dims;
     size_t n_dims;
@@ -34,21 +34,22 @@ struct oq_signature {
 bool oq_signature_init(struct oq_signature *signature, const onnxq_model *model,
                        struct oq_arena *arena, onnxq_error *error);
 
-/* "float32 [batch,3,224,224]" */
+/* "float32 [batch,3,224,?]"; "float32 [...]" where the rank is not known; "sequence" */
 void oq_parameter_describe(const struct oq_parameter *parameter, char *text, size_t capacity);
 
 /*
- * Gives the arrays "#N" of a set the name of input number N (outputs likewise)
- * and checks that each input without a default is there once, that none is
- * there that the model does not know (with the nearest name as a hint), and
- * that types, ranks and known dims agree; one symbolic dim has one size. An
- * integer or float array of another width is converted where that loses nothing
- * (numpy makes int64 and float64 of Python's numbers).
+ * Gives the arrays "#N" of a set the name of input number N (outputs likewise;
+ * those without a default are counted first) and checks that each input without
+ * a default is there once, that none is there that the model does not know (with
+ * the nearest name as a hint), and that types, ranks and known dims agree; one
+ * symbolic dim has one size. An integer or float array of another width is
+ * converted where that loses nothing; float64, which numpy makes of Python's
+ * numbers, is rounded. Expected outputs keep their types.
  */
 bool oq_signature_bind(const struct oq_signature *signature, struct oq_input_set *set,
                        onnxq_error *error);
 
-/* "batch=4" */
+/* "batch=4"; "images:0=4" is a dimension by input and axis */
 struct oq_dim_setting {
     const char *name;
     int64_t size;

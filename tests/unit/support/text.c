@@ -85,8 +85,9 @@ static double read_number(struct parser *parser)
     return value;
 }
 
-/* [2,N,3], or nothing: SIZE_MAX. */
-static size_t read_dims(struct parser *parser, int64_t *dims)
+/* [2,N,3], or nothing: SIZE_MAX. What is no number is -1, and its name goes to names[] if there is
+ * one. */
+static size_t read_dims(struct parser *parser, int64_t *dims, char **names)
 {
     size_t n = 0;
     if (!accept(parser, "["))
@@ -99,6 +100,8 @@ static size_t read_dims(struct parser *parser, int64_t *dims)
         dims[n] = strtoll(word, &end, 10);
         if (*end != '\0')
             dims[n] = -1;
+        if (names != NULL)
+            names[n] = word;
         n++;
         accept(parser, ",");
     }
@@ -116,10 +119,20 @@ static const struct element_type *read_type(struct parser *parser)
 static Oq__Pb__ValueInfoProto *read_value(struct parser *parser)
 {
     int64_t dims[MAX_DIMS];
+    char *symbols[MAX_DIMS];
     char *name = read_name(parser);
     const struct element_type *type = read_type(parser);
-    size_t n_dims = read_dims(parser, dims);
-    return builder_value(parser->builder, name, type->data_type, dims, n_dims);
+    size_t n_dims = read_dims(parser, dims, symbols);
+    Oq__Pb__ValueInfoProto *value =
+        builder_value(parser->builder, name, type->data_type, dims, n_dims);
+    for (size_t i = 0; n_dims != SIZE_MAX && i < n_dims; i++) {
+        Oq__Pb__TensorShapeProto__Dimension *dim = value->type->tensor_type->shape->dim[i];
+        if (dims[i] < 0 && strcmp(symbols[i], "?") == 0)
+            dim->value_case = OQ__PB__TENSOR_SHAPE_PROTO__DIMENSION__VALUE__NOT_SET;
+        else if (dims[i] < 0)
+            dim->dim_param = symbols[i];
+    }
+    return value;
 }
 
 static enum builder_storage read_storage(struct parser *parser)
@@ -177,7 +190,7 @@ static Oq__Pb__TensorProto *read_tensor(struct parser *parser, const char *name)
     struct builder *builder = parser->builder;
     const struct element_type *type = read_type(parser);
     int64_t dims[MAX_DIMS];
-    size_t n_dims = read_dims(parser, dims), nelem = 1;
+    size_t n_dims = read_dims(parser, dims, NULL), nelem = 1;
     for (size_t i = 0; n_dims != SIZE_MAX && i < n_dims; i++)
         nelem *= (size_t)dims[i];
     Oq__Pb__TensorProto *tensor =
@@ -226,7 +239,7 @@ static void read_attribute(struct parser *parser, Oq__Pb__NodeProto *node)
     expect(parser, "=");
     skip_blanks(parser);
     if (*parser->at == '[') {
-        attribute->n_ints = read_dims(parser, dims);
+        attribute->n_ints = read_dims(parser, dims, NULL);
         attribute->ints = builder_alloc(builder, attribute->n_ints, sizeof(*dims));
         memcpy(attribute->ints, dims, attribute->n_ints * sizeof(*dims));
     } else if (accept(parser, "{")) {

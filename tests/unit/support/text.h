@@ -6,7 +6,7 @@
  *     opset 17                          # of ai.onnx
  *     opset com.microsoft 1
  *     meta KEY VALUE
- *     in x float32[N,64]                # N: any letter, a dimension without a number
+ *     in x float32[N,64]                # N: the name of a dimension, ? for one without
  *     init w float32[64,32]             # elements from a fixed random sequence
  *     init b float32[32] packed = 1 2 3 # stored as ..., elements 1 2 3 1 2 3 ...
  *     init c float32[32] @7=nan         # random, but for element 7

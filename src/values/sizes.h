@@ -1,0 +1,25 @@
+/* Sizes for the dimensions of inputs that the model leaves open. */
+#ifndef OQ_VALUES_SIZES_H
+#define OQ_VALUES_SIZES_H
+
+#include "values/signature.h"
+#include "values/trace.h"
+
+struct oq_sizes {
+    struct oq_strmap by_name; /* of symbolic dimensions: name -> int64_t */
+    int64_t **dims;           /* of each input of the signature; NULL: it has a default */
+    size_t *ranks;
+};
+
+/*
+ * Settings first, then what the models' nodes ask for, then what is usual for
+ * a dimension of that name and place. Everything lives in the arena.
+ */
+bool oq_sizes_choose(struct oq_sizes *sizes, const struct oq_signature *signature,
+                     const struct oq_draw_options *options, struct oq_trace *traces,
+                     size_t n_traces, struct oq_arena *arena, onnxq_error *error);
+
+/* True where the name holds one of the words, all in lower case; words end with NULL. */
+bool oq_name_has(const char *name, const char *const *words);
+
+#endif

@@ -1,0 +1,942 @@
+#include "values/trace.h"
+
+#include <string.h>
+
+#include "values/known.h"
+
+/*
+ * Uses that are looked at in one model. Real inputs have a few hundred before
+ * every path has come to an operator that computes; what looks at a constant
+ * behind operators counts for more, as it takes more.
+ */
+#define MAX_STEPS     ((size_t)1 << 20)
+#define STEPS_A_SHAPE 256
+
+enum kind {
+    VALUES, /* elements are scale * x + offset, or some of them are */
+    AXIS,   /* the size of axis `place` of `rank` is the one that is traced */
+    ELEMENT /* element `place` of a vector is that size */
+};
+
+struct oq_trace_state {
+    const struct oq_value *value;
+    enum kind kind;
+    int place, rank;
+    int64_t scale, offset; /* scale is 1 or more */
+};
+
+struct oq_trace_seen {
+    const struct oq_value *value;
+    uint32_t number;
+    enum kind kind;
+};
+
+/* A use of a value, with what is known of the value. */
+struct visit {
+    struct oq_trace *trace;
+    const struct oq_trace_state *state;
+    const struct oq_graph *graph;
+    const Oq__Pb__NodeProto *node;
+    size_t input;
+};
+
+void oq_trace_init(struct oq_trace *trace, const onnxq_model *model, struct oq_arena *arena)
+{
+    *trace = (struct oq_trace){.model = model, .arena = arena, .steps = MAX_STEPS};
+}
+
+/* --- what was there already ------------------------------------------------- */
+
+static size_t slot_of(const struct oq_trace_seen *seen, size_t capacity,
+                      const struct oq_value *value, enum kind kind)
+{
+    size_t i = ((uintptr_t)value / sizeof(void *) * 0x9e3779b1u + kind) & (capacity - 1);
+    while (seen[i].value != NULL && (seen[i].value != value || seen[i].kind != kind))
+        i = (i + 1) & (capacity - 1);
+    return i;
+}
+
+static bool grow_seen(struct oq_trace *trace)
+{
+    size_t capacity = trace->seen_capacity == 0 ? 64 : 2 * trace->seen_capacity;
+    struct oq_trace_seen *seen = oq_arena_array(trace->arena, capacity, sizeof(*seen));
+    if (seen == NULL)
+        return false;
+    for (size_t i = 0; i < trace->seen_capacity; i++) {
+        const struct oq_trace_seen *old = &trace->seen[i];
+        if (old->value != NULL)
+            seen[slot_of(seen, capacity, old->value, old->kind)] = *old;
+    }
+    trace->seen = seen;
+    trace->seen_capacity = capacity;
+    return true;
+}
+
+/* True the first time in what is traced now; false, too, when memory is used up. */
+static bool is_new(struct oq_trace *trace, const struct oq_value *value, enum kind kind)
+{
+    if (2 * trace->n_seen >= trace->seen_capacity && !grow_seen(trace))
+        return false;
+    struct oq_trace_seen *seen =
+        &trace->seen[slot_of(trace->seen, trace->seen_capacity, value, kind)];
+    if (seen->value != NULL && seen->number == trace->number)
+        return false;
+    trace->n_seen += seen->value == NULL;
+    *seen = (struct oq_trace_seen){value, trace->number, kind};
+    return true;
+}
+
+static void push(struct oq_trace *trace, const struct oq_graph *graph, const char *name,
+                 struct oq_trace_state state)
+{
+    state.value = oq_graph_find(graph, name);
+    if (state.value == NULL || !is_new(trace, state.value, state.kind) ||
+        !oq_arena_grow(trace->arena, &trace->queue, trace->count, &trace->capacity,
+                       sizeof(*trace->queue)))
+        return;
+    trace->queue[trace->count++] = state;
+}
+
+/* The first output of the node is that. */
+static void push_output(const struct visit *visit, struct oq_trace_state state)
+{
+    if (visit->node->n_output > 0)
+        push(visit->trace, visit->graph, visit->node->output[0], state);
+}
+
+static struct oq_trace_state values_state(int64_t scale, int64_t offset)
+{
+    return (struct oq_trace_state){.kind = VALUES, .scale = scale, .offset = offset};
+}
+
+static struct oq_trace_state place_state(enum kind kind, int64_t place, int64_t rank)
+{
+    return (struct oq_trace_state){.kind = kind, .place = (int)place, .rank = (int)rank};
+}
+
+/* --- constants -------------------------------------------------------------- */
+
+static void charge(struct oq_trace *trace, size_t steps)
+{
+    trace->steps -= trace->steps < steps ? trace->steps : steps;
+}
+
+static bool shape_of(const struct visit *visit, size_t input, struct oq_shape *shape)
+{
+    const char *name = oq_node_input(visit->node, input);
+    if (name[0] == '\0' || visit->trace->steps == 0)
+        return false;
+    charge(visit->trace, STEPS_A_SHAPE);
+    return oq_known_shape(visit->trace->model, visit->trace->sizes, visit->graph, name, shape);
+}
+
+/* Size of an axis of another input, -1: not known. */
+static int64_t size_of(const struct visit *visit, size_t input, int64_t axis)
+{
+    struct oq_shape shape;
+    return shape_of(visit, input, &shape) ? oq_shape_size(&shape, axis) : -1;
+}
+
+static bool integer_at(const struct visit *visit, size_t input, int64_t *value)
+{
+    const char *name = oq_node_input(visit->node, input);
+    if (name[0] == '\0' || visit->trace->steps == 0)
+        return false;
+    charge(visit->trace, STEPS_A_SHAPE / 4);
+    return oq_known_integer(visit->trace->model, visit->graph, name, value);
+}
+
+/* --- demands ---------------------------------------------------------------- */
+
+static int64_t divide_down(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
+
+/* What is traced has to lie in [lo, hi] as it is. */
+static void restrict_to(struct oq_trace *trace, int64_t lo, int64_t hi)
+{
+    struct oq_demand *demand = trace->demand;
+    demand->is_bounded = true;
+    demand->lo = lo > demand->lo ? lo : demand->lo;
+    demand->hi = hi < demand->hi ? hi : demand->hi;
+}
+
+/* The values of the state have to lie in [0, hi]. */
+static void restrict_values(const struct visit *visit, int64_t hi)
+{
+    const struct oq_trace_state *state = visit->state;
+    int64_t above, below;
+    if (__builtin_sub_overflow(hi, state->offset, &above) ||
+        __builtin_sub_overflow((int64_t)0, state->offset, &below))
+        return;
+    int64_t lo = visit->trace->is_axis ? 0 : divide_down(below, state->scale);
+    lo += !visit->trace->is_axis && below % state->scale != 0;
+    restrict_to(visit->trace, lo > 0 ? lo : 0, divide_down(above, state->scale));
+}
+
+/* The values are indices into an axis of that size. */
+static void restrict_index(const struct visit *visit, int64_t size)
+{
+    if (size > 0)
+        restrict_values(visit, size - 1);
+    else if (!visit->trace->is_axis) /* whatever the size will be, there is a first one */
+        restrict_values(visit, 0);
+}
+
+/* The axis that is traced has exactly that size; 1 is broadcast and says nothing. */
+static void require_size(const struct visit *visit, int64_t size)
+{
+    if (size > 1)
+        restrict_to(visit->trace, size, size);
+}
+
+/* --- values: operators that give a meaning to an input ---------------------- */
+
+enum meaning {
+    INDEX,     /* into axis `a`, or the one that `attribute` names, of input `table` */
+    INDEX_ANY, /* into any axis of input `table` */
+    CLASS,     /* below the number of classes, which is input `table` */
+    LENGTH,    /* at most the size of axis `a` of input `table`, at least 1 */
+    LENGTHS,   /* the same where axis 0 or 1 counts, as attribute time_axis says */
+    BETWEEN,   /* `a` and `b` */
+    SHAPE,     /* where it is the input itself, else as BETWEEN */
+    AXES,      /* likewise */
+    DIVISOR,
+    MASK
+};
+
+struct role {
+    const char *domain, *op_type;
+    unsigned input;
+    enum meaning meaning;
+    unsigned table;
+    int64_t a, b;
+    const char *attribute;
+};
+
+#define MS "com.microsoft"
+
+static const struct role roles[] = {
+    {"", "Gather", 1, INDEX, 0, 0, 0, "axis"},
+    {"", "GatherElements", 1, INDEX, 0, 0, 0, "axis"},
+    {"", "GatherND", 1, INDEX_ANY, 0, 0, 0, NULL},
+    {"", "ScatterElements", 1, INDEX, 0, 0, 0, "axis"},
+    {"", "Scatter", 1, INDEX, 0, 0, 0, "axis"},
+    {"", "ScatterND", 1, INDEX_ANY, 0, 0, 0, NULL},
+    {"", "OneHot", 0, CLASS, 1, 0, 0, NULL},
+    {"", "RotaryEmbedding", 3, INDEX, 1, 0, 0, NULL},
+    {"", "TensorScatter", 2, BETWEEN, 0, 0, 0, NULL},
+    {"ai.onnx.ml", "ArrayFeatureExtractor", 1, INDEX, 0, -1, 0, NULL},
+    {MS, "GatherBlockQuantized", 1, INDEX, 0, 0, 0, "gather_axis"},
+    {MS, "RotaryEmbedding", 1, INDEX, 2, 0, 0, NULL},
+    {MS, "EmbedLayerNormalization", 0, INDEX, 2, 0, 0, NULL},
+    {MS, "EmbedLayerNormalization", 1, INDEX, 4, 0, 0, NULL},
+    {MS, "EmbedLayerNormalization", 7, MASK, 0, 0, 0, NULL},
+    {MS, "EmbedLayerNormalization", 8, INDEX, 3, 0, 0, NULL},
+    {MS, "QEmbedLayerNormalization", 0, INDEX, 2, 0, 0, NULL},
+    {MS, "QEmbedLayerNormalization", 1, INDEX, 4, 0, 0, NULL},
+    {MS, "QEmbedLayerNormalization", 7, MASK, 0, 0, 0, NULL},
+    {MS, "Attention", 3, MASK, 0, 0, 0, NULL},
+    {MS, "QAttention", 5, MASK, 0, 0, 0, NULL},
+    {MS, "MultiHeadAttention", 4, MASK, 0, 0, 0, NULL},
+    {"", "LSTM", 4, LENGTH, 0, 0, 0, NULL},
+    {"", "GRU", 4, LENGTH, 0, 0, 0, NULL},
+    {"", "RNN", 4, LENGTH, 0, 0, 0, NULL},
+    {MS, "DynamicQuantizeLSTM", 4, LENGTH, 0, 0, 0, NULL},
+    {"", "ReverseSequence", 1, LENGTHS, 0, 0, 0, "time_axis"},
+    {"", "Loop", 0, BETWEEN, 0, 1, 4, NULL},
+    {"", "Loop", 1, BETWEEN, 0, 1, 1, NULL},
+    {"", "If", 0, BETWEEN, 0, 1, 1, NULL},
+    {"", "Compress", 1, BETWEEN, 0, 1, 1, NULL},
+    /* What becomes a shape or says where: 1 of everything, at the beginning. */
+    {"", "Reshape", 1, SHAPE, 0, 1, 1, NULL},
+    {"", "Expand", 1, BETWEEN, 0, 1, 1, NULL},
+    {"", "ConstantOfShape", 0, BETWEEN, 0, 1, 1, NULL},
+    {"", "Tile", 1, BETWEEN, 0, 1, 1, NULL},
+    {"", "Resize", 2, BETWEEN, 0, 1, 1, NULL},
+    {"", "Resize", 3, BETWEEN, 0, 1, 1, NULL},
+    {"", "Upsample", 1, BETWEEN, 0, 1, 1, NULL},
+    {"", "Pad", 1, BETWEEN, 0, 0, 0, NULL},
+    {"", "Pad", 3, AXES, 0, 0, 0, NULL},
+    {"", "Slice", 1, BETWEEN, 0, 0, 0, NULL},
+    {"", "Slice", 2, BETWEEN, 0, 1, 1, NULL},
+    {"", "Slice", 3, AXES, 0, 0, 0, NULL},
+    {"", "Slice", 4, BETWEEN, 0, 1, 1, NULL},
+    {"", "Split", 1, BETWEEN, 0, 1, 1, NULL},
+    {"", "Squeeze", 1, AXES, 0, 0, 0, NULL},
+    {"", "Unsqueeze", 1, AXES, 0, 0, 0, NULL},
+    {"", "TopK", 1, BETWEEN, 0, 1, 1, NULL},
+    {"", "Trilu", 1, BETWEEN, 0, 0, 0, NULL},
+    {"", "CumSum", 1, BETWEEN, 0, 0, 0, NULL},
+    {"", "CumProd", 1, BETWEEN, 0, 0, 0, NULL},
+    {"", "STFT", 1, BETWEEN, 0, 4, 4, NULL},
+    {"", "STFT", 3, BETWEEN, 0, 4, 4, NULL},
+    {"", "OneHot", 1, BETWEEN, 0, 4, 4, NULL},
+    {"", "Range", 0, BETWEEN, 0, 0, 0, NULL},
+    {"", "Range", 1, BETWEEN, 0, 1, 16, NULL},
+    {"", "Range", 2, BETWEEN, 0, 1, 1, NULL},
+    {"", "BitShift", 1, BETWEEN, 0, 0, 7, NULL},
+    {"", "Mod", 1, DIVISOR, 0, 0, 0, NULL},
+    {"", "Div", 1, DIVISOR, 0, 0, 0, NULL},
+    {"", "Dropout", 1, BETWEEN, 0, 0, 0, NULL},
+    {"", "Dropout", 2, BETWEEN, 0, 0, 0, NULL},
+    {"", "NonMaxSuppression", 2, BETWEEN, 0, 1, 16, NULL},
+    {"", "SequenceAt", 1, BETWEEN, 0, 0, 0, NULL},
+    {"", "SplitToSequence", 1, BETWEEN, 0, 1, 1, NULL},
+};
+
+#undef MS
+
+static const struct role *find_role(const struct visit *visit)
+{
+    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+        if (roles[i].input == visit->input &&
+            oq_node_is(visit->node, roles[i].domain, roles[i].op_type))
+            return &roles[i];
+    }
+    /* ReduceSum and its kin, which take axes from opset 13 and 18 on. */
+    static const struct role axes = {"", "Reduce", 1, AXES, 0, 0, 0, NULL};
+    bool reduces = visit->input == 1 && visit->node->op_type != NULL &&
+                   strncmp(visit->node->op_type, "Reduce", 6) == 0 &&
+                   oq_domain(visit->node->domain)[0] == '\0';
+    return reduces ? &axes : NULL;
+}
+
+static void index_any(const struct visit *visit, size_t table)
+{
+    struct oq_shape shape;
+    int64_t smallest = -1;
+    if (!shape_of(visit, table, &shape))
+        shape.rank = 0;
+    for (int i = 0; i < shape.rank; i++) {
+        if (i == 0 || shape.dims[i] < smallest)
+            smallest = shape.dims[i];
+    }
+    restrict_index(visit, smallest);
+}
+
+static void apply_role(const struct visit *visit, const struct role *role)
+{
+    int64_t axis =
+        role->attribute != NULL ? oq_node_int(visit->node, role->attribute, role->a) : role->a;
+    int64_t size;
+    switch (role->meaning) {
+    case INDEX:
+        restrict_index(visit, size_of(visit, role->table, axis));
+        break;
+    case INDEX_ANY:
+        index_any(visit, role->table);
+        break;
+    case CLASS:
+        restrict_index(visit, integer_at(visit, role->table, &size) ? size : 4);
+        break;
+    case LENGTH:
+    case LENGTHS:
+        size = size_of(visit, role->table, axis);
+        restrict_to(visit->trace, 1, size > 1 ? size : 1);
+        break;
+    case BETWEEN:
+        restrict_to(visit->trace, role->a, role->b);
+        break;
+    case SHAPE:
+        visit->trace->demand->is_shape |= visit->state->value->origin == OQ_ORIGIN_INPUT;
+        restrict_to(visit->trace, role->a, role->b);
+        break;
+    case AXES:
+        visit->trace->demand->is_axes |= visit->state->value->origin == OQ_ORIGIN_INPUT;
+        restrict_to(visit->trace, role->a, role->b);
+        break;
+    case DIVISOR:
+        visit->trace->demand->is_divisor = true;
+        break;
+    case MASK:
+        visit->trace->demand->is_mask = true;
+        break;
+    }
+}
+
+/* --- values: operators that hand them on ------------------------------------ */
+
+static bool is_one_of(const Oq__Pb__NodeProto *node, const char *const *names)
+{
+    for (; *names != NULL; names++) {
+        if (oq_node_is(node, "", *names))
+            return true;
+    }
+    return false;
+}
+
+/* Some or all elements of input 0, wherever they go. */
+static const char *const move_values[] = {"Abs",
+                                          "Cast",
+                                          "CastLike",
+                                          "Ceil",
+                                          "Clip",
+                                          "Compress",
+                                          "Dropout",
+                                          "Expand",
+                                          "Flatten",
+                                          "Floor",
+                                          "Gather",
+                                          "GatherND",
+                                          "Identity",
+                                          "GatherElements",
+                                          "Pad",
+                                          "ReduceMax",
+                                          "Reshape",
+                                          "ReduceMin",
+                                          "Round",
+                                          "Slice",
+                                          "ScatterElements",
+                                          "ScatterND",
+                                          "Squeeze",
+                                          "Tile",
+                                          "ReverseSequence",
+                                          "TopK",
+                                          "Transpose",
+                                          "Trilu",
+                                          "Unsqueeze",
+                                          NULL};
+
+/* Elements of all inputs. */
+static const char *const merge_values[] = {"Concat", "Max", "Min", NULL};
+
+static const char *const compare[] = {
+    "And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "Xor", NULL};
+
+static void note_constant(const struct visit *visit)
+{
+    struct oq_demand *demand = visit->trace->demand;
+    int64_t value;
+    if (demand->has_constant || !oq_node_is(visit->node, "", "Equal") ||
+        !integer_at(visit, 1 - visit->input, &value) || visit->state->scale != 1 ||
+        __builtin_sub_overflow(value, visit->state->offset, &value))
+        return;
+    demand->has_constant = true;
+    demand->constant = value;
+}
+
+/* Add, Sub, Mul, Div of something: what a constant does to the values is followed. */
+static void compute(const struct visit *visit)
+{
+    struct oq_trace_state state = *visit->state;
+    int64_t value = 0;
+    bool is_add = oq_node_is(visit->node, "", "Add"), is_mul = oq_node_is(visit->node, "", "Mul");
+    if (visit->input > 1)
+        return;
+    bool known = integer_at(visit, 1 - visit->input, &value);
+    visit->trace->demand->is_mask |= !known && (is_mul || oq_node_is(visit->node, "", "Sub"));
+    if (!is_add && !is_mul && visit->input == 1)
+        return;
+    bool fits = true;
+    if (known && is_add)
+        fits = !__builtin_add_overflow(state.offset, value, &state.offset);
+    else if (known && oq_node_is(visit->node, "", "Sub"))
+        fits = !__builtin_sub_overflow(state.offset, value, &state.offset);
+    else if (known && is_mul)
+        fits = value > 0 && !__builtin_mul_overflow(state.scale, value, &state.scale) &&
+               !__builtin_mul_overflow(state.offset, value, &state.offset);
+    if (fits)
+        push_output(visit, state);
+}
+
+static const struct oq_graph *find_body(struct oq_trace *trace, const Oq__Pb__NodeProto *node)
+{
+    const Oq__Pb__AttributeProto *body = oq_node_attribute(node, "body");
+    charge(trace, trace->model->graphs.count + node->n_attribute);
+    for (size_t i = 0; body != NULL && i < trace->model->graphs.count; i++) {
+        if (trace->model->graphs.list[i]->proto == body->g)
+            return trace->model->graphs.list[i];
+    }
+    return NULL;
+}
+
+/* Input number k of a Loop or Scan is input number k of its body. */
+static void enter_body(const struct visit *visit)
+{
+    const struct oq_graph *body = find_body(visit->trace, visit->node);
+    if (body != NULL && visit->input < body->proto->n_input)
+        push(visit->trace, body, body->proto->input[visit->input]->name, *visit->state);
+}
+
+static bool casts_to_float(const Oq__Pb__NodeProto *node)
+{
+    const struct oq_dtype *dtype = oq_dtype_find((int32_t)oq_node_int(node, "to", 0));
+    return oq_node_is(node, "", "Cast") && dtype != NULL && dtype->is_float;
+}
+
+static void move(const struct visit *visit)
+{
+    visit->trace->demand->is_mask |= casts_to_float(visit->node);
+    push_output(visit, *visit->state);
+}
+
+/* The last element of 0, 1, ... is one less than where it ends. */
+static void enumerate(const struct visit *visit)
+{
+    struct oq_trace_state state = *visit->state;
+    if (!__builtin_sub_overflow(state.offset, (int64_t)1, &state.offset))
+        push_output(visit, state);
+}
+
+/* A size at which a constant is cut: it has to be that long. */
+static void cut(const struct visit *visit)
+{
+    int64_t axis = 0;
+    if (oq_node_input(visit->node, 3)[0] != '\0' && !integer_at(visit, 3, &axis))
+        return;
+    int64_t size = size_of(visit, 0, axis);
+    if (size > 0)
+        restrict_values(visit, size);
+}
+
+static void split(const struct visit *visit)
+{
+    charge(visit->trace, visit->node->n_output);
+    for (size_t i = 0; i < visit->node->n_output; i++)
+        push(visit->trace, visit->graph, visit->node->output[i], *visit->state);
+}
+
+static void follow_values(const struct visit *visit)
+{
+    static const char *const arithmetic[] = {"Add", "Div", "Mul", "Sub", NULL};
+    static const char *const with_body[] = {"Loop", "Scan", NULL};
+    const Oq__Pb__NodeProto *node = visit->node;
+    if (is_one_of(node, merge_values) || (visit->input == 0 && is_one_of(node, move_values)))
+        move(visit);
+    else if (is_one_of(node, arithmetic))
+        compute(visit);
+    else if (visit->input == 0 && oq_node_is(node, "", "Split"))
+        split(visit);
+    else if (visit->input == 1 && oq_node_is(node, "", "Range"))
+        enumerate(visit);
+    else if (is_one_of(node, with_body))
+        enter_body(visit);
+    else if (oq_node_is(node, "", "Where") && visit->input > 0)
+        move(visit);
+}
+
+static void visit_values(const struct visit *visit)
+{
+    const struct role *role = find_role(visit);
+    bool is_axis = visit->trace->is_axis;
+    if (is_axis && visit->input == 2 && oq_node_is(visit->node, "", "Slice"))
+        cut(visit);
+    else if (role != NULL && (!is_axis || role->meaning == INDEX))
+        apply_role(visit, role);
+    if (is_one_of(visit->node, compare)) {
+        visit->trace->demand->is_mask = true;
+        note_constant(visit);
+    }
+    visit->trace->demand->is_mask |= visit->input == 0 && oq_node_is(visit->node, "", "Where");
+    follow_values(visit);
+}
+
+/* --- the size of an axis ---------------------------------------------------- */
+
+/* The output has the shape of input 0. */
+static const char *const keep_shape[] = {"Abs",
+                                         "BatchNormalization",
+                                         "Cast",
+                                         "CastLike",
+                                         "Ceil",
+                                         "Clip",
+                                         "DequantizeLinear",
+                                         "Dropout",
+                                         "Elu",
+                                         "DynamicQuantizeLinear",
+                                         "Erf",
+                                         "Exp",
+                                         "Floor",
+                                         "Gelu",
+                                         "InstanceNormalization",
+                                         "HardSigmoid",
+                                         "HardSwish",
+                                         "Identity",
+                                         "IsNaN",
+                                         "LayerNormalization",
+                                         "LeakyRelu",
+                                         "Log",
+                                         "LogSoftmax",
+                                         "LRN",
+                                         "Neg",
+                                         "Not",
+                                         "Pad",
+                                         "PRelu",
+                                         "QuantizeLinear",
+                                         "Reciprocal",
+                                         "Relu",
+                                         "Round",
+                                         "Selu",
+                                         "Sigmoid",
+                                         "RMSNormalization",
+                                         "Sign",
+                                         "Softmax",
+                                         "Softplus",
+                                         "Sqrt",
+                                         "Swish",
+                                         "Tanh",
+                                         "Trilu",
+                                         NULL};
+
+static const char *const broadcast[] = {
+    "Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max",
+    "Min", "Mul", "Or",  "Pow",   "Sub",     "Where",          NULL};
+
+static int64_t at_end(const struct oq_trace_state *state)
+{
+    return state->place == state->rank - 1;
+}
+
+/* Shapes meet at their ends: what lies across is 1, or the same size. */
+static void meet(const struct visit *visit)
+{
+    const struct oq_trace_state *state = visit->state;
+    int rank = state->rank, first = oq_node_is(visit->node, "", "Where") ? 1 : 0;
+    for (size_t i = (size_t)first; i < visit->node->n_input && i < 3; i++) {
+        struct oq_shape other;
+        if (i == visit->input || !shape_of(visit, i, &other))
+            continue;
+        require_size(visit, other.rank < state->rank - state->place
+                                ? -1
+                                : other.dims[other.rank - (state->rank - state->place)]);
+        rank = other.rank > rank ? other.rank : rank;
+    }
+    push_output(visit, place_state(AXIS, state->place + rank - state->rank, rank));
+}
+
+static void transpose(const struct visit *visit)
+{
+    const Oq__Pb__AttributeProto *perm = oq_node_attribute(visit->node, "perm");
+    int rank = visit->state->rank, place = rank - 1 - visit->state->place;
+    if (perm != NULL && perm->n_ints != (size_t)rank)
+        return;
+    for (int i = 0; perm != NULL && i < rank; i++) {
+        if (perm->ints[i] == visit->state->place)
+            place = i;
+    }
+    push_output(visit, place_state(AXIS, place, rank));
+}
+
+/* Which of `rank` axes are in a list; false where the list does not fit. */
+static bool mark_axes(const struct visit *visit, bool *marked, int *n_marked)
+{
+    int64_t axes[OQ_READ_MAX_INTEGERS];
+    size_t n;
+    charge(visit->trace, STEPS_A_SHAPE / 4);
+    if (!oq_known_parameter(visit->trace->model, visit->graph, visit->node, "axes", 1, axes, &n))
+        return false;
+    bool adds = oq_node_is(visit->node, "", "Unsqueeze");
+    int rank = visit->state->rank + (adds ? (int)n : 0);
+    if (rank > OQ_MAX_RANK)
+        return false;
+    *n_marked = (int)n;
+    for (size_t i = 0; i < n; i++) {
+        int64_t axis = axes[i] + (axes[i] < 0 ? rank : 0);
+        if (axis < 0 || axis >= rank || marked[axis])
+            return false;
+        marked[axis] = true;
+    }
+    return true;
+}
+
+static void unsqueeze(const struct visit *visit)
+{
+    bool marked[OQ_MAX_RANK] = {false};
+    int n, place = 0;
+    if (!mark_axes(visit, marked, &n))
+        return;
+    for (int left = visit->state->place; left > 0 || marked[place]; place++)
+        left -= !marked[place];
+    push_output(visit, place_state(AXIS, place, visit->state->rank + n));
+}
+
+static void squeeze(const struct visit *visit)
+{
+    bool marked[OQ_MAX_RANK] = {false};
+    int n, place = visit->state->place;
+    if (!mark_axes(visit, marked, &n) || marked[place])
+        return;
+    for (int i = 0; i < visit->state->place; i++)
+        place -= marked[i];
+    push_output(visit, place_state(AXIS, place, visit->state->rank - n));
+}
+
+static void concat(const struct visit *visit)
+{
+    int64_t axis = oq_node_int(visit->node, "axis", 1);
+    axis += axis < 0 ? visit->state->rank : 0;
+    if (axis != visit->state->place)
+        push_output(visit, *visit->state);
+}
+
+static void take_shape(const struct visit *visit)
+{
+    int64_t rank = visit->state->rank, start = oq_node_int(visit->node, "start", 0);
+    int64_t end = oq_node_int(visit->node, "end", rank);
+    start = start < 0 ? start + rank : start;
+    end = end < 0 ? end + rank : end;
+    start = start < 0 ? 0 : start;
+    end = end > rank ? rank : end;
+    if (visit->state->place < start || visit->state->place >= end)
+        return;
+    if (end - start == 1)
+        push_output(visit, values_state(1, 0));
+    else
+        push_output(visit, place_state(ELEMENT, visit->state->place - start, end - start));
+}
+
+static void convolve(const struct visit *visit, bool transposed)
+{
+    int64_t group = oq_node_int(visit->node, "group", 1), channels;
+    if (visit->input != 0)
+        return;
+    if (visit->state->place >= 2)
+        visit->trace->demand->is_convolved = true;
+    if (visit->state->place != 1)
+        return;
+    channels = size_of(visit, 1, transposed ? 0 : 1);
+    if (transposed)
+        require_size(visit, channels);
+    else if (channels > 0 && group > 0 && !__builtin_mul_overflow(channels, group, &channels))
+        restrict_to(visit->trace, channels, channels);
+}
+
+static void multiply(const struct visit *visit)
+{
+    const struct oq_trace_state *state = visit->state;
+    bool left = visit->input == 0;
+    bool turned = oq_node_int(visit->node, left ? "transA" : "transB", 0) != 0;
+    bool other_turned = oq_node_int(visit->node, left ? "transB" : "transA", 0) != 0;
+    int inner = left != turned ? state->rank - 1 : state->rank - 2;
+    struct oq_shape other;
+    if (visit->input > 1 || state->rank < 2)
+        return;
+    if (state->place != inner) {
+        if (!turned)
+            push_output(visit, *state);
+        return;
+    }
+    if (shape_of(visit, left ? 1 : 0, &other))
+        require_size(visit, oq_shape_size(&other, other.rank < 2         ? -1
+                                                  : left != other_turned ? -2
+                                                                         : -1));
+}
+
+static void multiply_blocks(const struct visit *visit)
+{
+    if (visit->input != 0)
+        return;
+    if (at_end(visit->state))
+        require_size(visit, oq_node_int(visit->node, "K", -1));
+    else
+        push_output(visit, *visit->state);
+}
+
+/* Input [seq, batch, K] and the states [directions, batch, hidden]. */
+static void recur(const struct visit *visit)
+{
+    int turned = oq_node_is(visit->node, "com.microsoft", "DynamicQuantizeLSTM");
+    bool is_state = visit->input == 5 || visit->input == 6;
+    if (visit->state->rank != 3 || (visit->input != 0 && !is_state))
+        return;
+    if (visit->state->place == 2) /* [directions, gates * hidden, K], or the last two turned */
+        require_size(visit, size_of(visit, is_state ? 2 : 1, turned ? 1 : 2));
+    else if (is_state && visit->state->place == 0)
+        require_size(visit, size_of(visit, 1, 0));
+}
+
+/* Rows that are gathered keep the order of their indices. */
+static void gather_by(const struct visit *visit)
+{
+    struct oq_shape table;
+    const char *attribute = oq_node_is(visit->node, "", "Gather") ? "axis" : "gather_axis";
+    int64_t axis = oq_node_int(visit->node, attribute, 0);
+    if (!shape_of(visit, 0, &table))
+        return;
+    axis += axis < 0 ? table.rank : 0;
+    int rank = table.rank + visit->state->rank - 1;
+    if (axis >= 0 && axis < table.rank && rank <= OQ_MAX_RANK)
+        push_output(visit, place_state(AXIS, axis + visit->state->place, rank));
+}
+
+/* What is counted up along the axis ends at its size at most. */
+static void count_up(const struct visit *visit)
+{
+    int64_t axis;
+    if (!integer_at(visit, 1, &axis))
+        return;
+    axis += axis < 0 ? visit->state->rank : 0;
+    if (axis == visit->state->place)
+        push_output(visit, values_state(1, 0));
+}
+
+static void embed(const struct visit *visit)
+{
+    int64_t rows = size_of(visit, 3, 0);
+    if (visit->state->place == 1 && rows > 0)
+        restrict_to(visit->trace, 0, rows);
+}
+
+static void visit_axis_of_microsoft(const struct visit *visit)
+{
+    static const char *const products[] = {"DynamicQuantizeMatMul", "FusedMatMul",
+                                           "MatMulIntegerToFloat", NULL};
+    const char *op_type = visit->node->op_type;
+    for (size_t i = 0; products[i] != NULL; i++) {
+        if (strcmp(op_type, products[i]) == 0)
+            multiply(visit);
+    }
+    if (strcmp(op_type, "MatMulNBits") == 0 || strcmp(op_type, "MatMulBnb4") == 0)
+        multiply_blocks(visit);
+    else if (strcmp(op_type, "DynamicQuantizeLSTM") == 0)
+        recur(visit);
+    else if (strcmp(op_type, "GatherBlockQuantized") == 0 && visit->input == 1)
+        gather_by(visit);
+    else if (strstr(op_type, "EmbedLayerNormalization") != NULL && visit->input == 0)
+        embed(visit);
+    else if (visit->input == 0 &&
+             (strcmp(op_type, "Gelu") == 0 || strcmp(op_type, "FastGelu") == 0))
+        push_output(visit, *visit->state);
+}
+
+static const struct axis_rule {
+    const char *op_type;
+    int input; /* -1: any */
+    void (*follow)(const struct visit *visit);
+} axis_rules[] = {
+    {"Transpose", 0, transpose},
+    {"Unsqueeze", 0, unsqueeze},
+    {"Squeeze", 0, squeeze},
+    {"Concat", -1, concat},
+    {"Shape", 0, take_shape},
+    {"MatMul", -1, multiply},
+    {"MatMulInteger", -1, multiply},
+    {"Gemm", -1, multiply},
+    {"LSTM", -1, recur},
+    {"GRU", -1, recur},
+    {"RNN", -1, recur},
+    {"Gather", 1, gather_by},
+    {"CumSum", 0, count_up},
+};
+
+static void visit_axis(const struct visit *visit)
+{
+    const Oq__Pb__NodeProto *node = visit->node;
+    if (node->op_type == NULL)
+        return;
+    if (strcmp(oq_domain(node->domain), "com.microsoft") == 0) {
+        visit_axis_of_microsoft(visit);
+        return;
+    }
+    if (visit->input == 0 && is_one_of(node, keep_shape))
+        push_output(visit, *visit->state);
+    else if (is_one_of(node, broadcast))
+        meet(visit);
+    else if (oq_node_is(node, "", "Conv") || oq_node_is(node, "", "ConvInteger"))
+        convolve(visit, false);
+    else if (oq_node_is(node, "", "ConvTranspose"))
+        convolve(visit, true);
+    for (size_t i = 0; i < sizeof(axis_rules) / sizeof(axis_rules[0]); i++) {
+        const struct axis_rule *rule = &axis_rules[i];
+        if ((rule->input < 0 || (size_t)rule->input == visit->input) &&
+            oq_node_is(node, "", rule->op_type))
+            rule->follow(visit);
+    }
+}
+
+/* --- an element of a shape -------------------------------------------------- */
+
+static void slice_shape(const struct visit *visit)
+{
+    int64_t starts[OQ_READ_MAX_INTEGERS], ends[OQ_READ_MAX_INTEGERS];
+    size_t n_starts, n_ends;
+    const onnxq_model *model = visit->trace->model;
+    charge(visit->trace, STEPS_A_SHAPE);
+    if (!oq_known_parameter(model, visit->graph, visit->node, "starts", 1, starts, &n_starts) ||
+        !oq_known_parameter(model, visit->graph, visit->node, "ends", 2, ends, &n_ends) ||
+        n_starts != 1 || n_ends != 1)
+        return;
+    int64_t rank = visit->state->rank, start = starts[0], end = ends[0];
+    start = start < 0 ? start + rank : start;
+    end = end < 0 ? end + rank : end > rank ? rank : end;
+    if (visit->state->place < start || visit->state->place >= end)
+        return;
+    if (end - start == 1)
+        push_output(visit, values_state(1, 0));
+    else
+        push_output(visit, place_state(ELEMENT, visit->state->place - start, end - start));
+}
+
+static void visit_element(const struct visit *visit)
+{
+    static const char *const hand_on[] = {"Cast", "Identity", NULL};
+    const Oq__Pb__NodeProto *node = visit->node;
+    int64_t index;
+    if (visit->input != 0)
+        return;
+    if (is_one_of(node, hand_on))
+        push_output(visit, *visit->state);
+    else if (oq_node_is(node, "", "Slice"))
+        slice_shape(visit);
+    else if (oq_node_is(node, "", "Gather") && integer_at(visit, 1, &index) &&
+             (index == visit->state->place || index + visit->state->rank == visit->state->place))
+        push_output(visit, values_state(1, 0));
+}
+
+/* --- the walk --------------------------------------------------------------- */
+
+static void visit_use(struct oq_trace *trace, const struct oq_trace_state *state,
+                      const struct oq_use *use)
+{
+    if (use->node == OQ_NO_NODE)
+        return;
+    const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
+    struct visit visit = {trace, state, use->graph, node, use->input};
+    charge(trace, node->n_attribute); /* which are searched by name */
+    if (state->kind == VALUES)
+        visit_values(&visit);
+    else if (state->kind == AXIS)
+        visit_axis(&visit);
+    else
+        visit_element(&visit);
+}
+
+static void walk(struct oq_trace *trace)
+{
+    for (size_t i = 0; i < trace->count; i++) {
+        struct oq_trace_state state = trace->queue[i]; /* the queue moves when it grows */
+        for (const struct oq_use *use = state.value->uses; use != NULL; use = use->next) {
+            if (trace->steps == 0)
+                return;
+            trace->steps--;
+            visit_use(trace, &state, use);
+        }
+    }
+}
+
+static void begin(struct oq_trace *trace, const char *input, struct oq_trace_state state,
+                  struct oq_demand *demand)
+{
+    trace->number++;
+    trace->count = 0;
+    trace->demand = demand;
+    push(trace, trace->model->graphs.list[0], input, state);
+    walk(trace);
+}
+
+void oq_trace_values(struct oq_trace *trace, const char *input, struct oq_demand *demand)
+{
+    trace->is_axis = false;
+    begin(trace, input, values_state(1, 0), demand);
+}
+
+void oq_trace_axis(struct oq_trace *trace, const char *input, size_t axis, size_t rank,
+                   struct oq_demand *demand)
+{
+    if (rank > OQ_MAX_RANK)
+        return;
+    trace->is_axis = true;
+    begin(trace, input, place_state(AXIS, (int64_t)axis, (int64_t)rank), demand);
+}

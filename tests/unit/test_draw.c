@@ -1,0 +1,632 @@
+/* Random inputs: sizes of open dimensions, ranges of integers, the same bits everywhere. */
+#include <stdio.h>
+#include <string.h>
+
+#include "support/models.h"
+#include "values/expression.h"
+#include "values/feed.h"
+#include "values/random.h"
+
+static void free_arena(void *thing)
+{
+    oq_arena_fini(thing);
+}
+
+static void free_sets(void *thing)
+{
+    oq_input_sets_fini(thing);
+}
+
+static struct oq_arena *make_arena(void)
+{
+    struct oq_arena *arena = test_alloc(sizeof(*arena));
+    oq_arena_init(arena, (size_t)64 << 20);
+    test_defer(free_arena, arena);
+    return arena;
+}
+
+/* Draws sets for models that take the same inputs; false with the error. */
+static bool draw(const onnxq_model *const *models, size_t n_models,
+                 const struct oq_draw_options *options, uint64_t n, struct oq_input_sets *sets,
+                 onnxq_error *error)
+{
+    struct oq_feed_options feed = {.n_random = n, .draw = *options};
+    struct oq_signature signature;
+    oq_error_init(error);
+    *sets = (struct oq_input_sets){0};
+    test_defer(free_sets, sets);
+    assert_true(oq_signature_init(&signature, models[0], make_arena(), error));
+    return oq_feed_make(sets, models, n_models, &signature, &feed, error);
+}
+
+static struct oq_input_sets *draw_one(const char *text, const struct oq_draw_options *options,
+                                      onnxq_error *error)
+{
+    const onnxq_model *model = test_model(text);
+    struct oq_input_sets *sets = test_alloc(sizeof(*sets));
+    return draw(&model, 1, options, 1, sets, error) ? sets : NULL;
+}
+
+/* "x int64 [1,16] 0..99", with the smallest and the largest element; floats as they are drawn
+ * without bounds: "normal". */
+static const char *describe(const struct oq_array *array)
+{
+    char text[256];
+    double lo = 0, hi = 0;
+    bool whole = true;
+    oq_array_describe(array, text, sizeof(text));
+    if (!oq_array_is_numeric(array))
+        return test_printf("%s %s", array->name, text);
+    for (uint64_t i = 0; i < array->nelem; i++) {
+        double value;
+        oq_array_read_doubles(array, i, 1, &value);
+        lo = i == 0 || value < lo ? value : lo;
+        hi = i == 0 || value > hi ? value : hi;
+        whole = whole && value == (double)(int64_t)value;
+    }
+    if (array->nelem == 0)
+        return test_printf("%s %s", array->name, text);
+    if (!whole)
+        return test_printf("%s %s normal", array->name, text);
+    return lo == hi ? test_printf("%s %s %g", array->name, text, lo)
+                    : test_printf("%s %s %g..%g", array->name, text, lo, hi);
+}
+
+static const char *describe_set(const struct oq_input_set *set)
+{
+    const char *text = "";
+    for (size_t i = 0; i < set->inputs.count; i++)
+        text = test_printf("%s%s%s", text, i > 0 ? "; " : "", describe(&set->inputs.list[i]));
+    return text;
+}
+
+/* --- ranges of integers ----------------------------------------------------- */
+
+/* 3000 elements take both ends of a small range in every seed that was tried. */
+static const struct row {
+    const char *name, *text, *expected;
+} range_rows[] = {
+    {"rows of a table", "in x int64[3000]; init w float32[5,4]; y = Gather(w, x)",
+     "x int64 [3000] 0..4"},
+    {"columns of a table", "in x int32[3000]; init w float32[5,4]; y = Gather(w, x) axis=-1",
+     "x int32 [3000] 0..3"},
+    {"a Constant's rows", "in x int64[3000]; w = Constant() value=float32[5,4]; y = Gather(w, x)",
+     "x int64 [3000] 0..4"},
+    {"a turned table", "in x int64[3000]; init w float32[4,5]; t = Transpose(w); y = Gather(t, x)",
+     "x int64 [3000] 0..4"},
+    {"a table that is computed", "in x int64[3000]; in n float32[4]; y = Gather(n, x)",
+     "x int64 [3000] 0..3; n float32 [4] normal"},
+    {"a table of unknown size", "in x int64[3000]; in t float32; y = Gather(t, x)",
+     "x int64 [3000] 0; t float32 [1] normal"},
+    {"a table of a chosen size", "in x int64[3000]; in t float32[batch,4]; y = Gather(t, x) axis=1",
+     "x int64 [3000] 0..3; t float32 [1,4] normal"},
+    {"a table with a symbolic size", "in x int64[3000]; in t int64[1,seq]; y = Gather(t, x) axis=1",
+     "x int64 [3000] 0..15; t int64 [1,16] 0..1"},
+    {"int8 rows",
+     "in x int64[3000]; init w int8[5,4]; init s float32; r = Gather(w, x); "
+     "c = Cast(r) to=1; y = Mul(c, s)",
+     "x int64 [3000] 0..4"},
+    {"a folded table",
+     "in x int64[3000]; init w int8[5,4]; init s float32[5,1]; c = Cast(w) to=1; "
+     "t = Mul(c, s); y = Gather(t, x)",
+     "x int64 [3000] 0..4"},
+    {"DequantizeLinear",
+     "in x int64[3000]; init w int8[5,4]; init s float32; "
+     "t = DequantizeLinear(w, s); y = Gather(t, x)",
+     "x int64 [3000] 0..4"},
+    {"GatherBlockQuantized",
+     "in x int64[3000]; init w uint8[5,16]; init s float32[5,2]; "
+     "y = com.microsoft::GatherBlockQuantized(w, x, s) block_size=16 gather_axis=0",
+     "x int64 [3000] 0..4"},
+    {"the smallest of two tables",
+     "in x int64[3000]; init w float32[5,4]; init v float32[3,4]; y = Gather(w, x); "
+     "z = Gather(v, x)",
+     "x int64 [3000] 0..2"},
+    {"GatherElements", "in x int64[2,1500]; init w float32[2,7]; y = GatherElements(w, x) axis=1",
+     "x int64 [2,1500] 0..6"},
+    {"GatherND", "in x int64[1500,2]; init w float32[5,3]; y = GatherND(w, x)",
+     "x int64 [1500,2] 0..2"},
+    {"ScatterElements",
+     "in x int64[3000,1]; in u float32[3000,1]; init w float32[6,1]; y = ScatterElements(w, x, u)",
+     "x int64 [3000,1] 0..5; u float32 [3000,1] normal"},
+    {"ScatterND",
+     "in x int64[3000,1]; in u float32[3000]; init w float32[6]; "
+     "y = ScatterND(w, x, u)",
+     "x int64 [3000,1] 0..5; u float32 [3000] normal"},
+    {"ArrayFeatureExtractor",
+     "in x int64[3000]; init w float32[2,5]; y = ai.onnx.ml::ArrayFeatureExtractor(w, x)",
+     "x int64 [3000] 0..4"},
+    {"OneHot", "in x int64[3000]; init d int64 packed = 9; init v float32[2]; y = OneHot(x, d, v)",
+     "x int64 [3000] 0..8"},
+    {"EmbedLayerNormalization",
+     "in i int32[1,3000]; in s int32[1,3000]; in m int32[1,3000]; init w float32[5,4]; "
+     "init p float32[3000,4]; init t float32[3,4]; init g float32[4]; "
+     "y, k = com.microsoft::EmbedLayerNormalization(i, s, w, p, t, g, g, m)",
+     "i int32 [1,3000] 0..4; s int32 [1,3000] 0..2; m int32 [1,3000] 1"},
+    {"positions of a rotation",
+     "in q float32[1,4]; in x int64[3000]; init c float32[9,2]; "
+     "y = com.microsoft::RotaryEmbedding(q, x, c, c)",
+     "q float32 [1,4] normal; x int64 [3000] 0..8"},
+
+    {"on its way",
+     "in x int64[30,100]; init w float32[5,4]; init s int64[1] packed = -1; "
+     "a = Cast(x) to=6; b = Reshape(a, s); c = Identity(b); y = Gather(w, c)",
+     "x int64 [30,100] 0..4"},
+    {"float tokens", "in x float32[3000]; init w float32[5,4]; a = Cast(x) to=6; y = Gather(w, a)",
+     "x float32 [3000] 0..4"},
+    {"an offset",
+     "in x int64[3000]; init o int64 packed = 2; init w float32[7,4]; a = Add(x, o); "
+     "y = Gather(w, a)",
+     "x int64 [3000] 0..4"},
+    {"an offset down",
+     "in x int64[3000]; init o int64 packed = 2; init w float32[7,4]; "
+     "a = Sub(x, o); y = Gather(w, a)",
+     "x int64 [3000] 2..8"},
+    {"a factor",
+     "in x int64[3000]; init o int64 packed = 3; init w float32[10,4]; a = Mul(o, x); "
+     "y = Gather(w, a)",
+     "x int64 [3000] 0..3"},
+    {"Concat, Slice, Split",
+     "in x int64[3000]; init c int64[2] packed = 1 2; init s int64[1] packed = 0; "
+     "init e int64[1] packed = 3000; init w float32[5,4]; a = Concat(x, c) axis=0; "
+     "b = Slice(a, s, e); d, f = Split(b) axis=0; y = Gather(w, f)",
+     "x int64 [3000] 0..4"},
+    {"into the body of an If",
+     "in x int64[3000]; in c bool[1]; y = If(c) then_branch={ init w float32[5,4]; "
+     "t = Gather(w, x); out t float32 } else_branch={ init v float32[6,4]; e = Gather(v, x); "
+     "out e float32 }",
+     "x int64 [3000] 0..4; c bool [1] 1"},
+    {"carried by a Loop",
+     "in x int64[3000]; in n int64[]; init c bool packed = 1; y = Loop(n, c, x) "
+     "body={ in i int64[]; in d bool[]; in v int64[3000]; init w float32[5,4]; u = Gather(w, v); "
+     "k = Identity(d); z = Identity(v); out k bool[]; out z int64[3000] }",
+     "x int64 [3000] 0..4; n int64 [] 4"},
+
+    {"sequence lengths",
+     "in x float32[9,3000,4]; in l int32[3000]; init w float32[1,8,4]; init r float32[1,8,2]; "
+     "y, h, c = LSTM(x, w, r, , l)",
+     "x float32 [9,3000,4] normal; l int32 [3000] 1..9"},
+    {"a shape", "in x float32[2,3]; in s int64[3]; y = Reshape(x, s)",
+     "x float32 [2,3] normal; s int64 [3] -1..1"},
+    {"a part of a shape",
+     "in x float32[2,3]; in s int64[1]; init o int64[1] packed = -1; "
+     "a = Concat(o, s) axis=0; y = Reshape(x, a)",
+     "x float32 [2,3] normal; s int64 [1] 1"},
+    {"axes", "in x float32[2,3]; in a int64[2]; y = Unsqueeze(x, a)",
+     "x float32 [2,3] normal; a int64 [2] 0..1"},
+    {"scales", "in x float32[1,1,2,3]; in s float32[4]; y = Resize(x, , s)",
+     "x float32 [1,1,2,3] normal; s float32 [4] 1"},
+    {"a divisor", "in x int64[50]; in d int64[3000]; y = Div(x, d)",
+     "x int64 [50] 0..1; d int64 [3000] 1..16"},
+    {"a divisor of floats", "in x float32[50]; in d float32[50]; y = Div(x, d)",
+     "x float32 [50] normal; d float32 [50] normal"},
+    {"k", "in x float32[2,3]; in k int64[1]; y, i = TopK(x, k)",
+     "x float32 [2,3] normal; k int64 [1] 1"},
+
+    {"a mask by name", "in attention_mask int64[1,50]; y = Identity(attention_mask)",
+     "attention_mask int64 [1,50] 1"},
+    {"a float mask", "in mask float32[1,50]; y = Identity(mask)", "mask float32 [1,50] 1"},
+    {"a bool mask", "in mask bool[1,50]; y = Identity(mask)", "mask bool [1,50] 1"},
+    {"no mask by name",
+     "in masked_positions int64[3000]; init w float32[5,4]; "
+     "y = Gather(w, masked_positions)",
+     "masked_positions int64 [3000] 0..4"},
+    {"a mask by use", "in m int64[50]; in x float32[50]; a = Cast(m) to=1; y = Mul(x, a)",
+     "m int64 [50] 1; x float32 [50] normal"},
+    {"compared", "in m int64[50]; init z int64 packed = 0; y = Greater(m, z)", "m int64 [50] 1"},
+    {"a constant that it is compared with",
+     "in r int64[]; init z int64 packed = 8000; y = Equal(r, z)", "r int64 [] 8000"},
+    {"a sample rate", "in sr int64[]; y = Identity(sr)", "sr int64 [] 16000"},
+    {"positions by name", "in position_ids int64[100,30]; y = Identity(position_ids)",
+     "position_ids int64 [100,30] 0..29"},
+    {"integers", "in x int64[50]; y = Identity(x)", "x int64 [50] 0..1"},
+    {"bytes", "in x uint8[9000]; in z int8[9000]; y = Identity(x)",
+     "x uint8 [9000] 0..255; z int8 [9000] -128..127"},
+    {"truth", "in x bool[50]; y = Identity(x)", "x bool [50] 0..1"},
+    {"strings", "in x string[2,3]; y = Identity(x)", "x string [2,3]"},
+    {"floats of all widths", "in a float16[50]; in b bfloat16[50]; in c float64[50]; out a float16",
+     "a float16 [50] normal; b bfloat16 [50] normal; c float64 [50] normal"},
+    {"a scalar", "in x float32[]; y = Relu(x)", "x float32 [] normal"},
+    {"an initializer is no input",
+     "in x float32[2]; in w float32[9]; init w float32[9]; "
+     "y = Add(x, w)",
+     "x float32 [2] normal"},
+};
+
+static void test_ranges(void **state)
+{
+    const struct row *row = *state;
+    struct oq_draw_options options = {.seed = 1};
+    onnxq_error error;
+    const char *text = test_printf("ir 8; opset 17; %s", row->text);
+    struct oq_input_sets *sets = draw_one(text, &options, &error);
+    check_text(sets != NULL ? describe_set(&sets->list[0]) : test_error_text(&error),
+               row->expected);
+}
+
+/* --- open dimensions -------------------------------------------------------- */
+
+static const struct row size_rows[] = {
+    {"a sentence", "in ids int64[batch,seq]; in mask int64[batch,seq]; y = Identity(ids)",
+     "ids [1,16] mask [1,16]"},
+    {"without names", "in ids int64[?,?]; in x float32[?,?,?]; y = Identity(ids)",
+     "ids [1,16] x [1,16,8]"},
+    {"a length that another input has",
+     "in ids int64[batch,seq]; in mask int64[1,128]; y = Identity(ids)",
+     "ids [1,128] mask [1,128]"},
+    {"a decoder with a past",
+     "in ids int64[batch_size,sequence_length]; "
+     "in mask int64[batch_size,\"past_sequence_length + sequence_length\"]; "
+     "in past float32[batch_size,4,past_sequence_length,8]; y = Identity(ids)",
+     "ids [1,16] mask [1,16] past [1,4,0,8]"},
+    {"past and one",
+     "in ids int64[batch,1]; in mask int64[batch,\"past_sequence_length + 1\"]; y = Identity(ids)",
+     "ids [1,1] mask [1,1]"},
+    {"a total",
+     "in ids int64[b,s_len]; in mask int64[b,total_len]; in past float32[b,past_len]; "
+     "y = Identity(ids)",
+     "ids [1,16] mask [1,16] past [1,0]"},
+    {"formulas",
+     "in a int64[N,\"2*seq\"]; in b int64[N,\"floor(seq/3) - 1\"]; "
+     "in c int64[N,\"max(seq,40)//(N+1)\"]; y = Identity(a)",
+     "a [1,32] b [1,4] c [1,20]"},
+    {"no formulas", "in a int64[batch-size,\"seq / 0\"]; y = Identity(a)", "a [1,16]"},
+    {"pictures", "in a float32[N,3,height,width]; in b uint8[N,H,W,3]; y = Identity(a)",
+     "a [1,3,224,224] b [1,224,224,3]"},
+    {"a picture of known height", "in a float32[?,3,96,?]; y = Identity(a)", "a [1,3,96,96]"},
+    {"latents", "in a float32[N,4,height,width]; y = Identity(a)", "a [1,4,64,64]"},
+    {"channels of a Conv",
+     "in a float32[batch,channels,height,width]; init w float32[8,5,3,3]; y = Conv(a, w)",
+     "a [1,5,64,64]"},
+    {"channels of groups", "in a float32[?,?,9,9]; init w float32[8,5,3,3]; y = Conv(a, w) group=2",
+     "a [1,10,9,9]"},
+    {"sound",
+     "in a float32[batch,sequence]; init w float32[8,1,16]; init o int64[1] packed = 1; "
+     "b = Unsqueeze(a, o); y = Conv(b, w)",
+     "a [1,512]"},
+    {"sound by name", "in wav float32[?,?]; y = Identity(wav)", "wav [1,512]"},
+    {"features of sound", "in a float32[batch,80,frames]; init w float32[8,80,3]; y = Conv(a, w)",
+     "a [1,80,128]"},
+    {"K of MatMul", "in a float32[N,K]; init w float32[20,30]; r = Relu(a); y = MatMul(r, w)",
+     "a [1,20]"},
+    {"K of Gemm", "in a float32[N,K]; init w float32[30,20]; y = Gemm(a, w) transB=1", "a [1,20]"},
+    {"K of an integer product",
+     "in a float32[N,K]; init w int8[20,30]; q, s, z = DynamicQuantizeLinear(a); "
+     "y = MatMulInteger(q, w, z)",
+     "a [1,20]"},
+    {"K of blocks",
+     "in a float32[N,K]; init w uint8[30,1,16]; init s float32[30]; "
+     "y = com.microsoft::MatMulNBits(a, w, s) K=32 N=30 bits=4 block_size=32",
+     "a [1,32]"},
+    {"a bias", "in a float32[N,K]; init b float32[20]; y = Add(a, b)", "a [1,20]"},
+    {"positions that are added", "in a float32[N,seq,6]; init p float32[1,10,6]; y = Add(a, p)",
+     "a [1,10,6]"},
+    {"positions behind a table",
+     "in a int64[N,seq]; init w float32[9,6]; init p float32[1,10,6]; e = Gather(w, a); "
+     "y = Add(e, p)",
+     "a [1,10]"},
+    {"states of a recurrence",
+     "in x float32[seq,batch,?]; in h float32[?,batch,?]; init w float32[2,20,3]; "
+     "init r float32[2,20,5]; y, u, v = LSTM(x, w, r, , , h)",
+     "x [16,1,3] h [2,1,5]"},
+    {"turned",
+     "in a float32[K,?]; init w float32[20,30]; t = Transpose(a) perm=[1,0]; "
+     "y = MatMul(t, w)",
+     "a [20,8]"},
+    {"a table of few positions",
+     "in a int64[N,seq]; init i int64 packed = 1; init o int64 packed = 0; "
+     "init e int64 packed = 1; init p float32[7,4]; s = Shape(a); n = Gather(s, i); "
+     "r = Range(o, n, e); y = Gather(p, r)",
+     "a [1,7]"},
+    {"a constant that is cut",
+     "in a int64[N,seq]; init b int64[1] packed = 1; init c int64[1] packed = 2; "
+     "init o int64[1] packed = 0; init p int64[1,7]; s = Shape(a); n = Slice(s, b, c); "
+     "y = Slice(p, o, n, b)",
+     "a [1,7]"},
+    {"Shape of one axis",
+     "in a int64[N,seq]; init b int64[1] packed = 1; init o int64[1] packed = 0; "
+     "init p int64[1,7]; n = Shape(a) start=1 end=2; y = Slice(p, o, n, b)",
+     "a [1,7]"},
+    {"positions that are counted",
+     "in a int64[N,seq]; init pad int64 packed = 1; init ax int64 packed = 1; "
+     "init w float32[9,4]; e = Equal(a, pad); n = Not(e); m = Cast(n) to=6; c = CumSum(m, ax); "
+     "k = Mul(c, m); p = Add(k, pad); l = Cast(p) to=7; y = Gather(w, l)",
+     "a [1,7]"},
+    {"EmbedLayerNormalization",
+     "in i int32[N,seq]; init w float32[5,4]; init p float32[6,4]; init g float32[4]; "
+     "y, k = com.microsoft::EmbedLayerNormalization(i, , w, p, , g, g)",
+     "i [1,6]"},
+    {"no rank", "in a float32; y = Identity(a)", "a [1]"},
+    {"nothing in it", "in a float32[0,3]; y = Identity(a)", "a [0,3]"},
+};
+
+static void test_sizes(void **state)
+{
+    const struct row *row = *state;
+    struct oq_draw_options options = {.seed = 1};
+    onnxq_error error;
+    const char *text = "";
+    struct oq_input_sets *sets =
+        draw_one(test_printf("ir 8; opset 17; %s", row->text), &options, &error);
+    for (size_t i = 0; sets != NULL && i < sets->list[0].inputs.count; i++) {
+        const struct oq_array *array = &sets->list[0].inputs.list[i];
+        char type[128];
+        oq_array_describe(array, type, sizeof(type));
+        text = test_printf("%s%s%s %s", text, i > 0 ? " " : "", array->name, strchr(type, '['));
+    }
+    check_text(sets != NULL ? text : test_error_text(&error), row->expected);
+}
+
+/* --- settings --------------------------------------------------------------- */
+
+static const struct setting_row {
+    const char *name;
+    struct oq_dim_setting dim;
+    struct oq_range_setting range;
+    const char *expected;
+} setting_rows[] = {
+    {"a dimension", {"batch", 3}, {"x", 2, 5}, "x int64 [3,1000] 2..5; y float32 [3,4] normal"},
+    {"by place", {"y:1", 6}, {"x", 2, 5}, "x int64 [1,1000] 2..5; y float32 [1,6] normal"},
+    {"a name by place", {"x:0", 2}, {"x", 2, 5}, "x int64 [2,1000] 2..5; y float32 [2,4] normal"},
+    {"zero", {"batch", 0}, {"x", 2, 5}, "x int64 [0,1000]; y float32 [0,4]"},
+    {"between whole numbers",
+     {"batch", 1},
+     {"x", -1.5, 0.5},
+     "x int64 [1,1000] -1..0; y float32 [1,4] normal"},
+    {"of floats", {"batch", 1}, {"y", 3, 3}, "x int64 [1,1000] 0..1; y float32 [1,4] 3"},
+    {"a dimension that is not there",
+     {"bach", 3},
+     {"x", 2, 5},
+     "no input has a dimension \"bach\" to be set\nhint: did you mean \"batch\"?"},
+    {"a place that is not there",
+     {"y:7", 3},
+     {"x", 2, 5},
+     "dimension \"y:7\": input \"y\" has 2 dimensions"},
+    {"a dimension that has a size",
+     {"x:1", 3},
+     {"x", 2, 5},
+     "dimension \"x:1\": it is 1000 in the model"},
+    {"a negative size", {"batch", -3}, {"x", 2, 5}, "dimension \"batch\": -3 is no size"},
+    {"nothing like it",
+     {"z:0", 3},
+     {"x", 2, 5},
+     "no input has a dimension \"z:0\" to be set\nhint: a dimension without a name is "
+     "INPUT:AXIS, as in images:0=4"},
+    {"a range of nothing",
+     {"batch", 3},
+     {"xx", 2, 5},
+     "a range for \"xx\", which is no input to be drawn\nhint: did you mean \"x\"?"},
+};
+
+static const char *error_and_hint(const onnxq_error *error)
+{
+    const char *text = test_error_text(error);
+    return error->hint[0] != '\0' ? test_printf("%s\nhint: %s", text, error->hint) : text;
+}
+
+static void test_settings(void **state)
+{
+    const struct setting_row *row = *state;
+    struct oq_draw_options options = {
+        .dims = &row->dim, .n_dims = 1, .ranges = &row->range, .n_ranges = 1, .seed = 1};
+    /* The size that K of the product asks for gives way to a setting. */
+    const char *text = "ir 8; opset 17; in x int64[batch,1000]; in y float32[batch,?]; "
+                       "init w float32[4,5]; z = MatMul(y, w); out z float32";
+    onnxq_error error;
+    struct oq_input_sets *sets = draw_one(text, &options, &error);
+    check_text(sets != NULL ? describe_set(&sets->list[0]) : error_and_hint(&error), row->expected);
+}
+
+static void test_two_models(void **state)
+{
+    (void)state;
+    const char *first = "ir 8; opset 17; in x int64[3000]; init w float32[9,4]; y = Gather(w, x)";
+    const char *second = "ir 8; opset 17; in x int64[3000]; init w float32[5,4]; y = Gather(w, x)";
+    const onnxq_model *models[2];
+    assert_true(builder_write(test_builder(first), test_path("first.onnx")));
+    assert_true(builder_write(test_builder(second), test_path("second.onnx")));
+    models[0] = test_open_path(test_path("first.onnx"));
+    models[1] = test_open_path(test_path("second.onnx"));
+    struct oq_draw_options options = {.seed = 1};
+    struct oq_input_sets *sets = test_alloc(sizeof(*sets));
+    onnxq_error error;
+    assert_true(draw(models, 2, &options, 1, sets, &error));
+    check_text(describe_set(&sets->list[0]), "x int64 [3000] 0..4");
+}
+
+/* --- limits ----------------------------------------------------------------- */
+
+static const struct row error_rows[] = {
+    {"too large", "in x float32[1099511627776,2]; y = Relu(x)",
+     "input \"x\": float32 [1099511627776,2] would take 8.19e+03 GB, at most 2 are drawn"},
+    {"an overflow", "in x float32[9223372036854775807,9223372036854775807,N]; y = Relu(x)",
+     "input \"x\": float32 [9223372036854775807,9223372036854775807,N] would take 3.17e+29 GB, "
+     "at most 2 are drawn\nhint: --dim NAME=N sets the size of a dimension"},
+    {"complex numbers", "in x complex64[2]; y = Identity(x)",
+     "input \"x\": it is complex64 [2]: there are no random values of that type\n"
+     "hint: give values with --inputs"},
+};
+
+static void test_errors(void **state)
+{
+    const struct row *row = *state;
+    struct oq_draw_options options = {0};
+    onnxq_error error;
+    assert_null(draw_one(test_printf("ir 8; opset 17; %s", row->text), &options, &error));
+    check_text(error_and_hint(&error), row->expected);
+}
+
+/* Appends nodes without copying the list each time. */
+static void add_node(struct builder *builder, Oq__Pb__NodeProto **nodes, const char *op_type,
+                     const char *const *inputs, const char *output)
+{
+    Oq__Pb__GraphProto alone = OQ__PB__GRAPH_PROTO__INIT;
+    nodes[builder->graph->n_node++] =
+        builder_node(builder, &alone, op_type, NULL, inputs, (const char *[]){output, NULL});
+}
+
+/* A model of many nodes, inputs and uses takes no longer than its size. */
+static void test_large(void **state)
+{
+    (void)state;
+    enum { N_NODES = 60000, N_INPUTS = 2000 };
+    struct builder *builder = test_builder("ir 8; opset 17; in x int64[a,b]; in z int64[c,d]");
+    const char *before = "x";
+    builder->graph->node = builder_alloc(builder, 2 * N_NODES, sizeof(Oq__Pb__NodeProto *));
+    for (int i = 0; i < N_NODES; i++) {
+        const char *after = test_printf("v%d", i);
+        add_node(builder, builder->graph->node, "Identity", (const char *[]){before, NULL}, after);
+        add_node(builder, builder->graph->node, "Add", (const char *[]){"z", after, NULL},
+                 test_printf("u%d", i));
+        before = after;
+    }
+    for (int i = 0; i < N_INPUTS; i++)
+        builder_append(builder, &builder->graph->input, &builder->graph->n_input,
+                       builder_value(builder, test_printf("i%d", i), 7, (int64_t[]){-1, 2}, 2));
+    const onnxq_model *model = test_open(builder);
+    struct oq_draw_options options = {0};
+    struct oq_input_sets *sets = test_alloc(sizeof(*sets));
+    onnxq_error error;
+    assert_true(draw(&model, 1, &options, 2, sets, &error));
+    assert_int_equal(sets->list[1].inputs.count, N_INPUTS + 2);
+}
+
+/* --- the same bits ---------------------------------------------------------- */
+
+static uint64_t checksum(const struct oq_array *array)
+{
+    uint64_t sum = 0xcbf29ce484222325u;
+    const uint8_t *bytes = array->data;
+    for (uint64_t i = 0; i < array->nbytes; i++)
+        sum = (sum ^ bytes[i]) * 0x100000001b3u;
+    return sum;
+}
+
+/* What a Python program made by the description in random.h. */
+static void test_same_bits(void **state)
+{
+    (void)state;
+    const char *text = "ir 8; opset 17; in a float32[1000]; in b float16[1000]; "
+                       "in c bfloat16[1000]; in d float64[1000]; in e int64[1000]; "
+                       "in f uint8[1000]; in g uint4[7]; init w float32[500,2]; y = Gather(w, e)";
+    const uint64_t expected[] = {0x24683f55947a8dc2u, 0x4f71b16ff80f3940u, 0xec0964cef4edcd4bu,
+                                 0x3a106e2a522efb0du, 0xfa173b77d86c821au, 0xf1af3299e6ced7c9u,
+                                 0x9537ec0292925dffu};
+    const onnxq_model *model = test_model(text);
+    struct oq_draw_options options = {.seed = 42};
+    struct oq_input_sets *sets = test_alloc(sizeof(*sets));
+    onnxq_error error;
+    assert_true(draw(&model, 1, &options, 2, sets, &error));
+    for (size_t i = 0; i < COUNT(expected); i++)
+        assert_int_equal(checksum(&sets->list[0].inputs.list[i]), expected[i]);
+    check_text(sets->list[1].label, "random inputs 2");
+}
+
+/* Another seed, set or name: other values. Another input beside it: the same. */
+static void test_streams(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text;
+        uint64_t seed;
+    } rows[] = {{"in x float32[9]", 0},
+                {"in x float32[9]", 1},
+                {"in z float32[9]", 0},
+                {"in w float32[3]; in x float32[9]", 0}};
+    uint64_t sums[COUNT(rows)][2];
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const onnxq_model *model = test_model(test_printf("ir 8; opset 17; %s", rows[i].text));
+        struct oq_draw_options options = {.seed = rows[i].seed};
+        struct oq_input_sets *sets = test_alloc(sizeof(*sets));
+        onnxq_error error;
+        assert_true(draw(&model, 1, &options, 2, sets, &error));
+        for (size_t k = 0; k < 2; k++)
+            sums[i][k] = checksum(&sets->list[k].inputs.list[sets->list[k].inputs.count - 1]);
+    }
+    assert_int_not_equal(sums[0][0], sums[0][1]);
+    assert_int_not_equal(sums[0][0], sums[1][0]);
+    assert_int_not_equal(sums[0][0], sums[2][0]);
+    assert_int_equal(sums[0][0], sums[3][0]);
+    assert_int_equal(sums[0][1], sums[3][1]);
+}
+
+static void test_moments(void **state)
+{
+    (void)state;
+    struct oq_random random;
+    double sum = 0, squares = 0, uniform = 0;
+    const int n = 100000;
+    oq_random_init(&random, 0, 0, "");
+    for (int i = 0; i < n; i++) {
+        double value = oq_random_normal(&random), other = oq_random_uniform(&random, -2, 6);
+        int64_t integer = oq_random_integer(&random, INT64_MIN, INT64_MAX);
+        sum += value;
+        squares += value * value;
+        uniform += other;
+        assert_true(other >= -2 && other <= 6);
+        assert_in_range(oq_random_integer(&random, 3, 3 + (integer & 1)), 3, 4);
+    }
+    assert_true(sum / n > -0.01 && sum / n < 0.01);
+    assert_true(squares / n > 0.99 && squares / n < 1.01);
+    assert_true(uniform / n > 1.98 && uniform / n < 2.02);
+}
+
+/* --- formulas --------------------------------------------------------------- */
+
+static bool value_of(void *context, const char *text, size_t length, int64_t *value)
+{
+    (void)context;
+    *value = text[0] == 'n' ? 5 : INT64_MAX;
+    return length <= 3;
+}
+
+static const struct formula_row {
+    const char *name;
+    int64_t expected; /* -1: none */
+} formula_rows[] = {
+    {"n + 1", 6},
+    {"2*n", 10},
+    {"n*n - 1", 24},
+    {"(n + 2)//3", 2},
+    {"floor(n/2)", 2},
+    {"Max(1, n)", 5},
+    {"min(n,3,4) + 1", 4},
+    {"((n))*1", 5},
+    {"n", -1},
+    {"7", -1},
+    {"", -1},
+    {"n +", -1},
+    {"n + 1)", -1},
+    {"(n + 1", -1},
+    {"n / 0", -1},
+    {"n - m", INT64_MIN + 6},
+    {"n-m", -1}, /* a name */
+    {"m + m", -1},
+    {"99999999999999999999 + 1", -1},
+    {"long + 1", -1},
+    {"sqrt(n)", -1},
+    {"((((((((((((((((((((1))))))))))))))))))))", -1},
+};
+
+static void test_formulas(void **state)
+{
+    const struct formula_row *row = *state;
+    int64_t value;
+    bool found = oq_expression_evaluate(row->name, value_of, NULL, &value);
+    assert_int_equal(found ? value : -1, row->expected);
+}
+
+int main(void)
+{
+    TEST_ROWS(test_ranges, range_rows);
+    TEST_ROWS(test_sizes, size_rows);
+    TEST_ROWS(test_settings, setting_rows);
+    TEST(test_two_models);
+    TEST_ROWS(test_errors, error_rows);
+    TEST(test_large);
+    TEST(test_same_bits);
+    TEST(test_streams);
+    TEST(test_moments);
+    TEST_ROWS(test_formulas, formula_rows);
+    return suite_run();
+}
