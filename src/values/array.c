@@ -95,6 +95,16 @@ bool oq_array_copy(struct oq_array *copy, const struct oq_array *array, onnxq_er
     return true;
 }
 
+bool oq_array_rename(struct oq_array *array, const char *name, onnxq_error *error)
+{
+    char *copy = strdup(name);
+    if (copy == NULL)
+        return oq_fail_memory(error);
+    free(array->name);
+    array->name = copy;
+    return true;
+}
+
 void oq_array_fini(struct oq_array *array)
 {
     free(array->name);

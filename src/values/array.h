@@ -37,6 +37,7 @@ bool oq_array_init(struct oq_array *array, const char *name, int32_t data_type, 
 bool oq_array_init_strings(struct oq_array *array, const char *name, const char *const *strings,
                            const int64_t *dims, size_t n_dims, onnxq_error *error);
 bool oq_array_copy(struct oq_array *copy, const struct oq_array *array, onnxq_error *error);
+bool oq_array_rename(struct oq_array *array, const char *name, onnxq_error *error);
 void oq_array_fini(struct oq_array *array);
 
 /* True for booleans, integers and floats, which oq_array_read_doubles() takes. */
