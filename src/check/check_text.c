@@ -170,6 +170,7 @@ static void print_failure(const struct oq_check *check, const struct oq_check_fa
                           FILE *stream)
 {
     const struct oq_check_run *run = &failure->output->runs[failure->run];
+    uint64_t n = failure->output->total.n_one_sided;
     fputs("Failed: ", stream);
     print_text(stream, failure->output->name);
     switch (failure->cause) {
@@ -178,8 +179,8 @@ static void print_failure(const struct oq_check *check, const struct oq_check_fa
         print_run(check, failure, "", stream);
         break;
     case OQ_CAUSE_ONE_SIDED:
-        fprintf(stream, " has %" PRIu64 " NaN or infinite values of one side only, such as ",
-                failure->output->total.n_one_sided);
+        fprintf(stream, " has %" PRIu64 " NaN or infinite value%s on one side only, such as ", n,
+                n == 1 ? "" : "s");
         print_place(run, stream);
         fprintf(stream, ": %s, expected %s", run->texts[1], run->texts[0]);
         print_run(check, failure, "", stream);
@@ -213,7 +214,7 @@ static void print_passed(const struct oq_check *check, FILE *stream)
 {
     const char *before = "Passed: ";
     for (size_t m = 0; m < OQ_N_MEASURES; m++) {
-        double value;
+        double value = 0;
         if (isnan(check->tolerances[m]) || !find_worst(check, (enum oq_measure)m, &value))
             continue;
         fprintf(stream, "%s%s %.4g, ", before, oq_measures[m].words, value);
