@@ -139,11 +139,7 @@ static bool init_output(struct oq_check *check, struct oq_check_output *output, 
 {
     output->name = oq_arena_strdup(&check->arena, name);
     output->runs = oq_arena_array(&check->arena, check->n_runs, sizeof(*output->runs));
-    if (output->name == NULL || output->runs == NULL)
-        return oq_arena_fail(&check->arena, error);
-    for (size_t i = 0; i < check->n_runs; i++)
-        output->runs[i].worst = OQ_NO_ELEMENT;
-    return true;
+    return (output->name != NULL && output->runs != NULL) || oq_arena_fail(&check->arena, error);
 }
 
 /* In the order of the model; of stored outputs those that are there. */

@@ -7,7 +7,7 @@
 struct oq_parameter *oq_names_find(struct oq_parameter *parameters, size_t count,
                                    const char *name); /* or NULL */
 
-/* Adds the nearest name as a hint, or all of them where none is near. Returns false. */
+/* Adds the nearest name as a hint. Returns false. */
 bool oq_names_hint(const struct oq_parameter *parameters, size_t count, const char *name,
                    onnxq_error *error);
 

@@ -97,6 +97,7 @@ bool oq_pair_compare(struct oq_check *check, struct oq_check_output *output, siz
                      onnxq_error *error)
 {
     struct oq_check_run *run = &output->runs[number];
+    run->worst = OQ_NO_ELEMENT;
     if (number == 0) {
         const struct oq_dtype *dtype = oq_dtype_find(reference->data_type);
         output->type = dtype->name; /* of a static table */

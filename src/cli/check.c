@@ -34,7 +34,7 @@ CLI_IS_RUN(check_settings);
     }
 
 static const cli_option check_options[] = {
-    {.kind = CLI_HEADING, .help = "What is allowed (nothing set: --rel-tol 0.2 --agreement 0.8)"},
+    {.kind = CLI_HEADING, .help = "What is allowed (nothing set: --rel-tol 0.5 --agreement 0.8)"},
     TOLERANCE("abs-tol", OQ_MEASURE_MAX_ABS, "largest absolute difference"),
     TOLERANCE("mean-tol", OQ_MEASURE_MEAN_ABS, "mean absolute difference"),
     TOLERANCE("rel-tol", OQ_MEASURE_RELATIVE, "norm of the difference to that of the reference"),
@@ -164,7 +164,7 @@ static struct oq_check *run_check(const check_settings *settings, struct oq_chec
 
 static int check_models(const check_settings *settings, struct oq_check_options *options)
 {
-    onnxq_error error = {0};
+    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
     cli_interrupt_restore();
     if (cli_interrupt_signal() != 0)
         return 128 + cli_interrupt_signal();

@@ -78,7 +78,7 @@ static void format_bar(char *text, size_t capacity, double part)
     int bar = clamp(terminal_columns() - TEXT_COLUMNS, BAR_MIN, BAR_MAX);
     int filled = clamp((int)(part * bar), 0, bar);
     snprintf(text, capacity, "[%.*s%.*s] %3d%%", filled, full, bar - filled, empty,
-             (int)(part * 100));
+             clamp((int)(part * 100), 0, 100));
 }
 
 /* Takes the place of the line that is on the screen. */
@@ -93,7 +93,7 @@ static void draw(cli_progress *progress, double now, uint64_t done, uint64_t tot
 {
     double part = (double)done / (double)total, elapsed = now - progress->began;
     long left = part > 0 ? (long)(elapsed / part - elapsed + 0.5) : 0;
-    char bar[64], amount[64], line[256];
+    char bar[80], amount[64], line[256];
     format_bar(bar, sizeof(bar), part);
     format_amount(amount, sizeof(amount), done, total);
     cli_size rate = cli_format_size(elapsed > 0 ? (uint64_t)((double)done / elapsed) : 0);
@@ -121,7 +121,7 @@ bool cli_progress_update(void *data, onnxq_phase phase, uint64_t done, uint64_t 
 
 void cli_progress_count(cli_progress *progress, const char *what, uint64_t done, uint64_t total)
 {
-    char bar[64], escaped[32], line[256];
+    char bar[80], escaped[32], line[256];
     double now = cli_seconds();
     if (!progress->enabled || total == 0 || now - progress->last_drawn < REDRAW_SECONDS)
         return;
