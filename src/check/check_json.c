@@ -22,6 +22,7 @@ static void write_counts(struct oq_json *json, enum oq_value_class value_class,
                    value_class != OQ_CLASS_OTHER ? difference->max_relative : (double)NAN);
     oq_json_uint(json, "elements", difference->nelem);
     oq_json_uint(json, "equal", difference->n_equal);
+    oq_json_uint(json, "not_finite", difference->n_not_finite);
     oq_json_uint(json, "one_sided", difference->n_one_sided);
     oq_json_uint(json, "rows", difference->n_rows);
 }

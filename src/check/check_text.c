@@ -118,6 +118,9 @@ static void print_output(const struct oq_check *check, const struct oq_check_out
     if (level > 0 && check->n_runs > 1)
         print_runs(check, output, width, stream);
     print_worst(check, output, stream);
+    if (output->total.n_not_finite > 0)
+        fprintf(stream, "    NaN or infinite in both: %" PRIu64 " of %" PRIu64 " values\n",
+                output->total.n_not_finite, output->total.nelem);
     if (output->is_reshaped)
         fputs("    stored in another shape: axes of length 1 were ignored\n", stream);
 }

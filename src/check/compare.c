@@ -75,11 +75,12 @@ static void add_unequal(struct comparison *comparison, uint64_t element, double 
 static void add_pair(struct comparison *comparison, uint64_t element, double a, double b)
 {
     struct oq_difference *difference = comparison->difference;
-    if (are_equal(comparison, element, a, b))
-        difference->n_equal++;
-    else
+    bool equal = are_equal(comparison, element, a, b), finite = isfinite(a) && isfinite(b);
+    difference->n_equal += equal;
+    difference->n_not_finite += equal && !finite;
+    if (!equal)
         add_unequal(comparison, element, a, b);
-    if (isfinite(a) && isfinite(b))
+    if (finite)
         add_finite(difference, a, b);
 }
 
@@ -177,6 +178,7 @@ void oq_difference_add(struct oq_difference *total, const struct oq_difference *
 {
     total->nelem += other->nelem;
     total->n_equal += other->n_equal;
+    total->n_not_finite += other->n_not_finite;
     total->n_one_sided += other->n_one_sided;
     total->n_rows += other->n_rows;
     total->n_rows_agreeing += other->n_rows_agreeing;

@@ -22,6 +22,7 @@ enum oq_value_class oq_value_class(const struct oq_array *array);
 struct oq_difference {
     uint64_t nelem;
     uint64_t n_equal;
+    uint64_t n_not_finite; /* of n_equal: NaN or infinite in both */
     uint64_t n_one_sided;
     uint64_t n_rows, n_rows_agreeing; /* along the last axis: rows of floats, those whose largest
                                          element is at the same place (the first, where equal) */

@@ -65,13 +65,32 @@ static const cli_option check_options[] = {
 
 /* --- what was asked for ------------------------------------------------------ */
 
-static int check_file(const cli_common *common, const char *report, const char *option,
-                      const char *model)
+/* A report must not take the place of what the run reads. */
+static int check_report(const check_settings *settings, const char *option, const char *report,
+                        const char *input)
 {
-    if (report == NULL || model == NULL || cli_is_standard_stream(report) ||
-        !cli_is_same_file(report, model))
+    if (report == NULL || cli_is_standard_stream(report) || !cli_is_same_file(report, input))
         return CLI_EXIT_OK;
-    return cli_usage(common, NULL, "%s: %s is a model of this run", option, report);
+    return cli_usage(&settings->common, NULL, "%s: %s is an input of this run", option, report);
+}
+
+static int check_reports(const check_settings *settings, const char *input)
+{
+    int status = check_report(settings, "--report", settings->report, input);
+    return status != CLI_EXIT_OK ? status
+                                 : check_report(settings, "--json", settings->common.json, input);
+}
+
+static int check_files(const check_settings *settings, int n_operands, char **operands)
+{
+    int status = CLI_EXIT_OK;
+    if (settings->expected != NULL)
+        status = check_reports(settings, settings->expected);
+    for (int i = 0; i < n_operands && status == CLI_EXIT_OK; i++)
+        status = check_reports(settings, operands[i]);
+    for (size_t i = 0; i < settings->run.inputs.count && status == CLI_EXIT_OK; i++)
+        status = check_reports(settings, settings->run.inputs.items[i]);
+    return status;
 }
 
 static int check_operands(const check_settings *settings, int n_operands, char **operands)
@@ -84,6 +103,8 @@ static int check_operands(const check_settings *settings, int n_operands, char *
     if (n_operands == 2 && settings->expected != NULL)
         return cli_usage(common, "with --expected there is one model",
                          "REFERENCE and --expected contradict each other");
+    if (settings->expected != NULL && settings->run.inputs.count == 0)
+        return cli_usage(common, NULL, "--expected needs the --inputs that gave those outputs");
     if (n_operands == 1 && settings->run.inputs.count == 0)
         return cli_usage(common, "onnxq check REFERENCE CANDIDATE",
                          "one model alone needs --inputs with stored outputs, or --expected");
@@ -91,13 +112,8 @@ static int check_operands(const check_settings *settings, int n_operands, char *
         if (cli_is_standard_stream(operands[i]))
             return cli_usage(common, NULL,
                              "a model on standard input cannot be run, name its file");
-        int status = check_file(common, settings->report, "--report", operands[i]);
-        if (status == CLI_EXIT_OK)
-            status = check_file(common, common->json, "--json", operands[i]);
-        if (status != CLI_EXIT_OK)
-            return status;
     }
-    return CLI_EXIT_OK;
+    return check_files(settings, n_operands, operands);
 }
 
 /* --- results -------------------------------------------------------------------- */

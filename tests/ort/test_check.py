@@ -704,7 +704,7 @@ class Command(CheckTest):
         self.assertIn("cannot write the report", done.stderr)
 
     def test_report_in_place_of_a_model(self):
-        self.refuse("is a model of this run", *self.paths, f"--json={self.paths[1]}", status=2)
+        self.refuse("is an input of this run", *self.paths, f"--json={self.paths[1]}", status=2)
 
     def test_no_engine(self):
         (self.dir / "empty").mkdir()

@@ -1,6 +1,7 @@
 run onnxq help
 run onnxq help quantize
 run onnxq help dequantize
+run onnxq help check
 run onnxq help help
 run onnxq help completion
 onnxq quantize -h >a && onnxq quantize demo.onnx --help >b && onnxq help quantize >c
@@ -12,3 +13,4 @@ same a c
 # Lines stay within 100 columns.
 onnxq help quantize | awk 'length > 100'
 onnxq help dequantize | awk 'length > 100'
+onnxq help check | awk 'length > 100'
