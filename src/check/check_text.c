@@ -5,6 +5,7 @@
 #include "check/check.h"
 #include "report/report_text.h"
 
+#define NAME_LEAST   12
 #define NAME_LIMIT   40 /* columns of an output's name */
 #define NUMBER_WIDTH 10
 
@@ -19,8 +20,19 @@ static bool has_column(const struct oq_check *check, enum oq_measure measure)
     return false;
 }
 
-static size_t name_width(const struct oq_check *check, int level)
+/* What the numbers leave of a line: names lose their middle before lines wrap. */
+static size_t name_limit(const struct oq_check *check, FILE *stream)
 {
+    size_t used = 2;
+    for (size_t m = 0; m < OQ_N_MEASURES; m++)
+        used += has_column(check, (enum oq_measure)m) ? 2 + NUMBER_WIDTH : 0;
+    size_t left = oq_report_columns_left(oq_report_line_limit(stream), used);
+    return left > NAME_LIMIT ? NAME_LIMIT : left < NAME_LEAST ? NAME_LEAST : left;
+}
+
+static size_t name_width(const struct oq_check *check, int level, FILE *stream)
+{
+    size_t limit = name_limit(check, stream);
     size_t width = strlen("output");
     for (size_t i = 0; i < check->n_outputs; i++) {
         size_t columns = oq_report_width(check->outputs[i].name);
@@ -30,7 +42,7 @@ static size_t name_width(const struct oq_check *check, int level)
         size_t columns = oq_report_width(check->labels[i]) + 2;
         width = columns > width ? columns : width;
     }
-    return width < NAME_LIMIT ? width : NAME_LIMIT;
+    return width < limit ? width : limit;
 }
 
 static void print_number(FILE *stream, double value)
@@ -230,7 +242,7 @@ static void print_passed(const struct oq_check *check, FILE *stream)
 void oq_check_print_text(const struct oq_check *check, int level, FILE *stream)
 {
     if (level >= 0) {
-        size_t width = name_width(check, level);
+        size_t width = name_width(check, level, stream);
         print_inputs(check, stream);
         print_titles(check, width, stream);
         for (size_t i = 0; i < check->n_outputs; i++)

@@ -48,7 +48,8 @@ void oq_array_read_doubles(const struct oq_array *array, uint64_t first, size_t 
 
 /*
  * Writes value as element `index` of a numeric array: rounded to nearest, and
- * to the ends of the type's range where it lies outside. Not for types of less than 8 bits.
+ * to the ends of the type's range where it lies outside; NaN is 0 as an integer. Not for types
+ * of less than 8 bits.
  */
 void oq_array_put_double(struct oq_array *array, uint64_t index, double value);
 

@@ -275,7 +275,7 @@ static void test_text_of_problems(void **state)
     static const char *extra[] = {"hidden\n"};
     compare(check, 0, 0, TYPE(FLOAT), a, 3, a, 3);
     compare(check, 0, 1, TYPE(FLOAT), a, 3, b, 3);
-    compare(check, 1, 0, TYPE(INT64), b + 1, 1, b, 2);
+    compare(check, 1, 0, TYPE(INT64), a + 1, 1, a + 1, 2);
     compare(check, 1, 1, TYPE(INT64), a + 1, 2, a + 1, 2);
     check->outputs[0].is_reshaped = true;
     check->extra_outputs = extra;
