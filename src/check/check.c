@@ -17,6 +17,7 @@ struct work {
     onnxq_model *candidate, *reference; /* reference NULL: stored outputs */
     struct oq_signature candidate_signature, reference_signature;
     struct oq_input_sets sets;
+    struct oq_session_options session; /* with the engine's names of providers */
     struct oq_feedback *feedback;
     const char **outputs;     /* names of what is compared */
     struct oq_arrays *stored; /* of each run, what the candidate has to give */
@@ -241,7 +242,7 @@ static bool run_models(struct work *work, onnxq_error *error)
 {
     const struct oq_check_options *options = work->options;
     struct oq_runs runs = {.engine = options->engine,
-                           .session = &options->session,
+                           .session = &work->session,
                            .sets = &work->sets,
                            .feedback = work->feedback,
                            .n_feedback = options->n_feedback,
@@ -256,6 +257,23 @@ static bool run_models(struct work *work, onnxq_error *error)
 
 /* --- the whole ---------------------------------------------------------------------------- */
 
+static bool find_providers(struct work *work, onnxq_error *error)
+{
+    const struct oq_check_options *options = work->options;
+    size_t count = options->session.n_providers;
+    const char **names = oq_arena_array(&work->arena, count + 1, sizeof(*names));
+    if (names == NULL)
+        return oq_arena_fail(&work->arena, error);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = oq_engine_find_provider(options->engine, options->session.providers[i], error);
+        if (names[i] == NULL)
+            return false;
+    }
+    work->session = options->session;
+    work->session.providers = names;
+    return true;
+}
+
 static bool describe_engine(struct work *work, onnxq_error *error)
 {
     struct oq_check *check = work->check;
@@ -266,10 +284,10 @@ static bool describe_engine(struct work *work, onnxq_error *error)
 
 static bool do_work(struct work *work, onnxq_error *error)
 {
-    return describe_engine(work, error) && open_models(work, error) && check_models(work, error) &&
-           prepare_inputs(work, error) && list_labels(work, error) && read_stored(work, error) &&
-           init_outputs(work, error) && list_extra_outputs(work, error) &&
-           run_models(work, error) &&
+    return describe_engine(work, error) && find_providers(work, error) &&
+           open_models(work, error) && check_models(work, error) && prepare_inputs(work, error) &&
+           list_labels(work, error) && read_stored(work, error) && init_outputs(work, error) &&
+           list_extra_outputs(work, error) && run_models(work, error) &&
            oq_verdict_make(work->check, work->options->tolerances, error);
 }
 

@@ -22,7 +22,7 @@ struct oq_check_options {
     size_t n_feedback;
     double tolerances[OQ_N_MEASURES]; /* NAN: not set */
     struct oq_engine *engine;
-    struct oq_session_options session;
+    struct oq_session_options session; /* providers as users write them */
     void (*progress)(void *data, const char *model, uint64_t n_done, uint64_t n_runs); /* or NULL */
     void *progress_data;
 };
