@@ -147,7 +147,9 @@ void oq_json_number(struct oq_json *json, const char *key, double value)
         return;
     }
     char text[48];
-    for (int precision = 1; precision <= 17; precision++) {
+    /* Whole numbers are written out: %g makes 1e+01 of 10. */
+    int shortest = value == rint(value) && fabs(value) < 1e15 ? 15 : 1;
+    for (int precision = shortest; precision <= 17; precision++) {
         snprintf(text, sizeof(text), "%.*g", precision, value);
         if (strtod(text, NULL) == value)
             break;

@@ -11,18 +11,29 @@ static void note(int number)
     caught = number;
 }
 
-void cli_interrupt_install(void)
+static void set_handler(void (*handler)(int))
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = note}, before;
+    struct sigaction action = {.sa_handler = handler}, before;
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         /* What nohup or a shell's `&` has told us to ignore stays ignored. */
         if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
             sigaction(numbers[i], &action, NULL);
     }
-    action.sa_handler = SIG_IGN;
+}
+
+void cli_interrupt_install(void)
+{
+    struct sigaction action = {.sa_handler = SIG_IGN};
+    set_handler(note);
+    sigemptyset(&action.sa_mask);
     sigaction(SIGPIPE, &action, NULL); /* a closed pipe is a failed write, found where it happens */
+}
+
+void cli_interrupt_restore(void)
+{
+    set_handler(SIG_DFL);
 }
 
 int cli_interrupt_signal(void)

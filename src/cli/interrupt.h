@@ -4,6 +4,9 @@
 
 void cli_interrupt_install(void);
 
+/* Back to ending the process at once, while there is nothing on the disk to take away. */
+void cli_interrupt_restore(void);
+
 /* The signal that came, or 0. */
 int cli_interrupt_signal(void);
 

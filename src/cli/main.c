@@ -12,8 +12,8 @@
 #include "interrupt.h"
 #include "message.h"
 
-const cli_command *const cli_commands[] = {&cli_quantize, &cli_dequantize, &cli_inspect,
-                                           &cli_help,     &cli_completion, NULL};
+const cli_command *const cli_commands[] = {
+    &cli_quantize, &cli_inspect, &cli_check, &cli_dequantize, &cli_help, &cli_completion, NULL};
 
 struct program_settings {
     cli_common common; /* first */

@@ -10,8 +10,14 @@
 
 #include "option.h"
 
-/* Exit codes that the library has no status for. */
-enum { CLI_EXIT_OK = 0, CLI_EXIT_USAGE = 2, CLI_EXIT_INPUT = 3, CLI_EXIT_OUTPUT = 4 };
+/* Exit codes that the library has no status for; NO is the answer of a command that was asked. */
+enum {
+    CLI_EXIT_OK = 0,
+    CLI_EXIT_NO = 1,
+    CLI_EXIT_USAGE = 2,
+    CLI_EXIT_INPUT = 3,
+    CLI_EXIT_OUTPUT = 4
+};
 
 #if defined(__GNUC__)
 #define CLI_PRINTF(text, args) __attribute__((__format__(__printf__, text, args)))

@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "progress.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -69,24 +70,37 @@ static void format_amount(char *text, size_t capacity, uint64_t done, uint64_t t
              (double)total / units[unit].nbytes, units[unit].name);
 }
 
-static void draw(cli_progress *progress, double now, uint64_t done, uint64_t total)
+/* "[####----]  50%" */
+static void format_bar(char *text, size_t capacity, double part)
 {
     static const char full[] = "##############################";
     static const char empty[] = "------------------------------";
-    double part = (double)done / (double)total, elapsed = now - progress->began;
     int bar = clamp(terminal_columns() - TEXT_COLUMNS, BAR_MIN, BAR_MAX);
     int filled = clamp((int)(part * bar), 0, bar);
-    long left = part > 0 ? (long)(elapsed / part - elapsed + 0.5) : 0;
-    char amount[64], line[256];
-    format_amount(amount, sizeof(amount), done, total);
-    cli_size rate = cli_format_size(elapsed > 0 ? (uint64_t)((double)done / elapsed) : 0);
-    int width =
-        snprintf(line, sizeof(line), "  %s [%.*s%.*s] %3d%%   %s   %s/s   %ld:%02ld left",
-                 progress->phase == ONNXQ_PHASE_MEASURE ? "measure" : "write  ", filled, full,
-                 bar - filled, empty, (int)(part * 100), amount, rate.text, left / 60, left % 60);
+    snprintf(text, capacity, "[%.*s%.*s] %3d%%", filled, full, bar - filled, empty,
+             clamp((int)(part * 100), 0, 100));
+}
+
+/* Takes the place of the line that is on the screen. */
+static void show(cli_progress *progress, const char *line, int width)
+{
     int rest = progress->width > width ? progress->width - width : 0;
     fprintf(stderr, "\r%s%*s", line, rest, "");
     progress->width = width + rest;
+}
+
+static void draw(cli_progress *progress, double now, uint64_t done, uint64_t total)
+{
+    double part = (double)done / (double)total, elapsed = now - progress->began;
+    long left = part > 0 ? (long)(elapsed / part - elapsed + 0.5) : 0;
+    char bar[80], amount[64], line[256];
+    format_bar(bar, sizeof(bar), part);
+    format_amount(amount, sizeof(amount), done, total);
+    cli_size rate = cli_format_size(elapsed > 0 ? (uint64_t)((double)done / elapsed) : 0);
+    int width = snprintf(line, sizeof(line), "  %s %s   %s   %s/s   %ld:%02ld left",
+                         progress->phase == ONNXQ_PHASE_MEASURE ? "measure" : "write  ", bar,
+                         amount, rate.text, left / 60, left % 60);
+    show(progress, line, width);
 }
 
 bool cli_progress_update(void *data, onnxq_phase phase, uint64_t done, uint64_t total)
@@ -103,6 +117,20 @@ bool cli_progress_update(void *data, onnxq_phase phase, uint64_t done, uint64_t 
         progress->last_drawn = now;
     }
     return true;
+}
+
+void cli_progress_count(cli_progress *progress, const char *what, uint64_t done, uint64_t total)
+{
+    char bar[80], escaped[32], line[256];
+    double now = cli_seconds();
+    if (!progress->enabled || total == 0 || now - progress->last_drawn < REDRAW_SECONDS)
+        return;
+    onnxq_escape(what, escaped, sizeof(escaped));
+    format_bar(bar, sizeof(bar), (double)done / (double)total);
+    int width = snprintf(line, sizeof(line), "  %s %s   %" PRIu64 " of %" PRIu64, escaped, bar,
+                         done, total);
+    show(progress, line, width);
+    progress->last_drawn = now;
 }
 
 void cli_progress_erase(cli_progress *progress)

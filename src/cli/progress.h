@@ -23,6 +23,9 @@ void cli_progress_start(cli_progress *progress);
 /* An onnxq_progress_fn; data is a cli_progress. */
 bool cli_progress_update(void *data, onnxq_phase phase, uint64_t done, uint64_t total);
 
+/* The bar of what is counted, such as runs of a model; `what` says of which. */
+void cli_progress_count(cli_progress *progress, const char *what, uint64_t done, uint64_t total);
+
 /* Takes the bar off the screen. */
 void cli_progress_erase(cli_progress *progress);
 

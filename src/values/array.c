@@ -95,6 +95,16 @@ bool oq_array_copy(struct oq_array *copy, const struct oq_array *array, onnxq_er
     return true;
 }
 
+bool oq_array_rename(struct oq_array *array, const char *name, onnxq_error *error)
+{
+    char *copy = strdup(name);
+    if (copy == NULL)
+        return oq_fail_memory(error);
+    free(array->name);
+    array->name = copy;
+    return true;
+}
+
 void oq_array_fini(struct oq_array *array)
 {
     free(array->name);
@@ -182,19 +192,21 @@ void oq_array_read_doubles(const struct oq_array *array, uint64_t first, size_t 
 
 static double clamp(double value, double lo, double hi)
 {
-    value = rint(value);
+    value = isnan(value) ? 0 : rint(value);
     return value < lo ? lo : value > hi ? hi : value;
 }
 
 /* 2^63 and 2^64 have no double below them that would do: the ends are written as integers. */
 static int64_t to_int64(double value)
 {
+    if (isnan(value))
+        return 0;
     return value >= 0x1p63 ? INT64_MAX : value < -0x1p63 ? INT64_MIN : (int64_t)rint(value);
 }
 
 static uint64_t to_uint64(double value)
 {
-    return value >= 0x1p64 ? UINT64_MAX : value < 0 ? 0 : (uint64_t)rint(value);
+    return value >= 0x1p64 ? UINT64_MAX : !(value >= 0) ? 0 : (uint64_t)rint(value);
 }
 
 #define CASE(number, type, lo, hi)                                                                 \

@@ -37,6 +37,7 @@ bool oq_array_init(struct oq_array *array, const char *name, int32_t data_type, 
 bool oq_array_init_strings(struct oq_array *array, const char *name, const char *const *strings,
                            const int64_t *dims, size_t n_dims, onnxq_error *error);
 bool oq_array_copy(struct oq_array *copy, const struct oq_array *array, onnxq_error *error);
+bool oq_array_rename(struct oq_array *array, const char *name, onnxq_error *error);
 void oq_array_fini(struct oq_array *array);
 
 /* True for booleans, integers and floats, which oq_array_read_doubles() takes. */
@@ -47,7 +48,8 @@ void oq_array_read_doubles(const struct oq_array *array, uint64_t first, size_t 
 
 /*
  * Writes value as element `index` of a numeric array: rounded to nearest, and
- * to the ends of the type's range where it lies outside. Not for types of less than 8 bits.
+ * to the ends of the type's range where it lies outside; NaN is 0 as an integer. Not for types
+ * of less than 8 bits.
  */
 void oq_array_put_double(struct oq_array *array, uint64_t index, double value);
 

@@ -1,7 +1,8 @@
 run onnxq help
 run onnxq help quantize
-run onnxq help dequantize
 run onnxq help inspect
+run onnxq help check
+run onnxq help dequantize
 run onnxq help help
 run onnxq help completion
 onnxq quantize -h >a && onnxq quantize demo.onnx --help >b && onnxq help quantize >c
@@ -13,4 +14,5 @@ same a c
 # Lines stay within 100 columns.
 onnxq help quantize | awk 'length > 100'
 onnxq help inspect | awk 'length > 100'
+onnxq help check | awk 'length > 100'
 onnxq help dequantize | awk 'length > 100'

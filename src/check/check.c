@@ -1,0 +1,341 @@
+#include "check/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "check/expected.h"
+#include "check/names.h"
+#include "check/pair.h"
+#include "check/runs.h"
+#include "check/verdict.h"
+
+/* What is needed while models run. */
+struct work {
+    const struct oq_check_options *options;
+    struct oq_check *check;
+    struct oq_arena arena;
+    onnxq_model *candidate, *reference; /* reference NULL: stored outputs */
+    struct oq_signature candidate_signature, reference_signature;
+    struct oq_input_sets sets;
+    struct oq_session_options session; /* with the engine's names of providers */
+    struct oq_feedback *feedback;
+    const char **outputs;     /* names of what is compared */
+    struct oq_arrays *stored; /* of each run, what the candidate has to give */
+};
+
+/* --- the models ------------------------------------------------------------------ */
+
+static bool open_model(onnxq_model **model, struct oq_signature *signature, const char *path,
+                       struct oq_arena *arena, onnxq_error *error)
+{
+    *model = onnxq_model_open(path, error);
+    if (*model == NULL)
+        return false;
+    bool ok = oq_signature_init(signature, *model, arena, error);
+    if (!ok)
+        oq_error_file(error, path);
+    return ok;
+}
+
+static bool open_models(struct work *work, onnxq_error *error)
+{
+    const struct oq_check_options *options = work->options;
+    return (options->reference == NULL || open_model(&work->reference, &work->reference_signature,
+                                                     options->reference, &work->arena, error)) &&
+           open_model(&work->candidate, &work->candidate_signature, options->candidate,
+                      &work->arena, error);
+}
+
+/* The model that says what goes in. */
+static const struct oq_signature *first_signature(const struct work *work)
+{
+    return work->reference != NULL ? &work->reference_signature : &work->candidate_signature;
+}
+
+/* Each input of `from` that has to be given is one of `to`, of the same type. */
+static bool check_inputs(const struct oq_signature *from, const char *from_path,
+                         const struct oq_signature *to, const char *to_path, onnxq_error *error)
+{
+    for (size_t i = 0; i < from->n_inputs; i++) {
+        const struct oq_parameter *a = &from->inputs[i];
+        const struct oq_parameter *b = oq_names_find(to->inputs, to->n_inputs, a->name);
+        if (b == NULL && a->has_default)
+            continue;
+        if (b != NULL && a->data_type == b->data_type)
+            continue;
+        if (b != NULL) {
+            char texts[2][160];
+            oq_parameter_describe(a, texts[0], sizeof(texts[0]));
+            oq_parameter_describe(b, texts[1], sizeof(texts[1]));
+            return oq_fail(error, ONNXQ_ERROR_INPUT,
+                           "the models differ: input '%s' is %s in %s and %s in %s", a->name,
+                           texts[0], from_path, texts[1], to_path);
+        }
+        oq_fail(error, ONNXQ_ERROR_INPUT, "the models differ: input '%s' of %s is none of %s",
+                a->name, from_path, to_path);
+        return oq_names_hint(to->inputs, to->n_inputs, a->name, error);
+    }
+    return true;
+}
+
+static bool check_models(const struct work *work, onnxq_error *error)
+{
+    const struct oq_signature *a = &work->reference_signature, *b = &work->candidate_signature;
+    const struct oq_check_options *options = work->options;
+    if (work->reference == NULL)
+        return true;
+    if (!check_inputs(a, options->reference, b, options->candidate, error) ||
+        !check_inputs(b, options->candidate, a, options->reference, error))
+        return false;
+    for (size_t i = 0; i < a->n_outputs; i++) {
+        if (oq_names_find(b->outputs, b->n_outputs, a->outputs[i].name) != NULL)
+            continue;
+        oq_fail(error, ONNXQ_ERROR_INPUT, "the models differ: output '%s' of %s is none of %s",
+                a->outputs[i].name, options->reference, options->candidate);
+        return oq_names_hint(b->outputs, b->n_outputs, a->outputs[i].name, error);
+    }
+    return true;
+}
+
+/* --- what goes in ------------------------------------------------------------------ */
+
+static bool make_feed(struct work *work, onnxq_error *error)
+{
+    const struct oq_check_options *options = work->options;
+    const onnxq_model *models[] = {work->reference, work->candidate};
+    bool has_reference = work->reference != NULL;
+    if (!oq_feed_make(&work->sets, has_reference ? models : models + 1, has_reference ? 2 : 1,
+                      first_signature(work), &options->feed, error))
+        return false;
+    return work->sets.count > 0 ||
+           oq_fail(error, ONNXQ_ERROR_OPTION, "there are no inputs to run the model with");
+}
+
+/* The candidate has to be able to carry the same state as the reference. */
+static bool read_feedback(struct work *work, onnxq_error *error)
+{
+    const struct oq_check_options *options = work->options;
+    size_t n = options->n_feedback;
+    work->feedback = oq_arena_array(&work->arena, n + 1, sizeof(*work->feedback));
+    if (work->feedback == NULL)
+        return oq_arena_fail(&work->arena, error);
+    return oq_feedback_parse(work->feedback, options->feedback, n, &work->candidate_signature,
+                             error) &&
+           (work->reference == NULL || oq_feedback_parse(work->feedback, options->feedback, n,
+                                                         &work->reference_signature, error));
+}
+
+static bool prepare_inputs(struct work *work, onnxq_error *error)
+{
+    const struct oq_check_options *options = work->options;
+    return read_feedback(work, error) && make_feed(work, error) &&
+           oq_feedback_start(work->feedback, options->n_feedback, first_signature(work),
+                             &options->feed.draw, &work->sets.list[0], error);
+}
+
+/* --- what is compared ---------------------------------------------------------------- */
+
+static bool init_output(struct oq_check *check, struct oq_check_output *output, const char *name,
+                        onnxq_error *error)
+{
+    output->name = oq_arena_strdup(&check->arena, name);
+    output->runs = oq_arena_array(&check->arena, check->n_runs, sizeof(*output->runs));
+    return (output->name != NULL && output->runs != NULL) || oq_arena_fail(&check->arena, error);
+}
+
+/* In the order of the model; of stored outputs those that are there. */
+static bool init_outputs(struct work *work, onnxq_error *error)
+{
+    struct oq_check *check = work->check;
+    const struct oq_signature *signature = first_signature(work);
+    size_t n_all = signature->n_outputs;
+    work->outputs = oq_arena_array(&work->arena, n_all + 1, sizeof(*work->outputs));
+    check->outputs = oq_arena_array(&check->arena, n_all + 1, sizeof(*check->outputs));
+    if (work->outputs == NULL || check->outputs == NULL)
+        return oq_arena_fail(&check->arena, error);
+    for (size_t i = 0; i < n_all; i++) {
+        const char *name = signature->outputs[i].name;
+        if (work->reference == NULL && oq_arrays_find(&work->stored[0], name) == NULL)
+            continue;
+        work->outputs[check->n_outputs] = name;
+        if (!init_output(check, &check->outputs[check->n_outputs++], name, error))
+            return false;
+    }
+    return check->n_outputs > 0 || oq_fail(error, ONNXQ_ERROR_INPUT, "there are no outputs");
+}
+
+static bool list_extra_outputs(struct work *work, onnxq_error *error)
+{
+    struct oq_check *check = work->check;
+    const struct oq_signature *from = &work->candidate_signature;
+    check->extra_outputs = oq_arena_array(&check->arena, from->n_outputs + 1, sizeof(char *));
+    if (check->extra_outputs == NULL)
+        return oq_arena_fail(&check->arena, error);
+    for (size_t i = 0; i < from->n_outputs; i++) {
+        bool compared = false;
+        for (size_t k = 0; k < check->n_outputs && !compared; k++)
+            compared = strcmp(check->outputs[k].name, from->outputs[i].name) == 0;
+        if (compared)
+            continue;
+        const char *name = oq_arena_strdup(&check->arena, from->outputs[i].name);
+        if (name == NULL)
+            return oq_arena_fail(&check->arena, error);
+        check->extra_outputs[check->n_extra_outputs++] = name;
+    }
+    return true;
+}
+
+static bool list_labels(struct work *work, onnxq_error *error)
+{
+    struct oq_check *check = work->check;
+    check->n_runs = work->sets.count;
+    check->labels = oq_arena_array(&check->arena, check->n_runs, sizeof(char *));
+    for (size_t i = 0; i < check->n_runs && check->labels != NULL; i++) {
+        check->labels[i] = oq_arena_strdup(&check->arena, work->sets.list[i].label);
+        if (check->labels[i] == NULL)
+            return oq_arena_fail(&check->arena, error);
+    }
+    return check->labels != NULL || oq_arena_fail(&check->arena, error);
+}
+
+static bool read_stored(struct work *work, onnxq_error *error)
+{
+    work->stored = calloc(work->sets.count, sizeof(*work->stored));
+    if (work->stored == NULL)
+        return oq_fail_memory(error);
+    return work->reference != NULL ||
+           oq_expected_read(work->stored, work->options->expected, &work->sets,
+                            &work->candidate_signature, error);
+}
+
+/* --- the runs --------------------------------------------------------------------------- */
+
+static bool keep_outputs(void *data, size_t run, struct oq_arrays *outputs, onnxq_error *error)
+{
+    struct work *work = data;
+    (void)error;
+    work->stored[run] = *outputs;
+    *outputs = (struct oq_arrays){0};
+    return true;
+}
+
+/* What the candidate has to give as output number i. */
+static const struct oq_array *find_stored(const struct work *work, size_t run, size_t i)
+{
+    return work->reference != NULL ? &work->stored[run].list[i]
+                                   : oq_arrays_find(&work->stored[run], work->outputs[i]);
+}
+
+static bool compare_outputs(void *data, size_t run, struct oq_arrays *outputs, onnxq_error *error)
+{
+    struct work *work = data;
+    for (size_t i = 0; i < work->check->n_outputs; i++) {
+        if (!oq_pair_compare(work->check, &work->check->outputs[i], run, find_stored(work, run, i),
+                             &outputs->list[i], error))
+            return false;
+    }
+    oq_arrays_fini(&work->stored[run]);
+    return true;
+}
+
+static bool run_models(struct work *work, onnxq_error *error)
+{
+    const struct oq_check_options *options = work->options;
+    struct oq_runs runs = {.engine = options->engine,
+                           .session = &work->session,
+                           .sets = &work->sets,
+                           .feedback = work->feedback,
+                           .n_feedback = options->n_feedback,
+                           .outputs = work->outputs,
+                           .n_outputs = work->check->n_outputs,
+                           .progress = options->progress,
+                           .progress_data = options->progress_data};
+    return (work->reference == NULL ||
+            oq_runs_do(&runs, options->reference, keep_outputs, work, error)) &&
+           oq_runs_do(&runs, options->candidate, compare_outputs, work, error);
+}
+
+/* --- the whole ---------------------------------------------------------------------------- */
+
+static bool find_providers(struct work *work, onnxq_error *error)
+{
+    const struct oq_check_options *options = work->options;
+    size_t count = options->session.n_providers;
+    const char **names = oq_arena_array(&work->arena, count + 1, sizeof(*names));
+    if (names == NULL)
+        return oq_arena_fail(&work->arena, error);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = oq_engine_find_provider(options->engine, options->session.providers[i], error);
+        if (names[i] == NULL)
+            return false;
+    }
+    work->session = options->session;
+    work->session.providers = names;
+    return true;
+}
+
+static bool describe_engine(struct work *work, onnxq_error *error)
+{
+    struct oq_check *check = work->check;
+    check->engine_version =
+        oq_arena_strdup(&check->arena, oq_engine_version(work->options->engine));
+    return check->engine_version != NULL || oq_arena_fail(&check->arena, error);
+}
+
+static bool do_work(struct work *work, onnxq_error *error)
+{
+    return describe_engine(work, error) && find_providers(work, error) &&
+           open_models(work, error) && check_models(work, error) && prepare_inputs(work, error) &&
+           list_labels(work, error) && read_stored(work, error) && init_outputs(work, error) &&
+           list_extra_outputs(work, error) && run_models(work, error) &&
+           oq_verdict_make(work->check, work->options->tolerances, error);
+}
+
+static void fini_work(struct work *work)
+{
+    for (size_t i = 0; i < work->sets.count && work->stored != NULL; i++)
+        oq_arrays_fini(&work->stored[i]);
+    free(work->stored);
+    oq_input_sets_fini(&work->sets);
+    onnxq_model_close(work->reference);
+    onnxq_model_close(work->candidate);
+    oq_arena_fini(&work->arena);
+}
+
+static struct oq_check *init_check(const struct oq_check_options *options, onnxq_error *error)
+{
+    struct oq_check *check = calloc(1, sizeof(*check));
+    if (check == NULL) {
+        oq_fail_memory(error);
+        return NULL;
+    }
+    oq_arena_init(&check->arena, OQ_STRUCTURE_BUDGET);
+    check->reference = options->reference;
+    check->candidate = options->candidate;
+    check->expected = options->expected;
+    check->inputs_are_random = options->feed.n_paths == 0;
+    check->seed = options->feed.draw.seed;
+    return check;
+}
+
+struct oq_check *oq_check_create(const struct oq_check_options *options, onnxq_error *error)
+{
+    struct work work = {.options = options, .check = init_check(options, error)};
+    if (work.check == NULL)
+        return NULL;
+    oq_arena_init(&work.arena, OQ_STRUCTURE_BUDGET);
+    bool ok = do_work(&work, error);
+    fini_work(&work);
+    if (ok)
+        return work.check;
+    oq_check_destroy(work.check);
+    return NULL;
+}
+
+void oq_check_destroy(struct oq_check *check)
+{
+    if (check == NULL)
+        return;
+    oq_arena_fini(&check->arena);
+    free(check);
+}

@@ -1,0 +1,99 @@
+/*
+ * Runs two models on the same inputs and compares what they give, output by
+ * output; or one model, against outputs that were stored. Nothing is printed
+ * but by the two functions at the end.
+ */
+#ifndef OQ_CHECK_CHECK_H
+#define OQ_CHECK_CHECK_H
+
+#include <stdio.h>
+
+#include "check/measure.h"
+#include "engine/session.h"
+#include "values/feed.h"
+
+struct oq_check_options {
+    const char *reference; /* a model; NULL: outputs that were stored */
+    const char *candidate;
+    const char *expected; /* where those are, as oq_input_sets_read() takes it; NULL: with the
+                             inputs (ONNX test data) */
+    struct oq_feed_options feed;
+    const char *const *feedback; /* "output=input": becomes that input of the next run */
+    size_t n_feedback;
+    double tolerances[OQ_N_MEASURES]; /* NAN: not set */
+    struct oq_engine *engine;
+    struct oq_session_options session; /* providers as users write them */
+    void (*progress)(void *data, const char *model, uint64_t n_done, uint64_t n_runs); /* or NULL */
+    void *progress_data;
+};
+
+/* One output in one run. */
+struct oq_check_run {
+    const char *problem; /* why the values cannot be compared, or NULL */
+    struct oq_difference difference;
+    const int64_t *dims; /* of the candidate's */
+    size_t n_dims;
+    uint64_t worst;       /* the element that is farthest off, or OQ_NO_ELEMENT */
+    const char *texts[2]; /* its values, of reference and candidate */
+    double values[2];     /* the same where they are numbers */
+};
+
+struct oq_check_output {
+    const char *name;
+    const char *type; /* of the reference's elements */
+    enum oq_value_class value_class;
+    bool is_reshaped; /* the stored one has axes of length 1 before or behind, or lacks them */
+    struct oq_check_run *runs;
+    struct oq_difference total;
+    size_t worst_run;
+};
+
+enum oq_check_cause {
+    OQ_CAUSE_PROBLEM,   /* run.problem */
+    OQ_CAUSE_ONE_SIDED, /* NaN or infinities of one model only: never allowed */
+    OQ_CAUSE_MEASURE    /* a tolerance */
+};
+
+struct oq_check_failure {
+    const struct oq_check_output *output;
+    enum oq_check_cause cause;
+    size_t run; /* where it is worst */
+    /* of a measure: */
+    enum oq_measure measure;
+    double found, allowed;
+};
+
+struct oq_check {
+    struct oq_arena arena; /* everything below lives in it */
+    const char *reference, *candidate, *expected;
+    const char *engine_version;
+    bool inputs_are_random;
+    uint64_t seed;
+    const char **labels; /* of the runs */
+    size_t n_runs;
+    struct oq_check_output *outputs;
+    size_t n_outputs;
+    const char **extra_outputs; /* that only the candidate has */
+    size_t n_extra_outputs;
+    double tolerances[OQ_N_MEASURES];
+    unsigned default_tolerances; /* bit m: that of measure m is the default */
+    struct oq_check_failure *failures;
+    size_t n_failures, failures_capacity;
+    /* over all float outputs; where there are none, all integers; else all others */
+    struct oq_difference total;
+    enum oq_value_class total_class;
+    bool passed;
+};
+
+/* Of the worst element along an axis. */
+uint64_t oq_check_coordinate(const struct oq_check_run *run, size_t axis);
+
+/* NULL on failure. Options are borrowed until this returns, but for the strings in them. */
+struct oq_check *oq_check_create(const struct oq_check_options *options, onnxq_error *error);
+void oq_check_destroy(struct oq_check *check); /* NULL is fine */
+
+/* For people. level < 0: the verdict alone; > 0: a line for every run. */
+void oq_check_print_text(const struct oq_check *check, int level, FILE *stream);
+void oq_check_print_json(const struct oq_check *check, FILE *stream);
+
+#endif

@@ -1,0 +1,256 @@
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "check/check.h"
+#include "report/report_text.h"
+
+#define NAME_LEAST   12
+#define NAME_LIMIT   40 /* columns of an output's name */
+#define NUMBER_WIDTH 10
+
+/* Whether any output has a value of this measure: then there is a column for it. */
+static bool has_column(const struct oq_check *check, enum oq_measure measure)
+{
+    for (size_t i = 0; i < check->n_outputs; i++) {
+        const struct oq_check_output *output = &check->outputs[i];
+        if (oq_measure_judges(measure, output->value_class, &output->total))
+            return true;
+    }
+    return false;
+}
+
+/* What the numbers leave of a line: names lose their middle before lines wrap. */
+static size_t name_limit(const struct oq_check *check, FILE *stream)
+{
+    size_t used = 2;
+    for (size_t m = 0; m < OQ_N_MEASURES; m++)
+        used += has_column(check, (enum oq_measure)m) ? 2 + NUMBER_WIDTH : 0;
+    size_t left = oq_report_columns_left(oq_report_line_limit(stream), used);
+    return left > NAME_LIMIT ? NAME_LIMIT : left < NAME_LEAST ? NAME_LEAST : left;
+}
+
+static size_t name_width(const struct oq_check *check, int level, FILE *stream)
+{
+    size_t limit = name_limit(check, stream);
+    size_t width = strlen("output");
+    for (size_t i = 0; i < check->n_outputs; i++) {
+        size_t columns = oq_report_width(check->outputs[i].name);
+        width = columns > width ? columns : width;
+    }
+    for (size_t i = 0; i < check->n_runs && level > 0; i++) {
+        size_t columns = oq_report_width(check->labels[i]) + 2;
+        width = columns > width ? columns : width;
+    }
+    return width < limit ? width : limit;
+}
+
+static void print_number(FILE *stream, double value)
+{
+    if (isnan(value))
+        fprintf(stream, "  %*s", NUMBER_WIDTH, "-");
+    else
+        fprintf(stream, "  %*.4g", NUMBER_WIDTH, value);
+}
+
+static void print_titles(const struct oq_check *check, size_t width, FILE *stream)
+{
+    fputs("  ", stream);
+    oq_report_cell(stream, "output", width, width);
+    for (size_t m = 0; m < OQ_N_MEASURES; m++) {
+        if (has_column(check, (enum oq_measure)m))
+            fprintf(stream, "  %*s", NUMBER_WIDTH, oq_measures[m].title);
+    }
+    putc('\n', stream);
+}
+
+static void print_measures(const struct oq_check *check, const struct oq_check_output *output,
+                           const struct oq_difference *difference, FILE *stream)
+{
+    for (size_t m = 0; m < OQ_N_MEASURES; m++) {
+        enum oq_measure measure = (enum oq_measure)m;
+        if (!has_column(check, measure))
+            continue;
+        bool judges = oq_measure_judges(measure, output->value_class, difference);
+        print_number(stream, judges ? oq_measure_get(measure, difference) : (double)NAN);
+    }
+    putc('\n', stream);
+}
+
+/* "[0,12,383]" */
+static void print_place(const struct oq_check_run *run, FILE *stream)
+{
+    putc('[', stream);
+    for (size_t axis = 0; axis < run->n_dims; axis++)
+        fprintf(stream, "%s%" PRIu64, axis > 0 ? "," : "", oq_check_coordinate(run, axis));
+    putc(']', stream);
+}
+
+static void print_text(FILE *stream, const char *text)
+{
+    oq_report_cell(stream, text, 0, OQ_REPORT_NO_LIMIT);
+}
+
+static void print_worst(const struct oq_check *check, const struct oq_check_output *output,
+                        FILE *stream)
+{
+    const struct oq_check_run *run = &output->runs[output->worst_run];
+    if (run->worst == OQ_NO_ELEMENT)
+        return;
+    fputs("    worst at ", stream);
+    print_place(run, stream);
+    fputs(": ", stream);
+    print_text(stream, run->texts[1]);
+    fputs(", expected ", stream);
+    print_text(stream, run->texts[0]);
+    if (check->n_runs > 1) {
+        fputs("  (", stream);
+        print_text(stream, check->labels[output->worst_run]);
+        putc(')', stream);
+    }
+    putc('\n', stream);
+}
+
+static void print_runs(const struct oq_check *check, const struct oq_check_output *output,
+                       size_t width, FILE *stream)
+{
+    for (size_t i = 0; i < check->n_runs; i++) {
+        fputs("    ", stream);
+        oq_report_cell(stream, check->labels[i], width - 2, width - 2);
+        print_measures(check, output, &output->runs[i].difference, stream);
+    }
+}
+
+static void print_output(const struct oq_check *check, const struct oq_check_output *output,
+                         size_t width, int level, FILE *stream)
+{
+    fputs("  ", stream);
+    oq_report_cell(stream, output->name, width, width);
+    print_measures(check, output, &output->total, stream);
+    if (level > 0 && check->n_runs > 1)
+        print_runs(check, output, width, stream);
+    print_worst(check, output, stream);
+    if (output->total.n_not_finite > 0)
+        fprintf(stream, "    NaN or infinite in both: %" PRIu64 " of %" PRIu64 " values\n",
+                output->total.n_not_finite, output->total.nelem);
+    if (output->is_reshaped)
+        fputs("    stored in another shape: axes of length 1 were ignored\n", stream);
+}
+
+static void print_extra_outputs(const struct oq_check *check, FILE *stream)
+{
+    if (check->n_extra_outputs == 0)
+        return;
+    fputs("  not compared: ", stream);
+    for (size_t i = 0; i < check->n_extra_outputs; i++) {
+        fputs(i > 0 ? ", " : "", stream);
+        print_text(stream, check->extra_outputs[i]);
+    }
+    putc('\n', stream);
+}
+
+static void print_inputs(const struct oq_check *check, FILE *stream)
+{
+    fputs("  ", stream);
+    if (check->inputs_are_random)
+        fprintf(stream, "%zu random input%s, seed %" PRIu64 ": real ones (--inputs) tell more",
+                check->n_runs, check->n_runs == 1 ? "" : "s", check->seed);
+    else if (check->n_runs == 1)
+        print_text(stream, check->labels[0]);
+    else
+        fprintf(stream, "%zu inputs", check->n_runs);
+    fprintf(stream, "  (ONNX Runtime %s)\n", check->engine_version);
+}
+
+/* --- the verdict ------------------------------------------------------------------ */
+
+static void print_limit(const struct oq_check *check, enum oq_measure measure, FILE *stream)
+{
+    bool is_default = (check->default_tolerances >> measure & 1) != 0;
+    fprintf(stream, "at %s %.4g%s", oq_measures[measure].is_minimum ? "least" : "most",
+            check->tolerances[measure], is_default ? " by default" : "");
+}
+
+static void print_run(const struct oq_check *check, const struct oq_check_failure *failure,
+                      const char *words, FILE *stream)
+{
+    if (check->n_runs < 2)
+        return;
+    fprintf(stream, " (%s", words);
+    print_text(stream, check->labels[failure->run]);
+    putc(')', stream);
+}
+
+static void print_failure(const struct oq_check *check, const struct oq_check_failure *failure,
+                          FILE *stream)
+{
+    const struct oq_check_run *run = &failure->output->runs[failure->run];
+    uint64_t n = failure->output->total.n_one_sided;
+    fputs("Failed: ", stream);
+    print_text(stream, failure->output->name);
+    switch (failure->cause) {
+    case OQ_CAUSE_PROBLEM:
+        fprintf(stream, " is %s", run->problem);
+        print_run(check, failure, "", stream);
+        break;
+    case OQ_CAUSE_ONE_SIDED:
+        fprintf(stream, " has %" PRIu64 " NaN or infinite value%s on one side only, such as ", n,
+                n == 1 ? "" : "s");
+        print_place(run, stream);
+        fprintf(stream, ": %s, expected %s", run->texts[1], run->texts[0]);
+        print_run(check, failure, "", stream);
+        break;
+    case OQ_CAUSE_MEASURE:
+        fprintf(stream, ": %s %.4g, ", oq_measures[failure->measure].words, failure->found);
+        print_limit(check, failure->measure, stream);
+        print_run(check, failure, "worst: ", stream);
+        break;
+    }
+    putc('\n', stream);
+}
+
+/* The value of the output that is worst. */
+static bool find_worst(const struct oq_check *check, enum oq_measure measure, double *value)
+{
+    bool found = false;
+    for (size_t i = 0; i < check->n_outputs; i++) {
+        const struct oq_check_output *output = &check->outputs[i];
+        if (!oq_measure_judges(measure, output->value_class, &output->total))
+            continue;
+        double other = oq_measure_get(measure, &output->total);
+        if (!found || oq_measure_is_worse(measure, other, *value))
+            *value = other;
+        found = true;
+    }
+    return found;
+}
+
+static void print_passed(const struct oq_check *check, FILE *stream)
+{
+    const char *before = "Passed: ";
+    for (size_t m = 0; m < OQ_N_MEASURES; m++) {
+        double value = 0;
+        if (isnan(check->tolerances[m]) || !find_worst(check, (enum oq_measure)m, &value))
+            continue;
+        fprintf(stream, "%s%s %.4g, ", before, oq_measures[m].words, value);
+        print_limit(check, (enum oq_measure)m, stream);
+        before = "; ";
+    }
+    putc('\n', stream);
+}
+
+void oq_check_print_text(const struct oq_check *check, int level, FILE *stream)
+{
+    if (level >= 0) {
+        size_t width = name_width(check, level, stream);
+        print_inputs(check, stream);
+        print_titles(check, width, stream);
+        for (size_t i = 0; i < check->n_outputs; i++)
+            print_output(check, &check->outputs[i], width, level, stream);
+        print_extra_outputs(check, stream);
+    }
+    for (size_t i = 0; i < check->n_failures; i++)
+        print_failure(check, &check->failures[i], stream);
+    if (check->passed)
+        print_passed(check, stream);
+}

@@ -1,0 +1,120 @@
+#include "check/pair.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "onnx.pb-c.h"
+
+#define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
+
+/* --- what can be compared ----------------------------------------------------- */
+
+static size_t skip_ones(const struct oq_array *array, size_t *n_dims)
+{
+    size_t first = 0;
+    *n_dims = array->n_dims;
+    while (*n_dims > 0 && array->dims[*n_dims - 1] == 1)
+        --*n_dims;
+    while (first < *n_dims && array->dims[first] == 1)
+        first++;
+    *n_dims -= first;
+    return first;
+}
+
+static bool have_same_dims(const struct oq_array *a, const struct oq_array *b)
+{
+    return a->n_dims == b->n_dims && memcmp(a->dims, b->dims, a->n_dims * sizeof(*a->dims)) == 0;
+}
+
+/*
+ * Frameworks return a vector where the converted model has a column, or lack the
+ * batch: axes of length 1 before and behind are nothing that values could differ by.
+ */
+static bool have_similar_dims(const struct oq_array *a, const struct oq_array *b)
+{
+    size_t n_a, n_b, first_a = skip_ones(a, &n_a), first_b = skip_ones(b, &n_b);
+    return n_a == n_b && memcmp(a->dims + first_a, b->dims + first_b, n_a * sizeof(*a->dims)) == 0;
+}
+
+static bool have_comparable_types(const struct oq_array *a, const struct oq_array *b)
+{
+    enum oq_value_class value_class = oq_value_class(a);
+    return value_class == oq_value_class(b) &&
+           (value_class != OQ_CLASS_OTHER || a->data_type == b->data_type);
+}
+
+static bool describe_problem(struct oq_check *check, struct oq_check_run *run,
+                             const struct oq_array *reference, const struct oq_array *candidate,
+                             onnxq_error *error)
+{
+    char texts[2][160];
+    oq_array_describe(reference, texts[0], sizeof(texts[0]));
+    oq_array_describe(candidate, texts[1], sizeof(texts[1]));
+    run->problem = oq_arena_printf(&check->arena, "%s, but %s was expected", texts[1], texts[0]);
+    return run->problem != NULL || oq_arena_fail(&check->arena, error);
+}
+
+/* --- the worst element ----------------------------------------------------------- */
+
+/* Element `index` for people; *number is NaN where it is none. */
+static const char *read_element(struct oq_check *check, const struct oq_array *array,
+                                uint64_t index, double *number)
+{
+    *number = (double)NAN;
+    if (array->data_type == TYPE(STRING))
+        return oq_arena_printf(&check->arena, "\"%.60s\"", ((char *const *)array->data)[index]);
+    if (!oq_array_is_numeric(array))
+        return oq_arena_strdup(&check->arena, "?");
+    oq_array_read_doubles(array, index, 1, number);
+    if (array->data_type == TYPE(INT64))
+        return oq_arena_printf(&check->arena, "%" PRId64, ((const int64_t *)array->data)[index]);
+    if (array->data_type == TYPE(UINT64))
+        return oq_arena_printf(&check->arena, "%" PRIu64, ((const uint64_t *)array->data)[index]);
+    return oq_arena_printf(&check->arena, "%.7g", *number);
+}
+
+static bool note_worst(struct oq_check *check, struct oq_check_run *run,
+                       const struct oq_array *reference, const struct oq_array *candidate,
+                       onnxq_error *error)
+{
+    int64_t *dims = oq_arena_array(&check->arena, candidate->n_dims + 1, sizeof(*dims));
+    if (dims == NULL)
+        return oq_arena_fail(&check->arena, error);
+    memcpy(dims, candidate->dims, candidate->n_dims * sizeof(*dims));
+    run->dims = dims;
+    run->n_dims = candidate->n_dims;
+    if (run->worst == OQ_NO_ELEMENT)
+        return true;
+    run->texts[0] = read_element(check, reference, run->worst, &run->values[0]);
+    run->texts[1] = read_element(check, candidate, run->worst, &run->values[1]);
+    return (run->texts[0] != NULL && run->texts[1] != NULL) || oq_arena_fail(&check->arena, error);
+}
+
+bool oq_pair_compare(struct oq_check *check, struct oq_check_output *output, size_t number,
+                     const struct oq_array *reference, const struct oq_array *candidate,
+                     onnxq_error *error)
+{
+    struct oq_check_run *run = &output->runs[number];
+    run->worst = OQ_NO_ELEMENT;
+    if (number == 0) {
+        const struct oq_dtype *dtype = oq_dtype_find(reference->data_type);
+        output->type = dtype->name; /* of a static table */
+        output->value_class = oq_value_class(reference);
+    }
+    bool is_same = have_same_dims(reference, candidate);
+    bool is_similar =
+        is_same || (check->reference == NULL && have_similar_dims(reference, candidate));
+    if (!is_similar || !have_comparable_types(reference, candidate))
+        return describe_problem(check, run, reference, candidate, error);
+    output->is_reshaped = output->is_reshaped || !is_same;
+    oq_compare(reference, candidate, &run->difference, &run->worst);
+    return note_worst(check, run, reference, candidate, error);
+}
+
+uint64_t oq_check_coordinate(const struct oq_check_run *run, size_t axis)
+{
+    uint64_t below = oq_nelem(run->dims, axis + 1, run->n_dims);
+    return run->worst / below % (uint64_t)run->dims[axis];
+}

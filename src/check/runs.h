@@ -1,0 +1,27 @@
+/* A model, run with one set of inputs after the other. */
+#ifndef OQ_CHECK_RUNS_H
+#define OQ_CHECK_RUNS_H
+
+#include "check/feedback.h"
+#include "engine/session.h"
+
+struct oq_runs {
+    struct oq_engine *engine;
+    const struct oq_session_options *session;
+    const struct oq_input_sets *sets;
+    const struct oq_feedback *feedback; /* may name outputs that are not among those below */
+    size_t n_feedback;
+    const char *const *outputs; /* that are wanted */
+    size_t n_outputs;
+    void (*progress)(void *data, const char *model, uint64_t n_done, uint64_t n_runs); /* or NULL */
+    void *progress_data;
+};
+
+/* Takes what a run gave; it may keep the arrays by clearing the list. */
+typedef bool (*oq_runs_take)(void *data, size_t run, struct oq_arrays *outputs, onnxq_error *error);
+
+/* Loads the model, runs it with every set, and lets go of it. */
+bool oq_runs_do(const struct oq_runs *runs, const char *path, oq_runs_take take, void *data,
+                onnxq_error *error);
+
+#endif
