@@ -26,6 +26,8 @@ struct oq_engine *oq_engine_open(const char *path, onnxq_error *error)
         oq_fail_memory(error);
         return NULL;
     }
+    /* Before it starts: DisableTelemetryEvents() comes too late for its file in TMPDIR. */
+    setenv("ORT_DISABLE_TELEMETRY", "1", 1);
     if (oq_library_find(&engine->library, path, error)) {
         if (start(engine, error))
             return engine;
