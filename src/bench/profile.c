@@ -1,0 +1,250 @@
+#define _POSIX_C_SOURCE 200809L
+#include "bench/profile.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/strmap.h"
+
+#define KERNEL_SUFFIX "_kernel_time"
+
+/* One kernel that ran, or one run of the model; times in microseconds. */
+struct event {
+    double begin, end;
+    double self;       /* less what ran inside of it */
+    struct node *node; /* NULL: a run of the model */
+};
+
+struct node {
+    const char *name;
+    struct oq_profile_op *op;
+    double us;
+};
+
+struct reader {
+    struct oq_arena *arena;
+    struct oq_strmap ops, nodes;
+    struct event *events;
+    size_t n_events, events_capacity;
+};
+
+/* --- reading ------------------------------------------------------------------ */
+
+static bool ends_with(const char *text, const char *ending)
+{
+    size_t n = strlen(text), n_ending = strlen(ending);
+    return n >= n_ending && strcmp(text + n - n_ending, ending) == 0;
+}
+
+static struct oq_profile_op *find_op(struct reader *reader, const char *op_type)
+{
+    struct oq_profile_op *op = oq_strmap_find(&reader->ops, op_type);
+    if (op != NULL)
+        return op;
+    op = oq_arena_alloc(reader->arena, sizeof(*op));
+    char *name = oq_arena_strdup(reader->arena, op_type);
+    void **place = op != NULL && name != NULL ? oq_strmap_place(&reader->ops, name) : NULL;
+    if (place == NULL)
+        return NULL;
+    op->op_type = name;
+    op->slowest = "";
+    return *place = op;
+}
+
+/* Nodes are known by their names, within one type. */
+static struct node *find_node(struct reader *reader, const char *name, const char *op_type)
+{
+    char *key = oq_arena_printf(reader->arena, "%s %s", op_type, name);
+    struct node *node = key != NULL ? oq_strmap_find(&reader->nodes, key) : NULL;
+    if (key == NULL || node != NULL)
+        return node;
+    struct oq_profile_op *op = find_op(reader, op_type);
+    node = oq_arena_alloc(reader->arena, sizeof(*node));
+    char *stem = oq_arena_strdup(reader->arena, name);
+    void **place =
+        op != NULL && node != NULL && stem != NULL ? oq_strmap_place(&reader->nodes, key) : NULL;
+    if (place == NULL)
+        return NULL;
+    stem[strlen(stem) - strlen(KERNEL_SUFFIX)] = '\0';
+    *node = (struct node){.name = stem, .op = op};
+    op->n_nodes++;
+    return *place = node;
+}
+
+static bool add_event(struct reader *reader, double begin, double us, struct node *node)
+{
+    if (!oq_arena_grow(reader->arena, &reader->events, reader->n_events, &reader->events_capacity,
+                       sizeof(*reader->events)))
+        return false;
+    reader->events[reader->n_events++] =
+        (struct event){.begin = begin, .end = begin + us, .self = us, .node = node};
+    return true;
+}
+
+static const char *get_text(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+static bool read_kernel(struct reader *reader, const json_t *object, double begin, double us)
+{
+    const char *name = get_text(object, "name");
+    const char *op_type = get_text(json_object_get(object, "args"), "op_name");
+    if (!ends_with(name, KERNEL_SUFFIX) || op_type[0] == '\0')
+        return true;
+    struct node *node = find_node(reader, name, op_type);
+    return node != NULL && add_event(reader, begin, us, node);
+}
+
+/* False only where memory runs out. */
+static bool read_event(struct reader *reader, const json_t *object)
+{
+    const json_t *begin = json_object_get(object, "ts"), *us = json_object_get(object, "dur");
+    const char *category = get_text(object, "cat");
+    if (!json_is_number(begin) || !json_is_number(us) || !(json_number_value(us) >= 0))
+        return true;
+    if (strcmp(category, "Node") == 0)
+        return read_kernel(reader, object, json_number_value(begin), json_number_value(us));
+    if (strcmp(category, "Session") == 0 && strcmp(get_text(object, "name"), "model_run") == 0)
+        return add_event(reader, json_number_value(begin), json_number_value(us), NULL);
+    return true;
+}
+
+/* A line holds one event, with a comma behind it. */
+static bool read_line(struct reader *reader, char *line)
+{
+    char *begin = strchr(line, '{'), *end = strrchr(line, '}');
+    if (begin == NULL || end == NULL || end < begin)
+        return true;
+    json_t *object = json_loadb(begin, (size_t)(end - begin) + 1, 0, NULL);
+    bool read = read_event(reader, object);
+    json_decref(object);
+    return read;
+}
+
+static bool read_file(struct reader *reader, const char *path, onnxq_error *error)
+{
+    char *line = NULL;
+    size_t capacity = 0;
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return oq_fail_errno(error, ONNXQ_ERROR_ENGINE, errno, "the profile cannot be read");
+    bool read = true;
+    while (read && getline(&line, &capacity, file) >= 0)
+        read = read_line(reader, line);
+    free(line);
+    fclose(file);
+    return read || oq_arena_fail(reader->arena, error);
+}
+
+/* --- adding up ---------------------------------------------------------------- */
+
+/* What holds others comes before them. */
+static int compare_events(const void *a, const void *b)
+{
+    const struct event *x = a, *y = b;
+    if (x->begin != y->begin)
+        return x->begin < y->begin ? -1 : 1;
+    if (x->end != y->end)
+        return x->end > y->end ? -1 : 1;
+    return (x->node != NULL) - (y->node != NULL);
+}
+
+/* Goes through the events with those that hold the current one on a stack: it takes its time from
+   the one around it. */
+static void subtract_inner(struct event *events, size_t n_events, struct event **stack)
+{
+    size_t depth = 0;
+    for (size_t i = 0; i < n_events; i++) {
+        struct event *event = &events[i];
+        while (depth > 0 && stack[depth - 1]->end <= event->begin)
+            depth--;
+        if (depth > 0)
+            stack[depth - 1]->self -= event->end - event->begin;
+        stack[depth++] = event;
+    }
+}
+
+/* Gives nodes the times of every second run; returns how many of those there are. */
+static size_t add_up(const struct event *events, size_t n_events)
+{
+    size_t n_runs = 0;
+    for (size_t i = 0; i < n_events; i++) {
+        const struct event *event = &events[i];
+        if (event->node == NULL)
+            n_runs++;
+        else if (n_runs > 0 && n_runs % 2 == 0 && event->self > 0)
+            event->node->us += event->self;
+    }
+    return n_runs / 2;
+}
+
+static void add_node(struct node *node, size_t n_runs)
+{
+    double ms = node->us / 1e3 / (double)n_runs;
+    node->op->ms += ms;
+    if (ms >= node->op->slowest_ms) {
+        node->op->slowest = node->name;
+        node->op->slowest_ms = ms;
+    }
+}
+
+static int compare_ops(const void *a, const void *b)
+{
+    const struct oq_profile_op *x = a, *y = b;
+    if (x->ms != y->ms)
+        return x->ms > y->ms ? -1 : 1;
+    return strcmp(x->op_type, y->op_type);
+}
+
+static bool list_ops(struct oq_profile *profile, const struct reader *reader)
+{
+    profile->ops = oq_arena_array(reader->arena, reader->ops.count + 1, sizeof(*profile->ops));
+    if (profile->ops == NULL)
+        return false;
+    for (size_t i = 0; i < reader->ops.capacity; i++) {
+        if (reader->ops.slots[i].key == NULL)
+            continue;
+        const struct oq_profile_op *op = reader->ops.slots[i].value;
+        profile->ops[profile->n_ops++] = *op;
+        profile->ms += op->ms;
+    }
+    qsort(profile->ops, profile->n_ops, sizeof(*profile->ops), compare_ops);
+    return true;
+}
+
+static bool summarize(struct oq_profile *profile, struct reader *reader, onnxq_error *error)
+{
+    struct event **stack =
+        oq_arena_array(reader->arena, reader->n_events + 1, sizeof(struct event *));
+    if (stack == NULL)
+        return oq_arena_fail(reader->arena, error);
+    if (reader->n_events > 0)
+        qsort(reader->events, reader->n_events, sizeof(*reader->events), compare_events);
+    subtract_inner(reader->events, reader->n_events, stack);
+    profile->n_runs = add_up(reader->events, reader->n_events);
+    if (profile->n_runs == 0 || reader->ops.count == 0)
+        return oq_fail(error, ONNXQ_ERROR_ENGINE, "the profile has no times of operators");
+    for (size_t i = 0; i < reader->nodes.capacity; i++) {
+        if (reader->nodes.slots[i].key != NULL)
+            add_node(reader->nodes.slots[i].value, profile->n_runs);
+    }
+    return list_ops(profile, reader) || oq_arena_fail(reader->arena, error);
+}
+
+bool oq_profile_read(struct oq_profile *profile, const char *path, struct oq_arena *arena,
+                     onnxq_error *error)
+{
+    struct reader reader = {.arena = arena};
+    *profile = (struct oq_profile){0};
+    oq_strmap_init(&reader.ops, arena);
+    oq_strmap_init(&reader.nodes, arena);
+    if (read_file(&reader, path, error) && summarize(profile, &reader, error))
+        return true;
+    oq_error_file(error, path);
+    return false;
+}

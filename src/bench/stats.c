@@ -1,0 +1,88 @@
+#include "bench/stats.h"
+
+#include <stdlib.h>
+
+#include "base/checked.h"
+
+bool oq_series_add(struct oq_series *series, double value, onnxq_error *error)
+{
+    if (series->count == series->capacity) {
+        size_t capacity = series->capacity > 0 ? 2 * series->capacity : 64, nbytes;
+        double *values = NULL;
+        if (oq_mul_size(capacity, sizeof(*values), &nbytes))
+            values = realloc(series->values, nbytes);
+        if (values == NULL)
+            return oq_fail_memory(error);
+        series->values = values;
+        series->capacity = capacity;
+    }
+    series->values[series->count++] = value;
+    return true;
+}
+
+void oq_series_fini(struct oq_series *series)
+{
+    free(series->values);
+    *series = (struct oq_series){0};
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void oq_sort(double *values, size_t n)
+{
+    if (n > 0)
+        qsort(values, n, sizeof(*values), compare_doubles);
+}
+
+double oq_quantile(const double *sorted, size_t n, double part)
+{
+    double place = part * (double)(n - 1);
+    size_t below = (size_t)place;
+    if (below + 1 >= n)
+        return sorted[n - 1];
+    return sorted[below] + (place - (double)below) * (sorted[below + 1] - sorted[below]);
+}
+
+double oq_median(double *values, size_t n)
+{
+    oq_sort(values, n);
+    return oq_quantile(values, n, 0.5);
+}
+
+struct oq_summary oq_summarize(double *values, size_t n)
+{
+    double sum = 0;
+    oq_sort(values, n);
+    for (size_t i = 0; i < n; i++)
+        sum += values[i];
+    return (struct oq_summary){.min = values[0],
+                               .p50 = oq_quantile(values, n, 0.5),
+                               .p95 = oq_quantile(values, n, 0.95),
+                               .max = values[n - 1],
+                               .mean = sum / (double)n};
+}
+
+bool oq_compare(const double *first, const double *other, size_t n, struct oq_spread *spread,
+                onnxq_error *error)
+{
+    double *ratios = calloc(n, sizeof(*ratios));
+    if (ratios == NULL)
+        return oq_fail_memory(error);
+    for (size_t i = 0; i < n; i++)
+        ratios[i] = first[i] / other[i];
+    oq_sort(ratios, n);
+    *spread = (struct oq_spread){.median = oq_quantile(ratios, n, 0.5),
+                                 .low = oq_quantile(ratios, n, 0.25),
+                                 .high = oq_quantile(ratios, n, 0.75)};
+    free(ratios);
+    return true;
+}
+
+enum oq_verdict oq_judge(const struct oq_spread *spread)
+{
+    return spread->low > 1 ? OQ_FASTER : spread->high < 1 ? OQ_SLOWER : OQ_SAME_SPEED;
+}
