@@ -32,7 +32,7 @@ typedef struct cli_command {
     void (*release)(void *settings); /* may be NULL */
 } cli_command;
 
-extern const cli_command cli_quantize, cli_inspect, cli_check, cli_dequantize, cli_help,
+extern const cli_command cli_quantize, cli_inspect, cli_check, cli_bench, cli_dequantize, cli_help,
     cli_completion;
 
 /* Those above, ended by NULL. */

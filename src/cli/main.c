@@ -13,7 +13,8 @@
 #include "message.h"
 
 const cli_command *const cli_commands[] = {
-    &cli_quantize, &cli_inspect, &cli_check, &cli_dequantize, &cli_help, &cli_completion, NULL};
+    &cli_quantize,   &cli_inspect, &cli_check,      &cli_bench,
+    &cli_dequantize, &cli_help,    &cli_completion, NULL};
 
 struct program_settings {
     cli_common common; /* first */

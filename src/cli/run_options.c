@@ -9,6 +9,15 @@
 
 #include "message.h"
 
+/* The parser writes enums as int. */
+_Static_assert(sizeof(enum oq_opt_level) == sizeof(int), "enum as wide as int");
+
+static const cli_choice opt_levels[] = {{"disable", OQ_OPT_DISABLE, false},
+                                        {"basic", OQ_OPT_BASIC, false},
+                                        {"extended", OQ_OPT_EXTENDED, false},
+                                        {"all", OQ_OPT_ALL, false},
+                                        {0}};
+
 #define FIELD(member) .offset = offsetof(cli_run_settings, run.member)
 
 const cli_option cli_run_options[] = {
@@ -49,6 +58,16 @@ const cli_option cli_run_options[] = {
      .source = CLI_FILES,
      FIELD(ort_lib),
      .help = "libonnxruntime.so, or a folder that has it; else it is looked for"},
+    {.kind = CLI_LIST,
+     .name = "ep",
+     .value = "NAME,...",
+     FIELD(providers),
+     .help = "execution providers by preference, such as cuda,cpu"},
+    {.kind = CLI_CHOICE,
+     .name = "opt-level",
+     .choices = opt_levels,
+     FIELD(opt_level),
+     .help = "what it optimizes in models"},
     {0}};
 
 #undef FIELD
@@ -56,6 +75,7 @@ const cli_option cli_run_options[] = {
 void cli_run_defaults(cli_run *run)
 {
     run->n_inputs = 1;
+    run->opt_level = OQ_OPT_ALL;
 }
 
 /* Cuts "name=value" in two; the value, or NULL. A name may hold '=' itself. */
@@ -136,8 +156,18 @@ int cli_run_fill(const cli_common *common, cli_run *run, struct oq_feed_options 
     return status;
 }
 
+void cli_run_fill_session(const cli_common *common, const cli_run *run,
+                          struct oq_session_options *options)
+{
+    *options = (struct oq_session_options){.threads = (unsigned)common->threads,
+                                           .opt_level = run->opt_level,
+                                           .providers = (const char *const *)run->providers.items,
+                                           .n_providers = run->providers.count};
+}
+
 void cli_run_release(cli_run *run)
 {
+    cli_list_free(&run->providers);
     cli_list_free(&run->inputs);
     cli_list_free(&run->dims);
     cli_list_free(&run->ranges);

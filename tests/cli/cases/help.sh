@@ -2,6 +2,7 @@ run onnxq help
 run onnxq help quantize
 run onnxq help inspect
 run onnxq help check
+run onnxq help bench
 run onnxq help dequantize
 run onnxq help help
 run onnxq help completion
@@ -15,4 +16,5 @@ same a c
 onnxq help quantize | awk 'length > 100'
 onnxq help inspect | awk 'length > 100'
 onnxq help check | awk 'length > 100'
+onnxq help bench | awk 'length > 100'
 onnxq help dequantize | awk 'length > 100'
