@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/strmap.h"
+#include "bench/stats.h"
 
 #define KERNEL_SUFFIX "_kernel_time"
 
@@ -21,7 +22,7 @@ struct event {
 struct node {
     const char *name;
     struct oq_profile_op *op;
-    double us;
+    double *us; /* in each run that counts; bodies of loops run more than once */
 };
 
 struct reader {
@@ -169,28 +170,59 @@ static void subtract_inner(struct event *events, size_t n_events, struct event *
     }
 }
 
-/* Gives nodes the times of every second run; returns how many of those there are. */
-static size_t add_up(const struct event *events, size_t n_events)
+static size_t count_runs(const struct event *events, size_t n_events)
 {
     size_t n_runs = 0;
-    for (size_t i = 0; i < n_events; i++) {
-        const struct event *event = &events[i];
-        if (event->node == NULL)
-            n_runs++;
-        else if (n_runs > 0 && n_runs % 2 == 0 && event->self > 0)
-            event->node->us += event->self;
-    }
+    for (size_t i = 0; i < n_events; i++)
+        n_runs += events[i].node == NULL;
     return n_runs / 2;
 }
 
+/* Gives nodes the times of every second run. */
+static void add_up(const struct event *events, size_t n_events)
+{
+    size_t n_begun = 0;
+    for (size_t i = 0; i < n_events; i++) {
+        const struct event *event = &events[i];
+        if (event->node == NULL)
+            n_begun++;
+        else if (n_begun > 0 && n_begun % 2 == 0 && event->self > 0)
+            event->node->us[n_begun / 2 - 1] += event->self;
+    }
+}
+
+/*
+ * The time of a node in one run: the median of those that it was part of, as a
+ * few runs are held up by other things, times their share of all.
+ */
 static void add_node(struct node *node, size_t n_runs)
 {
-    double ms = node->us / 1e3 / (double)n_runs;
+    size_t n_idle = 0;
+    oq_sort(node->us, n_runs);
+    while (n_idle < n_runs && node->us[n_idle] <= 0)
+        n_idle++;
+    if (n_idle == n_runs)
+        return;
+    size_t n = n_runs - n_idle;
+    double ms = oq_quantile(node->us + n_idle, n, 0.5) / 1e3 * ((double)n / (double)n_runs);
     node->op->ms += ms;
     if (ms >= node->op->slowest_ms) {
         node->op->slowest = node->name;
         node->op->slowest_ms = ms;
     }
+}
+
+static bool make_room(const struct reader *reader, size_t n_runs)
+{
+    for (size_t i = 0; i < reader->nodes.capacity; i++) {
+        struct node *node = reader->nodes.slots[i].value;
+        if (reader->nodes.slots[i].key == NULL)
+            continue;
+        node->us = oq_arena_array(reader->arena, n_runs, sizeof(*node->us));
+        if (node->us == NULL)
+            return false;
+    }
+    return true;
 }
 
 static int compare_ops(const void *a, const void *b)
@@ -225,10 +257,13 @@ static bool summarize(struct oq_profile *profile, struct reader *reader, onnxq_e
         return oq_arena_fail(reader->arena, error);
     if (reader->n_events > 0)
         qsort(reader->events, reader->n_events, sizeof(*reader->events), compare_events);
-    subtract_inner(reader->events, reader->n_events, stack);
-    profile->n_runs = add_up(reader->events, reader->n_events);
+    profile->n_runs = count_runs(reader->events, reader->n_events);
     if (profile->n_runs == 0 || reader->ops.count == 0)
         return oq_fail(error, ONNXQ_ERROR_ENGINE, "the profile has no times of operators");
+    if (!make_room(reader, profile->n_runs))
+        return oq_arena_fail(reader->arena, error);
+    subtract_inner(reader->events, reader->n_events, stack);
+    add_up(reader->events, reader->n_events);
     for (size_t i = 0; i < reader->nodes.capacity; i++) {
         if (reader->nodes.slots[i].key != NULL)
             add_node(reader->nodes.slots[i].value, profile->n_runs);

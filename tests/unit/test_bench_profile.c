@@ -45,7 +45,15 @@ static const struct profile_row {
      "[\n" KERNEL("a", "Conv", 10, 900) RUN(5, 1000) KERNEL("a", "Conv", 2010, 500)
          KERNEL("b", "Conv", 2600, 700) KERNEL("c", "Relu", 3300, 100) RUN(2005, 2000) "]\n",
      "Conv*2=1.200(b) Relu*1=0.100(c) "},
-    {"the mean of those that count",
+    {"the median of those that count",
+     "[\n" RUN(0, 10) RUN(100, 90) KERNEL("a", "Conv", 110, 10) RUN(200, 90) RUN(300, 90)
+         KERNEL("a", "Conv", 310, 12) RUN(400, 90) RUN(500, 90) KERNEL("a", "Conv", 510, 79) "]\n",
+     "Conv*1=0.012(a) "},
+    {"in a part of the runs",
+     "[\n" RUN(0, 10) RUN(100, 90) KERNEL("a", "Conv", 110, 10) KERNEL("b", "If", 130, 20)
+         KERNEL("b", "If", 160, 20) RUN(200, 90) RUN(300, 90) KERNEL("a", "Conv", 310, 30) "]\n",
+     "Conv*1=0.020(a) If*1=0.020(b) "},
+    {"the middle of two",
      "[\n" RUN(0, 10) RUN(100, 90) KERNEL("a", "Conv", 110, 10) RUN(200, 90) RUN(300, 90)
          KERNEL("a", "Conv", 310, 30) "]\n",
      "Conv*1=0.020(a) "},
