@@ -194,16 +194,15 @@ static int check_models(const check_settings *settings, struct oq_check_options 
 static int run_command(void *data, int n_operands, char **operands)
 {
     check_settings *settings = data;
-    struct oq_check_options options = {
-        .expected = settings->expected,
-        .feedback = (const char *const *)settings->feedback.items,
-        .n_feedback = settings->feedback.count,
-        .session = {.threads = (unsigned)settings->common.threads, .opt_level = OQ_OPT_ALL}};
+    struct oq_check_options options = {.expected = settings->expected,
+                                       .feedback = (const char *const *)settings->feedback.items,
+                                       .n_feedback = settings->feedback.count};
     int status = check_operands(settings, n_operands, operands);
     if (status == CLI_EXIT_OK)
         status = cli_run_fill(&settings->common, &settings->run, &options.feed);
     if (status != CLI_EXIT_OK)
         return status;
+    cli_run_fill_session(&settings->common, &settings->run, &options.session);
     options.reference = n_operands == 2 ? operands[0] : NULL;
     options.candidate = operands[n_operands - 1];
     memcpy(options.tolerances, settings->tolerances, sizeof(options.tolerances));

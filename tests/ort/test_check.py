@@ -714,6 +714,20 @@ class Command(CheckTest):
         (self.dir / "libonnxruntime.so").write_text("no library")
         self.onnxq("check", *self.paths, "--ort-lib", self.dir / "libonnxruntime.so", status=6)
 
+    @cases(["disable", "basic", "extended", "all"])
+    def opt_level(self, level):
+        """The same numbers as the engine gives at that level."""
+        source = self.save(build.matmul(build.activations(4, 512), build.weights(512, 144)), "m.onnx")
+        self.onnxq("quantize", "-qq", source)
+        x = build.activations(4, 512)
+        paths = source, self.dir / "m.int8.onnx"
+        report = self.check(*paths, "-i", self.arrays(x=x), "--opt-level", level, "-j1", "--ep=cpu")
+        level = "disabled" if level == "disable" else level
+        self.assert_measures(report, *(common.run(path, {"x": x}, level)[0] for path in paths))
+
+    def test_no_such_provider(self):
+        self.refuse("quantum", *self.paths, "--ep=quantum", status=6)
+
     def test_interrupt(self):
         """It ends at once, by the signal, and leaves nothing."""
         before = sorted(self.dir.iterdir())
