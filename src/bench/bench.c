@@ -261,7 +261,7 @@ static bool summarize(struct oq_bench *bench, onnxq_error *error)
         struct oq_bench_model *model = &bench->models[i];
         model->latency = oq_summarize(model->times.values, model->times.count);
         model->load_ms = oq_median(model->loads.values, model->loads.count);
-        if (!oq_compare(bench->models[0].medians.values, model->medians.values, bench->n_turns,
+        if (!oq_speedup(bench->models[0].medians.values, model->medians.values, bench->n_turns,
                         &model->speedup, error))
             return false;
         model->verdict = oq_judge(&model->speedup);

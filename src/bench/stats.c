@@ -66,7 +66,7 @@ struct oq_summary oq_summarize(double *values, size_t n)
                                .mean = sum / (double)n};
 }
 
-bool oq_compare(const double *first, const double *other, size_t n, struct oq_spread *spread,
+bool oq_speedup(const double *first, const double *other, size_t n, struct oq_spread *spread,
                 onnxq_error *error)
 {
     double *ratios = calloc(n, sizeof(*ratios));

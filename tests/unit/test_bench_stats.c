@@ -50,7 +50,7 @@ static void test_compare(void **state)
     const double first[] = {10, 20, 400, 5, 9}, other[] = {5, 10, 100, 5, 3};
     struct oq_spread spread;
     onnxq_error error = {0};
-    assert_true(oq_compare(first, other, 5, &spread, &error));
+    assert_true(oq_speedup(first, other, 5, &spread, &error));
     check_near(spread.median, 2);
     check_near(spread.low, 2);
     check_near(spread.high, 3);
