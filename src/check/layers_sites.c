@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "check/layers_same.h"
+#include "model/source.h"
 #include "quantize/existing.h"
 
 /* Marks of nodes that one walk has been to; a new walk takes the next number. */
@@ -16,7 +17,7 @@ struct walk {
 
 struct finder {
     struct oq_scope reference, candidate;
-    struct walk reference_walk, candidate_walk;
+    struct walk reference_walk, candidate_walk, constants_walk;
     struct oq_same same;
     struct oq_layer_sites *sites;
     struct oq_arena *arena;
@@ -148,7 +149,7 @@ static bool compare_cones(struct finder *finder, const char *name, bool *equal)
     return true;
 }
 
-/* --- what belongs to a cone --- */
+/* --- what belongs to a cone ------------------------------------------------------- */
 
 typedef bool (*node_fn)(struct finder *finder, struct oq_layer_site *site, size_t node);
 typedef bool (*read_fn)(struct finder *finder, struct oq_layer_site *site, const char *name);
@@ -194,26 +195,100 @@ static bool add_input(struct finder *finder, struct oq_layer_site *site, const c
     return oq_name_list_add(&site->inputs, name, finder->arena) || out_of_memory(finder);
 }
 
-/* Floats of two or more dimensions, or something made of constants. */
-static bool is_weight(const struct oq_scope *scope, const char *name)
+/* --- what selects a site --------------------------------------------------------- */
+
+/* A copy: sites outlive the models. */
+static bool add_name(const struct finder *finder, struct oq_name_list *names, const char *name)
 {
-    const struct oq_value *value = oq_scope_find(scope, name);
-    if (value == NULL || !oq_scope_is_constant(scope, value))
-        return false;
-    const Oq__Pb__TensorProto *tensor = oq_scope_tensor(scope, value);
-    const struct oq_dtype *dtype = tensor == NULL ? NULL : oq_dtype_find(tensor->data_type);
-    return tensor == NULL || (dtype != NULL && dtype->is_float && tensor->n_dims > 1);
+    if (oq_name_list_has(names, name))
+        return true;
+    const char *copy = oq_arena_strdup(finder->arena, name);
+    return (copy != NULL && oq_name_list_add(names, copy, finder->arena)) || out_of_memory(finder);
 }
 
-static bool add_weighted_node(struct finder *finder, struct oq_layer_site *site, size_t node)
+/* A matrix of floats or more: what quantize takes for a weight. */
+static bool is_weight(const Oq__Pb__TensorProto *tensor)
 {
-    const Oq__Pb__NodeProto *proto = node_at(&finder->reference, node);
-    bool weighted = false;
-    for (size_t k = 0; k < proto->n_input; k++)
-        weighted |= is_weight(&finder->reference, proto->input[k]);
-    return !weighted || finder->reference.is_constant[node] ||
-           oq_name_list_add(&site->weighted_nodes, oq_node_label(proto), finder->arena) ||
-           out_of_memory(finder);
+    const struct oq_dtype *dtype = tensor == NULL ? NULL : oq_dtype_find(tensor->data_type);
+    return dtype != NULL && dtype->is_float && tensor->n_dims > 1;
+}
+
+static void visit_maker(struct walk *walk, const struct oq_value *value)
+{
+    if (value != NULL && value->origin == OQ_ORIGIN_NODE)
+        visit(walk, value->index);
+}
+
+/* The names of the weights that a constant was made of. */
+static bool add_weights_behind(struct finder *finder, struct oq_layer_site *site,
+                               const struct oq_value *constant)
+{
+    const struct oq_scope *scope = &finder->reference;
+    struct walk *walk = &finder->constants_walk;
+    begin_walk(walk);
+    visit_maker(walk, constant);
+    while (walk->n_stack > 0) {
+        size_t node = walk->stack[--walk->n_stack];
+        for (size_t k = 0; k < oq_scope_n_reads(scope, node); k++) {
+            const struct oq_value *value = oq_scope_find(scope, oq_scope_read(scope, node, k));
+            if (value != NULL && is_weight(oq_scope_tensor(scope, value)) &&
+                !add_name(finder, &site->weights, value->name))
+                return false;
+            visit_maker(walk, value);
+        }
+    }
+    return true;
+}
+
+static bool add_weights_of(struct finder *finder, struct oq_layer_site *site, size_t node)
+{
+    const struct oq_scope *scope = &finder->reference;
+    const Oq__Pb__NodeProto *proto = node_at(scope, node);
+    if (scope->is_constant[node])
+        return true;
+    for (size_t k = 0; k < proto->n_input; k++) {
+        const struct oq_value *value = oq_scope_find(scope, proto->input[k]);
+        if (value == NULL || !oq_scope_is_constant(scope, value))
+            continue;
+        const Oq__Pb__TensorProto *tensor = oq_scope_tensor(scope, value);
+        if (tensor == NULL && !add_weights_behind(finder, site, value))
+            return false;
+        if (is_weight(tensor) && !add_name(finder, &site->weights, oq_node_label(proto)))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Nodes of a body that have weights, be it of the body or of a graph around it; the weight
+ * where quantize sees through the node to a later one.
+ */
+static bool add_weights_in(struct finder *finder, struct oq_layer_site *site,
+                           const struct oq_graph *body)
+{
+    for (size_t i = 0; i < body->proto->n_node; i++) {
+        const Oq__Pb__NodeProto *node = body->proto->node[i];
+        for (size_t k = 0; k < node->n_input; k++) {
+            const struct oq_value *value = oq_graph_find(body, node->input[k]);
+            const struct oq_scope scope = {.graph = value == NULL ? NULL : value->graph};
+            if (value != NULL && is_weight(oq_scope_tensor(&scope, value)) &&
+                !add_name(finder, &site->weights,
+                          oq_source_sees_through(node) ? value->name : oq_node_label(node)))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool add_weights_inside(struct finder *finder, struct oq_layer_site *site)
+{
+    const struct oq_scope *scope = &finder->reference;
+    const struct walk *walk = &finder->reference_walk;
+    for (size_t g = 1; g < scope->model->graphs.count; g++)
+        if (walk->marks[scope->owners[g]] == walk->number &&
+            !add_weights_in(finder, site, scope->model->graphs.list[g]))
+            return false;
+    return true;
 }
 
 static bool ignore_input(struct finder *finder, struct oq_layer_site *site, const char *name)
@@ -284,7 +359,8 @@ static bool name_form(struct finder *finder, struct oq_layer_site *site)
         if (telling(node) > (best == NULL ? 0 : telling(best)))
             best = node;
     }
-    site->form = best != NULL ? best->op_type : form_of_constants(finder, site);
+    site->form = best != NULL ? oq_arena_strdup(finder->arena, best->op_type)
+                              : form_of_constants(finder, site);
     return site->form != NULL || out_of_memory(finder);
 }
 
@@ -330,8 +406,10 @@ static bool describe(struct finder *finder, struct oq_layer_site *site)
         return false;
     qsort(site->nodes.list, site->nodes.count, sizeof(*site->nodes.list), compare_indices);
     count_inside(finder, site);
-    return name_form(finder, site) && walk_cone(finder, &finder->reference, &finder->reference_walk,
-                                                site, add_weighted_node, ignore_input);
+    return name_form(finder, site) &&
+           walk_cone(finder, &finder->reference, &finder->reference_walk, site, add_weights_of,
+                     ignore_input) &&
+           add_weights_inside(finder, site);
 }
 
 static bool add_site(struct finder *finder, const Oq__Pb__NodeProto *node,
@@ -342,10 +420,12 @@ static bool add_site(struct finder *finder, const Oq__Pb__NodeProto *node,
                        sizeof(*sites->list)))
         return out_of_memory(finder);
     struct oq_layer_site *site = &sites->list[sites->count++];
-    *site = (struct oq_layer_site){.name = oq_node_label(node),
-                                   .op_type = node->op_type == NULL ? "" : node->op_type,
-                                   .values = *values};
-    return describe(finder, site);
+    *site = (struct oq_layer_site){
+        .name = oq_arena_strdup(finder->arena, oq_node_label(node)),
+        .op_type = oq_arena_strdup(finder->arena, node->op_type == NULL ? "" : node->op_type),
+        .values = *values};
+    return site->name == NULL || site->op_type == NULL ? out_of_memory(finder)
+                                                       : describe(finder, site);
 }
 
 /* The values of one node of the reference that the candidate computes in another way. */
@@ -360,8 +440,8 @@ static bool look_at(struct finder *finder, size_t index)
         finder->sites->n_common++;
         if (!compare_cones(finder, node->output[k], &equal))
             return false;
-        if (!equal && !oq_name_list_add(&values, node->output[k], finder->arena))
-            return out_of_memory(finder);
+        if (!equal && !add_name(finder, &values, node->output[k]))
+            return false;
     }
     return values.count == 0 || add_site(finder, node, &values);
 }
@@ -379,6 +459,7 @@ static bool init_walk(struct finder *finder, struct walk *walk, const struct oq_
 static bool find(struct finder *finder)
 {
     if (!init_walk(finder, &finder->reference_walk, &finder->reference) ||
+        !init_walk(finder, &finder->constants_walk, &finder->reference) ||
         !init_walk(finder, &finder->candidate_walk, &finder->candidate))
         return false;
     for (size_t i = 0; i < finder->reference.graph->proto->n_node; i++)

@@ -22,9 +22,10 @@ struct oq_layer_site {
     const char *op_type; /* of that node */
     const char *form;    /* what became of it, such as "MatMulInteger" */
     struct oq_name_list values;
-    struct oq_name_list inputs; /* common values and inputs that the candidate's cone reads */
-    struct oq_nodes nodes;      /* the candidate's cone */
-    struct oq_name_list weighted_nodes; /* of the reference's cone: names of those with weights */
+    struct oq_name_list inputs;  /* common values and inputs that the candidate's cone reads */
+    struct oq_nodes nodes;       /* the candidate's cone */
+    struct oq_name_list weights; /* what `onnxq quantize --exclude` takes to leave the site as it
+                                    is: nodes of the reference's cone, else their weights */
     size_t
         n_inside; /* quantized operators in bodies of If, Loop or Scan; they are not told apart */
     const char *unobservable; /* why it cannot be computed apart, or NULL */
@@ -36,7 +37,7 @@ struct oq_layer_sites {
     size_t n_common; /* values that both models compute */
 };
 
-/* Everything lives in the models or in the arena. Constants of both are read. */
+/* Everything lives in the arena. Constants of both models are read. */
 bool oq_layer_sites_find(struct oq_layer_sites *sites, const onnxq_model *reference,
                          const onnxq_model *candidate, struct oq_arena *arena, onnxq_error *error);
 
