@@ -11,12 +11,10 @@
 #ifndef OQ_CHECK_LAYERS_H
 #define OQ_CHECK_LAYERS_H
 
+#include "base/json.h"
 #include "check/feedback.h"
 #include "check/layers_sites.h"
 #include "engine/session.h"
-
-/* False stops the work. */
-typedef bool (*oq_layers_progress_fn)(void *data, uint64_t done, uint64_t total);
 
 struct oq_layers_options {
     const onnxq_model *reference, *candidate;
@@ -25,7 +23,7 @@ struct oq_layers_options {
     const struct oq_input_sets *sets; /* bound to the models' signature */
     const struct oq_feedback *feedback;
     size_t n_feedback;
-    oq_layers_progress_fn progress; /* may be NULL */
+    void (*progress)(void *data, uint64_t n_done, uint64_t n_steps); /* or NULL */
     void *progress_data;
 };
 
@@ -36,7 +34,6 @@ struct oq_layer {
     const char *unmeasured;                  /* why there are none, or NULL */
 };
 
-/* Zero is an empty one. */
 struct oq_layers {
     struct oq_arena arena;
     struct oq_layer_sites sites;
@@ -51,5 +48,17 @@ struct oq_layers {
 bool oq_layers_measure(struct oq_layers *layers, const struct oq_layers_options *options,
                        onnxq_error *error);
 void oq_layers_fini(struct oq_layers *layers);
+
+/* --- layers_report.c --- */
+
+/*
+ * The table: the worst sites, or all with level > 0, and the command that
+ * leaves the worst one as it is in `reference`.
+ */
+void oq_layers_print_text(const struct oq_layers *layers, const char *reference, int level,
+                          FILE *stream);
+
+/* The members "layers", "layers_common_values" and "layers_no_effects" of an object. */
+void oq_layers_write_json(const struct oq_layers *layers, struct oq_json *json);
 
 #endif

@@ -45,14 +45,13 @@ static bool out_of_memory(const struct batch *batch, onnxq_error *error)
     return oq_arena_fail(&batch->arena, error);
 }
 
-static bool advance(const struct batch *batch, size_t steps, onnxq_error *error)
+static void advance(const struct batch *batch, size_t steps)
 {
     const struct oq_layers_options *options = batch->options;
     struct oq_layers_group *group = batch->group;
     group->n_done += steps;
-    return options->progress == NULL ||
-           options->progress(options->progress_data, group->n_done, group->n_steps) ||
-           oq_fail(error, ONNXQ_ERROR_CANCELLED, "cancelled");
+    if (options->progress != NULL)
+        options->progress(options->progress_data, group->n_done, group->n_steps);
 }
 
 static struct oq_array *reference_of(const struct batch *batch, size_t run, const char *name)
@@ -191,10 +190,11 @@ static bool run_reference(struct batch *batch, onnxq_error *error)
         open_with_outputs(batch, batch->options->reference, names, n, error);
     bool ok =
         oq_runner_init(&runner, batch->options, session, names, n, &batch->group->reference, error);
-    for (size_t s = 0; ok && s < batch->count; s++)
+    for (size_t s = 0; ok && s < batch->count; s++) {
         ok = oq_runner_put_set(&runner, batch->first + s, error) && oq_runner_run(&runner, error) &&
-             keep_references(batch, &runner, s, error) && oq_runner_carry(&runner, error) &&
-             advance(batch, batch->group->n_layers, error);
+             keep_references(batch, &runner, s, error) && oq_runner_carry(&runner, error);
+        advance(batch, batch->group->n_layers);
+    }
     oq_runner_fini(&runner);
     return ok;
 }
@@ -345,7 +345,8 @@ static bool run_apart(struct batch *batch, struct oq_runner *runner, const struc
         for (size_t k = 0; k < members[m].site->values.count; k++, number++)
             if (!take_apart(batch, runner->session, number, &members[m], k, run, error))
                 return false;
-    return advance(batch, n, error);
+    advance(batch, n);
+    return true;
 }
 
 static bool measure_apart(struct batch *batch, const struct member *members, size_t n,
@@ -436,7 +437,8 @@ static bool take_all_accumulated(struct batch *batch, const struct oq_session *s
         for (size_t k = 0; k < batch->members[m].site->values.count; k++, number++)
             if (!take_accumulated(batch, session, number, &batch->members[m], k, run, error))
                 return false;
-    return advance(batch, batch->n_members, error);
+    advance(batch, batch->n_members);
+    return true;
 }
 
 static bool run_candidate(struct batch *batch, onnxq_error *error)
@@ -596,8 +598,10 @@ static bool run_changed(struct changed *changed, size_t run, onnxq_error *error)
     struct oq_arrays next = {0};
     bool ok =
         run_unchanged(changed, run, error) && oq_runner_get_carried(&changed->runner, &next, error);
-    for (size_t m = 0; ok && m < batch->n_members; m++)
-        ok = run_member(changed, &batch->members[m], run, error) && advance(batch, 1, error);
+    for (size_t m = 0; ok && m < batch->n_members; m++) {
+        ok = run_member(changed, &batch->members[m], run, error);
+        advance(batch, 1);
+    }
     if (ok)
         oq_runner_go_on(&changed->runner, &next);
     oq_arrays_fini(&next);
