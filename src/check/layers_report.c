@@ -164,11 +164,8 @@ static bool can_exclude(const struct oq_layer *layer)
 
 static void print_hint(const struct oq_layers *layers, const char *reference, FILE *stream)
 {
-    const struct oq_layer *layer = NULL;
-    for (size_t i = 0; i < layers->count && layer == NULL; i++)
-        if (can_exclude(&layers->list[i]))
-            layer = &layers->list[i];
-    if (layer == NULL || !can_quote(reference))
+    const struct oq_layer *layer = layers->list; /* the worst */
+    if (layers->count == 0 || !can_exclude(layer) || !can_quote(reference))
         return;
     fputs("  the most is gained by: onnxq quantize", stream);
     for (size_t i = 0; i < layer->site->weights.count; i++) {
