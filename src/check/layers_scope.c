@@ -1,17 +1,7 @@
 #include "check/layers_scope.h"
 
-bool oq_name_list_has(const struct oq_name_list *names, const char *name)
-{
-    for (size_t i = 0; i < names->count; i++)
-        if (strcmp(names->list[i], name) == 0)
-            return true;
-    return false;
-}
-
 bool oq_name_list_add(struct oq_name_list *names, const char *name, struct oq_arena *arena)
 {
-    if (oq_name_list_has(names, name))
-        return true;
     if (!oq_arena_grow(arena, &names->list, names->count, &names->capacity, sizeof(*names->list)))
         return false;
     names->list[names->count++] = name;

@@ -16,16 +16,15 @@ struct oq_scope {
     const onnxq_model *model;
     const struct oq_graph *graph; /* the main one */
     bool *is_constant;            /* [nodes]: computed from constants only */
-    struct oq_name_list *outer;   /* [nodes]: values of the main graph that its bodies read */
+    struct oq_name_list *outer;   /* [nodes]: what its bodies read of the main graph, use by use */
     size_t *owners;               /* [graphs]: node of the main graph that a body belongs to */
 };
 
 bool oq_scope_init(struct oq_scope *scope, const onnxq_model *model, struct oq_arena *arena,
                    onnxq_error *error);
 
-/* Adds a name that is not there yet; false when memory is out. */
+/* Appends a name; false when memory is out. */
 bool oq_name_list_add(struct oq_name_list *names, const char *name, struct oq_arena *arena);
-bool oq_name_list_has(const struct oq_name_list *names, const char *name);
 
 /* The value of that name in the main graph, or NULL. */
 const struct oq_value *oq_scope_find(const struct oq_scope *scope, const char *name);

@@ -19,6 +19,7 @@ struct finder {
     struct oq_scope reference, candidate;
     struct walk reference_walk, candidate_walk, constants_walk;
     struct oq_same same;
+    struct oq_strmap seen; /* name -> the list that it was last added to */
     struct oq_layer_sites *sites;
     struct oq_arena *arena;
     onnxq_error *error;
@@ -32,6 +33,19 @@ static bool out_of_memory(const struct finder *finder)
 static const Oq__Pb__NodeProto *node_at(const struct oq_scope *scope, size_t index)
 {
     return scope->graph->proto->node[index];
+}
+
+/* Adds a copy of a name that the list lacks: sites outlive the models. */
+static bool add_name(struct finder *finder, struct oq_name_list *names, const char *name)
+{
+    void **place = oq_strmap_place(&finder->seen, name);
+    if (place == NULL)
+        return out_of_memory(finder);
+    if (*place == names)
+        return true;
+    const char *copy = oq_arena_strdup(finder->arena, name);
+    *place = names;
+    return (copy != NULL && oq_name_list_add(names, copy, finder->arena)) || out_of_memory(finder);
 }
 
 /* --- common values --- */
@@ -192,19 +206,10 @@ static bool add_input(struct finder *finder, struct oq_layer_site *site, const c
 {
     if (!is_common(finder, name))
         site->unobservable = "it reads an input that the reference lacks";
-    return oq_name_list_add(&site->inputs, name, finder->arena) || out_of_memory(finder);
+    return add_name(finder, &site->inputs, name);
 }
 
 /* --- what selects a site --------------------------------------------------------- */
-
-/* A copy: sites outlive the models. */
-static bool add_name(const struct finder *finder, struct oq_name_list *names, const char *name)
-{
-    if (oq_name_list_has(names, name))
-        return true;
-    const char *copy = oq_arena_strdup(finder->arena, name);
-    return (copy != NULL && oq_name_list_add(names, copy, finder->arena)) || out_of_memory(finder);
-}
 
 /* A matrix of floats or more: what quantize takes for a weight. */
 static bool is_weight(const Oq__Pb__TensorProto *tensor)
@@ -458,6 +463,7 @@ static bool init_walk(struct finder *finder, struct walk *walk, const struct oq_
 
 static bool find(struct finder *finder)
 {
+    oq_strmap_init(&finder->seen, finder->arena);
     if (!init_walk(finder, &finder->reference_walk, &finder->reference) ||
         !init_walk(finder, &finder->constants_walk, &finder->reference) ||
         !init_walk(finder, &finder->candidate_walk, &finder->candidate))

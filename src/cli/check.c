@@ -244,6 +244,9 @@ const cli_command cli_check = {
         "--inputs they are random, drawn from what the models say of their inputs; real ones\n"
         "tell more. One model alone is compared with stored outputs: those of --expected, or\n"
         "those that lie with the inputs (test_data_set_0).\n"
+        "--layers lists the quantized sites, the one first that is worth the most to --exclude:\n"
+        "what each does alone to the outputs, what it adds to its own result, and how far that\n"
+        "result is off in CANDIDATE as a whole. It runs REFERENCE once for each site.\n"
         "NaN or an infinity of one side only, another type or another shape always fails.\n"
         "Exit codes: 0 passed, 1 failed, 2 usage, 3 a model or an input cannot be used,\n"
         "4 the report cannot be written, 6 ONNX Runtime was not found.",

@@ -189,6 +189,25 @@ static void test_no_common_values(void **state)
     assert_int_equal(sites.count, 0);
 }
 
+/* What a body reads several times is one input of the site. */
+static void test_outer_values(void **state)
+{
+    (void)state;
+    const char *inputs = "", *reads = "";
+    for (int k = 0; k < 10; k++) {
+        inputs = test_printf("%s; in v%d float32", inputs, k);
+        reads = test_printf("%s, v%d, v%d", reads, k, k);
+    }
+    const char *text =
+        "opset 17; in c bool%s; y = If(c) then_branch={ t = Sum(v0%s); out t float32 } "
+        "else_branch={ e = %s(v1); out e float32 }; out y float32";
+    struct oq_layer_sites sites =
+        find_sites(open_as(test_printf(text, inputs, reads, "Relu"), "a.onnx"),
+                   open_as(test_printf(text, inputs, reads, "Tanh"), "b.onnx"));
+    assert_int_equal(sites.count, 1);
+    assert_int_equal(sites.list[0].inputs.count, 11);
+}
+
 /* A graph whose nodes read each other: found by walking, which has to end. */
 static void test_cycle(void **state)
 {
@@ -395,6 +414,7 @@ int main(void)
     TEST_ROWS(test_sites, rows);
     TEST(test_own_output);
     TEST(test_no_common_values);
+    TEST(test_outer_values);
     TEST(test_cycle);
     TEST(test_more_outputs);
     TEST(test_delta);
