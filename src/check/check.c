@@ -255,6 +255,35 @@ static bool run_models(struct work *work, onnxq_error *error)
            oq_runs_do(&runs, options->candidate, compare_outputs, work, error);
 }
 
+/* --- inner values -------------------------------------------------------------------------- */
+
+static void report_layers(void *data, uint64_t n_done, uint64_t n_steps)
+{
+    const struct oq_check_options *options = data;
+    if (options->progress != NULL)
+        options->progress(options->progress_data, "layers", n_done, n_steps);
+}
+
+static bool measure_layers(struct work *work, onnxq_error *error)
+{
+    const struct oq_check_options *options = work->options;
+    const struct oq_layers_options layers = {.reference = work->reference,
+                                             .candidate = work->candidate,
+                                             .engine = options->engine,
+                                             .session = &work->session,
+                                             .sets = &work->sets,
+                                             .feedback = work->feedback,
+                                             .n_feedback = options->n_feedback,
+                                             .progress = report_layers,
+                                             .progress_data = (void *)(uintptr_t)options};
+    if (!options->layers)
+        return true;
+    work->check->layers = calloc(1, sizeof(*work->check->layers));
+    if (work->check->layers == NULL)
+        return oq_fail_memory(error);
+    return oq_layers_measure(work->check->layers, &layers, error);
+}
+
 /* --- the whole ---------------------------------------------------------------------------- */
 
 static bool find_providers(struct work *work, onnxq_error *error)
@@ -288,6 +317,7 @@ static bool do_work(struct work *work, onnxq_error *error)
            open_models(work, error) && check_models(work, error) && prepare_inputs(work, error) &&
            list_labels(work, error) && read_stored(work, error) && init_outputs(work, error) &&
            list_extra_outputs(work, error) && run_models(work, error) &&
+           measure_layers(work, error) &&
            oq_verdict_make(work->check, work->options->tolerances, error);
 }
 
@@ -336,6 +366,9 @@ void oq_check_destroy(struct oq_check *check)
 {
     if (check == NULL)
         return;
+    if (check->layers != NULL)
+        oq_layers_fini(check->layers);
+    free(check->layers);
     oq_arena_fini(&check->arena);
     free(check);
 }

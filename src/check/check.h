@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "check/layers.h"
 #include "check/measure.h"
 #include "engine/session.h"
 #include "values/feed.h"
@@ -21,6 +22,7 @@ struct oq_check_options {
     const char *const *feedback; /* "output=input": becomes that input of the next run */
     size_t n_feedback;
     double tolerances[OQ_N_MEASURES]; /* NAN: not set */
+    bool layers; /* inner values are compared, too; needs a reference */
     struct oq_engine *engine;
     struct oq_session_options session; /* providers as users write them */
     void (*progress)(void *data, const char *model, uint64_t n_done, uint64_t n_runs); /* or NULL */
@@ -83,6 +85,7 @@ struct oq_check {
     struct oq_difference total;
     enum oq_value_class total_class;
     bool passed;
+    struct oq_layers *layers; /* NULL: not asked for */
 };
 
 /* Of the worst element along an axis. */

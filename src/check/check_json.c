@@ -173,6 +173,10 @@ void oq_check_print_json(const struct oq_check *check, FILE *stream)
     write_tolerances(&json, check);
     write_inputs(&json, check);
     write_lists(&json, check);
+    if (check->layers != NULL)
+        oq_layers_write_json(check->layers, &json);
+    else
+        oq_json_null(&json, "layers");
     oq_json_close(&json);
     oq_json_finish(&json);
 }

@@ -248,6 +248,8 @@ void oq_check_print_text(const struct oq_check *check, int level, FILE *stream)
         for (size_t i = 0; i < check->n_outputs; i++)
             print_output(check, &check->outputs[i], width, level, stream);
         print_extra_outputs(check, stream);
+        if (check->layers != NULL)
+            oq_layers_print_text(check->layers, check->reference, level, stream);
     }
     for (size_t i = 0; i < check->n_failures; i++)
         print_failure(check, &check->failures[i], stream);

@@ -21,6 +21,7 @@ typedef struct check_settings {
     cli_run run;
     double tolerances[OQ_N_MEASURES];
     const char *expected, *report;
+    bool layers;
     cli_list feedback;
 } check_settings;
 
@@ -55,6 +56,10 @@ static const cli_option check_options[] = {
      .value = "OUT=IN",
      FIELD(feedback),
      .help = "that output is that input of the next run; repeatable"},
+    {.kind = CLI_FLAG,
+     .name = "layers",
+     FIELD(layers),
+     .help = "inner values, too: which site to leave float"},
     {.kind = CLI_TEXT,
      .name = "report",
      .value = "FILE",
@@ -105,6 +110,9 @@ static int check_operands(const check_settings *settings, int n_operands, char *
                          "REFERENCE and --expected contradict each other");
     if (settings->expected != NULL && settings->run.inputs.count == 0)
         return cli_usage(common, NULL, "--expected needs the --inputs that gave those outputs");
+    if (n_operands == 1 && settings->layers)
+        return cli_usage(common, "onnxq check --layers REFERENCE CANDIDATE",
+                         "--layers compares two models");
     if (n_operands == 1 && settings->run.inputs.count == 0)
         return cli_usage(common, "onnxq check REFERENCE CANDIDATE",
                          "one model alone needs --inputs with stored outputs, or --expected");
@@ -196,7 +204,8 @@ static int run_command(void *data, int n_operands, char **operands)
     check_settings *settings = data;
     struct oq_check_options options = {.expected = settings->expected,
                                        .feedback = (const char *const *)settings->feedback.items,
-                                       .n_feedback = settings->feedback.count};
+                                       .n_feedback = settings->feedback.count,
+                                       .layers = settings->layers};
     int status = check_operands(settings, n_operands, operands);
     if (status == CLI_EXIT_OK)
         status = cli_run_fill(&settings->common, &settings->run, &options.feed);
@@ -235,6 +244,9 @@ const cli_command cli_check = {
         "--inputs they are random, drawn from what the models say of their inputs; real ones\n"
         "tell more. One model alone is compared with stored outputs: those of --expected, or\n"
         "those that lie with the inputs (test_data_set_0).\n"
+        "--layers lists the quantized sites, the one first that is worth the most to --exclude:\n"
+        "what each does alone to the outputs, what it adds to its own result, and how far that\n"
+        "result is off in CANDIDATE as a whole. It runs REFERENCE once for each site.\n"
         "NaN or an infinity of one side only, another type or another shape always fails.\n"
         "Exit codes: 0 passed, 1 failed, 2 usage, 3 a model or an input cannot be used,\n"
         "4 the report cannot be written, 6 ONNX Runtime was not found.",

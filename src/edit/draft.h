@@ -80,6 +80,13 @@ bool oq_draft_get_size(const struct oq_draft *draft, const struct oq_emit_option
                        const char *path, uint64_t *model_nbytes, uint64_t *external_nbytes,
                        onnxq_error *error);
 
+/*
+ * The tensor names its place in a side file instead of holding its payload; what it
+ * needs for that lives in the arena. False when memory is out.
+ */
+bool oq_draft_refer(struct oq_arena *arena, Oq__Pb__TensorProto *proto, char *location,
+                    uint64_t offset, uint64_t nbytes);
+
 /* Writes model and side file, which appear under their names when they are complete. */
 bool oq_draft_write(const struct oq_draft *draft, const struct oq_emit_options *options,
                     const char *path, onnxq_error *error);

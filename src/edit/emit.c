@@ -63,9 +63,8 @@ static void set_entry(Oq__Pb__StringStringEntryProto *entry, char *key, char *va
     entry->value = value;
 }
 
-/* The tensor names its place in the side file instead of holding its payload. */
-static bool refer(struct oq_arena *arena, Oq__Pb__TensorProto *proto, char *location,
-                  uint64_t offset, uint64_t nbytes)
+bool oq_draft_refer(struct oq_arena *arena, Oq__Pb__TensorProto *proto, char *location,
+                    uint64_t offset, uint64_t nbytes)
 {
     static char keys[3][9] = {"location", "offset", "length"};
     Oq__Pb__StringStringEntryProto *entries = oq_arena_array(arena, 3, sizeof(*entries));
@@ -87,7 +86,7 @@ static bool refer(struct oq_arena *arena, Oq__Pb__TensorProto *proto, char *loca
     return true;
 }
 
-/* Undoes refer(): the draft can be written again, elsewhere. */
+/* Undoes oq_draft_refer(): the draft can be written again, elsewhere. */
 static void restore(const struct oq_draft *draft)
 {
     for (size_t i = 0; i < draft->n_large; i++) {
@@ -120,7 +119,7 @@ static bool place_external(struct emission *emission, char *location, onnxq_erro
         stream->segments[stream->nsegments++] =
             (struct oq_segment){OQ_SEGMENT_RECIPE, draft->large[i].recipe, nbytes};
         offset = start + nbytes;
-        if (!refer(&emission->arena, draft->large[i].proto, location, start, nbytes))
+        if (!oq_draft_refer(&emission->arena, draft->large[i].proto, location, start, nbytes))
             return oq_arena_fail(&emission->arena, error);
     }
     emission->external_nbytes = offset;

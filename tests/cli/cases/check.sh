@@ -5,6 +5,7 @@ run onnxq check
 run onnxq check demo.onnx
 run onnxq check a.onnx b.onnx c.onnx
 run onnxq check demo.onnx -
+run onnxq check --layers demo.onnx
 run onnxq check demo.onnx other.onnx --expected stored.npz
 run onnxq check demo.onnx --expected stored.npz
 run onnxq check demo.onnx other.onnx --rel-toll 0.1
