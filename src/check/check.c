@@ -125,10 +125,20 @@ static bool read_feedback(struct work *work, onnxq_error *error)
                                                          &work->reference_signature, error));
 }
 
+static bool find_mask_input(const struct work *work, onnxq_error *error)
+{
+    const struct oq_signature *signature = first_signature(work);
+    const char *name = work->options->mask;
+    if (name == NULL || oq_names_find(signature->inputs, signature->n_inputs, name) != NULL)
+        return true;
+    oq_fail(error, ONNXQ_ERROR_OPTION, "--mask: the model has no input '%s'", name);
+    return oq_names_hint(signature->inputs, signature->n_inputs, name, error);
+}
+
 static bool prepare_inputs(struct work *work, onnxq_error *error)
 {
     const struct oq_check_options *options = work->options;
-    return read_feedback(work, error) && make_feed(work, error) &&
+    return find_mask_input(work, error) && read_feedback(work, error) && make_feed(work, error) &&
            oq_feedback_start(work->feedback, options->n_feedback, first_signature(work),
                              &options->feed.draw, &work->sets.list[0], error);
 }
@@ -226,12 +236,31 @@ static const struct oq_array *find_stored(const struct work *work, size_t run, s
                                    : oq_arrays_find(&work->stored[run], work->outputs[i]);
 }
 
+/* Of a run's inputs, or NULL. */
+static const struct oq_array *find_mask(const struct work *work, size_t run)
+{
+    return work->options->mask == NULL
+               ? NULL
+               : oq_arrays_find(&work->sets.list[run].inputs, work->options->mask);
+}
+
+/* A mask that says nothing about any output would be an option without effect. */
+static bool check_mask(const struct work *work, onnxq_error *error)
+{
+    const struct oq_check *check = work->check;
+    bool is_used = check->mask == NULL;
+    for (size_t i = 0; i < check->n_outputs; i++)
+        is_used = is_used || check->outputs[i].is_masked;
+    return is_used || oq_fail(error, ONNXQ_ERROR_OPTION,
+                              "--mask: no output begins with the axes of input '%s'", check->mask);
+}
+
 static bool compare_outputs(void *data, size_t run, struct oq_arrays *outputs, onnxq_error *error)
 {
     struct work *work = data;
     for (size_t i = 0; i < work->check->n_outputs; i++) {
         if (!oq_pair_compare(work->check, &work->check->outputs[i], run, find_stored(work, run, i),
-                             &outputs->list[i], error))
+                             &outputs->list[i], find_mask(work, run), error))
             return false;
     }
     oq_arrays_fini(&work->stored[run]);
@@ -252,7 +281,8 @@ static bool run_models(struct work *work, onnxq_error *error)
                            .progress_data = options->progress_data};
     return (work->reference == NULL ||
             oq_runs_do(&runs, options->reference, keep_outputs, work, error)) &&
-           oq_runs_do(&runs, options->candidate, compare_outputs, work, error);
+           oq_runs_do(&runs, options->candidate, compare_outputs, work, error) &&
+           check_mask(work, error);
 }
 
 /* --- inner values -------------------------------------------------------------------------- */
@@ -274,6 +304,7 @@ static bool measure_layers(struct work *work, onnxq_error *error)
                                              .sets = &work->sets,
                                              .feedback = work->feedback,
                                              .n_feedback = options->n_feedback,
+                                             .mask = options->mask,
                                              .progress = report_layers,
                                              .progress_data = (void *)(uintptr_t)options};
     if (!options->layers)
@@ -343,6 +374,7 @@ static struct oq_check *init_check(const struct oq_check_options *options, onnxq
     check->reference = options->reference;
     check->candidate = options->candidate;
     check->expected = options->expected;
+    check->mask = options->mask;
     check->inputs_are_random = options->feed.n_paths == 0;
     check->seed = options->feed.draw.seed;
     return check;

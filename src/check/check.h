@@ -21,8 +21,9 @@ struct oq_check_options {
     struct oq_feed_options feed;
     const char *const *feedback; /* "output=input": becomes that input of the next run */
     size_t n_feedback;
+    const char *mask; /* an input: what lies where it is 0 is not compared; NULL: none */
     double tolerances[OQ_N_MEASURES]; /* NAN: not set */
-    bool layers; /* inner values are compared, too; needs a reference */
+    bool layers;                      /* inner values are compared, too; needs a reference */
     struct oq_engine *engine;
     struct oq_session_options session; /* providers as users write them */
     void (*progress)(void *data, const char *model, uint64_t n_done, uint64_t n_runs); /* or NULL */
@@ -45,6 +46,7 @@ struct oq_check_output {
     const char *type; /* of the reference's elements */
     enum oq_value_class value_class;
     bool is_reshaped; /* the stored one has axes of length 1 before or behind, or lacks them */
+    bool is_masked;   /* parts were left out */
     struct oq_check_run *runs;
     struct oq_difference total;
     size_t worst_run;
@@ -69,6 +71,7 @@ struct oq_check {
     struct oq_arena arena; /* everything below lives in it */
     const char *reference, *candidate, *expected;
     const char *engine_version;
+    const char *mask; /* as in the options */
     bool inputs_are_random;
     uint64_t seed;
     const char **labels; /* of the runs */

@@ -93,6 +93,7 @@ static void write_output(struct oq_json *json, const struct oq_check *check,
     oq_json_bool(json, "passed", !has_failed(check, output));
     write_measures(json, output->value_class, &output->total);
     write_counts(json, output->value_class, &output->total);
+    oq_json_bool(json, "masked", output->is_masked);
     oq_json_bool(json, "reshaped", output->is_reshaped);
     write_worst(json, check, output);
     oq_json_open_array(json, "runs");
@@ -168,6 +169,7 @@ void oq_check_print_json(const struct oq_check *check, FILE *stream)
     oq_json_string(&json, "reference", check->reference);
     oq_json_string(&json, "candidate", check->candidate);
     oq_json_string(&json, "expected", check->expected);
+    oq_json_string(&json, "mask", check->mask);
     oq_json_bool(&json, "passed", check->passed);
     write_measures(&json, check->total_class, &check->total);
     write_tolerances(&json, check);

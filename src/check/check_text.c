@@ -133,6 +133,8 @@ static void print_output(const struct oq_check *check, const struct oq_check_out
     if (output->total.n_not_finite > 0)
         fprintf(stream, "    NaN or infinite in both: %" PRIu64 " of %" PRIu64 " values\n",
                 output->total.n_not_finite, output->total.nelem);
+    if (check->mask != NULL && !output->is_masked)
+        fputs("    all of it: the mask has other axes\n", stream);
     if (output->is_reshaped)
         fputs("    stored in another shape: axes of length 1 were ignored\n", stream);
 }
@@ -159,6 +161,11 @@ static void print_inputs(const struct oq_check *check, FILE *stream)
         print_text(stream, check->labels[0]);
     else
         fprintf(stream, "%zu inputs", check->n_runs);
+    if (check->mask != NULL) {
+        fputs(", where ", stream);
+        print_text(stream, check->mask);
+        fputs(" is not 0", stream);
+    }
     fprintf(stream, "  (ONNX Runtime %s)\n", check->engine_version);
 }
 

@@ -20,7 +20,8 @@ enum oq_value_class oq_value_class(const struct oq_array *array)
 
 /* The comparison under way. */
 struct comparison {
-    const struct oq_array *reference, *candidate;
+    const struct oq_array *reference, *candidate, *mask;
+    uint64_t n_inside; /* elements to one of the mask */
     struct oq_difference *difference;
     uint64_t worst;
     double worst_distance;
@@ -106,6 +107,24 @@ static void add_to_row(struct comparison *comparison, double a, double b)
     comparison->difference->n_rows_agreeing += comparison->place[0] == comparison->place[1];
 }
 
+static bool is_left_out(const struct comparison *comparison, uint64_t element)
+{
+    double value = 1;
+    if (comparison->mask != NULL)
+        oq_array_read_doubles(comparison->mask, element / comparison->n_inside, 1, &value);
+    return value == 0;
+}
+
+static void compare_pair(struct comparison *comparison, uint64_t element, double a, double b)
+{
+    if (is_left_out(comparison, element))
+        return;
+    comparison->difference->nelem++;
+    add_pair(comparison, element, a, b);
+    if (comparison->row_length > 0)
+        add_to_row(comparison, a, b);
+}
+
 static void compare_numbers(struct comparison *comparison)
 {
     double a[BLOCK], b[BLOCK];
@@ -115,16 +134,15 @@ static void compare_numbers(struct comparison *comparison)
         oq_array_read_doubles(comparison->reference, first, count, a);
         oq_array_read_doubles(comparison->candidate, first, count, b);
         for (size_t i = 0; i < count; i++)
-            add_pair(comparison, first + i, a[i], b[i]);
-        for (size_t i = 0; i < count && comparison->row_length > 0; i++)
-            add_to_row(comparison, a[i], b[i]);
+            compare_pair(comparison, first + i, a[i], b[i]);
     }
 }
 
-/* A row of one element says nothing: its place is always the same. */
-static uint64_t find_row_length(const struct oq_array *array)
+/* A row of one element says nothing: its place is always the same. Nor does a part of a row. */
+static uint64_t find_row_length(const struct oq_array *array, const struct oq_array *mask)
 {
-    if (oq_value_class(array) != OQ_CLASS_FLOAT || array->n_dims == 0)
+    if (oq_value_class(array) != OQ_CLASS_FLOAT || array->n_dims == 0 ||
+        (mask != NULL && mask->n_dims == array->n_dims))
         return 0;
     int64_t length = array->dims[array->n_dims - 1];
     return length > 1 ? (uint64_t)length : 0;
@@ -148,6 +166,9 @@ static bool is_same_element(const struct comparison *comparison, uint64_t elemen
 static void compare_others(struct comparison *comparison)
 {
     for (uint64_t i = 0; i < comparison->reference->nelem; i++) {
+        if (is_left_out(comparison, i))
+            continue;
+        comparison->difference->nelem++;
         if (is_same_element(comparison, i))
             comparison->difference->n_equal++;
         else
@@ -157,16 +178,25 @@ static void compare_others(struct comparison *comparison)
 
 /* --- the whole ---------------------------------------------------------------- */
 
-void oq_compare(const struct oq_array *reference, const struct oq_array *candidate,
-                struct oq_difference *difference, uint64_t *worst)
+bool oq_mask_fits(const struct oq_array *mask, const struct oq_array *array)
 {
+    return oq_array_is_numeric(mask) && mask->n_dims > 0 && mask->n_dims <= array->n_dims &&
+           memcmp(mask->dims, array->dims, mask->n_dims * sizeof(*mask->dims)) == 0;
+}
+
+void oq_compare(const struct oq_array *reference, const struct oq_array *candidate,
+                const struct oq_array *mask, struct oq_difference *difference, uint64_t *worst)
+{
+    bool has_mask = mask != NULL && mask->nelem > 0;
     struct comparison comparison = {.reference = reference,
                                     .candidate = candidate,
+                                    .mask = has_mask ? mask : NULL,
+                                    .n_inside = has_mask ? candidate->nelem / mask->nelem : 1,
                                     .difference = difference,
                                     .worst = OQ_NO_ELEMENT,
                                     .worst_distance = -1,
-                                    .row_length = find_row_length(candidate)};
-    *difference = (struct oq_difference){.nelem = reference->nelem};
+                                    .row_length = find_row_length(candidate, mask)};
+    *difference = (struct oq_difference){0};
     if (oq_value_class(reference) == OQ_CLASS_OTHER)
         compare_others(&comparison);
     else

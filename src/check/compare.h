@@ -34,13 +34,17 @@ struct oq_difference {
 
 #define OQ_NO_ELEMENT UINT64_MAX
 
+/* Whether a mask says something about the array: its axes are the first ones of the array. */
+bool oq_mask_fits(const struct oq_array *mask, const struct oq_array *array);
+
 /*
  * Compares arrays of equal class and number of elements, type by type where the
  * class is OQ_CLASS_OTHER; rows are those of the candidate. *worst is the
- * element that is farthest off, OQ_NO_ELEMENT where all are equal.
+ * element that is farthest off, OQ_NO_ELEMENT where all are equal. Where the
+ * mask (NULL: none; one that fits the candidate) is 0, elements are left out.
  */
 void oq_compare(const struct oq_array *reference, const struct oq_array *candidate,
-                struct oq_difference *difference, uint64_t *worst);
+                const struct oq_array *mask, struct oq_difference *difference, uint64_t *worst);
 
 /* Makes *total what it would be had both been compared as one. */
 void oq_difference_add(struct oq_difference *total, const struct oq_difference *other);

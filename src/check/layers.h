@@ -23,6 +23,7 @@ struct oq_layers_options {
     const struct oq_input_sets *sets; /* bound to the models' signature */
     const struct oq_feedback *feedback;
     size_t n_feedback;
+    const char *mask; /* an input: effects count where it is not 0; NULL: everywhere */
     void (*progress)(void *data, uint64_t n_done, uint64_t n_steps); /* or NULL */
     void *progress_data;
 };

@@ -304,13 +304,15 @@ static bool subtract(struct oq_array *delta, const struct oq_array *a, const str
 
 /* Adds what `result` is off to the sum. */
 static bool compare(const struct oq_array *reference, const struct oq_array *result,
-                    struct oq_difference *sum)
+                    const struct oq_array *mask, struct oq_difference *sum)
 {
     struct oq_difference difference;
     uint64_t worst;
     if (!have_same_shape(reference, result))
         return false;
-    oq_compare(reference, result, &difference, &worst);
+    if (mask != NULL && !oq_mask_fits(mask, result))
+        mask = NULL;
+    oq_compare(reference, result, mask, &difference, &worst);
     oq_difference_add(sum, &difference);
     return true;
 }
@@ -321,7 +323,7 @@ static bool take_apart(struct batch *batch, const struct oq_session *session, si
     const struct oq_array *reference = reference_of(batch, run, member->site->values.list[k]);
     struct oq_array result = {0};
     bool ok = oq_session_get_output(session, number, &result, error);
-    if (ok && !compare(reference, &result, &member->sums->added))
+    if (ok && !compare(reference, &result, NULL, &member->sums->added))
         member->layer->unmeasured = "the candidate gives it another shape or type";
     else if (ok && is_float(reference))
         ok = subtract(&batch->deltas[run * batch->n_values + member->first_value + k], reference,
@@ -422,7 +424,7 @@ static bool take_accumulated(struct batch *batch, const struct oq_session *sessi
 {
     struct oq_array result = {0};
     bool ok = oq_session_get_output(session, number, &result, error);
-    if (ok && !compare(reference_of(batch, run, member->site->values.list[k]), &result,
+    if (ok && !compare(reference_of(batch, run, member->site->values.list[k]), &result, NULL,
                        &member->sums->accumulated))
         member->layer->unmeasured = "the candidate gives it another shape or type";
     oq_array_fini(&result);
@@ -565,15 +567,26 @@ static bool put_member(struct changed *changed, const struct member *member,
     return true;
 }
 
-static bool take_effects(struct changed *changed, const struct member *member, onnxq_error *error)
+/* Of the inputs of a set, or NULL. */
+static const struct oq_array *find_mask(const struct batch *batch, size_t run)
 {
+    const struct oq_layers_options *options = batch->options;
+    return options->mask == NULL
+               ? NULL
+               : oq_arrays_find(&options->sets->list[batch->first + run].inputs, options->mask);
+}
+
+static bool take_effects(struct changed *changed, const struct member *member, size_t run,
+                         onnxq_error *error)
+{
+    const struct oq_array *mask = find_mask(changed->batch, run);
     for (size_t i = 0; i < changed->batch->group->n_outputs; i++) {
         struct oq_array after = {0};
         if (changed->before[i].data == NULL || !is_float(&changed->before[i]))
             continue;
         bool ok = oq_session_get_output(changed->runner.session, i, &after, error);
         /* Of another shape: how many are found, say, hangs on the values. */
-        if (ok && !compare(&changed->before[i], &after, &member->sums->effects[i]))
+        if (ok && !compare(&changed->before[i], &after, mask, &member->sums->effects[i]))
             member->sums->effects[i].n_one_sided++;
         oq_array_fini(&after);
         if (!ok)
@@ -588,7 +601,7 @@ static bool run_member(struct changed *changed, const struct member *member, siz
     const struct batch *batch = changed->batch;
     return !has_deltas(batch, member) ||
            (put_member(changed, member, batch->deltas + run * batch->n_values, error) &&
-            oq_runner_run(&changed->runner, error) && take_effects(changed, member, error) &&
+            oq_runner_run(&changed->runner, error) && take_effects(changed, member, run, error) &&
             put_member(changed, member, changed->zeros, error));
 }
 

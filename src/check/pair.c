@@ -94,7 +94,7 @@ static bool note_worst(struct oq_check *check, struct oq_check_run *run,
 
 bool oq_pair_compare(struct oq_check *check, struct oq_check_output *output, size_t number,
                      const struct oq_array *reference, const struct oq_array *candidate,
-                     onnxq_error *error)
+                     const struct oq_array *mask, onnxq_error *error)
 {
     struct oq_check_run *run = &output->runs[number];
     run->worst = OQ_NO_ELEMENT;
@@ -109,7 +109,10 @@ bool oq_pair_compare(struct oq_check *check, struct oq_check_output *output, siz
     if (!is_similar || !have_comparable_types(reference, candidate))
         return describe_problem(check, run, reference, candidate, error);
     output->is_reshaped = output->is_reshaped || !is_same;
-    oq_compare(reference, candidate, &run->difference, &run->worst);
+    if (mask != NULL && !oq_mask_fits(mask, candidate))
+        mask = NULL;
+    output->is_masked = output->is_masked || mask != NULL;
+    oq_compare(reference, candidate, mask, &run->difference, &run->worst);
     return note_worst(check, run, reference, candidate, error);
 }
 

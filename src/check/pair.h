@@ -7,10 +7,10 @@
 /*
  * Fills output->runs[number]. Shapes have to be equal; with stored outputs
  * (check->reference is NULL) but for axes of length 1 at both ends. Values that cannot be compared
- * are a problem of the run and no error.
+ * are a problem of the run and no error. The mask (NULL: none) counts where it fits.
  */
 bool oq_pair_compare(struct oq_check *check, struct oq_check_output *output, size_t number,
                      const struct oq_array *reference, const struct oq_array *candidate,
-                     onnxq_error *error);
+                     const struct oq_array *mask, onnxq_error *error);
 
 #endif

@@ -21,6 +21,7 @@ typedef struct check_settings {
     cli_run run;
     double tolerances[OQ_N_MEASURES];
     const char *expected, *report;
+    const char *mask;
     bool layers;
     cli_list feedback;
 } check_settings;
@@ -56,6 +57,11 @@ static const cli_option check_options[] = {
      .value = "OUT=IN",
      FIELD(feedback),
      .help = "that output is that input of the next run; repeatable"},
+    {.kind = CLI_TEXT,
+     .name = "mask",
+     .value = "INPUT",
+     FIELD(mask),
+     .help = "leave out of outputs what lies where this input is 0: padding"},
     {.kind = CLI_FLAG,
      .name = "layers",
      FIELD(layers),
@@ -205,6 +211,7 @@ static int run_command(void *data, int n_operands, char **operands)
     struct oq_check_options options = {.expected = settings->expected,
                                        .feedback = (const char *const *)settings->feedback.items,
                                        .n_feedback = settings->feedback.count,
+                                       .mask = settings->mask,
                                        .layers = settings->layers};
     int status = check_operands(settings, n_operands, operands);
     if (status == CLI_EXIT_OK)

@@ -383,6 +383,23 @@ class Models(CheckTest):
         self.refuse("NoSuchOperator", self.save(product(), "a.onnx"), self.save(model, "b.onnx"))
 
 
+class Mask(CheckTest):
+    def test_no_input_of_that_name(self):
+        path = self.save(product(), "a.onnx")
+        self.refuse("--mask: the model has no input 'y'", path, path, "--mask", "y", status=2)
+
+    def test_other_axes(self):
+        path = self.save(labels(["a", "b"]), "a.onnx")
+        self.refuse("--mask: no output begins with the axes of input 'x'", path, path, "--mask", "x", status=2)
+
+    def test_elements(self):
+        """A mask of the output's own shape: elements of which x is 0 are not looked at."""
+        paths = self.save(product(), "a.onnx"), self.save(product(PERTURBED), "b.onnx")
+        report = self.check(*paths, "-i", self.arrays(x=X), "--mask", "x")
+        self.assertEqual(report["outputs"][0]["elements"], np.count_nonzero(X))
+        self.assertIn(", where x is not 0", self.text)
+
+
 class Inputs(CheckTest):
     def setUp(self) -> None:
         super().setUp()
@@ -655,6 +672,17 @@ class RealModels(CheckTest):
         place = np.unravel_index(np.abs(want.astype(np.float64) - got).argmax(), want.shape)
         self.assertEqual(worst["index"], [int(i) for i in place])
         self.assertEqual((worst["reference"], worst["candidate"]), (float(want[place]), float(got[place])))
+
+    def test_minilm_without_padding(self):
+        paths, inputs = self.quantize_model("minilm"), harness.MODELS / "minilm_inputs.npz"
+        report = self.check(*paths, "-i", inputs, "-j", "1", "--mask", "attention_mask", "--rel-tol=0.15")
+        with np.load(inputs) as arrays:
+            feeds = dict(arrays)
+        real = feeds["attention_mask"] != 0
+        want, got = (common.run(path, feeds)[0][real] for path in paths)
+        self.assertEqual(report["outputs"][0]["elements"], want.size)
+        self.assertEqual((report["mask"], report["outputs"][0]["masked"]), ("attention_mask", True))
+        self.assert_measures(report, want, got)
 
     def test_silero(self):
         """Frames of speech, the state carried along by each model."""

@@ -54,7 +54,7 @@ static void compare(struct oq_check *check, size_t output, size_t run, int32_t d
     fill(&arrays[0], data_type, n_a, a);
     fill(&arrays[1], data_type, n_b, b);
     assert_true(
-        oq_pair_compare(check, &check->outputs[output], run, &arrays[0], &arrays[1], &error));
+        oq_pair_compare(check, &check->outputs[output], run, &arrays[0], &arrays[1], NULL, &error));
     oq_array_fini(&arrays[0]);
     oq_array_fini(&arrays[1]);
 }

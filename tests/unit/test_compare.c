@@ -125,7 +125,7 @@ static void test_floats(void **state)
     struct oq_difference difference;
     uint64_t worst;
     oq_compare(make(TYPE(FLOAT), row->reference, 2, 3), make(TYPE(FLOAT), row->candidate, 2, 3),
-               &difference, &worst);
+               NULL, &difference, &worst);
     for (size_t m = 0; m < OQ_MEASURE_AGREEMENT; m++) {
         double expected = row->measures[m];
         if (m == OQ_MEASURE_SQNR && isnan(expected))
@@ -143,7 +143,7 @@ static void test_relative_of_elements(void **state)
     const double a[] = {0, -2, 4, 8}, b[] = {1, -3, 5, 8};
     struct oq_difference difference;
     uint64_t worst;
-    oq_compare(make(TYPE(DOUBLE), a, 1, 4), make(TYPE(DOUBLE), b, 1, 4), &difference, &worst);
+    oq_compare(make(TYPE(DOUBLE), a, 1, 4), make(TYPE(DOUBLE), b, 1, 4), NULL, &difference, &worst);
     check_number("max_relative", difference.max_relative, 0.5);
     assert_int_equal(worst, 0); /* the first of equally far ones */
 }
@@ -163,7 +163,8 @@ static void test_types(void **state)
     const double a[] = {0.5, 1.5, -2}, b[] = {0.5, 2, -2};
     struct oq_difference difference;
     uint64_t worst;
-    oq_compare(make(TYPE(FLOAT), a, 1, 3), make(row->data_type, b, 1, 3), &difference, &worst);
+    oq_compare(make(TYPE(FLOAT), a, 1, 3), make(row->data_type, b, 1, 3), NULL, &difference,
+               &worst);
     assert_int_equal(difference.n_equal, 2);
     assert_int_equal(worst, 1);
     check_number("max_abs", difference.max_abs, 0.5);
@@ -183,7 +184,7 @@ static void test_long_rows(void **state)
     a[1000] = b[1000] = 5;                                      /* the same place */
     a[columns + 1] = b[columns + 1110] = 5;                     /* another one */
     a[2 * columns] = b[2 * columns] = b[2 * columns + 600] = 5; /* the first of two */
-    oq_compare(make(TYPE(FLOAT), a, rows, columns), make(TYPE(FLOAT), b, rows, columns),
+    oq_compare(make(TYPE(FLOAT), a, rows, columns), make(TYPE(FLOAT), b, rows, columns), NULL,
                &difference, &worst);
     assert_int_equal(difference.n_rows, 3);
     assert_int_equal(difference.n_rows_agreeing, 2);
@@ -206,7 +207,7 @@ static void test_rows(void **state)
     struct oq_difference difference;
     uint64_t worst;
     const struct oq_array *array = make_dims(TYPE(FLOAT), values, row->dims, row->n_dims);
-    oq_compare(array, array, &difference, &worst);
+    oq_compare(array, array, NULL, &difference, &worst);
     assert_int_equal(difference.n_rows, row->n_rows);
     assert_int_equal(difference.n_rows_agreeing, row->n_rows);
     assert_int_equal(oq_measure_judges(OQ_MEASURE_ARGMAX, OQ_CLASS_FLOAT, &difference),
@@ -236,12 +237,40 @@ static void test_integers(void **state)
     const double a[] = {1, 2, 3, 4}, b[] = {1, 5, 3, 2};
     struct oq_difference difference;
     uint64_t worst;
-    oq_compare(make(row->data_type, a, 2, 2), make(row->other_type, b, 2, 2), &difference, &worst);
+    oq_compare(make(row->data_type, a, 2, 2), make(row->other_type, b, 2, 2), NULL, &difference,
+               &worst);
     assert_int_equal(oq_value_class(make(row->data_type, a, 2, 2)), row->value_class);
     check_number("agreement", oq_measure_get(OQ_MEASURE_AGREEMENT, &difference), 0.5);
     check_number("max_abs", difference.max_abs, 3);
     assert_int_equal(worst, 1);
     assert_int_equal(difference.n_rows, 0);
+}
+
+/* The second of three rows is padding. */
+static void test_mask(void **state)
+{
+    (void)state;
+    const double a[] = {1, 2, 3, 4, 5, 6}, b[] = {1, 3, 30, 40, 5, 5}, ones[] = {1, 0, 7};
+    const double elements[] = {1, 0, 0, 0, 0, 1};
+    struct oq_array *left = make(TYPE(FLOAT), a, 3, 2), *right = make(TYPE(FLOAT), b, 3, 2);
+    struct oq_array *mask = make(TYPE(INT64), ones, 3, 1);
+    struct oq_difference difference;
+    uint64_t worst;
+    assert_false(oq_mask_fits(mask, right)); /* [3,1] is no beginning of [3,2] */
+    mask->n_dims = 1;
+    assert_true(oq_mask_fits(mask, right));
+    oq_compare(left, right, mask, &difference, &worst);
+    assert_int_equal(difference.nelem, 4);
+    assert_int_equal(difference.n_equal, 2);
+    assert_int_equal(difference.n_rows, 2);
+    assert_int_equal(difference.n_rows_agreeing, 1);
+    check_number("max_abs", difference.max_abs, 1);
+    check_number("squares", difference.reference_squares, 1 + 4 + 25 + 36);
+    assert_int_equal(worst, 1);
+    oq_compare(left, right, make(TYPE(BOOL), elements, 3, 2), &difference, &worst);
+    assert_int_equal(difference.nelem, 2);
+    assert_int_equal(difference.n_rows, 0);
+    assert_int_equal(worst, 5);
 }
 
 /* As double both are 2^53. */
@@ -254,7 +283,7 @@ static void test_large_integers(void **state)
     uint64_t worst;
     ((int64_t *)a->data)[1] = (INT64_C(1) << 53) + 1;
     ((int64_t *)b->data)[1] = INT64_C(1) << 53;
-    oq_compare(a, b, &difference, &worst);
+    oq_compare(a, b, NULL, &difference, &worst);
     assert_int_equal(difference.n_equal, 1);
     assert_int_equal(worst, 1);
 }
@@ -265,7 +294,7 @@ static void test_booleans(void **state)
     const double a[] = {1, 0, 1, 1}, b[] = {1, 1, 1, 1};
     struct oq_difference difference;
     uint64_t worst;
-    oq_compare(make(TYPE(BOOL), a, 4, 1), make(TYPE(BOOL), b, 4, 1), &difference, &worst);
+    oq_compare(make(TYPE(BOOL), a, 4, 1), make(TYPE(BOOL), b, 4, 1), NULL, &difference, &worst);
     assert_int_equal(oq_value_class(make(TYPE(BOOL), a, 4, 1)), OQ_CLASS_OTHER);
     check_number("agreement", oq_measure_get(OQ_MEASURE_AGREEMENT, &difference), 0.75);
     assert_int_equal(worst, 1);
@@ -277,7 +306,7 @@ static void test_strings(void **state)
     const char *const a[] = {"cat", "dog", "", "bird"}, *const b[] = {"cat", "dig", "", "birds"};
     struct oq_difference difference;
     uint64_t worst;
-    oq_compare(make_strings(a, 4), make_strings(b, 4), &difference, &worst);
+    oq_compare(make_strings(a, 4), make_strings(b, 4), NULL, &difference, &worst);
     check_number("agreement", oq_measure_get(OQ_MEASURE_AGREEMENT, &difference), 0.5);
     assert_int_equal(worst, 1);
 }
@@ -296,7 +325,7 @@ static void test_formats_without_arithmetic(void **state)
         assert_true(oq_array_init(pair[i], "x", TYPE(FLOAT8E4M3FN), &count, 1, &error));
     }
     ((uint8_t *)pair[0]->data)[2] = 7;
-    oq_compare(pair[0], pair[1], &difference, &worst);
+    oq_compare(pair[0], pair[1], NULL, &difference, &worst);
     assert_int_equal(difference.n_equal, 2);
     assert_int_equal(worst, 2);
 }
@@ -309,10 +338,10 @@ static void test_two_runs_are_as_one(void **state)
     const double a[] = {1, 2, 3, 4, 5, 6, 7, -8}, b[] = {1.5, 2, 3, 4.25, 5, -6, 7, -8};
     struct oq_difference whole, parts = {0}, part;
     uint64_t worst;
-    oq_compare(make(TYPE(DOUBLE), a, 4, 2), make(TYPE(DOUBLE), b, 4, 2), &whole, &worst);
+    oq_compare(make(TYPE(DOUBLE), a, 4, 2), make(TYPE(DOUBLE), b, 4, 2), NULL, &whole, &worst);
     for (size_t i = 0; i < 2; i++) {
-        oq_compare(make(TYPE(DOUBLE), a + 4 * i, 2, 2), make(TYPE(DOUBLE), b + 4 * i, 2, 2), &part,
-                   &worst);
+        oq_compare(make(TYPE(DOUBLE), a + 4 * i, 2, 2), make(TYPE(DOUBLE), b + 4 * i, 2, 2), NULL,
+                   &part, &worst);
         oq_difference_add(&parts, &part);
     }
     assert_memory_equal(&parts, &whole, sizeof(whole));
@@ -377,7 +406,7 @@ static struct oq_check_run *compare_pair(bool has_model, const struct oq_array *
     struct oq_check_output output = {.name = "y", .runs = run};
     onnxq_error error = {0};
     test_defer(release_arena, check);
-    assert_true(oq_pair_compare(check, &output, 0, a, b, &error));
+    assert_true(oq_pair_compare(check, &output, 0, a, b, NULL, &error));
     return run;
 }
 
@@ -452,6 +481,7 @@ int main(void)
     TEST(test_long_rows);
     TEST_ROWS(test_rows, rows_rows);
     TEST_ROWS(test_integers, integer_rows);
+    TEST(test_mask);
     TEST(test_large_integers);
     TEST(test_booleans);
     TEST(test_strings);
