@@ -131,16 +131,44 @@ bool oq_undo_alias(onnxq_dequantization *undo, struct oq_edit *edit, const struc
     return oq_edit_drop(edit, ordinal, output, false);
 }
 
-/* A value may pass on to one that itself passes on; no further than there are nodes. */
+/* What takes the place of `name` as graph sees it, or NULL; *where is the graph that defines it. */
+static char *find_alias(const onnxq_dequantization *undo, const struct oq_graph *graph,
+                        const char *name, const struct oq_graph **where)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    if (value == NULL)
+        return NULL;
+    *where = value->graph;
+    return oq_strmap_find(&undo->aliases[value->graph->ordinal], name);
+}
+
+static void shorten(const onnxq_dequantization *undo, const struct oq_graph *graph,
+                    const char *name, char *target)
+{
+    void **place = oq_strmap_place(&undo->aliases[graph->ordinal], name);
+    if (place != NULL)
+        *place = target;
+}
+
+/*
+ * A value may pass on to one that itself passes on, no further than there are
+ * nodes. Each walk halves the way of the next one: a long chain takes no longer
+ * than its nodes, and a ring, which no valid model has, ends as a name that
+ * passes on to itself.
+ */
 static char *resolve(const onnxq_dequantization *undo, const struct oq_graph *graph, char *name)
 {
+    const struct oq_graph *where = NULL, *next_where = NULL;
     for (size_t steps = 0; steps <= undo->n_matches; steps++) {
-        const struct oq_value *value = oq_graph_find(graph, name);
-        char *next =
-            value == NULL ? NULL : oq_strmap_find(&undo->aliases[value->graph->ordinal], name);
-        if (next == NULL)
+        char *next = find_alias(undo, graph, name, &where);
+        if (next == NULL || strcmp(next, name) == 0)
             return name;
-        name = next;
+        char *after = find_alias(undo, graph, next, &next_where);
+        if (after == NULL)
+            return next;
+        if (where == next_where)
+            shorten(undo, where, name, after);
+        name = after;
     }
     return name;
 }
