@@ -140,16 +140,6 @@ static bool check_booleans(const struct oq_array *array, onnxq_error *error)
     return true;
 }
 
-static bool rename_array(struct oq_array *array, const char *name, onnxq_error *error)
-{
-    char *copy = strdup(name);
-    if (copy == NULL)
-        return oq_fail_memory(error);
-    free(array->name);
-    array->name = copy;
-    return true;
-}
-
 /* Takes the array over, which has to be one that the list does not have; after a failure, too. */
 static bool add_array(struct oq_arrays *arrays, struct oq_array *array, onnxq_error *error)
 {
@@ -177,7 +167,7 @@ static bool name_positions(struct oq_arrays *arrays, onnxq_error *error)
         position_name(name, number);
         if (oq_arrays_find(arrays, name) != NULL)
             return oq_fail(error, ONNXQ_ERROR_INPUT, "there is a second array \"%s\"", name);
-        if (!rename_array(array, name, error))
+        if (!oq_array_rename(array, name, error))
             return false;
     }
     return true;
@@ -231,7 +221,7 @@ static bool read_array(struct oq_array *array, const struct oq_file *file, enum 
     if (!ok)
         explain_failure(file, kind, error);
     return ok && check_booleans(array, error) &&
-           (array->name[0] != '\0' || rename_array(array, name, error));
+           (array->name[0] != '\0' || oq_array_rename(array, name, error));
 }
 
 /*

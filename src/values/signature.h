@@ -15,8 +15,9 @@ struct oq_dim {
 
 struct oq_parameter {
     const char *name;
-    int32_t data_type; /* TensorProto.DataType; 0: no tensor, `kind` says what */
-    const char *kind; /* "tensor", "sequence", "map", "optional", "sparse tensor", "unknown type" */
+    int32_t data_type;             /* TensorProto.DataType; 0: no tensor, `kind` says what */
+    const char *kind;              /* as oq_type_kind() has it */
+    const Oq__Pb__TypeProto *type; /* that the model declares, or NULL */
     bool has_rank;
     struct oq_dim *dims;
     size_t n_dims;

@@ -110,8 +110,9 @@ static void test_kinds(void **state)
     shape->dim[1]->dim_value = -1;
     shape->dim[2]->dim_value = INT64_MIN;
     check_text(describe_model(test_open(builder)),
-               "x: float32 [N,?,?]; a: sequence; b: map; c: optional; d: sparse tensor; "
-               "e: unknown type; f: unknown type; : type 99 [?,2] -> ");
+               "x: float32 [N,?,?]; a: sequence of no type; b: map type 0 -> no type; "
+               "c: optional no type; d: sparse type 0 [...]; e: type 0 [...]; f: no type; "
+               ": type 99 [?,2] -> ");
 }
 
 static void test_short_description(void **state)
@@ -353,7 +354,8 @@ static void test_kinds_that_are_no_tensors(void **state)
     struct oq_input_set *set = oq_input_sets_add(sets, "set", &error);
     add_array(&set->inputs, &(struct given){"a", TYPE(FLOAT), {2}, 1, 5});
     assert_false(oq_signature_bind(&signature, set, &error));
-    check_text(test_error_text(&error), "input \"a\": found float32 [2], expected sequence");
+    check_text(test_error_text(&error),
+               "input \"a\": found float32 [2], expected sequence of no type");
 }
 
 int main(void)
