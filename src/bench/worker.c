@@ -179,7 +179,8 @@ bool oq_worker_ask(struct oq_worker *worker, const struct oq_worker_request *req
         *error = reply->error;
         answered = false;
     }
-    if (error->status != ONNXQ_ERROR_CANCELLED)
+    /* No model is to blame for an engine that is not there. */
+    if (error->status != ONNXQ_ERROR_CANCELLED && error->status != ONNXQ_ERROR_ENGINE)
         oq_error_file(error, worker->name);
     return answered;
 }
