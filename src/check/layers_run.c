@@ -254,10 +254,60 @@ static bool list_inputs(struct batch *batch, const struct member *members, size_
     return true;
 }
 
+/* A constant that is an input, too, which the caller may give another value. */
+static bool is_default(const struct oq_probe *probe, const char *name)
+{
+    const struct oq_value *value = oq_graph_find(probe->model->graphs.list[0], name);
+    const Oq__Pb__GraphProto *graph = probe->proto->graph;
+    if (value == NULL || value->origin != OQ_ORIGIN_INITIALIZER || !value->is_graph_input)
+        return false;
+    for (size_t i = 0; i < graph->n_initializer; i++)
+        if (strcmp(graph->initializer[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* What the runs of the batch give in place of constants that are left in the probe. */
+static bool add_given(struct batch *batch, struct oq_probe *probe, struct oq_name_list *given,
+                      onnxq_error *error)
+{
+    struct oq_strmap seen;
+    oq_strmap_init(&seen, &batch->arena);
+    for (size_t s = 0; s < batch->count; s++) {
+        const struct oq_arrays *arrays = &batch->options->sets->list[batch->first + s].inputs;
+        for (size_t i = 0; i < arrays->count; i++) {
+            const struct oq_array *array = &arrays->list[i];
+            void **place = oq_strmap_place(&seen, array->name);
+            if (place == NULL)
+                return out_of_memory(batch, error);
+            if (*place != NULL || !is_default(probe, array->name))
+                continue;
+            *place = given;
+            if (!oq_name_list_add(given, array->name, &batch->arena))
+                return out_of_memory(batch, error);
+            if (!oq_probe_add_input(probe, array->name, array, true, error))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool put_given(const struct batch *batch, struct oq_runner *runner,
+                      const struct oq_name_list *given, size_t run, onnxq_error *error)
+{
+    const struct oq_input_set *set = &batch->options->sets->list[batch->first + run];
+    for (size_t i = 0; i < given->count; i++) {
+        const struct oq_array *array = oq_arrays_find(&set->inputs, given->list[i]);
+        if (array != NULL && !oq_runner_put(runner, given->list[i], array, error))
+            return false;
+    }
+    return true;
+}
+
 /* The candidate's part that computes the members; made[k] is their value number k. */
 static struct oq_session *open_apart(struct batch *batch, const struct member *members, size_t n,
-                                     const struct oq_name_list *inputs, const char **made,
-                                     struct oq_probe *probe, onnxq_error *error)
+                                     const struct oq_name_list *inputs, struct oq_name_list *given,
+                                     const char **made, struct oq_probe *probe, onnxq_error *error)
 {
     const struct oq_layer_site **sites = oq_arena_array(&batch->arena, n + 1, sizeof(*sites));
     if (sites == NULL)
@@ -265,7 +315,8 @@ static struct oq_session *open_apart(struct batch *batch, const struct member *m
     for (size_t m = 0; sites != NULL && m < n; m++)
         sites[m] = members[m].site;
     bool ok = sites != NULL && oq_probe_init(probe, batch->options->candidate, error) &&
-              oq_probe_keep_sites(probe, sites, n, made, error);
+              oq_probe_keep_sites(probe, sites, n, made, error) &&
+              add_given(batch, probe, given, error);
     for (size_t i = 0; ok && i < inputs->count; i++)
         ok = oq_probe_add_input(probe, inputs->list[i], reference_of(batch, 0, inputs->list[i]),
                                 true, error);
@@ -333,7 +384,8 @@ static bool take_apart(struct batch *batch, const struct oq_session *session, si
 }
 
 static bool run_apart(struct batch *batch, struct oq_runner *runner, const struct member *members,
-                      size_t n, const struct oq_name_list *inputs, size_t run, onnxq_error *error)
+                      size_t n, const struct oq_name_list *inputs, const struct oq_name_list *given,
+                      size_t run, onnxq_error *error)
 {
     size_t number = 0;
     oq_runner_clear(runner);
@@ -341,7 +393,7 @@ static bool run_apart(struct batch *batch, struct oq_runner *runner, const struc
         if (!oq_runner_put(runner, inputs->list[i], reference_of(batch, run, inputs->list[i]),
                            error))
             return false;
-    if (!oq_runner_run(runner, error))
+    if (!put_given(batch, runner, given, run, error) || !oq_runner_run(runner, error))
         return false;
     for (size_t m = 0; m < n; m++)
         for (size_t k = 0; k < members[m].site->values.count; k++, number++)
@@ -354,7 +406,7 @@ static bool run_apart(struct batch *batch, struct oq_runner *runner, const struc
 static bool measure_apart(struct batch *batch, const struct member *members, size_t n,
                           onnxq_error *error)
 {
-    struct oq_name_list inputs = {0};
+    struct oq_name_list inputs = {0}, given = {0};
     struct oq_runner runner = {0};
     struct oq_probe probe = {0};
     size_t n_values = 0;
@@ -363,10 +415,11 @@ static bool measure_apart(struct batch *batch, const struct member *members, siz
     const char **made = oq_arena_array(&batch->arena, n_values + 1, sizeof(*made));
     if (made == NULL || !list_inputs(batch, members, n, &inputs, error))
         return out_of_memory(batch, error);
-    struct oq_session *session = open_apart(batch, members, n, &inputs, made, &probe, error);
+    struct oq_session *session =
+        open_apart(batch, members, n, &inputs, &given, made, &probe, error);
     bool ok = oq_runner_init(&runner, batch->options, session, made, n_values, NULL, error);
     for (size_t s = 0; ok && s < batch->count; s++)
-        ok = run_apart(batch, &runner, members, n, &inputs, s, error);
+        ok = run_apart(batch, &runner, members, n, &inputs, &given, s, error);
     oq_runner_fini(&runner);
     oq_probe_fini(&probe);
     return ok;

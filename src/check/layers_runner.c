@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 /* --- outputs -------------------------------------------------------------------- */
 
@@ -40,9 +43,18 @@ bool oq_runner_init(struct oq_runner *runner, const struct oq_layers_options *op
     return session != NULL && init_outputs(runner, outputs, n_outputs, error);
 }
 
+/* What a session had is not kept for the next one, which would come on top of it. */
+static void give_back_memory(void)
+{
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
+}
+
 void oq_runner_fini(struct oq_runner *runner)
 {
     oq_session_close(runner->session);
+    give_back_memory();
     free(runner->inputs);
     free(runner->outputs);
     *runner = (struct oq_runner){0};

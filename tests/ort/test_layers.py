@@ -1,4 +1,4 @@
-"""onnxq check --layers: the errors of single sites are those computed apart, and excluding the worst helps most."""
+"""onnxq check --layers: errors of single sites are those computed apart; excluding the worst helps most."""
 
 import json
 import os
@@ -181,7 +181,9 @@ class Ranking(LayersTest):
 
 
 class Numbers(LayersTest):
-    def assert_numbers(self, reference: Path, candidate: Path, feeds: list[common.Feeds], threshold: float = 2e-3):
+    def assert_numbers(
+        self, reference: Path, candidate: Path, feeds: list[common.Feeds], threshold: float = 2e-3
+    ) -> dict[str, dict]:
         """All three errors of every site, as computed here from pieces of both models."""
         files = [a for k, f in enumerate(feeds) for a in ("-i", self.inputs(f"{k}.npz", **f))]
         layers = self.layers(*files, reference, candidate)
@@ -287,7 +289,11 @@ class Models(LayersTest):
     def test_files_in_other_folders(self):
         """The model in one folder, its side file below it; the candidate in another."""
         path = self.save(
-            tower(1), "a/reference.onnx", save_as_external_data=True, location="weights.bin", size_threshold=1024
+            tower(1),
+            "a/reference.onnx",
+            save_as_external_data=True,
+            location="weights.bin",
+            size_threshold=1024,
         )
         (self.dir / "b").mkdir()
         candidate = self.quantized(path, "--external-data=always", name="b/candidate.onnx")
@@ -335,8 +341,8 @@ class Models(LayersTest):
             opset=6,
         )
         path = self.save(model, "reference.onnx")
-        model.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(build.weights(200, 500, seed=3), "w"))
-        candidate = self.save(model, "candidate.onnx")
+        other = build.with_weights(model, {"w": build.weights(200, 500, seed=3)})
+        candidate = self.save(other, "candidate.onnx")
         layers = self.layers("-i", self.inputs(x=build.activations(4, 200)), path, candidate)
         self.assert_measured(layers, 1)
         self.assertIsNone(layers["matmul_h"]["output_error"])
@@ -347,8 +353,8 @@ class Models(LayersTest):
         """An If is one site, and names its weights; what is inside is counted."""
         w = {name: build.weights(SIZE, SIZE, seed=k) for k, name in enumerate(("a", "b"))}
         branches = [
-            build.graph([node("MatMul", f"r {name}", f"t_{name}")], {}, {f"t_{name}": None}, {name: w[name]}, name)
-            for name in w
+            build.graph([node("MatMul", f"r {name}", f"t_{name}")], {}, {f"t_{name}": None}, {name: value})
+            for name, value in w.items()
         ]
         for branch in branches:
             branch.output[0].CopyFrom(build.info(branch.output[0].name, ("n", SIZE)))
@@ -371,11 +377,14 @@ class Models(LayersTest):
         self.assertIn("2 quantized operators in bodies of If, Loop or Scan are not told apart", self.text)
 
     def test_loop(self):
+        def flag(name: str) -> onnx.ValueInfoProto:
+            return build.info(name, (), TensorProto.BOOL)
+
         body = helper.make_graph(
             [node("Identity", "go", "go_on"), node("MatMul", "before w", "after")],
             "body",
-            [build.info("i", (), TensorProto.INT64), build.info("go", (), TensorProto.BOOL), build.info("before", ("n", SIZE))],
-            [build.info("go_on", (), TensorProto.BOOL), build.info("after", ("n", SIZE))],
+            [build.info("i", (), TensorProto.INT64), flag("go"), build.info("before", ("n", SIZE))],
+            [flag("go_on"), build.info("after", ("n", SIZE))],
         )
         model = build.model(
             [node("Loop", "count - x", "y", name="loop", body=body)],
@@ -390,7 +399,12 @@ class Models(LayersTest):
 
     def test_local_function(self):
         function = helper.make_function(
-            "own", "Twice", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], [helper.make_opsetid("", 17)]
+            "own",
+            "Twice",
+            ["a"],
+            ["b"],
+            [helper.make_node("Add", ["a", "a"], ["b"])],
+            [helper.make_opsetid("", 17)],
         )
         model = build.model(
             [
@@ -411,7 +425,10 @@ class Models(LayersTest):
 
     def test_several_outputs_of_one_node(self):
         hidden = 128
-        constants = {"w": build.weights(1, 4 * hidden, SIZE), "r": build.weights(1, 4 * hidden, hidden, seed=4)}
+        constants = {
+            "w": build.weights(1, 4 * hidden, SIZE),
+            "r": build.weights(1, 4 * hidden, hidden, seed=4),
+        }
         model = build.model(
             [node("LSTM", "x w r", "all last cell", name="rnn", hidden_size=hidden)],
             {"x": ("t", 1, SIZE)},
@@ -454,15 +471,45 @@ class Models(LayersTest):
             given = {"s": x + states["a"][k]}
             values["apart"].append(part(models["b"], given, "h"))
         want, total, apart = (np.concatenate(values[name]) for name in ("a", "b", "apart"))
-        for key, value in (("added_error", relative(want, apart)), ("accumulated_error", relative(want, total))):
+        errors = {"added_error": relative(want, apart), "accumulated_error": relative(want, total)}
+        for key, value in errors.items():
             self.assertAlmostEqual(layers["product"][key], value, delta=2e-3 * value, msg=key)
 
-    def test_no_common_names(self):
+    def test_constant_that_the_inputs_replace(self):
+        """A site is measured with what the caller gives, not with the model's default."""
+        model = build.model(
+            [
+                node("Clip", "x - top", "c"),
+                node("MatMul", "c w", "h"),
+                node("Mul", "h gain", "y", name="last"),
+            ],
+            {"x": ("n", SIZE), "gain": (), "top": ()},
+            {"y": ("n", SIZE)},
+            {"w": build.weights(SIZE, SIZE), "gain": np.float32(1), "top": np.float32(9)},
+            opset=17,
+        )
+        path = self.save(model, "reference.onnx")
+        candidate = onnx.load(self.quantized(path))
+        for step in candidate.graph.node:  # the site is all of it: only the output keeps its name
+            for names in (step.input, step.output):
+                for k, name in enumerate(names):
+                    if name in ("c", "h"):
+                        names[k] = name + "_other"
+        renamed = self.save(candidate, "renamed.onnx")
+        feeds = {"x": tower_input(), "gain": np.array(3, np.float32), "top": np.array(0.1, np.float32)}
+        layers = self.layers("-i", self.inputs(**feeds), path, renamed)
+        self.assert_measured(layers, 1)
+        want = relative(common.run(path, feeds)[0], common.run(renamed, feeds)[0])
+        for key in ("added_error", "accumulated_error", "output_error"):
+            self.assertAlmostEqual(layers["last"][key], want, delta=2e-3 * want, msg=key)
+
+    def test_one_product(self):
         a = build.matmul(build.activations(4, 200), build.weights(200, 400))
         path = self.save(a, "a.onnx")
         layers = self.layers("-i", self.inputs(x=build.activations(4, 200)), path, self.quantized(path))
         self.assert_measured(layers, 1)  # the output itself is common
-        self.assertAlmostEqual(layers["matmul_y"]["output_error"], layers["matmul_y"]["added_error"], places=7)
+        layer = layers["matmul_y"]
+        self.assertAlmostEqual(layer["output_error"], layer["added_error"], places=7)
 
     def test_one_model(self):
         path = self.save(tower(), "a.onnx")
@@ -485,9 +532,9 @@ class Models(LayersTest):
 
 class Memory(LayersTest):
     def test_weights_stay_in_their_files(self):
-        """Weights are not read into memory once more: what comes on top is what malloc keeps between sessions."""
+        """Weights are not read once more: what comes on top is what malloc keeps between sessions."""
         size, count = 2048, 12
-        constants = {f"w{k}": build.rng(k).standard_normal((size, size), dtype=np.float32) for k in range(count)}
+        constants = {f"w{k}": build.weights(size, size, seed=k) / np.float32(40) for k in range(count)}
         nodes = [node("MatMul", f"h{k} w{k}", f"h{k + 1}") for k in range(count)]
         model = build.model(nodes, {"h0": (1, size)}, {f"h{count}": (1, size)}, constants, 17)
         path = self.save(model, "reference.onnx")
