@@ -4,29 +4,18 @@
 
 #include "check/feedback.h"
 #include "onnx.pb-c.h"
-#include "support/suite.h"
-
-#define FLOAT OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
-#define INT64 OQ__PB__TENSOR_PROTO__DATA_TYPE__INT64
-
-static struct oq_dim frames[] = {{-1, "batch"}, {80, ""}};
-static struct oq_dim states[] = {{2, ""}, {-1, "batch"}, {-1, "width"}, {-1, ""}};
+#include "support/inputs.h"
+#include "support/models.h"
 
 /* x [batch,80] and three states; names hold what separates them. */
 static struct oq_signature make_signature(void)
 {
-    static struct oq_parameter inputs[4], outputs[3];
-    inputs[0] = (struct oq_parameter){.name = "x", .data_type = FLOAT, .dims = frames, .n_dims = 2};
-    inputs[1] = (struct oq_parameter){.name = "h", .data_type = FLOAT, .dims = states, .n_dims = 4};
-    inputs[2] = (struct oq_parameter){.name = "a=b", .data_type = FLOAT};
-    inputs[3] = (struct oq_parameter){.name = "count", .data_type = INT64};
-    outputs[0] = (struct oq_parameter){.name = "h_out", .data_type = FLOAT, .dims = states};
-    outputs[0].n_dims = 4;
-    outputs[1] = (struct oq_parameter){.name = "a=b", .data_type = FLOAT};
-    outputs[2] = (struct oq_parameter){.name = "a=b=c", .data_type = FLOAT};
-    for (size_t i = 0; i < 3; i++)
-        inputs[i].has_rank = outputs[i].has_rank = i != 2;
-    return (struct oq_signature){inputs, 4, outputs, 3};
+    return test_signature(test_model("ir 8; opset 17\n"
+                                     "in x float32[batch,80]; in h float32[2,batch,width,?]\n"
+                                     "in \"a=b\" float32; in count int64[]\n"
+                                     "h_out = Relu(h); \"a=b=c\" = Relu(h)\n"
+                                     "out h_out float32[2,batch,width,?]; out \"a=b\" float32\n"
+                                     "out \"a=b=c\" float32\n"));
 }
 
 static const struct parse_row {
@@ -42,7 +31,7 @@ static const struct parse_row {
     {"no input", {"h_out=hh"}, "--feedback: there is no input 'hh'"},
     {"nothing before", {"=h"}, "--feedback: there is no output ''"},
     {"nothing behind", {"h_out="}, "--feedback: there is no input ''"},
-    {"types", {"a=b=count"}, "--feedback: a=b is float32 [], but count is int64 [...]"},
+    {"types", {"a=b=count"}, "--feedback: a=b is float32 [...], but count is int64 []"},
     {"ranks",
      {"h_out=x"},
      "--feedback: h_out is float32 [2,batch,width,?], but x is float32 [batch,80]"},
@@ -84,7 +73,7 @@ static struct oq_input_set *make_set(void)
     test_defer(release, sets);
     struct oq_input_set *set = oq_input_sets_add(sets, "set", &error);
     struct oq_array *array = oq_arrays_add(&set->inputs, &error);
-    assert_true(oq_array_init(array, "x", FLOAT, dims, 2, &error));
+    assert_true(oq_array_init(array, "x", OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT, dims, 2, &error));
     return set;
 }
 

@@ -2,31 +2,15 @@
 #include <math.h>
 #include <string.h>
 
+#include "support/inputs.h"
 #include "support/models.h"
 #include "values/signature.h"
 
 #define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
 
-static void free_arena(void *thing)
-{
-    oq_arena_fini(thing);
-}
-
 static void free_sets(void *thing)
 {
     oq_input_sets_fini(thing);
-}
-
-static struct oq_signature read_signature(const onnxq_model *model)
-{
-    struct oq_signature signature;
-    struct oq_arena *arena = test_alloc(sizeof(*arena));
-    onnxq_error error;
-    oq_error_init(&error);
-    oq_arena_init(arena, (size_t)16 << 20);
-    test_defer(free_arena, arena);
-    assert_true(oq_signature_init(&signature, model, arena, &error));
-    return signature;
 }
 
 static const char *describe_all(const struct oq_parameter *parameters, size_t n)
@@ -43,7 +27,7 @@ static const char *describe_all(const struct oq_parameter *parameters, size_t n)
 
 static const char *describe_model(const onnxq_model *model)
 {
-    struct oq_signature signature = read_signature(model);
+    struct oq_signature signature = test_signature(model);
     return test_printf("%s -> %s", describe_all(signature.inputs, signature.n_inputs),
                        describe_all(signature.outputs, signature.n_outputs));
 }
@@ -119,7 +103,7 @@ static void test_short_description(void **state)
 {
     (void)state;
     struct oq_signature signature =
-        read_signature(test_model("ir 8; opset 17; in x float32[a_long_name,b]"));
+        test_signature(test_model("ir 8; opset 17; in x float32[a_long_name,b]"));
     char text[16], none[1] = "x";
     oq_parameter_describe(&signature.inputs[0], text, sizeof(text));
     check_text(text, "float32 [a_long");
@@ -305,7 +289,7 @@ static void test_bind(void **state)
 {
     const struct bind_row *row = *state;
     struct oq_signature signature =
-        read_signature(test_model(test_printf("ir 8; opset 17; %sout y float32", row->model)));
+        test_signature(test_model(test_printf("ir 8; opset 17; %sout y float32", row->model)));
     struct oq_input_sets *sets = test_alloc(sizeof(*sets));
     onnxq_error error;
     oq_error_init(&error);
@@ -323,7 +307,7 @@ static void test_outputs(void **state)
 {
     (void)state;
     struct oq_signature signature =
-        read_signature(test_model("ir 8; opset 17; out y float32[2]; out z int64[2]"));
+        test_signature(test_model("ir 8; opset 17; out y float32[2]; out z int64[2]"));
     struct oq_input_sets *sets = test_alloc(sizeof(*sets));
     onnxq_error error;
     oq_error_init(&error);
@@ -346,7 +330,7 @@ static void test_kinds_that_are_no_tensors(void **state)
     (void)state;
     struct builder *builder = test_builder("ir 8; opset 17");
     add_input(builder, "a", OQ__PB__TYPE_PROTO__VALUE_SEQUENCE_TYPE);
-    struct oq_signature signature = read_signature(test_open(builder));
+    struct oq_signature signature = test_signature(test_open(builder));
     struct oq_input_sets *sets = test_alloc(sizeof(*sets));
     onnxq_error error;
     oq_error_init(&error);

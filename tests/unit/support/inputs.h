@@ -3,7 +3,7 @@
 #define SUPPORT_INPUTS_H
 
 #include "support/suite.h"
-#include "values/input_files.h"
+#include "values/signature.h"
 
 /*
  * The sets that `name` in the test's folder gives:
@@ -19,5 +19,8 @@ const char *test_inputs_text(const struct oq_input_sets *sets);
 
 /* The same of a file that is written before. */
 const char *test_inputs_of(const char *name, const void *bytes, size_t nbytes);
+
+/* What an open model takes and returns, until the test ends. */
+struct oq_signature test_signature(const onnxq_model *model);
 
 #endif
