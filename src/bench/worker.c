@@ -175,14 +175,14 @@ bool oq_worker_ask(struct oq_worker *worker, const struct oq_worker_request *req
     bool answered = send_all(worker->socket, request, sizeof(*request))
                         ? receive_reply(worker, request->task, reply, wait, wait_data, error)
                         : fail_ended(worker, request->task, error);
-    if (answered && reply->error.status != ONNXQ_OK) {
+    bool has_failed = answered && reply->error.status != ONNXQ_OK;
+    if (has_failed)
         *error = reply->error;
-        answered = false;
-    }
-    /* No model is to blame for an engine that is not there. */
-    if (error->status != ONNXQ_ERROR_CANCELLED && error->status != ONNXQ_ERROR_ENGINE)
+    /* No model is to blame for an engine that cannot be opened. */
+    if (error->status != ONNXQ_ERROR_CANCELLED &&
+        !(has_failed && error->status == ONNXQ_ERROR_ENGINE))
         oq_error_file(error, worker->name);
-    return answered;
+    return answered && !has_failed;
 }
 
 void oq_worker_stop(struct oq_worker *worker)
