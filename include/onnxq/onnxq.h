@@ -499,6 +499,36 @@ typedef struct onnxq_inspection {
 ONNXQ_API onnxq_inspection *onnxq_inspection_create(const onnxq_model *model, onnxq_error *error);
 ONNXQ_API void onnxq_inspection_destroy(onnxq_inspection *inspection); /* NULL is fine */
 
+/* --- validation ------------------------------------------------------------ */
+
+/* Something in a model that no engine should have to cope with. */
+typedef struct onnxq_problem {
+    const char *graph;   /* name of the (sub)graph or local function, or "" */
+    const char *node;    /* name of the node, or of its first output; "": it is not a node's */
+    const char *op_type; /* of the node, or "" */
+    const char *value;   /* name of the value concerned, or "" */
+    const char *message; /* what was found and what was expected */
+} onnxq_problem;
+
+#define ONNXQ_MAX_PROBLEMS 100
+
+typedef struct onnxq_validation {
+    const onnxq_problem *problems; /* the first ones, at most ONNXQ_MAX_PROBLEMS, in file order */
+    size_t n_problems;
+    size_t n_found; /* with those that are not listed; 0: the model is valid */
+} onnxq_validation;
+
+/*
+ * Looks at the whole structure of a model: every value is made once, and before
+ * it is used; operators are imported in a version that has them; types, shapes
+ * and attributes of quantizing operators fit together as far as constants and
+ * declared types tell. It infers no shapes and knows the schemas of those
+ * operators only: docs/report.md has the list. Borrows the model. NULL on
+ * failure; a problem that is found is none.
+ */
+ONNXQ_API onnxq_validation *onnxq_validation_create(const onnxq_model *model, onnxq_error *error);
+ONNXQ_API void onnxq_validation_destroy(onnxq_validation *validation); /* NULL is fine */
+
 /* --- report -------------------------------------------------------------- */
 
 /* Summary table, a line per operator type, as `onnxq quantize` prints it. */
@@ -531,7 +561,8 @@ typedef struct onnxq_inspection_style {
 /*
  * The sections of `onnxq inspect` for people, and one JSON object with all of
  * it. The plan (an estimate is enough) has the weights, the dequantization what
- * is quantized already; either may be NULL, then what it has is left out.
+ * is quantized already; what is NULL is left out, and in JSON null. The
+ * validation, which only JSON has, may be NULL as well.
  */
 ONNXQ_API void onnxq_report_inspection(const onnxq_inspection *inspection, const onnxq_plan *plan,
                                        const onnxq_dequantization *dequantization,
@@ -539,7 +570,11 @@ ONNXQ_API void onnxq_report_inspection(const onnxq_inspection *inspection, const
 ONNXQ_API void onnxq_report_inspection_json(const onnxq_inspection *inspection,
                                             const onnxq_plan *plan,
                                             const onnxq_dequantization *dequantization,
-                                            const char *input, FILE *stream);
+                                            const onnxq_validation *validation, const char *input,
+                                            FILE *stream);
+
+/* "valid", or how many problems there are and a line for each that is listed. */
+ONNXQ_API void onnxq_report_validation(const onnxq_validation *validation, FILE *stream);
 
 #ifdef __cplusplus
 }

@@ -10,9 +10,25 @@
 #include "model_input.h"
 #include "quantize.h"
 
+/* What the command line said. */
+struct inspect_settings {
+    cli_quantize_settings quantize; /* first */
+    bool validate;
+};
+
+static const cli_option inspect_options[] = {
+    {.kind = CLI_HEADING, .help = "Check"},
+    {.kind = CLI_FLAG,
+     .name = "validate",
+     .offset = offsetof(struct inspect_settings, validate),
+     .help = "look for what is wrong: values that nothing makes, operators that\n"
+             "are not imported, types and shapes that do not fit; exit 3 then"},
+    {.kind = CLI_END}};
+
 /* The models of one run. */
 struct inspect {
     const cli_quantize_settings *settings;
+    bool validate;
     bool is_array;        /* of reports */
     FILE *text;           /* NULL: nobody reads it */
     cli_report_file json; /* stream NULL: no report */
@@ -25,11 +41,13 @@ struct findings {
     onnxq_inspection *inspection;
     onnxq_plan *plan;
     onnxq_dequantization *dequantization; /* NULL where it cannot be told */
+    onnxq_validation *validation;         /* NULL where nobody asked */
 };
 
-static bool find(struct findings *findings, const char *path, const onnxq_options *options,
+static bool find(struct findings *findings, const struct inspect *inspect, const char *path,
                  onnxq_error *error)
 {
+    const onnxq_options *options = &inspect->settings->options;
     onnxq_dequantize_options back;
     onnxq_dequantize_options_init(&back);
     back.freeze_inputs = options->freeze_inputs;
@@ -38,7 +56,9 @@ static bool find(struct findings *findings, const char *path, const onnxq_option
         findings->inspection = onnxq_inspection_create(findings->model, error);
     if (findings->inspection != NULL)
         findings->plan = onnxq_plan_estimate(findings->model, options, error);
-    if (findings->plan == NULL)
+    if (findings->plan != NULL && inspect->validate)
+        findings->validation = onnxq_validation_create(findings->model, error);
+    if (findings->plan == NULL || (inspect->validate && findings->validation == NULL))
         return false;
     findings->dequantization = onnxq_dequantization_create(findings->model, &back, NULL);
     return true;
@@ -46,6 +66,7 @@ static bool find(struct findings *findings, const char *path, const onnxq_option
 
 static void forget(struct findings *findings)
 {
+    onnxq_validation_destroy(findings->validation);
     onnxq_dequantization_destroy(findings->dequantization);
     onnxq_plan_destroy(findings->plan);
     onnxq_inspection_destroy(findings->inspection);
@@ -128,6 +149,8 @@ static void print_sections(const struct inspect *inspect, const char *path,
     onnxq_report_inspection(findings->inspection, findings->plan, findings->dequantization, &style,
                             inspect->text);
     print_quantization(settings, findings, inspect->text);
+    if (findings->validation != NULL)
+        putc('\n', inspect->text);
 }
 
 static void print_text(const struct inspect *inspect, const char *path,
@@ -140,6 +163,11 @@ static void print_text(const struct inspect *inspect, const char *path,
         print_line(path, findings, inspect->text);
     else
         print_sections(inspect, path, findings);
+    if (findings->validation != NULL) {
+        cli_print_escaped(inspect->text, label(path));
+        fputs(": ", inspect->text);
+        onnxq_report_validation(findings->validation, inspect->text);
+    }
     fflush(inspect->text); /* so that messages about the next model come after it */
 }
 
@@ -152,7 +180,7 @@ static void print_json(struct inspect *inspect, const char *path, const struct f
     if (inspect->is_array)
         fputs(inspect->n_reports == 0 ? "[\n" : ",\n", inspect->json.stream);
     onnxq_report_inspection_json(findings->inspection, findings->plan, findings->dequantization,
-                                 path, inspect->json.stream);
+                                 findings->validation, path, inspect->json.stream);
     inspect->n_reports++;
 }
 
@@ -163,11 +191,13 @@ static int inspect_model(struct inspect *inspect, const char *path)
     struct findings findings = {0};
     cli_input input;
     int status = cli_model_input_open(common, &input, path);
-    if (status == CLI_EXIT_OK && !find(&findings, input.path, &inspect->settings->options, &error))
+    if (status == CLI_EXIT_OK && !find(&findings, inspect, input.path, &error))
         status = cli_model_input_fail(common, &input, path, &error);
     if (status == CLI_EXIT_OK) {
         print_text(inspect, path, &findings);
         print_json(inspect, path, &findings);
+        if (findings.validation != NULL && findings.validation->n_found > 0)
+            status = CLI_EXIT_INPUT;
     }
     forget(&findings);
     cli_input_close(&input);
@@ -229,9 +259,13 @@ static int inspect_models(struct inspect *inspect, int n_operands, char **operan
 
 static int run_inspect(void *data, int n_operands, char **operands)
 {
+    const struct inspect_settings *own = data;
     cli_quantize_settings *settings = data;
     const cli_common *common = &settings->common;
-    struct inspect inspect = {.settings = settings, .is_array = n_operands > 1, .text = stdout};
+    struct inspect inspect = {.settings = settings,
+                              .validate = own->validate,
+                              .is_array = n_operands > 1,
+                              .text = stdout};
     onnxq_error error;
     int status = check_operands(common, n_operands, operands);
     if (status != CLI_EXIT_OK)
@@ -257,11 +291,12 @@ const cli_command cli_inspect = {
     .notes = "Weights are not read, so the largest models take milliseconds. '-' is standard\n"
              "input. The options say how 'onnxq quantize' would be called. -v and -vv show more\n"
              "tensors, -q shows one line for each model.\n"
-             "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model, 4 report not\n"
-             "writable, 70 a bug in onnxq, 71 out of memory, 128+N signal N.",
-    .options = {{cli_quantize_options, cli_common_options, NULL}},
+             "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model (and with\n"
+             "--validate, a problem in it), 4 report not writable, 70 a bug in onnxq,\n"
+             "71 out of memory, 128+N signal N.",
+    .options = {{inspect_options, cli_quantize_options, cli_common_options}},
     .operands = CLI_FILE_OPERANDS,
-    .settings_nbytes = sizeof(cli_quantize_settings),
+    .settings_nbytes = sizeof(struct inspect_settings),
     .defaults = cli_quantize_defaults,
     .run = run_inspect,
     .release = cli_quantize_release};

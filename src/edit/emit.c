@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "base/output.h"
 #include "base/pipeline.h"
+#include "validate/validate.h"
 
 /* protobuf refuses messages of 2 GiB and more. */
 #define MAX_MODEL_NBYTES ((uint64_t)INT32_MAX)
@@ -347,6 +348,46 @@ static bool check_path(const struct emission *emission, const char *path, onnxq_
     return true;
 }
 
+/*
+ * What is written is read back before it has its name: the output of a valid
+ * model has to be valid. (What was wrong in the input may stay.) Costs a second
+ * look at everything, so only where bugs are looked for.
+ */
+#ifndef NDEBUG
+static bool blame_ourselves(onnxq_error *error)
+{
+    if (error->status != ONNXQ_ERROR_INPUT)
+        return false;
+    error->status = error->sys_errno == 0 ? ONNXQ_ERROR_INTERNAL : ONNXQ_ERROR_OUTPUT;
+    return false;
+}
+
+static bool check_written(const struct emission *emission, const struct oq_output *output,
+                          const char *path, onnxq_error *error)
+{
+    onnxq_error input_error;
+    if (output->temporary == NULL)
+        return true;
+    oq_error_init(&input_error);
+    if (!oq_validate(emission->draft->model, &input_error)) {
+        if (input_error.status != ONNXQ_ERROR_INPUT)
+            *error = input_error;
+        return input_error.status == ONNXQ_ERROR_INPUT;
+    }
+    onnxq_model *model = oq_model_open_as(output->temporary, path, error);
+    bool ok = model != NULL && oq_validate(model, error);
+    onnxq_model_close(model);
+    return ok || blame_ourselves(error);
+}
+#else
+static bool check_written(const struct emission *emission, const struct oq_output *output,
+                          const char *path, onnxq_error *error)
+{
+    (void)emission, (void)output, (void)path, (void)error;
+    return true;
+}
+#endif
+
 static bool write_files(struct emission *emission, const char *path, const char *external_path,
                         onnxq_error *error)
 {
@@ -361,6 +402,7 @@ static bool write_files(struct emission *emission, const char *path, const char 
     /* The side file first: the model's own rename is the moment at which the output exists. */
     if (external_path != NULL)
         ok = ok && oq_output_place(&external, options->keep_existing, error);
+    ok = ok && check_written(emission, &model, path, error);
     ok = ok && oq_output_publish(&model, options->keep_existing, options->sync, error);
     if (ok && external_path != NULL)
         oq_output_commit(&external, options->sync);

@@ -115,6 +115,7 @@ static bool define(struct builder *builder, struct oq_graph *graph, const char *
                                    .graph = graph,
                                    .origin = origin,
                                    .index = index,
+                                   .ordinal = builder->graphs->n_values++,
                                    .is_graph_input = origin == OQ_ORIGIN_INPUT};
         *place = value;
         return true;

@@ -27,6 +27,7 @@ struct oq_value {
     const struct oq_graph *graph; /* where it is defined */
     enum oq_origin origin;
     size_t index;                  /* of the input, initializer or node */
+    size_t ordinal;                /* its number among the values of all graphs */
     const Oq__Pb__TypeProto *type; /* that the model declares, or NULL */
     bool is_graph_input;           /* an initializer that is one too is a default value */
     bool is_graph_output;          /* of any graph */
@@ -46,6 +47,7 @@ struct oq_graph {
 struct oq_graphs {
     struct oq_graph **list;
     size_t count, capacity;
+    size_t n_values; /* of all graphs */
 };
 
 /*

@@ -130,7 +130,7 @@ static bool read_structure(onnxq_model *model, onnxq_error *error)
     return true;
 }
 
-static bool open_model(onnxq_model *model, const char *path, onnxq_error *error)
+static bool open_model(onnxq_model *model, const char *path, const char *name, onnxq_error *error)
 {
     if (!oq_file_open(&model->file, path, error))
         return false;
@@ -138,26 +138,30 @@ static bool open_model(onnxq_model *model, const char *path, onnxq_error *error)
         explain_failure(model, error);
         return false;
     }
-    return oq_external_init(&model->external, path, &model->arena, error) &&
+    return oq_external_init(&model->external, name, &model->arena, error) &&
            index_tensors(model, error) &&
            oq_graphs_init(&model->graphs, model->proto->graph, &model->arena, error);
 }
 
-onnxq_model *onnxq_model_open(const char *path, onnxq_error *error)
+onnxq_model *oq_model_open_as(const char *path, const char *name, onnxq_error *error)
 {
-    onnxq_error ignored;
-    error = error == NULL ? &ignored : error;
     oq_error_init(error);
     onnxq_model *model = calloc(1, sizeof(*model));
     if (model == NULL) {
         oq_fail_memory(error);
         return NULL;
     }
-    if (open_model(model, path, error))
+    if (open_model(model, path, name, error))
         return model;
     oq_error_file(error, path);
     onnxq_model_close(model);
     return NULL;
+}
+
+onnxq_model *onnxq_model_open(const char *path, onnxq_error *error)
+{
+    onnxq_error ignored;
+    return oq_model_open_as(path, path, error == NULL ? &ignored : error);
 }
 
 void onnxq_model_close(onnxq_model *model)

@@ -29,6 +29,12 @@ struct onnxq_model {
     int64_t opset;                             /* of ai.onnx, 0: not imported */
 };
 
+/*
+ * Opens the file at `path` as if it had the name `name` already: its side files
+ * are those that a model of that name has.
+ */
+onnxq_model *oq_model_open_as(const char *path, const char *name, onnxq_error *error);
+
 /* The view of a tensor of this model. */
 const struct oq_tensor *oq_model_tensor(const onnxq_model *model, const Oq__Pb__TensorProto *proto);
 

@@ -125,8 +125,33 @@ static void write_dequantization(struct oq_json *json, const onnxq_dequantizatio
     oq_json_close(json);
 }
 
+static void write_validation(struct oq_json *json, const onnxq_validation *validation)
+{
+    if (validation == NULL) {
+        oq_json_null(json, "validation");
+        return;
+    }
+    oq_json_open_object(json, "validation");
+    oq_json_bool(json, "valid", validation->n_found == 0);
+    oq_json_uint(json, "found", validation->n_found);
+    oq_json_open_array(json, "problems");
+    for (size_t i = 0; i < validation->n_problems; i++) {
+        const onnxq_problem *problem = &validation->problems[i];
+        oq_json_open_object(json, NULL);
+        oq_json_string(json, "graph", problem->graph);
+        oq_json_string(json, "node", problem->node);
+        oq_json_string(json, "op_type", problem->op_type);
+        oq_json_string(json, "value", problem->value);
+        oq_json_string(json, "message", problem->message);
+        oq_json_close(json);
+    }
+    oq_json_close(json);
+    oq_json_close(json);
+}
+
 void onnxq_report_inspection_json(const onnxq_inspection *inspection, const onnxq_plan *plan,
-                                  const onnxq_dequantization *dequantization, const char *input,
+                                  const onnxq_dequantization *dequantization,
+                                  const onnxq_validation *validation, const char *input,
                                   FILE *stream)
 {
     struct oq_json json;
@@ -137,6 +162,7 @@ void onnxq_report_inspection_json(const onnxq_inspection *inspection, const onnx
     write_parameters(&json, "inputs", inspection->inputs, inspection->n_inputs);
     write_parameters(&json, "outputs", inspection->outputs, inspection->n_outputs);
     write_operators(&json, inspection);
+    write_validation(&json, validation);
     write_dequantization(&json, dequantization);
     write_plan(&json, plan);
     oq_json_close(&json);

@@ -398,7 +398,7 @@ static onnxq_status inspect(FILE *sink, onnxq_error *error)
     onnxq_plan *plan = inspection == NULL ? NULL : onnxq_plan_estimate(model, &options, error);
     if (plan != NULL) {
         onnxq_report_inspection(inspection, plan, NULL, NULL, sink);
-        onnxq_report_inspection_json(inspection, plan, NULL, input, sink);
+        onnxq_report_inspection_json(inspection, plan, NULL, NULL, input, sink);
     }
     onnxq_plan_destroy(plan);
     onnxq_inspection_destroy(inspection);

@@ -5,7 +5,8 @@
  *  - a failure has a status and a message, is never "a bug in onnxq", and
  *    leaves no file behind;
  *  - a success writes the sizes that the plan announced, the same bytes with
- *    one thread and with three, and a model that opens again.
+ *    one thread and with three, and a model that opens again; a valid one where
+ *    the input was.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <dirent.h>
@@ -31,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes);
 /* Two output folders, because the name of a side file is part of the model. */
 static char *root, *input, *folder[2], *output[2];
 static FILE *sink;
+static bool input_is_valid;
 
 static char *join(const char *parent, const char *name)
 {
@@ -208,6 +210,23 @@ static onnxq_status run_back(const onnxq_model *model, const onnxq_dequantize_op
     return status;
 }
 
+/* True where nothing is wrong with the model; says what is. */
+static bool is_valid(const onnxq_model *model, FILE *stream)
+{
+    onnxq_error error = {0};
+    onnxq_validation *validation = onnxq_validation_create(model, &error);
+    if (!validation) {
+        check_error(&error);
+        return false;
+    }
+    bool valid = validation->n_found == 0;
+    CHECK(validation->n_problems <= ONNXQ_MAX_PROBLEMS);
+    CHECK(validation->n_problems <= validation->n_found);
+    onnxq_report_validation(validation, stream);
+    onnxq_validation_destroy(validation);
+    return valid;
+}
+
 static void inspect(const onnxq_model *model, const onnxq_options *options)
 {
     onnxq_error error = {0};
@@ -222,11 +241,13 @@ static void inspect(const onnxq_model *model, const onnxq_options *options)
     if (!estimate)
         check_error(&error);
     onnxq_dequantization *undo = onnxq_dequantization_create(model, &back, NULL);
+    onnxq_validation *validation = onnxq_validation_create(model, NULL);
     for (unsigned detail = 0; detail <= 2; detail++) {
         const onnxq_inspection_style style = {.detail = detail, .unicode = detail == 1};
         onnxq_report_inspection(inspection, estimate, undo, &style, sink);
     }
-    onnxq_report_inspection_json(inspection, estimate, undo, input, sink);
+    onnxq_report_inspection_json(inspection, estimate, undo, validation, input, sink);
+    onnxq_validation_destroy(validation);
     if (estimate)
         CHECK(onnxq_plan_write(estimate, output[0], &error) == ONNXQ_ERROR_OPTION);
     CHECK(count_files(folder[0]) == 0);
@@ -244,6 +265,7 @@ static void check_outputs(onnxq_status status, const uint64_t announced[2])
         if (!again)
             fprintf(stderr, "the output is refused: %s: %s\n", error.place, error.message);
         CHECK(again);
+        CHECK(!input_is_valid || is_valid(again, stderr));
         onnxq_model_close(again);
         CHECK(announced[0] == announced[1] && compare_outputs() == announced[0]);
     } else {
@@ -287,6 +309,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
     onnxq_model_get_info(model, &info);
     CHECK(info.producer_name && info.producer_version);
     CHECK(info.file_nbytes == nbytes);
+    input_is_valid = is_valid(model, sink);
 
     /* Corners of the option space that share few lines. */
     onnxq_options options;

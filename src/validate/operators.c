@@ -1,0 +1,503 @@
+/*
+ * The operators that are known: those that quantize, and those around them that
+ * hand types on. Types are the bits of a mask; slots with the same number have
+ * the same type.
+ */
+#include "base/checked.h"
+#include "validate/checker.h"
+
+#define TYPE(name)   OQ__PB__TENSOR_PROTO__DATA_TYPE__##name
+#define BIT(name)    (UINT64_C(1) << TYPE(name))
+#define ANY          UINT64_MAX
+#define F32          BIT(FLOAT)
+#define FLOATS       (F32 | BIT(FLOAT16) | BIT(BFLOAT16) | BIT(DOUBLE))
+#define BYTES        (BIT(INT8) | BIT(UINT8))
+#define INDICES      (BIT(INT32) | BIT(INT64))
+#define HALF_BYTES   (BIT(INT4) | BIT(UINT4))
+#define QUARTERS     (BIT(INT2) | BIT(UINT2))
+#define WIDE         (BIT(INT16) | BIT(UINT16))
+#define FLOAT8       (BIT(FLOAT8E4M3FN) | BIT(FLOAT8E4M3FNUZ) | BIT(FLOAT8E5M2) | BIT(FLOAT8E5M2FNUZ))
+#define QUANTIZED    (BYTES | WIDE | HALF_BYTES | QUARTERS | FLOAT8 | BIT(FLOAT4E2M1))
+#define MAX_VARIABLE 3
+
+struct slot {
+    uint64_t allowed; /* 0: whatever it is */
+    unsigned same;    /* number of a type that several slots share; 0: its own */
+};
+
+struct known_operator {
+    const char *domain, *op_type;
+    int64_t since;      /* version that had it first */
+    int64_t form_since; /* in older ones it was another; 0: `since` */
+    unsigned min_in, max_in, min_out, max_out;
+    unsigned optional;    /* bits of the first min_in inputs that may be left out all the same */
+    bool is_variadic;     /* the last input occurs any number of times */
+    const char *needs[4]; /* attributes that are integers */
+    struct slot in[12], out[3];
+    struct oq_channels channels; /* operands[0] 0: none */
+    oq_operands_fn check;        /* or NULL */
+    /* The type of output 0 where slots do not tell it, 0: not known; or NULL. */
+    int32_t (*type_of)(const struct oq_checker *checker, const struct oq_place *place);
+};
+
+/* --- types that attributes tell --- */
+
+static int32_t int_type(const struct oq_place *place, const char *attribute)
+{
+    int64_t type = oq_node_int(place->node, attribute, 0);
+    return type > 0 && type <= INT32_MAX ? (int32_t)type : 0;
+}
+
+static int32_t type_of_cast(const struct oq_checker *checker, const struct oq_place *place)
+{
+    (void)checker;
+    return int_type(place, "to");
+}
+
+static int32_t type_of_constant(const struct oq_checker *checker, const struct oq_place *place)
+{
+    const Oq__Pb__NodeProto *node = place->node;
+    const Oq__Pb__AttributeProto *value = oq_node_attribute(node, "value");
+    (void)checker;
+    if (value != NULL && value->t != NULL)
+        return value->t->data_type;
+    if (oq_node_attribute(node, "value_float") != NULL ||
+        oq_node_attribute(node, "value_floats") != NULL)
+        return TYPE(FLOAT);
+    if (oq_node_attribute(node, "value_int") != NULL ||
+        oq_node_attribute(node, "value_ints") != NULL)
+        return TYPE(INT64);
+    return 0;
+}
+
+/* Zero point, attribute, or uint8. */
+static int32_t type_of_quantized(const struct oq_checker *checker, const struct oq_place *place)
+{
+    const char *zero_point = oq_node_input(place->node, 2);
+    int32_t type = int_type(place, "output_dtype");
+    if (zero_point[0] != '\0')
+        return oq_fact_of(checker, place->graph, zero_point).data_type;
+    return type != 0 ? type : TYPE(UINT8);
+}
+
+/* Attribute, or scale. */
+static int32_t type_of_dequantized(const struct oq_checker *checker, const struct oq_place *place)
+{
+    int32_t type = int_type(place, "output_dtype");
+    const char *scale = oq_node_input(place->node, 1);
+    return type != 0 ? type : oq_fact_of(checker, place->graph, scale).data_type;
+}
+
+/* --- the table --- */
+
+/* What takes and gives values of one type. */
+#define UNIFORM(name, n_min, n_max)                                                                \
+    {                                                                                              \
+        .domain = "", .op_type = (name), .since = 1, .min_in = (n_min), .max_in = (n_max),         \
+        .min_out = 1, .max_out = 1, .in = {{ANY, 1}, {ANY, 1}, {ANY, 1}}, .out = {                 \
+            {ANY, 1}                                                                               \
+        }                                                                                          \
+    }
+
+/* What arranges the elements of input 0 as integers say. */
+#define ARRANGING(name, n_max, integers)                                                           \
+    {                                                                                              \
+        .domain = "", .op_type = (name), .since = 1, .min_in = 1, .max_in = (n_max), .min_out = 1, \
+        .max_out = 1,                                                                              \
+        .in = {{ANY, 1}, {(integers), 2}, {(integers), 2}, {(integers), 2}, {(integers), 2}},      \
+        .out = {                                                                                   \
+            {ANY, 1}                                                                               \
+        }                                                                                          \
+    }
+
+/* Both domains have the two. */
+#define QUANTIZE(which, version)                                                                   \
+    {                                                                                              \
+        .domain = (which), .op_type = "QuantizeLinear", .since = (version), .min_in = 2,           \
+        .max_in = 3, .min_out = 1, .max_out = 1,                                                   \
+        .in = {{FLOATS | BIT(INT32), 0}, {ANY, 0}, {QUANTIZED, 1}}, .out = {{QUANTIZED, 1}},       \
+        .check = oq_check_linear, .type_of = type_of_quantized                                     \
+    }
+#define DEQUANTIZE(which, version)                                                                 \
+    {                                                                                              \
+        .domain = (which), .op_type = "DequantizeLinear", .since = (version), .min_in = 2,         \
+        .max_in = 3, .min_out = 1, .max_out = 1,                                                   \
+        .in = {{QUANTIZED | BIT(INT32), 1}, {FLOATS | BIT(FLOAT8E8M0), 0}, {ANY, 1}},              \
+        .out = {{FLOATS, 0}}, .check = oq_check_linear, .type_of = type_of_dequantized             \
+    }
+
+#define CONTRIB "com.microsoft"
+
+static const struct known_operator operators[] = {
+    /* integers and scales */
+    {.domain = "",
+     .op_type = "DynamicQuantizeLinear",
+     .since = 11,
+     .min_in = 1,
+     .max_in = 1,
+     .min_out = 3,
+     .max_out = 3,
+     .in = {{F32, 0}},
+     .out = {{BIT(UINT8), 0}, {F32, 0}, {BIT(UINT8), 0}}},
+    {.domain = "",
+     .op_type = "MatMulInteger",
+     .since = 10,
+     .min_in = 2,
+     .max_in = 4,
+     .min_out = 1,
+     .max_out = 1,
+     .in = {{BYTES, 1}, {BYTES, 2}, {BYTES, 1}, {BYTES, 2}},
+     .out = {{BIT(INT32), 0}},
+     .channels = {1, false, {3}}},
+    {.domain = "",
+     .op_type = "ConvInteger",
+     .since = 10,
+     .min_in = 2,
+     .max_in = 4,
+     .min_out = 1,
+     .max_out = 1,
+     .in = {{BYTES, 1}, {BYTES, 2}, {BYTES, 1}, {BYTES, 2}},
+     .out = {{BIT(INT32), 0}},
+     .channels = {1, true, {3}}},
+    QUANTIZE("", 10),
+    QUANTIZE(CONTRIB, 1),
+    DEQUANTIZE("", 10),
+    DEQUANTIZE(CONTRIB, 1),
+    {.domain = CONTRIB,
+     .op_type = "DynamicQuantizeMatMul",
+     .since = 1,
+     .min_in = 3,
+     .max_in = 5,
+     .min_out = 1,
+     .max_out = 1,
+     .in = {{F32, 0}, {BYTES, 1}, {F32, 0}, {BYTES, 1}, {F32, 0}},
+     .out = {{F32, 0}},
+     .channels = {1, false, {2, 3}}},
+    {.domain = CONTRIB,
+     .op_type = "MatMulIntegerToFloat",
+     .since = 1,
+     .min_in = 4,
+     .max_in = 7,
+     .min_out = 1,
+     .max_out = 1,
+     .in = {{BYTES, 1}, {BYTES, 2}, {FLOATS, 3}, {FLOATS, 3}, {BYTES, 1}, {BYTES, 2}, {FLOATS, 3}},
+     .out = {{FLOATS, 3}},
+     .channels = {1, false, {3, 5}}},
+    {.domain = CONTRIB,
+     .op_type = "QAttention",
+     .since = 1,
+     .min_in = 5,
+     .max_in = 9,
+     .min_out = 1,
+     .max_out = 2,
+     .needs = {"num_heads"},
+     .in = {{BYTES, 1},
+            {BYTES, 2},
+            {FLOATS, 3},
+            {FLOATS, 3},
+            {FLOATS, 3},
+            {BIT(INT32), 0},
+            {BYTES, 1},
+            {BYTES, 2},
+            {FLOATS, 3}},
+     .out = {{FLOATS, 3}, {FLOATS, 3}},
+     .channels = {1, false, {2, 4, 7}}},
+    {.domain = CONTRIB,
+     .op_type = "DynamicQuantizeLSTM",
+     .since = 1,
+     .min_in = 12,
+     .max_in = 12,
+     .optional = 0xf8, /* from bias to P */
+     .min_out = 0,
+     .max_out = 3,
+     .needs = {"hidden_size"},
+     .in = {{F32, 0},
+            {BYTES, 1},
+            {BYTES, 2},
+            {F32, 0},
+            {BIT(INT32), 0},
+            {F32, 0},
+            {F32, 0},
+            {F32, 0},
+            {F32, 0},
+            {BYTES, 1},
+            {F32, 0},
+            {BYTES, 2}},
+     .out = {{F32, 0}, {F32, 0}, {F32, 0}},
+     .check = oq_check_lstm},
+    {.domain = CONTRIB,
+     .op_type = "MatMulNBits",
+     .since = 1,
+     .min_in = 3,
+     .max_in = 6,
+     .min_out = 1,
+     .max_out = 1,
+     .needs = {"K", "N", "block_size"},
+     .in = {{FLOATS, 1},
+            {BIT(UINT8) | BIT(INT32), 0},
+            {FLOATS, 1},
+            {BIT(UINT8) | BIT(INT32) | FLOATS, 0},
+            {BIT(INT32), 0},
+            {FLOATS, 1}},
+     .out = {{FLOATS, 1}},
+     .check = oq_check_nbits},
+    {.domain = CONTRIB,
+     .op_type = "MatMulBnb4",
+     .since = 1,
+     .min_in = 3,
+     .max_in = 3,
+     .min_out = 1,
+     .max_out = 1,
+     .needs = {"K", "N", "block_size", "quant_type"},
+     .in = {{FLOATS, 1}, {BIT(UINT8), 0}, {FLOATS, 1}},
+     .out = {{FLOATS, 1}},
+     .check = oq_check_bnb4},
+    {.domain = CONTRIB,
+     .op_type = "GatherBlockQuantized",
+     .since = 1,
+     .min_in = 3,
+     .max_in = 4,
+     .min_out = 1,
+     .max_out = 1,
+     .in = {{BYTES | HALF_BYTES | QUARTERS, 1}, {INDICES, 0}, {FLOATS, 2}, {ANY, 1}},
+     .out = {{FLOATS, 2}},
+     .check = oq_check_gather_blocks},
+
+    /* floats that were, or become, integers */
+    UNIFORM("MatMul", 2, 2),
+    UNIFORM("Gemm", 2, 3),
+    UNIFORM("Conv", 2, 3),
+    UNIFORM("ConvTranspose", 2, 3),
+    {.domain = "",
+     .op_type = "LSTM",
+     .since = 1,
+     .min_in = 3,
+     .max_in = 8,
+     .min_out = 0,
+     .max_out = 3,
+     .in = {{FLOATS, 1},
+            {FLOATS, 1},
+            {FLOATS, 1},
+            {FLOATS, 1},
+            {BIT(INT32), 0},
+            {FLOATS, 1},
+            {FLOATS, 1},
+            {FLOATS, 1}},
+     .out = {{FLOATS, 1}, {FLOATS, 1}, {FLOATS, 1}}},
+    {.domain = CONTRIB,
+     .op_type = "Attention",
+     .since = 1,
+     .min_in = 2,
+     .max_in = 7,
+     .min_out = 1,
+     .max_out = 2,
+     .needs = {"num_heads"},
+     .in = {{FLOATS, 1},
+            {FLOATS, 1},
+            {FLOATS, 1},
+            {BIT(INT32), 0},
+            {FLOATS, 1},
+            {FLOATS, 1},
+            {BIT(INT32), 0}},
+     .out = {{FLOATS, 1}, {FLOATS, 1}}},
+
+    /* what hands types on */
+    {.domain = "",
+     .op_type = "Cast",
+     .since = 1,
+     .form_since = 6,
+     .min_in = 1,
+     .max_in = 1,
+     .min_out = 1,
+     .max_out = 1,
+     .needs = {"to"},
+     .type_of = type_of_cast},
+    {.domain = "",
+     .op_type = "Constant",
+     .since = 1,
+     .max_in = 0,
+     .min_out = 1,
+     .max_out = 1,
+     .type_of = type_of_constant},
+    {.domain = "",
+     .op_type = "Gather",
+     .since = 1,
+     .min_in = 2,
+     .max_in = 2,
+     .min_out = 1,
+     .max_out = 1,
+     .in = {{ANY, 1}, {INDICES, 0}},
+     .out = {{ANY, 1}}},
+    {.domain = "",
+     .op_type = "Concat",
+     .since = 1,
+     .min_in = 1,
+     .max_in = 1,
+     .min_out = 1,
+     .max_out = 1,
+     .is_variadic = true,
+     .in = {{ANY, 1}},
+     .out = {{ANY, 1}}},
+    UNIFORM("Add", 2, 2),
+    UNIFORM("Sub", 2, 2),
+    UNIFORM("Mul", 2, 2),
+    UNIFORM("Div", 2, 2),
+    UNIFORM("Identity", 1, 1),
+    UNIFORM("Relu", 1, 1),
+    UNIFORM("Transpose", 1, 1),
+    UNIFORM("Flatten", 1, 1),
+    ARRANGING("Reshape", 2, BIT(INT64)),
+    ARRANGING("Squeeze", 2, BIT(INT64)),
+    ARRANGING("Unsqueeze", 2, BIT(INT64)),
+    ARRANGING("Slice", 5, INDICES),
+};
+
+static const struct known_operator *find_operator(const Oq__Pb__NodeProto *node)
+{
+    for (size_t i = 0; i < sizeof(operators) / sizeof(operators[0]); i++)
+        if (oq_node_is(node, operators[i].domain, operators[i].op_type))
+            return &operators[i];
+    return NULL;
+}
+
+/* --- arity and attributes --- */
+
+static void check_count(struct oq_checker *checker, const struct oq_place *place, const char *what,
+                        size_t found, size_t least, size_t most)
+{
+    if (found < least || found > most)
+        oq_problem(checker, place, "", "has %zu %s, expected %zu to %zu", found, what, least, most);
+}
+
+static void check_arity(struct oq_checker *checker, const struct oq_place *place,
+                        const struct known_operator *op)
+{
+    const Oq__Pb__NodeProto *node = place->node;
+    check_count(checker, place, "inputs", node->n_input, op->min_in,
+                op->is_variadic ? SIZE_MAX : op->max_in);
+    check_count(checker, place, "outputs", node->n_output, op->min_out, op->max_out);
+    for (size_t i = 0; i < op->min_in && i < node->n_input; i++)
+        if (node->input[i][0] == '\0' && (op->optional >> i & 1) == 0)
+            oq_problem(checker, place, "", "input %zu is left out, but needed", i);
+}
+
+/* An attribute that refers to one of the function's own is there, whatever it holds. */
+static void check_needs(struct oq_checker *checker, const struct oq_place *place,
+                        const struct known_operator *op)
+{
+    for (size_t i = 0; i < sizeof(op->needs) / sizeof(op->needs[0]) && op->needs[i] != NULL; i++) {
+        const Oq__Pb__AttributeProto *attribute = oq_node_attribute(place->node, op->needs[i]);
+        if (attribute == NULL)
+            oq_problem(checker, place, "", "attribute \"%s\" is missing", op->needs[i]);
+        else if (!attribute->has_i && attribute->ref_attr_name == NULL)
+            oq_problem(checker, place, "", "attribute \"%s\" is no integer", op->needs[i]);
+    }
+}
+
+/* --- types --- */
+
+/* The types that slots share, as far as they are found. */
+struct variables {
+    int32_t data_type[MAX_VARIABLE + 1];
+    const char *name[MAX_VARIABLE + 1]; /* of the value that has told it */
+};
+
+static bool is_allowed(uint64_t allowed, int32_t data_type)
+{
+    return allowed == 0 || allowed == ANY || (allowed >> data_type & 1) != 0;
+}
+
+static void check_input_type(struct oq_checker *checker, const struct oq_place *place,
+                             const struct slot *slot, size_t input, struct variables *variables)
+{
+    const char *name = oq_node_input(place->node, input);
+    int32_t data_type = oq_fact_of(checker, place->graph, name).data_type;
+    if (oq_dtype_find(data_type) == NULL)
+        return;
+    if (!is_allowed(slot->allowed, data_type)) {
+        oq_problem(checker, place, name, "is %s, which the operator does not take as input %zu",
+                   oq_type_name(data_type), input);
+    } else if (slot->same != 0 && variables->data_type[slot->same] == 0) {
+        variables->data_type[slot->same] = data_type;
+        variables->name[slot->same] = name;
+    } else if (slot->same != 0 && variables->data_type[slot->same] != data_type) {
+        oq_problem(checker, place, name, "is %s, expected %s as \"%.80s\" is",
+                   oq_type_name(data_type), oq_type_name(variables->data_type[slot->same]),
+                   variables->name[slot->same]);
+    }
+}
+
+static void check_input_types(struct oq_checker *checker, const struct oq_place *place,
+                              const struct known_operator *op, struct variables *variables)
+{
+    for (size_t i = 0; i < place->node->n_input; i++) {
+        size_t last = op->max_in == 0 ? 0 : op->max_in - 1;
+        if (i > last && !op->is_variadic)
+            return;
+        check_input_type(checker, place, &op->in[i < last ? i : last], i, variables);
+    }
+}
+
+/* The only type that is allowed, or 0. */
+static int32_t only_type(uint64_t allowed)
+{
+    bool is_one = allowed != 0 && (allowed & (allowed - 1)) == 0;
+    return is_one ? (int32_t)__builtin_ctzll(allowed) : 0;
+}
+
+static void set_output_type(struct oq_checker *checker, const struct oq_place *place, size_t output,
+                            int32_t data_type)
+{
+    const char *name = place->node->output[output];
+    const struct oq_value *value = oq_graph_find(place->graph, name);
+    if (value == NULL || data_type == 0)
+        return;
+    struct oq_fact *fact = &checker->facts[value->ordinal]; /* so far what is declared */
+    if (fact->data_type != 0 && fact->data_type != data_type)
+        oq_problem(checker, place, name, "is %s, but declared as %s", oq_type_name(data_type),
+                   oq_type_name(fact->data_type));
+    fact->data_type = data_type;
+}
+
+static void set_output_types(struct oq_checker *checker, const struct oq_place *place,
+                             const struct known_operator *op, const struct variables *variables)
+{
+    for (size_t i = 0; i < place->node->n_output && i < op->max_out; i++) {
+        const struct slot *slot = &op->out[i];
+        int32_t data_type =
+            slot->same != 0 ? variables->data_type[slot->same] : only_type(slot->allowed);
+        if (op->type_of != NULL)
+            data_type = op->type_of(checker, place);
+        set_output_type(checker, place, i, data_type);
+    }
+}
+
+/* A Constant is as good as an initializer. */
+static void learn_constant(struct oq_checker *checker, const struct oq_place *place)
+{
+    const Oq__Pb__AttributeProto *attribute = oq_node_attribute(place->node, "value");
+    const struct oq_value *value = oq_graph_find(place->graph, place->node->output[0]);
+    if (attribute != NULL && attribute->t != NULL && value != NULL)
+        checker->facts[value->ordinal].tensor = oq_model_tensor(checker->model, attribute->t);
+}
+
+void oq_check_operator(struct oq_checker *checker, const struct oq_place *place, int64_t version)
+{
+    struct variables variables = {0};
+    const struct known_operator *op = find_operator(place->node);
+    if (op == NULL || version < op->form_since)
+        return;
+    if (version < op->since)
+        oq_problem(checker, place, "", "the operator needs opset %lld, not %lld",
+                   (long long)op->since, (long long)version);
+    check_arity(checker, place, op);
+    check_needs(checker, place, op);
+    check_input_types(checker, place, op, &variables);
+    set_output_types(checker, place, op, &variables);
+    if (op->type_of == type_of_constant && place->node->n_output > 0)
+        learn_constant(checker, place);
+    if (op->channels.operands[0] != 0)
+        oq_check_channels(checker, place, &op->channels);
+    if (op->check != NULL)
+        op->check(checker, place, version);
+}
