@@ -35,6 +35,7 @@ bool oq_external_init(struct oq_external *external, const char *model_path, stru
         return oq_arena_fail(arena, error);
     char *inside = oq_arena_printf(arena, "%s.", external->folder);
     char *real = inside == NULL ? NULL : realpath(inside, NULL);
+    external->folder_errno = real == NULL ? errno : 0;
     if (real != NULL)
         external->real_folder = oq_arena_printf(arena, "%s%s", real, real[1] == '\0' ? "" : "/");
     free(real);
@@ -74,6 +75,9 @@ static bool check_inside(const struct oq_external *external, const char *locatio
     bool inside =
         starts_with(real, external->real_folder) || starts_with(real, external->link_folder);
     free(real);
+    if (!inside && external->real_folder == NULL && external->folder_errno != 0)
+        return oq_fail_errno(error, ONNXQ_ERROR_INPUT, external->folder_errno,
+                             "cannot open side file \"%s\"", location);
     return inside ||
            oq_fail(error, ONNXQ_ERROR_INPUT,
                    "side file \"%s\" links to a place outside the model's folder", location);

@@ -16,7 +16,8 @@ struct oq_external {
     struct oq_file **list;
     size_t count, capacity;
     char *folder;      /* as the model's path has it, "" for the current one */
-    char *real_folder; /* without links */
+    char *real_folder; /* without links; NULL where it cannot be resolved, for the reason below */
+    int folder_errno;
     char *link_folder; /* folder of what the model's path links to; may be the same */
 };
 

@@ -64,6 +64,10 @@ static bool add_import(struct oq_checker *checker, Oq__Pb__OperatorSetIdProto *i
     if (place == NULL)
         return oq_arena_fail(checker->arena, checker->error);
     const Oq__Pb__OperatorSetIdProto *earlier = *place;
+    if (import->version < 1)
+        oq_problem(checker, &model, "",
+                   "domain \"%.80s\" is imported in version %lld, expected 1 or more",
+                   oq_domain(import->domain), (long long)import->version);
     if (earlier != NULL && earlier->version != import->version)
         oq_problem(checker, &model, "",
                    "domain \"%.80s\" is imported in versions %lld and %lld, expected one",
@@ -147,7 +151,7 @@ static void check_initializer(struct oq_checker *checker, const struct oq_place 
     if (declared != 0 && declared != proto->data_type)
         oq_problem(checker, place, name, "the initializer is %s, but declared as %s",
                    oq_type_name(proto->data_type), oq_type_name(declared));
-    if (!value->is_graph_input && ir_version < IR_VERSION_FREE_INITIALIZERS)
+    if (!value->is_graph_input && ir_version >= 1 && ir_version < IR_VERSION_FREE_INITIALIZERS)
         oq_problem(checker, place, name,
                    "the initializer is no graph input: that needs IR version 4, not %lld",
                    (long long)ir_version);

@@ -279,10 +279,25 @@ static void put_pieces(struct builder_bytes *bytes, const struct element_type *t
     put_packed(bytes, type, raw + 2 * third * type->nbytes, nelem - 2 * third);
 }
 
+/* Two elements in a byte, the first in the low half. */
+static void store_halves(struct builder *builder, Oq__Pb__TensorProto *tensor, const double *values,
+                         size_t nelem)
+{
+    uint8_t *raw = builder_alloc(builder, nelem / 2 + 1, 1);
+    for (size_t i = 0; i < nelem; i++)
+        raw[i / 2] |= (uint8_t)(((int)values[i] & 15) << (i % 2 * 4));
+    builder_raw(builder, tensor, raw, (nelem + 1) / 2);
+}
+
 void builder_store(struct builder *builder, Oq__Pb__TensorProto *tensor,
                    enum builder_storage storage, const double *values, size_t nelem)
 {
     const struct element_type *type = element_type_by_number(tensor->data_type);
+    const bool is_half_byte = tensor->data_type == 21 || tensor->data_type == 22;
+    if (is_half_byte && storage == BUILDER_RAW) {
+        store_halves(builder, tensor, values, nelem);
+        return;
+    }
     if (type == NULL || type->nbytes == 0)
         abort();
     uint8_t *raw = builder_alloc(builder, nelem + 1, type->nbytes);

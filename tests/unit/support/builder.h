@@ -64,7 +64,7 @@ enum builder_storage {
     BUILDER_EXTERNAL  /* the side file, which is called FILE.data */
 };
 
-/* Converts values to the tensor's type (8 bits or more) and stores them. */
+/* Converts values to the tensor's type and stores them; those of 4 bits in raw_data only. */
 void builder_store(struct builder *builder, Oq__Pb__TensorProto *tensor,
                    enum builder_storage storage, const double *values, size_t nelem);
 
