@@ -21,8 +21,7 @@ static const cli_option inspect_options[] = {
     {.kind = CLI_FLAG,
      .name = "validate",
      .offset = offsetof(struct inspect_settings, validate),
-     .help = "look for what is wrong: values that nothing makes, operators that\n"
-             "are not imported, types and shapes that do not fit; exit 3 then"},
+     .help = "look for what is wrong with it; exit 3 where something is"},
     {.kind = CLI_END}};
 
 /* The models of one run. */
@@ -294,7 +293,7 @@ const cli_command cli_inspect = {
              "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model (and with\n"
              "--validate, a problem in it), 4 report not writable, 70 a bug in onnxq,\n"
              "71 out of memory, 128+N signal N.",
-    .options = {{inspect_options, cli_quantize_options, cli_common_options}},
+    .options = {{cli_quantize_options, inspect_options, cli_common_options}},
     .operands = CLI_FILE_OPERANDS,
     .settings_nbytes = sizeof(struct inspect_settings),
     .defaults = cli_quantize_defaults,

@@ -264,10 +264,10 @@ void oq_check_nbits(struct oq_checker *checker, const struct oq_place *place, in
     (void)version;
     if (!find_product(checker, place, &p))
         return;
-    if (bits < 2 || bits > 8) {
+    if (bits < 2 || bits > 8)
         oq_problem(checker, place, "", "bits is %" PRId64 ", expected 2 to 8", bits);
-        return;
-    }
+    if (bits != 2 && bits != 4 && bits != 8)
+        return; /* how others lie in bytes is an engine's own business */
     uint64_t blocks = oq_divide_up_u64(p.k, p.block);
     bool is_packed = type_of(checker, place, 3) == TYPE(UINT8);
     if (type_of(checker, place, 1) == TYPE(UINT8))

@@ -100,9 +100,14 @@ class OrtTest(unittest.TestCase):
             json.loads(report.read_text()),
         )
         structure.check(outcome.original, outcome.model, str(path))
+        self.assert_valid(path)
         self.assert_report(outcome)
         self.assert_complete(path, f"--min-elements={min_elements}", *flags)
         return outcome
+
+    def assert_valid(self, path: Path) -> None:
+        """onnxq's own validator finds nothing wrong."""
+        self.onnxq("inspect", "-q", "--validate", path)
 
     def assert_complete(self, path: Path, *flags: str) -> None:
         """Nothing is left to do, and nothing is quantized twice."""

@@ -72,6 +72,13 @@ static const struct kind kinds[] = {
                      "init \"weight " HOSTILE "\" float32[64,64]\n"
                      "\"node " HOSTILE "\": y = MatMul(x, \"weight " HOSTILE "\")\n"
                      "out y float32[N,64]\n"},
+    {"invalid", /* one problem of each kind: version, types, lengths, domains, names */
+     "ir 8; opset 10; in x float32[N,4]\n"
+     "init w int8[4,6]; init v uint8[4]\n"
+     "q, s, z = DynamicQuantizeLinear(x)\n"
+     "p = MatMulInteger(q, w, z, v)\n"
+     "y = custom::Add(p, \"value " HOSTILE "\")\n"
+     "out nowhere float32[N,6]\n"},
     {"scopes", /* bodies that use a weight of the graph around them, and one of their own */
      "ir 8; opset 17\n"
      "in x float32[N,256]; in c bool[]\n"

@@ -3,6 +3,7 @@
 
 #include <onnxq/onnxq.h>
 
+#include "dequantize/undo.h"
 #include "support/models.h"
 #include "support/sound.h"
 
@@ -344,6 +345,7 @@ static void test_graph(void **state)
     }
     if (status != ONNXQ_OK)
         fail_msg("%s", test_error_text(&error));
+    test_check_output(made->model, path);
     const Oq__Pb__ModelProto *model = test_read_model(path);
     if (row->graph != NULL)
         check_text(test_graph_text(model->graph), row->graph);

@@ -42,3 +42,11 @@ run onnxq inspect --bits 4 demo.onnx
 run onnxq inspect - </dev/null
 run onnxq inspect --output x demo.onnx
 run ls
+# What is wrong with a model.
+run onnxq inspect -q --validate demo.onnx external.onnx scopes.onnx few-bits.onnx
+run onnxq inspect --validate nothing.onnx
+make_model invalid invalid.onnx
+run onnxq inspect --validate -q invalid.onnx demo.onnx | cat -v
+onnxq inspect --validate -qq invalid.onnx; echo "exit $?"
+run onnxq inspect --validate --json invalid.onnx | sed -n '/"validation"/,/^  }/p'
+run onnxq inspect --json demo.onnx | grep '"validation"'

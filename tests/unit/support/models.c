@@ -1,5 +1,8 @@
 #include "support/models.h"
 
+#include "quantize/plan.h"
+#include "validate/validate.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,12 +90,21 @@ onnxq_plan *test_estimate(const onnxq_model *model, const onnxq_options *options
     return plan;
 }
 
+void test_check_output(const onnxq_model *model, const char *path)
+{
+    onnxq_error error;
+    oq_error_init(&error);
+    if (oq_validate(model, &error) && !oq_validate(test_open_path(path), &error))
+        fail_msg("%s is not valid: %s", path, test_error_text(&error));
+}
+
 const char *test_write_as(const onnxq_plan *plan, const char *name)
 {
     onnxq_error error;
     const char *path = test_path(name);
     if (onnxq_plan_write(plan, path, &error) != ONNXQ_OK)
         fail_msg("%s", test_error_text(&error));
+    test_check_output(plan->model, path);
     return path;
 }
 

@@ -27,6 +27,9 @@ onnxq_plan *test_estimate(const onnxq_model *model, const onnxq_options *options
 /* Default options, all weights large enough. */
 onnxq_options test_options(void);
 
+/* Fails where the output of a valid model is not valid. */
+void test_check_output(const onnxq_model *model, const char *path);
+
 /* Carries the plan out under the name out.onnx, or `name`; returns the path. */
 const char *test_write(const onnxq_plan *plan);
 const char *test_write_as(const onnxq_plan *plan, const char *name);
