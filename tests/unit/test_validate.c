@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "quantize/plan.h"
 #include "support/models.h"
 
 static void destroy_validation(void *thing)
@@ -450,6 +451,46 @@ static void test_shared_bytes(void **state)
     }
 }
 
+/* --- what is written --- */
+
+/* A mistake of ours, as it were; only builds that look for bugs see it. */
+static void test_written(void **state)
+{
+    (void)state;
+    static char nowhere[] = "nowhere";
+#ifdef NDEBUG
+    const onnxq_status expected = ONNXQ_OK;
+#else
+    const onnxq_status expected = ONNXQ_ERROR_INTERNAL;
+#endif
+    for (int external = 0; external < 2; external++) {
+        onnxq_error error;
+        onnxq_options options = test_options();
+        options.external_data = external ? ONNXQ_EXTERNAL_ALWAYS : ONNXQ_EXTERNAL_NEVER;
+        const onnxq_plan *plan = test_plan(
+            test_model("opset 17; in x float32[N,64]; init w float32[64,128]; y = MatMul(x, w); "
+                       "out y float32[N,128]"),
+            &options);
+        plan->draft.proto->graph->node[0]->input[0] = nowhere;
+        assert_int_equal(onnxq_plan_write(plan, test_path("out.onnx"), &error), expected);
+        if (expected != ONNXQ_OK) {
+            assert_non_null(strstr(error.message, "\"nowhere\": is used, but nothing makes it"));
+            check_text(test_files(), "model.onnx");
+        }
+    }
+}
+
+/* What was wrong before is not our mistake. */
+static void test_written_as_it_was(void **state)
+{
+    (void)state;
+    const onnxq_options options = test_options();
+    const onnxq_model *model = test_model("opset 17; in x float32[N,64]; init w float32[64,128]; "
+                                          "y = MatMul(x, w); z = Relu(q); out y float32[N,128]");
+    const char *path = test_write(test_plan(model, &options));
+    check_problems(test_open_path(path), "z: q: is used, but nothing makes it");
+}
+
 /* --- limits --- */
 
 static void test_many_problems(void **state)
@@ -513,6 +554,8 @@ int main(void)
     TEST_ROWS(test_version, versions);
     TEST_ROWS(test_change, changes);
     TEST(test_shared_bytes);
+    TEST(test_written);
+    TEST(test_written_as_it_was);
     TEST(test_many_problems);
     TEST(test_many_nodes);
     return suite_run();
