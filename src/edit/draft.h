@@ -87,6 +87,9 @@ bool oq_draft_get_size(const struct oq_draft *draft, const struct oq_emit_option
 bool oq_draft_refer(struct oq_arena *arena, Oq__Pb__TensorProto *proto, char *location,
                     uint64_t offset, uint64_t nbytes);
 
+/* In builds with assertions: the output of a valid model is validated before it has its name. */
+extern const bool oq_draft_checks_output;
+
 /* Writes model and side file, which appear under their names when they are complete. */
 bool oq_draft_write(const struct oq_draft *draft, const struct oq_emit_options *options,
                     const char *path, onnxq_error *error);

@@ -320,25 +320,45 @@ static bool finish_graph(struct oq_edit *edit, size_t ordinal, bool freeze_input
     return add_value_infos(edit, state) && replace_initializers(edit, state);
 }
 
-static bool import_contrib(struct oq_edit *edit)
+/* A version that has all that is written into models without any operator of ai.onnx. */
+#define OPSET_WHERE_NONE_WAS 13
+
+static bool is_imported(const Oq__Pb__ModelProto *model, const char *domain)
+{
+    for (size_t i = 0; i < model->n_opset_import; i++)
+        if (strcmp(oq_domain(model->opset_import[i]->domain), domain) == 0)
+            return true;
+    return false;
+}
+
+static bool add_import(struct oq_edit *edit, char *domain, int64_t version)
 {
     Oq__Pb__ModelProto *model = edit->draft->proto;
-    static char domain[] = "com.microsoft";
-    if (!edit->uses_contrib || oq_model_opset(model, domain) != 0)
+    if (is_imported(model, domain))
         return true;
-    Oq__Pb__OperatorSetIdProto *import = oq_arena_alloc(edit->arena, sizeof(*import));
+    Oq__Pb__OperatorSetIdProto *entry = oq_arena_alloc(edit->arena, sizeof(*entry));
     Oq__Pb__OperatorSetIdProto **list =
         oq_arena_array(edit->arena, model->n_opset_import + 1, sizeof(*list));
-    if (import == NULL || list == NULL)
+    if (entry == NULL || list == NULL)
         return oq_arena_fail(edit->arena, edit->error);
-    oq__pb__operator_set_id_proto__init(import);
-    import->domain = domain;
-    import->has_version = true;
-    import->version = 1;
-    memcpy(list, model->opset_import, model->n_opset_import * sizeof(*list));
-    list[model->n_opset_import++] = import;
+    oq__pb__operator_set_id_proto__init(entry);
+    entry->domain = domain;
+    entry->has_version = true;
+    entry->version = version;
+    if (model->n_opset_import > 0)
+        memcpy(list, model->opset_import, model->n_opset_import * sizeof(*list));
+    list[model->n_opset_import++] = entry;
     model->opset_import = list;
     return true;
+}
+
+/* Models from before there were operator sets mean version 1. */
+static bool import_domains(struct oq_edit *edit)
+{
+    static char contrib[] = "com.microsoft", standard[] = "";
+    int64_t version = edit->draft->proto->n_opset_import == 0 ? 1 : OPSET_WHERE_NONE_WAS;
+    return (!edit->uses_standard || add_import(edit, standard, version)) &&
+           (!edit->uses_contrib || add_import(edit, contrib, 1));
 }
 
 bool oq_edit_set_metadata(struct oq_edit *edit, char *key, char *value)
@@ -376,5 +396,5 @@ bool oq_edit_finish(struct oq_edit *edit, bool freeze_inputs)
         model->has_ir_version = true;
         model->ir_version = 4;
     }
-    return import_contrib(edit) && oq_draft_finish(edit->draft, edit->error);
+    return import_domains(edit) && oq_draft_finish(edit->draft, edit->error);
 }

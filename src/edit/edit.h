@@ -30,8 +30,8 @@ struct oq_edit {
     struct oq_draft *draft;
     struct oq_arena *arena;
     onnxq_error *error;
-    bool failed;       /* memory ran out somewhere; reported at the end */
-    bool uses_contrib; /* a node of com.microsoft was written */
+    bool failed;                      /* memory ran out somewhere; reported at the end */
+    bool uses_standard, uses_contrib; /* a node of ai.onnx, or com.microsoft, was written */
 
     struct oq_strmap value_names, node_names; /* all that are taken, over the whole model */
     struct oq_graphs graphs;                  /* index of the draft as it was copied */

@@ -110,6 +110,7 @@ Oq__Pb__NodeProto *oq_edit_node(struct oq_edit *edit, const char *domain, const 
     node->output = copy_names(edit, outputs, &node->n_output);
     if (edit->failed || !oq_edit_keep(edit, node))
         return NULL;
+    edit->uses_standard |= domain[0] == '\0';
     if (domain[0] != '\0') {
         edit->uses_contrib = true;
         for (size_t i = 0; i < node->n_output; i++)
