@@ -11,7 +11,7 @@
 
 #define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
 
-/* Of one input; what is larger was not meant. */
+/* Of one set of inputs; what is larger was not meant. */
 #define MAX_NBYTES ((uint64_t)2 << 30)
 
 /* What an input's elements are drawn from. */
@@ -29,6 +29,7 @@ struct drawer {
     struct oq_sizes sizes;
     struct oq_strmap ranges; /* name of an input -> struct oq_range_setting */
     uint64_t number;         /* of the set */
+    double nbytes;           /* of its inputs so far */
     struct oq_arena *arena;
     onnxq_error *error;
 };
@@ -282,10 +283,11 @@ static bool fail_type(const struct drawer *drawer, const struct oq_parameter *in
 }
 
 /* Size as it would be, also where it overflows. */
-static bool check_size(const struct drawer *drawer, size_t index)
+static bool check_size(struct drawer *drawer, size_t index)
 {
     const struct oq_parameter *input = &drawer->signature->inputs[index];
     const struct oq_dtype *dtype = oq_dtype_find(input->data_type);
+    uint64_t max_nbytes = drawer->options->max_nbytes;
     bool is_open = !input->has_rank;
     char text[128];
     double nbytes = dtype->nbits > 0 ? dtype->nbits / 8.0 : (double)sizeof(char *);
@@ -293,17 +295,20 @@ static bool check_size(const struct drawer *drawer, size_t index)
         nbytes *= (double)drawer->sizes.dims[index][k];
     for (size_t k = 0; k < input->n_dims; k++)
         is_open |= input->dims[k].size < 0;
-    if (nbytes <= (double)MAX_NBYTES)
+    double limit = (double)(max_nbytes > 0 ? max_nbytes : MAX_NBYTES), others = drawer->nbytes;
+    drawer->nbytes += nbytes;
+    if (drawer->nbytes <= limit)
         return true;
     oq_parameter_describe(input, text, sizeof(text));
-    oq_fail(drawer->error, ONNXQ_ERROR_INPUT, "%s would take %.3g GB, at most 2 are drawn", text,
-            nbytes / (1 << 30));
+    oq_fail(drawer->error, ONNXQ_ERROR_INPUT, "%s would take %.3g GB%s, at most %.3g are drawn",
+            text, drawer->nbytes / (1 << 30), others > 0 ? " with the inputs before it" : "",
+            limit / (1 << 30));
     if (is_open)
         oq_error_hint(drawer->error, "--dim NAME=N sets the size of a dimension");
     return false;
 }
 
-static bool draw_input(const struct drawer *drawer, size_t index, struct oq_arrays *arrays)
+static bool draw_input(struct drawer *drawer, size_t index, struct oq_arrays *arrays)
 {
     const struct oq_parameter *input = &drawer->signature->inputs[index];
     struct oq_random random;
