@@ -1,4 +1,5 @@
 /* Random inputs that a model can take. */
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -86,7 +87,7 @@ static enum number_kind kind_of(int32_t data_type, int64_t *lo, int64_t *hi)
         int64_t lo, hi;
     } types[] = {
         {TYPE(FLOAT), FLOATS, INT64_MIN, INT64_MAX},
-        {TYPE(FLOAT16), FLOATS, INT64_MIN, INT64_MAX},
+        {TYPE(FLOAT16), FLOATS, -65504, 65504},
         {TYPE(BFLOAT16), FLOATS, INT64_MIN, INT64_MAX},
         {TYPE(DOUBLE), FLOATS, INT64_MIN, INT64_MAX},
         {TYPE(BOOL), BOOLS, 0, 1},
@@ -112,6 +113,21 @@ static enum number_kind kind_of(int32_t data_type, int64_t *lo, int64_t *hi)
         }
     }
     return NO_NUMBERS;
+}
+
+/* What is finite, also as the difference of two. */
+static double largest_float(int32_t data_type)
+{
+    switch (data_type) {
+    case TYPE(FLOAT16):
+        return 65504;
+    case TYPE(BFLOAT16):
+        return 0x1.fep127;
+    case TYPE(FLOAT):
+        return FLT_MAX;
+    default:
+        return DBL_MAX / 2;
+    }
 }
 
 static struct distribution between(int64_t first, int64_t last)
@@ -179,8 +195,12 @@ static struct distribution distribution_of(const struct drawer *drawer, size_t i
     const struct oq_range_setting *range = oq_strmap_find(&drawer->ranges, input->name);
     int64_t lo, hi;
     bool is_float = kind_of(input->data_type, &lo, &hi) == FLOATS;
-    if (range != NULL && is_float)
-        return (struct distribution){.form = UNIFORM, .lo = range->lo, .hi = range->hi};
+    if (range != NULL && is_float) {
+        double largest = largest_float(input->data_type);
+        return (struct distribution){.form = UNIFORM,
+                                     .lo = fmax(-largest, fmin(range->lo, largest)),
+                                     .hi = fmax(-largest, fmin(range->hi, largest))};
+    }
     if (range != NULL) {
         int64_t first = clamp(to_integer(ceil(range->lo)), lo, hi);
         return between(first, clamp(to_integer(floor(range->hi)), first, hi));
