@@ -178,6 +178,15 @@ static bool same_messages(struct oq_same *same, const ProtobufCMessage *a,
     return true;
 }
 
+/* The attribute of that name; mostly it stands where the other node has it. */
+static const Oq__Pb__AttributeProto *find_attribute(const Oq__Pb__NodeProto *node, const char *name,
+                                                    size_t place)
+{
+    if (same_text(node->attribute[place]->name, name))
+        return node->attribute[place];
+    return oq_node_attribute(node, name == NULL ? "" : name);
+}
+
 bool oq_same_operators(struct oq_same *same, const Oq__Pb__NodeProto *a, const Oq__Pb__NodeProto *b,
                        bool *equal, onnxq_error *error)
 {
@@ -185,8 +194,8 @@ bool oq_same_operators(struct oq_same *same, const Oq__Pb__NodeProto *a, const O
              strcmp(oq_domain(a->domain), oq_domain(b->domain)) == 0 &&
              a->n_attribute == b->n_attribute;
     for (size_t i = 0; *equal && i < a->n_attribute; i++) {
-        const Oq__Pb__AttributeProto *left = a->attribute[i], *right;
-        right = oq_node_attribute(b, left->name == NULL ? "" : left->name);
+        const Oq__Pb__AttributeProto *left = a->attribute[i],
+                                     *right = find_attribute(b, left->name, i);
         *equal = right != NULL;
         if (*equal && !same_messages(same, &left->base, &right->base, equal, error))
             return false;
