@@ -369,24 +369,33 @@ static bool fill(const struct oq_probe *probe, const struct oq_written *written,
     return true;
 }
 
+bool oq_probe_write(const struct oq_probe *probe, uint8_t **bytes, size_t *nbytes,
+                    onnxq_error *error)
+{
+    const struct oq_write_context context = {.fragments = probe->model->skeleton.fragments};
+    struct oq_written written = {0};
+    *bytes = NULL;
+    bool ok = oq_message_write(&probe->proto->base, &context, &written, error);
+    if (ok) {
+        *nbytes = (size_t)written.nbytes;
+        *bytes = malloc(*nbytes + 1);
+        ok = *bytes != NULL ? fill(probe, &written, *bytes, error) : oq_fail_memory(error);
+    }
+    oq_written_fini(&written);
+    oq_error_file(error, probe->model->file.path);
+    return ok;
+}
+
 struct oq_session *oq_probe_open(const struct oq_probe *probe, struct oq_engine *engine,
                                  const struct oq_session_options *options, onnxq_error *error)
 {
-    const struct oq_write_context context = {.fragments = probe->model->skeleton.fragments};
     const char *path = probe->model->file.path;
     struct oq_session *session = NULL;
-    struct oq_written written = {0};
-    uint8_t *bytes = NULL;
-    if (oq_message_write(&probe->proto->base, &context, &written, error)) {
-        bytes = malloc((size_t)written.nbytes + 1);
-        if (bytes == NULL)
-            oq_fail_memory(error);
-        else if (fill(probe, &written, bytes, error))
-            session = oq_session_open_bytes(engine, bytes, (size_t)written.nbytes, probe->folder,
-                                            path, options, error);
-    }
+    uint8_t *bytes;
+    size_t nbytes;
+    if (oq_probe_write(probe, &bytes, &nbytes, error))
+        session = oq_session_open_bytes(engine, bytes, nbytes, probe->folder, path, options, error);
     free(bytes);
-    oq_written_fini(&written);
     oq_error_file(error, path);
     return session;
 }

@@ -46,6 +46,10 @@ bool oq_probe_keep_sites(struct oq_probe *probe, const struct oq_layer_site *con
 const char *oq_probe_add_delta(struct oq_probe *probe, const char *value,
                                const struct oq_array *like, onnxq_error *error);
 
+/* The model file as the engine takes it, in memory: *bytes is the caller's to free(), after a
+   failure too. */
+bool oq_probe_write(const struct oq_probe *probe, uint8_t **bytes, size_t *nbytes,
+                    onnxq_error *error);
 struct oq_session *oq_probe_open(const struct oq_probe *probe, struct oq_engine *engine,
                                  const struct oq_session_options *options, onnxq_error *error);
 

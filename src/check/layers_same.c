@@ -49,13 +49,54 @@ static bool compare_integers(const struct oq_tensor *a, const struct oq_tensor *
                              onnxq_error *error)
 {
     int64_t left[OQ_READ_MAX_INTEGERS], right[OQ_READ_MAX_INTEGERS];
-    *equal = false;
-    if (!oq_tensor_is_integer(a) || a->nelem > OQ_READ_MAX_INTEGERS)
-        return true;
     if (!oq_tensor_read_int64s(a, left, error) || !oq_tensor_read_int64s(b, right, error))
         return false;
     *equal = memcmp(left, right, (size_t)a->nelem * sizeof(*left)) == 0;
     return true;
+}
+
+static bool compare_fragments(struct oq_same *same, const struct oq_tensor *a,
+                              const struct oq_tensor *b, uint32_t k, bool *equal,
+                              onnxq_error *error)
+{
+    const struct oq_fragment *left = &a->fragments[k], *right = &b->fragments[k];
+    char *piece = same->buffers, *other = piece + PIECE_NBYTES;
+    *equal = left->field == right->field && left->nbytes == right->nbytes;
+    for (uint64_t first = 0; *equal && first < left->nbytes; first += PIECE_NBYTES) {
+        size_t count = (size_t)oq_min_u64(PIECE_NBYTES, left->nbytes - first);
+        if (!oq_file_read(a->file, left->offset + first, piece, count, error) ||
+            !oq_file_read(b->file, right->offset + first, other, count, error))
+            return false;
+        *equal = memcmp(piece, other, count) == 0;
+    }
+    return true;
+}
+
+/* Elements of unknown types, or in pieces: the same where they are stored alike. */
+static bool compare_pieces(struct oq_same *same, const struct oq_tensor *a,
+                           const struct oq_tensor *b, bool *equal, onnxq_error *error)
+{
+    *equal = a->external == b->external && a->nfragments == b->nfragments;
+    for (uint32_t k = 0; *equal && k < a->nfragments; k++)
+        if (!compare_fragments(same, a, b, k, equal, error))
+            return false;
+    return true;
+}
+
+static bool is_string(const struct oq_tensor *tensor)
+{
+    return tensor->proto->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__STRING;
+}
+
+static bool same_strings(const Oq__Pb__TensorProto *a, const Oq__Pb__TensorProto *b)
+{
+    bool same = a->n_string_data == b->n_string_data;
+    for (size_t i = 0; same && i < a->n_string_data; i++) {
+        const ProtobufCBinaryData *left = &a->string_data[i], *right = &b->string_data[i];
+        same = left->len == right->len &&
+               (left->len == 0 || memcmp(left->data, right->data, left->len) == 0);
+    }
+    return same;
 }
 
 bool oq_same_tensors(struct oq_same *same, const Oq__Pb__TensorProto *a,
@@ -66,9 +107,15 @@ bool oq_same_tensors(struct oq_same *same, const Oq__Pb__TensorProto *a,
     *equal = have_same_shape(left, right);
     if (!*equal || left->nelem == 0)
         return true;
+    if (is_string(left)) {
+        *equal = same_strings(a, b);
+        return true;
+    }
     if (left->file != NULL && right->file != NULL && left->contiguous && right->contiguous)
         return compare_bytes(same, left, right, equal, error);
-    return compare_integers(left, right, equal, error);
+    if (oq_tensor_is_integer(left) && left->nelem <= OQ_READ_MAX_INTEGERS)
+        return compare_integers(left, right, equal, error);
+    return compare_pieces(same, left, right, equal, error);
 }
 
 /* --- messages --- */
@@ -131,6 +178,15 @@ static bool same_messages(struct oq_same *same, const ProtobufCMessage *a,
     return true;
 }
 
+/* The attribute of that name; mostly it stands where the other node has it. */
+static const Oq__Pb__AttributeProto *find_attribute(const Oq__Pb__NodeProto *node, const char *name,
+                                                    size_t place)
+{
+    if (same_text(node->attribute[place]->name, name))
+        return node->attribute[place];
+    return oq_node_attribute(node, name == NULL ? "" : name);
+}
+
 bool oq_same_operators(struct oq_same *same, const Oq__Pb__NodeProto *a, const Oq__Pb__NodeProto *b,
                        bool *equal, onnxq_error *error)
 {
@@ -138,8 +194,8 @@ bool oq_same_operators(struct oq_same *same, const Oq__Pb__NodeProto *a, const O
              strcmp(oq_domain(a->domain), oq_domain(b->domain)) == 0 &&
              a->n_attribute == b->n_attribute;
     for (size_t i = 0; *equal && i < a->n_attribute; i++) {
-        const Oq__Pb__AttributeProto *left = a->attribute[i], *right;
-        right = oq_node_attribute(b, left->name == NULL ? "" : left->name);
+        const Oq__Pb__AttributeProto *left = a->attribute[i],
+                                     *right = find_attribute(b, left->name, i);
         *equal = right != NULL;
         if (*equal && !same_messages(same, &left->base, &right->base, equal, error))
             return false;

@@ -1,4 +1,5 @@
 /* Random inputs that a model can take. */
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 
 #define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
 
-/* Of one input; what is larger was not meant. */
+/* Of one set of inputs; what is larger was not meant. */
 #define MAX_NBYTES ((uint64_t)2 << 30)
 
 /* What an input's elements are drawn from. */
@@ -29,6 +30,7 @@ struct drawer {
     struct oq_sizes sizes;
     struct oq_strmap ranges; /* name of an input -> struct oq_range_setting */
     uint64_t number;         /* of the set */
+    double nbytes;           /* of its inputs so far */
     struct oq_arena *arena;
     onnxq_error *error;
 };
@@ -85,7 +87,7 @@ static enum number_kind kind_of(int32_t data_type, int64_t *lo, int64_t *hi)
         int64_t lo, hi;
     } types[] = {
         {TYPE(FLOAT), FLOATS, INT64_MIN, INT64_MAX},
-        {TYPE(FLOAT16), FLOATS, INT64_MIN, INT64_MAX},
+        {TYPE(FLOAT16), FLOATS, -65504, 65504},
         {TYPE(BFLOAT16), FLOATS, INT64_MIN, INT64_MAX},
         {TYPE(DOUBLE), FLOATS, INT64_MIN, INT64_MAX},
         {TYPE(BOOL), BOOLS, 0, 1},
@@ -111,6 +113,21 @@ static enum number_kind kind_of(int32_t data_type, int64_t *lo, int64_t *hi)
         }
     }
     return NO_NUMBERS;
+}
+
+/* What is finite, also as the difference of two. */
+static double largest_float(int32_t data_type)
+{
+    switch (data_type) {
+    case TYPE(FLOAT16):
+        return 65504;
+    case TYPE(BFLOAT16):
+        return 0x1.fep127;
+    case TYPE(FLOAT):
+        return FLT_MAX;
+    default:
+        return DBL_MAX / 2;
+    }
 }
 
 static struct distribution between(int64_t first, int64_t last)
@@ -178,8 +195,12 @@ static struct distribution distribution_of(const struct drawer *drawer, size_t i
     const struct oq_range_setting *range = oq_strmap_find(&drawer->ranges, input->name);
     int64_t lo, hi;
     bool is_float = kind_of(input->data_type, &lo, &hi) == FLOATS;
-    if (range != NULL && is_float)
-        return (struct distribution){.form = UNIFORM, .lo = range->lo, .hi = range->hi};
+    if (range != NULL && is_float) {
+        double largest = largest_float(input->data_type);
+        return (struct distribution){.form = UNIFORM,
+                                     .lo = fmax(-largest, fmin(range->lo, largest)),
+                                     .hi = fmax(-largest, fmin(range->hi, largest))};
+    }
     if (range != NULL) {
         int64_t first = clamp(to_integer(ceil(range->lo)), lo, hi);
         return between(first, clamp(to_integer(floor(range->hi)), first, hi));
@@ -282,10 +303,11 @@ static bool fail_type(const struct drawer *drawer, const struct oq_parameter *in
 }
 
 /* Size as it would be, also where it overflows. */
-static bool check_size(const struct drawer *drawer, size_t index)
+static bool check_size(struct drawer *drawer, size_t index)
 {
     const struct oq_parameter *input = &drawer->signature->inputs[index];
     const struct oq_dtype *dtype = oq_dtype_find(input->data_type);
+    uint64_t max_nbytes = drawer->options->max_nbytes;
     bool is_open = !input->has_rank;
     char text[128];
     double nbytes = dtype->nbits > 0 ? dtype->nbits / 8.0 : (double)sizeof(char *);
@@ -293,17 +315,20 @@ static bool check_size(const struct drawer *drawer, size_t index)
         nbytes *= (double)drawer->sizes.dims[index][k];
     for (size_t k = 0; k < input->n_dims; k++)
         is_open |= input->dims[k].size < 0;
-    if (nbytes <= (double)MAX_NBYTES)
+    double limit = (double)(max_nbytes > 0 ? max_nbytes : MAX_NBYTES), others = drawer->nbytes;
+    drawer->nbytes += nbytes;
+    if (drawer->nbytes <= limit)
         return true;
     oq_parameter_describe(input, text, sizeof(text));
-    oq_fail(drawer->error, ONNXQ_ERROR_INPUT, "%s would take %.3g GB, at most 2 are drawn", text,
-            nbytes / (1 << 30));
+    oq_fail(drawer->error, ONNXQ_ERROR_INPUT, "%s would take %.3g GB%s, at most %.3g are drawn",
+            text, drawer->nbytes / (1 << 30), others > 0 ? " with the inputs before it" : "",
+            limit / (1 << 30));
     if (is_open)
         oq_error_hint(drawer->error, "--dim NAME=N sets the size of a dimension");
     return false;
 }
 
-static bool draw_input(const struct drawer *drawer, size_t index, struct oq_arrays *arrays)
+static bool draw_input(struct drawer *drawer, size_t index, struct oq_arrays *arrays)
 {
     const struct oq_parameter *input = &drawer->signature->inputs[index];
     struct oq_random random;

@@ -49,6 +49,15 @@ static struct oq_parameter *read_parameters(Oq__Pb__ValueInfoProto *const *infos
     return parameters;
 }
 
+/* Nobody could give it a value. */
+static bool check_names(const struct oq_signature *signature, onnxq_error *error)
+{
+    for (size_t i = 0; i < signature->n_inputs; i++)
+        if (signature->inputs[i].name[0] == '\0')
+            return oq_fail(error, ONNXQ_ERROR_INPUT, "input number %zu has no name", i);
+    return true;
+}
+
 bool oq_signature_init(struct oq_signature *signature, const onnxq_model *model,
                        struct oq_arena *arena, onnxq_error *error)
 {
@@ -60,7 +69,7 @@ bool oq_signature_init(struct oq_signature *signature, const onnxq_model *model,
         return oq_arena_fail(arena, error);
     for (size_t i = 0; i < signature->n_inputs; i++)
         signature->inputs[i].has_default = has_default(model, signature->inputs[i].name);
-    return true;
+    return check_names(signature, error);
 }
 
 void oq_parameter_describe(const struct oq_parameter *parameter, char *text, size_t capacity)

@@ -68,6 +68,7 @@ struct oq_draw_options {
     const struct oq_range_setting *ranges;
     size_t n_ranges;
     uint64_t seed;
+    uint64_t max_nbytes; /* of all inputs of a set; 0: 2 GB */
 };
 
 /*

@@ -6,57 +6,26 @@
  *  - a success gives arrays whose sizes agree, whose strings lie in their
  *    blocks, and that are the same when the file is read again.
  */
-#define _POSIX_C_SOURCE 200809L
-#include <onnxq/onnxq.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "fuzz/support.h"
 #include "onnx.pb-c.h"
 #include "values/input_files.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes);
+static char *paths[3], *path;
 
-/* Not assert(): it has to hold in every build. */
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: CHECK(%s)\n", __FILE__, __LINE__, #condition);                 \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
-
-static char root[4096];
-static char path[sizeof(root) + 16];
-
-static void tear_down(void)
-{
-    unlink(path);
-    rmdir(root);
-}
-
-static void set_up(void)
-{
-    const char *temporary = getenv("TMPDIR");
-    snprintf(root, sizeof(root), "%s/onnxq-fuzz-XXXXXX",
-             temporary && *temporary ? temporary : "/tmp");
-    CHECK(mkdtemp(root));
-    atexit(tear_down);
-}
-
-/* A new file each time: some file systems wait for the disk when an old one was truncated. */
+/* The first byte of a format says which one it is. */
 static void write_file(const uint8_t *data, size_t nbytes)
 {
-    const char *ending = nbytes > 0 && data[0] == 'P'    ? "npz"
-                         : nbytes > 0 && data[0] == 0x93 ? "npy"
-                                                         : "pb";
-    unlink(path);
-    snprintf(path, sizeof(path), "%s/in.%s", root, ending);
-    FILE *file = fopen(path, "wb");
-    CHECK(file && fwrite(data, 1, nbytes, file) == nbytes && fclose(file) == 0);
+    static const char *const names[] = {"in.npz", "in.npy", "in.pb"};
+    for (int i = 0; i < 3 && !paths[i]; i++)
+        paths[i] = fuzz_path(names[i]);
+    if (path)
+        unlink(path);
+    path = paths[nbytes > 0 && data[0] == 'P' ? 0 : nbytes > 0 && data[0] == 0x93 ? 1 : 2];
+    fuzz_write(path, data, nbytes);
 }
 
 static void check_strings(const struct oq_array *array)
@@ -104,15 +73,14 @@ static bool read_sets(struct oq_input_sets *sets)
     if (oq_input_sets_read(sets, path, &error))
         return true;
     CHECK(error.status == ONNXQ_ERROR_INPUT || error.status == ONNXQ_ERROR_MEMORY);
-    CHECK(error.message[0] != '\0' && strcmp(error.file, path) == 0);
+    CHECK(strcmp(error.file, path) == 0);
+    fuzz_check_error(&error);
     return false;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
 {
     struct oq_input_sets sets = {0}, again = {0};
-    if (root[0] == '\0')
-        set_up();
     write_file(data, nbytes);
     bool ok = read_sets(&sets);
     CHECK(read_sets(&again) == ok && sets.count == again.count);

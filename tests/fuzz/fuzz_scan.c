@@ -5,22 +5,11 @@
  * fragment lies in the file.
  */
 #define _GNU_SOURCE /* memfd_create */
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "fuzz/support.h"
 #include "wire/message.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes);
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: CHECK(%s)\n", __FILE__, __LINE__, #condition);                 \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 /* More than the structure of any input that a fuzzer makes. */
 #define BUDGET ((size_t)64 << 20)
@@ -57,8 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
         check_fragments(&skeleton, nbytes);
         check_skeleton(&skeleton);
     } else {
-        CHECK(error.status != ONNXQ_OK && error.status != ONNXQ_ERROR_INTERNAL);
-        CHECK(error.message[0] != '\0');
+        fuzz_check_error(&error);
     }
     oq_skeleton_fini(&skeleton);
     close(file.fd);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fuzz/support.h"
 #include "support/archive.h"
 #include "support/text.h"
 
@@ -111,16 +112,148 @@ static const struct seed {
      "out y float32; out g float32\n"},
 };
 
-static bool write_seed(const struct seed *seed, const char *folder)
+/* What tests/fuzz/support.h calls FUZZ_OPTIONS, as fuzz_quantize.c reads it. */
+static const uint8_t options[][16] = {
+    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0x04},           /* dynamic, integers by force */
+    {0, 0, 0, 1, 1, 1, 0, 1, 0, 0x07, 2, 3, 1},  /* uint8, reduced, ConvInteger, side file */
+    {0, 0, 0, 0, 2, 3, 2, 0, 0, 0x0c, 1, 1, 16}, /* pairs, MatMul for Conv, 16 bits folded */
+    {1, 0, 0, 0, 0, 0, 1, 2, 0, 0x20, 3, 2, 2},  /* weights */
+    {2, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0, 4, 17}, /* QDQ, not symmetric */
+    {2, 1, 1, 0, 0, 0, 0, 1, 0, 0x00, 2, 2, 3},  /* QDQ, 4 bits in blocks of 16 */
+    {3, 0, 1, 0, 0, 0, 0, 0, 0, 0x04, 1, 5},     /* blocks, 8 bits */
+    {3, 1, 2, 0, 0, 0, 0, 1, 0, 0x05, 0, 0, 1},  /* blocks, 4 bits, not symmetric */
+    {3, 2, 1, 0, 0, 0, 0, 0, 0, 0x04, 3, 1, 16}, /* NF4 */
+};
+
+/* FUZZ_TEXT, as fuzz_selectors.c reads it. */
+static const char *const selectors[] = {
+    "+*w\n-=y", "-/^[a-c]$\n+*?", "+:MatMul\n-*mm", "+=x\n-=x", "-*[!a-w]\n-:Gather\n+/b|y",
+};
+
+static void put(FILE *file, unsigned number, const void *bytes, size_t nbytes)
+{
+    const unsigned tag = number << 3 | 2; /* of 14 bits */
+    fprintf(file, "%c%c%c", (int)((tag & 0x7f) | 0x80), (int)(tag >> 7), (int)nbytes);
+    fwrite(bytes, 1, nbytes, file);
+}
+
+/* A model alone, with the next set of options and selectors. */
+static bool write_seed(const struct seed *seed, size_t number, const char *folder, bool has_options)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/%s.onnx", folder, seed->name);
+    snprintf(path, sizeof path, "%s/%s%s.onnx", folder, seed->name, has_options ? "-options" : "");
     struct builder builder;
     text_parse(&builder, seed->text);
     bool ok = builder_write(&builder, path);
+    FILE *file = ok && has_options ? fopen(path, "ab") : NULL;
+    if (file) {
+        const char *lines = selectors[number % (sizeof selectors / sizeof selectors[0])];
+        put(file, FUZZ_TEXT, lines, strlen(lines));
+        put(file, FUZZ_OPTIONS, options[number % (sizeof options / sizeof options[0])], 16);
+        ok = fclose(file) == 0;
+    } else {
+        ok = ok && !has_options;
+    }
     if (!ok)
         fprintf(stderr, "make_seeds: %s: %s\n", path, strerror(errno));
     builder_fini(&builder);
+    return ok;
+}
+
+/* A model and, inside of it, another one of the same graph. */
+static bool write_pair(const char *folder, const char *name, const char *first, const char *second)
+{
+    char path[4096];
+    uint8_t bytes[4096];
+    struct builder builder;
+    snprintf(path, sizeof path, "%s/%s.onnx", folder, name);
+    text_parse(&builder, second);
+    size_t nbytes = oq__pb__model_proto__get_packed_size(builder.model);
+    bool ok = nbytes <= sizeof bytes;
+    if (ok)
+        oq__pb__model_proto__pack(builder.model, bytes);
+    builder_fini(&builder);
+    text_parse(&builder, first);
+    ok = ok && builder_write(&builder, path);
+    builder_fini(&builder);
+    FILE *file = ok ? fopen(path, "ab") : NULL;
+    if (file) {
+        const unsigned tag = FUZZ_MODEL << 3 | 2;
+        fprintf(file, "%c%c%c%c", (int)((tag & 0x7f) | 0x80), (int)(tag >> 7),
+                (int)((nbytes & 0x7f) | 0x80), (int)(nbytes >> 7));
+        fwrite(bytes, 1, nbytes, file);
+        ok = fclose(file) == 0;
+    }
+    if (!ok || !file)
+        fprintf(stderr, "make_seeds: %s: %s\n", path, strerror(errno));
+    return ok && file;
+}
+
+static bool write_pairs(const char *folder)
+{
+    static const char head[] = "ir 8; opset 17; opset com.microsoft 1; in x float32[N,4]\n";
+    static const char *const pairs[][3] = {
+        {"pair-dynamic", "init w float32[4,2]; mm: h = MatMul(x, w); y = Relu(h); out y float32",
+         "init wq int8[4,2]; init ws float32[2]; xq, xs, xz = DynamicQuantizeLinear(x)\n"
+         "hi = MatMulInteger(xq, wq, xz); hc = Cast(hi) to=1; hs = Mul(xs, ws)\n"
+         "h = Mul(hc, hs); y = Relu(h); out y float32"},
+        {"pair-folded",
+         "init w float32[4,2]; in c bool[]; h = MatMul(x, w)\n"
+         "y = If(c) then_branch={ t = Relu(h); out t float32 } else_branch={ e = MatMul(x, w); "
+         "out e float32 }; out y float32",
+         "init wq int8[4,2]; init ws float32; in c bool[]; w = DequantizeLinear(wq, ws)\n"
+         "h = MatMul(x, w); y = If(c) then_branch={ t = Relu(h); out t float32 } "
+         "else_branch={ e = MatMul(x, w); out e float32 }; out y float32"},
+    };
+    bool ok = true;
+    for (size_t i = 0; ok && i < sizeof pairs / sizeof pairs[0]; i++) {
+        char first[1024], second[1024];
+        snprintf(first, sizeof first, "%s%s", head, pairs[i][1]);
+        snprintf(second, sizeof second, "%s%s", head, pairs[i][2]);
+        ok = write_pair(folder, pairs[i][0], first, second);
+    }
+    return ok;
+}
+
+/* --- side files and profiles -------------------------------------------------- */
+
+/* Of fuzz_external.c and fuzz_profile.c. */
+static const char *const texts[][2] = {
+    {"external-ranges", "location\tw.bin\toffset\t16\tlength\t32\tdims\t32\n"
+                        "location\tsub/v.bin\tdims\t300\nlocation\tempty\tdims\t0\n"
+                        "location\thole\toffset\t1073741820\tdims\t4\n"
+                        "location\tw.bin\toffset\t18446744073709551615\tdims\t2"},
+    {"external-links", "location\tlink\tdims\t8\nlocation\tsub/back\tdims\t8\n"
+                       "location\tout\tdims\t1\nlocation\tup/outside/secret\n"
+                       "location\toutside/secret\nlocation\tloop\nlocation\tdangling"},
+    {"external-kinds", "location\tfifo\nlocation\tzero\nlocation\tsub\nlocation\tself\n"
+                       "location\tthrough/../w.bin\nlocation\t../outside/secret\n"
+                       "location\t/dev/null\nlocation\t\nlocation\tmodel.onnx\tdims\t64"},
+    {"profile",
+     "[\n"
+     "{\"cat\" : \"Session\",\"dur\" :9,\"ts\" :0,\"ph\" : \"X\",\"name\" :\"model_run\",\"args\" "
+     ": {}},\n"
+     "{\"cat\" : \"Session\",\"dur\" :90,\"ts\" :10,\"name\" :\"model_run\",\"args\" : {}},\n"
+     "{\"cat\" : \"Node\",\"dur\" :20,\"ts\" :11,\"name\" :\"a_kernel_time\",\"args\" : "
+     "{\"op_name\" : "
+     "\"If\"}},\n"
+     "{\"cat\" : \"Node\",\"dur\" :5.5,\"ts\" :12,\"name\" :\"b_kernel_time\",\"args\" : "
+     "{\"op_name\" : \"Add\"}}\n]\n"},
+};
+
+static bool write_texts(const char *folder)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < sizeof texts / sizeof texts[0]; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s", folder, texts[i][0]);
+        FILE *file = fopen(path, "wb");
+        ok = file && fputs(texts[i][1], file) >= 0;
+        if (file && fclose(file) != 0)
+            ok = false;
+        if (!ok)
+            fprintf(stderr, "make_seeds: %s: %s\n", path, strerror(errno));
+    }
     return ok;
 }
 
@@ -217,7 +350,10 @@ int main(int argc, char **argv)
     }
     mkdir(argv[1], 0777); /* where that fails, the first seed says so */
     for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++)
-        if (!write_seed(&seeds[i], argv[1]))
+        if (!write_seed(&seeds[i], i, argv[1], false) || !write_seed(&seeds[i], i, argv[1], true))
             return 1;
-    return write_arrays(argv[1]) && write_tensors(argv[1]) ? 0 : 1;
+    return write_pairs(argv[1]) && write_texts(argv[1]) && write_arrays(argv[1]) &&
+                   write_tensors(argv[1])
+               ? 0
+               : 1;
 }

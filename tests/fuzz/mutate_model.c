@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz/support.h"
 #include "onnx.pb-c.h"
 #include "wire/varint.h"
 
@@ -157,6 +158,9 @@ static void put_changed(struct text *text, const struct message *message, const 
 static const ProtobufCMessageDescriptor *type_of(const ProtobufCMessageDescriptor *type,
                                                  const struct field *field)
 {
+    if (type == &oq__pb__model_proto__descriptor && field->number == FUZZ_MODEL &&
+        field->type == OQ_WIRE_LENGTH)
+        return type;
     const ProtobufCFieldDescriptor *known =
         protobuf_c_message_descriptor_get_field(type, field->number);
     bool is_message = known != NULL && known->type == PROTOBUF_C_TYPE_MESSAGE;
@@ -220,12 +224,34 @@ static bool mutate(const ProtobufCMessageDescriptor *type, const uint8_t *bytes,
     return ok;
 }
 
+/* The options of the target: one of them changes, where there are none they come. */
+static bool mutate_options(const uint8_t *data, size_t nbytes, struct text *text, uint64_t *state)
+{
+    uint8_t options[FUZZ_OPTIONS_NBYTES] = {0};
+    const struct fuzz_bytes field = fuzz_find_field(data, nbytes, FUZZ_OPTIONS);
+    bool is_last = field.nbytes == sizeof(options) && field.bytes + field.nbytes == data + nbytes;
+    size_t n_before = nbytes;
+    if (field.nbytes > 0)
+        memcpy(options, field.bytes,
+               field.nbytes < sizeof(options) ? field.nbytes : sizeof(options));
+    if (is_last)
+        n_before -= sizeof(options) + 3; /* two bytes of tag, one of length */
+    if (n_before + sizeof(options) + 3 > text->capacity)
+        return false;
+    options[draw(state, sizeof(options))] = (uint8_t)draw(state, draw(state, 4) == 0 ? 256 : 8);
+    put(text, data, n_before);
+    put_length_field(text, FUZZ_OPTIONS, options, sizeof(options));
+    return true;
+}
+
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t nbytes, size_t capacity, unsigned seed)
 {
     uint64_t state = seed;
     struct text text = {malloc(capacity), 0, capacity};
     bool ok = text.bytes != NULL && draw(&state, 4) != 0 &&
-              mutate(&oq__pb__model_proto__descriptor, data, nbytes, &text, &state);
+              (draw(&state, 8) == 0
+                   ? mutate_options(data, nbytes, &text, &state)
+                   : mutate(&oq__pb__model_proto__descriptor, data, nbytes, &text, &state));
     if (ok) {
         memcpy(data, text.bytes, text.nbytes);
         nbytes = text.nbytes;

@@ -1,4 +1,5 @@
 /* Random inputs: sizes of open dimensions, ranges of integers, the same bits everywhere. */
+#include <float.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -417,6 +418,30 @@ static void test_settings(void **state)
     check_text(sets != NULL ? describe_set(&sets->list[0]) : error_and_hint(&error), row->expected);
 }
 
+/* A range is cut down to what the type holds: nothing becomes infinite. */
+static void test_wide_range(void **state)
+{
+    (void)state;
+    const struct oq_range_setting range = {"x", 1e300, DBL_MAX};
+    static const struct {
+        const char *type;
+        double largest;
+    } rows[] = {{"float16", 65504},
+                {"bfloat16", 0x1.fep127},
+                {"float32", FLT_MAX},
+                {"float64", DBL_MAX / 2}};
+    struct oq_draw_options options = {.ranges = &range, .n_ranges = 1};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        onnxq_error error;
+        double value;
+        const char *text = test_printf("ir 8; opset 17; in x %s[9]; y = Relu(x)", rows[i].type);
+        struct oq_input_sets *sets = draw_one(text, &options, &error);
+        assert_non_null(sets);
+        oq_array_read_doubles(&sets->list[0].inputs.list[0], 8, 1, &value);
+        assert_true(value > 0 && value <= rows[i].largest);
+    }
+}
+
 static void test_two_models(void **state)
 {
     (void)state;
@@ -442,6 +467,9 @@ static const struct row error_rows[] = {
     {"an overflow", "in x float32[9223372036854775807,9223372036854775807,N]; y = Relu(x)",
      "input \"x\": float32 [9223372036854775807,9223372036854775807,N] would take 3.17e+29 GB, "
      "at most 2 are drawn\nhint: --dim NAME=N sets the size of a dimension"},
+    {"too large together", "in a float32[400000000]; in b float32[400000000]; y = Add(a, b)",
+     "input \"b\": float32 [400000000] would take 2.98 GB with the inputs before it, at most 2 are "
+     "drawn"},
     {"complex numbers", "in x complex64[2]; y = Identity(x)",
      "input \"x\": it is complex64 [2]: there are no random values of that type\n"
      "hint: give values with --inputs"},
@@ -621,6 +649,7 @@ int main(void)
     TEST_ROWS(test_ranges, range_rows);
     TEST_ROWS(test_sizes, size_rows);
     TEST_ROWS(test_settings, setting_rows);
+    TEST(test_wide_range);
     TEST(test_two_models);
     TEST_ROWS(test_errors, error_rows);
     TEST(test_large);

@@ -85,6 +85,16 @@ static const struct row {
      HEAD "init w float32[4,2] external = 1 2 3 4 5 6 7 8; mm: h = MatMul(x, w); y = Relu(h)\n"
           "out y float32",
      ""},
+    {"the same weight, in pieces",
+     HEAD "init w float32[4,2] pieces; h = MatMul(x, w); y = Relu(h); out y float32",
+     HEAD "init w float32[4,2] pieces; h = MatMul(x, w); y = Relu(h); out y float32", ""},
+    {"an element of one in pieces",
+     HEAD "init w float32[4,2] pieces = 1; mm: h = MatMul(x, w); y = Relu(h); out y float32",
+     HEAD "init w float32[4,2] pieces = 2; mm: h = MatMul(x, w); y = Relu(h); out y float32",
+     "mm MatMul -> other weights or operators = h <- x [0] exclude: mm\n"},
+    {"the same long list of integers",
+     "opset 17; in x float32[99]; init i int64[99] packed; y = Gather(x, i); out y float32",
+     "opset 17; in x float32[99]; init i int64[99] packed; y = Gather(x, i); out y float32", ""},
     {"another element", FLOAT,
      HEAD "init w float32[4,2] = 1 2 3 4 5 6 7 9; mm: h = MatMul(x, w); y = Relu(h)\n"
           "out y float32",

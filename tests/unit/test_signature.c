@@ -43,6 +43,23 @@ static void test_types(void **state)
         "y: bool [N]; z: int64 [...]");
 }
 
+static void test_no_name(void **state)
+{
+    (void)state;
+    struct builder *builder = test_builder("ir 8; opset 17; in a float32; in b float32");
+    struct oq_signature signature;
+    struct oq_arena arena;
+    onnxq_error error;
+    builder->graph->input[1]->name = NULL;
+    assert_true(builder_write(builder, test_path("model.onnx")));
+    oq_error_init(&error);
+    oq_arena_init(&arena, (size_t)1 << 20);
+    assert_false(
+        oq_signature_init(&signature, test_open_path(test_path("model.onnx")), &arena, &error));
+    check_text(test_error_text(&error), "input number 1 has no name");
+    oq_arena_fini(&arena);
+}
+
 /* An input of the kind, whose message is left empty where it may be. */
 static Oq__Pb__ValueInfoProto *add_input(struct builder *builder, const char *name,
                                          Oq__Pb__TypeProto__ValueCase kind)
@@ -85,7 +102,6 @@ static void test_kinds(void **state)
     add_input(builder, "e", OQ__PB__TYPE_PROTO__VALUE_TENSOR_TYPE);
     add_input(builder, "f", OQ__PB__TYPE_PROTO__VALUE_TENSOR_TYPE)->type = NULL;
     Oq__Pb__ValueInfoProto *odd = builder_value(builder, "g", 99, (int64_t[]){-1, 2}, 2);
-    odd->name = NULL;
     odd->type->tensor_type->shape->dim[0]->dim_param = NULL;
     odd->type->tensor_type->shape->dim[0]->value_case =
         OQ__PB__TENSOR_SHAPE_PROTO__DIMENSION__VALUE__NOT_SET;
@@ -96,7 +112,7 @@ static void test_kinds(void **state)
     check_text(describe_model(test_open(builder)),
                "x: float32 [N,?,?]; a: sequence of no type; b: map type 0 -> no type; "
                "c: optional no type; d: sparse type 0 [...]; e: type 0 [...]; f: no type; "
-               ": type 99 [?,2] -> ");
+               "g: type 99 [?,2] -> ");
 }
 
 static void test_short_description(void **state)
@@ -345,6 +361,7 @@ static void test_kinds_that_are_no_tensors(void **state)
 int main(void)
 {
     TEST(test_types);
+    TEST(test_no_name);
     TEST(test_kinds);
     TEST(test_short_description);
     TEST_ROWS(test_bind, bind_rows);
