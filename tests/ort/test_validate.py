@@ -251,7 +251,7 @@ class Validate(OrtTest):
                 if backend_suite.accepts(model, full_check=False):
                     paths.append(self.dir / f"{index}.onnx")
                     onnx.save(model, paths[-1])
-        self.assertGreater(len(paths), 1500)
+        self.assertGreater(len(paths), 2000)
         self.assert_silent(paths)
 
     def test_files_of_the_onnx_package(self):
