@@ -12,13 +12,14 @@
 char *oq_folder_make(const char *parent, onnxq_error *error)
 {
     static const char name[] = "/.onnxq-bench-XXXXXX";
-    char *path = malloc(strlen(parent) + sizeof(name));
+    const size_t length = strlen(parent);
+    char *path = malloc(length + sizeof(name));
     if (path == NULL) {
         oq_fail_memory(error);
         return NULL;
     }
-    strcpy(path, parent);
-    strcat(path, name);
+    memcpy(path, parent, length);
+    memcpy(path + length, name, sizeof(name));
     if (mkdtemp(path) != NULL)
         return path;
     oq_fail_errno(error, ONNXQ_ERROR_OUTPUT, errno, "cannot make a folder in it");

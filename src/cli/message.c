@@ -73,6 +73,7 @@ static void print_error(const cli_common *common, const char *text)
     print_line(common, "\033[1;31m", "onnxq:", text);
 }
 
+CLI_PRINTF(4, 0)
 static void print_formatted(const cli_common *common, const char *color, const char *label,
                             const char *format, va_list args)
 {

@@ -123,7 +123,7 @@ static bool write_all(int fd, const char *src, size_t nbytes)
 
 static cli_input_result copy_all(int from, int to)
 {
-    enum { CHUNK_NBYTES = 1 << 16 };
+    enum { CHUNK_NBYTES = 1 << 15 };
     char chunk[CHUNK_NBYTES];
     for (;;) {
         ssize_t n = read(from, chunk, sizeof(chunk));

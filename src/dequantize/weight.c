@@ -49,8 +49,8 @@ const char *oq_shared_spread(struct oq_shared *shared, const struct oq_weight *w
     }
     if (n_dims > rank)
         return misfit;
-    for (size_t i = rank; i-- > 0;) {
-        size_t from_end = rank - i;
+    for (size_t from_end = 1; from_end <= rank; from_end++) {
+        size_t i = rank - from_end;
         uint64_t size = from_end <= n_dims ? (uint64_t)dims[n_dims - from_end] : 1;
         uint64_t step = i == axis ? block : 1;
         uint64_t expected = oq_divide_up_u64(weight->sizes[i], step);

@@ -45,17 +45,19 @@ static bool try_folder(struct search *search, const char *folder)
     return false;
 }
 
-/* Appends text so that glob() takes it as it is. */
-static bool append_literally(char *pattern, size_t capacity, const char *text)
+/* The package below a prefix, as a pattern of glob(), which takes the prefix as it is. */
+static bool make_pattern(char *pattern, size_t capacity, const char *prefix)
 {
     size_t used = 0;
-    for (; *text != '\0' && used + 2 < capacity; text++) {
-        if (strchr("*?[]\\", *text) != NULL)
+    for (; *prefix != '\0' && used + 2 < capacity; prefix++) {
+        if (strchr("*?[]\\", *prefix) != NULL)
             pattern[used++] = '\\';
-        pattern[used++] = *text;
+        pattern[used++] = *prefix;
     }
-    pattern[used] = '\0';
-    return *text == '\0' && used + sizeof(PACKAGE) <= capacity;
+    if (*prefix != '\0' || used + sizeof(PACKAGE) > capacity)
+        return false;
+    memcpy(pattern + used, PACKAGE, sizeof(PACKAGE));
+    return true;
 }
 
 /* The package onnxruntime below a prefix, as pip installs it. */
@@ -64,8 +66,7 @@ static bool try_prefix(struct search *search, const char *what, const char *pref
     char pattern[PATH_MAX];
     glob_t found = {0};
     bool ok = false;
-    if (append_literally(pattern, sizeof(pattern), prefix) &&
-        glob(strcat(pattern, PACKAGE), 0, NULL, &found) == 0) {
+    if (make_pattern(pattern, sizeof(pattern), prefix) && glob(pattern, 0, NULL, &found) == 0) {
         for (size_t i = found.gl_pathc; i > 0 && !ok; i--)
             ok = try_folder(search, found.gl_pathv[i - 1]);
     } else {

@@ -13,8 +13,6 @@
 
 #define TIME_LIMIT_MS 10000 /* it takes 16 ms; a cold network drive takes longer */
 
-extern char **environ;
-
 /*
  * Finds the package without running it. The working folder is not looked into:
  * it may hold anybody's onnxruntime.
@@ -28,7 +26,7 @@ static const char question[] =
 
 static bool start(const char *program, int output, pid_t *pid)
 {
-    char *arguments[] = {(char *)program, "-c", (char *)question, NULL};
+    const char *const arguments[] = {program, "-c", question, NULL};
     posix_spawn_file_actions_t actions;
     if (posix_spawn_file_actions_init(&actions) != 0)
         return false;
@@ -36,7 +34,8 @@ static bool start(const char *program, int output, pid_t *pid)
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) == 0 &&
         posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) == 0 &&
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0) == 0 &&
-        posix_spawnp(pid, program, &actions, NULL, arguments, environ) == 0;
+        posix_spawnp(pid, program, &actions, NULL, (char *const *)(uintptr_t)arguments, environ) ==
+            0;
     posix_spawn_file_actions_destroy(&actions);
     return ok;
 }

@@ -183,7 +183,9 @@ static bool read_numbers(const struct oq_engine *engine, const struct ort_value 
 {
     void *data;
     if (!oq_array_init(array, name, shape->data_type, shape->dims, shape->n_dims, error) ||
-        !accept(engine, engine->api->GetTensorMutableData((struct ort_value *)value, &data), error))
+        !accept(engine,
+                engine->api->GetTensorMutableData((struct ort_value *)(uintptr_t)value, &data),
+                error))
         return false;
     if (array->nbytes > 0)
         memcpy(array->data, data, (size_t)array->nbytes);

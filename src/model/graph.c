@@ -180,7 +180,7 @@ static bool add_use(struct builder *builder, const struct oq_graph *graph, const
     if (value->last_use == NULL)
         value->uses = use;
     else
-        ((struct oq_use *)value->last_use)->next = use;
+        value->last_use->next = use;
     value->last_use = use;
     value->n_uses++;
     value->is_graph_output |= node == OQ_NO_NODE;

@@ -31,7 +31,8 @@ struct oq_value {
     const Oq__Pb__TypeProto *type; /* that the model declares, or NULL */
     bool is_graph_input;           /* an initializer that is one too is a default value */
     bool is_graph_output;          /* of any graph */
-    const struct oq_use *uses, *last_use;
+    const struct oq_use *uses;
+    struct oq_use *last_use;
     size_t n_uses;
     size_t n_left; /* for whoever rewrites the graph: uses that are left */
 };

@@ -321,8 +321,8 @@ static const float *read_columns(const struct walk *walk, const struct tile *til
                                    walk->error))
             return NULL;
         for (uint64_t c = 0; c < n; c++) {
-            uint64_t at = (first + c) * rows + r; /* before the tile: wraps, and is too large */
-            if (at - tile->k < tile->ks)
+            uint64_t at = (first + c) * rows + r;
+            if (at >= tile->k && at - tile->k < tile->ks)
                 x[at - tile->k] = piece[c];
         }
     }

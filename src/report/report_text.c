@@ -70,8 +70,11 @@ static size_t prefix_length(const char *text, size_t columns)
 {
     size_t i = 0;
     for (; text[i] != '\0'; i++) {
-        if (starts_code_point(text[i]) && columns-- == 0)
+        if (!starts_code_point(text[i]))
+            continue;
+        if (columns == 0)
             break;
+        columns--;
     }
     return i;
 }

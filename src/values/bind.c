@@ -36,7 +36,7 @@ static bool add_name(struct names *names, const struct oq_parameter *parameter,
     void **place = oq_strmap_place(&names->map, parameter->name);
     if (place == NULL)
         return oq_arena_fail(arena, error);
-    *place = (void *)parameter;
+    *place = (void *)(uintptr_t)parameter;
     names->list[names->count++] = parameter;
     return true;
 }

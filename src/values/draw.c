@@ -69,7 +69,7 @@ static bool read_ranges(struct drawer *drawer)
         void **place = oq_strmap_place(&drawer->ranges, range->name);
         if (place == NULL)
             return oq_arena_fail(drawer->arena, drawer->error);
-        *place = (void *)range;
+        *place = (void *)(uintptr_t)range;
     }
     return true;
 }

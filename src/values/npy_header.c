@@ -82,9 +82,10 @@ static bool parse_digits(struct cursor *cursor, uint64_t most, uint64_t *value)
 {
     const char *first = cursor->next;
     for (*value = 0; cursor->next < cursor->end; cursor->next++) {
-        unsigned digit = (unsigned)*cursor->next - '0';
-        if (digit > 9)
+        char c = *cursor->next;
+        if (c < '0' || c > '9')
             break;
+        unsigned digit = (unsigned)(c - '0');
         if (*value > (most - digit) / 10)
             return false;
         *value = *value * 10 + digit;

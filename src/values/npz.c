@@ -60,8 +60,8 @@ struct archive {
 static uint64_t get(const uint8_t *bytes, size_t nbytes)
 {
     uint64_t value = 0;
-    for (size_t i = nbytes; i-- > 0;)
-        value = value << 8 | bytes[i];
+    for (size_t i = nbytes; i > 0; i--)
+        value = value << 8 | bytes[i - 1];
     return value;
 }
 

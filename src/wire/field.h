@@ -55,7 +55,7 @@ static inline const void *oq_field_element(const ProtobufCMessage *message,
 {
     const char *member = (const char *)message + field->offset;
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
-        member = *(const char *const *)member;
+        member = *(const char *const *)(const void *)member;
     return member + k * oq_field_size(field);
 }
 

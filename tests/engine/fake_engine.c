@@ -101,18 +101,18 @@ static void release_env(struct ort_env *env)
 
 static struct ort_status *get_providers(char ***names, int *n_names)
 {
-    static char *list[] = {"TensorrtExecutionProvider",
-                           "CUDAExecutionProvider",
-                           "ROCMExecutionProvider",
-                           "XnnpackExecutionProvider",
-                           "OpenVINOExecutionProvider",
-                           "CPUExecutionProvider",
-                           "SomethingElse"};
+    static const char *const list[] = {"TensorrtExecutionProvider",
+                                       "CUDAExecutionProvider",
+                                       "ROCMExecutionProvider",
+                                       "XnnpackExecutionProvider",
+                                       "OpenVINOExecutionProvider",
+                                       "CPUExecutionProvider",
+                                       "SomethingElse"};
 #ifdef FAKE_CPU_ONLY
-    *names = list + 5;
+    *names = (char **)(uintptr_t)(list + 5);
     *n_names = 1;
 #else
-    *names = list;
+    *names = (char **)(uintptr_t)list;
     *n_names = (int)(sizeof(list) / sizeof(list[0]));
 #endif
     return NULL;

@@ -39,7 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
 {
     struct oq_skeleton skeleton;
     onnxq_error error = {0};
-    struct oq_file file = {.path = "memory", .fd = memfd_create("fuzz", 0), .nbytes = nbytes};
+    char path[] = "memory";
+    struct oq_file file = {.path = path, .fd = memfd_create("fuzz", 0), .nbytes = nbytes};
     CHECK(file.fd >= 0 && write(file.fd, data, nbytes) == (ssize_t)nbytes);
     bool ok = oq_scan(&file, &oq__pb__model_proto__descriptor, BUDGET, &skeleton, &error);
     if (ok) {

@@ -23,7 +23,7 @@ static const struct {
 
 static void test_text(void **state)
 {
-    const char *text = (*(const char *const **)state)[1];
+    const char *text = ((const char *const *)*state)[1];
     struct builder *builder = test_builder(text);
     check_text(text_from_graph(builder, builder->graph), text);
 }

@@ -5,8 +5,7 @@
  */
 #include "dequantize/forms/forms_table.h"
 
-#define FLOAT   OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
-#define FLOAT16 OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT16
+#define FLOAT OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
 
 static bool is_float_type(int64_t data_type)
 {
@@ -127,9 +126,9 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     struct oq_place mul = oq_find_product(&match->place, &cast_type);
     if (mul.node == NULL)
         return OQ_NO_MATCH;
-    size_t side = 1;
-    while (!oq_find_scaled(&mul, side, &scaled) || !is_weight(undo, &scaled))
-        if (undo->failed || side-- == 0)
+    size_t sides = 2; /* to be looked at, the second first */
+    while (!oq_find_scaled(&mul, sides - 1, &scaled) || !is_weight(undo, &scaled))
+        if (undo->failed || --sides == 0)
             return OQ_NO_MATCH;
     const struct oq_value *output = oq_graph_find(match->place.graph, match->place.node->output[0]);
     if (output == NULL || output->is_graph_output)

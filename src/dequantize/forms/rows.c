@@ -99,10 +99,10 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     struct oq_place mul = oq_find_product(&match->place, &cast_type);
     if (mul.node == NULL)
         return OQ_NO_MATCH;
-    size_t side = 1;
-    while (!oq_find_scaled(&mul, side, &scaled) ||
+    size_t sides = 2; /* to be looked at, the second first */
+    while (!oq_find_scaled(&mul, sides - 1, &scaled) ||
            !find_gather(undo, mul.graph, scaled.integers, &gather, &integers))
-        if (undo->failed || side-- == 0)
+        if (undo->failed || --sides == 0)
             return OQ_NO_MATCH;
     match->subject = gather;
     match->activation = gather.node->input[1];
