@@ -6,7 +6,8 @@
 /* Longer chains of constant operators than exporters write; bounds the recursion. */
 #define MAX_CHAIN 32
 
-/* Nodes that are looked at for one value: concatenations of concatenations grow fast. */
+/* Nodes and stretches that are handled for one value: concatenations of concatenations grow fast.
+ */
 #define MAX_STEPS 1024
 
 /* Dimensions and axes that are read from constants. */
@@ -58,7 +59,8 @@ struct finder {
     struct oq_arena *arena;
     bool inputs_are_frozen;
     onnxq_error *error;
-    int depth, steps;
+    int depth;
+    size_t steps;
 };
 
 /* What became of a step. OTHER is no failure: the value is simply not of this kind. */
@@ -68,6 +70,14 @@ static enum outcome out_of_memory(struct finder *finder)
 {
     oq_arena_fail(finder->arena, finder->error);
     return FAILED;
+}
+
+static bool take_steps(struct finder *finder, size_t n)
+{
+    if (n > MAX_STEPS - finder->steps)
+        return false;
+    finder->steps += n;
+    return true;
 }
 
 static enum outcome find(struct finder *finder, const struct oq_graph *graph, const char *name,
@@ -269,8 +279,10 @@ static uint64_t elements_behind(const struct oq_source *source, size_t axis)
 static enum outcome cut(struct finder *finder, struct oq_source *source, uint64_t first,
                         uint64_t nelem)
 {
-    struct oq_span *spans = oq_arena_array(finder->arena, source->n_spans + 1, sizeof(*spans));
     size_t n = 0;
+    if (!take_steps(finder, source->n_spans))
+        return OTHER;
+    struct oq_span *spans = oq_arena_array(finder->arena, source->n_spans + 1, sizeof(*spans));
     if (spans == NULL)
         return out_of_memory(finder);
     source->nelem = nelem;
@@ -331,23 +343,35 @@ static enum outcome slice(struct finder *finder, const struct oq_graph *graph,
     return outcome == FOUND ? set_dims(finder, source, dims, source->n_dims) : outcome;
 }
 
-/* Puts another source behind this one along `axis`. */
+/* A list of spans of its own, which grows. */
+struct spans {
+    struct oq_span *list;
+    size_t count, capacity;
+};
+
+static enum outcome append_spans(struct finder *finder, struct spans *spans,
+                                 const struct oq_source *source)
+{
+    if (!take_steps(finder, source->n_spans))
+        return OTHER;
+    for (size_t i = 0; i < source->n_spans; i++) {
+        if (!oq_arena_grow(finder->arena, &spans->list, spans->count, &spans->capacity,
+                           sizeof(*spans->list)))
+            return out_of_memory(finder);
+        spans->list[spans->count++] = source->spans[i];
+    }
+    return FOUND;
+}
+
+/* Puts another source behind this one along `axis`; the spans are the caller's business. */
 static enum outcome append(struct finder *finder, struct oq_source *source,
                            const struct oq_source *next, size_t axis)
 {
-    struct oq_span *spans =
-        oq_arena_array(finder->arena, source->n_spans + next->n_spans, sizeof(*spans));
     int64_t dims[MAX_RANK];
-    if (spans == NULL)
-        return out_of_memory(finder);
     if (next->n_dims != source->n_dims || next->transposed || !is_leading(next, axis) ||
         elements_behind(next, axis) != elements_behind(source, axis) ||
         next->data_type != source->data_type)
         return OTHER;
-    memcpy(spans, source->spans, source->n_spans * sizeof(*spans));
-    memcpy(spans + source->n_spans, next->spans, next->n_spans * sizeof(*spans));
-    source->spans = spans;
-    source->n_spans += next->n_spans;
     source->nelem += next->nelem;
     memcpy(dims, source->dims, source->n_dims * sizeof(*dims));
     if (__builtin_add_overflow(dims[axis], next->dims[axis], &dims[axis]))
@@ -364,15 +388,19 @@ static enum outcome concat(struct finder *finder, const struct oq_graph *graph,
     if (axis < 0 || axis >= (int64_t)source->n_dims || source->n_dims > MAX_RANK ||
         !is_leading(source, (size_t)axis))
         return OTHER;
-    for (size_t i = 1; i < node->n_input; i++) {
+    struct spans spans = {0};
+    enum outcome outcome = append_spans(finder, &spans, source);
+    for (size_t i = 1; outcome == FOUND && i < node->n_input; i++) {
         struct oq_source next;
-        enum outcome outcome = find(finder, graph, node->input[i], &next);
+        outcome = find(finder, graph, node->input[i], &next);
+        if (outcome == FOUND)
+            outcome = append_spans(finder, &spans, &next);
         if (outcome == FOUND)
             outcome = append(finder, source, &next, (size_t)axis);
-        if (outcome != FOUND)
-            return outcome;
     }
-    return FOUND;
+    source->spans = spans.list;
+    source->n_spans = spans.count;
+    return outcome;
 }
 
 /* Cast (6, 9, 13, 19, 21): to float32, which every float type here is read as. */

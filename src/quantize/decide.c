@@ -140,7 +140,7 @@ static const struct oq_site *follow(const onnxq_plan *plan, const struct oq_use 
                                     unsigned *steps)
 {
     if (use->node == OQ_NO_NODE || (*steps)++ == MAX_STEPS)
-        return NULL;
+        return NULL; /* which ends the whole search */
     const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
     const struct oq_site here = {.graph = use->graph, .node = node};
     const struct oq_site *site = oq_plan_sibling(plan, &here, use->input);
@@ -166,13 +166,15 @@ static const struct oq_site *find_end(const onnxq_plan *plan, const struct oq_gr
     return end;
 }
 
-/* True where the model returns the value, perhaps rearranged: callers want it as it is. */
+/*
+ * True where the model returns the value, perhaps rearranged: callers want it as it is.
+ * Without steps left nothing is looked at any more: there may be as many ways as 2^nodes.
+ */
 static bool is_returned(const struct oq_graph *graph, const char *name, unsigned *steps)
 {
     const struct oq_value *value = oq_graph_find(graph, name);
-    if (value == NULL || (*steps)++ == MAX_STEPS)
-        return false;
-    for (const struct oq_use *use = value->uses; use != NULL; use = use->next) {
+    const struct oq_use *use = value == NULL ? NULL : value->uses;
+    for (; use != NULL && (*steps)++ < MAX_STEPS; use = use->next) {
         if (use->node == OQ_NO_NODE) {
             if (use->graph->parent == NULL)
                 return true;

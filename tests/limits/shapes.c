@@ -1,0 +1,784 @@
+#include "shapes.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- wire format --- */
+
+static void put_raw(struct bytes *bytes, const void *data, size_t nbytes)
+{
+    if (bytes->nbytes + nbytes > bytes->capacity) {
+        bytes->capacity = (bytes->nbytes + nbytes) * 2;
+        bytes->data = realloc(bytes->data, bytes->capacity);
+        if (bytes->data == NULL)
+            abort();
+    }
+    if (nbytes > 0)
+        memcpy(bytes->data + bytes->nbytes, data, nbytes);
+    bytes->nbytes += nbytes;
+}
+
+static void put_varint(struct bytes *bytes, uint64_t value)
+{
+    uint8_t digits[10];
+    size_t n = 0;
+    for (; value >= 0x80; value >>= 7)
+        digits[n++] = (uint8_t)(value | 0x80);
+    digits[n++] = (uint8_t)value;
+    put_raw(bytes, digits, n);
+}
+
+static void put_number(struct bytes *bytes, unsigned field, uint64_t value)
+{
+    put_varint(bytes, field << 3);
+    put_varint(bytes, value);
+}
+
+static void put_data(struct bytes *bytes, unsigned field, const void *data, size_t nbytes)
+{
+    put_varint(bytes, field << 3 | 2);
+    put_varint(bytes, nbytes);
+    put_raw(bytes, data, nbytes);
+}
+
+static void put_text(struct bytes *bytes, unsigned field, const char *text)
+{
+    put_data(bytes, field, text, strlen(text));
+}
+
+/* The message is used up. */
+static void put_message(struct bytes *bytes, unsigned field, struct bytes *message)
+{
+    put_data(bytes, field, message->data, message->nbytes);
+    free(message->data);
+    *message = (struct bytes){0};
+}
+
+static void put_empty(struct bytes *bytes, unsigned field)
+{
+    put_data(bytes, field, NULL, 0);
+}
+
+static const char *numbered(char *buffer, const char *format, size_t n)
+{
+    snprintf(buffer, 64, format, n); /* NOLINT: the formats are below */
+    return buffer;
+}
+
+/* --- pieces of models --- */
+
+static void put_attribute(struct bytes *node, const char *name, unsigned field, unsigned type,
+                          struct bytes *message)
+{
+    struct bytes attribute = {0};
+    put_text(&attribute, 1, name);
+    put_message(&attribute, field, message);
+    put_number(&attribute, 20, type);
+    put_message(node, 5, &attribute);
+}
+
+static struct bytes start_node(const char *op_type, const char *first, const char *second,
+                               const char *output)
+{
+    struct bytes node = {0};
+    if (first != NULL)
+        put_text(&node, 1, first);
+    if (second != NULL)
+        put_text(&node, 1, second);
+    if (output != NULL)
+        put_text(&node, 2, output);
+    put_text(&node, 4, op_type);
+    return node;
+}
+
+static void put_node(struct bytes *graph, const char *op_type, const char *first,
+                     const char *second, const char *output)
+{
+    struct bytes node = start_node(op_type, first, second, output);
+    put_message(graph, 1, &node);
+}
+
+static struct bytes start_tensor(const char *name, uint64_t data_type, uint64_t rows,
+                                 uint64_t columns)
+{
+    struct bytes tensor = {0};
+    put_number(&tensor, 1, rows);
+    if (columns > 0)
+        put_number(&tensor, 1, columns);
+    put_number(&tensor, 2, data_type);
+    put_text(&tensor, 8, name);
+    return tensor;
+}
+
+/* float32 [2,2] */
+static void put_weight(struct bytes *graph, const char *name)
+{
+    static const float values[] = {1, -2, 3, 0.5F};
+    struct bytes tensor = start_tensor(name, 1, 2, 2);
+    put_data(&tensor, 9, values, sizeof(values));
+    put_message(graph, 5, &tensor);
+}
+
+static void put_int64s(struct bytes *graph, const char *name, int64_t a, int64_t b, uint64_t n)
+{
+    const int64_t values[] = {a, b};
+    struct bytes tensor = start_tensor(name, 7, n, 0);
+    put_data(&tensor, 9, values, n * sizeof(*values));
+    put_message(graph, 5, &tensor);
+}
+
+/* float32 [N,2] */
+static void put_value(struct bytes *graph, unsigned field, const char *name)
+{
+    struct bytes rows = {0}, columns = {0}, shape = {0}, tensor = {0}, type = {0}, value = {0};
+    put_text(&rows, 2, "N");
+    put_number(&columns, 1, 2);
+    put_message(&shape, 1, &rows);
+    put_message(&shape, 1, &columns);
+    put_number(&tensor, 1, 1);
+    put_message(&tensor, 2, &shape);
+    put_message(&type, 1, &tensor);
+    put_text(&value, 1, name);
+    put_message(&value, 2, &type);
+    put_message(graph, field, &value);
+}
+
+/* --- many of one thing --- */
+
+static void repeat_empty(struct bytes *bytes, unsigned field, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        put_empty(bytes, field);
+}
+
+#define EMPTY(name, part, field)                                                                   \
+    static void name(struct parts *parts, size_t n)                                                \
+    {                                                                                              \
+        repeat_empty(&parts->part, field, n);                                                      \
+    }
+
+EMPTY(empty_nodes, graph, 1)
+EMPTY(empty_initializers, graph, 5)
+EMPTY(empty_inputs, graph, 11)
+EMPTY(empty_outputs, graph, 12)
+EMPTY(empty_value_infos, graph, 13)
+EMPTY(empty_annotations, graph, 14)
+EMPTY(empty_sparse_initializers, graph, 15)
+EMPTY(empty_imports, model, 8)
+EMPTY(empty_metadata, model, 14)
+EMPTY(empty_training_info, model, 20)
+EMPTY(empty_functions, model, 25)
+EMPTY(empty_graphs, model, 7) /* a singular field: they are merged */
+
+/* One node with n of a field. */
+static void in_node(struct parts *parts, unsigned field, size_t n)
+{
+    struct bytes node = start_node("MatMul", "x", "w", "y");
+    repeat_empty(&node, field, n);
+    put_weight(&parts->graph, "w");
+    put_message(&parts->graph, 1, &node);
+}
+
+static void node_inputs(struct parts *parts, size_t n)
+{
+    in_node(parts, 1, n);
+}
+
+static void node_outputs(struct parts *parts, size_t n)
+{
+    in_node(parts, 2, n);
+}
+
+static void node_attributes(struct parts *parts, size_t n)
+{
+    in_node(parts, 5, n);
+}
+
+static void node_names(struct parts *parts, size_t n)
+{
+    in_node(parts, 3, n);
+}
+
+static void attribute_fields(struct parts *parts, unsigned field, unsigned type, bool is_number,
+                             size_t n)
+{
+    struct bytes node = start_node("Constant", NULL, NULL, "w"), attribute = {0};
+    put_text(&attribute, 1, "value");
+    for (size_t i = 0; i < n; i++) {
+        if (is_number)
+            put_number(&attribute, field, i & 0x7f);
+        else
+            put_empty(&attribute, field);
+    }
+    put_number(&attribute, 20, type);
+    put_message(&node, 5, &attribute);
+    put_message(&parts->graph, 1, &node);
+    put_node(&parts->graph, "MatMul", "x", "w", "y");
+}
+
+static void attribute_ints(struct parts *parts, size_t n)
+{
+    attribute_fields(parts, 8, 7, true, n);
+}
+
+static void attribute_strings(struct parts *parts, size_t n)
+{
+    attribute_fields(parts, 9, 8, false, n);
+}
+
+static void attribute_tensors(struct parts *parts, size_t n)
+{
+    attribute_fields(parts, 10, 9, false, n);
+}
+
+static void attribute_graphs(struct parts *parts, size_t n)
+{
+    attribute_fields(parts, 11, 10, false, n);
+}
+
+static void attribute_one_tensor(struct parts *parts, size_t n) /* merged */
+{
+    attribute_fields(parts, 5, 4, false, n);
+}
+
+static void attribute_one_graph(struct parts *parts, size_t n) /* merged */
+{
+    attribute_fields(parts, 6, 5, false, n);
+}
+
+/* One weight with n of something. */
+static void in_tensor(struct parts *parts, unsigned field, const void *data, size_t nbytes,
+                      size_t n)
+{
+    struct bytes tensor = start_tensor("w", 1, n, 0);
+    for (size_t i = 0; i < n; i++)
+        put_data(&tensor, field, data, nbytes);
+    put_message(&parts->graph, 5, &tensor);
+    put_node(&parts->graph, "MatMul", "x", "w", "y");
+}
+
+static void tensor_raw_data(struct parts *parts, size_t n)
+{
+    in_tensor(parts, 9, "\0\0\200?", 4, n);
+}
+
+static void tensor_packed_floats(struct parts *parts, size_t n)
+{
+    in_tensor(parts, 4, "\0\0\200?", 4, n);
+}
+
+static void tensor_empty_floats(struct parts *parts, size_t n)
+{
+    in_tensor(parts, 4, NULL, 0, n);
+}
+
+static void tensor_strings(struct parts *parts, size_t n)
+{
+    in_tensor(parts, 6, NULL, 0, n);
+}
+
+static void tensor_entries(struct parts *parts, size_t n)
+{
+    in_tensor(parts, 13, NULL, 0, n);
+}
+
+static void tensor_names(struct parts *parts, size_t n)
+{
+    in_tensor(parts, 8, "w", 1, n);
+}
+
+static void tensor_unpacked_floats(struct parts *parts, size_t n)
+{
+    struct bytes tensor = start_tensor("w", 1, n, 0);
+    for (size_t i = 0; i < n; i++)
+        put_raw(&tensor, "\x25\0\0\200?", 5);
+    put_message(&parts->graph, 5, &tensor);
+    put_node(&parts->graph, "MatMul", "x", "w", "y");
+}
+
+static void tensor_unpacked_halves(struct parts *parts, size_t n)
+{
+    struct bytes tensor = start_tensor("w", 10, n / 2, 2);
+    for (size_t i = 0; i < n / 2 * 2; i++)
+        put_number(&tensor, 5, 0x3c00);
+    put_message(&parts->graph, 5, &tensor);
+    put_node(&parts->graph, "MatMul", "x", "w", "y");
+}
+
+static void tensor_dims(struct parts *parts, size_t n)
+{
+    struct bytes tensor = start_tensor("w", 1, 2, 2);
+    for (size_t i = 0; i < n; i++)
+        put_number(&tensor, 1, 1);
+    put_data(&tensor, 9, "\0\0\200?\0\0\200?\0\0\200?\0\0\200?", 16);
+    put_message(&parts->graph, 5, &tensor);
+    put_node(&parts->graph, "MatMul", "x", "w", "y");
+}
+
+/* Their product is 2^63 * 2^63 * ... */
+static void tensor_dims_overflow(struct parts *parts, size_t n)
+{
+    struct bytes tensor = {0};
+    put_text(&tensor, 8, "w");
+    put_number(&tensor, 2, 1);
+    for (size_t i = 0; i < n; i++)
+        put_number(&tensor, 1, INT64_MAX);
+    put_message(&parts->graph, 5, &tensor);
+    put_node(&parts->graph, "MatMul", "x", "w", "y");
+}
+
+/* No elements: dims of any size are allowed then. */
+static void tensors_without_elements(struct parts *parts, size_t n)
+{
+    char name[64];
+    for (size_t i = 0; i < n; i++) {
+        struct bytes tensor = start_tensor(numbered(name, "w%zu", i), 1, INT64_MAX, INT64_MAX);
+        put_number(&tensor, 1, 0);
+        put_message(&parts->graph, 5, &tensor);
+        put_node(&parts->graph, "MatMul", "x", name, NULL);
+    }
+}
+
+static void value_dims(struct parts *parts, size_t n)
+{
+    struct bytes shape = {0}, tensor = {0}, type = {0}, value = {0};
+    repeat_empty(&shape, 1, n);
+    put_message(&tensor, 2, &shape);
+    put_message(&type, 1, &tensor);
+    put_text(&value, 1, "x2");
+    put_message(&value, 2, &type);
+    put_message(&parts->graph, 11, &value);
+}
+
+static void unknown_fields(struct parts *parts, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        put_number(&parts->graph, 1000, i);
+}
+
+/* --- nesting --- */
+
+/* n wrappings: the outermost graph is in a node of the main one. */
+static void nested_bodies(struct parts *parts, size_t n)
+{
+    struct bytes body = {0};
+    put_weight(&body, "w");
+    put_node(&body, "MatMul", "x", "w", "y");
+    for (size_t i = 0; i < n; i++) {
+        struct bytes node = start_node("If", "c", NULL, "y");
+        put_attribute(&node, "then_branch", 6, 5, &body);
+        put_weight(&body, "w");
+        put_message(&body, 1, &node);
+    }
+    put_raw(&parts->graph, body.data, body.nbytes);
+    free(body.data);
+}
+
+static void nested_types(struct parts *parts, size_t n)
+{
+    static const unsigned wrappers[] = {4, 9}; /* sequence, optional */
+    struct bytes type = {0}, value = {0};
+    for (size_t i = 0; i < n; i++) {
+        struct bytes inner = {0};
+        put_message(&inner, 1, &type);
+        put_message(&type, wrappers[i % 2], &inner);
+    }
+    put_text(&value, 1, "deep");
+    put_message(&value, 2, &type);
+    put_message(&parts->graph, 11, &value);
+}
+
+/* --- many different ones --- */
+
+static void products_of_one_weight(struct parts *parts, size_t n)
+{
+    char output[64];
+    put_weight(&parts->graph, "w");
+    for (size_t i = 0; i < n; i++)
+        put_node(&parts->graph, "MatMul", "x", "w", numbered(output, "y%zu", i));
+}
+
+/* Each with a weight of its own, half of them. */
+void make_chain_of_products(struct parts *parts, size_t n)
+{
+    char input[64] = "x", output[64], weight[64] = "";
+    for (size_t i = 0; i < n; i++) {
+        if (i % 2 == 0)
+            put_weight(&parts->graph, numbered(weight, "w%zu", i / 2));
+        numbered(output, "h%zu", i);
+        put_node(&parts->graph, i % 2 == 0 ? "MatMul" : "Relu", input, i % 2 == 0 ? weight : NULL,
+                 output);
+        memcpy(input, output, sizeof(input));
+    }
+    put_value(&parts->graph, 12, input);
+}
+
+static void graph_outputs(struct parts *parts, size_t n)
+{
+    char name[64];
+    put_weight(&parts->graph, "w");
+    for (size_t i = 0; i < n; i++) {
+        numbered(name, "y%zu", i);
+        put_node(&parts->graph, "MatMul", "x", "w", name);
+        put_value(&parts->graph, 12, name);
+    }
+}
+
+static void one_output_many_times(struct parts *parts, size_t n)
+{
+    put_weight(&parts->graph, "w");
+    put_node(&parts->graph, "MatMul", "x", "w", "y");
+    for (size_t i = 0; i < n; i++)
+        put_value(&parts->graph, 12, "y");
+}
+
+static void imports_and_nodes(struct parts *parts, size_t n)
+{
+    char name[64];
+    for (size_t i = 0; i < n; i++) {
+        struct bytes import = {0};
+        put_text(&import, 1, numbered(name, "domain.%zu", i));
+        put_number(&import, 2, 1);
+        put_message(&parts->model, 8, &import);
+        put_weight(&parts->graph, numbered(name, "w%zu", i));
+        put_node(&parts->graph, "MatMul", "x", name, NULL);
+    }
+}
+
+static void metadata(struct parts *parts, size_t n)
+{
+    char name[64];
+    make_chain_of_products(parts, 2);
+    for (size_t i = 0; i < n; i++) {
+        struct bytes entry = {0};
+        put_text(&entry, 1, numbered(name, "key.%zu", i));
+        put_text(&entry, 2, name);
+        put_message(&parts->model, 14, &entry);
+    }
+}
+
+static void domains_and_operators(struct parts *parts, size_t n)
+{
+    char name[64];
+    for (size_t i = 0; i < n; i++) {
+        struct bytes node = start_node(numbered(name, "Operator%zu", i), "x", "w", NULL);
+        put_text(&node, 7, name);
+        put_message(&parts->graph, 1, &node);
+    }
+    put_weight(&parts->graph, "w");
+}
+
+/* What would be the name of a result is taken, n times over, in n places. */
+static void taken_names(struct parts *parts, size_t n)
+{
+    char name[64];
+    put_weight(&parts->graph, "w");
+    put_node(&parts->graph, "MatMul", "x", "w", "y");
+    for (size_t i = 0; i < n; i++) {
+        struct bytes node = start_node("If", "c", NULL, NULL), body = {0};
+        put_node(&parts->graph, "Relu", "x", NULL,
+                 numbered(name, i ? "w_quantized_%zu" : "w_quantized", i));
+        put_weight(&body, "w");
+        put_node(&body, "MatMul", "x", "w", "z");
+        put_value(&body, 12, "z");
+        put_attribute(&node, "then_branch", 6, 5, &body);
+        put_message(&parts->graph, 1, &node);
+    }
+}
+
+static void nodes_of_one_name(struct parts *parts, size_t n)
+{
+    char name[64];
+    for (size_t i = 0; i < n; i++) {
+        put_weight(&parts->graph, numbered(name, "w%zu", i));
+        struct bytes node = start_node("MatMul", "x", name, NULL);
+        put_text(&node, 3, "same");
+        put_message(&parts->graph, 1, &node);
+    }
+}
+
+static void bodies(struct parts *parts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct bytes node = start_node("If", "c", NULL, NULL), body = {0};
+        put_empty(&body, 1);
+        put_attribute(&node, "then_branch", 6, 5, &body);
+        put_message(&parts->graph, 1, &node);
+    }
+}
+
+/* --- chains to one weight --- */
+
+static void chain(struct parts *parts, const char *op_type, const char *second, size_t n)
+{
+    char input[64] = "w", output[64];
+    put_weight(&parts->graph, "w");
+    put_int64s(&parts->graph, "shape", 2, 2, 2);
+    for (size_t i = 0; i < n; i++) {
+        put_node(&parts->graph, op_type, input, second, numbered(output, "h%zu", i));
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+        memcpy(input, output, sizeof(input));
+    }
+}
+
+static void chain_of_identity(struct parts *parts, size_t n)
+{
+    chain(parts, "Identity", NULL, n);
+}
+
+static void chain_of_transpose(struct parts *parts, size_t n)
+{
+    chain(parts, "Transpose", NULL, n);
+}
+
+static void chain_of_reshape(struct parts *parts, size_t n)
+{
+    chain(parts, "Reshape", "shape", n);
+}
+
+static void chain_of_slice(struct parts *parts, size_t n)
+{
+    char input[64] = "w", output[64];
+    put_weight(&parts->graph, "w");
+    put_int64s(&parts->graph, "start", 0, 0, 1);
+    put_int64s(&parts->graph, "end", 2, 0, 1);
+    for (size_t i = 0; i < n; i++) {
+        struct bytes node = start_node("Slice", input, "start", numbered(output, "h%zu", i));
+        put_text(&node, 1, "end");
+        put_message(&parts->graph, 1, &node);
+        memcpy(input, output, sizeof(input));
+    }
+    put_node(&parts->graph, "MatMul", "x", input, "y");
+}
+
+/* Each of twice the size of the one before it. */
+static void chain_of_concat(struct parts *parts, size_t n)
+{
+    char input[64] = "w", output[64];
+    put_weight(&parts->graph, "w");
+    for (size_t i = 0; i < n; i++) {
+        put_node(&parts->graph, "Concat", input, input, numbered(output, "h%zu", i));
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+        memcpy(input, output, sizeof(input));
+    }
+}
+
+static void concat_of_many(struct parts *parts, size_t n)
+{
+    char name[64];
+    struct bytes node = start_node("Concat", NULL, NULL, "all");
+    for (size_t i = 0; i < n; i++) {
+        put_weight(&parts->graph, numbered(name, "w%zu", i));
+        put_text(&node, 1, name);
+    }
+    put_message(&parts->graph, 1, &node);
+    put_node(&parts->graph, "MatMul", "x", "all", "y");
+}
+
+/* n products of a concatenation of a hundred. */
+static void products_of_concat(struct parts *parts, size_t n)
+{
+    struct bytes node = start_node("Concat", NULL, NULL, "all");
+    put_weight(&parts->graph, "w");
+    for (size_t i = 0; i < 100; i++)
+        put_text(&node, 1, "w");
+    put_message(&parts->graph, 1, &node);
+    for (size_t i = 0; i < n; i++)
+        put_node(&parts->graph, "MatMul", "x", "all", NULL);
+}
+
+/* --- quantized already --- */
+
+static void pairs(struct parts *parts, size_t n)
+{
+    char input[64] = "x", output[64];
+    struct bytes scale = start_tensor("s", 1, 1, 0), zero = start_tensor("z", 3, 1, 0);
+    put_data(&scale, 9, "\0\0\200?", 4);
+    put_data(&zero, 9, "", 1);
+    put_message(&parts->graph, 5, &scale);
+    put_message(&parts->graph, 5, &zero);
+    for (size_t i = 0; i < n; i++) {
+        struct bytes node = start_node(i % 2 == 0 ? "QuantizeLinear" : "DequantizeLinear", input,
+                                       "s", numbered(output, "h%zu", i));
+        put_text(&node, 1, "z");
+        put_message(&parts->graph, 1, &node);
+        memcpy(input, output, sizeof(input));
+    }
+    put_value(&parts->graph, 12, input);
+}
+
+static void dequantized_weights(struct parts *parts, size_t n)
+{
+    char name[64], output[64];
+    struct bytes scale = start_tensor("s", 1, 1, 0);
+    put_data(&scale, 9, "\0\0\200?", 4);
+    put_message(&parts->graph, 5, &scale);
+    for (size_t i = 0; i < n; i++) {
+        struct bytes tensor = start_tensor(numbered(name, "q%zu", i), 3, 2, 2);
+        put_data(&tensor, 9, "\1\2\3\4", 4);
+        put_message(&parts->graph, 5, &tensor);
+        put_node(&parts->graph, "DequantizeLinear", name, "s", numbered(output, "w%zu", i));
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+    }
+}
+
+static void dequantized_many_times(struct parts *parts, size_t n)
+{
+    char output[64];
+    struct bytes scale = start_tensor("s", 1, 1, 0), tensor = start_tensor("q", 3, 2, 2);
+    put_data(&scale, 9, "\0\0\200?", 4);
+    put_data(&tensor, 9, "\1\2\3\4", 4);
+    put_message(&parts->graph, 5, &scale);
+    put_message(&parts->graph, 5, &tensor);
+    for (size_t i = 0; i < n; i++) {
+        put_node(&parts->graph, "DequantizeLinear", "q", "s", numbered(output, "w%zu", i));
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+    }
+}
+
+static void integer_products(struct parts *parts, size_t n)
+{
+    char name[64], output[64];
+    struct bytes dynamic = start_node("DynamicQuantizeLinear", "x", NULL, "xq");
+    put_text(&dynamic, 2, "xs");
+    put_text(&dynamic, 2, "xz");
+    put_message(&parts->graph, 1, &dynamic);
+    for (size_t i = 0; i < n; i++) {
+        struct bytes tensor = start_tensor(numbered(name, "q%zu", i), 3, 2, 2);
+        put_data(&tensor, 9, "\1\2\3\4", 4);
+        put_message(&parts->graph, 5, &tensor);
+        struct bytes node = start_node("MatMulInteger", "xq", name, numbered(output, "p%zu", i));
+        put_text(&node, 1, "xz");
+        put_message(&parts->graph, 1, &node);
+        struct bytes cast = start_node("Cast", output, NULL, numbered(name, "c%zu", i));
+        put_message(&parts->graph, 1, &cast);
+        put_node(&parts->graph, "Mul", name, "xs", NULL);
+    }
+}
+
+/* --- long ones --- */
+
+static void long_names(struct parts *parts, size_t n)
+{
+    char *text = malloc(n + 1);
+    if (text == NULL)
+        abort();
+    memset(text, '\033', n);
+    text[n] = '\0';
+    put_weight(&parts->graph, text);
+    struct bytes node = start_node("MatMul", "x", text, "y");
+    put_text(&node, 3, text);
+    put_message(&parts->graph, 1, &node);
+    node = start_node(text, "x", text, "y2");
+    put_text(&node, 7, text);
+    put_message(&parts->graph, 1, &node);
+    put_value(&parts->graph, 11, text);
+    struct bytes entry = {0}, import = {0};
+    put_text(&entry, 1, text);
+    put_text(&entry, 2, text);
+    put_message(&parts->model, 14, &entry);
+    put_text(&import, 1, text);
+    put_message(&parts->model, 8, &import);
+    put_text(&parts->model, 2, text);
+    put_text(&parts->model, 3, text);
+    free(text);
+}
+
+/* --- all of them --- */
+
+#define SHAPE(name)                                                                                \
+    {                                                                                              \
+#name, name, 0                                                                             \
+    }
+#define DEEP(name, most)                                                                           \
+    {                                                                                              \
+#name, name, most                                                                          \
+    }
+
+const struct shape shapes[] = {
+    SHAPE(empty_nodes),
+    SHAPE(empty_initializers),
+    SHAPE(empty_inputs),
+    SHAPE(empty_outputs),
+    SHAPE(empty_value_infos),
+    SHAPE(empty_annotations),
+    SHAPE(empty_sparse_initializers),
+    SHAPE(empty_imports),
+    SHAPE(empty_metadata),
+    SHAPE(empty_training_info),
+    SHAPE(empty_functions),
+    SHAPE(empty_graphs),
+    SHAPE(node_inputs),
+    SHAPE(node_outputs),
+    SHAPE(node_attributes),
+    SHAPE(node_names),
+    SHAPE(attribute_ints),
+    SHAPE(attribute_strings),
+    SHAPE(attribute_tensors),
+    SHAPE(attribute_graphs),
+    SHAPE(attribute_one_tensor),
+    SHAPE(attribute_one_graph),
+    SHAPE(tensor_raw_data),
+    SHAPE(tensor_packed_floats),
+    SHAPE(tensor_empty_floats),
+    SHAPE(tensor_strings),
+    SHAPE(tensor_entries),
+    SHAPE(tensor_names),
+    SHAPE(tensor_unpacked_floats),
+    SHAPE(tensor_unpacked_halves),
+    SHAPE(tensor_dims),
+    SHAPE(tensor_dims_overflow),
+    SHAPE(tensors_without_elements),
+    SHAPE(value_dims),
+    SHAPE(unknown_fields),
+    DEEP(nested_bodies, 30),
+    DEEP(nested_bodies, 31),
+    DEEP(nested_bodies, 32),
+    DEEP(nested_bodies, 33),
+    DEEP(nested_bodies, 34),
+    DEEP(nested_types, 47),
+    DEEP(nested_types, 48),
+    DEEP(nested_types, 49),
+    DEEP(nested_types, 2000),
+    SHAPE(products_of_one_weight),
+    {"chain_of_products", make_chain_of_products, 0},
+    SHAPE(graph_outputs),
+    SHAPE(one_output_many_times),
+    SHAPE(imports_and_nodes),
+    SHAPE(metadata),
+    SHAPE(domains_and_operators),
+    SHAPE(taken_names),
+    SHAPE(nodes_of_one_name),
+    SHAPE(bodies),
+    SHAPE(chain_of_identity),
+    SHAPE(chain_of_transpose),
+    SHAPE(chain_of_reshape),
+    SHAPE(chain_of_slice),
+    SHAPE(chain_of_concat),
+    SHAPE(concat_of_many),
+    SHAPE(products_of_concat),
+    SHAPE(pairs),
+    SHAPE(dequantized_weights),
+    SHAPE(dequantized_many_times),
+    SHAPE(integer_products),
+    SHAPE(long_names),
+};
+const size_t n_shapes = sizeof(shapes) / sizeof(shapes[0]);
+
+struct bytes make_shape(const struct shape *shape, size_t n)
+{
+    struct bytes file = {0}, import = {0};
+    struct parts parts = {{0}, {0}};
+    put_number(&file, 1, 8);
+    put_number(&import, 2, 17);
+    put_message(&file, 8, &import);
+    put_value(&parts.graph, 11, "x");
+    put_value(&parts.graph, 11, "c");
+    shape->make(&parts, shape->most > 0 && n > shape->most ? shape->most : n);
+    put_raw(&file, parts.model.data, parts.model.nbytes);
+    free(parts.model.data);
+    put_message(&file, 7, &parts.graph);
+    return file;
+}
