@@ -19,7 +19,8 @@ void oq_same_fini(struct oq_same *same);
 
 /*
  * *equal: same type, dims and elements, wherever each of the two is stored.
- * Elements that lie in pieces count as unlike where the pieces are, but for short lists of integers.
+ * Elements that lie in pieces count as unlike where the pieces are, but for short lists of
+ * integers.
  */
 bool oq_same_tensors(struct oq_same *same, const Oq__Pb__TensorProto *a,
                      const Oq__Pb__TensorProto *b, bool *equal, onnxq_error *error);

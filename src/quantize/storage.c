@@ -154,7 +154,8 @@ static bool reduce(onnxq_plan *plan, struct oq_ranges *ranges, const struct oq_s
 /* One layout serves where it can: a site that wants the transpose may take it by a node. */
 static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *error)
 {
-    struct oq_constant *constant = stored_constant(plan, (struct oq_constant *)(uintptr_t)site->constant);
+    struct oq_constant *constant =
+        stored_constant(plan, (struct oq_constant *)(uintptr_t)site->constant);
     bool in_blocks = site->blocks.form != OQ_BLOCKS_NONE; /* one range says if all is finite */
     struct oq_quantized wanted = {.ranges = find_ranges(plan, constant, in_blocks ? -1 : site->axis,
                                                         in_blocks ? 0 : site->batch_axes),

@@ -313,7 +313,8 @@ static void test_report_of_what_there_is(void **state)
         assert_non_null(stream);
         onnxq_report_inspection(inspection, detail == 2 ? NULL : plan, NULL, &style, stream);
         onnxq_report_inspection(inspection, NULL, NULL, NULL, stream);
-        onnxq_report_inspection_json(inspection, detail == 2 ? NULL : plan, NULL, NULL, NULL, stream);
+        onnxq_report_inspection_json(inspection, detail == 2 ? NULL : plan, NULL, NULL, NULL,
+                                     stream);
         assert_false(ferror(stream));
         assert_true(ftell(stream) > 100);
         fclose(stream);
