@@ -2,9 +2,8 @@
  * Tables of external data: each line is a tensor of bytes, each line's words,
  * which tabs part, are keys and values in turn. "dims" is its number of bytes;
  * all else goes into external_data as it is. The model's folder holds files, a
- * folder, links that stay inside and links that do not, a FIFO, a file with a
- * hole and one that the process must not read; next to it lies a file that no
- * input may get to. What must hold:
+ * folder, links that stay inside and links that do not, a FIFO and a file with a
+ * hole; next to it lies a file that no input may get to. What must hold:
  *
  *  - nothing outside of the folder is ever opened (the system is asked);
  *  - a range lies in its file, and has the bytes that are there;

@@ -90,6 +90,20 @@ static void report_inspection(const onnxq_inspection *inspection, const onnxq_pl
     end_json(&text);
 }
 
+static onnxq_validation *validate(const onnxq_model *model)
+{
+    struct text text;
+    onnxq_error error = {0};
+    onnxq_validation *validation = onnxq_validation_create(model, &error);
+    if (!validation) {
+        fuzz_check_error(&error);
+        return NULL;
+    }
+    onnxq_report_validation(validation, begin(&text));
+    end_text(&text);
+    return validation;
+}
+
 static onnxq_plan *estimate(const onnxq_model *model)
 {
     onnxq_options options;
@@ -131,9 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
         return 0;
     onnxq_plan *plan = estimate(model);
     onnxq_dequantization *undo = way_back(model);
-    onnxq_validation *validation = onnxq_validation_create(model, &error);
-    if (!validation)
-        fuzz_check_error(&error);
+    onnxq_validation *validation = validate(model);
     onnxq_inspection *inspection = onnxq_inspection_create(model, &error);
     if (inspection) {
         report_inspection(inspection, NULL, NULL, NULL);
