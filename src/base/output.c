@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,24 +38,28 @@ static bool is_stream(const char *path)
     return stat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
 }
 
-static char *temporary_name(const char *path, unsigned attempt)
+/* Not to be guessed: others may be able to write to the folder. */
+static char *temporary_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     int folder_length = slash == NULL ? 0 : (int)(slash - path + 1);
     const char *base = path + folder_length;
     size_t capacity = strlen(path) + 64;
     char *name = malloc(capacity);
+    uint64_t number = 0;
+    if (getentropy(&number, sizeof(number)) != 0)
+        number = (uint64_t)getpid(); /* good enough for the name to be free */
     /* The base name is cut so that a name of the longest allowed length works too. */
     if (name != NULL)
-        snprintf(name, capacity, "%.*s.%.180s.%ld-%u.tmp", folder_length, path, base,
-                 (long)getpid(), attempt);
+        snprintf(name, capacity, "%.*s.%.180s.%016" PRIx64 ".tmp", folder_length, path, base,
+                 number);
     return name;
 }
 
 static bool open_temporary(struct oq_output *output, onnxq_error *error)
 {
-    for (unsigned attempt = 0; attempt < 100; attempt++) {
-        output->temporary = temporary_name(output->path, attempt);
+    for (int attempt = 0; attempt < 10; attempt++) {
+        output->temporary = temporary_name(output->path);
         if (output->temporary == NULL)
             return oq_fail_memory(error);
         output->fd =
