@@ -34,15 +34,6 @@ static void put_escaped(struct sink *sink, unsigned char byte)
     put(sink, hex, 4);
 }
 
-/* C0 and C1 controls drive terminals; the bidirectional ones reorder what a person reads. */
-static bool is_unsafe(uint32_t code_point)
-{
-    return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0) ||
-           (code_point >= 0x200e && code_point <= 0x200f) ||
-           (code_point >= 0x2028 && code_point <= 0x202e) ||
-           (code_point >= 0x2066 && code_point <= 0x2069) || code_point == 0xfeff;
-}
-
 size_t onnxq_escape(const char *src, char *dst, size_t capacity)
 {
     struct sink sink = {dst, capacity, 0};
@@ -54,7 +45,7 @@ size_t onnxq_escape(const char *src, char *dst, size_t capacity)
         size_t n = oq_utf8_decode(src, left, &code_point);
         if (n == 1 && *src == '\\') {
             put(&sink, "\\\\", 2);
-        } else if (n > 0 && !is_unsafe(code_point)) {
+        } else if (n > 0 && !oq_is_unsafe_to_show(code_point)) {
             put(&sink, src, n);
         } else {
             n = n > 0 ? n : 1;

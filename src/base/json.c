@@ -27,7 +27,7 @@ static void write_string(FILE *stream, const char *value)
         size_t n = oq_utf8_decode(value, left, &code_point);
         if (n == 0)
             fputs("\\ufffd", stream);
-        else if (code_point < 0x20 || code_point == 0x7f)
+        else if (oq_is_unsafe_to_show(code_point))
             fprintf(stream, "\\u%04x", (unsigned)code_point);
         else if (*value == '"' || *value == '\\')
             fprintf(stream, "\\%c", *value);

@@ -2,6 +2,7 @@
 #ifndef OQ_BASE_UTF8_H
 #define OQ_BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,15 @@ static inline size_t oq_utf8_decode(const char *src, size_t nbytes, uint32_t *co
         return 0;
     *code_point = value;
     return n;
+}
+
+/* C0 and C1 controls drive terminals; the bidirectional ones reorder what a person reads. */
+static inline bool oq_is_unsafe_to_show(uint32_t code_point)
+{
+    return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0) || code_point == 0x61c ||
+           (code_point >= 0x200e && code_point <= 0x200f) ||
+           (code_point >= 0x2028 && code_point <= 0x202e) ||
+           (code_point >= 0x2066 && code_point <= 0x2069) || code_point == 0xfeff;
 }
 
 #endif

@@ -1,4 +1,4 @@
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700 /* SIGXFSZ */
 #include "interrupt.h"
 
 #include <signal.h>
@@ -28,7 +28,9 @@ void cli_interrupt_install(void)
     struct sigaction action = {.sa_handler = SIG_IGN};
     set_handler(note);
     sigemptyset(&action.sa_mask);
-    sigaction(SIGPIPE, &action, NULL); /* a closed pipe is a failed write, found where it happens */
+    /* A closed pipe and a file over its limit are failed writes, found where they happen. */
+    sigaction(SIGPIPE, &action, NULL);
+    sigaction(SIGXFSZ, &action, NULL);
 }
 
 void cli_interrupt_restore(void)

@@ -2,14 +2,14 @@
 
 /* --- setting up --- */
 
-static bool take_name(struct oq_edit *edit, struct oq_strmap *names, char *name)
+static bool take_name(struct oq_edit *edit, struct oq_strmap *names, const char *name)
 {
     if (name == NULL || name[0] == '\0')
         return true;
     void **place = oq_strmap_place(names, name);
     if (place == NULL)
         return oq_arena_fail(edit->arena, edit->error);
-    *place = name;
+    *place = &edit->untried;
     return true;
 }
 

@@ -19,19 +19,32 @@ void *oq_edit_allocate(struct oq_edit *edit, size_t count, size_t size)
     return memory;
 }
 
+/* How many numbers were tried behind a taken name: they are not tried again. */
+static unsigned *tried_behind(struct oq_edit *edit, void **place)
+{
+    if (*place == &edit->untried)
+        *place = oq_arena_alloc(edit->arena, sizeof(unsigned));
+    return *place;
+}
+
 static const char *fresh_name(struct oq_edit *edit, struct oq_strmap *taken, const char *base,
                               const char *suffix)
 {
-    for (unsigned attempt = 0; base != NULL && suffix != NULL; attempt++) {
-        char *name = attempt == 0 ? oq_arena_printf(edit->arena, "%s%s", base, suffix)
-                                  : oq_arena_printf(edit->arena, "%s%s_%u", base, suffix, attempt);
-        void **place = name == NULL ? NULL : oq_strmap_place(taken, name);
+    bool possible = base != NULL && suffix != NULL;
+    char *plain = possible ? oq_arena_printf(edit->arena, "%s%s", base, suffix) : NULL;
+    char *name = plain;
+    unsigned *tried = NULL;
+    while (name != NULL) {
+        void **place = oq_strmap_place(taken, name);
         if (place == NULL)
             break;
         if (*place == NULL) {
-            *place = name;
+            *place = &edit->untried;
             return name;
         }
+        if (tried == NULL && (tried = tried_behind(edit, place)) == NULL)
+            break;
+        name = oq_arena_printf(edit->arena, "%s_%u", plain, ++*tried);
     }
     fail(edit);
     return NULL;

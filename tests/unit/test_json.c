@@ -89,6 +89,7 @@ static void write_strings(struct oq_json *json)
     oq_json_string(json, NULL, "\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80");
     oq_json_string(json, NULL, "\xff\xc0\x80z\xe2\x82");
     oq_json_string(json, NULL, "\xed\xa0\x80");
+    oq_json_string(json, NULL, "\xc2\x9b\xe2\x80\xae\xd8\x9c\xef\xbb\xbf"); /* terminals obey */
     oq_json_close(json);
 }
 
@@ -146,7 +147,8 @@ static const struct row {
      "  \"a\\u000ab\\u0009c\\u0001\\u007f/\",\n"
      "  \"\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80\",\n"
      "  \"\\ufffd\\ufffd\\ufffdz\\ufffd\\ufffd\",\n"
-     "  \"\\ufffd\\ufffd\\ufffd\"\n"
+     "  \"\\ufffd\\ufffd\\ufffd\",\n"
+     "  \"\\u009b\\u202e\\u061c\\ufeff\"\n"
      "]\n"},
     {"keys", write_keys, "{\n  \"a \\\"b\\\"\\u000a\": 1\n}\n"},
     {"numbers", write_numbers,
