@@ -1,6 +1,7 @@
 #include "shapes.h"
 
 #include <stdbool.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,9 +62,13 @@ static void put_empty(struct bytes *bytes, unsigned field)
     put_data(bytes, field, NULL, 0);
 }
 
-static const char *numbered(char *buffer, const char *format, size_t n)
+__attribute__((__format__(__printf__, 2, 3))) static const char *numbered(char *buffer,
+                                                                          const char *format, ...)
 {
-    snprintf(buffer, 64, format, n); /* NOLINT: the formats are below */
+    va_list args;
+    va_start(args, format);
+    vsnprintf(buffer, 64, format, args);
+    va_end(args);
     return buffer;
 }
 
