@@ -6,6 +6,7 @@
 # every output has to be whole or as it was before, with no temporary file left.
 #   --long  many more moments at which signals come and readers look
 # ONNXQ, MAKE_MODEL and LARGE_MODEL are the programs.
+# shellcheck disable=SC2016 # what other shells run is expanded there
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 times=1
@@ -22,7 +23,8 @@ ONNXQ=$(realpath "$ONNXQ") MAKE_MODEL=$(realpath "$MAKE_MODEL") LARGE_MODEL=$(re
 parent=${TMPDIR:-/tmp}
 [ -z "${TMPDIR-}" ] && [ -w /dev/shm ] && parent=/dev/shm
 work=$(mktemp -d "$parent/hostile-XXXXXX") || exit 2
-trap 'rm -rf "$work"' EXIT
+# A subshell that a signal ends before its program runs comes here, too.
+trap '[ "$BASHPID" != "$$" ] || rm -rf "$work"' EXIT
 export LC_ALL=C TMPDIR=$work/tmp
 unset CI NO_COLOR
 mkdir "$TMPDIR"
@@ -117,7 +119,7 @@ run_signals() {
 }
 
 section_signals() {
-    has env && env --default-signal=INT true 2>/dev/null || {
+    env --default-signal=INT true 2>/dev/null || {
         skip "env has no --default-signal"
         return
     }
@@ -399,10 +401,10 @@ section_races() {
             "$ONNXQ" quantize -qq --no-sync -t uint8 large.onnx out.onnx
             "$ONNXQ" quantize -qq --no-sync large.onnx out.onnx
         done
-        : >done
+        : >finished
     ) &
     local reads=0
-    while [ ! -e done ]; do
+    while [ ! -e finished ]; do
         cp out.onnx seen.onnx
         same seen.onnx single0.onnx || same seen.onnx single1.onnx || fail "a reader sees a part"
         reads=$((reads + 1))
