@@ -9,7 +9,19 @@
 # shellcheck disable=SC2016 # what other shells run is expanded there
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-times=1
+
+# What cleans up is another shell: a trap would also run in a subshell of this one that gets a
+# signal before its program has started.
+if [ "${1-}" != --in ]; then
+    parent=${TMPDIR:-/tmp}
+    [ -z "${TMPDIR-}" ] && [ -w /dev/shm ] && parent=/dev/shm
+    work=$(mktemp -d "$parent/hostile-XXXXXX") || exit 2
+    trap 'rm -rf "$work"' EXIT
+    "${BASH_SOURCE[0]}" --in "$work" "$@"
+    exit
+fi
+work=$2 times=1
+shift 2
 [ "${1-}" = --long ] && times=20 && shift
 
 for program in "${ONNXQ:?is not set: the program to test}" "${MAKE_MODEL:?is not set}" \
@@ -20,11 +32,6 @@ for program in "${ONNXQ:?is not set: the program to test}" "${MAKE_MODEL:?is not
     }
 done
 ONNXQ=$(realpath "$ONNXQ") MAKE_MODEL=$(realpath "$MAKE_MODEL") LARGE_MODEL=$(realpath "$LARGE_MODEL")
-parent=${TMPDIR:-/tmp}
-[ -z "${TMPDIR-}" ] && [ -w /dev/shm ] && parent=/dev/shm
-work=$(mktemp -d "$parent/hostile-XXXXXX") || exit 2
-# A subshell that a signal ends before its program runs comes here, too.
-trap '[ "$BASHPID" != "$$" ] || rm -rf "$work"' EXIT
 export LC_ALL=C TMPDIR=$work/tmp
 unset CI NO_COLOR
 mkdir "$TMPDIR"

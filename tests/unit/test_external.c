@@ -270,9 +270,14 @@ static void check_many_files(size_t most)
 static void test_many_files(void **state)
 {
     (void)state;
+    check_many_files(300);
+}
+
+static void test_few_descriptors(void **state)
+{
+    (void)state;
     struct rlimit usual, low;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
-    check_many_files(300);
     low = usual;
     low.rlim_cur = 64;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
@@ -316,6 +321,7 @@ int main(void)
     TEST(test_relative_path);
     TEST(test_cache_of_links);
     TEST(test_many_files);
+    TEST(test_few_descriptors);
     TEST(test_shared_file);
     TEST(test_unknown_type);
     return suite_run();
