@@ -4,10 +4,18 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
-/* Below the usual limit of 1024 descriptors, with room for the caller's own. */
+/* A quarter of what the process may have is kept open; files beyond are opened for each read. */
 #define MAX_DESCRIPTORS 256
+
+static size_t max_descriptors(void)
+{
+    struct rlimit limit;
+    bool is_low = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 4 < MAX_DESCRIPTORS;
+    return is_low ? (size_t)limit.rlim_cur / 4 : MAX_DESCRIPTORS;
+}
 
 static char *folder_of(struct oq_arena *arena, const char *path)
 {
@@ -28,7 +36,7 @@ static char *real_folder_of(struct oq_arena *arena, const char *path)
 bool oq_external_init(struct oq_external *external, const char *model_path, struct oq_arena *arena,
                       onnxq_error *error)
 {
-    *external = (struct oq_external){.arena = arena};
+    *external = (struct oq_external){.arena = arena, .max_descriptors = max_descriptors()};
     oq_strmap_init(&external->files, arena);
     external->folder = folder_of(arena, model_path);
     if (external->folder == NULL)
@@ -123,7 +131,7 @@ static bool add_file(struct oq_external *external, const char *location, struct 
         return oq_arena_fail(external->arena, error);
     if (!open_inside(external, location, path, *file, error))
         return false;
-    if (external->count >= MAX_DESCRIPTORS)
+    if (external->count >= external->max_descriptors)
         oq_file_release_descriptor(*file);
     external->list[external->count++] = *file;
     return true;

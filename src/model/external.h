@@ -18,7 +18,8 @@ struct oq_external {
     char *folder;      /* as the model's path has it, "" for the current one */
     char *real_folder; /* without links; NULL where it cannot be resolved, for the reason below */
     int folder_errno;
-    char *link_folder; /* folder of what the model's path links to; may be the same */
+    char *link_folder;      /* folder of what the model's path links to; may be the same */
+    size_t max_descriptors; /* that stay open */
 };
 
 bool oq_external_init(struct oq_external *external, const char *model_path, struct oq_arena *arena,

@@ -6,9 +6,22 @@
 # every output has to be whole or as it was before, with no temporary file left.
 #   --long  many more moments at which signals come and readers look
 # ONNXQ, MAKE_MODEL and LARGE_MODEL are the programs.
+# shellcheck disable=SC2016 # what other shells run is expanded there
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-times=1
+
+# What cleans up is another shell: a trap would also run in a subshell of this one that gets a
+# signal before its program has started.
+if [ "${1-}" != --in ]; then
+    parent=${TMPDIR:-/tmp}
+    [ -z "${TMPDIR-}" ] && [ -w /dev/shm ] && parent=/dev/shm
+    work=$(mktemp -d "$parent/hostile-XXXXXX") || exit 2
+    trap 'rm -rf "$work"' EXIT
+    "${BASH_SOURCE[0]}" --in "$work" "$@"
+    exit
+fi
+work=$2 times=1
+shift 2
 [ "${1-}" = --long ] && times=20 && shift
 
 for program in "${ONNXQ:?is not set: the program to test}" "${MAKE_MODEL:?is not set}" \
@@ -19,10 +32,6 @@ for program in "${ONNXQ:?is not set: the program to test}" "${MAKE_MODEL:?is not
     }
 done
 ONNXQ=$(realpath "$ONNXQ") MAKE_MODEL=$(realpath "$MAKE_MODEL") LARGE_MODEL=$(realpath "$LARGE_MODEL")
-parent=${TMPDIR:-/tmp}
-[ -z "${TMPDIR-}" ] && [ -w /dev/shm ] && parent=/dev/shm
-work=$(mktemp -d "$parent/hostile-XXXXXX") || exit 2
-trap 'rm -rf "$work"' EXIT
 export LC_ALL=C TMPDIR=$work/tmp
 unset CI NO_COLOR
 mkdir "$TMPDIR"
@@ -117,7 +126,7 @@ run_signals() {
 }
 
 section_signals() {
-    has env && env --default-signal=INT true 2>/dev/null || {
+    env --default-signal=INT true 2>/dev/null || {
         skip "env has no --default-signal"
         return
     }
@@ -399,10 +408,10 @@ section_races() {
             "$ONNXQ" quantize -qq --no-sync -t uint8 large.onnx out.onnx
             "$ONNXQ" quantize -qq --no-sync large.onnx out.onnx
         done
-        : >done
+        : >finished
     ) &
     local reads=0
-    while [ ! -e done ]; do
+    while [ ! -e finished ]; do
         cp out.onnx seen.onnx
         same seen.onnx single0.onnx || same seen.onnx single1.onnx || fail "a reader sees a part"
         reads=$((reads + 1))

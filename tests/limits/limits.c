@@ -260,7 +260,7 @@ int main(int argc, char **argv)
             continue;
         check_small(&shapes[i]);
         if (MEASURES && shapes[i].most == 0)
-            check_growth(&shapes[i], is_long ? 50000 : 10000, is_long || only != NULL);
+            check_growth(&shapes[i], is_long ? 50000 : 5000, is_long || only != NULL);
     }
     printf("%d runs, %d failed; up to 30 KB: %.1f MB, %.2f s; larger: %.0f MB and %.0f MB per MB "
            "of file\n",

@@ -1,7 +1,6 @@
 #include "shapes.h"
 
 #include <stdbool.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,13 +61,9 @@ static void put_empty(struct bytes *bytes, unsigned field)
     put_data(bytes, field, NULL, 0);
 }
 
-__attribute__((__format__(__printf__, 2, 3))) static const char *numbered(char *buffer,
-                                                                          const char *format, ...)
+static const char *numbered(char *buffer, const char *text, size_t n)
 {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(buffer, 64, format, args);
-    va_end(args);
+    snprintf(buffer, 64, "%s%zu", text, n);
     return buffer;
 }
 
@@ -339,7 +334,7 @@ static void tensors_without_elements(struct parts *parts, size_t n)
 {
     char name[64];
     for (size_t i = 0; i < n; i++) {
-        struct bytes tensor = start_tensor(numbered(name, "w%zu", i), 1, INT64_MAX, INT64_MAX);
+        struct bytes tensor = start_tensor(numbered(name, "w", i), 1, INT64_MAX, INT64_MAX);
         put_number(&tensor, 1, 0);
         put_message(&parts->graph, 5, &tensor);
         put_node(&parts->graph, "MatMul", "x", name, NULL);
@@ -402,7 +397,7 @@ static void products_of_one_weight(struct parts *parts, size_t n)
     char output[64];
     put_weight(&parts->graph, "w");
     for (size_t i = 0; i < n; i++)
-        put_node(&parts->graph, "MatMul", "x", "w", numbered(output, "y%zu", i));
+        put_node(&parts->graph, "MatMul", "x", "w", numbered(output, "y", i));
 }
 
 /* Each with a weight of its own, half of them. */
@@ -411,8 +406,8 @@ void make_chain_of_products(struct parts *parts, size_t n)
     char input[64] = "x", output[64], weight[64] = "";
     for (size_t i = 0; i < n; i++) {
         if (i % 2 == 0)
-            put_weight(&parts->graph, numbered(weight, "w%zu", i / 2));
-        numbered(output, "h%zu", i);
+            put_weight(&parts->graph, numbered(weight, "w", i / 2));
+        numbered(output, "h", i);
         put_node(&parts->graph, i % 2 == 0 ? "MatMul" : "Relu", input, i % 2 == 0 ? weight : NULL,
                  output);
         memcpy(input, output, sizeof(input));
@@ -425,7 +420,7 @@ static void graph_outputs(struct parts *parts, size_t n)
     char name[64];
     put_weight(&parts->graph, "w");
     for (size_t i = 0; i < n; i++) {
-        numbered(name, "y%zu", i);
+        numbered(name, "y", i);
         put_node(&parts->graph, "MatMul", "x", "w", name);
         put_value(&parts->graph, 12, name);
     }
@@ -444,10 +439,10 @@ static void imports_and_nodes(struct parts *parts, size_t n)
     char name[64];
     for (size_t i = 0; i < n; i++) {
         struct bytes import = {0};
-        put_text(&import, 1, numbered(name, "domain.%zu", i));
+        put_text(&import, 1, numbered(name, "domain.", i));
         put_number(&import, 2, 1);
         put_message(&parts->model, 8, &import);
-        put_weight(&parts->graph, numbered(name, "w%zu", i));
+        put_weight(&parts->graph, numbered(name, "w", i));
         put_node(&parts->graph, "MatMul", "x", name, NULL);
     }
 }
@@ -458,7 +453,7 @@ static void metadata(struct parts *parts, size_t n)
     make_chain_of_products(parts, 2);
     for (size_t i = 0; i < n; i++) {
         struct bytes entry = {0};
-        put_text(&entry, 1, numbered(name, "key.%zu", i));
+        put_text(&entry, 1, numbered(name, "key.", i));
         put_text(&entry, 2, name);
         put_message(&parts->model, 14, &entry);
     }
@@ -468,7 +463,7 @@ static void domains_and_operators(struct parts *parts, size_t n)
 {
     char name[64];
     for (size_t i = 0; i < n; i++) {
-        struct bytes node = start_node(numbered(name, "Operator%zu", i), "x", "w", NULL);
+        struct bytes node = start_node(numbered(name, "Operator", i), "x", "w", NULL);
         put_text(&node, 7, name);
         put_message(&parts->graph, 1, &node);
     }
@@ -484,7 +479,7 @@ static void taken_names(struct parts *parts, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct bytes node = start_node("If", "c", NULL, NULL), body = {0};
         put_node(&parts->graph, "Relu", "x", NULL,
-                 numbered(name, i ? "w_quantized_%zu" : "w_quantized", i));
+                 i == 0 ? "w_quantized" : numbered(name, "w_quantized_", i));
         put_weight(&body, "w");
         put_node(&body, "MatMul", "x", "w", "z");
         put_value(&body, 12, "z");
@@ -497,7 +492,7 @@ static void nodes_of_one_name(struct parts *parts, size_t n)
 {
     char name[64];
     for (size_t i = 0; i < n; i++) {
-        put_weight(&parts->graph, numbered(name, "w%zu", i));
+        put_weight(&parts->graph, numbered(name, "w", i));
         struct bytes node = start_node("MatMul", "x", name, NULL);
         put_text(&node, 3, "same");
         put_message(&parts->graph, 1, &node);
@@ -522,7 +517,7 @@ static void chain(struct parts *parts, const char *op_type, const char *second, 
     put_weight(&parts->graph, "w");
     put_int64s(&parts->graph, "shape", 2, 2, 2);
     for (size_t i = 0; i < n; i++) {
-        put_node(&parts->graph, op_type, input, second, numbered(output, "h%zu", i));
+        put_node(&parts->graph, op_type, input, second, numbered(output, "h", i));
         put_node(&parts->graph, "MatMul", "x", output, NULL);
         memcpy(input, output, sizeof(input));
     }
@@ -550,7 +545,7 @@ static void chain_of_slice(struct parts *parts, size_t n)
     put_int64s(&parts->graph, "start", 0, 0, 1);
     put_int64s(&parts->graph, "end", 2, 0, 1);
     for (size_t i = 0; i < n; i++) {
-        struct bytes node = start_node("Slice", input, "start", numbered(output, "h%zu", i));
+        struct bytes node = start_node("Slice", input, "start", numbered(output, "h", i));
         put_text(&node, 1, "end");
         put_message(&parts->graph, 1, &node);
         memcpy(input, output, sizeof(input));
@@ -564,7 +559,7 @@ static void chain_of_concat(struct parts *parts, size_t n)
     char input[64] = "w", output[64];
     put_weight(&parts->graph, "w");
     for (size_t i = 0; i < n; i++) {
-        put_node(&parts->graph, "Concat", input, input, numbered(output, "h%zu", i));
+        put_node(&parts->graph, "Concat", input, input, numbered(output, "h", i));
         put_node(&parts->graph, "MatMul", "x", output, NULL);
         memcpy(input, output, sizeof(input));
     }
@@ -575,7 +570,7 @@ static void concat_of_many(struct parts *parts, size_t n)
     char name[64];
     struct bytes node = start_node("Concat", NULL, NULL, "all");
     for (size_t i = 0; i < n; i++) {
-        put_weight(&parts->graph, numbered(name, "w%zu", i));
+        put_weight(&parts->graph, numbered(name, "w", i));
         put_text(&node, 1, name);
     }
     put_message(&parts->graph, 1, &node);
@@ -606,7 +601,7 @@ static void pairs(struct parts *parts, size_t n)
     put_message(&parts->graph, 5, &zero);
     for (size_t i = 0; i < n; i++) {
         struct bytes node = start_node(i % 2 == 0 ? "QuantizeLinear" : "DequantizeLinear", input,
-                                       "s", numbered(output, "h%zu", i));
+                                       "s", numbered(output, "h", i));
         put_text(&node, 1, "z");
         put_message(&parts->graph, 1, &node);
         memcpy(input, output, sizeof(input));
@@ -621,10 +616,10 @@ static void dequantized_weights(struct parts *parts, size_t n)
     put_data(&scale, 9, "\0\0\200?", 4);
     put_message(&parts->graph, 5, &scale);
     for (size_t i = 0; i < n; i++) {
-        struct bytes tensor = start_tensor(numbered(name, "q%zu", i), 3, 2, 2);
+        struct bytes tensor = start_tensor(numbered(name, "q", i), 3, 2, 2);
         put_data(&tensor, 9, "\1\2\3\4", 4);
         put_message(&parts->graph, 5, &tensor);
-        put_node(&parts->graph, "DequantizeLinear", name, "s", numbered(output, "w%zu", i));
+        put_node(&parts->graph, "DequantizeLinear", name, "s", numbered(output, "w", i));
         put_node(&parts->graph, "MatMul", "x", output, NULL);
     }
 }
@@ -638,7 +633,7 @@ static void dequantized_many_times(struct parts *parts, size_t n)
     put_message(&parts->graph, 5, &scale);
     put_message(&parts->graph, 5, &tensor);
     for (size_t i = 0; i < n; i++) {
-        put_node(&parts->graph, "DequantizeLinear", "q", "s", numbered(output, "w%zu", i));
+        put_node(&parts->graph, "DequantizeLinear", "q", "s", numbered(output, "w", i));
         put_node(&parts->graph, "MatMul", "x", output, NULL);
     }
 }
@@ -651,13 +646,13 @@ static void integer_products(struct parts *parts, size_t n)
     put_text(&dynamic, 2, "xz");
     put_message(&parts->graph, 1, &dynamic);
     for (size_t i = 0; i < n; i++) {
-        struct bytes tensor = start_tensor(numbered(name, "q%zu", i), 3, 2, 2);
+        struct bytes tensor = start_tensor(numbered(name, "q", i), 3, 2, 2);
         put_data(&tensor, 9, "\1\2\3\4", 4);
         put_message(&parts->graph, 5, &tensor);
-        struct bytes node = start_node("MatMulInteger", "xq", name, numbered(output, "p%zu", i));
+        struct bytes node = start_node("MatMulInteger", "xq", name, numbered(output, "p", i));
         put_text(&node, 1, "xz");
         put_message(&parts->graph, 1, &node);
-        struct bytes cast = start_node("Cast", output, NULL, numbered(name, "c%zu", i));
+        struct bytes cast = start_node("Cast", output, NULL, numbered(name, "c", i));
         put_message(&parts->graph, 1, &cast);
         put_node(&parts->graph, "Mul", name, "xs", NULL);
     }
