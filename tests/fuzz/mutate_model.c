@@ -56,7 +56,7 @@ static void put_varint(struct text *text, uint64_t value)
 
 static bool read_field(const uint8_t *at, const uint8_t *end, struct field *field)
 {
-    uint64_t tag, length = 0;
+    uint64_t tag = 0, length = 0;
     size_t n = oq_varint_decode(at, (size_t)(end - at), &tag);
     *field = (struct field){at, at + n, end, (uint32_t)(tag >> 3), (enum oq_wire_type)(tag & 7)};
     if (n == 0)
