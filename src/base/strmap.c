@@ -52,6 +52,11 @@ static uint64_t hash_string(const struct oq_strmap *map, const char *key)
 void oq_strmap_init(struct oq_strmap *map, struct oq_arena *arena)
 {
     *map = (struct oq_strmap){.arena = arena};
+}
+
+/* Only where it is needed: there may be very many graphs whose maps stay empty. */
+static void draw_key(struct oq_strmap *map)
+{
     /* Without a source of chance the addresses of this process have to do. */
     if (getentropy(map->key, sizeof(map->key)) != 0)
         map->key[0] = (uint64_t)(uintptr_t)map ^ (uint64_t)(uintptr_t)&oq_strmap_init << 20;
@@ -80,6 +85,8 @@ static bool grow(struct oq_strmap *map)
     struct oq_strmap_slot *slots = oq_arena_array(map->arena, capacity, sizeof(*slots));
     if (slots == NULL)
         return false;
+    if (map->capacity == 0)
+        draw_key(map);
     for (size_t i = 0; i < map->capacity; i++)
         if (map->slots[i].key != NULL)
             *probe(slots, capacity, map->slots[i].key, map->slots[i].hash) = map->slots[i];

@@ -44,8 +44,8 @@ static bool sum_up_sizes(onnxq_dequantization *undo)
     summary->external_nbytes_after = info.external_nbytes;
     if (undo->draft.proto == NULL)
         return true;
-    if (!oq_draft_get_size(&undo->draft, &options, "model.onnx", &model_nbytes,
-                           &summary->external_nbytes_after, undo->error))
+    if (!oq_draft_measure(&undo->draft, &options, &model_nbytes, &summary->external_nbytes_after,
+                          undo->error))
         return false;
     summary->nbytes_after = model_nbytes + summary->external_nbytes_after;
     return true;

@@ -49,7 +49,8 @@ struct oq_draft {
     size_t n_recipes, recipes_capacity;
     struct oq_large_tensor *large; /* [n_large] */
     size_t n_large, large_capacity;
-    size_t job_nbytes; /* that are produced at once; 0: what is written fastest */
+    size_t job_nbytes;    /* that are produced at once; 0: what is written fastest */
+    uint64_t file_nbytes; /* of the output where it is one file; 0: not known, or side files */
 };
 
 /* A copy of the model's structure. Both have to outlive the draft. */
@@ -75,7 +76,11 @@ struct oq_emit_options {
     const char *noop_message; /* where nothing changes, refuse with it; NULL: copy the file */
 };
 
-/* What oq_draft_write() would write under that name. */
+/* What oq_draft_write() would write, for oq_draft_get_size() to remember; changes come before. */
+bool oq_draft_measure(struct oq_draft *draft, const struct oq_emit_options *options,
+                      uint64_t *model_nbytes, uint64_t *external_nbytes, onnxq_error *error);
+
+/* What oq_draft_write() would write under that name: with a side file it depends on that. */
 bool oq_draft_get_size(const struct oq_draft *draft, const struct oq_emit_options *options,
                        const char *path, uint64_t *model_nbytes, uint64_t *external_nbytes,
                        onnxq_error *error);

@@ -198,14 +198,23 @@ bool oq_draft_get_size(const struct oq_draft *draft, const struct oq_emit_option
 {
     struct emission emission = {.draft = draft, .options = options};
     *external_nbytes = 0;
-    *model_nbytes = draft->model->file.nbytes;
-    if (draft->proto == NULL)
+    *model_nbytes = draft->proto == NULL ? draft->model->file.nbytes : draft->file_nbytes;
+    if (*model_nbytes != 0)
         return true;
     bool ok = lay_out(&emission, path, error);
     *model_nbytes = emission.model.nbytes;
     *external_nbytes = emission.external_nbytes;
     release(&emission);
     return ok;
+}
+
+bool oq_draft_measure(struct oq_draft *draft, const struct oq_emit_options *options,
+                      uint64_t *model_nbytes, uint64_t *external_nbytes, onnxq_error *error)
+{
+    if (!oq_draft_get_size(draft, options, "model.onnx", model_nbytes, external_nbytes, error))
+        return false;
+    draft->file_nbytes = *external_nbytes == 0 ? *model_nbytes : 0;
+    return true;
 }
 
 /* --- bytes --- */

@@ -257,8 +257,8 @@ static bool summarize(onnxq_plan *plan, onnxq_error *error)
     plan->summary.external_nbytes_after = info.external_nbytes;
     if (plan->draft.proto == NULL)
         return true;
-    if (!oq_draft_get_size(&plan->draft, &options, "model.onnx", &model_nbytes,
-                           &plan->summary.external_nbytes_after, error))
+    if (!oq_draft_measure(&plan->draft, &options, &model_nbytes,
+                          &plan->summary.external_nbytes_after, error))
         return false;
     plan->summary.nbytes_after = model_nbytes + plan->summary.external_nbytes_after;
     return true;
