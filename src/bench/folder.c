@@ -12,14 +12,13 @@
 char *oq_folder_make(const char *parent, onnxq_error *error)
 {
     static const char name[] = "/.onnxq-bench-XXXXXX";
-    const size_t length = strlen(parent);
-    char *path = malloc(length + sizeof(name));
+    const size_t nbytes = strlen(parent) + sizeof(name);
+    char *path = malloc(nbytes);
     if (path == NULL) {
         oq_fail_memory(error);
         return NULL;
     }
-    memcpy(path, parent, length);
-    memcpy(path + length, name, sizeof(name));
+    snprintf(path, nbytes, "%s%s", parent, name);
     if (mkdtemp(path) != NULL)
         return path;
     oq_fail_errno(error, ONNXQ_ERROR_OUTPUT, errno, "cannot make a folder in it");

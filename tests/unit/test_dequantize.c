@@ -114,6 +114,26 @@ static const struct row {
      "q = QuantizeLinear(x, s) output_dtype=3; a = DequantizeLinear(q, s); y = Neg(a); out y "
      "float32",
      "in x float32\ny = Neg(x)\nout y float32\n", NULL},
+    {"unsigned by its type",
+     "init s float32[] = 0.5\n"
+     "q = QuantizeLinear(x, s) output_dtype=2; a = DequantizeLinear(q, s); y = Neg(a); out y "
+     "float32",
+     "in x float32\ninit clip_min_f32 float32[]\ninit clip_max_f32 float32[]\n"
+     "a = Clip(x, clip_min_f32, clip_max_f32)\ny = Neg(a)\nout y float32\n",
+     NULL},
+    {"16 bits without zero point",
+     "init s float32[] = 0.5\n"
+     "q = QuantizeLinear(x, s) output_dtype=5; a = DequantizeLinear(q, s)\n"
+     "r = QuantizeLinear(a, s) output_dtype=4; b = DequantizeLinear(r, s)\n"
+     "y = Neg(b); out y float32",
+     "in x float32\ninit clip_min_f32 float32[]\ninit clip_max_f32 float32[]\n"
+     "b = Clip(x, clip_min_f32, clip_max_f32)\ny = Neg(b)\nout y float32\n",
+     NULL},
+    {"a type of other numbers",
+     "init s float32[] = 0.5\n"
+     "q = QuantizeLinear(x, s) output_dtype=17; a = DequantizeLinear(q, s); y = Neg(a); out y "
+     "float32",
+     NULL, "DequantizeLinear: its scale and zero point are not one constant number each\n"},
     {"a scale per channel",
      "init s float32[4]; init z int8[4]\n"
      "q = QuantizeLinear(x, s, z); a = DequantizeLinear(q, s, z); y = Neg(a); out y float32",

@@ -277,6 +277,42 @@ static void test_float16(void **state)
     check_recipe(&recipe, (const uint8_t *)expected);
 }
 
+/* As wide as its users want it; 11/128 times a byte needs rounding in bfloat16. */
+static void check_narrowed(const char *text, int32_t data_type, size_t width)
+{
+    const struct weight weight = make(&(struct row){"", text, 300, 257, NULL});
+    const onnxq_dequantization *made = undo(test_open(weight.builder), ONNXQ_FLOAT32);
+    const struct oq_weight *first = first_weight(made);
+    const struct oq_recipe recipe = oq_weight_recipe(first);
+    const size_t n = weight.rows * weight.columns;
+    uint8_t *expected = test_alloc(n * width);
+    assert_int_equal(first->data_type, data_type);
+    for (size_t i = 0; i < n; i++) {
+        double x = signed_byte(&weight, "q", i) * (11 / 128.0);
+        uint16_t narrow = bfloat16_from_double(x);
+        memcpy(expected + i * width, width == 2 ? (const void *)&narrow : (const void *)&x, width);
+    }
+    assert_int_equal(recipe.nbytes, n * width);
+    check_recipe(&recipe, expected);
+}
+
+static void test_bfloat16(void **state)
+{
+    (void)state;
+    check_narrowed("init q int8[300,257]; init s bfloat16[] = 0.0859375\n"
+                   "w = DequantizeLinear(q, s); y = MatMul(x, w); out y bfloat16",
+                   OQ__PB__TENSOR_PROTO__DATA_TYPE__BFLOAT16, 2);
+}
+
+static void test_double(void **state)
+{
+    (void)state;
+    check_narrowed(
+        "init q int8[300,257]; init s float32[] = 0.0859375\n"
+        "c = Cast(q) to=1; d = Mul(c, s); w = Cast(d) to=11; y = MatMul(x, w); out y float64",
+        OQ__PB__TENSOR_PROTO__DATA_TYPE__DOUBLE, 8);
+}
+
 /* The file changes under our feet: an error, and the tensor is named. */
 static void test_shrinking_file(void **state)
 {
@@ -297,6 +333,8 @@ int main(void)
 {
     TEST_ROWS(test_float32, rows);
     TEST_ROWS(test_float16, rows);
+    TEST(test_bfloat16);
+    TEST(test_double);
     TEST(test_shrinking_file);
     return suite_run();
 }
