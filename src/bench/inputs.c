@@ -32,15 +32,6 @@ static bool copy_output_names(struct oq_names *names, const struct oq_signature 
 
 /* --- the same inputs ------------------------------------------------------------ */
 
-static const struct oq_parameter *find_input(const struct oq_signature *signature, const char *name)
-{
-    for (size_t i = 0; i < signature->n_inputs; i++) {
-        if (strcmp(signature->inputs[i].name, name) == 0)
-            return &signature->inputs[i];
-    }
-    return NULL;
-}
-
 /* Says of which input, and what all this is about. Returns false. */
 static bool add_input(onnxq_error *error, const struct oq_parameter *input)
 {
@@ -65,7 +56,8 @@ static bool check_parameter(const struct oq_parameter *input, const struct oq_pa
 static bool check_taken(const struct oq_signature *signature, const struct oq_parameter *wanted,
                         onnxq_error *error)
 {
-    const struct oq_parameter *input = find_input(signature, wanted->name);
+    const struct oq_parameter *input =
+        oq_parameter_find(signature->inputs, signature->n_inputs, wanted->name);
     if (input != NULL)
         return check_parameter(input, wanted, error);
     if (wanted->has_default)
@@ -77,7 +69,8 @@ static bool check_taken(const struct oq_signature *signature, const struct oq_pa
 static bool check_known(const struct oq_signature *first, const struct oq_parameter *input,
                         onnxq_error *error)
 {
-    if (input->has_default || find_input(first, input->name) != NULL)
+    if (input->has_default ||
+        oq_parameter_find(first->inputs, first->n_inputs, input->name) != NULL)
         return true;
     oq_fail(error, ONNXQ_ERROR_INPUT, "this model takes it, the first one does not");
     return add_input(error, input);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "check/expected.h"
-#include "check/names.h"
 #include "check/pair.h"
 #include "check/runs.h"
 #include "check/verdict.h"
@@ -19,8 +18,9 @@ struct work {
     struct oq_input_sets sets;
     struct oq_session_options session; /* with the engine's names of providers */
     struct oq_feedback *feedback;
-    const char **outputs;     /* names of what is compared */
-    struct oq_arrays *stored; /* of each run, what the candidate has to give */
+    struct oq_run_inputs inputs; /* sets, feedback and mask together */
+    const char **outputs;        /* names of what is compared */
+    struct oq_arrays *stored;    /* of each run, what the candidate has to give */
 };
 
 /* --- the models ------------------------------------------------------------------ */
@@ -58,7 +58,7 @@ static bool check_inputs(const struct oq_signature *from, const char *from_path,
 {
     for (size_t i = 0; i < from->n_inputs; i++) {
         const struct oq_parameter *a = &from->inputs[i];
-        const struct oq_parameter *b = oq_names_find(to->inputs, to->n_inputs, a->name);
+        const struct oq_parameter *b = oq_parameter_find(to->inputs, to->n_inputs, a->name);
         if (b == NULL && a->has_default)
             continue;
         if (b != NULL && a->data_type == b->data_type)
@@ -73,7 +73,7 @@ static bool check_inputs(const struct oq_signature *from, const char *from_path,
         }
         oq_fail(error, ONNXQ_ERROR_INPUT, "the models differ: input '%s' of %s is none of %s",
                 a->name, from_path, to_path);
-        return oq_names_hint(to->inputs, to->n_inputs, a->name, error);
+        return oq_parameter_hint(to->inputs, to->n_inputs, a->name, error);
     }
     return true;
 }
@@ -88,11 +88,11 @@ static bool check_models(const struct work *work, onnxq_error *error)
         !check_inputs(b, options->candidate, a, options->reference, error))
         return false;
     for (size_t i = 0; i < a->n_outputs; i++) {
-        if (oq_names_find(b->outputs, b->n_outputs, a->outputs[i].name) != NULL)
+        if (oq_parameter_find(b->outputs, b->n_outputs, a->outputs[i].name) != NULL)
             continue;
         oq_fail(error, ONNXQ_ERROR_INPUT, "the models differ: output '%s' of %s is none of %s",
                 a->outputs[i].name, options->reference, options->candidate);
-        return oq_names_hint(b->outputs, b->n_outputs, a->outputs[i].name, error);
+        return oq_parameter_hint(b->outputs, b->n_outputs, a->outputs[i].name, error);
     }
     return true;
 }
@@ -119,6 +119,7 @@ static bool read_feedback(struct work *work, onnxq_error *error)
     work->feedback = oq_arena_array(&work->arena, n + 1, sizeof(*work->feedback));
     if (work->feedback == NULL)
         return oq_arena_fail(&work->arena, error);
+    work->inputs.feedback = work->feedback;
     return oq_feedback_parse(work->feedback, options->feedback, n, &work->candidate_signature,
                              error) &&
            (work->reference == NULL || oq_feedback_parse(work->feedback, options->feedback, n,
@@ -129,15 +130,17 @@ static bool find_mask_input(const struct work *work, onnxq_error *error)
 {
     const struct oq_signature *signature = first_signature(work);
     const char *name = work->options->mask;
-    if (name == NULL || oq_names_find(signature->inputs, signature->n_inputs, name) != NULL)
+    if (name == NULL || oq_parameter_find(signature->inputs, signature->n_inputs, name) != NULL)
         return true;
     oq_fail(error, ONNXQ_ERROR_OPTION, "--mask: the model has no input '%s'", name);
-    return oq_names_hint(signature->inputs, signature->n_inputs, name, error);
+    return oq_parameter_hint(signature->inputs, signature->n_inputs, name, error);
 }
 
 static bool prepare_inputs(struct work *work, onnxq_error *error)
 {
     const struct oq_check_options *options = work->options;
+    work->inputs = (struct oq_run_inputs){
+        .sets = &work->sets, .n_feedback = options->n_feedback, .mask = options->mask};
     return find_mask_input(work, error) && read_feedback(work, error) && make_feed(work, error) &&
            oq_feedback_start(work->feedback, options->n_feedback, first_signature(work),
                              &options->feed.draw, &work->sets.list[0], error);
@@ -236,14 +239,6 @@ static const struct oq_array *find_stored(const struct work *work, size_t run, s
                                    : oq_arrays_find(&work->stored[run], work->outputs[i]);
 }
 
-/* Of a run's inputs, or NULL. */
-static const struct oq_array *find_mask(const struct work *work, size_t run)
-{
-    return work->options->mask == NULL
-               ? NULL
-               : oq_arrays_find(&work->sets.list[run].inputs, work->options->mask);
-}
-
 /* A mask that says nothing about any output would be an option without effect. */
 static bool check_mask(const struct work *work, onnxq_error *error)
 {
@@ -260,7 +255,7 @@ static bool compare_outputs(void *data, size_t run, struct oq_arrays *outputs, o
     struct work *work = data;
     for (size_t i = 0; i < work->check->n_outputs; i++) {
         if (!oq_pair_compare(work->check, &work->check->outputs[i], run, find_stored(work, run, i),
-                             &outputs->list[i], find_mask(work, run), error))
+                             &outputs->list[i], oq_run_inputs_mask(&work->inputs, run), error))
             return false;
     }
     oq_arrays_fini(&work->stored[run]);
@@ -272,9 +267,7 @@ static bool run_models(struct work *work, onnxq_error *error)
     const struct oq_check_options *options = work->options;
     struct oq_runs runs = {.engine = options->engine,
                            .session = &work->session,
-                           .sets = &work->sets,
-                           .feedback = work->feedback,
-                           .n_feedback = options->n_feedback,
+                           .inputs = &work->inputs,
                            .outputs = work->outputs,
                            .n_outputs = work->check->n_outputs,
                            .progress = options->progress,
@@ -301,10 +294,7 @@ static bool measure_layers(struct work *work, onnxq_error *error)
                                              .candidate = work->candidate,
                                              .engine = options->engine,
                                              .session = &work->session,
-                                             .sets = &work->sets,
-                                             .feedback = work->feedback,
-                                             .n_feedback = options->n_feedback,
-                                             .mask = options->mask,
+                                             .inputs = &work->inputs,
                                              .progress = report_layers,
                                              .progress_data = (void *)(uintptr_t)options};
     if (!options->layers)

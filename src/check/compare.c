@@ -180,7 +180,8 @@ static void compare_others(struct comparison *comparison)
 
 bool oq_mask_fits(const struct oq_array *mask, const struct oq_array *array)
 {
-    return oq_array_is_numeric(mask) && mask->n_dims > 0 && mask->n_dims <= array->n_dims &&
+    return mask != NULL && oq_array_is_numeric(mask) && mask->n_dims > 0 &&
+           mask->n_dims <= array->n_dims &&
            memcmp(mask->dims, array->dims, mask->n_dims * sizeof(*mask->dims)) == 0;
 }
 

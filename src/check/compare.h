@@ -34,7 +34,7 @@ struct oq_difference {
 
 #define OQ_NO_ELEMENT UINT64_MAX
 
-/* Whether a mask says something about the array: its axes are the first ones of the array. */
+/* Whether a mask (NULL: none) says something about the array: its axes are the first ones of it. */
 bool oq_mask_fits(const struct oq_array *mask, const struct oq_array *array);
 
 /*

@@ -1,34 +1,22 @@
 #include "check/expected.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-#include "check/names.h"
-
-/* "#N", which arrays are named that have no name: the number of an output, or -1. */
-static long read_position(const char *name)
-{
-    char *end;
-    if (name[0] != '#' || name[1] < '0' || name[1] > '9')
-        return -1;
-    long position = strtol(name + 1, &end, 10);
-    return *end == '\0' ? position : -1;
-}
 
 static bool bind_array(struct oq_array *array, const struct oq_signature *signature,
                        onnxq_error *error)
 {
-    if (oq_names_find(signature->outputs, signature->n_outputs, array->name) != NULL)
+    if (oq_parameter_find(signature->outputs, signature->n_outputs, array->name) != NULL)
         return true;
-    long position = read_position(array->name);
-    if (position >= 0 && (size_t)position < signature->n_outputs)
+    size_t position;
+    bool has_position = oq_position_read(array->name, &position);
+    if (has_position && position < signature->n_outputs)
         return oq_array_rename(array, signature->outputs[position].name, error);
-    if (position >= 0)
-        oq_fail(error, ONNXQ_ERROR_INPUT, "there is an output number %ld, but the model has %zu",
+    if (has_position)
+        oq_fail(error, ONNXQ_ERROR_INPUT, "there is an output number %zu, but the model has %zu",
                 position, signature->n_outputs);
     else
         oq_fail(error, ONNXQ_ERROR_INPUT, "the model has no output '%s'", array->name);
-    return oq_names_hint(signature->outputs, signature->n_outputs, array->name, error);
+    return oq_parameter_hint(signature->outputs, signature->n_outputs, array->name, error);
 }
 
 static bool bind_arrays(const struct oq_arrays *arrays, const struct oq_signature *signature,

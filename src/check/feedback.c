@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check/names.h"
-
 /* --- what was asked for ------------------------------------------------------- */
 
 /* The output that a spec begins with; names may hold '=' themselves. */
@@ -28,7 +26,7 @@ static bool fail_output(const struct oq_signature *signature, const char *spec, 
     char name[256];
     snprintf(name, sizeof(name), "%.*s", (int)(equals - spec < 255 ? equals - spec : 255), spec);
     oq_fail(error, ONNXQ_ERROR_OPTION, "--feedback: there is no output '%s'", name);
-    return oq_names_hint(signature->outputs, signature->n_outputs, name, error);
+    return oq_parameter_hint(signature->outputs, signature->n_outputs, name, error);
 }
 
 static bool agree(const struct oq_parameter *output, const struct oq_parameter *input)
@@ -52,10 +50,10 @@ static bool parse(struct oq_feedback *feedback, const char *spec,
     if (output == NULL)
         return fail_output(signature, spec, error);
     const char *name = spec + strlen(output->name) + 1;
-    struct oq_parameter *input = oq_names_find(signature->inputs, signature->n_inputs, name);
+    struct oq_parameter *input = oq_parameter_find(signature->inputs, signature->n_inputs, name);
     if (input == NULL) {
         oq_fail(error, ONNXQ_ERROR_OPTION, "--feedback: there is no input '%s'", name);
-        return oq_names_hint(signature->inputs, signature->n_inputs, name, error);
+        return oq_parameter_hint(signature->inputs, signature->n_inputs, name, error);
     }
     if (!agree(output, input)) {
         char from[160], to[160];
@@ -145,7 +143,7 @@ bool oq_feedback_start(const struct oq_feedback *feedback, size_t n_feedback,
         if (oq_arrays_find(&set->inputs, feedback[f].input) != NULL)
             continue;
         const struct oq_parameter *input =
-            oq_names_find(signature->inputs, signature->n_inputs, feedback[f].input);
+            oq_parameter_find(signature->inputs, signature->n_inputs, feedback[f].input);
         if (!input->has_rank)
             return oq_fail(error, ONNXQ_ERROR_OPTION,
                            "--feedback: the shape of input '%s' is not known, so the inputs have "

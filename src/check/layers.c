@@ -70,7 +70,7 @@ static size_t at_least_one(uint64_t n, size_t limit)
 
 static bool run_group(struct oq_layers_group *group, struct pace *pace, onnxq_error *error)
 {
-    const size_t n_runs = group->options->sets->count;
+    const size_t n_runs = group->options->inputs->sets->count;
     bool ok = init_sums(group, error);
     group->n_done = pace->n_done;
     for (size_t first = 0, count; ok && first < n_runs; first += count) {
@@ -106,7 +106,7 @@ static bool run_all(struct oq_layers *layers, const struct oq_layers_options *op
 {
     struct pace pace = {0};
     struct oq_layers_group group = {.options = options, .arena = &layers->arena};
-    group.n_steps = layers->count * options->sets->count * OQ_LAYER_STEPS;
+    group.n_steps = layers->count * options->inputs->sets->count * OQ_LAYER_STEPS;
     group.outputs = list_outputs(options->reference, &layers->arena, &group.n_outputs, error);
     bool ok = group.outputs != NULL;
     for (size_t first = 0; ok && first < layers->count; first += group.n_layers) {

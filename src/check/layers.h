@@ -12,18 +12,14 @@
 #define OQ_CHECK_LAYERS_H
 
 #include "base/json.h"
-#include "check/feedback.h"
 #include "check/layers_sites.h"
-#include "engine/session.h"
+#include "check/runner.h"
 
 struct oq_layers_options {
     const onnxq_model *reference, *candidate;
     struct oq_engine *engine;
     const struct oq_session_options *session;
-    const struct oq_input_sets *sets; /* bound to the models' signature */
-    const struct oq_feedback *feedback;
-    size_t n_feedback;
-    const char *mask; /* an input: effects count where it is not 0; NULL: everywhere */
+    const struct oq_run_inputs *inputs; /* the mask concerns the effects */
     void (*progress)(void *data, uint64_t n_done, uint64_t n_steps); /* or NULL */
     void *progress_data;
 };

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "check/layers_probe.h"
-#include "check/layers_runner.h"
+#include "check/runner.h"
 
 /* Below this opset Add does not broadcast. */
 #define OPSET_BROADCAST 7
@@ -188,8 +188,8 @@ static bool run_reference(struct batch *batch, onnxq_error *error)
         return false;
     struct oq_session *session =
         open_with_outputs(batch, batch->options->reference, names, n, error);
-    bool ok =
-        oq_runner_init(&runner, batch->options, session, names, n, &batch->group->reference, error);
+    bool ok = oq_runner_init(&runner, batch->options->inputs, session, names, n,
+                             &batch->group->reference, error);
     for (size_t s = 0; ok && s < batch->count; s++) {
         ok = oq_runner_put_set(&runner, batch->first + s, error) && oq_runner_run(&runner, error) &&
              keep_references(batch, &runner, s, error) && oq_runner_carry(&runner, error);
@@ -274,7 +274,8 @@ static bool add_given(struct batch *batch, struct oq_probe *probe, struct oq_nam
     struct oq_strmap seen;
     oq_strmap_init(&seen, &batch->arena);
     for (size_t s = 0; s < batch->count; s++) {
-        const struct oq_arrays *arrays = &batch->options->sets->list[batch->first + s].inputs;
+        const struct oq_arrays *arrays =
+            &batch->options->inputs->sets->list[batch->first + s].inputs;
         for (size_t i = 0; i < arrays->count; i++) {
             const struct oq_array *array = &arrays->list[i];
             void **place = oq_strmap_place(&seen, array->name);
@@ -295,7 +296,7 @@ static bool add_given(struct batch *batch, struct oq_probe *probe, struct oq_nam
 static bool put_given(const struct batch *batch, struct oq_runner *runner,
                       const struct oq_name_list *given, size_t run, onnxq_error *error)
 {
-    const struct oq_input_set *set = &batch->options->sets->list[batch->first + run];
+    const struct oq_input_set *set = &batch->options->inputs->sets->list[batch->first + run];
     for (size_t i = 0; i < given->count; i++) {
         const struct oq_array *array = oq_arrays_find(&set->inputs, given->list[i]);
         if (array != NULL && !oq_runner_put(runner, given->list[i], array, error))
@@ -361,9 +362,7 @@ static bool compare(const struct oq_array *reference, const struct oq_array *res
     uint64_t worst;
     if (!have_same_shape(reference, result))
         return false;
-    if (mask != NULL && !oq_mask_fits(mask, result))
-        mask = NULL;
-    oq_compare(reference, result, mask, &difference, &worst);
+    oq_compare(reference, result, oq_mask_fits(mask, result) ? mask : NULL, &difference, &worst);
     oq_difference_add(sum, &difference);
     return true;
 }
@@ -417,7 +416,7 @@ static bool measure_apart(struct batch *batch, const struct member *members, siz
         return out_of_memory(batch, error);
     struct oq_session *session =
         open_apart(batch, members, n, &inputs, &given, made, &probe, error);
-    bool ok = oq_runner_init(&runner, batch->options, session, made, n_values, NULL, error);
+    bool ok = oq_runner_init(&runner, batch->options->inputs, session, made, n_values, NULL, error);
     for (size_t s = 0; ok && s < batch->count; s++)
         ok = run_apart(batch, &runner, members, n, &inputs, &given, s, error);
     oq_runner_fini(&runner);
@@ -508,8 +507,8 @@ static bool run_candidate(struct batch *batch, onnxq_error *error)
             names[n++] = batch->members[m].site->values.list[k];
     struct oq_session *session =
         open_with_outputs(batch, batch->options->candidate, names, n, error);
-    bool ok =
-        oq_runner_init(&runner, batch->options, session, names, n, &batch->group->candidate, error);
+    bool ok = oq_runner_init(&runner, batch->options->inputs, session, names, n,
+                             &batch->group->candidate, error);
     for (size_t s = 0; ok && s < batch->count; s++)
         ok = oq_runner_put_set(&runner, batch->first + s, error) && oq_runner_run(&runner, error) &&
              take_all_accumulated(batch, runner.session, s, error) &&
@@ -570,7 +569,7 @@ static bool open_changed(struct changed *changed, onnxq_error *error)
     struct oq_session *session =
         ok ? oq_probe_open(&changed->probe, batch->options->engine, batch->options->session, error)
            : NULL;
-    return oq_runner_init(&changed->runner, batch->options, session, group->outputs,
+    return oq_runner_init(&changed->runner, batch->options->inputs, session, group->outputs,
                           group->n_outputs, &batch->group->deltas, error);
 }
 
@@ -620,19 +619,11 @@ static bool put_member(struct changed *changed, const struct member *member,
     return true;
 }
 
-/* Of the inputs of a set, or NULL. */
-static const struct oq_array *find_mask(const struct batch *batch, size_t run)
-{
-    const struct oq_layers_options *options = batch->options;
-    return options->mask == NULL
-               ? NULL
-               : oq_arrays_find(&options->sets->list[batch->first + run].inputs, options->mask);
-}
-
 static bool take_effects(struct changed *changed, const struct member *member, size_t run,
                          onnxq_error *error)
 {
-    const struct oq_array *mask = find_mask(changed->batch, run);
+    const struct batch *batch = changed->batch;
+    const struct oq_array *mask = oq_run_inputs_mask(batch->options->inputs, batch->first + run);
     for (size_t i = 0; i < changed->batch->group->n_outputs; i++) {
         struct oq_array after = {0};
         if (changed->before[i].data == NULL || !is_float(&changed->before[i]))

@@ -2,16 +2,13 @@
 #ifndef OQ_CHECK_RUNS_H
 #define OQ_CHECK_RUNS_H
 
-#include "check/feedback.h"
-#include "engine/session.h"
+#include "check/runner.h"
 
 struct oq_runs {
     struct oq_engine *engine;
     const struct oq_session_options *session;
-    const struct oq_input_sets *sets;
-    const struct oq_feedback *feedback; /* may name outputs that are not among those below */
-    size_t n_feedback;
-    const char *const *outputs; /* that are wanted */
+    const struct oq_run_inputs *inputs; /* what is fed back need not be among the outputs */
+    const char *const *outputs;         /* that are wanted */
     size_t n_outputs;
     void (*progress)(void *data, const char *model, uint64_t n_done, uint64_t n_runs); /* or NULL */
     void *progress_data;

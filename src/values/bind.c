@@ -1,10 +1,7 @@
 /* Arrays of a set and the inputs that they are for. */
-#define _POSIX_C_SOURCE 200809L
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/nearest.h"
@@ -63,35 +60,20 @@ static bool init_names(struct names *names, const struct oq_parameter *parameter
     return true;
 }
 
-/* "#N" */
-static bool read_position(const char *name, size_t *position)
-{
-    char *end;
-    if (name[0] != '#' || name[1] < '0' || name[1] > '9')
-        return false;
-    errno = 0;
-    unsigned long long value = strtoull(name + 1, &end, 10);
-    *position = errno == 0 && value < SIZE_MAX ? (size_t)value : SIZE_MAX;
-    return *end == '\0';
-}
-
 static bool name_arrays(const struct names *names, struct oq_arrays *arrays, onnxq_error *error)
 {
     for (size_t i = 0; i < arrays->count; i++) {
         struct oq_array *array = &arrays->list[i];
         size_t position;
-        if (!read_position(array->name, &position) ||
+        if (!oq_position_read(array->name, &position) ||
             oq_strmap_find(&names->map, array->name) != NULL)
             continue;
         if (position >= names->count)
             return oq_fail(error, ONNXQ_ERROR_INPUT,
                            "there is an array for %s %s, but the model has %zu, counted from #0",
                            names->what, array->name, names->count);
-        char *name = strdup(names->list[position]->name);
-        if (name == NULL)
-            return oq_fail_memory(error);
-        free(array->name);
-        array->name = name;
+        if (!oq_array_rename(array, names->list[position]->name, error))
+            return false;
     }
     return true;
 }

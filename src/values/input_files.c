@@ -415,3 +415,14 @@ bool oq_input_sets_read(struct oq_input_sets *sets, const char *path, onnxq_erro
     oq_error_file(error, path);
     return ok;
 }
+
+bool oq_position_read(const char *name, size_t *position)
+{
+    char *end;
+    if (name[0] != '#' || name[1] < '0' || name[1] > '9')
+        return false;
+    errno = 0;
+    unsigned long long value = strtoull(name + 1, &end, 10);
+    *position = errno == 0 && value < SIZE_MAX ? (size_t)value : SIZE_MAX;
+    return *end == '\0';
+}

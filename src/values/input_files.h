@@ -39,4 +39,7 @@ void oq_input_sets_fini(struct oq_input_sets *sets);
  */
 bool oq_input_sets_read(struct oq_input_sets *sets, const char *path, onnxq_error *error);
 
+/* N of the name "#N", SIZE_MAX where it is larger; false for any other name. */
+bool oq_position_read(const char *name, size_t *position);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/nearest.h"
 #include "model/type_text.h"
 
 static bool read_dims(struct oq_parameter *parameter, const Oq__Pb__TensorShapeProto *shape,
@@ -75,4 +76,24 @@ bool oq_signature_init(struct oq_signature *signature, const onnxq_model *model,
 void oq_parameter_describe(const struct oq_parameter *parameter, char *text, size_t capacity)
 {
     oq_type_text(parameter->type, text, capacity);
+}
+
+struct oq_parameter *oq_parameter_find(struct oq_parameter *parameters, size_t count,
+                                       const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(parameters[i].name, name) == 0)
+            return &parameters[i];
+    }
+    return NULL;
+}
+
+bool oq_parameter_hint(const struct oq_parameter *parameters, size_t count, const char *name,
+                       onnxq_error *error)
+{
+    struct oq_nearest nearest = {.wanted = name};
+    for (size_t i = 0; i < count; i++)
+        oq_nearest_offer(&nearest, parameters[i].name);
+    oq_nearest_hint(&nearest, error);
+    return false;
 }

@@ -38,6 +38,14 @@ bool oq_signature_init(struct oq_signature *signature, const onnxq_model *model,
 /* "float32 [batch,3,224,?]"; "float32 [...]" where the rank is not known; "sequence" */
 void oq_parameter_describe(const struct oq_parameter *parameter, char *text, size_t capacity);
 
+/* The one of that name, or NULL. */
+struct oq_parameter *oq_parameter_find(struct oq_parameter *parameters, size_t count,
+                                       const char *name);
+
+/* Adds the nearest name as a hint. Returns false. */
+bool oq_parameter_hint(const struct oq_parameter *parameters, size_t count, const char *name,
+                       onnxq_error *error);
+
 /*
  * Gives the arrays "#N" of a set the name of input number N (outputs likewise;
  * those without a default are counted first) and checks that each input without

@@ -671,6 +671,17 @@ static void concat(const struct visit *visit)
         push_output(visit, *visit->state);
 }
 
+/* Elements [start, end) of a shape become the output, where the one at hand is among them. */
+static void push_part(const struct visit *visit, int64_t start, int64_t end)
+{
+    if (visit->state->place < start || visit->state->place >= end)
+        return;
+    if (end - start == 1)
+        push_output(visit, values_state(1, 0));
+    else
+        push_output(visit, place_state(ELEMENT, visit->state->place - start, end - start));
+}
+
 static void take_shape(const struct visit *visit)
 {
     int64_t rank = visit->state->rank, start = oq_node_int(visit->node, "start", 0);
@@ -679,12 +690,7 @@ static void take_shape(const struct visit *visit)
     end = end < 0 ? end + rank : end;
     start = start < 0 ? 0 : start;
     end = end > rank ? rank : end;
-    if (visit->state->place < start || visit->state->place >= end)
-        return;
-    if (end - start == 1)
-        push_output(visit, values_state(1, 0));
-    else
-        push_output(visit, place_state(ELEMENT, visit->state->place - start, end - start));
+    push_part(visit, start, end);
 }
 
 static void convolve(const struct visit *visit, bool transposed)
@@ -861,12 +867,7 @@ static void slice_shape(const struct visit *visit)
     int64_t rank = visit->state->rank, start = starts[0], end = ends[0];
     start = start < 0 ? start + rank : start;
     end = end < 0 ? end + rank : end > rank ? rank : end;
-    if (visit->state->place < start || visit->state->place >= end)
-        return;
-    if (end - start == 1)
-        push_output(visit, values_state(1, 0));
-    else
-        push_output(visit, place_state(ELEMENT, visit->state->place - start, end - start));
+    push_part(visit, start, end);
 }
 
 static void visit_element(const struct visit *visit)

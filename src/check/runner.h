@@ -1,11 +1,23 @@
 /* A session that is run with one set of inputs after the other. */
-#ifndef OQ_CHECK_LAYERS_RUNNER_H
-#define OQ_CHECK_LAYERS_RUNNER_H
+#ifndef OQ_CHECK_RUNNER_H
+#define OQ_CHECK_RUNNER_H
 
-#include "check/layers.h"
+#include "check/feedback.h"
+#include "engine/session.h"
+
+/* What goes into a model, run after run. */
+struct oq_run_inputs {
+    const struct oq_input_sets *sets; /* bound to the model's signature */
+    const struct oq_feedback *feedback;
+    size_t n_feedback;
+    const char *mask; /* an input: where it is 0, outputs do not count; NULL: everything counts */
+};
+
+/* The mask of a run, or NULL. */
+const struct oq_array *oq_run_inputs_mask(const struct oq_run_inputs *inputs, size_t run);
 
 struct oq_runner {
-    const struct oq_layers_options *options;
+    const struct oq_run_inputs *given;
     struct oq_session *session;
     struct oq_array *inputs; /* of the run at hand; arrays and names are borrowed */
     size_t n_inputs, inputs_capacity;
@@ -18,7 +30,7 @@ struct oq_runner {
  * Takes the session, also on failure; NULL where opening it has failed. What is carried goes on
  * from `carried`, where that is not NULL.
  */
-bool oq_runner_init(struct oq_runner *runner, const struct oq_layers_options *options,
+bool oq_runner_init(struct oq_runner *runner, const struct oq_run_inputs *given,
                     struct oq_session *session, const char *const *outputs, size_t n_outputs,
                     struct oq_arrays *carried, onnxq_error *error);
 void oq_runner_fini(struct oq_runner *runner);

@@ -1,11 +1,16 @@
-#define _POSIX_C_SOURCE 200809L
-#include "check/layers_runner.h"
+#include "check/runner.h"
 
 #include <stdlib.h>
 #include <string.h>
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
+
+const struct oq_array *oq_run_inputs_mask(const struct oq_run_inputs *inputs, size_t run)
+{
+    return inputs->mask == NULL ? NULL
+                                : oq_arrays_find(&inputs->sets->list[run].inputs, inputs->mask);
+}
 
 /* --- outputs -------------------------------------------------------------------- */
 
@@ -23,7 +28,7 @@ static size_t ask_for(struct oq_runner *runner, const char *name)
 static bool init_outputs(struct oq_runner *runner, const char *const *outputs, size_t n_outputs,
                          onnxq_error *error)
 {
-    const size_t n_carried = runner->carried != NULL ? runner->options->n_feedback : 0;
+    const size_t n_carried = runner->carried != NULL ? runner->given->n_feedback : 0;
     runner->outputs = calloc(n_outputs + n_carried + 1, sizeof(*runner->outputs));
     if (runner->outputs == NULL)
         return oq_fail_memory(error);
@@ -31,15 +36,15 @@ static bool init_outputs(struct oq_runner *runner, const char *const *outputs, s
         memcpy(runner->outputs, outputs, n_outputs * sizeof(*outputs));
     runner->n_outputs = n_outputs;
     for (size_t f = 0; f < n_carried; f++)
-        ask_for(runner, runner->options->feedback[f].output);
+        ask_for(runner, runner->given->feedback[f].output);
     return oq_session_set_outputs(runner->session, runner->outputs, runner->n_outputs, error);
 }
 
-bool oq_runner_init(struct oq_runner *runner, const struct oq_layers_options *options,
+bool oq_runner_init(struct oq_runner *runner, const struct oq_run_inputs *given,
                     struct oq_session *session, const char *const *outputs, size_t n_outputs,
                     struct oq_arrays *carried, onnxq_error *error)
 {
-    *runner = (struct oq_runner){.options = options, .session = session, .carried = carried};
+    *runner = (struct oq_runner){.given = given, .session = session, .carried = carried};
     return session != NULL && init_outputs(runner, outputs, n_outputs, error);
 }
 
@@ -110,7 +115,7 @@ static bool put_all(struct oq_runner *runner, const struct oq_arrays *arrays, on
 bool oq_runner_put_set(struct oq_runner *runner, size_t set, onnxq_error *error)
 {
     oq_runner_clear(runner);
-    return put_all(runner, &runner->options->sets->list[set].inputs, error) &&
+    return put_all(runner, &runner->given->sets->list[set].inputs, error) &&
            (runner->carried == NULL || put_all(runner, runner->carried, error));
 }
 
@@ -126,19 +131,17 @@ static bool carry(struct oq_runner *runner, const struct oq_feedback *feedback,
                   struct oq_arrays *next, onnxq_error *error)
 {
     struct oq_array *array = oq_arrays_add(next, error);
-    if (array == NULL ||
-        !oq_session_get_output(runner->session, ask_for(runner, feedback->output), array, error))
-        return false;
-    free(array->name);
-    array->name = strdup(feedback->input);
-    return array->name != NULL || oq_fail_memory(error);
+    return array != NULL &&
+           oq_session_get_output(runner->session, ask_for(runner, feedback->output), array,
+                                 error) &&
+           oq_array_rename(array, feedback->input, error);
 }
 
 bool oq_runner_get_carried(struct oq_runner *runner, struct oq_arrays *next, onnxq_error *error)
 {
     bool ok = true;
-    for (size_t f = 0; ok && runner->carried != NULL && f < runner->options->n_feedback; f++)
-        ok = carry(runner, &runner->options->feedback[f], next, error);
+    for (size_t f = 0; ok && runner->carried != NULL && f < runner->given->n_feedback; f++)
+        ok = carry(runner, &runner->given->feedback[f], next, error);
     return ok;
 }
 
