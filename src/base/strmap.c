@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define FIRST_CAPACITY 16
+
 /*
  * SipHash-1-3 (Aumasson and Bernstein, 2012) with a key of chance: nobody can
  * write a model whose names all fall into one slot. The order of slots is
@@ -79,9 +81,8 @@ void *oq_strmap_find(const struct oq_strmap *map, const char *key)
     return probe(map->slots, map->capacity, key, hash_string(map, key))->value;
 }
 
-static bool grow(struct oq_strmap *map)
+static bool set_capacity(struct oq_strmap *map, size_t capacity)
 {
-    size_t capacity = map->capacity == 0 ? 16 : map->capacity * 2;
     struct oq_strmap_slot *slots = oq_arena_array(map->arena, capacity, sizeof(*slots));
     if (slots == NULL)
         return false;
@@ -95,10 +96,23 @@ static bool grow(struct oq_strmap *map)
     return true;
 }
 
+/* At most three quarters full, so that probes stay short. */
+static size_t usable(size_t capacity)
+{
+    return capacity - capacity / 4;
+}
+
+bool oq_strmap_reserve(struct oq_strmap *map, size_t count)
+{
+    size_t capacity = map->capacity == 0 ? FIRST_CAPACITY : map->capacity;
+    while (usable(capacity) < count && capacity <= SIZE_MAX / 2)
+        capacity *= 2;
+    return count <= usable(map->capacity) || set_capacity(map, capacity);
+}
+
 void **oq_strmap_place(struct oq_strmap *map, const char *key)
 {
-    /* At most three quarters full, so that probes stay short. */
-    if (map->count >= map->capacity - map->capacity / 4 && !grow(map))
+    if (!oq_strmap_reserve(map, map->count + 1))
         return NULL;
     uint64_t hash = hash_string(map, key);
     struct oq_strmap_slot *slot = probe(map->slots, map->capacity, key, hash);

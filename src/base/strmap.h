@@ -23,6 +23,9 @@ struct oq_strmap {
 
 void oq_strmap_init(struct oq_strmap *map, struct oq_arena *arena);
 
+/* Room for that many keys, so that nothing moves until there are more; false: memory is out. */
+bool oq_strmap_reserve(struct oq_strmap *map, size_t count);
+
 /* The value of key, or NULL. */
 void *oq_strmap_find(const struct oq_strmap *map, const char *key);
 

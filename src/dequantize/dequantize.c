@@ -82,6 +82,7 @@ void onnxq_dequantization_destroy(onnxq_dequantization *undo)
 {
     if (undo == NULL)
         return;
+    oq_draft_fini(&undo->draft);
     oq_arena_fini(&undo->arena);
     free(undo);
 }

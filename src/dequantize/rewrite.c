@@ -105,7 +105,7 @@ bool oq_undo_emit_product(onnxq_dequantization *undo, struct oq_edit *edit,
 
 static bool write_nodes(onnxq_dequantization *undo, struct oq_edit *edit, size_t ordinal)
 {
-    const Oq__Pb__GraphProto *graph = edit->graphs.list[ordinal]->proto;
+    const Oq__Pb__GraphProto *graph = edit->states[ordinal].proto;
     oq_edit_enter(edit, ordinal);
     for (size_t i = 0; i < graph->n_node; i++) {
         const struct oq_match *match = undo->matches[ordinal][i];
@@ -175,12 +175,12 @@ static char *resolve(const onnxq_dequantization *undo, const struct oq_graph *gr
 
 static void resolve_aliases(const onnxq_dequantization *undo, const struct oq_edit *edit)
 {
-    for (size_t g = 0; g < edit->graphs.count; g++) {
+    for (size_t g = 0; g < edit->graphs->count; g++) {
         const struct oq_edit_graph *state = &edit->states[g];
         for (size_t i = 0; i < state->n_nodes; i++)
             for (size_t k = 0; k < state->nodes[i]->n_input; k++)
                 state->nodes[i]->input[k] =
-                    resolve(undo, edit->graphs.list[g], state->nodes[i]->input[k]);
+                    resolve(undo, edit->graphs->list[g], state->nodes[i]->input[k]);
     }
 }
 
@@ -199,7 +199,7 @@ static void drop_import(const struct oq_edit *edit)
 {
     Oq__Pb__ModelProto *model = edit->draft->proto;
     size_t n = 0;
-    for (size_t g = 0; g < edit->graphs.count; g++)
+    for (size_t g = 0; g < edit->graphs->count; g++)
         if (uses_contrib((const Oq__Pb__NodeProto *const *)edit->states[g].nodes,
                          edit->states[g].n_nodes))
             return;
@@ -252,7 +252,7 @@ static bool rewrite(onnxq_dequantization *undo, struct oq_edit *edit)
     mark_used(undo);
     if (!write_weights(undo, edit))
         return false;
-    for (size_t g = 0; g < edit->graphs.count; g++)
+    for (size_t g = 0; g < edit->graphs->count; g++)
         if (!write_nodes(undo, edit, g))
             return false;
     resolve_aliases(undo, edit);

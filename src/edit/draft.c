@@ -82,6 +82,11 @@ bool oq_draft_init(struct oq_draft *draft, const onnxq_model *model, struct oq_a
                             &copied, error);
 }
 
+void oq_draft_fini(struct oq_draft *draft)
+{
+    oq_written_fini(&draft->written);
+}
+
 /* Initializers that a recipe makes. */
 static bool collect_large(void *context, const struct oq_message_path *path, onnxq_error *error)
 {

@@ -49,13 +49,14 @@ struct oq_draft {
     size_t n_recipes, recipes_capacity;
     struct oq_large_tensor *large; /* [n_large] */
     size_t n_large, large_capacity;
-    size_t job_nbytes;    /* that are produced at once; 0: what is written fastest */
-    uint64_t file_nbytes; /* of the output where it is one file; 0: not known, or side files */
+    size_t job_nbytes;         /* that are produced at once; 0: what is written fastest */
+    struct oq_written written; /* the output where it is one file; of 0 bytes: not known */
 };
 
 /* A copy of the model's structure. Both have to outlive the draft. */
 bool oq_draft_init(struct oq_draft *draft, const onnxq_model *model, struct oq_arena *arena,
                    onnxq_error *error);
+void oq_draft_fini(struct oq_draft *draft);
 
 /* A number for a new recipe; false when memory is out. */
 bool oq_draft_add_recipe(struct oq_draft *draft, const struct oq_recipe *recipe, uint32_t *number,
@@ -76,7 +77,7 @@ struct oq_emit_options {
     const char *noop_message; /* where nothing changes, refuse with it; NULL: copy the file */
 };
 
-/* What oq_draft_write() would write, for oq_draft_get_size() to remember; changes come before. */
+/* What oq_draft_write() would write, and will; changes come before. */
 bool oq_draft_measure(struct oq_draft *draft, const struct oq_emit_options *options,
                       uint64_t *model_nbytes, uint64_t *external_nbytes, onnxq_error *error);
 

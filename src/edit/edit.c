@@ -47,8 +47,6 @@ static bool take_graph_names(struct oq_edit *edit, const Oq__Pb__GraphProto *gra
 static bool init_graph(struct oq_edit *edit, size_t ordinal)
 {
     struct oq_edit_graph *state = &edit->states[ordinal];
-    /* The index only reads what it indexes; this copy is ours to change. */
-    state->proto = (Oq__Pb__GraphProto *)(uintptr_t)edit->graphs.list[ordinal]->proto;
     state->ordinal = ordinal;
     oq_strmap_init(&state->made, edit->arena);
     oq_strmap_init(&state->dropped, edit->arena);
@@ -62,17 +60,41 @@ static bool init_graph(struct oq_edit *edit, size_t ordinal)
     return take_graph_names(edit, state->proto);
 }
 
+static void set_bodies(struct oq_edit *edit, const Oq__Pb__GraphProto *graph, size_t *next)
+{
+    for (size_t i = 0; i < graph->n_node; i++)
+        for (size_t k = 0; k < graph->node[i]->n_attribute; k++) {
+            const Oq__Pb__AttributeProto *attribute = graph->node[i]->attribute[k];
+            if (attribute->g != NULL)
+                edit->states[(*next)++].proto = attribute->g;
+            for (size_t j = 0; j < attribute->n_graphs; j++)
+                edit->states[(*next)++].proto = attribute->graphs[j];
+        }
+}
+
+/* The draft's graphs, in the order in which the model's were numbered. */
+static void set_graphs(struct oq_edit *edit)
+{
+    size_t next = 0;
+    edit->states[next++].proto = edit->draft->proto->graph;
+    for (size_t g = 0; g < edit->graphs->count; g++)
+        set_bodies(edit, edit->states[g].proto, &next);
+}
+
 bool oq_edit_init(struct oq_edit *edit, struct oq_draft *draft, onnxq_error *error)
 {
-    *edit = (struct oq_edit){.draft = draft, .arena = draft->arena, .error = error};
-    if (!oq_graphs_init(&edit->graphs, draft->proto->graph, edit->arena, error))
-        return false;
+    *edit = (struct oq_edit){
+        .draft = draft, .arena = draft->arena, .error = error, .graphs = &draft->model->graphs};
     oq_strmap_init(&edit->value_names, edit->arena);
     oq_strmap_init(&edit->node_names, edit->arena);
-    edit->states = oq_arena_array(edit->arena, edit->graphs.count, sizeof(*edit->states));
-    if (edit->states == NULL)
+    if (!oq_strmap_reserve(&edit->value_names, edit->graphs->n_values))
         return oq_arena_fail(edit->arena, error);
-    for (size_t g = 0; g < edit->graphs.count; g++)
+    edit->n_left = oq_arena_array(edit->arena, edit->graphs->n_values, sizeof(*edit->n_left));
+    edit->states = oq_arena_array(edit->arena, edit->graphs->count, sizeof(*edit->states));
+    if (edit->n_left == NULL || edit->states == NULL)
+        return oq_arena_fail(edit->arena, error);
+    set_graphs(edit);
+    for (size_t g = 0; g < edit->graphs->count; g++)
         if (!init_graph(edit, g))
             return false;
     return true;
@@ -118,48 +140,49 @@ static bool is_gone(const struct oq_edit_graph *state, const char *name)
 }
 
 /* Uses that are left of a value of the model; new names have none and are not asked about. */
-static size_t *uses_left(const struct oq_graph *graph, const char *name)
+static size_t *uses_left(const struct oq_edit *edit, const struct oq_graph *graph, const char *name)
 {
-    struct oq_value *value = oq_graph_find(graph, name);
-    return value == NULL ? NULL : &value->n_left;
+    const struct oq_value *value = oq_graph_find(graph, name);
+    return value == NULL ? NULL : &edit->n_left[value->ordinal];
 }
 
-static void count_use(const struct oq_graph *graph, const char *name)
+static void count_use(const struct oq_edit *edit, const struct oq_graph *graph, const char *name)
 {
-    size_t *left = uses_left(graph, name);
+    size_t *left = uses_left(edit, graph, name);
     if (left != NULL)
         ++*left;
 }
 
 static void count_uses(const struct oq_edit *edit)
 {
-    for (size_t g = 0; g < edit->graphs.count; g++) {
+    for (size_t g = 0; g < edit->graphs->count; g++) {
         const struct oq_edit_graph *state = &edit->states[g];
-        const struct oq_graph *graph = edit->graphs.list[g];
+        const struct oq_graph *graph = edit->graphs->list[g];
         for (size_t i = 0; i < state->n_nodes; i++)
             for (size_t k = 0; k < state->nodes[i]->n_input; k++)
-                count_use(graph, state->nodes[i]->input[k]);
+                count_use(edit, graph, state->nodes[i]->input[k]);
         for (size_t i = 0; i < state->proto->n_output; i++)
-            count_use(graph, state->proto->output[i]->name);
+            count_use(edit, graph, state->proto->output[i]->name);
     }
 }
 
 /* Had users, and lost them all. */
-static bool is_useless(const struct oq_graph *graph, const char *name)
+static bool is_useless(const struct oq_edit *edit, const struct oq_graph *graph, const char *name)
 {
     const struct oq_value *value = name == NULL ? NULL : oq_strmap_find(&graph->values, name);
-    return value != NULL && value->n_uses > 0 && value->n_left == 0;
+    return value != NULL && value->n_uses > 0 && edit->n_left[value->ordinal] == 0;
 }
 
 /* What nobody used in the first place stays, as does what was just written. */
-static bool is_dead(const struct oq_graph *graph, const Oq__Pb__NodeProto *node)
+static bool is_dead(const struct oq_edit *edit, const struct oq_graph *graph,
+                    const Oq__Pb__NodeProto *node)
 {
     bool dead = false;
     for (size_t i = 0; i < node->n_output; i++) {
         const struct oq_value *value = oq_strmap_find(&graph->values, node->output[i]);
-        if (node->output[i][0] != '\0' && (value == NULL || value->n_left > 0))
+        if (node->output[i][0] != '\0' && (value == NULL || edit->n_left[value->ordinal] > 0))
             return false;
-        dead |= is_useless(graph, node->output[i]);
+        dead |= is_useless(edit, graph, node->output[i]);
     }
     return dead;
 }
@@ -170,7 +193,7 @@ static bool remove_node(struct oq_edit *edit, size_t ordinal, const Oq__Pb__Node
         if (!drop(edit, &edit->states[ordinal], node->output[i], gone))
             return false;
     for (size_t i = 0; i < node->n_input; i++) {
-        size_t *left = uses_left(edit->graphs.list[ordinal], node->input[i]);
+        size_t *left = uses_left(edit, edit->graphs->list[ordinal], node->input[i]);
         if (left != NULL)
             --*left;
     }
@@ -184,7 +207,7 @@ static bool remove_dead_nodes(struct oq_edit *edit, size_t ordinal, bool *change
     size_t first = state->n_nodes; /* of those that stay, moved to the end */
     for (size_t i = state->n_nodes; i-- > 0;) {
         Oq__Pb__NodeProto *node = state->nodes[i];
-        if (!is_dead(edit->graphs.list[ordinal], node))
+        if (!is_dead(edit, edit->graphs->list[ordinal], node))
             state->nodes[--first] = node;
         else if (!remove_node(edit, ordinal, node))
             return false;
@@ -203,7 +226,7 @@ static bool drop_useless_initializers(struct oq_edit *edit, size_t ordinal)
     struct oq_edit_graph *state = &edit->states[ordinal];
     for (size_t i = 0; i < state->proto->n_initializer; i++) {
         const char *name = state->proto->initializer[i]->name;
-        if (is_useless(edit->graphs.list[ordinal], name) && !is_dropped(state, name) &&
+        if (is_useless(edit, edit->graphs->list[ordinal], name) && !is_dropped(state, name) &&
             !drop(edit, state, name, gone))
             return false;
     }
@@ -216,11 +239,11 @@ bool oq_edit_sweep(struct oq_edit *edit)
     /* Chains may run through several graphs: until nothing changes. */
     for (bool changed = true; changed;) {
         changed = false;
-        for (size_t g = edit->graphs.count; g-- > 0;)
+        for (size_t g = edit->graphs->count; g-- > 0;)
             if (!remove_dead_nodes(edit, g, &changed))
                 return false;
     }
-    for (size_t g = 0; g < edit->graphs.count; g++)
+    for (size_t g = 0; g < edit->graphs->count; g++)
         if (!drop_useless_initializers(edit, g))
             return false;
     return true;
@@ -267,7 +290,7 @@ static void filter_inputs(const struct oq_edit *edit, size_t ordinal, bool freez
     for (size_t i = 0; i < proto->n_input; i++) {
         const char *name = proto->input[i]->name;
         const struct oq_value *value =
-            name == NULL ? NULL : oq_strmap_find(&edit->graphs.list[ordinal]->values, name);
+            name == NULL ? NULL : oq_strmap_find(&edit->graphs->list[ordinal]->values, name);
         bool is_default = value != NULL && value->origin != OQ_ORIGIN_INPUT;
         bool leaves = is_default && (freeze_inputs || is_dropped(state, name));
         if (!leaves)
@@ -389,7 +412,7 @@ bool oq_edit_set_metadata(struct oq_edit *edit, char *key, char *value)
 bool oq_edit_finish(struct oq_edit *edit, bool freeze_inputs)
 {
     Oq__Pb__ModelProto *model = edit->draft->proto;
-    for (size_t g = 0; g < edit->graphs.count; g++)
+    for (size_t g = 0; g < edit->graphs->count; g++)
         if (!finish_graph(edit, g, freeze_inputs))
             return false;
     if (model->ir_version < 4) { /* before, every initializer had to be an input */

@@ -34,10 +34,11 @@ struct oq_edit {
     bool uses_standard, uses_contrib; /* a node of ai.onnx, or com.microsoft, was written */
 
     struct oq_strmap value_names, node_names; /* all that are taken, over the whole model */
-    unsigned untried;              /* 0, what these map to until numbers are tried behind a name */
-    struct oq_graphs graphs;       /* index of the draft as it was copied */
-    struct oq_edit_graph *states;  /* [graphs.count] */
-    struct oq_edit_graph *current; /* that nodes are added to */
+    unsigned untried;               /* 0, what these map to until numbers are tried behind a name */
+    const struct oq_graphs *graphs; /* of the model, which the draft begins as a copy of */
+    size_t *n_left;                 /* [graphs->n_values] uses that are left */
+    struct oq_edit_graph *states;   /* [graphs->count] */
+    struct oq_edit_graph *current;  /* that nodes are added to */
 };
 
 /* The draft has just been set up. `error` is kept for the whole edit. */

@@ -133,12 +133,7 @@ static bool write_structure(struct emission *emission, onnxq_error *error)
     const struct oq_write_context context = {.fragments = draft->model->skeleton.fragments,
                                              .recipe_nbytes = draft->recipe_nbytes};
     oq_written_fini(&emission->model);
-    if (!oq_message_write(&draft->proto->base, &context, &emission->model, error))
-        return false;
-    emission->model_stream.segments = emission->model.segments;
-    emission->model_stream.nsegments = emission->model.nsegments;
-    emission->model_stream.bytes = emission->model.bytes;
-    return true;
+    return oq_message_write(&draft->proto->base, &context, &emission->model, error);
 }
 
 static const char *base_name(const char *path)
@@ -160,10 +155,9 @@ static bool wants_external(const struct emission *emission)
     }
 }
 
-static bool lay_out(struct emission *emission, const char *path, onnxq_error *error)
+static bool write_model(struct emission *emission, const char *path, onnxq_error *error)
 {
     const struct oq_draft *draft = emission->draft;
-    oq_arena_init(&emission->arena, oq_model_budget(emission->draft->model));
     if (!write_structure(emission, error))
         return false;
     if (wants_external(emission) && draft->n_large > 0) {
@@ -180,6 +174,18 @@ static bool lay_out(struct emission *emission, const char *path, onnxq_error *er
         oq_error_hint(error, "let the weights go to a side file: --external-data auto");
         return false;
     }
+    return true;
+}
+
+static bool lay_out(struct emission *emission, const char *path, onnxq_error *error)
+{
+    oq_arena_init(&emission->arena, oq_model_budget(emission->draft->model));
+    emission->model = emission->draft->written;
+    if (emission->model.nbytes == 0 && !write_model(emission, path, error))
+        return false;
+    emission->model_stream = (struct stream){.segments = emission->model.segments,
+                                             .nsegments = emission->model.nsegments,
+                                             .bytes = emission->model.bytes};
     emission->total_nbytes = emission->model.nbytes + emission->external_nbytes;
     return make_starts(&emission->model_stream, &emission->arena, error) &&
            make_starts(&emission->external_stream, &emission->arena, error);
@@ -188,7 +194,8 @@ static bool lay_out(struct emission *emission, const char *path, onnxq_error *er
 static void release(struct emission *emission)
 {
     restore(emission->draft);
-    oq_written_fini(&emission->model);
+    if (emission->draft->written.nbytes == 0) /* else it belongs to the draft */
+        oq_written_fini(&emission->model);
     oq_arena_fini(&emission->arena);
 }
 
@@ -198,7 +205,7 @@ bool oq_draft_get_size(const struct oq_draft *draft, const struct oq_emit_option
 {
     struct emission emission = {.draft = draft, .options = options};
     *external_nbytes = 0;
-    *model_nbytes = draft->proto == NULL ? draft->model->file.nbytes : draft->file_nbytes;
+    *model_nbytes = draft->proto == NULL ? draft->model->file.nbytes : draft->written.nbytes;
     if (*model_nbytes != 0)
         return true;
     bool ok = lay_out(&emission, path, error);
@@ -211,10 +218,14 @@ bool oq_draft_get_size(const struct oq_draft *draft, const struct oq_emit_option
 bool oq_draft_measure(struct oq_draft *draft, const struct oq_emit_options *options,
                       uint64_t *model_nbytes, uint64_t *external_nbytes, onnxq_error *error)
 {
-    if (!oq_draft_get_size(draft, options, "model.onnx", model_nbytes, external_nbytes, error))
-        return false;
-    draft->file_nbytes = *external_nbytes == 0 ? *model_nbytes : 0;
-    return true;
+    struct emission emission = {.draft = draft, .options = options};
+    bool ok = lay_out(&emission, "model.onnx", error);
+    *model_nbytes = emission.model.nbytes;
+    *external_nbytes = emission.external_nbytes;
+    if (ok && emission.external_nbytes == 0)
+        draft->written = emission.model;
+    release(&emission);
+    return ok;
 }
 
 /* --- bytes --- */

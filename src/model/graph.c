@@ -143,9 +143,19 @@ static void declare(struct oq_graph *graph, Oq__Pb__ValueInfoProto *const *infos
     }
 }
 
+static size_t count_definitions(const Oq__Pb__GraphProto *proto)
+{
+    size_t count = proto->n_input + proto->n_initializer + proto->n_sparse_initializer;
+    for (size_t i = 0; i < proto->n_node; i++)
+        count += proto->node[i]->n_output;
+    return count;
+}
+
 static bool define_all(struct builder *builder, struct oq_graph *graph)
 {
     const Oq__Pb__GraphProto *proto = graph->proto;
+    if (!oq_strmap_reserve(&graph->values, count_definitions(proto)))
+        return oq_arena_fail(builder->arena, builder->error);
     for (size_t i = 0; i < proto->n_input; i++)
         if (!define(builder, graph, proto->input[i]->name, OQ_ORIGIN_INPUT, i))
             return false;

@@ -34,7 +34,6 @@ struct oq_value {
     const struct oq_use *uses;
     struct oq_use *last_use;
     size_t n_uses;
-    size_t n_left; /* for whoever rewrites the graph: uses that are left */
 };
 
 struct oq_graph {

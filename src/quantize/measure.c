@@ -9,12 +9,27 @@ struct job {
     size_t count;
 };
 
+/*
+ * Neighbours that a thread takes at once: a weight of a few elements costs less than handing it
+ * over. Enough for some 10 microseconds, and for results that stay in a processor's cache.
+ */
+#define BATCH_NELEM          ((size_t)32 << 10)
+#define BATCH_RESULTS_NBYTES ((size_t)64 << 10)
+
+struct batch {
+    size_t first, end; /* jobs */
+    size_t nelem;
+    size_t results_nbytes;
+};
+
 struct measure {
     onnxq_plan *plan;
     const struct oq_kernels *kernels;
     struct job *jobs;
     size_t njobs, jobs_capacity;
-    size_t most_scales;
+    struct batch *batches;
+    size_t nbatches, batches_capacity;
+    size_t results_nbytes; /* of a batch, at most */
     uint64_t done_nbytes, total_nbytes;
 };
 
@@ -56,6 +71,12 @@ static size_t job_scales(const struct job *job)
     return (size_t)(end - begin);
 }
 
+/* The sum of squares; then lowest keys, highest keys, then the same for pairs. */
+static size_t result_nbytes(const struct job *job)
+{
+    return sizeof(double) + job_scales(job) * 4 * sizeof(int32_t);
+}
+
 static void clear(int32_t *lo, int32_t *hi, uint64_t n)
 {
     for (uint64_t i = 0; i < n; i++) {
@@ -64,20 +85,44 @@ static void clear(int32_t *lo, int32_t *hi, uint64_t n)
     }
 }
 
-static bool add_jobs(struct measure *measure, struct oq_ranges *ranges, onnxq_error *error)
+static bool has_room(const struct batch *batch, size_t nelem, size_t results_nbytes)
+{
+    return batch->nelem + nelem <= BATCH_NELEM &&
+           batch->results_nbytes + results_nbytes <= BATCH_RESULTS_NBYTES;
+}
+
+/* To the last batch, or to a new one. */
+static bool add_job(struct measure *measure, const struct job *job)
 {
     struct oq_arena *arena = &measure->plan->arena;
+    const size_t nbytes = result_nbytes(job);
+    if (!oq_arena_grow(arena, &measure->jobs, measure->njobs, &measure->jobs_capacity,
+                       sizeof(*measure->jobs)) ||
+        !oq_arena_grow(arena, &measure->batches, measure->nbatches, &measure->batches_capacity,
+                       sizeof(*measure->batches)))
+        return false;
+    if (measure->nbatches == 0 ||
+        !has_room(&measure->batches[measure->nbatches - 1], job->count, nbytes))
+        measure->batches[measure->nbatches++] = (struct batch){.first = measure->njobs};
+    struct batch *batch = &measure->batches[measure->nbatches - 1];
+    measure->jobs[measure->njobs++] = *job;
+    batch->end = measure->njobs;
+    batch->nelem += job->count;
+    batch->results_nbytes += nbytes;
+    if (batch->results_nbytes > measure->results_nbytes)
+        measure->results_nbytes = batch->results_nbytes;
+    return true;
+}
+
+static bool add_jobs(struct measure *measure, struct oq_ranges *ranges, onnxq_error *error)
+{
     clear(ranges->lo, ranges->hi, ranges->n_scales);
     if (ranges->reduce == ONNXQ_REDUCE_PAIRS)
         clear(ranges->pair_lo, ranges->pair_hi, ranges->n_scales);
     for (uint64_t first = 0; first < ranges->source->nelem;) {
         struct job job = {ranges, first, job_count(ranges, first)};
-        if (!oq_arena_grow(arena, &measure->jobs, measure->njobs, &measure->jobs_capacity,
-                           sizeof(*measure->jobs)))
-            return oq_arena_fail(arena, error);
-        measure->jobs[measure->njobs++] = job;
-        if (job_scales(&job) > measure->most_scales)
-            measure->most_scales = job_scales(&job);
+        if (!add_job(measure, &job))
+            return oq_arena_fail(&measure->plan->arena, error);
         first += job.count;
     }
     measure->total_nbytes += ranges->source->nbytes;
@@ -128,17 +173,14 @@ static double sum_squares(const float *x, size_t n)
     return sum;
 }
 
-/* The sum of squares; then lowest keys, highest keys, then the same for pairs: each job_scales()
- * long. */
-static bool produce(void *context, size_t index, void *buffer, void *scratch, onnxq_error *error)
+static bool measure_job(const struct measure *measure, const struct job *job, void *result,
+                        void *scratch, onnxq_error *error)
 {
-    const struct measure *measure = context;
-    const struct job *job = &measure->jobs[index];
     const struct oq_ranges *ranges = job->ranges;
     const struct oq_layout *layout = &ranges->layout;
     float *x = oq_recipe_floats(scratch);
     size_t n = job_scales(job);
-    double *sum = buffer;
+    double *sum = result;
     int32_t *keys = (int32_t *)(void *)(sum + 1);
     uint64_t begin, end;
     if (!oq_source_read_floats(ranges->source, job->first, job->count, x, scratch, error))
@@ -157,6 +199,20 @@ static bool produce(void *context, size_t index, void *buffer, void *scratch, on
     return true;
 }
 
+static bool produce(void *context, size_t index, void *buffer, void *scratch, onnxq_error *error)
+{
+    const struct measure *measure = context;
+    const struct batch *batch = &measure->batches[index];
+    char *result = buffer;
+    for (size_t j = batch->first; j < batch->end; j++) {
+        const struct job *job = &measure->jobs[j];
+        if (!measure_job(measure, job, result, scratch, error))
+            return false;
+        result += result_nbytes(job);
+    }
+    return true;
+}
+
 static void widen(int32_t *lo, int32_t *hi, const int32_t *keys, uint64_t n)
 {
     for (uint64_t i = 0; i < n; i++) {
@@ -165,13 +221,10 @@ static void widen(int32_t *lo, int32_t *hi, const int32_t *keys, uint64_t n)
     }
 }
 
-static bool consume(void *context, size_t index, const void *buffer, onnxq_error *error)
+static void take_result(const struct job *job, const void *result)
 {
-    struct measure *measure = context;
-    const struct job *job = &measure->jobs[index];
     struct oq_ranges *ranges = job->ranges;
-    const onnxq_options *options = &measure->plan->options;
-    const double *sum = buffer;
+    const double *sum = result;
     const int32_t *keys = (const int32_t *)(const void *)(sum + 1);
     uint64_t begin, end;
     oq_layout_scales(&ranges->layout, job->first, job->count, &begin, &end);
@@ -180,7 +233,20 @@ static bool consume(void *context, size_t index, const void *buffer, onnxq_error
     if (ranges->reduce == ONNXQ_REDUCE_PAIRS)
         widen(ranges->pair_lo + begin, ranges->pair_hi + begin, keys + 2 * (end - begin),
               end - begin);
-    measure->done_nbytes += job->count * job->ranges->source->dtype->nbits / 8;
+}
+
+static bool consume(void *context, size_t index, const void *buffer, onnxq_error *error)
+{
+    struct measure *measure = context;
+    const struct batch *batch = &measure->batches[index];
+    const onnxq_options *options = &measure->plan->options;
+    const char *result = buffer;
+    for (size_t j = batch->first; j < batch->end; j++) {
+        const struct job *job = &measure->jobs[j];
+        take_result(job, result);
+        result += result_nbytes(job);
+        measure->done_nbytes += job->count * job->ranges->source->dtype->nbits / 8;
+    }
     if (options->progress == NULL || options->progress(options->progress_data, ONNXQ_PHASE_MEASURE,
                                                        measure->done_nbytes, measure->total_nbytes))
         return true;
@@ -213,9 +279,8 @@ bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error)
             if (!add_jobs(&measure, r, error))
                 return false;
     const struct oq_pipeline pipeline = {.threads = plan->options.threads,
-                                         .njobs = measure.njobs,
-                                         .buffer_nbytes = sizeof(double) +
-                                                          measure.most_scales * 4 * sizeof(int32_t),
+                                         .njobs = measure.nbatches,
+                                         .buffer_nbytes = measure.results_nbytes,
                                          .scratch_nbytes = OQ_RECIPE_SCRATCH_NBYTES,
                                          .context = &measure,
                                          .produce = produce,

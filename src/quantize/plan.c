@@ -327,6 +327,7 @@ void onnxq_plan_destroy(onnxq_plan *plan)
 {
     if (plan == NULL)
         return;
+    oq_draft_fini(&plan->draft);
     oq_arena_fini(&plan->arena);
     free(plan);
 }

@@ -7,9 +7,9 @@
 static bool index_sites(struct oq_rewrite *rewrite)
 {
     const struct oq_edit *edit = rewrite->edit;
-    rewrite->sites = oq_arena_array(edit->arena, edit->graphs.count, sizeof(*rewrite->sites));
-    for (size_t g = 0; rewrite->sites != NULL && g < edit->graphs.count; g++) {
-        size_t n = edit->graphs.list[g]->proto->n_node;
+    rewrite->sites = oq_arena_array(edit->arena, edit->graphs->count, sizeof(*rewrite->sites));
+    for (size_t g = 0; rewrite->sites != NULL && g < edit->graphs->count; g++) {
+        size_t n = edit->graphs->list[g]->proto->n_node;
         rewrite->sites[g] = oq_arena_array(edit->arena, n + 1, sizeof(**rewrite->sites));
         if (rewrite->sites[g] == NULL)
             return oq_arena_fail(edit->arena, edit->error);
@@ -31,7 +31,7 @@ static bool start_constant(struct oq_rewrite *rewrite, struct oq_constant *const
 static bool rewrite_nodes(struct oq_rewrite *rewrite, size_t ordinal)
 {
     struct oq_edit *edit = rewrite->edit;
-    const Oq__Pb__GraphProto *graph = edit->graphs.list[ordinal]->proto;
+    const Oq__Pb__GraphProto *graph = edit->states[ordinal].proto;
     oq_edit_enter(edit, ordinal);
     for (size_t i = 0; i < graph->n_node; i++) {
         const struct oq_site *site = rewrite->sites[ordinal][i];
@@ -98,7 +98,7 @@ static bool rewrite_all(struct oq_rewrite *rewrite)
     for (size_t i = 0; i < plan->n_constants; i++)
         if (!start_constant(rewrite, &plan->constants[i]))
             return false;
-    for (size_t g = 0; g < rewrite->edit->graphs.count; g++)
+    for (size_t g = 0; g < rewrite->edit->graphs->count; g++)
         if (!rewrite_nodes(rewrite, g))
             return false;
     return drop_constants(rewrite) && add_provenance(rewrite) &&

@@ -222,7 +222,7 @@ void oq_rewrite_round_trips(struct oq_rewrite *rewrite)
     for (size_t i = 0; i < rewrite->plan->n_round_trips; i++) {
         const struct oq_round_trip *pair = &rewrite->plan->round_trips[i];
         size_t ordinal = pair->graph->ordinal;
-        const struct oq_graph *graph = rewrite->edit->graphs.list[ordinal];
+        const struct oq_graph *graph = rewrite->edit->graphs->list[ordinal];
         Oq__Pb__GraphProto *proto = rewrite->edit->states[ordinal].proto;
         Oq__Pb__NodeProto *quantize = proto->node[pair->quantize];
         char *integers = proto->node[pair->dequantize]->input[0];
