@@ -163,24 +163,19 @@ static int fill_models(bench_job *job, int n_operands, char **operands)
 
 /* --- files ---------------------------------------------------------------------- */
 
-static int fail_file(const bench_job *job, const char *path)
-{
-    cli_error(job->common, "%s: cannot write: %s", path, strerror(errno));
-    return CLI_EXIT_OUTPUT;
-}
-
 /* Opened before anything is measured, so that what cannot be written fails early. */
 static int open_files(bench_job *job)
 {
     const bench_settings *settings = job->settings;
     if (job->common->json != NULL && !cli_report_file_open(&job->json, job->common->json))
-        return fail_file(job, job->common->json);
+        return cli_write_error(job->common, job->common->json);
     if (settings->plot != NULL && !cli_report_file_open(&job->plot, settings->plot))
-        return fail_file(job, settings->plot);
+        return cli_write_error(job->common, settings->plot);
     if (settings->profile == NULL)
         return CLI_EXIT_OK;
     job->folder_created = mkdir(settings->profile, 0777) == 0;
-    return job->folder_created || errno == EEXIST ? CLI_EXIT_OK : fail_file(job, settings->profile);
+    return job->folder_created || errno == EEXIST ? CLI_EXIT_OK
+                                                  : cli_write_error(job->common, settings->profile);
 }
 
 static int publish_files(bench_job *job, const struct oq_bench_report *report)
@@ -188,12 +183,12 @@ static int publish_files(bench_job *job, const struct oq_bench_report *report)
     if (job->json.stream != NULL) {
         oq_bench_write_json(report, job->json.stream);
         if (!cli_report_file_publish(&job->json))
-            return fail_file(job, job->common->json);
+            return cli_write_error(job->common, job->common->json);
     }
     if (job->plot.stream != NULL) {
         oq_bench_write_svg(report, job->plot.stream);
         if (!cli_report_file_publish(&job->plot))
-            return fail_file(job, job->settings->plot);
+            return cli_write_error(job->common, job->settings->plot);
     }
     return CLI_EXIT_OK;
 }

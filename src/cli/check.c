@@ -149,13 +149,12 @@ static int write_report(const cli_common *common, const struct oq_check *check, 
         oq_check_print_json(check, file.stream);
         ok = cli_interrupt_signal() == 0 && cli_report_file_publish(&file);
     }
-    int reason = errno;
-    cli_report_file_close(&file);
     if (cli_interrupt_signal() != 0)
-        return 128 + cli_interrupt_signal();
-    if (!ok)
-        cli_error(common, "%s: cannot write the report: %s", path, strerror(reason));
-    return ok ? status : CLI_EXIT_OUTPUT;
+        status = 128 + cli_interrupt_signal();
+    else if (!ok)
+        status = cli_write_error(common, path);
+    cli_report_file_close(&file);
+    return status;
 }
 
 static int report(const check_settings *settings, const struct oq_check *check)

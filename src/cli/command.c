@@ -44,8 +44,8 @@ int cli_run_command(const cli_command *command, int argc, char **argv)
         return cli_memory_error(&(cli_common){0});
     if (command->defaults != NULL)
         command->defaults(settings);
-    int n_operands = 0, status = CLI_EXIT_USAGE;
-    if (cli_parse(&command->options, settings, argc, argv, &n_operands)) {
+    int n_operands = 0, status = cli_parse(&command->options, settings, argc, argv, &n_operands);
+    if (status == CLI_EXIT_OK) {
         const cli_common *common = settings;
         status = common->help ? cli_print_help(command, stdout)
                               : command->run(settings, n_operands, argv);

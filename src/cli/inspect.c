@@ -224,9 +224,8 @@ static int check_operands(const cli_common *common, int n_operands, char **opera
 static int fail_report(const struct inspect *inspect, int status)
 {
     const cli_common *common = &inspect->settings->common;
-    int reason = errno;
-    cli_error(common, "%s: cannot write the report: %s", common->json, strerror(reason));
-    return status == CLI_EXIT_OK ? CLI_EXIT_OUTPUT : status;
+    int result = cli_write_error(common, common->json);
+    return status == CLI_EXIT_OK ? result : status;
 }
 
 static int finish_report(struct inspect *inspect, int status)

@@ -205,9 +205,8 @@ static void choose_text_stream(cli_job *job)
 
 static int fail_report(const cli_job *job, int status)
 {
-    int reason = errno;
-    cli_error(job->common, "%s: cannot write the report: %s", job->common->json, strerror(reason));
-    return status == CLI_EXIT_OK ? CLI_EXIT_OUTPUT : status;
+    int result = cli_write_error(job->common, job->common->json);
+    return status == CLI_EXIT_OK ? result : status;
 }
 
 static int finish_report(cli_job *job, int status)

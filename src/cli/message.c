@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "message.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +115,13 @@ int cli_memory_error(const cli_common *common)
 {
     print_error(common, "out of memory");
     return ONNXQ_ERROR_MEMORY;
+}
+
+int cli_write_error(const cli_common *common, const char *path)
+{
+    int reason = errno;
+    cli_error(common, "%s: cannot write: %s", path, strerror(reason));
+    return reason == ENOMEM ? (int)ONNXQ_ERROR_MEMORY : CLI_EXIT_OUTPUT;
 }
 
 int cli_library_error(const cli_common *common, const onnxq_error *error)

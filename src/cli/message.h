@@ -34,6 +34,9 @@ int cli_usage(const cli_common *common, const char *hint, const char *format, ..
 
 int cli_memory_error(const cli_common *common); /* returns its exit code */
 
+/* A report or a picture cannot be written, for the reason in errno. Returns the exit code. */
+int cli_write_error(const cli_common *common, const char *path);
+
 /* The library's error with its hint. Returns its exit code. */
 int cli_library_error(const cli_common *common, const onnxq_error *error);
 

@@ -133,11 +133,18 @@ struct parser {
     const cli_common *common;          /* the same, for messages */
     char **next, **end;                /* what is left of argv */
     char spelling[CLI_SUGGEST_LENGTH]; /* of the option at hand */
+    int status;                        /* exit code of what is wrong */
 };
 
 static bool fail(const struct parser *parser, const char *hint, const char *message)
 {
     cli_usage(parser->common, hint, "%s: %s", parser->spelling, message);
+    return false;
+}
+
+static bool fail_memory(struct parser *parser)
+{
+    parser->status = cli_memory_error(parser->common);
     return false;
 }
 
@@ -273,7 +280,7 @@ static bool append(struct parser *parser, const cli_option *option, const char *
     if (length == 0)
         return fail(parser, NULL, "there is an empty name in its value");
     if (!cli_list_add(list, value, length))
-        return fail(parser, NULL, "out of memory");
+        return fail_memory(parser);
     return true;
 }
 
@@ -405,13 +412,14 @@ static bool parse_letters(struct parser *parser, const char *word)
     return true;
 }
 
-bool cli_parse(const cli_options *options, void *settings, int argc, char **argv, int *n_operands)
+int cli_parse(const cli_options *options, void *settings, int argc, char **argv, int *n_operands)
 {
     struct parser parser = {.options = options,
                             .settings = settings,
                             .common = settings,
                             .next = argv,
-                            .end = argv + argc};
+                            .end = argv + argc,
+                            .status = CLI_EXIT_USAGE};
     bool options_ended = false;
     *n_operands = 0;
     while (parser.next < parser.end) {
@@ -421,7 +429,7 @@ bool cli_parse(const cli_options *options, void *settings, int argc, char **argv
         else if (strcmp(word, "--") == 0)
             options_ended = true;
         else if (!(word[1] == '-' ? parse_long(&parser, word) : parse_letters(&parser, word)))
-            return false;
+            return parser.status;
     }
-    return true;
+    return CLI_EXIT_OK;
 }

@@ -72,8 +72,9 @@ bool cli_takes_value(const cli_option *option); /* as a word of its own, or join
 
 /*
  * Reads argv[0..argc) into the settings, which begin with a cli_common, and
- * moves the operands to the front of argv. False after a message about what is wrong.
+ * moves the operands to the front of argv. Returns an exit code, after a message about what is
+ * wrong.
  */
-bool cli_parse(const cli_options *options, void *settings, int argc, char **argv, int *n_operands);
+int cli_parse(const cli_options *options, void *settings, int argc, char **argv, int *n_operands);
 
 #endif
