@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define SIGNATURE_BUDGET ((size_t)64 << 20)
-#define TEXT_CAPACITY    160
 
 void oq_names_fini(struct oq_names *names)
 {
@@ -26,66 +25,6 @@ static bool copy_output_names(struct oq_names *names, const struct oq_signature 
         if (names->list[i] == NULL)
             return oq_fail_memory(error);
         names->count++;
-    }
-    return true;
-}
-
-/* --- the same inputs ------------------------------------------------------------ */
-
-/* Says of which input, and what all this is about. Returns false. */
-static bool add_input(onnxq_error *error, const struct oq_parameter *input)
-{
-    oq_error_place(error, "input \"%s\"", input->name);
-    oq_error_hint(error, "all models of a benchmark take the same inputs");
-    return false;
-}
-
-static bool check_parameter(const struct oq_parameter *input, const struct oq_parameter *first,
-                            onnxq_error *error)
-{
-    char text[TEXT_CAPACITY], first_text[TEXT_CAPACITY];
-    bool same_rank = !input->has_rank || !first->has_rank || input->n_dims == first->n_dims;
-    if (input->data_type == first->data_type && same_rank)
-        return true;
-    oq_parameter_describe(input, text, sizeof(text));
-    oq_parameter_describe(first, first_text, sizeof(first_text));
-    oq_fail(error, ONNXQ_ERROR_INPUT, "this model takes %s, the first one %s", text, first_text);
-    return add_input(error, input);
-}
-
-static bool check_taken(const struct oq_signature *signature, const struct oq_parameter *wanted,
-                        onnxq_error *error)
-{
-    const struct oq_parameter *input =
-        oq_parameter_find(signature->inputs, signature->n_inputs, wanted->name);
-    if (input != NULL)
-        return check_parameter(input, wanted, error);
-    if (wanted->has_default)
-        return true;
-    oq_fail(error, ONNXQ_ERROR_INPUT, "the first model takes it, this one does not");
-    return add_input(error, wanted);
-}
-
-static bool check_known(const struct oq_signature *first, const struct oq_parameter *input,
-                        onnxq_error *error)
-{
-    if (input->has_default ||
-        oq_parameter_find(first->inputs, first->n_inputs, input->name) != NULL)
-        return true;
-    oq_fail(error, ONNXQ_ERROR_INPUT, "this model takes it, the first one does not");
-    return add_input(error, input);
-}
-
-bool oq_signature_check_same(const struct oq_signature *signature, const struct oq_signature *first,
-                             onnxq_error *error)
-{
-    for (size_t i = 0; i < first->n_inputs; i++) {
-        if (!check_taken(signature, &first->inputs[i], error))
-            return false;
-    }
-    for (size_t i = 0; i < signature->n_inputs; i++) {
-        if (!check_known(first, &signature->inputs[i], error))
-            return false;
     }
     return true;
 }

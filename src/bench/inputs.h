@@ -28,11 +28,4 @@ bool oq_contestants_prepare(struct oq_contestant *const *contestants, size_t n,
                             const struct oq_feed_options *feed, struct oq_input_sets *sets,
                             onnxq_error *error);
 
-/*
- * Whether a model that takes `signature` can be given what `first` takes: the
- * same names of the same types; what only one of them has, has a default there.
- */
-bool oq_signature_check_same(const struct oq_signature *signature, const struct oq_signature *first,
-                             onnxq_error *error);
-
 #endif

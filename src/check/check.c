@@ -52,41 +52,16 @@ static const struct oq_signature *first_signature(const struct work *work)
     return work->reference != NULL ? &work->reference_signature : &work->candidate_signature;
 }
 
-/* Each input of `from` that has to be given is one of `to`, of the same type. */
-static bool check_inputs(const struct oq_signature *from, const char *from_path,
-                         const struct oq_signature *to, const char *to_path, onnxq_error *error)
-{
-    for (size_t i = 0; i < from->n_inputs; i++) {
-        const struct oq_parameter *a = &from->inputs[i];
-        const struct oq_parameter *b = oq_parameter_find(to->inputs, to->n_inputs, a->name);
-        if (b == NULL && a->has_default)
-            continue;
-        if (b != NULL && a->data_type == b->data_type)
-            continue;
-        if (b != NULL) {
-            char texts[2][160];
-            oq_parameter_describe(a, texts[0], sizeof(texts[0]));
-            oq_parameter_describe(b, texts[1], sizeof(texts[1]));
-            return oq_fail(error, ONNXQ_ERROR_INPUT,
-                           "the models differ: input '%s' is %s in %s and %s in %s", a->name,
-                           texts[0], from_path, texts[1], to_path);
-        }
-        oq_fail(error, ONNXQ_ERROR_INPUT, "the models differ: input '%s' of %s is none of %s",
-                a->name, from_path, to_path);
-        return oq_parameter_hint(to->inputs, to->n_inputs, a->name, error);
-    }
-    return true;
-}
-
 static bool check_models(const struct work *work, onnxq_error *error)
 {
     const struct oq_signature *a = &work->reference_signature, *b = &work->candidate_signature;
     const struct oq_check_options *options = work->options;
     if (work->reference == NULL)
         return true;
-    if (!check_inputs(a, options->reference, b, options->candidate, error) ||
-        !check_inputs(b, options->candidate, a, options->reference, error))
+    if (!oq_signature_check_same(b, a, error)) {
+        oq_error_file(error, options->candidate);
         return false;
+    }
     for (size_t i = 0; i < a->n_outputs; i++) {
         if (oq_parameter_find(b->outputs, b->n_outputs, a->outputs[i].name) != NULL)
             continue;

@@ -47,6 +47,13 @@ bool oq_parameter_hint(const struct oq_parameter *parameters, size_t count, cons
                        onnxq_error *error);
 
 /*
+ * Whether a model that takes `signature` can be given what `first` takes: the
+ * same names of the same types; what only one of them has, has a default there.
+ */
+bool oq_signature_check_same(const struct oq_signature *signature, const struct oq_signature *first,
+                             onnxq_error *error);
+
+/*
  * Gives the arrays "#N" of a set the name of input number N (outputs likewise;
  * those without a default are counted first) and checks that each input without
  * a default is there once, that none is there that the model does not know (with

@@ -283,7 +283,7 @@ class Models(CheckTest):
 
     def test_other_inputs(self):
         other = build.model([node("MatMul", "in w", "y")], {"in": (1, 2)}, {"y": (1, 2)}, {"w": W})
-        self.refuse("input 'x'", self.save(product(), "a.onnx"), self.save(other, "b.onnx"))
+        self.refuse('input "x"', self.save(product(), "a.onnx"), self.save(other, "b.onnx"))
 
     def test_other_type_of_an_input(self):
         other = build.model(
@@ -293,7 +293,9 @@ class Models(CheckTest):
             {"w": W},
         )
         self.refuse(
-            "input 'x' is float32 [rows,2]", self.save(product(), "a.onnx"), self.save(other, "b.onnx")
+            "this model takes int64 [1,2], the first one float32 [rows,2]",
+            self.save(product(), "a.onnx"),
+            self.save(other, "b.onnx"),
         )
 
     def test_other_shape_fails(self):
@@ -729,7 +731,7 @@ class Command(CheckTest):
 
     def test_report_that_cannot_be_written(self):
         done = self.run_check(*self.paths, "--report", self.dir / "no" / "report.json", status=4)
-        self.assertIn("cannot write the report", done.stderr)
+        self.assertIn("cannot write: ", done.stderr)
 
     def test_report_in_place_of_a_model(self):
         self.refuse("is an input of this run", *self.paths, f"--json={self.paths[1]}", status=2)
