@@ -17,8 +17,7 @@ struct oq_checker {
     onnxq_problem *problems;
     size_t n_found;
 
-    /* The main graph or a local function, with all bodies in it. */
-    const struct oq_graphs *graphs;
+    /* Of the main graph or a local function, with all bodies in it. */
     struct oq_strmap imports; /* domain -> Oq__Pb__OperatorSetIdProto */
     struct oq_fact *facts;    /* by ordinal of the value */
     size_t *holders;          /* by ordinal of the graph: the node around it that has it */

@@ -235,11 +235,11 @@ static void check_graph(struct oq_checker *checker, const struct oq_graph *graph
 }
 
 /* Bodies were numbered graph by graph, in the order of the nodes that have them. */
-static void find_holders(struct oq_checker *checker)
+static void find_holders(struct oq_checker *checker, const struct oq_graphs *graphs)
 {
     size_t child = 1;
-    for (size_t g = 0; g < checker->graphs->count; g++) {
-        const Oq__Pb__GraphProto *proto = checker->graphs->list[g]->proto;
+    for (size_t g = 0; g < graphs->count; g++) {
+        const Oq__Pb__GraphProto *proto = graphs->list[g]->proto;
         for (size_t i = 0; i < proto->n_node; i++)
             for (size_t k = 0; k < proto->node[i]->n_attribute; k++) {
                 const Oq__Pb__AttributeProto *attribute = proto->node[i]->attribute[k];
@@ -253,12 +253,11 @@ static void find_holders(struct oq_checker *checker)
 /* A graph comes before its bodies: what it knows of its values is known there. */
 static bool check_graphs(struct oq_checker *checker, const struct oq_graphs *graphs)
 {
-    checker->graphs = graphs;
     checker->facts = oq_arena_array(checker->arena, graphs->n_values + 1, sizeof(*checker->facts));
     checker->holders = oq_arena_array(checker->arena, graphs->count + 1, sizeof(*checker->holders));
     if (checker->facts == NULL || checker->holders == NULL)
         return oq_arena_fail(checker->arena, checker->error);
-    find_holders(checker);
+    find_holders(checker, graphs);
     for (size_t i = 0; i < graphs->count; i++)
         check_graph(checker, graphs->list[i]);
     return checker->error->status == ONNXQ_OK;
