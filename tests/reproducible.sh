@@ -30,10 +30,10 @@ compare() {
         export TZ=Asia/Tokyo LC_ALL=C
         build "$work/a second/and longer/place" "$work/elsewhere"
     )
-    cd "$work/a/build/installed"
-    find . -type f \( -path './bin/*' -o -name '*.a' -o -name '*.so*' \) >"$work/files"
+    (cd "$work/a/build/installed" &&
+        find . -type f \( -path './bin/*' -o -name '*.a' -o -name '*.so*' \)) >"$work/files"
     while read -r name; do
-        cmp "$name" "$work/elsewhere/installed/$name" || different=true
+        cmp "$work/a/build/installed/$name" "$work/elsewhere/installed/$name" || different=true
     done <"$work/files"
     [ -s "$work/files" ] && ! $different || exit 1
     echo "$type: $(wc -l <"$work/files") files are the same"
