@@ -34,7 +34,7 @@ step() {
         printf ' ok %4d s\n' $((SECONDS - start))
     else
         printf ' FAILED\n'
-        grep -v '^SKIP' "$log" | tail -n 60 | sed 's/^/    /' >&2
+        grep -av '^SKIP' "$log" | tail -n 60 | sed 's/^/    /' >&2
         die "failed: ${text%%:*} (all of its output: $log)"
     fi
 }

@@ -243,8 +243,7 @@ static void find_holders(struct oq_checker *checker, const struct oq_graphs *gra
         for (size_t i = 0; i < proto->n_node; i++)
             for (size_t k = 0; k < proto->node[i]->n_attribute; k++) {
                 const Oq__Pb__AttributeProto *attribute = proto->node[i]->attribute[k];
-                size_t n = (attribute->g != NULL) + attribute->n_graphs;
-                while (n-- > 0)
+                for (size_t n = (attribute->g != NULL) + attribute->n_graphs; n > 0; n--)
                     checker->holders[child++] = i;
             }
     }
