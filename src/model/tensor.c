@@ -51,7 +51,9 @@ static bool init_size(struct oq_tensor *tensor, onnxq_error *error)
         if (tensor->dims[i] < 0)
             return oq_fail(error, ONNXQ_ERROR_INPUT, "dimension %zu is %lld, expected 0 or more", i,
                            (long long)tensor->dims[i]);
-        if (!oq_mul_u64(tensor->nelem, (uint64_t)tensor->dims[i], &tensor->nelem))
+        /* Elements are counted by int64 in ONNX (Size), and by JSON parsers. */
+        if (!oq_mul_u64(tensor->nelem, (uint64_t)tensor->dims[i], &tensor->nelem) ||
+            tensor->nelem > INT64_MAX)
             return oq_fail(error, ONNXQ_ERROR_INPUT, "the product of the dimensions overflows");
     }
     if (tensor->dtype != NULL && (!oq_dtype_nbytes(tensor->dtype, tensor->nelem, &tensor->nbytes) ||

@@ -142,7 +142,7 @@ static void test_memory(void **state)
     for (unsigned threads = 1; threads <= 3; threads += 2) {
         const struct oq_pipeline pipeline = {.threads = threads,
                                              .njobs = 5,
-                                             .buffer_nbytes = SIZE_MAX / 2,
+                                             .buffer_nbytes = SIZE_MAX / 4,
                                              .scratch_nbytes = BUFFER_NBYTES,
                                              .context = &work,
                                              .produce = produce,

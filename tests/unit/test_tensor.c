@@ -138,6 +138,8 @@ static const struct size_row {
      "model.onnx: initializer \"w\": dimension 0 is -9223372036854775808, expected 0 or more", 0},
     {"product over 64 bits", FLOAT, DIMS(INT64_C(1) << 32, INT64_C(1) << 32), NONE,
      "model.onnx: initializer \"w\": the product of the dimensions overflows", 0},
+    {"product over 63 bits of an unknown type", 99, DIMS(INT64_C(1) << 32, INT64_C(1) << 31), NONE,
+     "model.onnx: initializer \"w\": the product of the dimensions overflows", 0},
     {"product that wraps to a small one", FLOAT, DIMS(INT64_C(1) << 33, INT64_C(1) << 31, 3),
      RAW("\x0c", ZEROS_12),
      "model.onnx: initializer \"w\": the product of the dimensions overflows", 0},
