@@ -10,21 +10,14 @@ bool oq_name_list_add(struct oq_name_list *names, const char *name, struct oq_ar
 
 /* --- bodies --- */
 
-/* Graphs are listed breadth first, as oq_graphs_init() finds them. */
+/* A graph comes before its bodies. */
 static void find_owners(struct oq_scope *scope)
 {
     const struct oq_graphs *graphs = &scope->model->graphs;
-    size_t next = 1;
-    for (size_t g = 0; g < graphs->count; g++) {
-        const Oq__Pb__GraphProto *proto = graphs->list[g]->proto;
-        for (size_t i = 0; i < proto->n_node; i++) {
-            for (size_t k = 0; k < proto->node[i]->n_attribute; k++) {
-                const Oq__Pb__AttributeProto *attribute = proto->node[i]->attribute[k];
-                size_t n = (attribute->g != NULL ? 1 : 0) + attribute->n_graphs;
-                for (; n > 0 && next < graphs->count; n--)
-                    scope->owners[next++] = g == 0 ? i : scope->owners[g];
-            }
-        }
+    for (size_t g = 1; g < graphs->count; g++) {
+        const struct oq_graph *body = graphs->list[g];
+        size_t around = body->parent->ordinal;
+        scope->owners[g] = around == 0 ? body->node : scope->owners[around];
     }
 }
 

@@ -28,10 +28,8 @@ static const cli_option inspect_options[] = {
 struct inspect {
     const cli_quantize_settings *settings;
     bool validate;
-    bool is_array;        /* of reports */
-    FILE *text;           /* NULL: nobody reads it */
-    cli_report_file json; /* stream NULL: no report */
-    size_t n_reports;
+    FILE *text; /* NULL: nobody reads it */
+    cli_reports json;
 };
 
 /* What is known of one model. */
@@ -174,13 +172,10 @@ static void print_text(const struct inspect *inspect, const char *path,
 
 static void print_json(struct inspect *inspect, const char *path, const struct findings *findings)
 {
-    if (inspect->json.stream == NULL)
-        return;
-    if (inspect->is_array)
-        fputs(inspect->n_reports == 0 ? "[\n" : ",\n", inspect->json.stream);
-    onnxq_report_inspection_json(findings->inspection, findings->plan, findings->dequantization,
-                                 findings->validation, path, inspect->json.stream);
-    inspect->n_reports++;
+    FILE *stream = cli_reports_next(&inspect->json);
+    if (stream != NULL)
+        onnxq_report_inspection_json(findings->inspection, findings->plan, findings->dequantization,
+                                     findings->validation, path, stream);
 }
 
 static int inspect_model(struct inspect *inspect, const char *path)
@@ -221,22 +216,6 @@ static int check_operands(const cli_common *common, int n_operands, char **opera
     return CLI_EXIT_OK;
 }
 
-static int fail_report(const struct inspect *inspect, int status)
-{
-    const cli_common *common = &inspect->settings->common;
-    int result = cli_write_error(common, common->json);
-    return status == CLI_EXIT_OK ? result : status;
-}
-
-static int finish_report(struct inspect *inspect, int status)
-{
-    if (inspect->json.stream == NULL || (inspect->n_reports == 0 && !inspect->is_array))
-        return status;
-    if (inspect->is_array)
-        fputs(inspect->n_reports == 0 ? "[]\n" : "]\n", inspect->json.stream);
-    return cli_report_file_publish(&inspect->json) ? status : fail_report(inspect, status);
-}
-
 /* All models, past those that fail; the first failure is the exit code. */
 static int inspect_models(struct inspect *inspect, int n_operands, char **operands)
 {
@@ -252,7 +231,7 @@ static int inspect_models(struct inspect *inspect, int n_operands, char **operan
         if (status == CLI_EXIT_OK)
             status = result;
     }
-    return finish_report(inspect, status);
+    return cli_reports_finish(&inspect->json, common, status);
 }
 
 static int run_inspect(void *data, int n_operands, char **operands)
@@ -262,7 +241,7 @@ static int run_inspect(void *data, int n_operands, char **operands)
     const cli_common *common = &settings->common;
     struct inspect inspect = {.settings = settings,
                               .validate = own->validate,
-                              .is_array = n_operands > 1,
+                              .json.is_array = n_operands > 1,
                               .text = stdout};
     onnxq_error error;
     int status = check_operands(common, n_operands, operands);
@@ -274,11 +253,11 @@ static int run_inspect(void *data, int n_operands, char **operands)
         return cli_library_error(common, &error);
     if (common->json != NULL && cli_is_standard_stream(common->json))
         inspect.text = NULL;
-    if (common->json != NULL && !cli_report_file_open(&inspect.json, common->json))
-        status = fail_report(&inspect, CLI_EXIT_OK);
+    if (common->json != NULL && !cli_report_file_open(&inspect.json.file, common->json))
+        status = cli_write_error(common, common->json);
     else
         status = inspect_models(&inspect, n_operands, operands);
-    cli_report_file_close(&inspect.json);
+    cli_report_file_close(&inspect.json.file);
     return status;
 }
 

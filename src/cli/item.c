@@ -59,12 +59,9 @@ void cli_print_origin(FILE *stream, const onnxq_model *model)
 /* output NULL: none was written. */
 static void print_report(cli_job *job, const char *input, const char *output, const void *work)
 {
-    if (job->json.stream == NULL)
-        return;
-    if (job->json_is_array)
-        fputs(job->n_reports == 0 ? "[\n" : ",\n", job->json.stream);
-    job->maker->print_json(work, input, output, job->json.stream);
-    job->n_reports++;
+    FILE *stream = cli_reports_next(&job->json);
+    if (stream != NULL)
+        job->maker->print_json(work, input, output, stream);
 }
 
 /* "Wrote OUT   90.8 MB -> 23.3 MB (3.9x smaller)", or what a dry run has instead. */

@@ -203,21 +203,6 @@ static void choose_text_stream(cli_job *job)
 
 /* --- the run --------------------------------------------------------------- */
 
-static int fail_report(const cli_job *job, int status)
-{
-    int result = cli_write_error(job->common, job->common->json);
-    return status == CLI_EXIT_OK ? result : status;
-}
-
-static int finish_report(cli_job *job, int status)
-{
-    if (job->json.stream == NULL || (job->n_reports == 0 && !job->json_is_array))
-        return status;
-    if (job->json_is_array)
-        fputs(job->n_reports == 0 ? "[]\n" : "]\n", job->json.stream);
-    return cli_report_file_publish(&job->json) ? status : fail_report(job, status);
-}
-
 static void print_total(const cli_job *job, double seconds)
 {
     if (job->n_items < 2 || job->text == NULL || job->common->quiet > 1)
@@ -247,7 +232,7 @@ static int run_items(cli_job *job)
             status = result;
     }
     print_total(job, cli_seconds() - began);
-    return finish_report(job, status);
+    return cli_reports_finish(&job->json, job->common, status);
 }
 
 static int run_job(cli_job *job, int n_operands, char **operands)
@@ -259,9 +244,9 @@ static int run_job(cli_job *job, int n_operands, char **operands)
     if (status != CLI_EXIT_OK)
         return status;
     choose_text_stream(job);
-    job->json_is_array = files->output_dir != NULL;
-    if (job->common->json != NULL && !cli_report_file_open(&job->json, job->common->json))
-        return fail_report(job, CLI_EXIT_OK);
+    job->json.is_array = files->output_dir != NULL;
+    if (job->common->json != NULL && !cli_report_file_open(&job->json.file, job->common->json))
+        return cli_write_error(job->common, job->common->json);
     status = run_items(job);
     if (job->folder_created && job->n_done == 0)
         rmdir(files->output_dir);
@@ -273,7 +258,7 @@ int cli_job_run(cli_job *job, int n_operands, char **operands)
     int status = check_operands(job, n_operands);
     if (status == CLI_EXIT_OK)
         status = run_job(job, n_operands, operands);
-    cli_report_file_close(&job->json);
+    cli_report_file_close(&job->json.file);
     for (size_t i = 0; i < job->n_items; i++)
         free(job->items[i].output);
     free(job->items);

@@ -82,13 +82,12 @@ typedef struct cli_job {
     /* from here on the job's own */
     cli_item *items;
     size_t n_items;
-    FILE *text;           /* where people read results; NULL: nowhere */
-    cli_report_file json; /* stream NULL: no report */
-    bool json_is_array;
+    FILE *text; /* where people read results; NULL: nowhere */
+    cli_reports json;
     bool folder_created; /* files->output_dir */
     double item_began;   /* seconds, of the item at hand */
     /* of the items that are done */
-    size_t n_reports, n_done;
+    size_t n_done;
     uint64_t nbytes_before, nbytes_after;
 } cli_job;
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "message.h"
 #include "path.h"
 
 static bool open_temporary(cli_report_file *file, const char *path)
@@ -79,4 +80,24 @@ void cli_report_file_close(cli_report_file *file)
     free(file->temporary);
     free(file->path);
     *file = (cli_report_file){0};
+}
+
+FILE *cli_reports_next(cli_reports *reports)
+{
+    if (reports->file.stream != NULL && reports->is_array)
+        fputs(reports->count == 0 ? "[\n" : ",\n", reports->file.stream);
+    reports->count++;
+    return reports->file.stream;
+}
+
+int cli_reports_finish(cli_reports *reports, const cli_common *common, int status)
+{
+    if (reports->file.stream == NULL || (reports->count == 0 && !reports->is_array))
+        return status;
+    if (reports->is_array)
+        fputs(reports->count == 0 ? "[]\n" : "]\n", reports->file.stream);
+    if (cli_report_file_publish(&reports->file))
+        return status;
+    int result = cli_write_error(common, common->json);
+    return status == CLI_EXIT_OK ? result : status;
 }

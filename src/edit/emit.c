@@ -199,6 +199,15 @@ static void release(struct emission *emission)
     oq_arena_fini(&emission->arena);
 }
 
+static bool find_sizes(struct emission *emission, const char *path, uint64_t *model_nbytes,
+                       uint64_t *external_nbytes, onnxq_error *error)
+{
+    bool ok = lay_out(emission, path, error);
+    *model_nbytes = emission->model.nbytes;
+    *external_nbytes = emission->external_nbytes;
+    return ok;
+}
+
 bool oq_draft_get_size(const struct oq_draft *draft, const struct oq_emit_options *options,
                        const char *path, uint64_t *model_nbytes, uint64_t *external_nbytes,
                        onnxq_error *error)
@@ -208,9 +217,7 @@ bool oq_draft_get_size(const struct oq_draft *draft, const struct oq_emit_option
     *model_nbytes = draft->proto == NULL ? draft->model->file.nbytes : draft->written.nbytes;
     if (*model_nbytes != 0)
         return true;
-    bool ok = lay_out(&emission, path, error);
-    *model_nbytes = emission.model.nbytes;
-    *external_nbytes = emission.external_nbytes;
+    bool ok = find_sizes(&emission, path, model_nbytes, external_nbytes, error);
     release(&emission);
     return ok;
 }
@@ -219,9 +226,7 @@ bool oq_draft_measure(struct oq_draft *draft, const struct oq_emit_options *opti
                       uint64_t *model_nbytes, uint64_t *external_nbytes, onnxq_error *error)
 {
     struct emission emission = {.draft = draft, .options = options};
-    bool ok = lay_out(&emission, "model.onnx", error);
-    *model_nbytes = emission.model.nbytes;
-    *external_nbytes = emission.external_nbytes;
+    bool ok = find_sizes(&emission, "model.onnx", model_nbytes, external_nbytes, error);
     if (ok && emission.external_nbytes == 0)
         draft->written = emission.model;
     release(&emission);

@@ -82,7 +82,7 @@ struct builder {
 };
 
 static bool add_graph(struct builder *builder, const Oq__Pb__GraphProto *proto,
-                      const struct oq_graph *parent)
+                      const struct oq_graph *parent, size_t node)
 {
     struct oq_graphs *graphs = builder->graphs;
     struct oq_graph *graph = oq_arena_alloc(builder->arena, sizeof(*graph));
@@ -92,6 +92,7 @@ static bool add_graph(struct builder *builder, const Oq__Pb__GraphProto *proto,
     graph->proto = proto;
     graph->ordinal = graphs->count;
     graph->parent = parent;
+    graph->node = node;
     graph->name = text_or_empty(proto->name);
     oq_strmap_init(&graph->values, builder->arena);
     graphs->list[graphs->count++] = graph;
@@ -216,10 +217,10 @@ static bool add_children(struct builder *builder, const struct oq_graph *graph)
         const Oq__Pb__NodeProto *node = graph->proto->node[i];
         for (size_t k = 0; k < node->n_attribute; k++) {
             const Oq__Pb__AttributeProto *attribute = node->attribute[k];
-            if (attribute->g != NULL && !add_graph(builder, attribute->g, graph))
+            if (attribute->g != NULL && !add_graph(builder, attribute->g, graph, i))
                 return false;
             for (size_t j = 0; j < attribute->n_graphs; j++)
-                if (!add_graph(builder, attribute->graphs[j], graph))
+                if (!add_graph(builder, attribute->graphs[j], graph, i))
                     return false;
         }
     }
@@ -231,7 +232,7 @@ bool oq_graphs_init(struct oq_graphs *graphs, const Oq__Pb__GraphProto *main,
 {
     struct builder builder = {graphs, arena, error};
     *graphs = (struct oq_graphs){0};
-    if (!add_graph(&builder, main, NULL))
+    if (!add_graph(&builder, main, NULL, 0))
         return false;
     /* The list grows while it is walked: breadth first, without recursion. */
     for (size_t i = 0; i < graphs->count; i++)

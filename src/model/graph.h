@@ -40,6 +40,7 @@ struct oq_graph {
     const Oq__Pb__GraphProto *proto;
     size_t ordinal;                /* 0 is the main graph; a parent comes before its children */
     const struct oq_graph *parent; /* NULL: the main graph */
+    size_t node;                   /* of the parent, whose body this is */
     const char *name;              /* never NULL */
     struct oq_strmap values;       /* name -> struct oq_value, those defined here */
 };

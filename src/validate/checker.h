@@ -20,7 +20,6 @@ struct oq_checker {
     /* Of the main graph or a local function, with all bodies in it. */
     struct oq_strmap imports; /* domain -> Oq__Pb__OperatorSetIdProto */
     struct oq_fact *facts;    /* by ordinal of the value */
-    size_t *holders;          /* by ordinal of the graph: the node around it that has it */
 };
 
 /* Where a problem is. */

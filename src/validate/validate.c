@@ -163,11 +163,10 @@ static void check_initializer(struct oq_checker *checker, const struct oq_place 
 }
 
 /* True where `value` is there before node `at` of the graph runs, or the nodes around it. */
-static bool is_made(const struct oq_checker *checker, const struct oq_graph *graph, size_t at,
-                    const struct oq_value *value)
+static bool is_made(const struct oq_graph *graph, size_t at, const struct oq_value *value)
 {
     for (; graph != value->graph; graph = graph->parent)
-        at = checker->holders[graph->ordinal];
+        at = graph->node;
     return value->origin != OQ_ORIGIN_NODE || value->index < at;
 }
 
@@ -179,7 +178,7 @@ static void check_used(struct oq_checker *checker, const struct oq_place *place,
         return; /* an input that is left out */
     if (value == NULL)
         oq_problem(checker, place, name, "is used, but nothing makes it");
-    else if (!is_made(checker, place->graph, at, value))
+    else if (!is_made(place->graph, at, value))
         oq_problem(checker, place, name, "is used before it is made");
 }
 
@@ -188,7 +187,7 @@ static void check_made(struct oq_checker *checker, const struct oq_place *place,
 {
     const struct oq_graph *graph = place->graph;
     const struct oq_value *outer = oq_graph_find(graph->parent, name);
-    if (outer != NULL && is_made(checker, graph->parent, checker->holders[graph->ordinal], outer))
+    if (outer != NULL && is_made(graph->parent, graph->node, outer))
         oq_problem(checker, place, name, "is made a second time: graph \"%.80s\" has it already",
                    outer->graph->name);
     const struct oq_value *value = oq_strmap_find(&graph->values, name);
@@ -234,29 +233,12 @@ static void check_graph(struct oq_checker *checker, const struct oq_graph *graph
         check_output(checker, &place, proto->output[i]);
 }
 
-/* Bodies were numbered graph by graph, in the order of the nodes that have them. */
-static void find_holders(struct oq_checker *checker, const struct oq_graphs *graphs)
-{
-    size_t child = 1;
-    for (size_t g = 0; g < graphs->count; g++) {
-        const Oq__Pb__GraphProto *proto = graphs->list[g]->proto;
-        for (size_t i = 0; i < proto->n_node; i++)
-            for (size_t k = 0; k < proto->node[i]->n_attribute; k++) {
-                const Oq__Pb__AttributeProto *attribute = proto->node[i]->attribute[k];
-                for (size_t n = (attribute->g != NULL) + attribute->n_graphs; n > 0; n--)
-                    checker->holders[child++] = i;
-            }
-    }
-}
-
 /* A graph comes before its bodies: what it knows of its values is known there. */
 static bool check_graphs(struct oq_checker *checker, const struct oq_graphs *graphs)
 {
     checker->facts = oq_arena_array(checker->arena, graphs->n_values + 1, sizeof(*checker->facts));
-    checker->holders = oq_arena_array(checker->arena, graphs->count + 1, sizeof(*checker->holders));
-    if (checker->facts == NULL || checker->holders == NULL)
+    if (checker->facts == NULL)
         return oq_arena_fail(checker->arena, checker->error);
-    find_holders(checker, graphs);
     for (size_t i = 0; i < graphs->count; i++)
         check_graph(checker, graphs->list[i]);
     return checker->error->status == ONNXQ_OK;

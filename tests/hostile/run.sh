@@ -424,6 +424,25 @@ section_races() {
 
 # --- side files ---------------------------------------------------------------------
 
+# shrinks WHAT FILE NBYTES MOST_MS OPTION...: FILE is cut to NBYTES while model.onnx is quantized,
+# which is an error without an output, or came too late.
+shrinks() {
+    local what=$1 file=$2 nbytes=$3 most_ms=$4 pid code=0
+    shift 4
+    rm -f out.onnx
+    "$ONNXQ" quantize -qq --no-sync "$@" model.onnx out.onnx 2>/dev/null &
+    pid=$!
+    sleep "$(moment "$most_ms")"
+    truncate -s "$nbytes" "$file"
+    wait $pid || code=$?
+    case $code in
+    0) ok "$what that shrank late" same out.onnx expected.onnx ;;
+    3) ok "$what that shrinks" test ! -e out.onnx ;;
+    *) fail "$what that shrinks: exit code $code" ;;
+    esac
+    survived=$((survived + 1))
+}
+
 section_sidefiles() {
     local i pid
     "$MAKE_MODEL" external model.onnx
@@ -475,18 +494,8 @@ section_sidefiles() {
         wait $pid
         ok "a side file that grows" same out.onnx expected.onnx
         cp data model.onnx.data
-        rm -f out.onnx
-        "$ONNXQ" quantize -qq --no-sync --external-data never model.onnx out.onnx 2>/dev/null &
-        pid=$!
-        sleep "$(moment 10)"
-        : >model.onnx.data
-        wait $pid
-        case $? in
-        0) ok "a side file that shrank late" same out.onnx expected.onnx ;;
-        3) ok "a side file that shrinks" test ! -e out.onnx ;;
-        *) fail "a side file that shrinks: exit code $?" ;;
-        esac
-        survived=$((survived + 2))
+        shrinks "a side file" model.onnx.data 0 10 --external-data never
+        survived=$((survived + 1))
     done
     # What is read is not written: the output's side file would be the input's.
     cp data model.onnx.data
@@ -507,23 +516,12 @@ section_sidefiles() {
 # --- a file that ends while it is read --------------------------------------------
 
 section_inputs() {
-    local i pid
+    local i
     "$LARGE_MODEL" 8 whole.onnx
     "$ONNXQ" quantize -qq whole.onnx expected.onnx
     for ((i = 0; i < 10 * times; i++)); do
         cp whole.onnx model.onnx
-        rm -f out.onnx
-        "$ONNXQ" quantize -qq --no-sync model.onnx out.onnx 2>/dev/null &
-        pid=$!
-        sleep "$(moment 20)"
-        truncate -s $((RANDOM * 100)) model.onnx
-        wait $pid
-        case $? in
-        0) ok "a model that shrank late" same out.onnx expected.onnx ;;
-        3) ok "a model that shrinks" test ! -e out.onnx ;;
-        *) fail "a model that shrinks: exit code" ;;
-        esac
-        survived=$((survived + 1))
+        shrinks "a model" model.onnx $((RANDOM * 100)) 20
     done
     no_temporary
 }
