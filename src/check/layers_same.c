@@ -155,6 +155,15 @@ static bool is_comment(const ProtobufCFieldDescriptor *field)
     return strcmp(field->name, "doc_string") == 0 || strcmp(field->name, "metadata_props") == 0;
 }
 
+/* A number of its own: one that is left out is 0, as writers of proto3 do it. */
+static bool is_number(const ProtobufCFieldDescriptor *field)
+{
+    return field->label != PROTOBUF_C_LABEL_REPEATED &&
+           (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0 &&
+           field->type != PROTOBUF_C_TYPE_MESSAGE && field->type != PROTOBUF_C_TYPE_STRING &&
+           field->type != PROTOBUF_C_TYPE_BYTES;
+}
+
 /* Recursion is bounded by OQ_SCAN_MAX_DEPTH: the scan has refused deeper messages. */
 static bool same_messages(struct oq_same *same, const ProtobufCMessage *a,
                           const ProtobufCMessage *b, bool *equal, onnxq_error *error)
@@ -166,10 +175,10 @@ static bool same_messages(struct oq_same *same, const ProtobufCMessage *a,
                                equal, error);
     for (unsigned i = 0; *equal && i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
-        size_t count = oq_field_count(a, field);
+        size_t count = is_number(field) ? 1 : oq_field_count(a, field);
         if (is_comment(field))
             continue;
-        *equal = count == oq_field_count(b, field);
+        *equal = is_number(field) || count == oq_field_count(b, field);
         for (size_t k = 0; *equal && k < count; k++)
             if (!same_elements(same, field, oq_field_element(a, field, k),
                                oq_field_element(b, field, k), equal, error))

@@ -38,16 +38,42 @@ const Oq__Pb__AttributeProto *oq_node_attribute(const Oq__Pb__NodeProto *node, c
     return NULL;
 }
 
+/*
+ * True where it is of that type and holds a value of its own. Writers of proto3 leave out a value
+ * of 0, so that the type decides; files older than IR version 2 have none.
+ */
+static bool is_of_type(const Oq__Pb__AttributeProto *attribute,
+                       Oq__Pb__AttributeProto__AttributeType type, protobuf_c_boolean has_value)
+{
+    bool has_type = attribute->has_type &&
+                    attribute->type != OQ__PB__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__UNDEFINED;
+    if (attribute->ref_attr_name != NULL && attribute->ref_attr_name[0] != '\0')
+        return false; /* who calls the function says it */
+    return has_type ? attribute->type == type : has_value;
+}
+
+bool oq_attribute_int(const Oq__Pb__AttributeProto *attribute, int64_t *value)
+{
+    if (attribute == NULL ||
+        !is_of_type(attribute, OQ__PB__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT, attribute->has_i))
+        return false;
+    *value = attribute->has_i ? attribute->i : 0;
+    return true;
+}
+
 int64_t oq_node_int(const Oq__Pb__NodeProto *node, const char *name, int64_t otherwise)
 {
-    const Oq__Pb__AttributeProto *attribute = oq_node_attribute(node, name);
-    return attribute == NULL || !attribute->has_i ? otherwise : attribute->i;
+    int64_t value;
+    return oq_attribute_int(oq_node_attribute(node, name), &value) ? value : otherwise;
 }
 
 float oq_node_float(const Oq__Pb__NodeProto *node, const char *name, float otherwise)
 {
     const Oq__Pb__AttributeProto *attribute = oq_node_attribute(node, name);
-    return attribute == NULL || !attribute->has_f ? otherwise : attribute->f;
+    if (attribute == NULL ||
+        !is_of_type(attribute, OQ__PB__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT, attribute->has_f))
+        return otherwise;
+    return attribute->has_f ? attribute->f : 0;
 }
 
 struct oq_value *oq_graph_find(const struct oq_graph *graph, const char *name)

@@ -72,6 +72,11 @@ bool oq_value_is_hiding(const struct oq_value *value);
 
 /* The attribute with that name, or NULL. */
 const Oq__Pb__AttributeProto *oq_node_attribute(const Oq__Pb__NodeProto *node, const char *name);
+
+/* False where it is NULL, no integer, or one that refers to an attribute of a function. */
+bool oq_attribute_int(const Oq__Pb__AttributeProto *attribute, int64_t *value);
+
+/* What a node's attribute says, 0 included that writers leave out; else `otherwise`. */
 int64_t oq_node_int(const Oq__Pb__NodeProto *node, const char *name, int64_t otherwise);
 float oq_node_float(const Oq__Pb__NodeProto *node, const char *name, float otherwise);
 

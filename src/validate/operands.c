@@ -238,13 +238,11 @@ struct product {
 static bool find_product(struct oq_checker *checker, const struct oq_place *place,
                          struct product *product)
 {
-    int64_t k = oq_node_int(place->node, "K", 0), n = oq_node_int(place->node, "N", 0);
+    int64_t k, n = oq_node_int(place->node, "N", 0);
     int64_t block = oq_node_int(place->node, "block_size", 0);
     uint64_t elements;
     bool is_power = block >= 16 && (block & (block - 1)) == 0;
-    const bool refers =
-        oq_node_attribute(place->node, "K") == NULL || !oq_node_attribute(place->node, "K")->has_i;
-    if (refers)
+    if (!oq_attribute_int(oq_node_attribute(place->node, "K"), &k))
         return false;
     *product = (struct product){(uint64_t)k, (uint64_t)n, (uint64_t)block};
     if (k > 0 && n > 0 && is_power && oq_mul_u64(product->k, product->n, &elements) &&

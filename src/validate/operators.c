@@ -387,9 +387,10 @@ static void check_needs(struct oq_checker *checker, const struct oq_place *place
 {
     for (size_t i = 0; i < sizeof(op->needs) / sizeof(op->needs[0]) && op->needs[i] != NULL; i++) {
         const Oq__Pb__AttributeProto *attribute = oq_node_attribute(place->node, op->needs[i]);
+        int64_t value;
         if (attribute == NULL)
             oq_problem(checker, place, "", "attribute \"%s\" is missing", op->needs[i]);
-        else if (!attribute->has_i && attribute->ref_attr_name == NULL)
+        else if (!oq_attribute_int(attribute, &value) && attribute->ref_attr_name == NULL)
             oq_problem(checker, place, "", "attribute \"%s\" is no integer", op->needs[i]);
     }
 }

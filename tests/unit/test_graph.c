@@ -225,6 +225,31 @@ static void test_attributes(void **state)
     assert_non_null(oq_node_attribute(node, "alpha"));
 }
 
+/* Writers of proto3 leave a value of 0 out; files older than IR version 2 leave the type out. */
+static void test_attributes_of_zero(void **state)
+{
+    (void)state;
+    Oq__Pb__NodeProto *node =
+        test_builder("y = Op(x) axis=-1 alpha=0.5 beta=0.5 K=7 to=8")->graph->node[0];
+    for (size_t i = 0; i < 2; i++) {
+        node->attribute[i]->has_i = node->attribute[i]->has_f = false;
+        node->attribute[i]->i = 0;
+        node->attribute[i]->f = 0;
+    }
+    node->attribute[2]->has_type = false;
+    node->attribute[3]->type = OQ__PB__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__UNDEFINED;
+    static char name[] = "of_the_function";
+    node->attribute[4]->ref_attr_name = name;
+    int64_t value;
+    assert_int_equal(oq_node_int(node, "axis", 1), 0);
+    assert_true(oq_node_float(node, "alpha", 1) == 0);
+    assert_true(oq_node_float(node, "beta", 1) == 0.5f);
+    assert_int_equal(oq_node_int(node, "K", 1), 7);
+    assert_int_equal(oq_node_int(node, "to", 1), 1);
+    assert_false(oq_attribute_int(oq_node_attribute(node, "alpha"), &value));
+    assert_false(oq_attribute_int(NULL, &value));
+}
+
 static const struct is_row {
     const char *name, *node, *domain, *op_type;
     bool expected;
@@ -307,6 +332,7 @@ int main(void)
     TEST(test_find);
     TEST(test_memory);
     TEST(test_attributes);
+    TEST(test_attributes_of_zero);
     TEST_ROWS(test_is, is_rows);
     TEST_ROWS(test_label, labels);
     TEST_ROWS(test_rank, ranks);
