@@ -147,9 +147,6 @@ bool oq_plan_stores_4_bits(const onnxq_options *options); /* where there are no 
 /* storage.c: ranges and integers for all sites that are not kept. */
 bool oq_plan_choose_storage(onnxq_plan *plan, onnxq_error *error);
 
-/* decide.c, after measuring: what holds NaN or infinity stays as it is. */
-void oq_plan_drop_infinite(onnxq_plan *plan);
-
 /* measure.c: reads all weights that are to be quantized; fills lo and hi of their ranges. */
 bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error);
 void oq_plan_assume_ranges(onnxq_plan *plan); /* or reads none, and takes usual ones */
@@ -158,7 +155,10 @@ void oq_plan_assume_ranges(onnxq_plan *plan); /* or reads none, and takes usual 
 void oq_plan_scale(onnxq_plan *plan);
 float oq_usable_scale(float scale); /* 1 where it is no normal float */
 
-/* widen.c: 16 bits for folded weights that need them. */
+/* precision.c: what holds NaN or infinity stays as it is. */
+void oq_plan_drop_infinite(onnxq_plan *plan);
+
+/* precision.c: 16 bits for folded weights that need them. */
 bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error);
 
 bool oq_ranges_finite(const struct oq_ranges *ranges);

@@ -1,4 +1,7 @@
 /*
+ * What the measured numbers say about the way in which a weight is stored: as
+ * the rules have it, in 16 bits, or not at all.
+ *
  * Folded weights of recurrent models that 8 bits round too coarsely get 16.
  *
  * A recurrent model carries what rounding has changed on from step to step, and
@@ -7,7 +10,76 @@
  */
 #include <math.h>
 
-#include "quantize/rewrite.h"
+#include "quantize/rules.h"
+
+/* --- what holds NaN or infinity --- */
+
+static bool is_finite(const struct oq_constant *constant)
+{
+    for (const struct oq_ranges *ranges = constant->ranges; ranges != NULL; ranges = ranges->next)
+        if (!oq_ranges_finite(ranges))
+            return false;
+    return true;
+}
+
+static void keep_all(struct oq_constant *constant, const char *reason)
+{
+    for (size_t k = 0; k < constant->n_sites; k++)
+        if (constant->sites[k].action != ONNXQ_KEEP)
+            oq_site_keep(&constant->sites[k], reason);
+}
+
+static bool refers_to_infinite(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    for (size_t k = 0; k < constant->n_sites; k++) {
+        const struct oq_site *site = &constant->sites[k];
+        const struct oq_site *partner =
+            site->action == ONNXQ_DYNAMIC && site->through == NULL && site->rule->partner != NULL
+                ? oq_plan_sibling(plan, site, site->rule->partner(site->input))
+                : NULL;
+        if ((site->through != NULL && site->through->action == ONNXQ_KEEP) ||
+            (partner != NULL && partner->action == ONNXQ_KEEP) ||
+            (site->quantized != NULL && site->quantized->ranges->constant->has_infinity))
+            return true;
+    }
+    return false;
+}
+
+/* What one constant drags along may drag others: until nothing changes. */
+static void spread(onnxq_plan *plan)
+{
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = 0; i < plan->n_constants; i++) {
+            struct oq_constant *constant = &plan->constants[i];
+            if (constant->has_infinity || !refers_to_infinite(plan, constant))
+                continue;
+            keep_all(constant, "depends on a weight that holds NaN or infinity");
+            constant->has_infinity = true;
+            changed = true;
+        }
+    }
+}
+
+void oq_plan_drop_infinite(onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        constant->has_infinity = !is_finite(constant);
+        if (constant->has_infinity)
+            keep_all(constant, "holds NaN or infinity");
+    }
+    spread(plan);
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        if (!plan->constants[i].has_infinity)
+            continue;
+        plan->constants[i].ranges = NULL;
+        plan->constants[i].quantized = NULL;
+        plan->constants[i].fold = NULL;
+    }
+}
+
+/* --- what 8 bits round too coarsely --- */
 
 /*
  * Rounding error of a weight, relative to its norm, from which on 8 bits are not
