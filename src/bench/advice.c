@@ -2,66 +2,13 @@
 
 #include <string.h>
 
-/* --- what is known of operators ------------------------------------------------ */
+#include "operators/operators.h"
 
-struct knowledge {
-    const char *op_type;
-    const char *family; /* the float operator whose work it does */
-    const char *advice; /* where it is slower than that one */
-};
-
-#define SMALL_PRODUCTS                                                                             \
-    "products this small are faster as float: quantize without --force-integer, or --exclude them"
-#define STATIC_MODEL "computed in integers throughout: onnxq dequantize, then onnxq quantize"
-#define EVERY_RUN                                                                                  \
-    "computed in every run, not folded when the model is loaded: onnxq quantize --method weights"
-
-static const struct knowledge table[] = {
-    {"FusedConv", "Conv", ""},
-    {"NhwcFusedConv", "Conv", ""},
-    {"ConvInteger", "Conv",
-     "slower on CPU than Conv, with the Cast, Mul and Add around it: onnxq quantize --conv fold"},
-    {"QLinearConv", "Conv", STATIC_MODEL},
-    {"FusedMatMul", "MatMul", ""},
-    {"FusedGemm", "MatMul", ""},
-    {"Gemm", "MatMul", ""},
-    {"MatMulInteger", "MatMul", SMALL_PRODUCTS},
-    {"MatMulIntegerToFloat", "MatMul", SMALL_PRODUCTS},
-    {"DynamicQuantizeMatMul", "MatMul", SMALL_PRODUCTS},
-    {"QLinearMatMul", "MatMul", STATIC_MODEL},
-    {"QGemm", "MatMul", STATIC_MODEL},
-    {"MatMulNBits", "MatMul",
-     "blocks pay for few rows at a time: for many, onnxq quantize --method dynamic"},
-    {"MatMulBnb4", "MatMul",
-     "nf4 has no fast kernel on CPU: onnxq quantize --method blocks --bits 4, or 8"},
-    {"DynamicQuantizeLSTM", "LSTM", "onnxq quantize --exclude-op-types LSTM"},
-    {"QAttention", "Attention", "onnxq quantize --exclude-op-types Attention"},
-    {"GatherBlockQuantized", "Gather", "onnxq quantize --exclude-op-types Gather"},
-    {"DynamicQuantizeLinear", "DynamicQuantizeLinear",
-     "what integer operators cost before they begin: too much where those are small"},
-    {"DequantizeLinear", "DequantizeLinear", EVERY_RUN},
-    {"QuantizeLinear", "QuantizeLinear", STATIC_MODEL},
-};
-
-static const struct knowledge *find_knowledge(const char *op_type)
-{
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        if (strcmp(table[i].op_type, op_type) == 0)
-            return &table[i];
-    }
-    return NULL;
-}
-
+/* Operators that are not known are families of their own. */
 static const char *find_family(const char *op_type)
 {
-    const struct knowledge *knowledge = find_knowledge(op_type);
-    return knowledge != NULL ? knowledge->family : op_type;
-}
-
-static const char *find_advice(const char *op_type)
-{
-    const struct knowledge *knowledge = find_knowledge(op_type);
-    return knowledge != NULL ? knowledge->advice : "";
+    const struct oq_operator *op = oq_operator_named(op_type);
+    return op->name[0] != '\0' ? op->family : op_type;
 }
 
 /* --- comparing ------------------------------------------------------------------ */
@@ -78,7 +25,7 @@ static struct oq_blame compare_family(const struct oq_profile *slow, const struc
         if (blame.op_type[0] == '\0') {
             blame.op_type = op->op_type;
             blame.slowest = op->slowest;
-            blame.advice = find_advice(op->op_type);
+            blame.advice = oq_operator_named(op->op_type)->advice;
         }
         blame.n_nodes += op->n_nodes;
         blame.ms += op->ms;

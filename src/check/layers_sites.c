@@ -4,7 +4,6 @@
 
 #include "check/layers_same.h"
 #include "model/source.h"
-#include "quantize/existing.h"
 
 /* Marks of nodes that one walk has been to; a new walk takes the next number. */
 struct walk {
@@ -326,9 +325,7 @@ static const Oq__Pb__TensorProto *narrow_read(const struct oq_scope *scope,
 
 static bool is_quantized_operator(const Oq__Pb__NodeProto *node)
 {
-    const char *domain = oq_domain(node->domain);
-    return (domain[0] == '\0' || strcmp(domain, "com.microsoft") == 0) && node->op_type != NULL &&
-           oq_existing_is_operator(node->op_type);
+    return oq_operator_has(oq_operator_of(node), OQ_QUANTIZED);
 }
 
 /* How much an operator says about a form; the one that says most names it. */

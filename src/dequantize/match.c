@@ -353,9 +353,9 @@ static bool remember(onnxq_dequantization *undo, const struct oq_match *match)
 static bool match_node(onnxq_dequantization *undo, const struct oq_graph *graph, size_t index)
 {
     const Oq__Pb__NodeProto *node = graph->proto->node[index];
+    const enum oq_operator_id op = oq_operator_id_of(node);
     for (const struct oq_form *const *form = oq_forms; *form != NULL; form++) {
-        if (undo->claimed[graph->ordinal][index] ||
-            !oq_node_is(node, (*form)->domain, (*form)->op_type) || node->n_output == 0)
+        if (undo->claimed[graph->ordinal][index] || op != (*form)->op || node->n_output == 0)
             continue;
         const struct oq_place place = {graph, index, node};
         struct oq_match match = {.form = *form, .place = place, .subject = place, .bias = ""};

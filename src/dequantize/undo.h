@@ -81,7 +81,7 @@ enum oq_outcome {
 
 struct oq_form {
     const char *name;
-    const char *domain, *op_type; /* of the node that is asked about */
+    enum oq_operator_id op; /* of the node that is asked about */
     enum oq_outcome (*match)(onnxq_dequantization *undo, struct oq_match *match);
     bool (*emit)(onnxq_dequantization *undo, struct oq_edit *edit, const struct oq_match *match);
 };

@@ -7,11 +7,6 @@ static const char *text_or_empty(const char *text)
     return text == NULL ? "" : text;
 }
 
-const char *oq_domain(const char *domain)
-{
-    return domain == NULL || strcmp(domain, "ai.onnx") == 0 ? "" : domain;
-}
-
 bool oq_node_is(const Oq__Pb__NodeProto *node, const char *domain, const char *op_type)
 {
     return strcmp(text_or_empty(node->op_type), op_type) == 0 &&

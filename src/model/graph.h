@@ -6,7 +6,7 @@
 #define OQ_MODEL_GRAPH_H
 
 #include "base/strmap.h"
-#include "onnx.pb-c.h"
+#include "operators/operators.h"
 
 struct oq_graph;
 
@@ -88,8 +88,5 @@ const char *oq_node_input(const Oq__Pb__NodeProto *node, size_t k);
 
 /* The node's name, or that of its first output, or "". */
 const char *oq_node_label(const Oq__Pb__NodeProto *node);
-
-/* NULL and "ai.onnx" become "". */
-const char *oq_domain(const char *domain);
 
 #endif

@@ -85,7 +85,7 @@ static struct oq_site make_site(const struct oq_constant *constant, const struct
         return site;
     site.node = use->graph->proto->node[use->node];
     site.op_type = site.node->op_type == NULL ? "" : site.node->op_type;
-    const struct oq_rule *rule = oq_rule_find(oq_domain(site.node->domain), site.op_type);
+    const struct oq_rule *rule = oq_rule_find(oq_operator_of(site.node));
     site.rule = is_input_of_rule(rule, use->input) ? rule : NULL;
     return site;
 }
@@ -155,8 +155,7 @@ static bool is_candidate(const struct oq_use *use)
     if (use->node == OQ_NO_NODE)
         return false;
     const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
-    const struct oq_rule *rule =
-        oq_rule_find(oq_domain(node->domain), node->op_type == NULL ? "" : node->op_type);
+    const struct oq_rule *rule = oq_rule_find(oq_operator_of(node));
     return is_input_of_rule(rule, use->input) && rule->emit != NULL;
 }
 
@@ -290,13 +289,11 @@ static bool collect_tensors(onnxq_plan *plan, onnxq_error *error)
 /* LSTM, GRU and RNN in themselves, Loop and Scan in what they repeat. */
 static bool is_recurrent(const onnxq_model *model)
 {
-    static const char *const op_types[] = {"GRU", "LSTM", "Loop", "RNN", "Scan"};
     for (size_t g = 0; g < model->graphs.count; g++) {
         const Oq__Pb__GraphProto *graph = model->graphs.list[g]->proto;
         for (size_t i = 0; i < graph->n_node; i++)
-            for (size_t k = 0; k < sizeof(op_types) / sizeof(op_types[0]); k++)
-                if (oq_node_is(graph->node[i], "", op_types[k]))
-                    return true;
+            if (oq_operator_has(oq_operator_of(graph->node[i]), OQ_RECURRENT))
+                return true;
     }
     return false;
 }

@@ -19,7 +19,7 @@ static const char *weight_name(const onnxq_plan *plan, const struct oq_constant 
 
 static const char *refuse_input(onnxq_plan *plan, const struct oq_site *site)
 {
-    bool has_rule = oq_rule_find(oq_domain(site->node->domain), site->op_type) != NULL;
+    bool has_rule = oq_rule_find(oq_operator_of(site->node)) != NULL;
     const char *domain = oq_domain(site->node->domain);
     return has_rule ? oq_arena_printf(&plan->arena, "input %zu of %s is no weight", site->input,
                                       site->op_type)

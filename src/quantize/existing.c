@@ -1,64 +1,8 @@
 #include "quantize/existing.h"
 
-#include <stdlib.h>
-
-/* Operators that take integers with scales. Sorted. */
-static const struct operation {
-    const char *op_type;
-    unsigned weights; /* bit i: input i is integers that a weight has become */
-} operations[] = {
-    {"ConvInteger", 1 << 0 | 1 << 1},
-    {"DequantizeLinear", 1 << 0},
-    {"DynamicQuantizeLSTM", 1 << 1 | 1 << 2},
-    {"DynamicQuantizeLinear", 0},
-    {"DynamicQuantizeMatMul", 1 << 1},
-    {"GatherBlockQuantized", 1 << 0},
-    {"MatMulBnb4", 1 << 1},
-    {"MatMulFpQ4", 1 << 1},
-    {"MatMulInteger", 1 << 0 | 1 << 1},
-    {"MatMulInteger16", 1 << 0 | 1 << 1},
-    {"MatMulIntegerToFloat", 1 << 0 | 1 << 1},
-    {"MatMulNBits", 1 << 1},
-    {"QAttention", 1 << 1},
-    {"QEmbedLayerNormalization", 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6},
-    {"QGemm", 1 << 0 | 1 << 3},
-    {"QLinearAdd", 1 << 0 | 1 << 3},
-    {"QLinearAveragePool", 0},
-    {"QLinearConcat", 0},
-    {"QLinearConv", 1 << 3 | 1 << 8},
-    {"QLinearGlobalAveragePool", 0},
-    {"QLinearLeakyRelu", 0},
-    {"QLinearMatMul", 1 << 0 | 1 << 3},
-    {"QLinearMul", 1 << 0 | 1 << 3},
-    {"QLinearReduceMean", 0},
-    {"QLinearSigmoid", 0},
-    {"QLinearSoftmax", 0},
-    {"QLinearWhere", 1 << 1 | 1 << 4},
-    {"QMoE", 1 << 2 | 1 << 5 | 1 << 8},
-    {"QuantizeLinear", 0},
-};
-
-static int compare(const void *key, const void *element)
+static bool is_quantized(const Oq__Pb__NodeProto *node)
 {
-    return strcmp(key, ((const struct operation *)element)->op_type);
-}
-
-static const struct operation *find(const char *op_type)
-{
-    return bsearch(op_type, operations, sizeof(operations) / sizeof(operations[0]),
-                   sizeof(operations[0]), compare);
-}
-
-bool oq_existing_is_operator(const char *op_type)
-{
-    return find(op_type) != NULL;
-}
-
-static const struct operation *find_for(const Oq__Pb__NodeProto *node)
-{
-    const char *domain = oq_domain(node->domain);
-    bool known = domain[0] == '\0' || strcmp(domain, "com.microsoft") == 0;
-    return known && node->op_type != NULL ? find(node->op_type) : NULL;
+    return oq_operator_has(oq_operator_of(node), OQ_QUANTIZED);
 }
 
 /* --- where integers go --- */
@@ -104,9 +48,8 @@ static bool is_used_so(const struct oq_graph *graph, const char *name, unsigned 
 static bool is_taken(const struct oq_graph *graph, const Oq__Pb__NodeProto *node, size_t input,
                      unsigned *steps)
 {
-    const struct operation *operation = find_for(node);
-    if (operation != NULL)
-        return input < 16 && (operation->weights >> input & 1) != 0;
+    if (is_quantized(node))
+        return oq_operator_role(oq_operator_of(node), input) == OQ_INTEGERS;
     if (oq_node_is(node, "", "Cast"))
         return is_scaled(graph, node);
     return only_rearranges(node) && input == 0 && ++*steps <= MAX_STEPS &&
@@ -128,8 +71,8 @@ const char *oq_existing_weight(const struct oq_site *site)
         return NULL;
     /* A bias that is added to a sum of products is int32; elsewhere int32 is no weight. */
     bool is_integer =
-        is_narrow_integer(source) || (source->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__INT32 &&
-                                      find_for(site->node) != NULL);
+        is_narrow_integer(source) ||
+        (source->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__INT32 && is_quantized(site->node));
     return is_integer && is_taken(site->graph, site->node, site->input, &steps)
                ? "quantized already"
                : NULL;
@@ -208,8 +151,9 @@ const char *oq_existing_scale(const onnxq_plan *plan, const struct oq_site *site
     const Oq__Pb__NodeProto *node = site->node;
     if (node == NULL)
         return NULL;
-    if (find_for(node) != NULL)
-        return "belongs to a quantized operator";
+    enum oq_role role = oq_operator_role(oq_operator_of(node), site->input);
+    if (is_quantized(node) || role == OQ_SCALE || role == OQ_ZERO_POINT)
+        return oq_role_refuses(OQ_SCALE);
     return scales(plan, site->graph, node, site->input) || scales_after(plan, site->graph, node)
                ? "scale or zero point of what is quantized already"
                : NULL;

@@ -7,9 +7,6 @@
 
 #include "quantize/plan.h"
 
-/* True for operators that take integers with scales, in ai.onnx and com.microsoft. */
-bool oq_existing_is_operator(const char *op_type);
-
 /* The site's constant is integers of a weight: why it is kept, else NULL. */
 const char *oq_existing_weight(const struct oq_site *site);
 

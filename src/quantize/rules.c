@@ -1,35 +1,19 @@
 #include "quantize/rules.h"
 
-#include <stdlib.h>
-
-#include "quantize/existing.h"
 #include "quantize/rules/rules_table.h"
 
-/* Sorted by operator, then domain. */
 static const struct oq_rule *const rules[] = {
     &oq_rule_attention, &oq_rule_conv, &oq_rule_conv_transpose, &oq_rule_gather,
     &oq_rule_gemm,      &oq_rule_lstm, &oq_rule_matmul,
 };
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-static int compare_op_type(const void *key, const void *element)
+const struct oq_rule *oq_rule_find(const struct oq_operator *op)
 {
-    return strcmp(key, (*(const struct oq_rule *const *)element)->op_type);
-}
-
-const struct oq_rule *oq_rule_find(const char *domain, const char *op_type)
-{
-    bool contrib = strcmp(domain, "com.microsoft") == 0;
-    if (domain[0] != '\0' && !contrib)
-        return NULL;
-    const struct oq_rule *const *found =
-        bsearch(op_type, rules, COUNT(rules), sizeof(rules[0]), compare_op_type);
-    if (found != NULL && strcmp((*found)->domain, domain) == 0)
-        return *found;
-    if (oq_existing_is_operator(op_type))
-        return NULL;
-    return &oq_rule_any;
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+        if (rules[i]->op == oq_operator_id(op))
+            return rules[i];
+    bool folds = op->name[0] != '\0' && !oq_operator_has(op, OQ_QUANTIZED);
+    return folds ? &oq_rule_any : NULL;
 }
 
 /* Measured (docs/decisions.md): 4 bits need their small blocks, 8 are as good in large ones. */

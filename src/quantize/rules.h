@@ -10,8 +10,7 @@
 #include "quantize/rewrite.h"
 
 struct oq_rule {
-    const char *domain; /* "" is ai.onnx */
-    const char *op_type;
+    enum oq_operator_id op;
 
     /* True where input number `input` is a weight; other inputs (a bias) are kept. */
     bool (*is_weight)(size_t input);
@@ -40,7 +39,7 @@ struct oq_rule {
  * one that folds. NULL for operators whose constants stay as they are: those of
  * other domains, and those that are quantized already.
  */
-const struct oq_rule *oq_rule_find(const char *domain, const char *op_type);
+const struct oq_rule *oq_rule_find(const struct oq_operator *op);
 
 /* For decide(): stored as int8 with scales along axis, and why not better. */
 void oq_site_fold(struct oq_site *site, int axis, size_t batch_axes, const char *reason);

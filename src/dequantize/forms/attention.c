@@ -33,4 +33,4 @@ static bool emit(onnxq_dequantization *undo, struct oq_edit *edit, const struct 
     return !edit->failed;
 }
 
-const struct oq_form oq_form_attention = {"QAttention", "com.microsoft", "QAttention", match, emit};
+const struct oq_form oq_form_attention = {"QAttention", OQ_MS_QAttention, match, emit};

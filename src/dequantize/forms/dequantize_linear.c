@@ -93,7 +93,7 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     return OQ_MATCH;
 }
 
-const struct oq_form oq_form_dequantize_linear = {"DequantizeLinear", "", "DequantizeLinear", match,
-                                                  oq_emit_constant};
+const struct oq_form oq_form_dequantize_linear = {"DequantizeLinear", OQ_ONNX_DequantizeLinear,
+                                                  match, oq_emit_constant};
 const struct oq_form oq_form_dequantize_linear_contrib = {
-    "DequantizeLinear", "com.microsoft", "DequantizeLinear", match, oq_emit_constant};
+    "DequantizeLinear", OQ_MS_DequantizeLinear, match, oq_emit_constant};

@@ -15,9 +15,8 @@ static enum oq_outcome match_matmul(onnxq_dequantization *undo, struct oq_match 
     return reason != NULL ? oq_leave(undo, match, reason) : OQ_MATCH;
 }
 
-const struct oq_form oq_form_dynamic_quantize_matmul = {"DynamicQuantizeMatMul", "com.microsoft",
-                                                        "DynamicQuantizeMatMul", match_matmul,
-                                                        oq_undo_emit_product};
+const struct oq_form oq_form_dynamic_quantize_matmul = {
+    "DynamicQuantizeMatMul", OQ_MS_DynamicQuantizeMatMul, match_matmul, oq_undo_emit_product};
 
 static enum oq_outcome match_to_float(onnxq_dequantization *undo, struct oq_match *match)
 {
@@ -32,6 +31,5 @@ static enum oq_outcome match_to_float(onnxq_dequantization *undo, struct oq_matc
     return reason != NULL ? oq_leave(undo, match, reason) : OQ_MATCH;
 }
 
-const struct oq_form oq_form_matmul_integer_to_float = {"MatMulIntegerToFloat", "com.microsoft",
-                                                        "MatMulIntegerToFloat", match_to_float,
-                                                        oq_undo_emit_product};
+const struct oq_form oq_form_matmul_integer_to_float = {
+    "MatMulIntegerToFloat", OQ_MS_MatMulIntegerToFloat, match_to_float, oq_undo_emit_product};

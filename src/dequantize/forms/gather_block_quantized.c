@@ -116,5 +116,5 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     return reason != NULL ? oq_leave(undo, match, reason) : OQ_MATCH;
 }
 
-const struct oq_form oq_form_gather_block_quantized = {"GatherBlockQuantized", "com.microsoft",
-                                                       "GatherBlockQuantized", match, oq_emit_rows};
+const struct oq_form oq_form_gather_block_quantized = {
+    "GatherBlockQuantized", OQ_MS_GatherBlockQuantized, match, oq_emit_rows};

@@ -123,7 +123,7 @@ static enum oq_outcome match_matmul(onnxq_dequantization *undo, struct oq_match 
     return reason != NULL ? oq_leave(undo, match, reason) : OQ_MATCH;
 }
 
-const struct oq_form oq_form_matmul_integer = {"MatMulInteger", "", "Mul", match_matmul,
+const struct oq_form oq_form_matmul_integer = {"MatMulInteger", OQ_ONNX_Mul, match_matmul,
                                                oq_undo_emit_product};
 
 /* --- Conv --- */
@@ -228,4 +228,4 @@ static bool emit_conv(onnxq_dequantization *undo, struct oq_edit *edit,
     return !edit->failed;
 }
 
-const struct oq_form oq_form_conv_integer = {"ConvInteger", "", "Mul", match_conv, emit_conv};
+const struct oq_form oq_form_conv_integer = {"ConvInteger", OQ_ONNX_Mul, match_conv, emit_conv};

@@ -74,5 +74,4 @@ static bool emit(onnxq_dequantization *undo, struct oq_edit *edit, const struct 
     return !edit->failed;
 }
 
-const struct oq_form oq_form_lstm = {"DynamicQuantizeLSTM", "com.microsoft", "DynamicQuantizeLSTM",
-                                     match, emit};
+const struct oq_form oq_form_lstm = {"DynamicQuantizeLSTM", OQ_MS_DynamicQuantizeLSTM, match, emit};

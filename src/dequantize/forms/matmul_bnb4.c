@@ -91,5 +91,5 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     return OQ_MATCH;
 }
 
-const struct oq_form oq_form_matmul_bnb4 = {"MatMulBnb4", "com.microsoft", "MatMulBnb4", match,
+const struct oq_form oq_form_matmul_bnb4 = {"MatMulBnb4", OQ_MS_MatMulBnb4, match,
                                             oq_undo_emit_product};

@@ -165,5 +165,5 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     return OQ_MATCH;
 }
 
-const struct oq_form oq_form_matmul_nbits = {"MatMulNBits", "com.microsoft", "MatMulNBits", match,
+const struct oq_form oq_form_matmul_nbits = {"MatMulNBits", OQ_MS_MatMulNBits, match,
                                              oq_undo_emit_product};

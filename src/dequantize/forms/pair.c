@@ -228,5 +228,5 @@ static bool emit(onnxq_dequantization *undo, struct oq_edit *edit, const struct 
     return !edit->failed;
 }
 
-const struct oq_form oq_form_pair = {"QuantizeLinear and DequantizeLinear", "", "DequantizeLinear",
-                                     match, emit};
+const struct oq_form oq_form_pair = {"QuantizeLinear and DequantizeLinear",
+                                     OQ_ONNX_DequantizeLinear, match, emit};

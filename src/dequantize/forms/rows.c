@@ -115,8 +115,8 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     return reason != NULL ? oq_leave(undo, match, reason) : OQ_MATCH;
 }
 
-const struct oq_form oq_form_rows = {"int8 rows", "", "Mul", match, oq_emit_rows};
-const struct oq_form oq_form_cast_rows = {"int8 rows", "", "Cast", match, oq_emit_rows};
+const struct oq_form oq_form_rows = {"int8 rows", OQ_ONNX_Mul, match, oq_emit_rows};
+const struct oq_form oq_form_cast_rows = {"int8 rows", OQ_ONNX_Cast, match, oq_emit_rows};
 
 bool oq_is_rows(onnxq_dequantization *undo, const struct oq_graph *graph, const char *name)
 {
@@ -166,5 +166,5 @@ static enum oq_outcome match_dequantized(onnxq_dequantization *undo, struct oq_m
     return reason != NULL ? oq_leave(undo, match, reason) : OQ_MATCH;
 }
 
-const struct oq_form oq_form_dequantized_rows = {"int8 rows", "", "DequantizeLinear",
+const struct oq_form oq_form_dequantized_rows = {"int8 rows", OQ_ONNX_DequantizeLinear,
                                                  match_dequantized, oq_emit_rows};

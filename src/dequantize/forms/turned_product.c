@@ -140,4 +140,4 @@ static bool emit(onnxq_dequantization *undo, struct oq_edit *edit, const struct 
     return !edit->failed;
 }
 
-const struct oq_form oq_form_turned_product = {"MatMulInteger", "", "Transpose", match, emit};
+const struct oq_form oq_form_turned_product = {"MatMulInteger", OQ_ONNX_Transpose, match, emit};

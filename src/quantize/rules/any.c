@@ -50,5 +50,4 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_site_fold(site, 0, 0, NULL);
 }
 
-const struct oq_rule oq_rule_any = {
-    .domain = "", .op_type = "", .is_weight = is_weight, .decide = decide};
+const struct oq_rule oq_rule_any = {.is_weight = is_weight, .decide = decide};

@@ -111,8 +111,7 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
     return emit_node(rewrite, site, inputs);
 }
 
-const struct oq_rule oq_rule_attention = {.domain = "com.microsoft",
-                                          .op_type = "Attention",
+const struct oq_rule oq_rule_attention = {.op = OQ_MS_Attention,
                                           .is_weight = is_weight,
                                           .decide = decide,
                                           .is_product = true,

@@ -181,12 +181,8 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
                                  node->output[0]);
 }
 
-const struct oq_rule oq_rule_conv = {.domain = "",
-                                     .op_type = "Conv",
-                                     .is_weight = is_weight,
-                                     .decide = decide,
-                                     .is_product = true,
-                                     .emit = emit};
+const struct oq_rule oq_rule_conv = {
+    .op = OQ_ONNX_Conv, .is_weight = is_weight, .decide = decide, .is_product = true, .emit = emit};
 
 /* ConvTranspose (ai.onnx, 1, 11, 22): W is [I, O/groups, kernel..]; always folded. */
 static void decide_transpose(const onnxq_plan *plan, struct oq_site *site)
@@ -203,4 +199,4 @@ static void decide_transpose(const onnxq_plan *plan, struct oq_site *site)
 }
 
 const struct oq_rule oq_rule_conv_transpose = {
-    .domain = "", .op_type = "ConvTranspose", .is_weight = is_weight, .decide = decide_transpose};
+    .op = OQ_ONNX_ConvTranspose, .is_weight = is_weight, .decide = decide_transpose};

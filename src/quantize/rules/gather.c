@@ -76,4 +76,4 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
 }
 
 const struct oq_rule oq_rule_gather = {
-    .domain = "", .op_type = "Gather", .is_weight = is_weight, .decide = decide, .emit = emit};
+    .op = OQ_ONNX_Gather, .is_weight = is_weight, .decide = decide, .emit = emit};

@@ -98,8 +98,7 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
     return !rewrite->edit->failed;
 }
 
-const struct oq_rule oq_rule_lstm = {.domain = "",
-                                     .op_type = "LSTM",
+const struct oq_rule oq_rule_lstm = {.op = OQ_ONNX_LSTM,
                                      .is_weight = is_weight,
                                      .partner = partner,
                                      .decide = decide,

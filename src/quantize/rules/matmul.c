@@ -136,8 +136,7 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
     return oq_matmul_emit(rewrite, site, &matmul);
 }
 
-const struct oq_rule oq_rule_matmul = {.domain = "",
-                                       .op_type = "MatMul",
+const struct oq_rule oq_rule_matmul = {.op = OQ_ONNX_MatMul,
                                        .is_weight = is_weight,
                                        .decide = decide,
                                        .is_product = true,
