@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "quantize/existing.h"
+#include "quantize/fate.h"
 #include "quantize/rules.h"
 #include "quantize/selector.h"
 
@@ -61,7 +62,7 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
     if (plan->model->opset < OQ_OPSET_BROADCAST)
         return oq_arena_printf(&plan->arena, "opset %lld, needs %d or later",
                                (long long)plan->model->opset, OQ_OPSET_BROADCAST);
-    return NULL;
+    return oq_fate_refuses(plan, site);
 }
 
 /* Bytes of integers and scales against bytes of floats. */

@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "quantize/existing.h"
+#include "quantize/fate.h"
 #include "quantize/rules.h"
 #include "quantize/selector.h"
 
@@ -274,8 +275,9 @@ static bool find_ranges(onnxq_plan *plan, onnxq_error *error)
 
 static bool make_plan(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
 {
-    if (!oq_plan_collect(plan, error) || !oq_plan_decide(plan, selection, error) ||
-        !oq_plan_find_round_trips(plan, error) || !find_ranges(plan, error))
+    if (!oq_plan_collect(plan, error) || !oq_fates_find(plan, error) ||
+        !oq_plan_decide(plan, selection, error) || !oq_plan_find_round_trips(plan, error) ||
+        !find_ranges(plan, error))
         return false;
     oq_plan_drop_infinite(plan);
     oq_plan_scale(plan);

@@ -113,6 +113,7 @@ struct onnxq_plan {
     struct oq_constant *constants; /* [model->n_tensors] by ordinal, then derived ones */
     size_t n_constants;
     struct oq_strmap derived;          /* "graph:name" -> struct oq_constant */
+    struct oq_fates *fates;            /* of values, see fate.h */
     onnxq_weight *weights;             /* the same for the caller */
     struct oq_round_trip *round_trips; /* [n_round_trips]: these leave */
     size_t n_round_trips, round_trips_capacity;

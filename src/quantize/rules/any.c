@@ -3,6 +3,7 @@
  * int8 and folded back to float when the model is loaded, so that nothing but
  * the file changes. Each row along the last axis has a scale of its own.
  */
+#include "quantize/fate.h"
 #include "quantize/rules/rules_table.h"
 
 /* Shorter rows spend more on scales than their own scale is worth. */
@@ -12,18 +13,6 @@ static bool is_weight(size_t input)
 {
     (void)input;
     return true;
-}
-
-/* Their constants are as often coordinates or masks as weights: no scale over unlike values. */
-static const char *const elementwise[] = {"Add", "Div",   "Max", "Mean", "Min",  "Mul",
-                                          "Pow", "PRelu", "Sub", "Sum",  "Where"};
-
-static bool is_elementwise(const Oq__Pb__NodeProto *node)
-{
-    for (size_t i = 0; i < sizeof(elementwise) / sizeof(elementwise[0]); i++)
-        if (oq_node_is(node, "", elementwise[i]))
-            return true;
-    return false;
 }
 
 static size_t count_long_axes(const struct oq_source *tensor)
@@ -38,13 +27,12 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
 {
     const struct oq_source *tensor = &site->constant->source;
     int rank = (int)tensor->n_dims;
-    (void)plan;
     /* Biases, and the scales of normalizations: little to gain, much to lose. */
     if (count_long_axes(tensor) < 2)
         oq_site_keep(site, "a vector");
     else if (tensor->dims[rank - 1] >= MIN_ROW)
         oq_site_fold(site, rank - 2, (size_t)rank - 2, NULL);
-    else if (is_elementwise(site->node))
+    else if (oq_fate_is_elementwise(plan, site)) /* as often coordinates or masks as weights */
         oq_site_keep(site, "rows too short for scales of their own");
     else
         oq_site_fold(site, 0, 0, NULL);

@@ -1,0 +1,428 @@
+/*
+ * From the uses of values back to what they were made of. A mark says that a
+ * value is used in a way that matters, directly or behind operators that hand
+ * its elements on; a constant expression hands on whatever goes into it.
+ */
+#include "quantize/fate.h"
+
+enum mark {
+    HARMED = 1,     /* rounding is not harmless */
+    ELEMENTWISE = 2 /* its elements meet others one by one */
+};
+
+struct oq_fate {
+    const Oq__Pb__NodeProto *node; /* of HARMED: where, */
+    enum oq_role role;             /* and as what */
+    unsigned char marks;           /* of enum mark */
+    bool is_constant;
+    uint32_t output; /* of a node with bodies: its number */
+};
+
+struct node_facts {
+    const struct oq_fate *harm; /* of an output, where it is HARMED */
+    uint32_t n_variable;        /* inputs that are not constant */
+    unsigned char marks;        /* of all outputs; nodes with bodies have none */
+};
+
+struct oq_fates {
+    const onnxq_plan *plan;
+    struct oq_fate *of;            /* [values], by ordinal */
+    struct node_facts *nodes;      /* of all graphs, one after another */
+    size_t *first_node;            /* [graphs] */
+    bool is_local[OQ_N_OPERATORS]; /* the model has a function of that name */
+};
+
+/* --- nodes --- */
+
+static const struct oq_operator *operator_of(const struct oq_fates *fates,
+                                             const Oq__Pb__NodeProto *node)
+{
+    enum oq_operator_id id = oq_operator_id_of(node);
+    return &oq_operators[fates->is_local[id] ? OQ_UNKNOWN_OPERATOR : id];
+}
+
+static struct node_facts *facts_of(const struct oq_fates *fates, const struct oq_graph *graph,
+                                   size_t node)
+{
+    return &fates->nodes[fates->first_node[graph->ordinal] + node];
+}
+
+static struct oq_fate *fate_of(const struct oq_fates *fates, const struct oq_graph *graph,
+                               const char *name)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    return value == NULL ? NULL : &fates->of[value->ordinal];
+}
+
+static bool casts_to_float(const Oq__Pb__NodeProto *node)
+{
+    const struct oq_dtype *dtype = oq_dtype_find((int32_t)oq_node_int(node, "to", 0));
+    return dtype != NULL && dtype->is_float;
+}
+
+/* The higher the power, the steeper it is; more than cubes no model was seen to need. */
+#define MAX_POWER 3
+
+static bool read_scalar(const struct oq_tensor *tensor, float *value)
+{
+    struct oq_arena arena;
+    onnxq_error ignored;
+    oq_arena_init(&arena, SIZE_MAX);
+    void *scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES);
+    bool ok = scratch != NULL && oq_tensor_read_floats(tensor, 0, 1, value, scratch, &ignored);
+    oq_arena_fini(&arena);
+    return ok;
+}
+
+/* A constant exponent of 1, 2 or 3: rounding is no worse than that many times as much. */
+static bool is_small_power(const struct oq_fates *fates, const struct oq_graph *graph,
+                           const char *name)
+{
+    const struct oq_constant *constant = oq_plan_constant(fates->plan, graph, name);
+    const struct oq_tensor *tensor = constant == NULL ? NULL : constant->tensor;
+    float exponent = 0;
+    int64_t integer = 0;
+    onnxq_error ignored;
+    if (tensor == NULL || tensor->nelem != 1 || tensor->dtype == NULL)
+        return false;
+    if (tensor->dtype->is_float && read_scalar(tensor, &exponent))
+        return exponent == 1 || exponent == 2 || exponent == MAX_POWER;
+    return oq_tensor_is_integer(tensor) && oq_tensor_read_int64s(tensor, &integer, &ignored) &&
+           integer >= 1 && integer <= MAX_POWER;
+}
+
+/* What an input is to this node, which may depend on its attributes and other inputs. */
+static enum oq_role role_of(const struct oq_fates *fates, const struct oq_graph *graph, size_t node,
+                            size_t input)
+{
+    const Oq__Pb__NodeProto *proto = graph->proto->node[node];
+    const struct oq_operator *op = operator_of(fates, proto);
+    if (oq_operator_id(op) == OQ_ONNX_Cast)
+        return casts_to_float(proto) ? OQ_PASSED : OQ_COMPARED;
+    if (oq_operator_id(op) == OQ_ONNX_Pow && input == 0 &&
+        is_small_power(fates, graph, oq_node_input(proto, 1)))
+        return OQ_ELEMENT;
+    return oq_operator_role(op, input);
+}
+
+/* True where rounded elements of an input come out of a node without bodies as rounded. */
+static bool hands_on(const struct oq_fates *fates, const struct oq_graph *graph, size_t node,
+                     size_t input)
+{
+    const char *name = graph->proto->node[node]->input[input];
+    const struct oq_fate *fate = fate_of(fates, graph, name);
+    uint32_t n_variable = facts_of(fates, graph, node)->n_variable;
+    switch (role_of(fates, graph, node, input)) {
+    case OQ_PASSED:
+    case OQ_CHOSEN:
+        return true;
+    case OQ_ELEMENT: /* the others are constant */
+        return n_variable == (fate == NULL || !fate->is_constant);
+    case OQ_WEIGHT:
+    case OQ_BOUNDED:
+        return n_variable == 0;
+    default:
+        return false;
+    }
+}
+
+/* --- bodies --- */
+
+static bool has_bodies(const Oq__Pb__NodeProto *node)
+{
+    return oq_operator_has(oq_operator_of(node), OQ_HAS_BODIES);
+}
+
+/* Number of the first graph that is a body of that node; graphs are in order of their nodes. */
+static size_t find_body(const struct oq_graphs *graphs, const struct oq_graph *graph, size_t node)
+{
+    size_t low = 1, high = graphs->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct oq_graph *body = graphs->list[middle];
+        bool before =
+            body->parent->ordinal < graph->ordinal || (body->parent == graph && body->node < node);
+        if (before)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Graph number `number` where it is a body of that node, else NULL. */
+static const struct oq_graph *body_of(const struct oq_graphs *graphs, size_t number,
+                                      const struct oq_graph *graph, size_t node)
+{
+    const struct oq_graph *body = number < graphs->count ? graphs->list[number] : NULL;
+    return body != NULL && body->parent == graph && body->node == node ? body : NULL;
+}
+
+/* A Scan before opset 9 has an input more than its body, the lengths of sequences. */
+static size_t count_own_inputs(const Oq__Pb__NodeProto *node, const struct oq_graph *body)
+{
+    size_t n = node->n_input, n_body = body->proto->n_input;
+    return oq_node_is(node, "", "Scan") && n > n_body ? n - n_body : 0;
+}
+
+/* Number of the body's output that comes back as that input of it, or SIZE_MAX. */
+static size_t carried_output(const Oq__Pb__NodeProto *node, const struct oq_graph *body,
+                             size_t input)
+{
+    int64_t n_scanned = oq_node_int(node, "num_scan_inputs", 0);
+    if (oq_node_is(node, "", "Loop"))
+        return input >= 1 ? input - 1 : SIZE_MAX;
+    bool is_state = oq_node_is(node, "", "Scan") && n_scanned >= 0 &&
+                    input + (size_t)n_scanned < body->proto->n_input;
+    return is_state ? input : SIZE_MAX;
+}
+
+/* --- constants --- */
+
+struct queue {
+    struct oq_arena *arena;
+    struct step {
+        const struct oq_value *value;
+        enum mark mark;
+    } * steps;
+    size_t count, capacity;
+};
+
+static void push(struct queue *queue, const struct oq_value *value, enum mark mark)
+{
+    if (oq_arena_grow(queue->arena, &queue->steps, queue->count, &queue->capacity,
+                      sizeof(*queue->steps)))
+        queue->steps[queue->count++] = (struct step){value, mark};
+}
+
+static void push_constant(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
+                          const char *name)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    if (value == NULL || value->graph != graph || fates->of[value->ordinal].is_constant)
+        return;
+    fates->of[value->ordinal].is_constant = true;
+    push(queue, value, 0);
+}
+
+static void push_outputs(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
+                         const Oq__Pb__NodeProto *node)
+{
+    for (size_t i = 0; i < node->n_output; i++)
+        push_constant(fates, queue, graph, node->output[i]);
+}
+
+static void begin_constants(struct oq_fates *fates, struct queue *queue,
+                            const struct oq_graph *graph)
+{
+    for (size_t i = 0; i < graph->proto->n_initializer; i++)
+        push_constant(fates, queue, graph, graph->proto->initializer[i]->name);
+    for (size_t i = 0; i < graph->proto->n_node; i++) {
+        const Oq__Pb__NodeProto *node = graph->proto->node[i];
+        for (size_t k = 0; k < node->n_input; k++)
+            facts_of(fates, graph, i)->n_variable += node->input[k][0] != '\0';
+        if (oq_node_is(node, "", "Constant"))
+            push_outputs(fates, queue, graph, node);
+    }
+}
+
+/* What is computed of constants alone is constant. */
+static void spread_constants(struct oq_fates *fates, struct queue *queue)
+{
+    for (size_t i = 0; i < queue->count; i++)
+        for (const struct oq_use *use = queue->steps[i].value->uses; use != NULL; use = use->next) {
+            if (use->node == OQ_NO_NODE)
+                continue;
+            const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
+            if (--facts_of(fates, use->graph, use->node)->n_variable == 0 && !has_bodies(node))
+                push_outputs(fates, queue, use->graph, node);
+        }
+    queue->count = 0;
+}
+
+/* --- marks --- */
+
+static void mark(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
+                 const char *name, enum mark mark, const struct oq_fate *cause)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    if (value == NULL || (fates->of[value->ordinal].marks & mark) != 0)
+        return;
+    struct oq_fate *fate = &fates->of[value->ordinal];
+    fate->marks |= (unsigned char)mark;
+    if (mark == HARMED) {
+        fate->node = cause->node;
+        fate->role = cause->role;
+    }
+    push(queue, value, mark);
+}
+
+static void mark_uses(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
+                      size_t node)
+{
+    const Oq__Pb__NodeProto *proto = graph->proto->node[node];
+    for (size_t i = 0; i < proto->n_input; i++) {
+        struct oq_fate cause = {.node = proto, .role = role_of(fates, graph, node, i)};
+        if (oq_role_refuses(cause.role) != NULL)
+            mark(fates, queue, graph, proto->input[i], HARMED, &cause);
+        else if (cause.role == OQ_ELEMENT || cause.role == OQ_CHOSEN)
+            mark(fates, queue, graph, proto->input[i], ELEMENTWISE, &cause);
+    }
+    for (size_t i = 0; has_bodies(proto) && i < proto->n_output; i++) {
+        struct oq_fate *fate = fate_of(fates, graph, proto->output[i]);
+        if (fate != NULL)
+            fate->output = (uint32_t)i;
+    }
+}
+
+static void mark_body_output(struct oq_fates *fates, struct queue *queue,
+                             const struct oq_graph *body, size_t output, const struct step *step)
+{
+    if (output < body->proto->n_output)
+        mark(fates, queue, body, body->proto->output[output]->name, step->mark,
+             &fates->of[step->value->ordinal]);
+}
+
+/* Back into the bodies of the node that makes a value. */
+static void enter_bodies(struct oq_fates *fates, struct queue *queue, const struct step *step)
+{
+    const struct oq_graphs *graphs = &fates->plan->model->graphs;
+    const struct oq_graph *graph = step->value->graph, *body;
+    const Oq__Pb__NodeProto *node = graph->proto->node[step->value->index];
+    const struct oq_fate *fate = &fates->of[step->value->ordinal];
+    bool is_loop = oq_node_is(node, "", "Loop");
+    size_t number = find_body(graphs, graph, step->value->index);
+    for (; (body = body_of(graphs, number, graph, step->value->index)) != NULL; number++)
+        mark_body_output(fates, queue, body, fate->output + (is_loop ? 1u : 0u), step);
+    if (is_loop && fate->output + 2u < node->n_input) /* which may run no times */
+        mark(fates, queue, graph, node->input[fate->output + 2u], step->mark, fate);
+}
+
+/* From the input of a body to the node's own, and to what it was a turn before. */
+static void leave_body(struct oq_fates *fates, struct queue *queue, const struct step *step)
+{
+    const struct oq_graph *body = step->value->graph;
+    const Oq__Pb__NodeProto *node = body->parent->proto->node[body->node];
+    size_t input = step->value->index, own = input + count_own_inputs(node, body);
+    if (own < node->n_input)
+        mark(fates, queue, body->parent, node->input[own], step->mark,
+             &fates->of[step->value->ordinal]);
+    mark_body_output(fates, queue, body, carried_output(node, body, input), step);
+}
+
+static void trace_back(struct oq_fates *fates, struct queue *queue, const struct step *step)
+{
+    const struct oq_graph *graph = step->value->graph;
+    size_t index = step->value->index;
+    const Oq__Pb__NodeProto *node = graph->proto->node[index];
+    struct node_facts *facts = facts_of(fates, graph, index);
+    const struct oq_fate *fate = &fates->of[step->value->ordinal];
+    if ((facts->marks & step->mark) != 0)
+        return;
+    facts->marks |= (unsigned char)step->mark;
+    if (step->mark == HARMED)
+        facts->harm = fate;
+    for (size_t i = 0; i < node->n_input; i++)
+        if (hands_on(fates, graph, index, i))
+            mark(fates, queue, graph, node->input[i], step->mark, fate);
+}
+
+static void spread_marks(struct oq_fates *fates, struct queue *queue)
+{
+    for (size_t i = 0; i < queue->count; i++) {
+        struct step step = queue->steps[i]; /* the queue moves when it grows */
+        const struct oq_value *value = step.value;
+        bool is_made = value->origin == OQ_ORIGIN_NODE;
+        if (is_made && has_bodies(value->graph->proto->node[value->index]))
+            enter_bodies(fates, queue, &step);
+        else if (is_made)
+            trace_back(fates, queue, &step);
+        else if (value->origin == OQ_ORIGIN_INPUT && value->graph->parent != NULL)
+            leave_body(fates, queue, &step);
+    }
+}
+
+/* --- all of a model --- */
+
+static bool allocate(struct oq_fates *fates, struct oq_arena *arena)
+{
+    const struct oq_graphs *graphs = &fates->plan->model->graphs;
+    size_t n_nodes = 0;
+    fates->first_node = oq_arena_array(arena, graphs->count, sizeof(*fates->first_node));
+    for (size_t g = 0; fates->first_node != NULL && g < graphs->count; g++) {
+        fates->first_node[g] = n_nodes;
+        n_nodes += graphs->list[g]->proto->n_node;
+    }
+    fates->nodes = oq_arena_array(arena, n_nodes + 1, sizeof(*fates->nodes));
+    fates->of = oq_arena_array(arena, graphs->n_values + 1, sizeof(*fates->of));
+    return fates->first_node != NULL && fates->nodes != NULL && fates->of != NULL;
+}
+
+static void note_functions(struct oq_fates *fates)
+{
+    const Oq__Pb__ModelProto *proto = fates->plan->model->proto;
+    for (size_t i = 0; i < proto->n_functions; i++)
+        fates->is_local[oq_operator_id(
+            oq_operator_find(proto->functions[i]->domain, proto->functions[i]->name))] = true;
+}
+
+bool oq_fates_find(onnxq_plan *plan, onnxq_error *error)
+{
+    const struct oq_graphs *graphs = &plan->model->graphs;
+    struct oq_fates *fates = oq_arena_alloc(&plan->arena, sizeof(*fates));
+    struct oq_arena scratch;
+    struct queue queue = {.arena = &scratch};
+    if (fates == NULL)
+        return oq_arena_fail(&plan->arena, error);
+    fates->plan = plan;
+    if (!allocate(fates, &plan->arena))
+        return oq_arena_fail(&plan->arena, error);
+    plan->fates = fates;
+    note_functions(fates);
+    oq_arena_init(&scratch, plan->arena.budget);
+    for (size_t g = 0; g < graphs->count; g++)
+        begin_constants(fates, &queue, graphs->list[g]);
+    spread_constants(fates, &queue);
+    for (size_t g = 0; g < graphs->count; g++)
+        for (size_t i = 0; i < graphs->list[g]->proto->n_node; i++)
+            mark_uses(fates, &queue, graphs->list[g], i);
+    spread_marks(fates, &queue);
+    bool ok = !scratch.failed || oq_arena_fail(&scratch, error);
+    oq_arena_fini(&scratch);
+    return ok;
+}
+
+/* --- what is asked --- */
+
+/* The harm to what the site's node makes of the constant; NULL: none. Bodies tell the worst. */
+static const struct oq_fate *find_harm(const struct oq_fates *fates, const struct oq_site *site)
+{
+    const struct oq_fate *fate = &fates->of[site->constant->value->ordinal];
+    if (has_bodies(site->node))
+        return fate->node != NULL ? fate : NULL;
+    return hands_on(fates, site->graph, site->node_index, site->input)
+               ? facts_of(fates, site->graph, site->node_index)->harm
+               : NULL;
+}
+
+const char *oq_fate_refuses(onnxq_plan *plan, const struct oq_site *site)
+{
+    const char *words =
+        oq_role_refuses(role_of(plan->fates, site->graph, site->node_index, site->input));
+    const struct oq_fate *harm = words == NULL ? find_harm(plan->fates, site) : NULL;
+    if (harm == NULL)
+        return words;
+    const char *op_type = harm->node->op_type == NULL ? "" : harm->node->op_type;
+    return oq_arena_printf(&plan->arena, "%s, in %s", oq_role_refuses(harm->role), op_type);
+}
+
+bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site)
+{
+    enum oq_role role = role_of(plan->fates, site->graph, site->node_index, site->input);
+    bool is_handed_on =
+        has_bodies(site->node) || hands_on(plan->fates, site->graph, site->node_index, site->input);
+    unsigned marks = has_bodies(site->node)
+                         ? plan->fates->of[site->constant->value->ordinal].marks
+                         : facts_of(plan->fates, site->graph, site->node_index)->marks;
+    return role == OQ_ELEMENT || role == OQ_CHOSEN || (is_handed_on && (marks & ELEMENTWISE) != 0);
+}

@@ -1,0 +1,248 @@
+/* What may be rounded: operators, chains of them, and bodies that use a constant. */
+#include <stdio.h>
+#include <string.h>
+
+#include "support/models.h"
+
+#define HEAD  "opset 20; in x float32[N,64]; in i int64[N]; in c bool\n"
+#define TABLE "init w float32[64,64]\n"
+#define PAIRS "init w float32[512,2]\n" /* short rows: coordinates, or the like of them */
+
+static const char harmless[] = "";
+static const char divisor[] = "a divisor", unbounded[] = "rounding has no bounded effect";
+static const char compared[] = "compared, or cut to integers", short_rows[] =
+                                                                   "rows too short for scales of "
+                                                                   "their own";
+static const char unknown[] = "goes to what is not known here";
+
+/* The reason why the first use of w keeps it; "" where it is quantized. */
+static const struct row {
+    const char *name, *text, *expected;
+} rows[] = {
+    /* --- directly --- */
+    {"a product", TABLE "y = MatMul(x, w)", harmless},
+    {"a position table", TABLE "y = Add(x, w)", harmless},
+    {"a mask", TABLE "y = Where(c, x, w)", harmless},
+    {"a numerator", TABLE "y = Div(w, x)", harmless},
+    {"a divisor", TABLE "y = Div(x, w)", divisor},
+    {"a reciprocal", TABLE "r = Reciprocal(w); y = MatMul(x, r)", divisor},
+    {"a modulus", TABLE "y = Mod(x, w) fmod=1", divisor},
+    {"a logarithm", TABLE "l = Log(w); y = MatMul(x, l)", unbounded},
+    {"a root", TABLE "l = Sqrt(w); y = MatMul(x, l)", unbounded},
+    {"an exponential", TABLE "l = Exp(w); y = MatMul(x, l)", unbounded},
+    {"an exponent", TABLE "y = Pow(x, w)", unbounded},
+    {"a square", TABLE "init p float32[] = 2; l = Pow(w, p); y = MatMul(x, l)", harmless},
+    {"an integer square", TABLE "init p int64[] = 2; l = Pow(w, p); y = MatMul(x, l)", harmless},
+    {"a power", TABLE "init p float32[] = 8; l = Pow(w, p); y = MatMul(x, l)", unbounded},
+    {"a root as power", TABLE "init p float32[] = 0.5; l = Pow(w, p); y = MatMul(x, l)", unbounded},
+    {"a negative power", TABLE "init p int64[] = -1; l = Pow(w, p); y = MatMul(x, l)", unbounded},
+    {"a power that is computed", TABLE "l = Pow(w, x); y = MatMul(x, l)", unbounded},
+    {"integers", TABLE "l = Cast(w) to=7; y = GatherND(x, l)", compared},
+    {"booleans", TABLE "l = Cast(w) to=9; y = Where(l, x, x)", compared},
+    {"another float", TABLE "l = Cast(w) to=10; y = MatMul(x, l)", harmless},
+    {"a threshold", TABLE "y = Greater(x, w)", compared},
+    {"a floor", TABLE "y = Floor(w)", compared},
+    {"a rank", TABLE "init k int64[1] = 1; v, y = TopK(w, k)", compared},
+    {"a maximum's place", TABLE "y = ArgMax(w)", compared},
+    {"what is zero", TABLE "y = NonZero(w)", compared},
+    {"bits", TABLE "y = BitCast(w) to=6", "its bits are used"},
+    {"a grid", "in z float32[1,1,8,8]; init w float32[1,32,32,2]; y = GridSample(z, w)",
+     "coordinates"},
+    {"boxes", "init w float32[1,512,4]; y = NonMaxSuppression(w, x)", "coordinates"},
+    {"indices", TABLE "init d int64[] = 4; y = OneHot(w, d, x)", "indices"},
+    {"what only gives its shape", TABLE "s = Shape(w); y = Expand(x, s)", harmless},
+    {"an operator of later times", TABLE "y = NotYetInvented(x, w)", "no rule for NotYetInvented"},
+    {"an operator of com.microsoft of later times", TABLE "y = com.microsoft::NotYetInvented(x, w)",
+     "no rule for com.microsoft.NotYetInvented"},
+    {"an input that the operator does not have", TABLE "y = Relu(x, w)", unknown},
+
+    /* --- behind operators that hand elements on --- */
+    {"a divisor behind Identity", TABLE "t = Identity(w); y = Div(x, t)", "a divisor, in Div"},
+    {"a divisor behind Transpose", TABLE "t = Transpose(w); y = Div(x, t)", "a divisor, in Div"},
+    {"a divisor behind Gather", TABLE "t = Gather(w, i); y = Div(x, t)", "a divisor, in Div"},
+    {"a divisor behind Concat", TABLE "t = Concat(x, w) axis=0; y = Div(x, t)",
+     "a divisor, in Div"},
+    {"a divisor behind Split",
+     "init w float32[64,128]; a, b = Split(w) axis=1 num_outputs=2; p = MatMul(x, a)\n"
+     "y = Div(p, b)",
+     "a divisor, in Div"},
+    {"a divisor behind Pad", TABLE "init p int64[4] = 0; t = Pad(w, p); y = Div(x, t)",
+     "a divisor, in Div"},
+    {"a divisor behind the value of a Pad",
+     "init w float32[]; init p int64[4] = 1; t = Pad(x, p, w); y = Div(x, t)", "a divisor, in Div"},
+    {"a divisor behind Where", TABLE "t = Where(c, x, w); y = Div(x, t)", "a divisor, in Div"},
+    {"a divisor behind a cast", TABLE "t = Cast(w) to=1; y = Div(x, t)", "a divisor, in Div"},
+    {"a divisor behind four",
+     TABLE "init s int64[2] = 64 64\n"
+           "a = Transpose(w); b = Reshape(a, s); d = Neg(b); t = Expand(d, s); y = Div(x, t)",
+     "a divisor, in Div"},
+    {"only one of two uses", TABLE "t = Transpose(w); y = MatMul(x, t); z = Log(t)",
+     "rounding has no bounded effect, in Log"},
+    {"an unknown operator at the end", TABLE "t = Transpose(w); y = custom::Op(x, t)",
+     "goes to what is not known here, in Op"},
+    {"a quantized operator at the end",
+     TABLE "in q uint8[N,64]; t = Identity(w); y = DequantizeLinear(q, t)",
+     "belongs to a quantized operator, in DequantizeLinear"},
+    {"a product at the end", TABLE "t = Transpose(w); y = MatMul(x, t)", harmless},
+    {"a product, and what is done with it", TABLE "t = MatMul(x, w); y = ArgMax(t)", harmless},
+    {"a shape of a chain", TABLE "t = Transpose(w); s = Shape(t); y = Expand(x, s)", harmless},
+
+    /* --- behind arithmetic --- */
+    {"a divisor behind a factor", TABLE "init f float32[] = 2; t = Mul(w, f); y = Div(x, t)",
+     "a divisor, in Div"},
+    {"a divisor behind a sum",
+     TABLE "init e float32[64,64]; f = Transpose(e); t = Add(f, w); y = Div(x, t)",
+     "a divisor, in Div"},
+    {"a divisor behind a function", TABLE "t = Tanh(w); y = Div(x, t)", "a divisor, in Div"},
+    {"added to what is computed", TABLE "t = Add(x, w); y = Div(x, t)", harmless},
+    {"a constant product", TABLE "init v float32[64,64]; t = MatMul(v, w); y = Log(t)",
+     "rounding has no bounded effect, in Log"},
+    {"a constant sum", TABLE "t = ReduceSum(w); y = Log(t)",
+     "rounding has no bounded effect, in Log"},
+    {"scaled rows of a table",
+     TABLE "init f float32[] = 2; g = Gather(w, i); t = Mul(g, f); y = Cast(t) to=7",
+     "compared, or cut to integers, in Cast"},
+
+    /* --- what models have, and what must stay quantized --- */
+    {"an embedding and a decomposed LayerNormalization",
+     TABLE "init p float32[64,64]; init two float32[] = 2; init e float32[] = 1e-5\n"
+           "g = Gather(w, i); s = Add(g, p); m = ReduceMean(s); d = Sub(s, m)\n"
+           "q = Pow(d, two); v = ReduceMean(q); k = Add(v, e); r = Sqrt(k); y = Div(d, r)",
+     harmless},
+    {"an embedding and a decomposed RMSNormalization",
+     TABLE "init two float32[] = 2; init e float32[] = 1e-5\n"
+           "g = Gather(w, i); f = Cast(g) to=1; q = Pow(f, two); v = ReduceMean(q)\n"
+           "k = Add(v, e); r = Sqrt(k); y = Div(f, r)",
+     harmless},
+    {"a scaled embedding",
+     TABLE "init f float32[] = 8; g = Gather(w, i); s = Mul(g, f); y = LayerNormalization(s, f)",
+     harmless},
+    {"a relative-position bias",
+     "init w float32[64,16]; g = Gather(w, i); t = Transpose(g) perm=[1,0]\n"
+     "init a int64[1] = 0; u = Unsqueeze(t, a); s = Add(x, u); y = Softmax(s)",
+     harmless},
+    {"a position table behind a Slice",
+     TABLE "init z int64[1] = 0; init n int64[1] = 8; p = Slice(w, z, n); s = Add(x, p)\n"
+           "y = LayerNormalization(s, z)",
+     harmless},
+    {"a tied table", TABLE "g = Gather(w, i); t = Transpose(w); y = MatMul(g, t); z = ArgMax(y)",
+     harmless},
+    {"a Gemm's addend", "init v float32[64,64]; " TABLE "y = Gemm(x, v, w)", harmless},
+
+    /* --- coordinates in short rows --- */
+    {"pairs that are added", PAIRS "y = Add(x, w)", short_rows},
+    {"pairs that are multiplied", PAIRS "y = Einsum(x, w) equation=\"ij,jk->ik\"", harmless},
+    {"pairs behind Slice",
+     PAIRS "init z int64[1] = 0; init n int64[1] = 8; p = Slice(w, z, n); y = Add(x, p)",
+     short_rows},
+    {"pairs behind Concat", PAIRS "p = Concat(w, w) axis=0; y = Mul(x, p)", short_rows},
+    {"pairs behind Concat and Transpose",
+     PAIRS "p = Concat(w, w) axis=0; t = Transpose(p); y = Sub(x, t)", short_rows},
+    {"pairs behind Slice that are multiplied",
+     PAIRS "init z int64[1] = 0; init n int64[1] = 8; p = Slice(w, z, n)\n"
+           "y = Einsum(x, p) equation=\"ij,jk->ik\"",
+     harmless},
+
+    /* --- bodies --- */
+    {"captured by a body",
+     TABLE "t = Identity(w); y = If(c) then_branch={ a = Div(x, t); out a float32 } "
+           "else_branch={ b = Identity(x); out b float32 }",
+     "a divisor, in Div"},
+    {"returned by a body",
+     TABLE "t = If(c) then_branch={ a = Identity(w); out a float32 } "
+           "else_branch={ b = Identity(x); out b float32 }; y = Div(x, t)",
+     "a divisor, in Div"},
+    {"returned by a body to a product",
+     TABLE "t = If(c) then_branch={ a = Identity(w); out a float32 } "
+           "else_branch={ b = Identity(x); out b float32 }; y = MatMul(x, t)",
+     harmless},
+    {"the state of a Loop",
+     TABLE "y = Loop(i, c, w) body={ in n int64; in k bool; in s float32; q = Identity(k); "
+           "r = Div(x, s); out q bool; out r float32 }",
+     "a divisor, in Div"},
+    {"the state of a Loop a turn later",
+     TABLE "y, z = Loop(i, c, x, w) body={ in n int64; in k bool; in s float32; in t float32; "
+           "q = Identity(k); u = Div(x, s); v = Identity(t); r = Identity(t); "
+           "out q bool; out r float32; out v float32 }",
+     "a divisor, in Div"},
+    {"the state of a Loop that may not run",
+     TABLE "t = Loop(i, c, w) body={ in n int64; in k bool; in s float32; q = Identity(k); "
+           "r = MatMul(x, s); out q bool; out r float32 }; y = Div(x, t)",
+     "a divisor, in Div"},
+    {"the state of a Loop that is multiplied",
+     TABLE "y = Loop(i, c, w) body={ in n int64; in k bool; in s float32; q = Identity(k); "
+           "r = MatMul(x, s); out q bool; out r float32 }",
+     harmless},
+    {"what a Scan scans",
+     TABLE "y = Scan(w) num_scan_inputs=1 body={ in s float32; r = Log(s); out r float32 }",
+     "rounding has no bounded effect, in Log"},
+    {"what a Scan of opset 8 scans",
+     TABLE "y = Scan(, w) num_scan_inputs=1 body={ in s float32; r = Log(s); out r float32 }",
+     "rounding has no bounded effect, in Log"},
+    {"the state of a Scan a turn later",
+     TABLE
+     "y, z = Scan(w, x, x) num_scan_inputs=1 body={ in a float32; in b float32; in s float32; "
+     "d = Identity(a); e = Identity(a); f = Log(b); g = Add(f, s); out d float32; "
+     "out e float32; out g float32 }",
+     "rounding has no bounded effect, in Log"},
+    {"pairs that a body adds",
+     PAIRS "t = Identity(w); y = If(c) then_branch={ a = Add(x, t); out a float32 }", short_rows},
+};
+
+static const char *first_reason(const onnxq_plan *plan)
+{
+    for (size_t i = 0; i < onnxq_plan_count(plan); i++) {
+        const onnxq_weight *weight = onnxq_plan_get(plan, i);
+        if (strcmp(weight->name, "w") == 0)
+            return weight->uses[0].action == ONNXQ_KEEP ? weight->uses[0].reason : "";
+    }
+    fail_msg("there is no w");
+    return NULL;
+}
+
+static void test_reason(void **state)
+{
+    const struct row *row = *state;
+    onnxq_options options = test_options();
+    options.method = ONNXQ_METHOD_WEIGHTS;
+    const onnxq_model *model = test_model(test_printf(HEAD "%s", row->text));
+    check_text(first_reason(test_plan(model, &options)), row->expected);
+    check_text(first_reason(test_estimate(model, &options)), row->expected);
+}
+
+/* A function of the model may have the name of an operator, and does something else. */
+static void test_local_function(void **state)
+{
+    (void)state;
+    struct builder *builder = test_builder(HEAD TABLE "t = Identity(w); y = MatMul(x, t)");
+    Oq__Pb__FunctionProto *function = builder_alloc(builder, 1, sizeof(*function));
+    oq__pb__function_proto__init(function);
+    function->name = builder_text(builder, "MatMul");
+    function->domain = builder_text(builder, "");
+    builder_append(builder, &builder->model->functions, &builder->model->n_functions, function);
+    onnxq_options options = test_options();
+    check_text(first_reason(test_plan(test_open(builder), &options)),
+               "goes to what is not known here, in MatMul");
+}
+
+/* Each value is used twice by the next, which makes 2^2000 ways; a second one is asked about. */
+static void test_many_ways(void **state)
+{
+    (void)state;
+    char *text = test_alloc(200000), *end = text;
+    end += sprintf(end, HEAD TABLE "t0 = Identity(w)\n");
+    for (int i = 0; i < 2000; i++)
+        end += sprintf(end, "t%d = Add(t%d, t%d)\n", i + 1, i, i);
+    sprintf(end, "y = Log(t2000)");
+    onnxq_options options = test_options();
+    check_text(first_reason(test_plan(test_model(text), &options)),
+               "rounding has no bounded effect, in Log");
+}
+
+int main(void)
+{
+    TEST_ROWS(test_reason, rows);
+    TEST(test_local_function);
+    TEST(test_many_ways);
+    return suite_run();
+}
