@@ -99,12 +99,19 @@ static const char *out_of_memory(onnxq_dequantization *undo)
     return "out of memory";
 }
 
-/* The value that is the tensor itself, before what reshapes it. */
+/*
+ * The value that is the tensor itself, before what reshapes it. Its name may mean
+ * something else here: a body hides it, or a Constant's tensor is called so as well.
+ */
 static const struct oq_value *find_tensor(const struct oq_graph *graph,
                                           const struct oq_constant_value *constant)
 {
     const struct oq_value *value = oq_graph_find(graph, constant->tensor->name);
-    return value != NULL && value->origin == OQ_ORIGIN_INITIALIZER ? value : constant->value;
+    while (value != NULL && (value->origin != OQ_ORIGIN_INITIALIZER ||
+                             value->graph->proto->initializer[value->index] !=
+                                 constant->tensor->proto))
+        value = oq_graph_find(value->graph->parent, value->name);
+    return value != NULL ? value : constant->value;
 }
 
 const char *oq_undo_weight(onnxq_dequantization *undo, const struct oq_graph *graph,

@@ -92,7 +92,7 @@ static enum outcome find_int64s(struct finder *finder, const struct oq_graph *gr
     if (outcome != FOUND)
         return outcome;
     bool usable = source.n_spans == 1 && source.nelem <= MAX_RANK && source.spans[0].first == 0 &&
-                  source.spans[0].nelem == source.spans[0].tensor->nelem;
+                  source.spans[0].nelem == source.spans[0].tensor->nelem && !source.transposed;
     if (!usable || !oq_tensor_is_integer(source.spans[0].tensor))
         return OTHER;
     *n = (size_t)source.nelem;
@@ -148,7 +148,11 @@ static bool contains(const int64_t *axes, size_t n, size_t rank, size_t axis)
     return false;
 }
 
-/* Squeeze (1, 11, 13): drops dimensions of 1, all of them where no axes are given. */
+/*
+ * Squeeze (1, 11, 13): drops dimensions of 1, all of them where no axes are given. What an
+ * empty list means is open: ONNX Runtime 1.31 takes it for none when it runs the node, and
+ * for a list that drops nothing when it infers shapes.
+ */
 static enum outcome squeeze(struct finder *finder, const struct oq_graph *graph,
                             const Oq__Pb__NodeProto *node, struct oq_source *source)
 {
@@ -158,7 +162,7 @@ static enum outcome squeeze(struct finder *finder, const struct oq_graph *graph,
     enum outcome outcome = find_parameter(finder, graph, node, "axes", 1, axes, &n_axes, &given);
     if (outcome != FOUND)
         return outcome;
-    if (source->n_dims > MAX_RANK)
+    if (source->n_dims > MAX_RANK || (given && n_axes == 0))
         return OTHER;
     for (size_t i = 0; i < source->n_dims; i++) {
         bool drop = given ? contains(axes, n_axes, source->n_dims, i) : source->dims[i] == 1;

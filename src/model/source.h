@@ -20,7 +20,7 @@ struct oq_source {
     size_t n_spans;
     int32_t data_type; /* TensorProto.DataType of the value */
     const struct oq_dtype *dtype;
-    const int64_t *dims; /* as stored in the spans */
+    const int64_t *dims; /* as stored in the spans: not the value's where it is transposed */
     size_t n_dims;
     uint64_t nelem;
     uint64_t nbytes;

@@ -54,6 +54,8 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
                                                weight_name(plan, constant));
     if (refusal != NULL)
         return refusal;
+    if (source->transposed && (site->rule->takes_transposed >> site->input & 1) == 0)
+        return "behind a Transpose";
     if (source->nelem == 0)
         return "no elements";
     if (source->nelem < plan->options.min_elements)
@@ -77,10 +79,9 @@ static bool would_shrink(const struct oq_site *site, const onnxq_options *option
     struct oq_layout layout =
         oq_layout_make(source->dims, source->n_dims, options->per_channel ? site->axis : -1,
                        options->per_channel ? site->batch_axes : 0);
-    bool has_zero_point = !options->symmetric || options->method == ONNXQ_METHOD_QDQ;
-    uint64_t scale_nbytes = sizeof(float) + has_zero_point;
+    uint64_t scale_nbytes = options->symmetric ? 4 : 5;
     uint64_t integers =
-        oq_site_stores_4_bits(site, options) ? oq_divide_up_u64(source->nelem, 2) : source->nelem;
+        oq_plan_stores_4_bits(options) ? oq_divide_up_u64(source->nelem, 2) : source->nelem;
     return integers + oq_layout_n_scales(&layout) * scale_nbytes < source->nbytes;
 }
 
@@ -93,7 +94,6 @@ static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
         return;
     }
     site->is_unsigned = plan->options.weight_type == ONNXQ_WEIGHT_UINT8;
-    site->symmetric = plan->options.symmetric;
     site->n_dims = site->constant->source.n_dims;
     site->rule->decide(plan, site);
     oq_plan_apply_method(plan, site);
@@ -101,6 +101,8 @@ static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
         site->reason = "";
     if (site->form == NULL)
         site->form = "";
+    if (site->action == ONNXQ_DYNAMIC && site->refusal != NULL)
+        oq_site_fold(site, site->axis, site->batch_axes, site->refusal);
     if (site->action == ONNXQ_KEEP)
         return;
     if (!would_shrink(site, &plan->options))
@@ -239,25 +241,45 @@ static bool cannot_be_renamed(const onnxq_plan *plan, const struct oq_constant *
 }
 
 /* Folding pays only if the float weight leaves the file. */
-static void settle_folds(const onnxq_plan *plan, struct oq_constant *constant)
+static bool settle_folds(onnxq_plan *plan, struct oq_constant *constant)
 {
-    const char *reason = "another node needs it in float";
-    bool kept = constant->tensor == NULL; /* a derived one is never in the file */
-    for (size_t i = 0; i < constant->n_sites; i++)
+    bool folds = false, kept = false;
+    for (size_t i = 0; i < constant->n_sites; i++) {
+        folds |= constant->sites[i].action == ONNXQ_FOLD;
         kept |= constant->sites[i].action == ONNXQ_KEEP;
-    if (!kept && cannot_be_renamed(plan, constant)) {
-        kept = true;
-        reason = "its name means something else in a graph around it";
     }
-    for (size_t i = 0; kept && i < constant->n_sites; i++)
+    const char *reason = NULL;
+    if (folds && kept)
+        reason = oq_plan_describe_keeper(plan, constant);
+    else if (constant->tensor == NULL) /* a derived one is never in the file */
+        reason = "made of other weights";
+    else if (folds && cannot_be_renamed(plan, constant))
+        reason = "its name means something else in a graph around it";
+    for (size_t i = 0; reason != NULL && i < constant->n_sites; i++)
         if (constant->sites[i].action == ONNXQ_FOLD)
             oq_site_keep(&constant->sites[i], reason);
+    return !(folds && kept) || reason != NULL;
 }
 
-bool oq_plan_decide(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
+/* Forgets what an earlier round has decided, but for what it has refused. */
+static void reset(struct oq_constant *constant)
+{
+    constant->ranges = NULL;
+    constant->quantized = constant->fold = NULL;
+    for (size_t i = 0; i < constant->n_sites; i++) {
+        struct oq_site *site = &constant->sites[i];
+        site->through = NULL;
+        site->quantized = NULL;
+        site->blocks = (struct oq_block_choice){0};
+        site->transposed = false;
+    }
+}
+
+static bool decide_all(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
 {
     for (size_t i = 0; i < plan->n_constants; i++) {
         struct oq_constant *constant = &plan->constants[i];
+        reset(constant);
         for (size_t k = 0; constant->value != NULL && k < constant->n_sites; k++)
             if (constant->sites[k].graph != NULL)
                 decide_site(plan, selection, &constant->sites[k]);
@@ -265,6 +287,24 @@ bool oq_plan_decide(onnxq_plan *plan, const struct oq_selection *selection, onnx
     settle_partners(plan);
     settle_chains(plan);
     for (size_t i = 0; i < plan->n_constants; i++)
-        settle_folds(plan, &plan->constants[i]);
+        if (!settle_folds(plan, &plan->constants[i]))
+            return oq_arena_fail(&plan->arena, error);
     return oq_plan_choose_storage(plan, error);
+}
+
+/*
+ * What is refused may leave others without reason to be: in rounds, each of which refuses
+ * something. Chains of that are not in real models; after so many rounds all are refused
+ * that share a tensor.
+ */
+#define MAX_ROUNDS 4
+
+bool oq_plan_decide(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
+{
+    bool refused = true;
+    for (unsigned round = 0; refused; round++)
+        if (!decide_all(plan, selection, error) ||
+            !oq_plan_balance(plan, round >= MAX_ROUNDS, &refused, error))
+            return false;
+    return true;
 }

@@ -277,9 +277,8 @@ static bool make_plan(onnxq_plan *plan, const struct oq_selection *selection, on
 {
     if (!oq_plan_collect(plan, error) || !oq_fates_find(plan, error) ||
         !oq_plan_decide(plan, selection, error) || !oq_plan_find_round_trips(plan, error) ||
-        !find_ranges(plan, error))
+        !find_ranges(plan, error) || !oq_plan_drop_infinite(plan, error))
         return false;
-    oq_plan_drop_infinite(plan);
     oq_plan_scale(plan);
     return oq_plan_widen(plan, error) && oq_plan_rewrite(plan, error) && describe(plan, error) &&
            summarize(plan, error);

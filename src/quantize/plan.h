@@ -27,7 +27,6 @@ struct oq_ranges {
     int32_t *lo, *hi;   /* keys, [n_scales] */
     double sum_squares; /* of all elements, in recurrent models */
     bool is_4_bits;     /* integers that lie two in a byte */
-    bool symmetric;     /* around 0, which is in the middle */
     onnxq_reduce_range reduce;
     struct oq_pairs pairs;      /* for PAIRS, */
     int32_t *pair_lo, *pair_hi; /* and keys of half the sums of neighbours, [n_scales] */
@@ -49,6 +48,9 @@ struct oq_quantized {
     const char *name;            /* of the new initializer, set by the rewrite */
     const char *scale_name;      /* likewise; only of blocks */
     const char *zero_point_name; /* likewise */
+    size_t n_products;           /* sites that an integer operator computes with it */
+    size_t n_own_scales;         /* of these, such as have scales of their own */
+    const char *refusal;         /* why it is not worth its place, or NULL; see balance.c */
     struct oq_quantized *next;   /* of the same constant */
 };
 
@@ -65,12 +67,12 @@ struct oq_site {
     const char *reason;
     struct oq_quantized *quantized; /* how the weight is stored, where it is not kept */
     const struct oq_site *through;  /* a chain of operators leads to this site, which takes over */
+    const char *refusal; /* why integers for it would not make the file smaller, or NULL */
     /* what the rule chose */
     int axis;
     size_t batch_axes;
     size_t n_dims; /* to store for integer operators, see oq_quantized */
-    bool transposed, is_unsigned, symmetric;
-    bool is_multiplied;            /* with qdq: folded all the same, not behind DequantizeLinear */
+    bool transposed, is_unsigned;
     struct oq_block_choice blocks; /* form OQ_BLOCKS_NONE: a scale for each channel */
     /* Writes the nodes that replace the site's node; only for ONNXQ_DYNAMIC. */
     bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);
@@ -145,12 +147,19 @@ bool oq_plan_find_round_trips(onnxq_plan *plan, onnxq_error *error);
 
 /* method.c: the rule's choice for a site, as far as the method allows it. */
 void oq_plan_apply_method(onnxq_plan *plan, struct oq_site *site);
-void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site); /* qdq.c */
-/* Where it has no blocks. */
-bool oq_site_stores_4_bits(const struct oq_site *site, const onnxq_options *options);
+bool oq_plan_stores_4_bits(const onnxq_options *options); /* where there are no blocks */
 
 /* storage.c: ranges and integers for all sites that are not kept. */
 bool oq_plan_choose_storage(onnxq_plan *plan, onnxq_error *error);
+
+/*
+ * balance.c: refuses integers that take more room than the floats that leave for them,
+ * with reasons in `refusal`; `strictly`: all that share a tensor. *any: some were.
+ */
+bool oq_plan_balance(onnxq_plan *plan, bool strictly, bool *any, onnxq_error *error);
+
+/* Who needs the floats of a constant that has a site that is kept; NULL: memory is out. */
+const char *oq_plan_describe_keeper(onnxq_plan *plan, const struct oq_constant *constant);
 
 /* measure.c: reads all weights that are to be quantized; fills lo and hi of their ranges. */
 bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error);
@@ -161,10 +170,11 @@ void oq_plan_scale(onnxq_plan *plan);
 float oq_usable_scale(float scale); /* 1 where it is no normal float */
 
 /* precision.c: what holds NaN or infinity stays as it is. */
-void oq_plan_drop_infinite(onnxq_plan *plan);
+bool oq_plan_drop_infinite(onnxq_plan *plan, onnxq_error *error);
 
 /* precision.c: 16 bits for folded weights that need them. */
 bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error);
+bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constant);
 
 bool oq_ranges_finite(const struct oq_ranges *ranges);
 

@@ -46,7 +46,7 @@ static bool refers_to_infinite(const onnxq_plan *plan, const struct oq_constant 
 }
 
 /* What one constant drags along may drag others: until nothing changes. */
-static void spread(onnxq_plan *plan)
+static void spread(onnxq_plan *plan, const char *reason)
 {
     for (bool changed = true; changed;) {
         changed = false;
@@ -54,14 +54,34 @@ static void spread(onnxq_plan *plan)
             struct oq_constant *constant = &plan->constants[i];
             if (constant->has_infinity || !refers_to_infinite(plan, constant))
                 continue;
-            keep_all(constant, "depends on a weight that holds NaN or infinity");
+            keep_all(constant, reason);
             constant->has_infinity = true;
             changed = true;
         }
     }
 }
 
-void oq_plan_drop_infinite(onnxq_plan *plan)
+/* Floats that stay after all may have been what other integers were to make room for. */
+static bool drop_unworthy(onnxq_plan *plan, onnxq_error *error)
+{
+    for (bool any = true; any;) {
+        if (!oq_plan_balance(plan, false, &any, error))
+            return false;
+        for (size_t i = 0; any && i < plan->n_constants; i++) {
+            struct oq_constant *constant = &plan->constants[i];
+            for (struct oq_quantized *q = constant->quantized; q != NULL; q = q->next) {
+                if (q->refusal == NULL || constant->has_infinity)
+                    continue;
+                keep_all(constant, q->refusal);
+                constant->has_infinity = true;
+            }
+        }
+        spread(plan, "depends on a weight that stays as it is");
+    }
+    return true;
+}
+
+bool oq_plan_drop_infinite(onnxq_plan *plan, onnxq_error *error)
 {
     for (size_t i = 0; i < plan->n_constants; i++) {
         struct oq_constant *constant = &plan->constants[i];
@@ -69,7 +89,9 @@ void oq_plan_drop_infinite(onnxq_plan *plan)
         if (constant->has_infinity)
             keep_all(constant, "holds NaN or infinity");
     }
-    spread(plan);
+    spread(plan, "depends on a weight that holds NaN or infinity");
+    if (!drop_unworthy(plan, error))
+        return false;
     for (size_t i = 0; i < plan->n_constants; i++) {
         if (!plan->constants[i].has_infinity)
             continue;
@@ -77,6 +99,7 @@ void oq_plan_drop_infinite(onnxq_plan *plan)
         plan->constants[i].quantized = NULL;
         plan->constants[i].fold = NULL;
     }
+    return true;
 }
 
 /* --- what 8 bits round too coarsely --- */
@@ -107,23 +130,6 @@ static double rounding(const struct oq_ranges *ranges)
     return ranges->sum_squares > 0 ? sqrt(sum / ranges->sum_squares) : 0;
 }
 
-/* Integer operators take 8 bits: what they share with a fold stays. */
-static bool is_shared(const struct oq_constant *constant, const struct oq_quantized *quantized)
-{
-    for (size_t i = 0; i < constant->n_sites; i++)
-        if (constant->sites[i].action == ONNXQ_DYNAMIC && constant->sites[i].quantized == quantized)
-            return true;
-    return false;
-}
-
-static bool is_shared_by_any(const struct oq_constant *constant)
-{
-    bool shared = is_shared(constant, constant->fold);
-    for (const struct oq_constant *d = constant->derived; d != NULL; d = d->next_derived)
-        shared |= is_shared(d, constant->fold);
-    return shared;
-}
-
 static bool widen(onnxq_plan *plan, struct oq_constant *constant, const char *reason,
                   onnxq_error *error)
 {
@@ -151,16 +157,23 @@ static bool widen(onnxq_plan *plan, struct oq_constant *constant, const char *re
     return true;
 }
 
+bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    const onnxq_options *options = &plan->options;
+    /* Who asks for 4 bits or for blocks gets them. */
+    if (oq_plan_stores_4_bits(options) || constant->source.dtype->nbits <= 16 ||
+        (options->method == ONNXQ_METHOD_QDQ && plan->model->opset < OQ_OPSET_DEQUANTIZE_INT16))
+        return false;
+    return options->fold_bits == 16 || (options->fold_bits == 0 && plan->is_recurrent);
+}
+
 /* Why a weight gets 16 bits, or NULL where it does not. */
 static const char *reason_to_widen(onnxq_plan *plan, const struct oq_constant *constant)
 {
     const onnxq_options *options = &plan->options;
-    /* Who asks for 4 bits or for blocks gets them. */
+    /* Integer operators take 8 bits: what they share with a fold stays. */
     if (constant->fold == NULL || constant->fold->blocks != NULL ||
-        constant->fold->ranges->is_4_bits || constant->source.dtype->nbits <= 16 ||
-        is_shared_by_any(constant) || options->fold_bits == 8)
-        return NULL;
-    if (options->method == ONNXQ_METHOD_QDQ && plan->model->opset < OQ_OPSET_DEQUANTIZE_INT16)
+        constant->fold->n_products > 0 || !oq_plan_may_widen(plan, constant))
         return NULL;
     if (options->fold_bits == 16)
         return "--fold-bits 16";

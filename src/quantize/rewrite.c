@@ -92,6 +92,7 @@ static bool add_provenance(struct oq_rewrite *rewrite)
 static bool rewrite_all(struct oq_rewrite *rewrite)
 {
     onnxq_plan *plan = rewrite->plan;
+    oq_strmap_init(&rewrite->companions, rewrite->edit->arena);
     if (!index_sites(rewrite))
         return false;
     oq_rewrite_round_trips(rewrite);

@@ -21,6 +21,7 @@ struct oq_rewrite {
     onnxq_plan *plan;
     struct oq_edit *edit;
     const struct oq_site ***sites; /* [graphs][nodes of the input]: what replaces that node */
+    struct oq_strmap companions;   /* what was made beside integers, once for all that want it */
 };
 
 /* The integers of a site's weight, as an initializer where the weight is defined. */
@@ -65,7 +66,7 @@ struct oq_rewrite_blocks {
 struct oq_rewrite_blocks oq_rewrite_blocks(struct oq_rewrite *rewrite,
                                            struct oq_quantized *quantized, float factor);
 
-/* A companion of a site's weight; the values are in the arena. */
+/* A companion of a site's weight, the same for all sites; the values are in the arena. */
 const char *oq_rewrite_int8s(struct oq_rewrite *rewrite, const struct oq_site *site,
                              const char *suffix, const int64_t *dims, size_t n_dims,
                              const int8_t *values);

@@ -16,6 +16,12 @@ struct oq_rule {
     bool (*is_weight)(size_t input);
 
     /*
+     * The inputs, bit by bit, for which decide() and emit() take a source that is
+     * transposed: its dims are those of what is stored. Other inputs see none.
+     */
+    unsigned takes_transposed;
+
+    /*
      * Decides on a site: action, form, reason and how scales are shared. The
      * weight is float, large enough and wanted, and its dims are not empty.
      */

@@ -2,18 +2,15 @@
 #include "quantize/rules.h"
 
 static struct oq_ranges *find_ranges(onnxq_plan *plan, struct oq_constant *constant, int axis,
-                                     size_t batch_axes, const struct oq_site *site)
+                                     size_t batch_axes)
 {
     const struct oq_source *source = &constant->source;
-    bool is_4_bits = oq_site_stores_4_bits(site, &plan->options);
     if (!plan->options.per_channel) {
         axis = -1;
         batch_axes = 0;
     }
     struct oq_ranges *ranges = constant->ranges;
-    while (ranges != NULL &&
-           (ranges->axis != axis || ranges->batch_axes != batch_axes ||
-            ranges->symmetric != site->symmetric || ranges->is_4_bits != is_4_bits))
+    while (ranges != NULL && (ranges->axis != axis || ranges->batch_axes != batch_axes))
         ranges = ranges->next;
     if (ranges != NULL || (ranges = oq_arena_alloc(&plan->arena, sizeof(*ranges))) == NULL)
         return ranges;
@@ -23,8 +20,7 @@ static struct oq_ranges *find_ranges(onnxq_plan *plan, struct oq_constant *const
                            .axis = axis,
                            .batch_axes = batch_axes,
                            .layout = oq_layout_make(source->dims, source->n_dims, axis, batch_axes),
-                           .is_4_bits = is_4_bits,
-                           .symmetric = site->symmetric,
+                           .is_4_bits = oq_plan_stores_4_bits(&plan->options),
                            .next = constant->ranges};
     ranges->n_scales = oq_layout_n_scales(&ranges->layout);
     size_t n = (size_t)ranges->n_scales;
@@ -155,14 +151,28 @@ static bool reduce(onnxq_plan *plan, struct oq_ranges *ranges, const struct oq_s
     return ranges->pair_lo != NULL && ranges->pair_hi != NULL;
 }
 
-/* One layout serves where it can: a site that wants the transpose may take it by a node. */
+/* What may want 16 bits has integers of its own. */
+static bool shares_fold(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    if (oq_plan_may_widen(plan, constant))
+        return false;
+    for (size_t i = 0; i < constant->n_sites; i++)
+        if (constant->sites[i].action == ONNXQ_FOLD)
+            return true;
+    return false;
+}
+
+/*
+ * One layout serves where it can: a site that wants the transpose takes it by a node where
+ * the weight is stored as it lies anyway, for another product or for what is folded.
+ */
 static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *error)
 {
     struct oq_constant *constant =
         stored_constant(plan, (struct oq_constant *)(uintptr_t)site->constant);
     bool in_blocks = site->blocks.form != OQ_BLOCKS_NONE; /* one range says if all is finite */
     struct oq_quantized wanted = {.ranges = find_ranges(plan, constant, in_blocks ? -1 : site->axis,
-                                                        in_blocks ? 0 : site->batch_axes, site),
+                                                        in_blocks ? 0 : site->batch_axes),
                                   .n_dims = constant->source.n_dims,
                                   .is_unsigned = site->is_unsigned};
     if (wanted.ranges == NULL || (site->action == ONNXQ_DYNAMIC && site->rule->is_product &&
@@ -174,19 +184,30 @@ static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *
     }
     if (site->action == ONNXQ_DYNAMIC) {
         wanted.n_dims = site->n_dims;
-        bool by_node =
-            site->transposed && site->n_dims == 2 &&
-            (is_too_wide(&constant->source, 2) || find_quantized(constant, &wanted) != NULL);
+        bool by_node = site->transposed && site->n_dims == 2 &&
+                       (is_too_wide(&constant->source, 2) || shares_fold(plan, constant) ||
+                        find_quantized(constant, &wanted) != NULL);
         wanted.transposed = site->transposed && !by_node;
     }
     site->quantized = get_quantized(plan, constant, &wanted);
     return site->quantized != NULL || oq_arena_fail(&plan->arena, error);
 }
 
+/* Integers that lie as the weight does: whatever product they are for, they can be folded. */
+static struct oq_quantized *find_foldable(const struct oq_constant *constant)
+{
+    struct oq_quantized *quantized = constant->quantized;
+    while (quantized != NULL && (quantized->blocks != NULL || quantized->transposed))
+        quantized = quantized->next;
+    return quantized;
+}
+
 /* Folded uses share one copy, whatever axis each would like: it is float again in the end. */
 static bool choose_fold(onnxq_plan *plan, struct oq_constant *constant, struct oq_site *site,
                         onnxq_error *error)
 {
+    if (constant->fold == NULL && !oq_plan_may_widen(plan, constant))
+        constant->fold = find_foldable(constant);
     if (constant->fold == NULL) {
         if (!choose_storage(plan, site, error))
             return false;
@@ -196,28 +217,34 @@ static bool choose_fold(onnxq_plan *plan, struct oq_constant *constant, struct o
     return true;
 }
 
-/* Sites that want the weight as it lies come first: others may join them. */
-static bool choose_all(onnxq_plan *plan, bool transposed, onnxq_error *error)
+static bool choose_site(onnxq_plan *plan, struct oq_constant *constant, struct oq_site *site,
+                        onnxq_error *error)
+{
+    return site->action == ONNXQ_FOLD ? choose_fold(plan, constant, site, error)
+                                      : choose_storage(plan, site, error);
+}
+
+/* The sites of one kind: `transposed` counts for those that are dynamic. */
+static bool choose_all(onnxq_plan *plan, onnxq_action action, bool transposed, onnxq_error *error)
 {
     for (size_t i = 0; i < plan->n_constants; i++) {
         struct oq_constant *constant = &plan->constants[i];
         for (size_t k = 0; k < constant->n_sites; k++) {
             struct oq_site *site = &constant->sites[k];
-            bool ok = true;
-            if (site->through != NULL || site->quantized != NULL)
-                continue;
-            if (site->action == ONNXQ_FOLD)
-                ok = choose_fold(plan, constant, site, error);
-            else if (site->action == ONNXQ_DYNAMIC && site->transposed == transposed)
-                ok = choose_storage(plan, site, error);
-            if (!ok)
+            bool chosen = site->action == action && site->through == NULL &&
+                          (action == ONNXQ_FOLD || site->transposed == transposed);
+            if (chosen && !choose_site(plan, constant, site, error))
                 return false;
         }
     }
     return true;
 }
 
+/* Products come first: what is folded takes their integers. Of them, those in the weight's order.
+ */
 bool oq_plan_choose_storage(onnxq_plan *plan, onnxq_error *error)
 {
-    return choose_all(plan, false, error) && choose_all(plan, true, error);
+    return choose_all(plan, ONNXQ_DYNAMIC, false, error) &&
+           choose_all(plan, ONNXQ_DYNAMIC, true, error) &&
+           choose_all(plan, ONNXQ_FOLD, false, error);
 }

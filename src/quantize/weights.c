@@ -15,6 +15,23 @@ static const char *add_bytes(struct oq_rewrite *rewrite, struct oq_edit_graph *g
     return oq_edit_tensor(rewrite->edit, graph, name, data_type, dims, n_dims, &recipe);
 }
 
+/*
+ * Where the name of a companion of `owner` is kept: tensors of that kind, shape and factor
+ * are made once, however many nodes share a weight. NULL: memory is out.
+ */
+static void **find_companion(struct oq_rewrite *rewrite, const void *owner, const char *kind,
+                             const int64_t *dims, size_t n_dims, float factor)
+{
+    struct oq_arena *arena = rewrite->edit->arena;
+    char *key = oq_arena_printf(arena, "%p %s %a", owner, kind, (double)factor);
+    for (size_t i = 0; key != NULL && i < n_dims; i++)
+        key = oq_arena_printf(arena, "%s %lld", key, (long long)dims[i]);
+    void **place = key == NULL ? NULL : oq_strmap_place(&rewrite->companions, key);
+    if (place == NULL)
+        rewrite->edit->failed = true;
+    return place;
+}
+
 const char *oq_rewrite_bias(struct oq_rewrite *rewrite, struct oq_constant *constant,
                             const float *values, int64_t n)
 {
@@ -76,9 +93,13 @@ const char *oq_rewrite_int8s(struct oq_rewrite *rewrite, const struct oq_site *s
                              const int8_t *values)
 {
     const struct oq_quantized *q = site->quantized;
-    return add_bytes(rewrite, graph_of(rewrite, q), q->ranges->constant,
-                     oq_edit_name(rewrite->edit, q->ranges->constant->name, suffix),
-                     OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8, 1, dims, n_dims, values);
+    void **made = find_companion(rewrite, q, suffix, dims, n_dims, 0);
+    if (made == NULL || *made != NULL)
+        return made == NULL ? NULL : *made;
+    *made = oq_edit_text(add_bytes(rewrite, graph_of(rewrite, q), q->ranges->constant,
+                                   oq_edit_name(rewrite->edit, q->ranges->constant->name, suffix),
+                                   OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8, 1, dims, n_dims, values));
+    return *made;
 }
 
 static bool has_zero_point(const struct oq_quantized *q)
@@ -97,20 +118,19 @@ static bool is_uniform(const float *values, uint64_t n)
     return true;
 }
 
-/* Of the weight's type and shape dims: [n_scales], or [] where all are the same. Wide ones are 0.
- */
+/* As 8-bit integers, of shape dims: [n_scales], or [] where all are the same. */
 static const char *add_zero_point(struct oq_rewrite *rewrite, const struct oq_quantized *q,
                                   const int64_t *dims, size_t n_dims)
 {
     struct oq_constant *owner = q->ranges->constant;
-    size_t n = (size_t)oq_nelem(dims, 0, n_dims), width = q->is_wide ? sizeof(int16_t) : 1;
-    uint8_t *bytes = oq_edit_allocate(rewrite->edit, n, width);
+    size_t n = (size_t)oq_nelem(dims, 0, n_dims);
+    uint8_t *bytes = oq_edit_allocate(rewrite->edit, n, 1);
     for (size_t i = 0; bytes != NULL && i < n; i++)
         bytes[i] = (uint8_t)(int)q->zero_point[i];
     if (bytes != NULL && q->ranges->is_4_bits)
         oq_pack_4_bits(bytes, n, bytes);
     const struct oq_recipe recipe =
-        oq_recipe_bytes(bytes, q->ranges->is_4_bits ? oq_divide_up_u64(n, 2) : n * width);
+        oq_recipe_bytes(bytes, q->ranges->is_4_bits ? oq_divide_up_u64(n, 2) : n);
     owner->nbytes_after += recipe.nbytes;
     return oq_edit_tensor(rewrite->edit, graph_of(rewrite, q),
                           oq_edit_name(rewrite->edit, owner->name, "_zero_point"), data_type_of(q),
@@ -136,15 +156,19 @@ static const char *add_scale(struct oq_rewrite *rewrite, const struct oq_quantiz
     struct oq_constant *owner = q->ranges->constant;
     const float *scale = q->scale;
     uint64_t n = oq_nelem(dims, 0, n_dims);
+    void **made = find_companion(rewrite, q, "scale", dims, n_dims, factor);
+    if (made == NULL || *made != NULL)
+        return made == NULL ? NULL : *made;
     if (factor != 1 || n != q->ranges->n_scales) {
         float *values = oq_edit_allocate(rewrite->edit, (size_t)n, sizeof(*values));
         for (uint64_t i = 0; values != NULL && i < n; i++)
             values[i] = scale[q->ranges->n_scales == 1 ? 0 : i] * factor;
         scale = values;
     }
-    return add_bytes(rewrite, graph_of(rewrite, q), owner,
-                     oq_edit_name(rewrite->edit, owner->name, "_scale"), FLOAT, sizeof(float), dims,
-                     n_dims, scale);
+    *made = oq_edit_text(add_bytes(rewrite, graph_of(rewrite, q), owner,
+                                   oq_edit_name(rewrite->edit, owner->name, "_scale"), FLOAT,
+                                   sizeof(float), dims, n_dims, scale));
+    return *made;
 }
 
 const char *oq_rewrite_scale(struct oq_rewrite *rewrite, const struct oq_site *site,
@@ -264,11 +288,7 @@ static const char *dequantize_blocks(struct oq_rewrite *rewrite, const struct oq
     return output;
 }
 
-/*
- * DequantizeLinear(q, scale, zero point): scalars, or vectors along one axis. The
- * zero point is written where it is 0 as well: ONNX Runtime up to 1.27 otherwise
- * takes it for one of uint8 where it adds nodes, whatever type the integers have.
- */
+/* DequantizeLinear(q, scale, zero point): scalars, or vectors along one axis. */
 static const char *dequantize_linear(struct oq_rewrite *rewrite, struct oq_constant *constant,
                                      const char *output)
 {
@@ -280,9 +300,9 @@ static const char *dequantize_linear(struct oq_rewrite *rewrite, struct oq_const
     const char *value = data_type == FLOAT ? output : oq_edit_name(rewrite->edit, label, "_f32");
     if (q->blocks != NULL)
         return dequantize_blocks(rewrite, constant, value);
-    const char *inputs[] = {add_weight(rewrite, constant->fold),
-                            add_scale(rewrite, q, &n, n_dims, 1),
-                            add_zero_point(rewrite, q, &n, n_dims), NULL};
+    const char *inputs[] = {
+        add_weight(rewrite, constant->fold), add_scale(rewrite, q, &n, n_dims, 1),
+        has_zero_point(q) ? add_zero_point(rewrite, q, &n, n_dims) : NULL, NULL};
     const char *outputs[] = {value, NULL};
     Oq__Pb__NodeProto *node =
         oq_edit_node(rewrite->edit, "", "DequantizeLinear", label, inputs, outputs);
@@ -291,13 +311,30 @@ static const char *dequantize_linear(struct oq_rewrite *rewrite, struct oq_const
     return value;
 }
 
+/* Products may store a weight without some of its dimensions of 1. */
+static const char *restore_dims(struct oq_rewrite *rewrite, const struct oq_constant *constant,
+                                const char *integers)
+{
+    const struct oq_source *source = constant->fold->ranges->source;
+    if (constant->fold->n_dims == source->n_dims)
+        return integers;
+    const char *restored = oq_edit_name(rewrite->edit, integers, "_reshaped");
+    const char *inputs[] = {
+        integers, oq_edit_int64s(rewrite->edit, "weight_shape", source->dims, source->n_dims),
+        NULL};
+    const char *outputs[] = {restored, NULL};
+    oq_edit_node(rewrite->edit, "", "Reshape", constant->name, inputs, outputs);
+    return restored;
+}
+
 /* Cast(q) [- zero point] * scale: what engines fold, whatever way scales are shared. */
 static bool multiply_out(struct oq_rewrite *rewrite, struct oq_constant *constant,
                          const char *output)
 {
     struct oq_quantized *q = constant->fold;
     const char *label = constant->name;
-    const char *value = oq_rewrite_cast(rewrite, label, add_weight(rewrite, q));
+    const char *value =
+        oq_rewrite_cast(rewrite, label, restore_dims(rewrite, constant, add_weight(rewrite, q)));
     struct oq_rewrite_values zero_point = oq_rewrite_float_zero_point(rewrite, q);
     /* In float: ONNX Runtime folds no integer Sub of 8 bits. */
     if (zero_point.name != NULL)
@@ -322,21 +359,13 @@ static const char *name_folded(struct oq_rewrite *rewrite, const struct oq_const
     return name;
 }
 
-static bool is_multiplied(const struct oq_constant *constant)
-{
-    for (size_t i = 0; i < constant->n_sites; i++)
-        if (constant->sites[i].is_multiplied)
-            return true;
-    return false;
-}
-
 bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant)
 {
     oq_edit_enter(rewrite->edit, constant->fold->ranges->constant->graph->ordinal);
     const char *output = name_folded(rewrite, constant);
     if (output == NULL)
         return false;
-    if (rewrite->plan->options.method != ONNXQ_METHOD_QDQ || is_multiplied(constant))
+    if (rewrite->plan->options.method != ONNXQ_METHOD_QDQ)
         return multiply_out(rewrite, constant, output);
     const char *value = dequantize_linear(rewrite, constant, output);
     if (constant->source.data_type != FLOAT)

@@ -3,23 +3,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The first use that has decided what becomes of the weight. */
+const onnxq_use *oq_report_main_use(const onnxq_weight *weight)
+{
+    for (size_t i = 0; i < weight->n_uses; i++) {
+        if (weight->uses[i].action == weight->action)
+            return &weight->uses[i];
+    }
+    return NULL;
+}
+
 static const char *weight_domain(const onnxq_weight *weight)
 {
-    return weight->n_uses > 0 ? weight->uses[0].domain : "";
+    return weight->n_uses > 0 ? oq_report_main_use(weight)->domain : "";
 }
 
 static const char *weight_op_type(const onnxq_weight *weight)
 {
-    return weight->n_uses > 0 ? weight->uses[0].op_type : "unused";
-}
-
-const onnxq_use *oq_report_main_use(const onnxq_weight *weight)
-{
-    for (size_t i = 0; i < weight->n_uses; i++) {
-        if (weight->uses[i].action != ONNXQ_KEEP)
-            return &weight->uses[i];
-    }
-    return weight->n_uses > 0 ? &weight->uses[0] : NULL;
+    return weight->n_uses > 0 ? oq_report_main_use(weight)->op_type : "unused";
 }
 
 const char *oq_report_reason(const onnxq_weight *weight)

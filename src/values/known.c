@@ -128,7 +128,7 @@ static bool read_integers(const onnxq_model *model, const struct oq_graph *graph
     bool found;
     oq_error_init(&ignored);
     if (!oq_source_find(&source, model, graph, name, true, arena, &found, &ignored) || !found ||
-        source.n_spans != 1 || source.nelem > OQ_READ_MAX_INTEGERS)
+        source.n_spans != 1 || source.nelem > OQ_READ_MAX_INTEGERS || source.transposed)
         return false;
     const struct oq_tensor *tensor = source.spans[0].tensor;
     *n = (size_t)source.nelem;

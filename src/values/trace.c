@@ -656,7 +656,7 @@ static void squeeze(const struct visit *visit)
 {
     bool marked[OQ_MAX_RANK] = {false};
     int n, place = visit->state->place;
-    if (!mark_axes(visit, marked, &n) || marked[place])
+    if (!mark_axes(visit, marked, &n) || n == 0 || marked[place]) /* no axes: see source.c */
         return;
     for (int i = 0; i < visit->state->place; i++)
         place -= marked[i];

@@ -197,13 +197,17 @@ class Chains(OrtTest):
         self.assertLess(abs(m - W.max()), 0.01 * W.max())
 
     def test_chain_is_an_output(self):
-        nodes = [node("Transpose", "v", "w"), node("MatMul", "x w", "y")]
+        """What is returned stays as it is, and is not stored as integers as well."""
+        nodes = [node("Transpose", "v", "w"), node("MatMul", "x w", "y"), node("MatMul", "x u", "z")]
         outcome = self.quantize(
-            build.model(nodes, {"x": X.shape}, {"y": (M, N), "w": (K, N)}, {"v": W.T.copy()})
+            build.model(
+                nodes, {"x": X.shape}, {"y": (M, N), "w": (K, N), "z": (M, N)}, {"v": W.T.copy(), "u": -W}
+            )
         )
-        y, w = common.run(outcome.path, {"x": X})
+        y, w, z = common.run(outcome.path, {"x": X})
         np.testing.assert_array_equal(w, W)
-        self.assertLess(common.relative_error([X @ W], [y]), 2)
+        self.assertLess(common.relative_error([X @ W], [y]), 1e-3)
+        self.assertLess(common.relative_error([X @ -W], [z]), 2)
 
     def test_more_dimensions_than_are_followed(self) -> None:
         """A chain on such a weight is not looked through; the weight is folded where it starts."""

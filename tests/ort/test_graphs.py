@@ -129,8 +129,8 @@ class Bodies(OrtTest):
         model = if_model(
             [node("MatMul", "x w", "t")],
             [node("MatMul", "x v", "e")],
-            {"w": W, "v": V},
-            extra=[node("MatMul", "x w", "z")],
+            {"w": W, "v": V, "u": -W},
+            extra=[node("MatMul", "x u", "z")],
         )
         model.graph.output.append(build.info("z", (M, N)))
         outcome = self.quantize(model, "--no-subgraphs")

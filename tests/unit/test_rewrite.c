@@ -121,8 +121,7 @@ static const struct row {
      "q = MatMul(z, w); out p float32; out q float32",
      NULL,
      "in x float32\n"
-     "in z float32\n" INTEGERS "init w_scale_1 float32[512]\n"
-     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
+     "in z float32\n" INTEGERS "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
      "p_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"
      "p_int32_cast = Cast(p_int32) to=1\n"
      "p_int32_scale = Mul(x_scale, w_scale)\n"
@@ -130,7 +129,7 @@ static const struct row {
      "z_quantized, z_scale, z_zero_point = DynamicQuantizeLinear(z)\n"
      "q_int32 = MatMulInteger(z_quantized, w_quantized, z_zero_point)\n"
      "q_int32_cast = Cast(q_int32) to=1\n"
-     "q_int32_scale = Mul(z_scale, w_scale_1)\n"
+     "q_int32_scale = Mul(z_scale, w_scale)\n"
      "q = Mul(q_int32_cast, q_int32_scale)\n"
      "out p float32\n"
      "out q float32\n"},
@@ -574,7 +573,6 @@ static const struct row {
      "in x float32[N,512,512]\n"
      "init w_quantized int8[512,512]\n"
      "init w_scale float32[512]\n"
-     "init w_scale_1 float32[512]\n"
      "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
      "x_quantized_transposed = Transpose(x_quantized) perm=[0,2,1]\n"
      "p_turned_int32 = MatMulInteger(x_quantized_transposed, w_quantized, x_zero_point)\n"
@@ -584,7 +582,7 @@ static const struct row {
      "p = Transpose(p_turned) perm=[0,2,1]\n"
      "q_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"
      "q_int32_cast = Cast(q_int32) to=1\n"
-     "q_int32_scale = Mul(x_scale, w_scale_1)\n"
+     "q_int32_scale = Mul(x_scale, w_scale)\n"
      "q = Mul(q_int32_cast, q_int32_scale)\n"
      "out p float32\n"
      "out q float32\n"},
@@ -701,15 +699,17 @@ static const struct row {
      "q = Conv(x, w) strides=[2]; out p float32; out q float32",
      adjust_conv_matmul,
      "in x float32\n"
-     "init w_quantized int8[64,128,1]\n"
+     "init w_quantized int8[64,128]\n"
+     "init weight_shape int64[3]\n"
      "init w_scale float32[64,1,1]\n"
-     "init w_quantized_1 int8[128,64]\n"
      "init w_scale_1 float32[64]\n"
-     "w_quantized_cast = Cast(w_quantized) to=1\n"
-     "w = Mul(w_quantized_cast, w_scale)\n"
+     "w_quantized_reshaped = Reshape(w_quantized, weight_shape)\n"
+     "w_quantized_reshaped_cast = Cast(w_quantized_reshaped) to=1\n"
+     "w = Mul(w_quantized_reshaped_cast, w_scale)\n"
      "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
      "x_quantized_channels_last = Transpose(x_quantized) perm=[0,2,1]\n"
-     "p_turned_int32 = MatMulInteger(x_quantized_channels_last, w_quantized_1, "
+     "w_quantized_transposed = Transpose(w_quantized) perm=[1,0]\n"
+     "p_turned_int32 = MatMulInteger(x_quantized_channels_last, w_quantized_transposed, "
      "x_zero_point)\n"
      "p_turned_int32_cast = Cast(p_turned_int32) to=1\n"
      "p_turned_int32_scale = Mul(x_scale, w_scale_1)\n"
@@ -803,34 +803,18 @@ static const struct row {
      NULL,
      "in x float32\n"
      "init w_quantized int8[256,256]\n"
-     "init w_scale float32[256,1]\n"
-     "init w_quantized_1 int8[256,256]\n"
+     "init w_scale float32[1,256]\n"
      "init w_scale_1 float32[256]\n"
      "w_quantized_cast = Cast(w_quantized) to=1\n"
      "w = Mul(w_quantized_cast, w_scale)\n"
      "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
-     "p_int32 = MatMulInteger(x_quantized, w_quantized_1, x_zero_point)\n"
+     "p_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"
      "p_int32_cast = Cast(p_int32) to=1\n"
      "p_int32_scale = Mul(x_scale, w_scale_1)\n"
      "p = Mul(p_int32_cast, p_int32_scale)\n"
      "q = Add(x, w)\n"
      "out p float32\n"
      "out q float32\n"},
-    {"kept beside",
-     "opset 17; in x float32; init w float32[256,256]; p = MatMul(x, w); out p float32\n"
-     "out w float32",
-     NULL,
-     "in x float32\n"
-     "init w float32[256,256]\n"
-     "init w_quantized int8[256,256]\n"
-     "init w_scale float32[256]\n"
-     "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
-     "p_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point)\n"
-     "p_int32_cast = Cast(p_int32) to=1\n"
-     "p_int32_scale = Mul(x_scale, w_scale)\n"
-     "p = Mul(p_int32_cast, p_int32_scale)\n"
-     "out p float32\n"
-     "out w float32\n"},
 
     {"weights alone",
      "opset 17; in x float32; init w float32[128,512]; y = MatMul(x, w); out y float32",
@@ -847,8 +831,7 @@ static const struct row {
      "in x float32\n"
      "init w_quantized int8[128,512]\n"
      "init w_scale float32[512]\n"
-     "init w_zero_point int8[512]\n"
-     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=1\n"
+     "w = DequantizeLinear(w_quantized, w_scale) axis=1\n"
      "y = MatMul(x, w)\n"
      "out y float32\n"},
     {"DequantizeLinear, asymmetric",
@@ -877,8 +860,7 @@ static const struct row {
      "in x float32\n"
      "init w_quantized int8[8,4,3]\n"
      "init w_scale float32[]\n"
-     "init w_zero_point int8[]\n"
-     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point)\n"
+     "w = DequantizeLinear(w_quantized, w_scale)\n"
      "y = Conv(x, w)\n"
      "out y float32\n"},
     {"DequantizeLinear of opset 12",
@@ -886,8 +868,7 @@ static const struct row {
      "in x float32\n"
      "init w_quantized int8[8,4,3]\n"
      "init w_scale float32[]\n"
-     "init w_zero_point int8[]\n"
-     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point)\n"
+     "w = DequantizeLinear(w_quantized, w_scale)\n"
      "y = Conv(x, w)\n"
      "out y float32\n"},
     {"DequantizeLinear of float16",
@@ -895,64 +876,17 @@ static const struct row {
      "in x float16\n"
      "init w_quantized int8[8,4,3]\n"
      "init w_scale float32[8]\n"
-     "init w_zero_point int8[8]\n"
-     "w_f32 = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=0\n"
+     "w_f32 = DequantizeLinear(w_quantized, w_scale) axis=0\n"
      "w = Cast(w_f32) to=10\n"
      "y = Conv(x, w)\n"
      "out y float16\n"},
-    {"DequantizeLinear of a table of positions",
-     "opset 17; in i int64; in x int64[1,4]; init p float32[128,32]; init t float32[128,32]\n"
-     "j = Abs(i); a = Gather(t, x); b = Gather(p, j); y = Add(a, b); out y float32",
-     adjust_qdq,
-     "in i int64\nin x int64[1,4]\n"
-     "init p_quantized int8[128,32]\n"
-     "init p_scale float32[128,1]\n"
-     "init t_quantized int8[128,32]\n"
-     "init t_scale float32[128]\n"
-     "init t_zero_point int8[128]\n"
-     "p_quantized_cast = Cast(p_quantized) to=1\n"
-     "p = Mul(p_quantized_cast, p_scale)\n"
-     "t = DequantizeLinear(t_quantized, t_scale, t_zero_point) axis=0\n"
-     "j = Abs(i)\n"
-     "a = Gather(t, x)\n"
-     "b = Gather(p, j)\n"
-     "y = Add(a, b)\n"
-     "out y float32\n"},
-    {"DequantizeLinear between integers, asymmetric",
-     "opset 17; in q uint8; init s float32[] = 0.5; init w float32[8,4,3]\n"
-     "x = DequantizeLinear(q, s); y = Conv(x, w); out y float32",
-     adjust_qdq_asymmetric,
-     "in q uint8\n"
-     "init s float32[]\n"
-     "init w_quantized int8[8,4,3]\n"
-     "init w_scale float32[8]\n"
-     "init w_zero_point int8[8]\n"
-     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=0\n"
-     "x = DequantizeLinear(q, s)\n"
-     "y = Conv(x, w)\n"
-     "out y float32\n"},
-    {"DequantizeLinear between integers, one scale",
-     "opset 17; in q uint8; init s float32[] = 0.5; init w float32[8,64]\n"
-     "x = DequantizeLinear(q, s); r = Reshape(x, q); y = Add(r, w); out y float32",
-     adjust_qdq,
-     "in q uint8\n"
-     "init s float32[]\n"
-     "init w_quantized int8[8,64]\n"
-     "init w_scale float32[]\n"
-     "init w_zero_point int8[]\n"
-     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point)\n"
-     "x = DequantizeLinear(q, s)\n"
-     "r = Reshape(x, q)\n"
-     "y = Add(r, w)\n"
-     "out y float32\n"},
     {"DequantizeLinear of batches",
      "opset 17; in x float32; init w float32[2,128,512]; y = MatMul(x, w); out y float32",
      adjust_qdq,
      "in x float32\n"
      "init w_quantized int8[2,128,512]\n"
      "init w_scale float32[512]\n"
-     "init w_zero_point int8[512]\n"
-     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=2\n"
+     "w = DequantizeLinear(w_quantized, w_scale) axis=2\n"
      "y = MatMul(x, w)\n"
      "out y float32\n"},
 
@@ -1096,8 +1030,7 @@ static const struct row {
      "in x float32\n"
      "init w_quantized int4[7,5,3]\n"
      "init w_scale float32[7]\n"
-     "init w_zero_point int4[7]\n"
-     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=0\n"
+     "w = DequantizeLinear(w_quantized, w_scale) axis=0\n"
      "y = Conv(x, w)\n"
      "out y float32\n"},
     {"DequantizeLinear of 4 bits, asymmetric",
@@ -1116,8 +1049,7 @@ static const struct row {
      "in x float32\n"
      "init w_quantized int4[8,4,3]\n"
      "init w_scale float32[8]\n"
-     "init w_zero_point int4[8]\n"
-     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=0\n"
+     "w = DequantizeLinear(w_quantized, w_scale) axis=0\n"
      "y = Conv(x, w)\n"
      "out y float32\n"},
 
@@ -1134,8 +1066,7 @@ static const struct row {
      "k = Conv(v, w); out k float32",
      adjust_qdq,
      "in v float32\ninit s float32[]\ninit w_quantized int8[8,4,3]\ninit w_scale float32[8]\n"
-     "init w_zero_point int8[8]\n"
-     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=0\nq = Other(v)\n"
+     "w = DequantizeLinear(w_quantized, w_scale) axis=0\nq = Other(v)\n"
      "x = DequantizeLinear(q, s)\nr = QuantizeLinear(x, s)\ny = Op(r)\nk = Conv(v, w)\n"
      "out y int8\nout k float32\n"},
     {"a pair without zero points",
@@ -1187,14 +1118,16 @@ static const struct row {
      "} else_branch={ e = MatMul(x, w); out e float32 }; out y float32",
      NULL,
      "in x float32\n"
-     "in c bool\n" INTEGERS "init w_scale_1 float32[512]\n"
+     "in c bool\n"
+     "init w_quantized int8[128,512]\n"
+     "init w_scale float32[512]\n"
      "y = If(c) then_branch={ x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x); "
      "t_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point); t_int32_cast = "
      "Cast(t_int32) to=1; t_int32_scale = Mul(x_scale, w_scale); t = Mul(t_int32_cast, "
      "t_int32_scale); out t float32; } else_branch={ x_quantized_1, x_scale_1, x_zero_point_1 = "
      "DynamicQuantizeLinear(x); e_int32 = MatMulInteger(x_quantized_1, w_quantized, "
-     "x_zero_point_1); e_int32_cast = Cast(e_int32) to=1; e_int32_scale = Mul(x_scale_1, "
-     "w_scale_1); e = Mul(e_int32_cast, e_int32_scale); out e float32; }\n"
+     "x_zero_point_1); e_int32_cast = Cast(e_int32) to=1; e_int32_scale = Mul(x_scale_1, w_scale); "
+     "e = Mul(e_int32_cast, e_int32_scale); out e float32; }\n"
      "out y float32\n"},
 
     {"a name that a body uses for something else",

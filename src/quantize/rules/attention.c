@@ -113,6 +113,7 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
 
 const struct oq_rule oq_rule_attention = {.op = OQ_MS_Attention,
                                           .is_weight = is_weight,
+                                          .takes_transposed = 1 << WEIGHTS,
                                           .decide = decide,
                                           .is_product = true,
                                           .emit = emit};

@@ -181,5 +181,9 @@ static bool emit_left(struct oq_rewrite *rewrite, const struct oq_site *site)
                     : emit_left_product(rewrite, site, &matmul);
 }
 
-const struct oq_rule oq_rule_gemm = {
-    .op = OQ_ONNX_Gemm, .is_weight = is_weight, .decide = decide, .is_product = true, .emit = emit};
+const struct oq_rule oq_rule_gemm = {.op = OQ_ONNX_Gemm,
+                                     .is_weight = is_weight,
+                                     .takes_transposed = 1 << 0 | 1 << 1,
+                                     .decide = decide,
+                                     .is_product = true,
+                                     .emit = emit};

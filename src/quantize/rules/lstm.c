@@ -36,8 +36,6 @@ static const char *refuse(const onnxq_plan *plan, const struct oq_site *site)
     const Oq__Pb__NodeProto *node = site->node;
     if (site->constant->source.data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT)
         return "DynamicQuantizeLSTM takes float32";
-    if (site->constant->source.transposed)
-        return "behind a Transpose";
     if (!plan->options.symmetric)
         return "DynamicQuantizeLSTM takes symmetric weights";
     if (oq_node_int(node, "layout", 0) != 0)

@@ -138,6 +138,7 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
 
 const struct oq_rule oq_rule_matmul = {.op = OQ_ONNX_MatMul,
                                        .is_weight = is_weight,
+                                       .takes_transposed = 1 << 0 | 1 << 1,
                                        .decide = decide,
                                        .is_product = true,
                                        .emit = emit};

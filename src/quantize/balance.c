@@ -1,0 +1,232 @@
+/*
+ * Whether integers are worth their place: a weight's floats leave the file only
+ * if nobody needs them, and it may be stored in more than one form.
+ *
+ * What a tensor weighs that leaves is shared out among the forms in which it is stored,
+ * in proportion to what they cost. A form that costs no less than its shares is not worth
+ * it, and the operators that would have taken it do without. Then all forms together
+ * cost less than what leaves.
+ */
+#include "quantize/rules.h"
+
+#include "base/checked.h"
+
+/* What leaves with one tensor, and what is stored of it instead. */
+struct holding {
+    const struct oq_site *keeper; /* needs its floats; NULL: they leave */
+    uint64_t available;           /* bytes that leave, but for what folding it alone takes */
+    double cost;                  /* bytes of all forms that are stored for it */
+    size_t n_spans;               /* of these forms */
+};
+
+struct balance {
+    onnxq_plan *plan;
+    struct holding *holdings; /* [tensors] */
+};
+
+static const struct oq_site *find_keeper(const struct oq_constant *constant)
+{
+    for (size_t i = 0; i < constant->n_sites; i++)
+        if (constant->sites[i].action == ONNXQ_KEEP)
+            return &constant->sites[i];
+    return NULL;
+}
+
+static const char *describe_keeper(onnxq_plan *plan, const struct oq_site *keeper)
+{
+    if (keeper->node != NULL)
+        return oq_arena_printf(&plan->arena, "%s \"%s\" takes it as it is", keeper->op_type,
+                               oq_node_label(keeper->node));
+    return keeper->graph != NULL ? "the graph returns it" : "it is used where nothing is replaced";
+}
+
+const char *oq_plan_describe_keeper(onnxq_plan *plan, const struct oq_constant *constant)
+{
+    const struct oq_site *keeper = find_keeper(constant);
+    return keeper == NULL ? NULL : describe_keeper(plan, keeper);
+}
+
+static uint64_t nbytes_of(const onnxq_plan *plan, const struct oq_quantized *q)
+{
+    uint64_t n_scales = q->blocks != NULL ? q->blocks->n_scales : q->ranges->n_scales;
+    uint64_t others = n_scales * sizeof(float) * q->n_own_scales;
+    if (q->blocks != NULL)
+        return oq_blocks_nbytes(q->blocks) + others;
+    return oq_quantized_recipe(q).nbytes + others +
+           n_scales * (plan->options.symmetric ? sizeof(float) : sizeof(float) + 1);
+}
+
+/* --- what there is --- */
+
+/* Gemm's alpha goes into scales of its own. */
+static bool has_own_scales(const struct oq_site *site)
+{
+    return oq_node_is(site->node, "", "Gemm") && oq_node_float(site->node, "alpha", 1) != 1;
+}
+
+static bool is_product(const struct oq_site *site)
+{
+    return site->action == ONNXQ_DYNAMIC && site->through == NULL;
+}
+
+static void count_products(onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (struct oq_quantized *q = plan->constants[i].quantized; q != NULL; q = q->next)
+            q->n_products = q->n_own_scales = 0;
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (size_t k = 0; k < plan->constants[i].n_sites; k++) {
+            const struct oq_site *site = &plan->constants[i].sites[k];
+            if (!is_product(site))
+                continue;
+            site->quantized->n_products++;
+            site->quantized->n_own_scales += has_own_scales(site);
+        }
+}
+
+/* Integers that nothing but folding needs; they may yet get 16 bits. */
+static uint64_t fold_nbytes(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    const struct oq_quantized *fold = constant->fold;
+    if (fold == NULL || fold->n_products > 0)
+        return 0;
+    uint64_t nbytes = nbytes_of(plan, fold);
+    return oq_plan_may_widen(plan, constant) && !fold->is_wide ? 2 * nbytes : nbytes;
+}
+
+static struct holding make_holding(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    struct holding holding = {.keeper = find_keeper(constant)};
+    uint64_t fold = fold_nbytes(plan, constant), nbytes = constant->tensor->nbytes;
+    holding.available = holding.keeper != NULL || fold >= nbytes ? 0 : nbytes - fold;
+    return holding;
+}
+
+/* What is only folded was weighed by itself. */
+static bool is_form(const struct oq_quantized *q)
+{
+    return q->n_products > 0 && q->refusal == NULL;
+}
+
+/* A form's cost for one of its stretches. */
+static double cost_of(const struct balance *balance, const struct oq_quantized *q,
+                      const struct oq_span *span)
+{
+    return (double)nbytes_of(balance->plan, q) * (double)span->nelem /
+           (double)q->ranges->source->nelem;
+}
+
+static struct holding *holding_of(const struct balance *balance, const struct oq_span *span)
+{
+    return &balance->holdings[span->tensor->ordinal];
+}
+
+static void add_form(const struct balance *balance, const struct oq_quantized *q)
+{
+    const struct oq_source *source = q->ranges->source;
+    for (size_t i = 0; i < source->n_spans; i++) {
+        struct holding *holding = holding_of(balance, &source->spans[i]);
+        holding->cost += cost_of(balance, q, &source->spans[i]);
+        holding->n_spans++;
+    }
+}
+
+static void remove_form(const struct balance *balance, const struct oq_quantized *q)
+{
+    const struct oq_source *source = q->ranges->source;
+    for (size_t i = 0; i < source->n_spans; i++) {
+        struct holding *holding = holding_of(balance, &source->spans[i]);
+        holding->cost -= cost_of(balance, q, &source->spans[i]);
+        holding->n_spans--;
+    }
+}
+
+static void fill_holdings(struct balance *balance)
+{
+    const onnxq_plan *plan = balance->plan;
+    for (size_t i = 0; i < plan->model->n_tensors; i++)
+        balance->holdings[i] = make_holding(plan, &plan->constants[i]);
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (struct oq_quantized *q = plan->constants[i].quantized; q != NULL; q = q->next)
+            if (is_form(q))
+                add_form(balance, q);
+}
+
+/* --- what is not worth it --- */
+
+static bool is_worth_it(const struct balance *balance, const struct oq_quantized *q)
+{
+    const struct oq_source *source = q->ranges->source;
+    double worth = 0;
+    for (size_t i = 0; i < source->n_spans; i++) {
+        const struct holding *holding = holding_of(balance, &source->spans[i]);
+        worth +=
+            (double)holding->available * cost_of(balance, q, &source->spans[i]) / holding->cost;
+    }
+    return (double)nbytes_of(balance->plan, q) < worth;
+}
+
+/* All of one tensor, which leaves, and the only form of it. */
+static bool is_alone(const struct balance *balance, const struct oq_constant *constant)
+{
+    return constant->tensor != NULL && balance->holdings[constant->tensor->ordinal].n_spans == 1;
+}
+
+static const char *find_refusal(const struct balance *balance, const struct oq_source *source)
+{
+    for (size_t i = 0; i < source->n_spans; i++) {
+        const struct oq_site *keeper = holding_of(balance, &source->spans[i])->keeper;
+        if (keeper != NULL)
+            return describe_keeper(balance->plan, keeper);
+    }
+    return "not smaller beside the other forms in which it is stored";
+}
+
+/* What is made of tensors is refused first: the tensors themselves are stored for more users. */
+static bool refuse_forms(struct balance *balance, bool strictly, bool *any)
+{
+    const onnxq_plan *plan = balance->plan;
+    for (size_t i = plan->n_constants; i-- > 0;) {
+        const struct oq_constant *constant = &plan->constants[i];
+        for (struct oq_quantized *q = constant->quantized; q != NULL; q = q->next) {
+            if (!is_form(q) ||
+                (is_worth_it(balance, q) && (!strictly || is_alone(balance, constant))))
+                continue;
+            q->refusal = find_refusal(balance, &constant->source);
+            remove_form(balance, q);
+            *any = true;
+            if (q->refusal == NULL)
+                return false;
+        }
+    }
+    return true;
+}
+
+static void refuse_sites(onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (size_t k = 0; k < plan->constants[i].n_sites; k++) {
+            struct oq_site *site = &plan->constants[i].sites[k];
+            if (is_product(site))
+                site->refusal = site->quantized->refusal;
+        }
+}
+
+bool oq_plan_balance(onnxq_plan *plan, bool strictly, bool *any, onnxq_error *error)
+{
+    struct oq_arena arena;
+    oq_arena_init(&arena, SIZE_MAX);
+    struct balance balance = {.plan = plan};
+    *any = false;
+    balance.holdings =
+        oq_arena_array(&arena, plan->model->n_tensors + 1, sizeof(*balance.holdings));
+    bool ok = balance.holdings != NULL || oq_fail_memory(error);
+    if (ok) {
+        count_products(plan);
+        fill_holdings(&balance);
+        ok = refuse_forms(&balance, strictly, any) || oq_arena_fail(&plan->arena, error);
+        refuse_sites(plan);
+    }
+    oq_arena_fini(&arena);
+    return ok;
+}

@@ -1,0 +1,232 @@
+"""One constant, many users: rearranged, shared, twins, needed in float; what is stored, and that it is right."""
+
+import json
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+import build
+import common
+from build import node
+from harness import OrtTest, Outcome, cases
+from patterns import op_counts
+
+M = 5
+METHODS = {
+    "dynamic": [],
+    "per_tensor": ["--no-per-channel"],
+    "asymmetric": ["--no-symmetric"],
+    "weights": ["--method=weights"],
+    "qdq": ["--method=qdq"],
+    "blocks": ["--method=blocks"],
+    "blocks_of_4_bits": ["--method=blocks", "--bits=4"],
+}
+COARSE = {"blocks_of_4_bits": 20, "per_tensor": 12}  # percent of error that rounding makes at most; else 4
+
+
+class ConstantTest(OrtTest):
+    def check(
+        self, model: onnx.ModelProto, feeds: dict, method: str, *flags: str, levels=("disabled", "all")
+    ) -> Outcome:
+        """What comes out is close to what the float model gives, and not larger than it."""
+        outcome = self.quantize(model, *METHODS[method], *flags)
+        self.assert_results(outcome, feeds, method, levels)
+        files = sum(p.stat().st_size for p in outcome.path.parent.iterdir())
+        self.assertLess(files, outcome.source.stat().st_size)
+        return outcome
+
+    def assert_results(self, outcome: Outcome, feeds: dict, method: str, levels=("disabled", "all")) -> None:
+        want = common.run(outcome.source, feeds)
+        for level in levels:
+            got = common.run(outcome.path, feeds, level)
+            for left, right in zip(want, got, strict=True):
+                self.assertEqual(left.shape, right.shape, level)
+                self.assertLess(common.relative_error([left], [right]), COARSE.get(method, 4), level)
+
+    def count_integers(self, outcome: Outcome) -> int:
+        """How often weights are stored."""
+        types = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+        return sum(t.data_type in types and np.prod(t.dims) >= 65536 for t in outcome.model.graph.initializer)
+
+
+SIZE = 512
+X = build.activations(M, SIZE)
+
+# --- rearranged -------------------------------------------------------------------
+
+ROWS = np.array([3, 0, 255, 17])
+TABLES = {"square": (1024, 1024), "wide": (256, 4608), "high": (4608, 256)}
+
+
+class Rearranged(ConstantTest):
+    @cases({f"{shape}_{method}": (shape, method) for shape in TABLES for method in METHODS})
+    def table_behind_transpose(self, shape, method):
+        """Rows of a transposed table are columns of what is stored."""
+        w = build.weights(*TABLES[shape])
+        nodes = [node("Transpose", "w", "t"), node("Gather", "t rows", "y")]
+        model = build.model(nodes, {"rows": ROWS}, {"y": (4, w.shape[0])}, {"w": w})
+        self.check(model, {"rows": ROWS}, method)
+
+    @cases(
+        {
+            f"{first}_{method}": (first, method)
+            for first in ("gather", "product")
+            for method in METHODS
+        }
+    )
+    def tied(self, first, method):
+        """Gather of a table and a product with its transpose, and the other way round."""
+        size = 1152
+        w, x = build.weights(size, size), build.activations(M, size)
+        turned = [node("Gather", "w rows", "e"), node("MatMul", "x t", "y")]
+        straight = [node("Gather", "t rows", "e"), node("MatMul", "x w", "y")]
+        model = build.model(
+            [node("Transpose", "w", "t"), *(turned if first == "gather" else straight)],
+            {"x": x, "rows": ROWS},
+            {"e": (4, size), "y": (M, size)},
+            {"w": w},
+        )
+        outcome = self.check(model, {"x": x, "rows": ROWS}, method)
+        folds_beside_blocks = first == "product" and method.startswith("blocks")
+        if first == "product" or not method.startswith("blocks"):
+            self.assertEqual(self.count_integers(outcome), 1 + folds_beside_blocks)
+
+    @cases(list(METHODS))
+    def table_behind_slice_and_transpose(self, method):
+        w = build.weights(2 * 1024, 1024)
+        nodes = [
+            node("Slice", "w from to axis", "s"),
+            node("Transpose", "s", "t", perm=[1, 0]),
+            node("Gather", "t rows", "y"),
+            node("Gather", "s rows", "z"),
+        ]
+        constants = {"w": w, "from": np.array([1024]), "to": np.array([2048]), "axis": np.array([0])}
+        model = build.model(nodes, {"rows": ROWS}, {"y": (4, 1024), "z": (4, 1024)}, constants)
+        self.check(model, {"rows": ROWS}, method)
+
+    @cases({"attribute_11": ("attribute", 11), "input_13": ("input", 13), "input_21": ("input", 21)})
+    def squeeze_without_axes(self, form, opset):
+        """ONNX Runtime is of two minds about an empty list of axes: such a node stays as it is."""
+        w, x = build.weights(1, 512, 144), build.activations(M, 512)
+        squeeze = node("Squeeze", "w axes" if form == "input" else "w", "s")
+        constants = {"w": w, "shape": np.array([512, 144])}
+        if form == "input":
+            constants["axes"] = np.zeros(0, np.int64)
+        else:
+            squeeze.attribute.append(onnx.AttributeProto(name="axes", type=onnx.AttributeProto.INTS))
+        nodes = [squeeze, node("Reshape", "s shape", "r"), node("MatMul", "x r", "y")]
+        model = build.model(nodes, {"x": x}, {"y": (M, 144)}, constants, opset)
+        self.check(model, {"x": x}, "dynamic")
+
+    def test_tensor_whose_name_means_something_else(self):
+        """A body has its own tensor called as integers outside that it sees turned."""
+        w = build.weights(SIZE, SIZE)
+        q = np.clip(np.round(w / 0.1), -127, 127).astype(np.int8)
+        pair = [node("Cast", "t", "f", to=1), node("Mul", "f s", "d"), node("MatMul", "x d", "p")]
+        body = build.graph([*pair, node("Add", "p q", "b")], {}, {"b": (M, SIZE)}, {"q": X[:1]}, "then")
+        other = build.graph([node("Relu", "x", "e")], {}, {"e": (M, SIZE)}, name="else")
+        nodes = [node("Transpose", "q", "t"), node("If", "true", "y", then_branch=body, else_branch=other)]
+        constants = {"q": q, "s": np.full((1, 1), 0.1, np.float32), "true": np.array(True)}
+        model = build.model(nodes, {"x": X}, {"y": (M, SIZE)}, constants)
+        source, path = self.dir / "model.onnx", self.dir / "float.onnx"
+        onnx.save(model, source)
+        self.onnxq("dequantize", source, path, "--allow-noop")
+        left, right = common.run(source, {"x": X}), common.run(path, {"x": X})
+        self.assertLess(common.relative_error(left, right), 1e-3)
+        self.assert_valid(path)
+
+
+# --- shared -----------------------------------------------------------------------
+
+
+
+def float_users() -> dict:
+    """name -> nodes that need the floats of w, outputs, constants, and flags; x is [M, SIZE], w a square."""
+    body = build.graph([node("MatMul", "x w", "inner")], {}, {"inner": (M, SIZE)}, name="then")
+    other = build.graph([node("Relu", "x", "e")], {}, {"e": (M, SIZE)}, name="else")
+    branch = node("If", "true", "z", then_branch=body, else_branch=other)
+    return {
+        "excluded": ([node("MatMul", "x w", "z")], {"z": (M, SIZE)}, {}, ["--exclude=matmul_z"]),
+        "graph_output": ([], {"w": (SIZE, SIZE)}, {}, []),
+        "body": ([branch], {"z": (M, SIZE)}, {"true": np.array(True)}, ["--no-subgraphs"]),
+        "function": ([node("Double", "w", "z", domain="local")], {"z": (SIZE, SIZE)}, {}, []),
+        "vector": (
+            [node("Reshape", "w flat", "f"), node("Reshape", "f square", "z")],
+            {"z": (SIZE, SIZE)},
+            {"flat": np.array([SIZE * SIZE]), "square": np.array([SIZE, SIZE])},
+            ["--exclude=reshape_f"],
+        ),
+    }
+
+
+INTEGER_USERS = {
+    "product": [node("MatMul", "x w", "y")],
+    "gemm": [node("Gemm", "x w", "y", transB=1)],
+    "turned": [node("Transpose", "w", "t"), node("MatMul", "x t", "y")],
+    "both": [node("MatMul", "x w", "p"), node("Gemm", "x w", "q", transB=1), node("Add", "p q", "y")],
+    "slices": [
+        node("Slice", "w zero half zero", "a"),
+        node("Slice", "w half full zero", "b"),
+        node("Gemm", "x a", "p", transB=1),
+        node("Gemm", "x b", "q", transB=1),
+        node("Concat", "p q", "y", axis=1),
+    ],
+    "rows": [node("Gather", "w rows", "g"), node("MatMul", "g w", "y")],
+}
+
+
+class Shared(ConstantTest):
+    def make(self, integer: str, floats: str, dtype=np.float32) -> tuple[onnx.ModelProto, list[str]]:
+        nodes, outputs, constants, flags = float_users()[floats]
+        constants = constants | {
+            "w": build.weights(SIZE, SIZE).astype(dtype),
+            "zero": np.array([0]),
+            "half": np.array([SIZE // 2]),
+            "full": np.array([SIZE]),
+            "rows": np.arange(M),
+        }
+        used = {name for n in (*INTEGER_USERS[integer], *nodes) for name in n.input} | {"w"}
+        functions = [
+            helper.make_function(
+                "local", "Double", ["a"], ["b"], [node("Add", "a a", "b")], [helper.make_opsetid("", 21)]
+            )
+        ]
+        model = build.model(
+            [*INTEGER_USERS[integer], *nodes],
+            {"x": X.astype(dtype)},
+            {
+                name: np.zeros(shape, dtype)
+                for name, shape in ({"y": (M, SIZE)} | outputs).items()
+            },
+            {name: value for name, value in constants.items() if name in used},
+            imports={"local": 1},
+            functions=functions,
+        )
+        return model, flags
+
+    @cases(
+        {
+            f"{integer}_{floats}_{method}": (integer, floats, method)
+            for integer in INTEGER_USERS
+            for floats in float_users()
+            for method in ("dynamic", "blocks", "qdq")
+        }
+    )
+    def with_floats(self, integer, floats, method):
+        """What someone needs in float is not stored in integers as well; the reason names who."""
+        model, flags = self.make(integer, floats)
+        done = self.dry_run(model, *METHODS[method], *flags)
+        weight = next(w for w in done["weights"] if w["name"] == "w")
+        self.assertEqual((weight["action"], weight["nbytes_after"]), ("keep", weight["nbytes"]), weight)
+        reasons = {use["reason"] for use in weight["uses"]}
+        self.assertTrue(any("as it is" in r or "returns it" in r for r in reasons), reasons)
+
+    def dry_run(self, model: onnx.ModelProto, *flags: str) -> dict:
+        source, report = self.dir / "model.onnx", self.dir / "report.json"
+        onnx.save(model, source)
+        done = self.onnxq_any(
+            "quantize", "--dry-run", source, "--min-elements=1", f"--json={report}", "--allow-unmatched", *flags
+        )
+        self.assertIn(done.returncode, (0, 5), done.stderr)
+        return json.loads(report.read_text())
