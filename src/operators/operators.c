@@ -91,6 +91,13 @@ enum oq_operator_id oq_operator_id_of(const Oq__Pb__NodeProto *node)
     return oq_operator_id(oq_operator_of(node));
 }
 
+void oq_operators_note_functions(const Oq__Pb__ModelProto *model, bool is_local[OQ_N_OPERATORS])
+{
+    for (size_t i = 0; i < model->n_functions; i++)
+        is_local[oq_operator_id(
+            oq_operator_find(model->functions[i]->domain, model->functions[i]->name))] = true;
+}
+
 const char *oq_domain(const char *domain)
 {
     return domain == NULL || strcmp(domain, "ai.onnx") == 0 ? "" : domain;

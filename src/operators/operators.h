@@ -91,6 +91,9 @@ static inline bool oq_operator_has(const struct oq_operator *op, enum oq_trait t
     return (op->traits & trait) != 0;
 }
 
+/* Sets the flags of operators that functions of the model stand for: they do something else. */
+void oq_operators_note_functions(const Oq__Pb__ModelProto *model, bool is_local[OQ_N_OPERATORS]);
+
 /* NULL and "ai.onnx" become "". */
 const char *oq_domain(const char *domain);
 

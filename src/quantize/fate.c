@@ -358,14 +358,6 @@ static bool allocate(struct oq_fates *fates, struct oq_arena *arena)
     return fates->first_node != NULL && fates->nodes != NULL && fates->of != NULL;
 }
 
-static void note_functions(struct oq_fates *fates)
-{
-    const Oq__Pb__ModelProto *proto = fates->plan->model->proto;
-    for (size_t i = 0; i < proto->n_functions; i++)
-        fates->is_local[oq_operator_id(
-            oq_operator_find(proto->functions[i]->domain, proto->functions[i]->name))] = true;
-}
-
 bool oq_fates_find(onnxq_plan *plan, onnxq_error *error)
 {
     const struct oq_graphs *graphs = &plan->model->graphs;
@@ -378,7 +370,7 @@ bool oq_fates_find(onnxq_plan *plan, onnxq_error *error)
     if (!allocate(fates, &plan->arena))
         return oq_arena_fail(&plan->arena, error);
     plan->fates = fates;
-    note_functions(fates);
+    oq_operators_note_functions(plan->model->proto, fates->is_local);
     oq_arena_init(&scratch, plan->arena.budget);
     for (size_t g = 0; g < graphs->count; g++)
         begin_constants(fates, &queue, graphs->list[g]);

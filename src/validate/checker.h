@@ -16,6 +16,7 @@ struct oq_checker {
     onnxq_error *error; /* of the check itself; problems are no errors */
     onnxq_problem *problems;
     size_t n_found;
+    bool is_local[OQ_N_OPERATORS]; /* a function of the model has that name */
 
     /* Of the main graph or a local function, with all bodies in it. */
     struct oq_strmap imports; /* domain -> Oq__Pb__OperatorSetIdProto */

@@ -26,9 +26,8 @@ struct slot {
 };
 
 struct known_operator {
-    const char *domain, *op_type;
-    int64_t since;      /* version that had it first */
-    int64_t form_since; /* in older ones it was another; 0: `since` */
+    enum oq_operator_id id;
+    int64_t form_since; /* before that version it was another; 0: it never was */
     unsigned min_in, max_in, min_out, max_out;
     unsigned optional;    /* bits of the first min_in inputs that may be left out all the same */
     bool is_variadic;     /* the last input occurs any number of times */
@@ -93,8 +92,8 @@ static int32_t type_of_dequantized(const struct oq_checker *checker, const struc
 /* What takes and gives values of one type. */
 #define UNIFORM(name, n_min, n_max)                                                                \
     {                                                                                              \
-        .domain = "", .op_type = (name), .since = 1, .min_in = (n_min), .max_in = (n_max),         \
-        .min_out = 1, .max_out = 1, .in = {{ANY, 1}, {ANY, 1}, {ANY, 1}}, .out = {                 \
+        .id = OQ_ONNX_##name, .min_in = (n_min), .max_in = (n_max), .min_out = 1, .max_out = 1,    \
+        .in = {{ANY, 1}, {ANY, 1}, {ANY, 1}}, .out = {                                             \
             {ANY, 1}                                                                               \
         }                                                                                          \
     }
@@ -102,8 +101,7 @@ static int32_t type_of_dequantized(const struct oq_checker *checker, const struc
 /* What arranges the elements of input 0 as integers say. */
 #define ARRANGING(name, n_max, integers)                                                           \
     {                                                                                              \
-        .domain = "", .op_type = (name), .since = 1, .min_in = 1, .max_in = (n_max), .min_out = 1, \
-        .max_out = 1,                                                                              \
+        .id = OQ_ONNX_##name, .min_in = 1, .max_in = (n_max), .min_out = 1, .max_out = 1,          \
         .in = {{ANY, 1}, {(integers), 2}, {(integers), 2}, {(integers), 2}, {(integers), 2}},      \
         .out = {                                                                                   \
             {ANY, 1}                                                                               \
@@ -111,37 +109,29 @@ static int32_t type_of_dequantized(const struct oq_checker *checker, const struc
     }
 
 /* Both domains have the two. */
-#define QUANTIZE(which, version)                                                                   \
+#define QUANTIZE(operator)                                                                         \
     {                                                                                              \
-        .domain = (which), .op_type = "QuantizeLinear", .since = (version), .min_in = 2,           \
-        .max_in = 3, .min_out = 1, .max_out = 1,                                                   \
+        .id = (operator), .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1,                    \
         .in = {{FLOATS | BIT(INT32), 0}, {ANY, 0}, {QUANTIZED, 1}}, .out = {{QUANTIZED, 1}},       \
         .check = oq_check_linear, .type_of = type_of_quantized                                     \
     }
-#define DEQUANTIZE(which, version)                                                                 \
+#define DEQUANTIZE(operator)                                                                       \
     {                                                                                              \
-        .domain = (which), .op_type = "DequantizeLinear", .since = (version), .min_in = 2,         \
-        .max_in = 3, .min_out = 1, .max_out = 1,                                                   \
+        .id = (operator), .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1,                    \
         .in = {{QUANTIZED | BIT(INT32), 1}, {FLOATS | BIT(FLOAT8E8M0), 0}, {ANY, 1}},              \
         .out = {{FLOATS, 0}}, .check = oq_check_linear, .type_of = type_of_dequantized             \
     }
 
-#define CONTRIB "com.microsoft"
-
 static const struct known_operator operators[] = {
     /* integers and scales */
-    {.domain = "",
-     .op_type = "DynamicQuantizeLinear",
-     .since = 11,
+    {.id = OQ_ONNX_DynamicQuantizeLinear,
      .min_in = 1,
      .max_in = 1,
      .min_out = 3,
      .max_out = 3,
      .in = {{F32, 0}},
      .out = {{BIT(UINT8), 0}, {F32, 0}, {BIT(UINT8), 0}}},
-    {.domain = "",
-     .op_type = "MatMulInteger",
-     .since = 10,
+    {.id = OQ_ONNX_MatMulInteger,
      .min_in = 2,
      .max_in = 4,
      .min_out = 1,
@@ -149,9 +139,7 @@ static const struct known_operator operators[] = {
      .in = {{BYTES, 1}, {BYTES, 2}, {BYTES, 1}, {BYTES, 2}},
      .out = {{BIT(INT32), 0}},
      .channels = {1, false, {3}}},
-    {.domain = "",
-     .op_type = "ConvInteger",
-     .since = 10,
+    {.id = OQ_ONNX_ConvInteger,
      .min_in = 2,
      .max_in = 4,
      .min_out = 1,
@@ -159,13 +147,11 @@ static const struct known_operator operators[] = {
      .in = {{BYTES, 1}, {BYTES, 2}, {BYTES, 1}, {BYTES, 2}},
      .out = {{BIT(INT32), 0}},
      .channels = {1, true, {3}}},
-    QUANTIZE("", 10),
-    QUANTIZE(CONTRIB, 1),
-    DEQUANTIZE("", 10),
-    DEQUANTIZE(CONTRIB, 1),
-    {.domain = CONTRIB,
-     .op_type = "DynamicQuantizeMatMul",
-     .since = 1,
+    QUANTIZE(OQ_ONNX_QuantizeLinear),
+    QUANTIZE(OQ_MS_QuantizeLinear),
+    DEQUANTIZE(OQ_ONNX_DequantizeLinear),
+    DEQUANTIZE(OQ_MS_DequantizeLinear),
+    {.id = OQ_MS_DynamicQuantizeMatMul,
      .min_in = 3,
      .max_in = 5,
      .min_out = 1,
@@ -173,9 +159,7 @@ static const struct known_operator operators[] = {
      .in = {{F32, 0}, {BYTES, 1}, {F32, 0}, {BYTES, 1}, {F32, 0}},
      .out = {{F32, 0}},
      .channels = {1, false, {2, 3}}},
-    {.domain = CONTRIB,
-     .op_type = "MatMulIntegerToFloat",
-     .since = 1,
+    {.id = OQ_MS_MatMulIntegerToFloat,
      .min_in = 4,
      .max_in = 7,
      .min_out = 1,
@@ -183,9 +167,7 @@ static const struct known_operator operators[] = {
      .in = {{BYTES, 1}, {BYTES, 2}, {FLOATS, 3}, {FLOATS, 3}, {BYTES, 1}, {BYTES, 2}, {FLOATS, 3}},
      .out = {{FLOATS, 3}},
      .channels = {1, false, {3, 5}}},
-    {.domain = CONTRIB,
-     .op_type = "QAttention",
-     .since = 1,
+    {.id = OQ_MS_QAttention,
      .min_in = 5,
      .max_in = 9,
      .min_out = 1,
@@ -202,9 +184,7 @@ static const struct known_operator operators[] = {
             {FLOATS, 3}},
      .out = {{FLOATS, 3}, {FLOATS, 3}},
      .channels = {1, false, {2, 4, 7}}},
-    {.domain = CONTRIB,
-     .op_type = "DynamicQuantizeLSTM",
-     .since = 1,
+    {.id = OQ_MS_DynamicQuantizeLSTM,
      .min_in = 12,
      .max_in = 12,
      .optional = 0xf8, /* from bias to P */
@@ -225,9 +205,7 @@ static const struct known_operator operators[] = {
             {BYTES, 2}},
      .out = {{F32, 0}, {F32, 0}, {F32, 0}},
      .check = oq_check_lstm},
-    {.domain = CONTRIB,
-     .op_type = "MatMulNBits",
-     .since = 1,
+    {.id = OQ_MS_MatMulNBits,
      .min_in = 3,
      .max_in = 6,
      .min_out = 1,
@@ -241,9 +219,7 @@ static const struct known_operator operators[] = {
             {FLOATS, 1}},
      .out = {{FLOATS, 1}},
      .check = oq_check_nbits},
-    {.domain = CONTRIB,
-     .op_type = "MatMulBnb4",
-     .since = 1,
+    {.id = OQ_MS_MatMulBnb4,
      .min_in = 3,
      .max_in = 3,
      .min_out = 1,
@@ -252,9 +228,7 @@ static const struct known_operator operators[] = {
      .in = {{FLOATS, 1}, {BIT(UINT8), 0}, {FLOATS, 1}},
      .out = {{FLOATS, 1}},
      .check = oq_check_bnb4},
-    {.domain = CONTRIB,
-     .op_type = "GatherBlockQuantized",
-     .since = 1,
+    {.id = OQ_MS_GatherBlockQuantized,
      .min_in = 3,
      .max_in = 4,
      .min_out = 1,
@@ -264,13 +238,11 @@ static const struct known_operator operators[] = {
      .check = oq_check_gather_blocks},
 
     /* floats that were, or become, integers */
-    UNIFORM("MatMul", 2, 2),
-    UNIFORM("Gemm", 2, 3),
-    UNIFORM("Conv", 2, 3),
-    UNIFORM("ConvTranspose", 2, 3),
-    {.domain = "",
-     .op_type = "LSTM",
-     .since = 1,
+    UNIFORM(MatMul, 2, 2),
+    UNIFORM(Gemm, 2, 3),
+    UNIFORM(Conv, 2, 3),
+    UNIFORM(ConvTranspose, 2, 3),
+    {.id = OQ_ONNX_LSTM,
      .min_in = 3,
      .max_in = 8,
      .min_out = 0,
@@ -284,9 +256,7 @@ static const struct known_operator operators[] = {
             {FLOATS, 1},
             {FLOATS, 1}},
      .out = {{FLOATS, 1}, {FLOATS, 1}, {FLOATS, 1}}},
-    {.domain = CONTRIB,
-     .op_type = "Attention",
-     .since = 1,
+    {.id = OQ_MS_Attention,
      .min_in = 2,
      .max_in = 7,
      .min_out = 1,
@@ -302,9 +272,7 @@ static const struct known_operator operators[] = {
      .out = {{FLOATS, 1}, {FLOATS, 1}}},
 
     /* what hands types on */
-    {.domain = "",
-     .op_type = "Cast",
-     .since = 1,
+    {.id = OQ_ONNX_Cast,
      .form_since = 6,
      .min_in = 1,
      .max_in = 1,
@@ -312,25 +280,15 @@ static const struct known_operator operators[] = {
      .max_out = 1,
      .needs = {"to"},
      .type_of = type_of_cast},
-    {.domain = "",
-     .op_type = "Constant",
-     .since = 1,
-     .max_in = 0,
-     .min_out = 1,
-     .max_out = 1,
-     .type_of = type_of_constant},
-    {.domain = "",
-     .op_type = "Gather",
-     .since = 1,
+    {.id = OQ_ONNX_Constant, .max_in = 0, .min_out = 1, .max_out = 1, .type_of = type_of_constant},
+    {.id = OQ_ONNX_Gather,
      .min_in = 2,
      .max_in = 2,
      .min_out = 1,
      .max_out = 1,
      .in = {{ANY, 1}, {INDICES, 0}},
      .out = {{ANY, 1}}},
-    {.domain = "",
-     .op_type = "Concat",
-     .since = 1,
+    {.id = OQ_ONNX_Concat,
      .min_in = 1,
      .max_in = 1,
      .min_out = 1,
@@ -338,24 +296,24 @@ static const struct known_operator operators[] = {
      .is_variadic = true,
      .in = {{ANY, 1}},
      .out = {{ANY, 1}}},
-    UNIFORM("Add", 2, 2),
-    UNIFORM("Sub", 2, 2),
-    UNIFORM("Mul", 2, 2),
-    UNIFORM("Div", 2, 2),
-    UNIFORM("Identity", 1, 1),
-    UNIFORM("Relu", 1, 1),
-    UNIFORM("Transpose", 1, 1),
-    UNIFORM("Flatten", 1, 1),
-    ARRANGING("Reshape", 2, BIT(INT64)),
-    ARRANGING("Squeeze", 2, BIT(INT64)),
-    ARRANGING("Unsqueeze", 2, BIT(INT64)),
-    ARRANGING("Slice", 5, INDICES),
+    UNIFORM(Add, 2, 2),
+    UNIFORM(Sub, 2, 2),
+    UNIFORM(Mul, 2, 2),
+    UNIFORM(Div, 2, 2),
+    UNIFORM(Identity, 1, 1),
+    UNIFORM(Relu, 1, 1),
+    UNIFORM(Transpose, 1, 1),
+    UNIFORM(Flatten, 1, 1),
+    ARRANGING(Reshape, 2, BIT(INT64)),
+    ARRANGING(Squeeze, 2, BIT(INT64)),
+    ARRANGING(Unsqueeze, 2, BIT(INT64)),
+    ARRANGING(Slice, 5, INDICES),
 };
 
-static const struct known_operator *find_operator(const Oq__Pb__NodeProto *node)
+static const struct known_operator *find_operator(enum oq_operator_id id)
 {
     for (size_t i = 0; i < sizeof(operators) / sizeof(operators[0]); i++)
-        if (oq_node_is(node, operators[i].domain, operators[i].op_type))
+        if (operators[i].id == id)
             return &operators[i];
     return NULL;
 }
@@ -485,12 +443,15 @@ static void learn_constant(struct oq_checker *checker, const struct oq_place *pl
 void oq_check_operator(struct oq_checker *checker, const struct oq_place *place, int64_t version)
 {
     struct variables variables = {0};
-    const struct known_operator *op = find_operator(place->node);
+    enum oq_operator_id id = oq_operator_id_of(place->node);
+    if (checker->is_local[id])
+        return;
+    if (version < oq_operators[id].since)
+        oq_problem(checker, place, "", "the operator needs opset %d, not %lld",
+                   oq_operators[id].since, (long long)version);
+    const struct known_operator *op = find_operator(id);
     if (op == NULL || version < op->form_since)
         return;
-    if (version < op->since)
-        oq_problem(checker, place, "", "the operator needs opset %lld, not %lld",
-                   (long long)op->since, (long long)version);
     check_arity(checker, place, op);
     check_needs(checker, place, op);
     check_input_types(checker, place, op, &variables);

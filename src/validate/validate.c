@@ -344,6 +344,7 @@ static bool check_model(struct oq_checker *checker)
     const Oq__Pb__ModelProto *proto = checker->model->proto;
     if (!proto->has_ir_version || proto->ir_version < 1)
         oq_problem(checker, &(struct oq_place){NULL, NULL}, "", "the model has no IR version");
+    oq_operators_note_functions(proto, checker->is_local);
     if (!add_imports(checker, proto->opset_import, proto->n_opset_import) ||
         !check_graphs(checker, &checker->model->graphs))
         return false;
