@@ -9,8 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *kind_name(mode_t mode)
+const char *oq_file_kind(mode_t mode)
 {
+    if (S_ISLNK(mode))
+        return "a link";
     if (S_ISDIR(mode))
         return "a folder";
     if (S_ISFIFO(mode))
@@ -42,11 +44,12 @@ bool oq_file_open(struct oq_file *file, const char *path, onnxq_error *error)
     } else if (fstat(file->fd, &status) != 0) {
         oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot read");
     } else if (!S_ISREG(status.st_mode)) {
-        oq_fail(error, ONNXQ_ERROR_INPUT, "is %s, expected a file", kind_name(status.st_mode));
+        oq_fail(error, ONNXQ_ERROR_INPUT, "is %s, expected a file", oq_file_kind(status.st_mode));
     } else {
         file->nbytes = (uint64_t)status.st_size;
         file->device = status.st_dev;
         file->inode = status.st_ino;
+        file->rights = status.st_nlink > 0 ? status.st_mode & 0777 : 0777;
         return true;
     }
     oq_file_close(file);

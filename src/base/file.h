@@ -17,7 +17,11 @@ struct oq_file {
     uint64_t nbytes;
     dev_t device;
     ino_t inode;
+    mode_t rights; /* all, where it has no name: it was made to be read here, and by nobody else */
 };
+
+/* "a FIFO", for what is no regular file. */
+const char *oq_file_kind(mode_t mode);
 
 /*
  * Opens a regular file; folders, FIFOs, sockets and devices are refused with

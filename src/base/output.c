@@ -20,24 +20,6 @@ static bool fail_output(struct oq_output *output, onnxq_error *error, const char
     return false;
 }
 
-/* A link stays a link: what it points to is replaced. */
-static char *resolve(const char *path)
-{
-    struct stat status;
-    if (lstat(path, &status) == 0 && S_ISLNK(status.st_mode)) {
-        char *target = realpath(path, NULL);
-        if (target != NULL)
-            return target;
-    }
-    return strdup(path);
-}
-
-static bool is_stream(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
-}
-
 /* Not to be guessed: others may be able to write to the folder. */
 static char *temporary_name(const char *path)
 {
@@ -56,16 +38,21 @@ static char *temporary_name(const char *path)
     return name;
 }
 
-static bool open_temporary(struct oq_output *output, onnxq_error *error)
+static bool open_temporary(struct oq_output *output, const struct oq_destination *destination,
+                           onnxq_error *error)
 {
     for (int attempt = 0; attempt < 10; attempt++) {
         output->temporary = temporary_name(output->path);
         if (output->temporary == NULL)
             return oq_fail_memory(error);
-        output->fd =
-            open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-        if (output->fd >= 0)
+        output->fd = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                          destination->rights);
+        if (output->fd >= 0) {
+            /* Where this fails, fewer may read it than before. */
+            if (destination->is_exact && fchmod(output->fd, destination->rights) != 0)
+                errno = 0;
             return true;
+        }
         free(output->temporary);
         output->temporary = NULL;
         if (errno != EEXIST && errno != EINTR)
@@ -86,27 +73,41 @@ static bool reserve(struct oq_output *output, uint64_t nbytes, onnxq_error *erro
     return true;
 }
 
-bool oq_output_open(struct oq_output *output, const char *path, uint64_t nbytes, onnxq_error *error)
+/* What was no file a moment ago is none now: a file would be written in its place. */
+static bool open_stream(struct oq_output *output, onnxq_error *error)
 {
     struct stat status;
-    *output = OQ_OUTPUT_CLOSED;
-    bool standard = strcmp(path, "-") == 0;
-    output->path = standard ? strdup("standard output") : resolve(path);
-    if (output->path == NULL)
-        return oq_fail_memory(error);
-    if (standard) {
-        output->fd = STDOUT_FILENO;
+    output->fd = open(output->path, O_WRONLY | O_CLOEXEC);
+    if (output->fd < 0)
+        return fail_output(output, error, "cannot open");
+    if (fstat(output->fd, &status) == 0 && !S_ISREG(status.st_mode))
         return true;
-    }
-    if (is_stream(output->path)) {
-        output->fd = open(output->path, O_WRONLY | O_CLOEXEC);
-        return output->fd >= 0 || fail_output(output, error, "cannot open");
-    }
-    if (stat(output->path, &status) == 0 && S_ISDIR(status.st_mode)) {
-        errno = EISDIR;
-        return fail_output(output, error, "cannot write");
-    }
-    return open_temporary(output, error) && reserve(output, nbytes, error);
+    errno = EEXIST;
+    return fail_output(output, error, "cannot write");
+}
+
+static bool open_standard(struct oq_output *output, onnxq_error *error)
+{
+    output->path = strdup("standard output");
+    output->fd = STDOUT_FILENO;
+    return output->path != NULL || oq_fail_memory(error);
+}
+
+bool oq_output_open(struct oq_output *output, const char *path, const struct oq_output_terms *terms,
+                    onnxq_error *error)
+{
+    struct oq_destination destination;
+    *output = OQ_OUTPUT_CLOSED;
+    if (strcmp(path, "-") == 0)
+        return open_standard(output, error);
+    bool found =
+        oq_destination_find(&destination, path, terms->nobody_named_it, terms->most_rights, error);
+    output->path = destination.path;
+    if (!found)
+        return false;
+    if (destination.is_stream)
+        return open_stream(output, error);
+    return open_temporary(output, &destination, error) && reserve(output, terms->nbytes, error);
 }
 
 bool oq_output_write(struct oq_output *output, const void *src, size_t nbytes, onnxq_error *error)

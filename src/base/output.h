@@ -6,6 +6,7 @@
 #ifndef OQ_BASE_OUTPUT_H
 #define OQ_BASE_OUTPUT_H
 
+#include "base/destination.h"
 #include "base/error.h"
 
 struct oq_output {
@@ -22,11 +23,14 @@ struct oq_output {
 
 #define OQ_OUTPUT_CLOSED ((struct oq_output){.fd = -1, .lock = -1})
 
-/*
- * path "-" is standard output. nbytes is the size that will be written, so
- * that a full disk is found before the work is done.
- */
-bool oq_output_open(struct oq_output *output, const char *path, uint64_t nbytes,
+struct oq_output_terms {
+    uint64_t nbytes;      /* that will be written: a full disk is found before the work is done */
+    mode_t most_rights;   /* that others may have to it, OQ_ANY_RIGHTS: the umask alone decides */
+    bool nobody_named_it; /* its name is made from another one's: it may be a file only */
+};
+
+/* path "-" is standard output; for all others, oq_destination_find() says what may be there. */
+bool oq_output_open(struct oq_output *output, const char *path, const struct oq_output_terms *terms,
                     onnxq_error *error);
 bool oq_output_write(struct oq_output *output, const void *src, size_t nbytes, onnxq_error *error);
 

@@ -167,12 +167,13 @@ static int fill_models(bench_job *job, int n_operands, char **operands)
 static int open_files(bench_job *job)
 {
     const bench_settings *settings = job->settings;
-    if (job->common->json != NULL && !cli_report_file_open(&job->json, job->common->json))
-        return cli_write_error(job->common, job->common->json);
-    if (settings->plot != NULL && !cli_report_file_open(&job->plot, settings->plot))
-        return cli_write_error(job->common, settings->plot);
-    if (settings->profile == NULL)
-        return CLI_EXIT_OK;
+    int status = CLI_EXIT_OK;
+    if (job->common->json != NULL)
+        status = cli_report_file_open(&job->json, job->common, job->common->json);
+    if (status == CLI_EXIT_OK && settings->plot != NULL)
+        status = cli_report_file_open(&job->plot, job->common, settings->plot);
+    if (status != CLI_EXIT_OK || settings->profile == NULL)
+        return status;
     job->folder_created = mkdir(settings->profile, 0777) == 0;
     return job->folder_created || errno == EEXIST ? CLI_EXIT_OK
                                                   : cli_write_error(job->common, settings->profile);
@@ -180,17 +181,16 @@ static int open_files(bench_job *job)
 
 static int publish_files(bench_job *job, const struct oq_bench_report *report)
 {
+    int status = CLI_EXIT_OK;
     if (job->json.stream != NULL) {
         oq_bench_write_json(report, job->json.stream);
-        if (!cli_report_file_publish(&job->json))
-            return cli_write_error(job->common, job->common->json);
+        status = cli_report_file_publish(&job->json, job->common);
     }
-    if (job->plot.stream != NULL) {
+    if (status == CLI_EXIT_OK && job->plot.stream != NULL) {
         oq_bench_write_svg(report, job->plot.stream);
-        if (!cli_report_file_publish(&job->plot))
-            return cli_write_error(job->common, job->settings->plot);
+        status = cli_report_file_publish(&job->plot, job->common);
     }
-    return CLI_EXIT_OK;
+    return status;
 }
 
 /* --- results -------------------------------------------------------------------- */

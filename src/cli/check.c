@@ -141,20 +141,17 @@ static int check_operands(const check_settings *settings, int n_operands, char *
 static int write_report(const cli_common *common, const struct oq_check *check, const char *path,
                         int status)
 {
-    cli_report_file file = {0};
+    cli_report_file file;
     if (path == NULL)
         return status;
-    bool ok = cli_report_file_open(&file, path);
-    if (ok) {
+    int result = cli_report_file_open(&file, common, path);
+    if (result == CLI_EXIT_OK) {
         oq_check_print_json(check, file.stream);
-        ok = cli_interrupt_signal() == 0 && cli_report_file_publish(&file);
+        result = cli_interrupt_signal() != 0 ? 128 + cli_interrupt_signal()
+                                             : cli_report_file_publish(&file, common);
     }
-    if (cli_interrupt_signal() != 0)
-        status = 128 + cli_interrupt_signal();
-    else if (!ok)
-        status = cli_write_error(common, path);
     cli_report_file_close(&file);
-    return status;
+    return result != CLI_EXIT_OK ? result : status;
 }
 
 static int report(const check_settings *settings, const struct oq_check *check)

@@ -253,9 +253,9 @@ static int run_inspect(void *data, int n_operands, char **operands)
         return cli_library_error(common, &error);
     if (common->json != NULL && cli_is_standard_stream(common->json))
         inspect.text = NULL;
-    if (common->json != NULL && !cli_report_file_open(&inspect.json.file, common->json))
-        status = cli_write_error(common, common->json);
-    else
+    if (common->json != NULL)
+        status = cli_report_file_open(&inspect.json.file, common, common->json);
+    if (status == CLI_EXIT_OK)
         status = inspect_models(&inspect, n_operands, operands);
     cli_report_file_close(&inspect.json.file);
     return status;

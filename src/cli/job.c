@@ -245,8 +245,10 @@ static int run_job(cli_job *job, int n_operands, char **operands)
         return status;
     choose_text_stream(job);
     job->json.is_array = files->output_dir != NULL;
-    if (job->common->json != NULL && !cli_report_file_open(&job->json.file, job->common->json))
-        return cli_write_error(job->common, job->common->json);
+    if (job->common->json != NULL)
+        status = cli_report_file_open(&job->json.file, job->common, job->common->json);
+    if (status != CLI_EXIT_OK)
+        return status;
     status = run_items(job);
     if (job->folder_created && job->n_done == 0)
         rmdir(files->output_dir);

@@ -1,85 +1,72 @@
-#define _XOPEN_SOURCE 700 /* realpath */
+/* Reports are outputs like models: oq_output writes them, through a stream. */
+#define _POSIX_C_SOURCE 200809L
 #include "report_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "message.h"
 #include "path.h"
 
-static bool open_temporary(cli_report_file *file, const char *path)
+/* A stream has a descriptor of its own, so that closing it tells what went wrong. */
+static FILE *open_stream(const struct oq_output *output)
 {
-    /* A link stays a link: what it points to is replaced. */
-    file->path = realpath(path, NULL);
-    if (file->path == NULL)
-        file->path = strdup(path);
-    size_t capacity = strlen(path) + (file->path != NULL ? strlen(file->path) : 0) + 32;
-    file->temporary = malloc(capacity);
-    if (file->path == NULL || file->temporary == NULL) {
-        free(file->temporary);
-        file->temporary = NULL;
-        errno = ENOMEM;
-        return false;
-    }
-    snprintf(file->temporary, capacity, "%s.%ld.tmp", file->path, (long)getpid());
-    int fd = open(file->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        free(file->temporary);
-        file->temporary = NULL;
-        return false;
-    }
-    file->stream = fdopen(fd, "w");
-    if (file->stream == NULL)
+    int fd = dup(output->fd);
+    FILE *stream = fd < 0 ? NULL : fdopen(fd, "w");
+    if (stream == NULL && fd >= 0)
         close(fd);
-    return file->stream != NULL;
+    return stream;
 }
 
-bool cli_report_file_open(cli_report_file *file, const char *path)
+/* A report tells names and sizes, and of no model alone: the umask decides who may read it. */
+static bool open_file(cli_report_file *file, const char *path, onnxq_error *error)
 {
-    struct stat status;
-    *file = (cli_report_file){0};
+    const struct oq_output_terms terms = {.most_rights = OQ_ANY_RIGHTS};
+    if (!oq_output_open(&file->output, path, &terms, error))
+        return false;
+    file->stream = open_stream(&file->output);
+    if (file->stream != NULL)
+        return true;
+    oq_fail_errno(error, ONNXQ_ERROR_OUTPUT, errno, "cannot write");
+    oq_error_file(error, path);
+    return false;
+}
+
+int cli_report_file_open(cli_report_file *file, const cli_common *common, const char *path)
+{
+    onnxq_error error;
+    oq_error_init(&error);
+    *file = (cli_report_file){.output = OQ_OUTPUT_CLOSED, .path = path};
     if (cli_is_standard_stream(path)) {
         file->stream = stdout;
-        return true;
+        return CLI_EXIT_OK;
     }
-    if (stat(path, &status) != 0 || S_ISREG(status.st_mode))
-        return open_temporary(file, path);
-    file->stream = fopen(path, "w"); /* a pipe or a device; for a folder this fails */
-    return file->stream != NULL;
+    return open_file(file, path, &error) ? CLI_EXIT_OK : cli_library_error(common, &error);
 }
 
-bool cli_report_file_publish(cli_report_file *file)
+int cli_report_file_publish(cli_report_file *file, const cli_common *common)
 {
-    if (file->stream == stdout) { /* checked when the program ends */
-        file->stream = NULL;
-        return true;
-    }
-    bool failed = ferror(file->stream) != 0;
-    failed = fclose(file->stream) != 0 || failed;
+    onnxq_error error;
+    oq_error_init(&error);
+    FILE *stream = file->stream;
     file->stream = NULL;
-    if (!failed && file->temporary != NULL) {
-        failed = rename(file->temporary, file->path) != 0;
-        if (!failed) {
-            free(file->temporary);
-            file->temporary = NULL;
-        }
-    }
-    return !failed;
+    if (stream == stdout) /* checked when the program ends */
+        return CLI_EXIT_OK;
+    bool failed = ferror(stream) != 0;
+    if (fclose(stream) != 0 || failed)
+        return cli_write_error(common, file->path);
+    if (oq_output_finish(&file->output, false, &error) &&
+        oq_output_publish(&file->output, false, false, &error))
+        return CLI_EXIT_OK;
+    return cli_library_error(common, &error);
 }
 
 void cli_report_file_close(cli_report_file *file)
 {
     if (file->stream != NULL && file->stream != stdout)
         fclose(file->stream);
-    if (file->temporary != NULL)
-        unlink(file->temporary);
-    free(file->temporary);
-    free(file->path);
-    *file = (cli_report_file){0};
+    file->stream = NULL;
+    oq_output_close(&file->output);
 }
 
 FILE *cli_reports_next(cli_reports *reports)
@@ -96,8 +83,6 @@ int cli_reports_finish(cli_reports *reports, const cli_common *common, int statu
         return status;
     if (reports->is_array)
         fputs(reports->count == 0 ? "[]\n" : "]\n", reports->file.stream);
-    if (cli_report_file_publish(&reports->file))
-        return status;
-    int result = cli_write_error(common, common->json);
+    int result = cli_report_file_publish(&reports->file, common);
     return status == CLI_EXIT_OK ? result : status;
 }

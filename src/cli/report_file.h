@@ -6,17 +6,18 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "base/output.h"
 #include "option.h"
 
 typedef struct cli_report_file {
-    FILE *stream;    /* to write to; standard output for "-" */
-    char *path;      /* NULL where the stream has no name to get */
-    char *temporary; /* likewise */
+    FILE *stream; /* to write to; standard output for "-"; NULL where it is not open */
+    struct oq_output output;
+    const char *path; /* as it was given */
 } cli_report_file;
 
-/* Both return false with errno set. */
-bool cli_report_file_open(cli_report_file *file, const char *path);
-bool cli_report_file_publish(cli_report_file *file); /* closes it, too */
+/* Both return the exit code, and say what went wrong. */
+int cli_report_file_open(cli_report_file *file, const cli_common *common, const char *path);
+int cli_report_file_publish(cli_report_file *file, const cli_common *common); /* closes it, too */
 
 /* Removes what was not published; safe after a failed open and after publish. */
 void cli_report_file_close(cli_report_file *file);

@@ -213,6 +213,9 @@ bool oq_draft_get_size(const struct oq_draft *draft, const struct oq_emit_option
                        onnxq_error *error)
 {
     struct emission emission = {.draft = draft, .options = options};
+    uint64_t ignored[2];
+    model_nbytes = model_nbytes == NULL ? &ignored[0] : model_nbytes;
+    external_nbytes = external_nbytes == NULL ? &ignored[1] : external_nbytes;
     *external_nbytes = 0;
     *model_nbytes = draft->proto == NULL ? draft->model->file.nbytes : draft->written.nbytes;
     if (*model_nbytes != 0)
@@ -410,16 +413,31 @@ static bool check_written(const struct emission *emission, const struct oq_outpu
     return ok || blame_ourselves(error);
 }
 
+/* Whoever may not read all of the input may not read what is made of it. */
+static mode_t rights_of_input(const onnxq_model *model)
+{
+    mode_t rights = model->file.rights;
+    for (size_t i = 0; i < model->external.count; i++)
+        rights &= model->external.list[i]->rights;
+    return rights;
+}
+
 static bool write_files(struct emission *emission, const char *path, const char *external_path,
                         onnxq_error *error)
 {
     const struct oq_emit_options *options = emission->options;
+    const mode_t most_rights = rights_of_input(emission->draft->model);
+    const struct oq_output_terms model_terms = {.nbytes = emission->model.nbytes,
+                                                .most_rights = most_rights},
+                                 external_terms = {.nbytes = emission->external_nbytes,
+                                                   .most_rights = most_rights,
+                                                   .nobody_named_it = true};
     struct oq_output model = OQ_OUTPUT_CLOSED, external = OQ_OUTPUT_CLOSED;
     bool ok = true;
     if (external_path != NULL)
-        ok = oq_output_open(&external, external_path, emission->external_nbytes, error) &&
+        ok = oq_output_open(&external, external_path, &external_terms, error) &&
              write_stream(emission, &emission->external_stream, &external, error);
-    ok = ok && oq_output_open(&model, path, emission->model.nbytes, error) &&
+    ok = ok && oq_output_open(&model, path, &model_terms, error) &&
          write_stream(emission, &emission->model_stream, &model, error);
     /* The side file first: the model's own rename is the moment at which the output exists. */
     if (external_path != NULL)
@@ -433,15 +451,31 @@ static bool write_files(struct emission *emission, const char *path, const char 
     return ok;
 }
 
+/* Standard output, a FIFO, a device: they may be anywhere, and have no folder of their own. */
+static bool is_stream(const char *path)
+{
+    struct stat status;
+    return strcmp(path, "-") == 0 ||
+           (stat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode));
+}
+
+static bool refuse_side_file(const char *path, onnxq_error *error)
+{
+    bool is_standard = strcmp(path, "-") == 0;
+    oq_fail(error, ONNXQ_ERROR_OPTION, "%s takes no side file",
+            is_standard ? "standard output" : "what is no file");
+    if (!is_standard)
+        oq_error_file(error, path);
+    oq_error_hint(error, "name an output file, or use --external-data never");
+    return false;
+}
+
 static bool write_emission(struct emission *emission, const char *path, onnxq_error *error)
 {
     if (emission->external_nbytes == 0)
         return write_files(emission, path, NULL, error);
-    if (strcmp(path, "-") == 0) {
-        oq_fail(error, ONNXQ_ERROR_OPTION, "standard output takes no side file");
-        oq_error_hint(error, "name an output file, or use --external-data never");
-        return false;
-    }
+    if (is_stream(path))
+        return refuse_side_file(path, error);
     char *external_path = oq_arena_printf(&emission->arena, "%s.data", path);
     if (external_path == NULL)
         return oq_arena_fail(&emission->arena, error);
@@ -471,6 +505,8 @@ static bool copy_input(struct emission *emission, const char *path, onnxq_error 
     const struct oq_emit_options *options = emission->options;
     struct oq_segment whole = {OQ_SEGMENT_INPUT, 0, model->file.nbytes};
     struct oq_output output = OQ_OUTPUT_CLOSED;
+    const struct oq_output_terms terms = {.nbytes = whole.nbytes,
+                                          .most_rights = rights_of_input(model)};
     if (model->external.count > 0 && !stays_in_folder(model, path)) {
         oq_fail(error, ONNXQ_ERROR_OUTPUT,
                 "a copy in another folder would not find its side files");
@@ -481,7 +517,7 @@ static bool copy_input(struct emission *emission, const char *path, onnxq_error 
     emission->total_nbytes = whole.nbytes;
     emission->model_stream = (struct stream){.segments = &whole, .nsegments = 1};
     bool ok = make_starts(&emission->model_stream, &emission->arena, error) &&
-              oq_output_open(&output, path, whole.nbytes, error) &&
+              oq_output_open(&output, path, &terms, error) &&
               write_stream(emission, &emission->model_stream, &output, error) &&
               oq_output_publish(&output, options->keep_existing, options->sync, error);
     oq_output_close(&output);

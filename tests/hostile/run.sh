@@ -9,6 +9,8 @@
 # shellcheck disable=SC2016 # what other shells run is expanded there
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/support/defaults.sh
+. "$here/../support/defaults.sh"
 
 # What cleans up is another shell: a trap would also run in a subshell of this one that gets a
 # signal before its program has started.
@@ -267,20 +269,45 @@ section_folders() {
     ln -s nowhere dangling.onnx
     exits 0 "$ONNXQ" quantize -qq demo.onnx dangling.onnx
     ok "a dangling link" same dangling.onnx expected.onnx
+    ok "a dangling link stays a link" test -L dangling.onnx
     ln -s loop.onnx loop.onnx
-    "$ONNXQ" quantize -qq demo.onnx loop.onnx 2>/dev/null
+    exits 4 "$ONNXQ" quantize -qq demo.onnx loop.onnx
+    says "Too many levels"
     survived=$((survived + 1))
     mkfifo fifo
     cat fifo >from.onnx &
     exits 0 "$ONNXQ" quantize -qq demo.onnx fifo
     wait $!
     ok "through a FIFO" same from.onnx expected.onnx
+    exits 2 "$ONNXQ" quantize -qq --external-data always demo.onnx fifo
+    says "takes no side file"
+    exits 2 "$ONNXQ" quantize -qq --external-data always demo.onnx /dev/null
+    says "takes no side file"
+    ok "no side file of a device" test ! -e /dev/null.data
     exits 3 "$ONNXQ" inspect fifo
     exits 3 "$ONNXQ" inspect /dev/zero
     exits 3 "$ONNXQ" inspect folder
     no_temporary
+    # What lies where the side file goes: nobody named it, so it is not followed and not waited for.
+    local way
+    for way in "ln -s target" "ln -s nothing" mkfifo; do
+        echo old >target
+        $way planted.onnx.data
+        exits 4 timeout -s KILL 10 "$ONNXQ" quantize -qq --external-data always demo.onnx planted.onnx
+        says "expected a file or nothing"
+        ok "$way: nothing is written" test ! -e planted.onnx
+        ok "$way: nothing is redirected" test "$(cat target)" = old
+        ok "$way: nothing is made" test ! -e nothing
+        rm planted.onnx.data
+    done
+    if [ "$(id -u)" = 0 ] && has setpriv; then
+        planted_by_others
+    else
+        skip "links of others: this is not root"
+    fi
     # Modes.
     local mask
+    chmod 666 demo.onnx
     for mask in 000 077 027 022; do
         (
             umask "$mask"
@@ -289,6 +316,55 @@ section_folders() {
         )
         ok "umask $mask" test "$(stat -c %a "mode$mask.onnx" "mode$mask.onnx.data" | uniq)" = "$(stat -c %a "mode$mask")"
     done
+    has_mode() {
+        "$ONNXQ" quantize -qq -f --external-data always demo.onnx out.onnx --json=out.json
+        ok "$2" test "$(stat -c %a out.onnx out.onnx.data out.json | tr '\n' ' ')" = "$1"
+    }
+    rm -f out.*
+    chmod 640 demo.onnx
+    has_mode "640 640 644 " "not more open than the input"
+    chmod 604 out.onnx
+    chmod 600 out.onnx.data out.json
+    has_mode "600 600 600 " "as what is replaced, not more open than the input"
+    chmod 666 demo.onnx
+    chmod 664 out.onnx
+    has_mode "664 600 600 " "as what is replaced"
+    # A model that is given by a pipe has no rights of its own.
+    rm -f out.*
+    exits 0 sh -c "cat demo.onnx | \"$ONNXQ\" quantize -qq - out.onnx"
+    ok "from a pipe" test "$(stat -c %a out.onnx)" = 644
+}
+
+# A folder that everybody writes to, with what somebody else has put there for root to write into.
+planted_by_others() {
+    mkdir -m 1777 open
+    echo old >target
+    local kind as_other=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+    "${as_other[@]}" ln -s ../target open/out.onnx
+    "${as_other[@]}" ln -s ../target open/out.json
+    "${as_other[@]}" mkfifo open/fifo.onnx
+    exits 4 "$ONNXQ" quantize -qq demo.onnx open/out.onnx
+    says "somebody else"
+    exits 4 "$ONNXQ" quantize -qq demo.onnx -o open/new.onnx --json=open/out.json
+    says "somebody else"
+    exits 4 timeout -s KILL 10 "$ONNXQ" quantize -qq demo.onnx open/fifo.onnx
+    says "somebody else"
+    ok "nothing is redirected" test "$(cat target)" = old
+    # The other way round: this is one of the others, who follows his own link in a folder of his own only.
+    cp "$ONNXQ" open/onnxq
+    cp demo.onnx open/demo.onnx
+    for kind in sticky own; do
+        "${as_other[@]}" mkdir -p "open/$kind"
+    done
+    chown 0 open/sticky
+    chmod 1777 open/sticky
+    "${as_other[@]}" ln -s result open/sticky/out.onnx
+    "${as_other[@]}" ln -s result open/own/out.onnx
+    exits 4 "${as_other[@]}" open/onnxq quantize -qq open/demo.onnx open/sticky/out.onnx
+    says "somebody else"
+    exits 0 "${as_other[@]}" open/onnxq quantize -qq open/demo.onnx open/own/out.onnx
+    ok "his own link" test -f open/own/result
+    exits 0 "${as_other[@]}" open/onnxq quantize -qq open/demo.onnx open/sticky/file.onnx
 }
 
 # --- paths and environment -------------------------------------------------------
