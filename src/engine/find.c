@@ -76,10 +76,16 @@ static bool try_prefix(struct search *search, const char *what, const char *pref
     return ok;
 }
 
+/* A relative one would be of whatever folder is the current one. */
 static bool try_variable(struct search *search, const char *name)
 {
     const char *prefix = getenv(name);
-    return prefix != NULL && prefix[0] != '\0' && try_prefix(search, name, prefix);
+    if (prefix == NULL || prefix[0] == '\0')
+        return false;
+    if (prefix[0] == '/')
+        return try_prefix(search, name, prefix);
+    note(search, name, prefix, "is not an absolute path");
+    return false;
 }
 
 /* PREFIX of PREFIX/bin/onnxq: a Python environment, where pip installed this command, too. */
@@ -90,16 +96,30 @@ static bool try_beside_command(struct search *search)
     if (n <= 0)
         return false;
     path[n] = '\0';
-    for (int i = 0; i < 2; i++) {
-        char *slash = strrchr(path, '/');
-        if (slash == NULL)
-            return false;
-        *slash = '\0';
-    }
+    *strrchr(path, '/') = '\0'; /* the path is absolute */
+    char *folder = strrchr(path, '/');
+    if (folder == NULL || strcmp(folder, "/bin") != 0)
+        return false;
+    *folder = '\0';
     return try_prefix(search, "", path[0] != '\0' ? path : "/");
 }
 
 /* --- the system, Python ----------------------------------------------------- */
+
+/* Where LD_LIBRARY_PATH has an empty or relative folder, the loader looks into the current one. */
+static bool loader_looks_here(void)
+{
+    const char *list = getenv("LD_LIBRARY_PATH");
+    if (list == NULL || list[0] == '\0')
+        return false;
+    for (;; list += 1) {
+        if (list[0] != '/')
+            return true;
+        list += strcspn(list, ":;");
+        if (*list == '\0')
+            return false;
+    }
+}
 
 /* A name that the loader looks for; one that is nowhere is not worth a word. */
 static bool try_name(struct search *search, const char *name)
@@ -117,6 +137,10 @@ static bool try_name(struct search *search, const char *name)
 static bool try_system(struct search *search)
 {
     size_t used = search->used;
+    if (loader_looks_here()) {
+        note(search, "LD_LIBRARY_PATH", "", "not searched, one of its folders is not absolute");
+        return false;
+    }
     if (try_name(search, "libonnxruntime.so.1") || try_name(search, "libonnxruntime.so"))
         return true;
     for (int minor = NEWEST_SONAME; minor >= OQ_ORT_API_VERSION; minor--) {

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* pipe2() */
+#define _GNU_SOURCE /* pipe2(), posix_spawn_file_actions_addchdir_np() */
 #include "engine/library.h"
 
 #include <errno.h>
@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -15,28 +16,95 @@
 
 /*
  * Finds the package without running it. The working folder is not looked into:
- * it may hold anybody's onnxruntime.
+ * it may hold anybody's onnxruntime, sitecustomize and python3. So Python starts
+ * in /, and has only the absolute entries of PYTHONPATH; it keeps the rest of
+ * its environment, and with that what `pip install --user` has installed.
  */
 static const char question[] =
-    "import sys; sys.path = [p for p in sys.path if p]\n"
+    "import sys; sys.path = [p for p in sys.path if p[:1] == '/']\n"
     "import importlib.util, os\n"
     "spec = importlib.util.find_spec('onnxruntime')\n"
     "capi = os.path.join(list(spec.submodule_search_locations)[0], 'capi')\n"
     "sys.stdout.buffer.write(os.fsencode(capi))\n";
 
-static bool start(const char *program, int output, pid_t *pid)
+/* --- its environment ---------------------------------------------------------- */
+
+static const char path_variable[] = "PYTHONPATH=";
+
+/* From 3.11 on: nothing in front of sys.path for -c, so / neither. */
+static const char safe_path[] = "PYTHONSAFEPATH=1";
+
+/* PYTHONPATH without its relative and empty entries, which are the working folder. */
+static char *safe_python_path(void)
+{
+    const char *list = getenv("PYTHONPATH");
+    size_t n_list = list != NULL ? strlen(list) : 0;
+    char *safe = malloc(sizeof(path_variable) + n_list + 1), *end = safe;
+    if (safe == NULL)
+        return NULL;
+    end = stpcpy(end, path_variable);
+    for (const char *next = list; next != NULL && *next != '\0';) {
+        size_t n = strcspn(next, ":");
+        if (next[0] == '/') {
+            memcpy(end, next, n);
+            end += n;
+            *end++ = ':';
+        }
+        next += n + (next[n] == ':');
+    }
+    end[end[-1] == ':' ? -1 : 0] = '\0';
+    return safe;
+}
+
+static bool is_replaced(const char *variable)
+{
+    return strncmp(variable, path_variable, strlen(path_variable)) == 0 ||
+           strncmp(variable, safe_path, strcspn(safe_path, "=") + 1) == 0;
+}
+
+/* That of this process, but for the two; NULL without memory. The array alone is new. */
+static const char **make_environment(const char *python_path)
+{
+    size_t n = 0, n_kept = 0;
+    while (environ[n] != NULL)
+        n++;
+    const char **variables = calloc(n + 3, sizeof(*variables));
+    if (variables == NULL)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        if (!is_replaced(environ[i]))
+            variables[n_kept++] = environ[i];
+    variables[n_kept++] = python_path;
+    variables[n_kept] = safe_path;
+    return variables;
+}
+
+/* --- the question ------------------------------------------------------------- */
+
+static bool start_in(const char *const *variables, const char *program, int output, pid_t *pid)
 {
     const char *const arguments[] = {program, "-c", question, NULL};
     posix_spawn_file_actions_t actions;
     if (posix_spawn_file_actions_init(&actions) != 0)
         return false;
     bool ok =
+        posix_spawn_file_actions_addchdir_np(&actions, "/") == 0 &&
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) == 0 &&
         posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) == 0 &&
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0) == 0 &&
-        posix_spawnp(pid, program, &actions, NULL, (char *const *)(uintptr_t)arguments, environ) ==
-            0;
+        posix_spawnp(pid, program, &actions, NULL, (char *const *)(uintptr_t)arguments,
+                     (char *const *)(uintptr_t)variables) == 0;
     posix_spawn_file_actions_destroy(&actions);
+    return ok;
+}
+
+static bool start(const char *program, int output, pid_t *pid)
+{
+    char *python_path = safe_python_path();
+    const char **variables = python_path == NULL ? NULL : make_environment(python_path);
+    bool ok = variables != NULL && start_in(variables, program, output, pid);
+    free(variables);
+    free(python_path);
     return ok;
 }
 
@@ -92,7 +160,7 @@ enum oq_python_answer oq_python_ask(const char *program, char *folder, size_t ca
         return OQ_PYTHON_MISSING;
     bool started = start(program, fds[1], &pid);
     close(fds[1]);
-    bool found = started && read_answer(fds[0], folder, capacity);
+    bool found = started && read_answer(fds[0], folder, capacity) && folder[0] == '/';
     close(fds[0]);
     if (!started)
         return OQ_PYTHON_MISSING;

@@ -19,6 +19,7 @@ from build import node
 from harness import OrtTest, cases
 
 CAPI = Path(onnxruntime.__file__).parent / "capi"
+BASE_PYTHON = Path(sys._base_executable).resolve()  # of which the virtual environment was made
 FLOAT, INT64, STRING = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING
 
 # Types that Identity takes, with the bytes of an element.
@@ -430,18 +431,32 @@ class EngineTest(OrtTest):
     def test_found_by_python(self) -> None:
         self.assert_found(PATH=str(Path(sys.executable).parent))
 
-    def test_not_found_where_we_are(self) -> None:
-        """A folder named onnxruntime in the working folder is nobody's package."""
-        package = self.dir / "onnxruntime" / "capi"
-        package.mkdir(parents=True)
-        (package.parent / "__init__.py").write_text("")
-        (package / "libonnxruntime.so").write_text("")
-        done = subprocess.run(
-            [self.program],
-            capture_output=True,
-            text=True,
-            cwd=self.dir,
-            env={"PATH": str(Path(sys.executable).parent)},
-        )
-        self.assertNotIn(str(package), done.stdout + done.stderr)
-        self.assertEqual(done.returncode, 0, done.stderr)
+    @cases({"none": ("",), "here": (".",), "empty": (":/nowhere",), "relative": ("/nowhere:./.:here",)})
+    def nothing_from_here(self, python_path: str) -> None:
+        """A package, a sitecustomize and a python3 in the working folder are nobody's: no code of theirs runs."""
+        code = f"open({str(self.dir / 'ran')!r}, 'w')\n"
+        for folder in (self.dir, self.dir / "here"):
+            package = folder / "onnxruntime" / "capi"
+            package.mkdir(parents=True)
+            (package / "libonnxruntime.so").write_text("")
+            for name in ("sitecustomize", "usercustomize", "importlib", "os", "encodings"):
+                (folder / f"{name}.py").write_text(code)
+            (package.parent / "__init__.py").write_text(code)
+        (self.dir / "python3").write_text(f"#!/bin/sh\n: >{self.dir}/ran\n")
+        (self.dir / "python3").chmod(0o755)
+        self.assert_found(PATH=f":.:{Path(sys.executable).parent}", PYTHONPATH=python_path)
+        self.assertFalse((self.dir / "ran").exists())
+
+    def test_found_where_python_path_says(self) -> None:
+        """An absolute folder is the user's word."""
+        self.link_package(self.dir / "mine")
+        self.assert_found(PATH=str(BASE_PYTHON.parent), PYTHONPATH=f":{self.dir / 'mine'}:x")
+
+    def test_found_where_pip_installs_for_a_user(self) -> None:
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        self.link_package(self.dir / "base" / "lib" / version / "site-packages")
+        self.assert_found(PATH=str(BASE_PYTHON.parent), PYTHONUSERBASE=str(self.dir / "base"))
+
+    def link_package(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        (folder / "onnxruntime").symlink_to(CAPI.parent)

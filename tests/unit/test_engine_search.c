@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "support/suite.h"
 
@@ -34,14 +35,18 @@ static void put(const char *fake, const char *to)
     copy(test_printf("%s/libfake_%s.so", FAKE_ENGINES, fake), to);
 }
 
+static void put_script(const char *to, const char *text)
+{
+    make_folders(test_path(to));
+    test_write_file(test_path(to), text, strlen(text));
+    assert_int_equal(chmod(test_path(to), 0755), 0);
+}
+
 /* A "python" that prints a folder of the test, whatever it is asked. */
 static void put_python(const char *name, const char *folder)
 {
-    const char *path = test_path(test_printf("path/%s", name));
-    const char *text = test_printf("#!/bin/sh\nprintf %%s '%s'\n", test_path(folder));
-    make_folders(path);
-    test_write_file(path, text, strlen(text));
-    assert_int_equal(chmod(path, 0755), 0);
+    put_script(test_printf("path/%s", name),
+               test_printf("#!/bin/sh\nprintf %%s '%s'\n", test_path(folder)));
 }
 
 /* Replaces the name of the test's folder by "@". */
@@ -58,22 +63,21 @@ static char *shorten(char *text)
 }
 
 /*
- * What the probe says, run as bin/engine_probe of a computer without any
+ * What the program says, run in the test's folder, on a computer without any
  * environment but the given variables. '@' in them is the test's folder.
  */
-static const char *search(const char *variables, const char *arguments)
+static const char *search_by(const char *program, const char *variables, const char *arguments)
 {
     char command[8192], *text = test_alloc(8192);
     const char *folder = test_printf("%s", test_path(""));
-    if (!test_exists(test_path("prefix/bin/engine_probe")))
-        copy(ENGINE_PROBE, "prefix/bin/engine_probe");
+    if (!test_exists(test_path(program)))
+        copy(ENGINE_PROBE, program);
     int used =
         snprintf(command, sizeof(command), "cd '%s' && env -i PATH='%spath' ", folder, folder);
     for (const char *next = variables; *next != '\0'; next++)
         used += snprintf(command + used, sizeof(command) - (size_t)used, "%.*s",
                          *next == '@' ? (int)strlen(folder) - 1 : 1, *next == '@' ? folder : next);
-    snprintf(command + used, sizeof(command) - (size_t)used, " prefix/bin/engine_probe %s 2>&1",
-             arguments);
+    snprintf(command + used, sizeof(command) - (size_t)used, " %s %s 2>&1", program, arguments);
     FILE *pipe = popen(command, "r");
     assert_non_null(pipe);
     size_t n = fread(text, 1, 8191, pipe);
@@ -82,6 +86,11 @@ static const char *search(const char *variables, const char *arguments)
     assert_true(WIFEXITED(status));
     assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 6);
     return shorten(text);
+}
+
+static const char *search(const char *variables, const char *arguments)
+{
+    return search_by("prefix/bin/engine_probe", variables, arguments);
 }
 
 #define PACKAGE(prefix)                                                                            \
@@ -194,6 +203,80 @@ static void test_passed_over(void **state)
     "\npip install onnxruntime, or name its library: --ort-lib PATH, or ONNXQ_ORT_LIB=PATH in "    \
     "the environment\n"
 
+/* The current folder is nobody's choice: what lies in it is not found by any way but the user's. */
+static const struct here_row {
+    const char *name, *library, *variables;
+} here_rows[] = {
+    {"VIRTUAL_ENV is relative", PACKAGE("venv"), "VIRTUAL_ENV=venv"},
+    {"CONDA_PREFIX is the current folder", PACKAGE("."), "CONDA_PREFIX=."},
+    {"LD_LIBRARY_PATH is relative", "system/libonnxruntime.so.1", "LD_LIBRARY_PATH=/none:system"},
+    {"LD_LIBRARY_PATH begins empty", "libonnxruntime.so.1", "LD_LIBRARY_PATH=:/none"},
+    {"LD_LIBRARY_PATH ends empty", "libonnxruntime.so.1", "LD_LIBRARY_PATH=/none:"},
+    {"LD_LIBRARY_PATH has an empty one", "libonnxruntime.so.1", "LD_LIBRARY_PATH='/none;;/none'"},
+    {"a package here", PACKAGE("."), ""},
+    {"a library here", "libonnxruntime.so", ""},
+};
+
+static void test_not_here(void **state)
+{
+    const struct here_row *row = *state;
+    put("good", row->library);
+    const char *text = search(row->variables, "");
+    assert_int_equal(strncmp(text, NOT_FOUND, strlen(NOT_FOUND)), 0);
+}
+
+/* A folder above the command's is a prefix only where the command's is its bin. */
+static void test_not_above_the_command(void **state)
+{
+    (void)state;
+    put("good", PACKAGE("prefix"));
+    const char *text = search_by("prefix/tools/engine_probe", "", "");
+    assert_int_equal(strncmp(text, NOT_FOUND, strlen(NOT_FOUND)), 0);
+    check_text(search("", ""), "1.20.3\n@/" PACKAGE("prefix") "\n");
+}
+
+/* A python3 that lies here, and one that answers with a folder that lies here. */
+static void test_not_by_python_here(void **state)
+{
+    (void)state;
+    put("good", "site/capi/libonnxruntime.so.1.20.3");
+    put_python("python3", "site/capi");
+    static const char *const paths[] = {"PATH=path", "PATH=:/none", "PATH=/none:path/"};
+    assert_int_equal(symlink("path/python3", test_path("python3")), 0);
+    for (size_t i = 0; i < COUNT(paths); i++)
+        assert_int_equal(strncmp(search(paths[i], ""), NOT_FOUND, strlen(NOT_FOUND)), 0);
+    put_script("path/python3", "#!/bin/sh\nprintf site/capi\n");
+    assert_int_equal(strncmp(search("", ""), NOT_FOUND, strlen(NOT_FOUND)), 0);
+}
+
+/* What Python is started with, for each PYTHONPATH. */
+static const struct start_row {
+    const char *name, *variables, *expected;
+} start_rows[] = {
+    {"none", "", ""},
+    {"empty", "PYTHONPATH=", ""},
+    {"relative", "PYTHONPATH=.", ""},
+    {"the current folder in front", "PYTHONPATH=:/x", "/x"},
+    {"the current folder behind", "PYTHONPATH=/x:", "/x"},
+    {"mixed", "PYTHONPATH=/x:y:/z::./w", "/x:/z"},
+    {"told to look here", "PYTHONSAFEPATH= PYTHONPATH=/x", "/x"},
+    {"settings of the user's", "PYTHONUSERBASE=/base PYTHONPATHS=a", ""},
+};
+
+static void test_start_of_python(void **state)
+{
+    const struct start_row *row = *state;
+    put_script("path/python3",
+               test_printf("#!/bin/sh\nenv='%s'\npwd >\"$env\"\necho \"$PYTHONPATH\" >>\"$env\"\n"
+                           "echo \"$PYTHONSAFEPATH$PYTHONUSERBASE$PYTHONPATHS\" >>\"$env\"\n",
+                           test_path("env")));
+    search(row->variables, "");
+    const char *kept = strstr(row->variables, "/base") != NULL ? "/basea" : "";
+    size_t nbytes;
+    check_text((const char *)test_read_file(test_path("env"), &nbytes),
+               test_printf("/\n%s\n1%s\n", row->expected, kept));
+}
+
 /* Paths of the test are cut to the same length whatever folder it has: their ends are compared. */
 static void check_end(const char *text, const char *expected)
 {
@@ -254,6 +337,10 @@ int main(void)
     TEST(test_newest);
     TEST(test_order);
     TEST(test_passed_over);
+    TEST_ROWS(test_not_here, here_rows);
+    TEST(test_not_above_the_command);
+    TEST(test_not_by_python_here);
+    TEST_ROWS(test_start_of_python, start_rows);
     TEST(test_nowhere);
     TEST(test_why_not);
     TEST_ROWS(test_python_without_package, python_rows);
