@@ -17,6 +17,9 @@
  *    environment. A failure is a status plus a filled-in onnxq_error.
  *  - `error` may be NULL where the caller does not want the details. It is
  *    caller-owned, fixed-size and needs no release.
+ *  - `options` may be NULL: the defaults. So may what a function fills in
+ *    (sizes, a summary, an info): the caller does not want it. Other pointers
+ *    are NULL only where that is said.
  *  - Strings handed out belong to the object they were asked from and live
  *    until it is closed. Names come from the file as they are: they may hold
  *    any byte but NUL, so escape them before they reach a terminal
@@ -425,7 +428,7 @@ ONNXQ_API onnxq_status onnxq_dequantization_get_output_size(
 ONNXQ_API onnxq_status onnxq_dequantization_write(const onnxq_dequantization *dequantization,
                                                   const char *path, onnxq_error *error);
 
-/* All in one call; `summary` may be NULL. */
+/* Open, find out and write in one call. */
 ONNXQ_API onnxq_status onnxq_dequantize_file(const char *input, const char *output,
                                              const onnxq_dequantize_options *options,
                                              onnxq_dequantize_summary *summary, onnxq_error *error);

@@ -56,6 +56,9 @@ onnxq_dequantization *onnxq_dequantization_create(const onnxq_model *model,
                                                   onnxq_error *error)
 {
     onnxq_error ignored;
+    onnxq_dequantize_options defaults;
+    onnxq_dequantize_options_init(&defaults);
+    options = options == NULL ? &defaults : options;
     error = error == NULL ? &ignored : error;
     oq_error_init(error);
     if (!check_options(options, error))
@@ -111,7 +114,8 @@ const onnxq_dequantized_form *onnxq_dequantization_get_form(const onnxq_dequanti
 void onnxq_dequantization_get_summary(const onnxq_dequantization *undo,
                                       onnxq_dequantize_summary *summary)
 {
-    *summary = undo->summary;
+    if (summary != NULL)
+        *summary = undo->summary;
 }
 
 onnxq_status onnxq_dequantization_get_output_size(const onnxq_dequantization *undo,
@@ -150,7 +154,7 @@ onnxq_status onnxq_dequantize_file(const char *input, const char *output,
         model == NULL ? NULL : onnxq_dequantization_create(model, options, error);
     onnxq_status status =
         undo == NULL ? error->status : onnxq_dequantization_write(undo, output, error);
-    if (undo != NULL && summary != NULL)
+    if (undo != NULL)
         onnxq_dequantization_get_summary(undo, summary);
     onnxq_dequantization_destroy(undo);
     onnxq_model_close(model);

@@ -178,6 +178,8 @@ void onnxq_model_close(onnxq_model *model)
 void onnxq_model_get_info(const onnxq_model *model, onnxq_model_info *info)
 {
     const Oq__Pb__ModelProto *proto = model->proto;
+    if (info == NULL)
+        return;
     *info = (onnxq_model_info){
         .ir_version = proto->ir_version,
         .opset = model->opset,

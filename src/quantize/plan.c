@@ -95,7 +95,8 @@ onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_error *erro
     onnxq_error ignored;
     error = error == NULL ? &ignored : error;
     oq_error_init(error);
-    check_options(options, error);
+    if (options != NULL)
+        check_options(options, error);
     return error->status;
 }
 
@@ -288,6 +289,9 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options
                           onnxq_error *error)
 {
     onnxq_error ignored;
+    onnxq_options defaults;
+    onnxq_options_init(&defaults);
+    options = options == NULL ? &defaults : options;
     error = error == NULL ? &ignored : error;
     oq_error_init(error);
     if (!check_options(options, error))
@@ -345,7 +349,8 @@ const onnxq_weight *onnxq_plan_get(const onnxq_plan *plan, size_t index)
 
 void onnxq_plan_get_summary(const onnxq_plan *plan, onnxq_summary *summary)
 {
-    *summary = plan->summary;
+    if (summary != NULL)
+        *summary = plan->summary;
 }
 
 onnxq_status onnxq_plan_get_output_size(const onnxq_plan *plan, const char *path,

@@ -1,4 +1,4 @@
-/* A program of someone else's that uses the installed library. */
+/* A program of someone else's that uses the installed library; NULL options are the defaults. */
 #include <onnxq/onnxq.h>
 #include <string.h>
 
@@ -14,5 +14,10 @@ int main(void)
     }
     onnxq_status status = onnxq_quantize_file("no-such-file.onnx", "out.onnx", &options, &error);
     printf("onnxq %s: status %d: %s\n", onnxq_version(), (int)status, error.message);
-    return status == ONNXQ_ERROR_INPUT ? 0 : 1;
+    return status == ONNXQ_ERROR_INPUT &&
+                   onnxq_quantize_file("no-such-file.onnx", "out.onnx", NULL, NULL) == status &&
+                   onnxq_dequantize_file("no-such-file.onnx", "out.onnx", NULL, NULL, NULL) ==
+                       status
+               ? 0
+               : 1;
 }

@@ -139,6 +139,22 @@ static void test_wrong_options(void **state)
 
 /* --- nobody needs the details of an error, or an object --- */
 
+static onnxq_options defaults(void)
+{
+    onnxq_options options;
+    onnxq_options_init(&options);
+    return options;
+}
+
+static void check_same_files(const char *a, const char *b)
+{
+    size_t n_a, n_b;
+    const unsigned char *bytes_a = test_read_file(test_path(a), &n_a);
+    const unsigned char *bytes_b = test_read_file(test_path(b), &n_b);
+    assert_int_equal(n_a, n_b);
+    assert_memory_equal(bytes_a, bytes_b, n_a);
+}
+
 static void test_null(void **state)
 {
     (void)state;
@@ -162,6 +178,65 @@ static void test_null(void **state)
     assert_int_equal(
         onnxq_quantize_file(test_path("model.onnx"), test_path("a.onnx"), &options, NULL),
         ONNXQ_OK);
+}
+
+/* NULL for options is what onnxq_options_init() gives. */
+static void test_null_options(void **state)
+{
+    (void)state;
+    const char *in = test_path("model.onnx"), *out = test_path("a.onnx");
+    const onnxq_options options = defaults();
+    const onnxq_model *model = test_model(TEXT);
+    assert_int_equal(onnxq_options_check(NULL, NULL), ONNXQ_OK);
+    assert_int_equal(onnxq_quantize_file(in, out, NULL, NULL), ONNXQ_OK);
+    assert_int_equal(onnxq_quantize_file(in, test_path("b.onnx"), &options, NULL), ONNXQ_OK);
+    check_same_files("a.onnx", "b.onnx");
+    onnxq_plan *estimate = onnxq_plan_estimate(model, NULL, NULL);
+    onnxq_plan *plan = onnxq_plan_create(model, NULL, NULL);
+    assert_int_equal(onnxq_plan_write(plan, test_path("c.onnx"), NULL), ONNXQ_OK);
+    check_same_files("a.onnx", "c.onnx");
+    onnxq_plan_destroy(estimate);
+    onnxq_plan_destroy(plan);
+}
+
+static void test_null_options_of_the_way_back(void **state)
+{
+    (void)state;
+    const char *in = test_path("int8.onnx");
+    onnxq_dequantize_options options;
+    onnxq_dequantize_options_init(&options);
+    test_model(TEXT);
+    assert_int_equal(onnxq_quantize_file(test_path("model.onnx"), in, NULL, NULL), ONNXQ_OK);
+    assert_int_equal(onnxq_dequantize_file(in, test_path("a.onnx"), NULL, NULL, NULL), ONNXQ_OK);
+    assert_int_equal(onnxq_dequantize_file(in, test_path("b.onnx"), &options, NULL, NULL),
+                     ONNXQ_OK);
+    check_same_files("a.onnx", "b.onnx");
+    onnxq_model *model = onnxq_model_open(in, NULL);
+    onnxq_dequantization *back = onnxq_dequantization_create(model, NULL, NULL);
+    assert_int_equal(onnxq_dequantization_count(back), 1);
+    onnxq_dequantization_destroy(back);
+    onnxq_model_close(model);
+}
+
+/* What a function would fill in is not wanted. */
+static void test_null_results(void **state)
+{
+    (void)state;
+    const onnxq_model *model = test_model(TEXT);
+    onnxq_plan *plan = onnxq_plan_create(model, NULL, NULL);
+    onnxq_dequantization *back = onnxq_dequantization_create(model, NULL, NULL);
+    onnxq_error error;
+    assert_null(onnxq_model_open(test_path("missing"), &error));
+    onnxq_model_get_info(model, NULL);
+    onnxq_plan_get_summary(plan, NULL);
+    onnxq_dequantization_get_summary(back, NULL);
+    assert_int_equal(onnxq_plan_get_output_size(plan, "out.onnx", NULL, NULL, NULL), ONNXQ_OK);
+    assert_int_equal(onnxq_dequantization_get_output_size(back, "out.onnx", NULL, NULL, NULL),
+                     ONNXQ_OK);
+    assert_int_equal(onnxq_escape("a\nb", NULL, 0), 4);
+    assert_true(onnxq_error_format(&error, NULL, 0) > 0);
+    onnxq_dequantization_destroy(back);
+    onnxq_plan_destroy(plan);
 }
 
 /* An error that was filled in before does not stay. */
@@ -331,6 +406,9 @@ int main(void)
     TEST(test_defaults);
     TEST_ROWS(test_wrong_options, options_rows);
     TEST(test_null);
+    TEST(test_null_options);
+    TEST(test_null_options_of_the_way_back);
+    TEST(test_null_results);
     TEST(test_error_is_fresh);
     TEST(test_info);
     TEST(test_empty_info);
