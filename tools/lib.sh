@@ -3,6 +3,24 @@
 # shellcheck shell=bash
 
 set -euo pipefail
+
+# What is started with signals ignored (nohup, `&`) would hand that on to all that it starts, which
+# a shell cannot undo. So it runs once more with all of them by default, in a session of its own,
+# which no terminal's hangup or Ctrl-C reaches: what was to be ignored is.
+run_in_own_session() {
+    local status=0
+    setsid env --default-signal "$0" "$@" </dev/null &
+    trap 'kill -- -$!' TERM
+    while wait $! || status=$?; [ $status -gt 128 ] && kill -0 $! 2>/dev/null; do
+        status=0
+    done
+    exit $status
+}
+
+if trap -p | grep -qE 'SIG(HUP|INT|QUIT|TERM)$' && env --default-signal setsid true 2>/dev/null; then
+    run_in_own_session "$@"
+fi
+
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 jobs=${JOBS:-2}

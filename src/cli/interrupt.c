@@ -25,12 +25,15 @@ static void set_handler(void (*handler)(int))
 
 void cli_interrupt_install(void)
 {
-    struct sigaction action = {.sa_handler = SIG_IGN};
+    struct sigaction action = {.sa_handler = SIG_IGN}, child = {.sa_handler = SIG_DFL};
     set_handler(note);
     sigemptyset(&action.sa_mask);
+    sigemptyset(&child.sa_mask);
     /* A closed pipe and a file over its limit are failed writes, found where they happen. */
     sigaction(SIGPIPE, &action, NULL);
     sigaction(SIGXFSZ, &action, NULL);
+    /* Where it is ignored, nobody learns how a child has ended, and its number is free at once. */
+    sigaction(SIGCHLD, &child, NULL);
 }
 
 void cli_interrupt_restore(void)

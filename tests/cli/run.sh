@@ -10,6 +10,8 @@
 # ONNXQ and MAKE_MODEL are the programs under test.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/support/defaults.sh
+. "$here/../support/defaults.sh"
 cases=$here/cases update=false
 
 [ "${1-}" = --update ] && update=true && shift

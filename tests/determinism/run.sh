@@ -10,6 +10,8 @@
 #
 # ONNXQ and MAKE_MODEL are the programs under test.
 set -u
+# shellcheck source=tests/support/defaults.sh
+. "$(dirname "$0")/../support/defaults.sh"
 for program in "${ONNXQ:?is not set: the program to test}" "${MAKE_MODEL:?is not set}"; do
     [ -x "$program" ] || { echo "run.sh: $program is no program"; exit 2; }
 done

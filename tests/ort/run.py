@@ -2,6 +2,7 @@
 """Tests onnxq against ONNX Runtime: python tests/ort/run.py --onnxq PATH [-k TEXT] [--models DIR] [-v]"""
 
 import argparse
+import signal
 import sys
 import time
 import unittest
@@ -50,6 +51,17 @@ def select(suite: unittest.TestSuite, text: str) -> list[unittest.TestCase]:
     return [test for test in tests if text in test.id()]
 
 
+def start_afresh() -> None:
+    """What the tests start has every signal by default and none blocked, whatever was inherited.
+
+    (Python itself ignores two, and gives them back to what it starts.)
+    """
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Tests onnxq against ONNX Runtime.")
     parser.add_argument("--onnxq", required=True, help="the command under test")
@@ -62,6 +74,7 @@ def main() -> int:
     parser.add_argument("-k", metavar="TEXT", default="", help="only tests whose name contains TEXT")
     parser.add_argument("-v", action="store_true", help="a line for every test")
     arguments = parser.parse_args()
+    start_afresh()
     harness.ONNXQ = str(Path(arguments.onnxq).resolve())
     harness.MODELS = arguments.models
     result = Result(arguments.v)

@@ -295,14 +295,13 @@ class Bench(OrtTest):
 
     # --- what it leaves --------------------------------------------------------
 
-    def start(self, *arguments) -> tuple[subprocess.Popen, list[int]]:
+    def start(self, *arguments, before: tuple = (), stderr=subprocess.DEVNULL) -> tuple[subprocess.Popen, list[int]]:
         """A benchmark of a day, and the workers that it has once all are there."""
         process = subprocess.Popen(
-            self.command("--time=80000", *arguments),
+            [*before, *self.command("--time=80000", *arguments)],
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=stderr,
             env=self.environment,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
@@ -342,6 +341,17 @@ class Bench(OrtTest):
         os.kill(workers[1], signal.SIGKILL)
         self.assertEqual(process.wait(60), 6)
         self.assertFalse(is_alive(workers[0]))
+
+    def test_a_worker_is_killed_where_nobody_waits_for_children(self):
+        """Whoever started the command had SIGCHLD ignored, which is inherited: the reason is known still."""
+        path = self.save("a.onnx", conv_model())
+        process, workers = self.start(
+            path, path, before=("env", "--ignore-signal=CHLD"), stderr=subprocess.PIPE
+        )
+        os.kill(workers[1], signal.SIGKILL)
+        message = process.communicate(timeout=60)[1].decode()
+        self.assertEqual(process.returncode, 6)
+        self.assertIn("signal 9", message)
 
     def test_temporary_folder_is_read_only(self):
         """Only a profile needs one."""

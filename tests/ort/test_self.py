@@ -1,5 +1,9 @@
 """The checks themselves: they accept a model made by hand and reject it with any one thing wrong."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
@@ -32,6 +36,24 @@ def by_output(model: onnx.ModelProto, name: str) -> onnx.NodeProto:
 
 def replace_constant(model: onnx.ModelProto, name: str, value: np.ndarray) -> None:
     model.CopyFrom(build.with_weights(model, {name: value}))
+
+
+INHERITED = ["--ignore-signal=HUP", "--ignore-signal=INT", "--ignore-signal=CHLD", "--block-signal=USR1"]
+
+
+class SignalsTest(harness.OrtTest):
+    """What tests start has every signal by default and none blocked, whatever they inherited themselves."""
+
+    def test_of_what_is_started(self):
+        text = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True).stdout
+        masks = [line.split()[1] for line in text.splitlines() if line.startswith(("SigBlk", "SigIgn"))]
+        self.assertEqual([int(mask, 16) for mask in masks], [0, 0])
+
+    def test_under_nohup(self):
+        run = [sys.executable, Path(harness.__file__).with_name("run.py"), "--onnxq", harness.ONNXQ]
+        command = ["env", *INHERITED, *run, "-k", "SignalsTest.test_of_what_is_started"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
 def wrong_integer(model):

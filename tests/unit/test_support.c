@@ -1,5 +1,7 @@
 /* The tools that the other tests rely on. */
+#define _XOPEN_SOURCE 700
 #include <math.h>
+#include <signal.h>
 #include <string.h>
 
 #include "support/models.h"
@@ -80,6 +82,21 @@ static void test_folder(void **state)
     assert_int_equal(nbytes, 4);
 }
 
+/* tests/signals.sh runs this with other ones inherited. */
+static void test_signals(void **state)
+{
+    (void)state;
+    static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGCHLD, SIGTERM, SIGUSR1};
+    struct sigaction action;
+    sigset_t blocked;
+    assert_int_equal(sigprocmask(SIG_SETMASK, NULL, &blocked), 0);
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        assert_int_equal(sigaction(numbers[i], NULL, &action), 0);
+        assert_true(action.sa_handler == SIG_DFL);
+        assert_false(sigismember(&blocked, numbers[i]));
+    }
+}
+
 int main(void)
 {
     TEST_ROWS(test_text, texts);
@@ -87,5 +104,6 @@ int main(void)
     TEST(test_elements_read);
     TEST(test_halves);
     TEST(test_folder);
+    TEST(test_signals);
     return suite_run();
 }

@@ -27,7 +27,8 @@ onnxq inspect --json=report.json -qq demo.onnx nothing.onnx
 if has python3; then
     python3 - <<'END'
 import json
-print([(m["input"], m["model"]["nodes"], m["quantize"]["summary"]["quantized"]) for m in json.load(open("report.json"))])
+found = [(m["input"], m["model"]["nodes"], m["quantize"]["summary"]["quantized"]) for m in json.load(open("report.json"))]
+assert found == [("demo.onnx", 5, 3), ("nothing.onnx", 1, 0)], found
 END
 fi
 # What goes wrong.

@@ -2,12 +2,7 @@
 make_model demo demo.onnx
 mkfifo pipe
 # A shell starts what runs beside it with SIGINT ignored: that has to be undone first.
-cat >heed.py <<'END'
-import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execvp(sys.argv[1], sys.argv[1:])
-END
-has python3 && heed='python3 heed.py' || heed=
+env --default-signal true 2>/dev/null && heed='env --default-signal' || heed=
 for name in TERM HUP ${heed:+INT}; do
     $heed onnxq quantize - out.onnx <pipe >/dev/null &
     exec 9>pipe
@@ -27,7 +22,7 @@ cat demo.onnx >&9
 exec 9>&-
 wait $!
 echo "ignored: $?"
-rm -f heed.py out.onnx
+rm -f out.onnx
 run ls -A
 # At any moment: the output is there as a whole, or not at all.
 has timeout || exit 0

@@ -22,6 +22,7 @@ if has python3; then
     for file in *.json; do
         python3 -m json.tool "$file" >"$TMPDIR/tool" || echo "$file is no JSON"
     done
-    python3 -c 'import json; print([r["summary"]["quantized"] for r in json.load(open("array.json"))])'
+    python3 -c 'import json; found = [r["summary"]["quantized"] for r in json.load(open("array.json"))]
+assert found == [3, 1, 0], found'
     rm -f "$TMPDIR/tool"
 fi

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,8 +121,22 @@ void suite_add(const char *name, CMUnitTestFunction function, const void *rows, 
     }
 }
 
+/* Whatever was inherited, from nohup or a shell's `&`: tests and what they start have the defaults.
+ */
+static void reset_signals(void)
+{
+    static const int numbers[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGPIPE, SIGALRM,
+                                  SIGTERM, SIGCHLD, SIGXFSZ, SIGUSR1, SIGUSR2};
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < COUNT(numbers); i++)
+        sigaction(numbers[i], &action, NULL);
+    sigprocmask(SIG_SETMASK, &action.sa_mask, NULL);
+}
+
 int suite_run(void)
 {
+    reset_signals();
     make_folder();
     int result = _cmocka_run_group_tests("tests", tests, n_tests, NULL, NULL);
     remove_folder();
