@@ -79,9 +79,10 @@ static bool would_shrink(const struct oq_site *site, const onnxq_options *option
     struct oq_layout layout =
         oq_layout_make(source->dims, source->n_dims, options->per_channel ? site->axis : -1,
                        options->per_channel ? site->batch_axes : 0);
-    uint64_t scale_nbytes = options->symmetric ? 4 : 5;
+    bool has_zero_point = !options->symmetric || options->method == ONNXQ_METHOD_QDQ;
+    uint64_t scale_nbytes = sizeof(float) + has_zero_point;
     uint64_t integers =
-        oq_plan_stores_4_bits(options) ? oq_divide_up_u64(source->nelem, 2) : source->nelem;
+        oq_site_stores_4_bits(site, options) ? oq_divide_up_u64(source->nelem, 2) : source->nelem;
     return integers + oq_layout_n_scales(&layout) * scale_nbytes < source->nbytes;
 }
 
@@ -94,6 +95,7 @@ static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
         return;
     }
     site->is_unsigned = plan->options.weight_type == ONNXQ_WEIGHT_UINT8;
+    site->symmetric = plan->options.symmetric;
     site->n_dims = site->constant->source.n_dims;
     site->rule->decide(plan, site);
     oq_plan_apply_method(plan, site);
@@ -271,7 +273,7 @@ static void reset(struct oq_constant *constant)
         site->through = NULL;
         site->quantized = NULL;
         site->blocks = (struct oq_block_choice){0};
-        site->transposed = false;
+        site->transposed = site->is_multiplied = false;
     }
 }
 

@@ -27,6 +27,7 @@ struct oq_ranges {
     int32_t *lo, *hi;   /* keys, [n_scales] */
     double sum_squares; /* of all elements, in recurrent models */
     bool is_4_bits;     /* integers that lie two in a byte */
+    bool symmetric;     /* around 0, which is in the middle */
     onnxq_reduce_range reduce;
     struct oq_pairs pairs;      /* for PAIRS, */
     int32_t *pair_lo, *pair_hi; /* and keys of half the sums of neighbours, [n_scales] */
@@ -72,7 +73,8 @@ struct oq_site {
     int axis;
     size_t batch_axes;
     size_t n_dims; /* to store for integer operators, see oq_quantized */
-    bool transposed, is_unsigned;
+    bool transposed, is_unsigned, symmetric;
+    bool is_multiplied;            /* with qdq: folded all the same, not behind DequantizeLinear */
     struct oq_block_choice blocks; /* form OQ_BLOCKS_NONE: a scale for each channel */
     /* Writes the nodes that replace the site's node; only for ONNXQ_DYNAMIC. */
     bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);
@@ -147,7 +149,9 @@ bool oq_plan_find_round_trips(onnxq_plan *plan, onnxq_error *error);
 
 /* method.c: the rule's choice for a site, as far as the method allows it. */
 void oq_plan_apply_method(onnxq_plan *plan, struct oq_site *site);
-bool oq_plan_stores_4_bits(const onnxq_options *options); /* where there are no blocks */
+void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site); /* qdq.c */
+/* Where it has no blocks. */
+bool oq_site_stores_4_bits(const struct oq_site *site, const onnxq_options *options);
 
 /* storage.c: ranges and integers for all sites that are not kept. */
 bool oq_plan_choose_storage(onnxq_plan *plan, onnxq_error *error);

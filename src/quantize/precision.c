@@ -160,8 +160,7 @@ static bool widen(onnxq_plan *plan, struct oq_constant *constant, const char *re
 bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constant)
 {
     const onnxq_options *options = &plan->options;
-    /* Who asks for 4 bits or for blocks gets them. */
-    if (oq_plan_stores_4_bits(options) || constant->source.dtype->nbits <= 16 ||
+    if (constant->source.dtype->nbits <= 16 ||
         (options->method == ONNXQ_METHOD_QDQ && plan->model->opset < OQ_OPSET_DEQUANTIZE_INT16))
         return false;
     return options->fold_bits == 16 || (options->fold_bits == 0 && plan->is_recurrent);
@@ -171,9 +170,13 @@ bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constan
 static const char *reason_to_widen(onnxq_plan *plan, const struct oq_constant *constant)
 {
     const onnxq_options *options = &plan->options;
-    /* Integer operators take 8 bits: what they share with a fold stays. */
+    /*
+     * Who asks for 4 bits or for blocks gets them. Integer operators take 8 bits: what
+     * they share with a fold stays.
+     */
     if (constant->fold == NULL || constant->fold->blocks != NULL ||
-        constant->fold->n_products > 0 || !oq_plan_may_widen(plan, constant))
+        constant->fold->ranges->is_4_bits || constant->fold->n_products > 0 ||
+        !oq_plan_may_widen(plan, constant))
         return NULL;
     if (options->fold_bits == 16)
         return "--fold-bits 16";

@@ -54,11 +54,11 @@ static float asymmetric_scale(const struct oq_ranges *ranges, uint64_t i)
     return oq_usable_scale((float)((high - low) / (double)get_steps(ranges).full));
 }
 
-static void set_bounds(struct oq_quantized *quantized, bool symmetric)
+static void set_bounds(struct oq_quantized *quantized)
 {
     struct steps steps = get_steps(quantized->ranges);
     float middle = quantized->is_unsigned ? 128 : 0;
-    if (symmetric) {
+    if (quantized->ranges->symmetric) {
         quantized->qmin = middle - steps.below;
         quantized->qmax = middle + steps.above;
     } else {
@@ -67,19 +67,19 @@ static void set_bounds(struct oq_quantized *quantized, bool symmetric)
     }
 }
 
-static float find_zero_point(const struct oq_quantized *quantized, float lo, float scale,
-                             bool symmetric)
+static float find_zero_point(const struct oq_quantized *quantized, float lo, float scale)
 {
-    if (symmetric)
+    if (quantized->ranges->symmetric)
         return quantized->is_unsigned ? 128 : 0;
     float zero_point = rintf(quantized->qmin - fminf(lo, 0) / scale);
     return fminf(fmaxf(zero_point, quantized->qmin), quantized->qmax);
 }
 
-static void set_scales(struct oq_ranges *ranges, bool symmetric)
+static void set_scales(struct oq_ranges *ranges)
 {
     for (uint64_t i = 0; i < ranges->n_scales; i++)
-        ranges->scale[i] = symmetric ? symmetric_scale(ranges, i) : asymmetric_scale(ranges, i);
+        ranges->scale[i] =
+            ranges->symmetric ? symmetric_scale(ranges, i) : asymmetric_scale(ranges, i);
 }
 
 void oq_plan_scale(onnxq_plan *plan)
@@ -87,13 +87,13 @@ void oq_plan_scale(onnxq_plan *plan)
     for (size_t i = 0; i < plan->n_constants; i++) {
         struct oq_constant *constant = &plan->constants[i];
         for (struct oq_ranges *r = constant->ranges; r != NULL; r = r->next)
-            set_scales(r, plan->options.symmetric);
+            set_scales(r);
         for (struct oq_quantized *q = constant->quantized; q != NULL; q = q->next) {
             q->scale = q->ranges->scale;
-            set_bounds(q, plan->options.symmetric);
+            set_bounds(q);
             for (uint64_t k = 0; k < q->ranges->n_scales; k++)
-                q->zero_point[k] = find_zero_point(q, oq_key_to_float(q->ranges->lo[k]),
-                                                   q->ranges->scale[k], plan->options.symmetric);
+                q->zero_point[k] =
+                    find_zero_point(q, oq_key_to_float(q->ranges->lo[k]), q->ranges->scale[k]);
         }
     }
 }

@@ -2,15 +2,18 @@
 #include "quantize/rules.h"
 
 static struct oq_ranges *find_ranges(onnxq_plan *plan, struct oq_constant *constant, int axis,
-                                     size_t batch_axes)
+                                     size_t batch_axes, const struct oq_site *site)
 {
     const struct oq_source *source = &constant->source;
+    bool is_4_bits = oq_site_stores_4_bits(site, &plan->options);
     if (!plan->options.per_channel) {
         axis = -1;
         batch_axes = 0;
     }
     struct oq_ranges *ranges = constant->ranges;
-    while (ranges != NULL && (ranges->axis != axis || ranges->batch_axes != batch_axes))
+    while (ranges != NULL &&
+           (ranges->axis != axis || ranges->batch_axes != batch_axes ||
+            ranges->symmetric != site->symmetric || ranges->is_4_bits != is_4_bits))
         ranges = ranges->next;
     if (ranges != NULL || (ranges = oq_arena_alloc(&plan->arena, sizeof(*ranges))) == NULL)
         return ranges;
@@ -20,7 +23,8 @@ static struct oq_ranges *find_ranges(onnxq_plan *plan, struct oq_constant *const
                            .axis = axis,
                            .batch_axes = batch_axes,
                            .layout = oq_layout_make(source->dims, source->n_dims, axis, batch_axes),
-                           .is_4_bits = oq_plan_stores_4_bits(&plan->options),
+                           .is_4_bits = is_4_bits,
+                           .symmetric = site->symmetric,
                            .next = constant->ranges};
     ranges->n_scales = oq_layout_n_scales(&ranges->layout);
     size_t n = (size_t)ranges->n_scales;
@@ -172,7 +176,7 @@ static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *
         stored_constant(plan, (struct oq_constant *)(uintptr_t)site->constant);
     bool in_blocks = site->blocks.form != OQ_BLOCKS_NONE; /* one range says if all is finite */
     struct oq_quantized wanted = {.ranges = find_ranges(plan, constant, in_blocks ? -1 : site->axis,
-                                                        in_blocks ? 0 : site->batch_axes),
+                                                        in_blocks ? 0 : site->batch_axes, site),
                                   .n_dims = constant->source.n_dims,
                                   .is_unsigned = site->is_unsigned};
     if (wanted.ranges == NULL || (site->action == ONNXQ_DYNAMIC && site->rule->is_product &&

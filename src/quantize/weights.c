@@ -118,19 +118,20 @@ static bool is_uniform(const float *values, uint64_t n)
     return true;
 }
 
-/* As 8-bit integers, of shape dims: [n_scales], or [] where all are the same. */
+/* Of the weight's type and shape dims: [n_scales], or [] where all are the same. Wide ones are 0.
+ */
 static const char *add_zero_point(struct oq_rewrite *rewrite, const struct oq_quantized *q,
                                   const int64_t *dims, size_t n_dims)
 {
     struct oq_constant *owner = q->ranges->constant;
-    size_t n = (size_t)oq_nelem(dims, 0, n_dims);
-    uint8_t *bytes = oq_edit_allocate(rewrite->edit, n, 1);
+    size_t n = (size_t)oq_nelem(dims, 0, n_dims), width = q->is_wide ? sizeof(int16_t) : 1;
+    uint8_t *bytes = oq_edit_allocate(rewrite->edit, n, width);
     for (size_t i = 0; bytes != NULL && i < n; i++)
         bytes[i] = (uint8_t)(int)q->zero_point[i];
     if (bytes != NULL && q->ranges->is_4_bits)
         oq_pack_4_bits(bytes, n, bytes);
     const struct oq_recipe recipe =
-        oq_recipe_bytes(bytes, q->ranges->is_4_bits ? oq_divide_up_u64(n, 2) : n);
+        oq_recipe_bytes(bytes, q->ranges->is_4_bits ? oq_divide_up_u64(n, 2) : n * width);
     owner->nbytes_after += recipe.nbytes;
     return oq_edit_tensor(rewrite->edit, graph_of(rewrite, q),
                           oq_edit_name(rewrite->edit, owner->name, "_zero_point"), data_type_of(q),
@@ -288,7 +289,11 @@ static const char *dequantize_blocks(struct oq_rewrite *rewrite, const struct oq
     return output;
 }
 
-/* DequantizeLinear(q, scale, zero point): scalars, or vectors along one axis. */
+/*
+ * DequantizeLinear(q, scale, zero point): scalars, or vectors along one axis. The
+ * zero point is written where it is 0 as well: ONNX Runtime up to 1.27 otherwise
+ * takes it for one of uint8 where it adds nodes, whatever type the integers have.
+ */
 static const char *dequantize_linear(struct oq_rewrite *rewrite, struct oq_constant *constant,
                                      const char *output)
 {
@@ -300,9 +305,9 @@ static const char *dequantize_linear(struct oq_rewrite *rewrite, struct oq_const
     const char *value = data_type == FLOAT ? output : oq_edit_name(rewrite->edit, label, "_f32");
     if (q->blocks != NULL)
         return dequantize_blocks(rewrite, constant, value);
-    const char *inputs[] = {
-        add_weight(rewrite, constant->fold), add_scale(rewrite, q, &n, n_dims, 1),
-        has_zero_point(q) ? add_zero_point(rewrite, q, &n, n_dims) : NULL, NULL};
+    const char *inputs[] = {add_weight(rewrite, constant->fold),
+                            add_scale(rewrite, q, &n, n_dims, 1),
+                            add_zero_point(rewrite, q, &n, n_dims), NULL};
     const char *outputs[] = {value, NULL};
     Oq__Pb__NodeProto *node =
         oq_edit_node(rewrite->edit, "", "DequantizeLinear", label, inputs, outputs);
@@ -359,13 +364,21 @@ static const char *name_folded(struct oq_rewrite *rewrite, const struct oq_const
     return name;
 }
 
+static bool is_multiplied(const struct oq_constant *constant)
+{
+    for (size_t i = 0; i < constant->n_sites; i++)
+        if (constant->sites[i].is_multiplied)
+            return true;
+    return false;
+}
+
 bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant)
 {
     oq_edit_enter(rewrite->edit, constant->fold->ranges->constant->graph->ordinal);
     const char *output = name_folded(rewrite, constant);
     if (output == NULL)
         return false;
-    if (rewrite->plan->options.method != ONNXQ_METHOD_QDQ)
+    if (rewrite->plan->options.method != ONNXQ_METHOD_QDQ || is_multiplied(constant))
         return multiply_out(rewrite, constant, output);
     const char *value = dequantize_linear(rewrite, constant, output);
     if (constant->source.data_type != FLOAT)

@@ -554,6 +554,14 @@ static const struct row {
     {"DequantizeLinear in blocks of a short axis",
      "opset 21; in x float32; init w float32[8,8,3,3]; y = Conv(x, w)", adjust_qdq_of_32,
      "w: Conv.1 fold DequantizeLinear"},
+    {"DequantizeLinear of a vector that is one block",
+     "opset 21; in x float32; init w float32[32]; y = MatMul(x, w)", adjust_qdq_of_32,
+     "w: MatMul.1 fold DequantizeLinear"},
+    {"DequantizeLinear in blocks between integers",
+     "opset 21; in q uint8; init s float32[] = 1; x = DequantizeLinear(q, s); " MATMUL,
+     adjust_qdq_of_32,
+     "s: DequantizeLinear.1 keep (belongs to a quantized operator)\n"
+     "w: MatMul.1 fold DequantizeLinear"},
 };
 
 /* Values have kept something as it is, or given it 16 bits. */
@@ -720,7 +728,7 @@ static const struct weight_row {
     {"blocks of 4 bits", OPSET_17 MATMUL, adjust_blocks_4_asymmetric, ONNXQ_DYNAMIC, 65536, 262144,
      32768 + 2048 * 4 + 1024, 2048, 0, 4, 32},
     {"DequantizeLinear of 4 bits", "opset 21; in x float32; " MATMUL, adjust_qdq_4, ONNXQ_FOLD,
-     65536, 262144, 32768 + 256 * 4, 256, 1, 4, 0},
+     65536, 262144, 32768 + 256 * 4 + 128, 256, 1, 4, 0},
 };
 
 static void test_weight(void **state)

@@ -831,7 +831,8 @@ static const struct row {
      "in x float32\n"
      "init w_quantized int8[128,512]\n"
      "init w_scale float32[512]\n"
-     "w = DequantizeLinear(w_quantized, w_scale) axis=1\n"
+     "init w_zero_point int8[512]\n"
+     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=1\n"
      "y = MatMul(x, w)\n"
      "out y float32\n"},
     {"DequantizeLinear, asymmetric",
@@ -860,7 +861,8 @@ static const struct row {
      "in x float32\n"
      "init w_quantized int8[8,4,3]\n"
      "init w_scale float32[]\n"
-     "w = DequantizeLinear(w_quantized, w_scale)\n"
+     "init w_zero_point int8[]\n"
+     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point)\n"
      "y = Conv(x, w)\n"
      "out y float32\n"},
     {"DequantizeLinear of opset 12",
@@ -868,7 +870,8 @@ static const struct row {
      "in x float32\n"
      "init w_quantized int8[8,4,3]\n"
      "init w_scale float32[]\n"
-     "w = DequantizeLinear(w_quantized, w_scale)\n"
+     "init w_zero_point int8[]\n"
+     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point)\n"
      "y = Conv(x, w)\n"
      "out y float32\n"},
     {"DequantizeLinear of float16",
@@ -876,17 +879,64 @@ static const struct row {
      "in x float16\n"
      "init w_quantized int8[8,4,3]\n"
      "init w_scale float32[8]\n"
-     "w_f32 = DequantizeLinear(w_quantized, w_scale) axis=0\n"
+     "init w_zero_point int8[8]\n"
+     "w_f32 = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=0\n"
      "w = Cast(w_f32) to=10\n"
      "y = Conv(x, w)\n"
      "out y float16\n"},
+    {"DequantizeLinear of a table of positions",
+     "opset 17; in i int64; in x int64[1,4]; init p float32[128,32]; init t float32[128,32]\n"
+     "j = Abs(i); a = Gather(t, x); b = Gather(p, j); y = Add(a, b); out y float32",
+     adjust_qdq,
+     "in i int64\nin x int64[1,4]\n"
+     "init p_quantized int8[128,32]\n"
+     "init p_scale float32[128,1]\n"
+     "init t_quantized int8[128,32]\n"
+     "init t_scale float32[128]\n"
+     "init t_zero_point int8[128]\n"
+     "p_quantized_cast = Cast(p_quantized) to=1\n"
+     "p = Mul(p_quantized_cast, p_scale)\n"
+     "t = DequantizeLinear(t_quantized, t_scale, t_zero_point) axis=0\n"
+     "j = Abs(i)\n"
+     "a = Gather(t, x)\n"
+     "b = Gather(p, j)\n"
+     "y = Add(a, b)\n"
+     "out y float32\n"},
+    {"DequantizeLinear between integers, asymmetric",
+     "opset 17; in q uint8; init s float32[] = 0.5; init w float32[8,4,3]\n"
+     "x = DequantizeLinear(q, s); y = Conv(x, w); out y float32",
+     adjust_qdq_asymmetric,
+     "in q uint8\n"
+     "init s float32[]\n"
+     "init w_quantized int8[8,4,3]\n"
+     "init w_scale float32[8]\n"
+     "init w_zero_point int8[8]\n"
+     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=0\n"
+     "x = DequantizeLinear(q, s)\n"
+     "y = Conv(x, w)\n"
+     "out y float32\n"},
+    {"DequantizeLinear between integers, one scale",
+     "opset 17; in q uint8; init s float32[] = 0.5; init w float32[8,64]\n"
+     "x = DequantizeLinear(q, s); r = Reshape(x, q); y = Add(r, w); out y float32",
+     adjust_qdq,
+     "in q uint8\n"
+     "init s float32[]\n"
+     "init w_quantized int8[8,64]\n"
+     "init w_scale float32[]\n"
+     "init w_zero_point int8[]\n"
+     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point)\n"
+     "x = DequantizeLinear(q, s)\n"
+     "r = Reshape(x, q)\n"
+     "y = Add(r, w)\n"
+     "out y float32\n"},
     {"DequantizeLinear of batches",
      "opset 17; in x float32; init w float32[2,128,512]; y = MatMul(x, w); out y float32",
      adjust_qdq,
      "in x float32\n"
      "init w_quantized int8[2,128,512]\n"
      "init w_scale float32[512]\n"
-     "w = DequantizeLinear(w_quantized, w_scale) axis=2\n"
+     "init w_zero_point int8[512]\n"
+     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=2\n"
      "y = MatMul(x, w)\n"
      "out y float32\n"},
 
@@ -1030,7 +1080,8 @@ static const struct row {
      "in x float32\n"
      "init w_quantized int4[7,5,3]\n"
      "init w_scale float32[7]\n"
-     "w = DequantizeLinear(w_quantized, w_scale) axis=0\n"
+     "init w_zero_point int4[7]\n"
+     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=0\n"
      "y = Conv(x, w)\n"
      "out y float32\n"},
     {"DequantizeLinear of 4 bits, asymmetric",
@@ -1049,7 +1100,8 @@ static const struct row {
      "in x float32\n"
      "init w_quantized int4[8,4,3]\n"
      "init w_scale float32[8]\n"
-     "w = DequantizeLinear(w_quantized, w_scale) axis=0\n"
+     "init w_zero_point int4[8]\n"
+     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=0\n"
      "y = Conv(x, w)\n"
      "out y float32\n"},
 
@@ -1066,7 +1118,8 @@ static const struct row {
      "k = Conv(v, w); out k float32",
      adjust_qdq,
      "in v float32\ninit s float32[]\ninit w_quantized int8[8,4,3]\ninit w_scale float32[8]\n"
-     "w = DequantizeLinear(w_quantized, w_scale) axis=0\nq = Other(v)\n"
+     "init w_zero_point int8[8]\n"
+     "w = DequantizeLinear(w_quantized, w_scale, w_zero_point) axis=0\nq = Other(v)\n"
      "x = DequantizeLinear(q, s)\nr = QuantizeLinear(x, s)\ny = Op(r)\nk = Conv(v, w)\n"
      "out y int8\nout k float32\n"},
     {"a pair without zero points",

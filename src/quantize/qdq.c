@@ -1,0 +1,153 @@
+/*
+ * Weights behind DequantizeLinear, in a form that ONNX Runtime of every version
+ * takes. Engines move DequantizeLinear through the graph and make operators of
+ * integers of what they meet; tests/engines has what was measured.
+ */
+#include "operators/operators.h"
+#include "quantize/rules.h"
+
+/* --- what stands around the weight --- */
+
+/* Inputs and nodes in front of them that are looked at; rearranging chains are short. */
+#define MAX_LOOKS 32
+
+static const Oq__Pb__NodeProto *maker(const struct oq_value *value)
+{
+    return value == NULL || value->origin != OQ_ORIGIN_NODE
+               ? NULL
+               : value->graph->proto->node[value->index];
+}
+
+static bool only_rearranges(const Oq__Pb__NodeProto *node)
+{
+    enum oq_role role = oq_operator_role(oq_operator_of(node), 0);
+    return node->n_input > 0 && (role == OQ_PASSED || role == OQ_CHOSEN);
+}
+
+/* DequantizeLinear makes the value, perhaps with operators behind it that engines look through. */
+static bool is_dequantized(const struct oq_graph *graph, const char *name, unsigned *looks)
+{
+    while ((*looks)++ < MAX_LOOKS) {
+        const struct oq_value *value = oq_graph_find(graph, name);
+        const Oq__Pb__NodeProto *node = maker(value);
+        if (node == NULL || oq_node_is(node, "", "DequantizeLinear"))
+            return node != NULL;
+        if (!only_rearranges(node))
+            return false;
+        graph = value->graph;
+        name = node->input[0];
+    }
+    return false;
+}
+
+/* The model computes in integers here: engines take the weight's for the same operator. */
+static bool meets_integers(const struct oq_site *site)
+{
+    unsigned looks = 0;
+    for (size_t i = 0; i < site->node->n_input && looks < MAX_LOOKS; i++)
+        if (i != site->input && is_dequantized(site->graph, site->node->input[i], &looks))
+            return true;
+    return false;
+}
+
+static bool is_right_operand_of_add(const struct oq_use *use)
+{
+    return use->node != OQ_NO_NODE && use->input == 1 &&
+           oq_node_is(use->graph->proto->node[use->node], "", "Add");
+}
+
+/*
+ * Token, position and segment rows are added up: of this and the attention behind
+ * it ONNX Runtime makes operators of its own, and from 1.28 on loses what is in
+ * front of the position table, but no initializer. Callers give no positions.
+ */
+static bool is_position_table(const struct oq_site *site)
+{
+    if (!oq_node_is(site->node, "", "Gather") || site->input != 0)
+        return false;
+    const struct oq_value *rows = oq_graph_find(site->graph, site->node->output[0]);
+    const struct oq_value *positions = oq_graph_find(site->graph, oq_node_input(site->node, 1));
+    return rows != NULL && rows->n_uses == 1 && is_right_operand_of_add(rows->uses) &&
+           positions != NULL && positions->origin != OQ_ORIGIN_INPUT;
+}
+
+/* --- what it is stored as --- */
+
+/*
+ * Integer operators of ONNX Runtime up to 1.31 take a scale for each channel in
+ * Conv, in Gemm and at the right of a MatMul of matrices.
+ */
+static bool takes_one_scale(const struct oq_site *site)
+{
+    if (oq_node_is(site->node, "", "MatMul"))
+        return site->input == 0 || site->constant->source.n_dims > 2;
+    return !oq_node_is(site->node, "", "Conv") && !oq_node_is(site->node, "", "ConvTranspose") &&
+           !oq_node_is(site->node, "", "Gemm");
+}
+
+/*
+ * Blocks go along the axis over which products are summed: the first one that
+ * is neither that of the channels nor one of batches, in all rules there are.
+ */
+static int find_block_axis(const struct oq_site *site)
+{
+    int rank = (int)site->constant->source.n_dims;
+    for (int axis = (int)site->batch_axes; axis < rank; axis++)
+        if (axis != site->axis)
+            return axis;
+    return -1;
+}
+
+/*
+ * An axis that is shorter than a block has a scale for each channel. So has a
+ * vector that is one block: ONNX Runtime takes one scale for that of a tensor.
+ */
+static void choose_blocks(const onnxq_plan *plan, struct oq_site *site, int axis)
+{
+    const onnxq_options *options = &plan->options;
+    const struct oq_source *source = &site->constant->source;
+    if (options->block_size == 0 || axis < 0 || source->dims[axis] < options->block_size ||
+        (source->n_dims == 1 && source->dims[0] == options->block_size))
+        return;
+    oq_site_blocks(plan, site, OQ_BLOCKS_ORIGINAL, axis, site->form);
+    site->blocks.is_unsigned = options->bits == ONNXQ_BITS_8
+                                   ? options->weight_type == ONNXQ_WEIGHT_UINT8
+                                   : !options->symmetric;
+}
+
+static const char *refuse(onnxq_plan *plan)
+{
+    const onnxq_options *options = &plan->options;
+    int64_t opset = plan->model->opset;
+    bool wants_blocks = options->block_size != 0 || options->bits != ONNXQ_BITS_8;
+    if (wants_blocks && opset < OQ_OPSET_DEQUANTIZE_BLOCKS)
+        return oq_arena_printf(&plan->arena, "%s need opset %d, the model has %lld",
+                               options->block_size != 0 ? "blocks" : "4 bits",
+                               OQ_OPSET_DEQUANTIZE_BLOCKS, (long long)opset);
+    return opset < OQ_OPSET_DEQUANTIZE_LINEAR ? "DequantizeLinear needs opset 10" : NULL;
+}
+
+/* DequantizeLinear takes one axis, and none before version 13. */
+void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site)
+{
+    const char *refusal = refuse(plan);
+    if (refusal != NULL) {
+        oq_site_keep(site, refusal);
+        return;
+    }
+    int block_axis = find_block_axis(site);
+    bool among_integers = plan->options.bits == ONNXQ_BITS_8 && meets_integers(site);
+    bool one_scale =
+        plan->model->opset < OQ_OPSET_DEQUANTIZE_AXIS || (among_integers && takes_one_scale(site));
+    oq_site_fold(site, one_scale ? -1 : site->axis, 0, NULL);
+    site->is_multiplied = is_position_table(site);
+    if (site->is_multiplied)
+        return;
+    site->form = "DequantizeLinear";
+    if (plan->options.bits != ONNXQ_BITS_8)
+        site->is_unsigned = !plan->options.symmetric;
+    /* Conv of integers takes one zero point, up to 1.27; a symmetric weight has one. */
+    site->symmetric |= among_integers && oq_node_is(site->node, "", "Conv");
+    if (!among_integers)
+        choose_blocks(plan, site, block_axis);
+}
