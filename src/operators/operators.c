@@ -136,6 +136,7 @@ const char *oq_role_refuses(enum oq_role role)
     case OQ_INDEX:
         return "indices";
     case OQ_SETTING:
+    case OQ_AXES:
         return "a setting";
     case OQ_MASK:
         return "a mask";
@@ -149,4 +150,26 @@ const char *oq_role_refuses(enum oq_role role)
         break;
     }
     return "goes to what is not known here";
+}
+
+static const struct oq_range ranges[OQ_N_RANGES] = {
+#define BETWEEN(domain, name, input, low, high)                                                    \
+    {OQ_##domain##_##name, input, OQ_RANGE_BETWEEN, low, high, 0, 0, NULL},
+#define IN_TABLE(domain, name, input, kind, table, axis, attribute)                                \
+    {OQ_##domain##_##name, input, OQ_RANGE_##kind, 0, 0, table, axis, attribute},
+#include "operators/ranges.h"
+};
+
+static int compare_ranges(const void *key, const void *element)
+{
+    const struct oq_range *wanted = key, *row = element;
+    if (wanted->id != row->id)
+        return wanted->id < row->id ? -1 : 1;
+    return (wanted->input > row->input) - (wanted->input < row->input);
+}
+
+const struct oq_range *oq_operator_range(enum oq_operator_id id, size_t input)
+{
+    struct oq_range wanted = {.id = id, .input = input};
+    return bsearch(&wanted, ranges, OQ_N_RANGES, sizeof(wanted), compare_ranges);
 }

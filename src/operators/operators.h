@@ -36,8 +36,9 @@ enum oq_role {
     OQ_COMPARED = 'c',  /* or cut to integers: a little more is something else */
     OQ_COORDINATE = 'g',
     OQ_INDEX = 'i',
-    OQ_SETTING = 't', /* shapes, axes, counts, thresholds */
-    OQ_MASK = 'm',    /* integers that say which elements count, or bits */
+    OQ_SETTING = 't', /* shapes, counts, thresholds */
+    OQ_AXES = 'a',
+    OQ_MASK = 'm', /* integers that say which elements count */
     OQ_BITS = 'b',
     /* quantized already */
     OQ_INTEGERS = 'q', /* of a weight or an activation */
@@ -90,6 +91,35 @@ static inline bool oq_operator_has(const struct oq_operator *op, enum oq_trait t
 {
     return (op->traits & trait) != 0;
 }
+
+/* Counts the lines of ranges.h. */
+enum {
+    OQ_N_RANGES = 0
+#define BETWEEN(...)  +1
+#define IN_TABLE(...) +1
+#include "operators/ranges.h"
+};
+
+/* What the integers at an input have to be. */
+struct oq_range {
+    enum oq_operator_id id;
+    size_t input;
+    enum oq_range_kind {
+        OQ_RANGE_BETWEEN,   /* low and high */
+        OQ_RANGE_INDEX,     /* into that axis of input `table` */
+        OQ_RANGE_INDEX_ANY, /* into any axis of it */
+        OQ_RANGE_CLASS,     /* below the number of classes, which is input `table` itself */
+        OQ_RANGE_LENGTH,    /* at most the size of that axis, at least 1 */
+        OQ_RANGE_LENGTHS    /* the same where axis 0 or 1 counts */
+    } kind;
+    int64_t low, high;
+    size_t table;
+    int64_t axis;
+    const char *attribute; /* that names the axis, or NULL */
+};
+
+/* NULL where any will do, or its letter says enough. */
+const struct oq_range *oq_operator_range(enum oq_operator_id id, size_t input);
 
 /* Sets the flags of operators that functions of the model stand for: they do something else. */
 void oq_operators_note_functions(const Oq__Pb__ModelProto *model, bool is_local[OQ_N_OPERATORS]);

@@ -37,6 +37,7 @@ struct visit {
     const struct oq_trace_state *state;
     const struct oq_graph *graph;
     const Oq__Pb__NodeProto *node;
+    enum oq_operator_id id;
     size_t input;
 };
 
@@ -193,116 +194,6 @@ static void require_size(const struct visit *visit, int64_t size)
 
 /* --- values: operators that give a meaning to an input ---------------------- */
 
-enum meaning {
-    INDEX,     /* into axis `a`, or the one that `attribute` names, of input `table` */
-    INDEX_ANY, /* into any axis of input `table` */
-    CLASS,     /* below the number of classes, which is input `table` */
-    LENGTH,    /* at most the size of axis `a` of input `table`, at least 1 */
-    LENGTHS,   /* the same where axis 0 or 1 counts, as attribute time_axis says */
-    BETWEEN,   /* `a` and `b` */
-    SHAPE,     /* where it is the input itself, else as BETWEEN */
-    AXES,      /* likewise */
-    DIVISOR,
-    MASK
-};
-
-struct role {
-    const char *domain, *op_type;
-    unsigned input;
-    enum meaning meaning;
-    unsigned table;
-    int64_t a, b;
-    const char *attribute;
-};
-
-#define MS "com.microsoft"
-
-static const struct role roles[] = {
-    {"", "Gather", 1, INDEX, 0, 0, 0, "axis"},
-    {"", "GatherElements", 1, INDEX, 0, 0, 0, "axis"},
-    {"", "GatherND", 1, INDEX_ANY, 0, 0, 0, NULL},
-    {"", "ScatterElements", 1, INDEX, 0, 0, 0, "axis"},
-    {"", "Scatter", 1, INDEX, 0, 0, 0, "axis"},
-    {"", "ScatterND", 1, INDEX_ANY, 0, 0, 0, NULL},
-    {"", "OneHot", 0, CLASS, 1, 0, 0, NULL},
-    {"", "RotaryEmbedding", 3, INDEX, 1, 0, 0, NULL},
-    {"", "TensorScatter", 2, BETWEEN, 0, 0, 0, NULL},
-    {"ai.onnx.ml", "ArrayFeatureExtractor", 1, INDEX, 0, -1, 0, NULL},
-    {MS, "GatherBlockQuantized", 1, INDEX, 0, 0, 0, "gather_axis"},
-    {MS, "RotaryEmbedding", 1, INDEX, 2, 0, 0, NULL},
-    {MS, "EmbedLayerNormalization", 0, INDEX, 2, 0, 0, NULL},
-    {MS, "EmbedLayerNormalization", 1, INDEX, 4, 0, 0, NULL},
-    {MS, "EmbedLayerNormalization", 7, MASK, 0, 0, 0, NULL},
-    {MS, "EmbedLayerNormalization", 8, INDEX, 3, 0, 0, NULL},
-    {MS, "QEmbedLayerNormalization", 0, INDEX, 2, 0, 0, NULL},
-    {MS, "QEmbedLayerNormalization", 1, INDEX, 4, 0, 0, NULL},
-    {MS, "QEmbedLayerNormalization", 7, MASK, 0, 0, 0, NULL},
-    {MS, "Attention", 3, MASK, 0, 0, 0, NULL},
-    {MS, "QAttention", 5, MASK, 0, 0, 0, NULL},
-    {MS, "MultiHeadAttention", 4, MASK, 0, 0, 0, NULL},
-    {"", "LSTM", 4, LENGTH, 0, 0, 0, NULL},
-    {"", "GRU", 4, LENGTH, 0, 0, 0, NULL},
-    {"", "RNN", 4, LENGTH, 0, 0, 0, NULL},
-    {MS, "DynamicQuantizeLSTM", 4, LENGTH, 0, 0, 0, NULL},
-    {"", "ReverseSequence", 1, LENGTHS, 0, 0, 0, "time_axis"},
-    {"", "Loop", 0, BETWEEN, 0, 1, 4, NULL},
-    {"", "Loop", 1, BETWEEN, 0, 1, 1, NULL},
-    {"", "If", 0, BETWEEN, 0, 1, 1, NULL},
-    {"", "Compress", 1, BETWEEN, 0, 1, 1, NULL},
-    /* What becomes a shape or says where: 1 of everything, at the beginning. */
-    {"", "Reshape", 1, SHAPE, 0, 1, 1, NULL},
-    {"", "Expand", 1, BETWEEN, 0, 1, 1, NULL},
-    {"", "ConstantOfShape", 0, BETWEEN, 0, 1, 1, NULL},
-    {"", "Tile", 1, BETWEEN, 0, 1, 1, NULL},
-    {"", "Resize", 2, BETWEEN, 0, 1, 1, NULL},
-    {"", "Resize", 3, BETWEEN, 0, 1, 1, NULL},
-    {"", "Upsample", 1, BETWEEN, 0, 1, 1, NULL},
-    {"", "Pad", 1, BETWEEN, 0, 0, 0, NULL},
-    {"", "Pad", 3, AXES, 0, 0, 0, NULL},
-    {"", "Slice", 1, BETWEEN, 0, 0, 0, NULL},
-    {"", "Slice", 2, BETWEEN, 0, 1, 1, NULL},
-    {"", "Slice", 3, AXES, 0, 0, 0, NULL},
-    {"", "Slice", 4, BETWEEN, 0, 1, 1, NULL},
-    {"", "Split", 1, BETWEEN, 0, 1, 1, NULL},
-    {"", "Squeeze", 1, AXES, 0, 0, 0, NULL},
-    {"", "Unsqueeze", 1, AXES, 0, 0, 0, NULL},
-    {"", "TopK", 1, BETWEEN, 0, 1, 1, NULL},
-    {"", "Trilu", 1, BETWEEN, 0, 0, 0, NULL},
-    {"", "CumSum", 1, BETWEEN, 0, 0, 0, NULL},
-    {"", "CumProd", 1, BETWEEN, 0, 0, 0, NULL},
-    {"", "STFT", 1, BETWEEN, 0, 4, 4, NULL},
-    {"", "STFT", 3, BETWEEN, 0, 4, 4, NULL},
-    {"", "OneHot", 1, BETWEEN, 0, 4, 4, NULL},
-    {"", "Range", 0, BETWEEN, 0, 0, 0, NULL},
-    {"", "Range", 1, BETWEEN, 0, 1, 16, NULL},
-    {"", "Range", 2, BETWEEN, 0, 1, 1, NULL},
-    {"", "BitShift", 1, BETWEEN, 0, 0, 7, NULL},
-    {"", "Mod", 1, DIVISOR, 0, 0, 0, NULL},
-    {"", "Div", 1, DIVISOR, 0, 0, 0, NULL},
-    {"", "Dropout", 1, BETWEEN, 0, 0, 0, NULL},
-    {"", "Dropout", 2, BETWEEN, 0, 0, 0, NULL},
-    {"", "NonMaxSuppression", 2, BETWEEN, 0, 1, 16, NULL},
-    {"", "SequenceAt", 1, BETWEEN, 0, 0, 0, NULL},
-    {"", "SplitToSequence", 1, BETWEEN, 0, 1, 1, NULL},
-};
-
-#undef MS
-
-static const struct role *find_role(const struct visit *visit)
-{
-    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
-        if (roles[i].input == visit->input &&
-            oq_node_is(visit->node, roles[i].domain, roles[i].op_type))
-            return &roles[i];
-    }
-    /* ReduceSum and its kin, which take axes from opset 13 and 18 on. */
-    static const struct role axes = {"", "Reduce", 1, AXES, 0, 0, 0, NULL};
-    bool reduces = visit->input == 1 && visit->node->op_type != NULL &&
-                   strncmp(visit->node->op_type, "Reduce", 6) == 0 &&
-                   oq_domain(visit->node->domain)[0] == '\0';
-    return reduces ? &axes : NULL;
-}
-
 static void index_any(const struct visit *visit, size_t table)
 {
     struct oq_shape shape;
@@ -316,100 +207,54 @@ static void index_any(const struct visit *visit, size_t table)
     restrict_index(visit, smallest);
 }
 
-static void apply_role(const struct visit *visit, const struct role *role)
+static void apply_range(const struct visit *visit, const struct oq_range *range)
 {
-    int64_t axis =
-        role->attribute != NULL ? oq_node_int(visit->node, role->attribute, role->a) : role->a;
+    int64_t axis = range->attribute != NULL
+                       ? oq_node_int(visit->node, range->attribute, range->axis)
+                       : range->axis;
     int64_t size;
-    switch (role->meaning) {
-    case INDEX:
-        restrict_index(visit, size_of(visit, role->table, axis));
+    switch (range->kind) {
+    case OQ_RANGE_INDEX:
+        restrict_index(visit, size_of(visit, range->table, axis));
         break;
-    case INDEX_ANY:
-        index_any(visit, role->table);
+    case OQ_RANGE_INDEX_ANY:
+        index_any(visit, range->table);
         break;
-    case CLASS:
-        restrict_index(visit, integer_at(visit, role->table, &size) ? size : 4);
+    case OQ_RANGE_CLASS:
+        restrict_index(visit, integer_at(visit, range->table, &size) ? size : 4);
         break;
-    case LENGTH:
-    case LENGTHS:
-        size = size_of(visit, role->table, axis);
+    case OQ_RANGE_LENGTH:
+    case OQ_RANGE_LENGTHS:
+        size = size_of(visit, range->table, axis);
         restrict_to(visit->trace, 1, size > 1 ? size : 1);
         break;
-    case BETWEEN:
-        restrict_to(visit->trace, role->a, role->b);
+    case OQ_RANGE_BETWEEN:
+        restrict_to(visit->trace, range->low, range->high);
         break;
-    case SHAPE:
-        visit->trace->demand->is_shape |= visit->state->value->origin == OQ_ORIGIN_INPUT;
-        restrict_to(visit->trace, role->a, role->b);
-        break;
-    case AXES:
-        visit->trace->demand->is_axes |= visit->state->value->origin == OQ_ORIGIN_INPUT;
-        restrict_to(visit->trace, role->a, role->b);
-        break;
-    case DIVISOR:
-        visit->trace->demand->is_divisor = true;
-        break;
-    case MASK:
-        visit->trace->demand->is_mask = true;
-        break;
+    }
+}
+
+/* What the input is to its operator. */
+static void apply_role(const struct visit *visit, enum oq_role role)
+{
+    struct oq_demand *demand = visit->trace->demand;
+    bool is_input = visit->state->value->origin == OQ_ORIGIN_INPUT;
+    demand->is_mask |= role == OQ_MASK;
+    demand->is_divisor |= role == OQ_DIVISOR;
+    demand->is_shape |= is_input && visit->input == 1 && visit->id == OQ_ONNX_Reshape;
+    if (role == OQ_AXES) {
+        demand->is_axes |= is_input;
+        restrict_to(visit->trace, 0, 0);
     }
 }
 
 /* --- values: operators that hand them on ------------------------------------ */
 
-static bool is_one_of(const Oq__Pb__NodeProto *node, const char *const *names)
-{
-    for (; *names != NULL; names++) {
-        if (oq_node_is(node, "", *names))
-            return true;
-    }
-    return false;
-}
-
-/* Some or all elements of input 0, wherever they go. */
-static const char *const move_values[] = {"Abs",
-                                          "Cast",
-                                          "CastLike",
-                                          "Ceil",
-                                          "Clip",
-                                          "Compress",
-                                          "Dropout",
-                                          "Expand",
-                                          "Flatten",
-                                          "Floor",
-                                          "Gather",
-                                          "GatherND",
-                                          "Identity",
-                                          "GatherElements",
-                                          "Pad",
-                                          "ReduceMax",
-                                          "Reshape",
-                                          "ReduceMin",
-                                          "Round",
-                                          "Slice",
-                                          "ScatterElements",
-                                          "ScatterND",
-                                          "Squeeze",
-                                          "Tile",
-                                          "ReverseSequence",
-                                          "TopK",
-                                          "Transpose",
-                                          "Trilu",
-                                          "Unsqueeze",
-                                          NULL};
-
-/* Elements of all inputs. */
-static const char *const merge_values[] = {"Concat", "Max", "Min", NULL};
-
-static const char *const compare[] = {
-    "And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "Xor", NULL};
-
 static void note_constant(const struct visit *visit)
 {
     struct oq_demand *demand = visit->trace->demand;
     int64_t value;
-    if (demand->has_constant || !oq_node_is(visit->node, "", "Equal") ||
+    if (demand->has_constant || visit->id != OQ_ONNX_Equal ||
         !integer_at(visit, 1 - visit->input, &value) || visit->state->scale != 1 ||
         __builtin_sub_overflow(value, visit->state->offset, &value))
         return;
@@ -422,17 +267,18 @@ static void compute(const struct visit *visit)
 {
     struct oq_trace_state state = *visit->state;
     int64_t value = 0;
-    bool is_add = oq_node_is(visit->node, "", "Add"), is_mul = oq_node_is(visit->node, "", "Mul");
+    bool is_add = visit->id == OQ_ONNX_Add, is_mul = visit->id == OQ_ONNX_Mul;
+    bool is_sub = visit->id == OQ_ONNX_Sub;
     if (visit->input > 1)
         return;
     bool known = integer_at(visit, 1 - visit->input, &value);
-    visit->trace->demand->is_mask |= !known && (is_mul || oq_node_is(visit->node, "", "Sub"));
+    visit->trace->demand->is_mask |= !known && (is_mul || is_sub);
     if (!is_add && !is_mul && visit->input == 1)
         return;
     bool fits = true;
     if (known && is_add)
         fits = !__builtin_add_overflow(state.offset, value, &state.offset);
-    else if (known && oq_node_is(visit->node, "", "Sub"))
+    else if (known && is_sub)
         fits = !__builtin_sub_overflow(state.offset, value, &state.offset);
     else if (known && is_mul)
         fits = value > 0 && !__builtin_mul_overflow(state.scale, value, &state.scale) &&
@@ -460,15 +306,15 @@ static void enter_body(const struct visit *visit)
         push(visit->trace, body, body->proto->input[visit->input]->name, *visit->state);
 }
 
-static bool casts_to_float(const Oq__Pb__NodeProto *node)
+static bool casts_to_float(const struct visit *visit)
 {
-    const struct oq_dtype *dtype = oq_dtype_find((int32_t)oq_node_int(node, "to", 0));
-    return oq_node_is(node, "", "Cast") && dtype != NULL && dtype->is_float;
+    const struct oq_dtype *dtype = oq_dtype_find((int32_t)oq_node_int(visit->node, "to", 0));
+    return visit->id == OQ_ONNX_Cast && dtype != NULL && dtype->is_float;
 }
 
 static void move(const struct visit *visit)
 {
-    visit->trace->demand->is_mask |= casts_to_float(visit->node);
+    visit->trace->demand->is_mask |= casts_to_float(visit);
     push_output(visit, *visit->state);
 }
 
@@ -498,91 +344,61 @@ static void split(const struct visit *visit)
         push(visit->trace, visit->graph, visit->node->output[i], *visit->state);
 }
 
-static void follow_values(const struct visit *visit)
+/* Some or all of its elements, wherever they go, or whole numbers that stay what they are. */
+static bool is_moved(const struct visit *visit, enum oq_role role)
 {
-    static const char *const arithmetic[] = {"Add", "Div", "Mul", "Sub", NULL};
-    static const char *const with_body[] = {"Loop", "Scan", NULL};
-    const Oq__Pb__NodeProto *node = visit->node;
-    if (is_one_of(node, merge_values) || (visit->input == 0 && is_one_of(node, move_values)))
-        move(visit);
-    else if (is_one_of(node, arithmetic))
+    return role == OQ_PASSED || role == OQ_CHOSEN ||
+           (visit->input == 0 && oq_operator_has(&oq_operators[visit->id], OQ_KEEPS_WHOLE));
+}
+
+static void follow_values(const struct visit *visit, enum oq_role role)
+{
+    switch (visit->id) {
+    case OQ_ONNX_Add:
+    case OQ_ONNX_Div:
+    case OQ_ONNX_Mul:
+    case OQ_ONNX_Sub:
         compute(visit);
-    else if (visit->input == 0 && oq_node_is(node, "", "Split"))
-        split(visit);
-    else if (visit->input == 1 && oq_node_is(node, "", "Range"))
-        enumerate(visit);
-    else if (is_one_of(node, with_body))
+        break;
+    case OQ_ONNX_Loop:
+    case OQ_ONNX_Scan:
         enter_body(visit);
-    else if (oq_node_is(node, "", "Where") && visit->input > 0)
-        move(visit);
+        break;
+    case OQ_ONNX_Range:
+        if (visit->input == 1)
+            enumerate(visit);
+        break;
+    case OQ_ONNX_Split:
+        if (visit->input == 0)
+            split(visit);
+        break;
+    default:
+        if (is_moved(visit, role))
+            move(visit);
+    }
 }
 
 static void visit_values(const struct visit *visit)
 {
-    const struct role *role = find_role(visit);
+    const struct oq_range *range = oq_operator_range(visit->id, visit->input);
+    enum oq_role role = oq_operator_role(&oq_operators[visit->id], visit->input);
+    struct oq_demand *demand = visit->trace->demand;
     bool is_axis = visit->trace->is_axis;
-    if (is_axis && visit->input == 2 && oq_node_is(visit->node, "", "Slice"))
+    if (is_axis && visit->input == 2 && visit->id == OQ_ONNX_Slice)
         cut(visit);
-    else if (role != NULL && (!is_axis || role->meaning == INDEX))
+    else if (range != NULL && (!is_axis || range->kind == OQ_RANGE_INDEX))
+        apply_range(visit, range);
+    if (!is_axis)
         apply_role(visit, role);
-    if (is_one_of(visit->node, compare)) {
-        visit->trace->demand->is_mask = true;
+    if (oq_operator_has(&oq_operators[visit->id], OQ_COMPARES)) {
+        demand->is_mask = true;
         note_constant(visit);
     }
-    visit->trace->demand->is_mask |= visit->input == 0 && oq_node_is(visit->node, "", "Where");
-    follow_values(visit);
+    demand->is_mask |= visit->input == 0 && visit->id == OQ_ONNX_Where;
+    follow_values(visit, role);
 }
 
 /* --- the size of an axis ---------------------------------------------------- */
-
-/* The output has the shape of input 0. */
-static const char *const keep_shape[] = {"Abs",
-                                         "BatchNormalization",
-                                         "Cast",
-                                         "CastLike",
-                                         "Ceil",
-                                         "Clip",
-                                         "DequantizeLinear",
-                                         "Dropout",
-                                         "Elu",
-                                         "DynamicQuantizeLinear",
-                                         "Erf",
-                                         "Exp",
-                                         "Floor",
-                                         "Gelu",
-                                         "InstanceNormalization",
-                                         "HardSigmoid",
-                                         "HardSwish",
-                                         "Identity",
-                                         "IsNaN",
-                                         "LayerNormalization",
-                                         "LeakyRelu",
-                                         "Log",
-                                         "LogSoftmax",
-                                         "LRN",
-                                         "Neg",
-                                         "Not",
-                                         "Pad",
-                                         "PRelu",
-                                         "QuantizeLinear",
-                                         "Reciprocal",
-                                         "Relu",
-                                         "Round",
-                                         "Selu",
-                                         "Sigmoid",
-                                         "RMSNormalization",
-                                         "Sign",
-                                         "Softmax",
-                                         "Softplus",
-                                         "Sqrt",
-                                         "Swish",
-                                         "Tanh",
-                                         "Trilu",
-                                         NULL};
-
-static const char *const broadcast[] = {
-    "Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max",
-    "Min", "Mul", "Or",  "Pow",   "Sub",     "Where",          NULL};
 
 static int64_t at_end(const struct oq_trace_state *state)
 {
@@ -593,7 +409,7 @@ static int64_t at_end(const struct oq_trace_state *state)
 static void meet(const struct visit *visit)
 {
     const struct oq_trace_state *state = visit->state;
-    int rank = state->rank, first = oq_node_is(visit->node, "", "Where") ? 1 : 0;
+    int rank = state->rank, first = visit->id == OQ_ONNX_Where ? 1 : 0;
     for (size_t i = (size_t)first; i < visit->node->n_input && i < 3; i++) {
         struct oq_shape other;
         if (i == visit->input || !shape_of(visit, i, &other))
@@ -627,7 +443,7 @@ static bool mark_axes(const struct visit *visit, bool *marked, int *n_marked)
     charge(visit->trace, STEPS_A_SHAPE / 4);
     if (!oq_known_parameter(visit->trace->model, visit->graph, visit->node, "axes", 1, axes, &n))
         return false;
-    bool adds = oq_node_is(visit->node, "", "Unsqueeze");
+    bool adds = visit->id == OQ_ONNX_Unsqueeze;
     int rank = visit->state->rank + (adds ? (int)n : 0);
     if (rank > OQ_MAX_RANK)
         return false;
@@ -693,11 +509,10 @@ static void take_shape(const struct visit *visit)
     push_part(visit, start, end);
 }
 
-static void convolve(const struct visit *visit, bool transposed)
+static void convolve(const struct visit *visit)
 {
+    bool transposed = visit->id == OQ_ONNX_ConvTranspose;
     int64_t group = oq_node_int(visit->node, "group", 1), channels;
-    if (visit->input != 0)
-        return;
     if (visit->state->place >= 2)
         visit->trace->demand->is_convolved = true;
     if (visit->state->place != 1)
@@ -732,8 +547,6 @@ static void multiply(const struct visit *visit)
 
 static void multiply_blocks(const struct visit *visit)
 {
-    if (visit->input != 0)
-        return;
     if (at_end(visit->state))
         require_size(visit, oq_node_int(visit->node, "K", -1));
     else
@@ -743,7 +556,7 @@ static void multiply_blocks(const struct visit *visit)
 /* Input [seq, batch, K] and the states [directions, batch, hidden]. */
 static void recur(const struct visit *visit)
 {
-    int turned = oq_node_is(visit->node, "com.microsoft", "DynamicQuantizeLSTM");
+    int turned = visit->id == OQ_MS_DynamicQuantizeLSTM;
     bool is_state = visit->input == 5 || visit->input == 6;
     if (visit->state->rank != 3 || (visit->input != 0 && !is_state))
         return;
@@ -757,7 +570,7 @@ static void recur(const struct visit *visit)
 static void gather_by(const struct visit *visit)
 {
     struct oq_shape table;
-    const char *attribute = oq_node_is(visit->node, "", "Gather") ? "axis" : "gather_axis";
+    const char *attribute = visit->id == OQ_ONNX_Gather ? "axis" : "gather_axis";
     int64_t axis = oq_node_int(visit->node, attribute, 0);
     if (!shape_of(visit, 0, &table))
         return;
@@ -785,69 +598,48 @@ static void embed(const struct visit *visit)
         restrict_to(visit->trace, 0, rows);
 }
 
-static void visit_axis_of_microsoft(const struct visit *visit)
-{
-    static const char *const products[] = {"DynamicQuantizeMatMul", "FusedMatMul",
-                                           "MatMulIntegerToFloat", NULL};
-    const char *op_type = visit->node->op_type;
-    for (size_t i = 0; products[i] != NULL; i++) {
-        if (strcmp(op_type, products[i]) == 0)
-            multiply(visit);
-    }
-    if (strcmp(op_type, "MatMulNBits") == 0 || strcmp(op_type, "MatMulBnb4") == 0)
-        multiply_blocks(visit);
-    else if (strcmp(op_type, "DynamicQuantizeLSTM") == 0)
-        recur(visit);
-    else if (strcmp(op_type, "GatherBlockQuantized") == 0 && visit->input == 1)
-        gather_by(visit);
-    else if (strstr(op_type, "EmbedLayerNormalization") != NULL && visit->input == 0)
-        embed(visit);
-    else if (visit->input == 0 &&
-             (strcmp(op_type, "Gelu") == 0 || strcmp(op_type, "FastGelu") == 0))
-        push_output(visit, *visit->state);
-}
-
 static const struct axis_rule {
-    const char *op_type;
+    enum oq_operator_id id;
     int input; /* -1: any */
     void (*follow)(const struct visit *visit);
 } axis_rules[] = {
-    {"Transpose", 0, transpose},
-    {"Unsqueeze", 0, unsqueeze},
-    {"Squeeze", 0, squeeze},
-    {"Concat", -1, concat},
-    {"Shape", 0, take_shape},
-    {"MatMul", -1, multiply},
-    {"MatMulInteger", -1, multiply},
-    {"Gemm", -1, multiply},
-    {"LSTM", -1, recur},
-    {"GRU", -1, recur},
-    {"RNN", -1, recur},
-    {"Gather", 1, gather_by},
-    {"CumSum", 0, count_up},
+    {OQ_ONNX_Transpose, 0, transpose},
+    {OQ_ONNX_Unsqueeze, 0, unsqueeze},
+    {OQ_ONNX_Squeeze, 0, squeeze},
+    {OQ_ONNX_Concat, -1, concat},
+    {OQ_ONNX_Shape, 0, take_shape},
+    {OQ_ONNX_Conv, 0, convolve},
+    {OQ_ONNX_ConvInteger, 0, convolve},
+    {OQ_ONNX_ConvTranspose, 0, convolve},
+    {OQ_ONNX_MatMul, -1, multiply},
+    {OQ_ONNX_MatMulInteger, -1, multiply},
+    {OQ_ONNX_Gemm, -1, multiply},
+    {OQ_MS_DynamicQuantizeMatMul, -1, multiply},
+    {OQ_MS_FusedMatMul, -1, multiply},
+    {OQ_MS_MatMulIntegerToFloat, -1, multiply},
+    {OQ_MS_MatMulNBits, 0, multiply_blocks},
+    {OQ_MS_MatMulBnb4, 0, multiply_blocks},
+    {OQ_ONNX_LSTM, -1, recur},
+    {OQ_ONNX_GRU, -1, recur},
+    {OQ_ONNX_RNN, -1, recur},
+    {OQ_MS_DynamicQuantizeLSTM, -1, recur},
+    {OQ_ONNX_Gather, 1, gather_by},
+    {OQ_MS_GatherBlockQuantized, 1, gather_by},
+    {OQ_ONNX_CumSum, 0, count_up},
+    {OQ_MS_EmbedLayerNormalization, 0, embed},
+    {OQ_MS_QEmbedLayerNormalization, 0, embed},
 };
 
 static void visit_axis(const struct visit *visit)
 {
-    const Oq__Pb__NodeProto *node = visit->node;
-    if (node->op_type == NULL)
-        return;
-    if (strcmp(oq_domain(node->domain), "com.microsoft") == 0) {
-        visit_axis_of_microsoft(visit);
-        return;
-    }
-    if (visit->input == 0 && is_one_of(node, keep_shape))
+    const struct oq_operator *op = &oq_operators[visit->id];
+    if (visit->input == 0 && oq_operator_has(op, OQ_SAME_SHAPE))
         push_output(visit, *visit->state);
-    else if (is_one_of(node, broadcast))
+    else if (oq_operator_has(op, OQ_BROADCASTS))
         meet(visit);
-    else if (oq_node_is(node, "", "Conv") || oq_node_is(node, "", "ConvInteger"))
-        convolve(visit, false);
-    else if (oq_node_is(node, "", "ConvTranspose"))
-        convolve(visit, true);
     for (size_t i = 0; i < sizeof(axis_rules) / sizeof(axis_rules[0]); i++) {
         const struct axis_rule *rule = &axis_rules[i];
-        if ((rule->input < 0 || (size_t)rule->input == visit->input) &&
-            oq_node_is(node, "", rule->op_type))
+        if (rule->id == visit->id && (rule->input < 0 || (size_t)rule->input == visit->input))
             rule->follow(visit);
     }
 }
@@ -872,16 +664,14 @@ static void slice_shape(const struct visit *visit)
 
 static void visit_element(const struct visit *visit)
 {
-    static const char *const hand_on[] = {"Cast", "Identity", NULL};
-    const Oq__Pb__NodeProto *node = visit->node;
     int64_t index;
     if (visit->input != 0)
         return;
-    if (is_one_of(node, hand_on))
+    if (visit->id == OQ_ONNX_Cast || visit->id == OQ_ONNX_Identity)
         push_output(visit, *visit->state);
-    else if (oq_node_is(node, "", "Slice"))
+    else if (visit->id == OQ_ONNX_Slice)
         slice_shape(visit);
-    else if (oq_node_is(node, "", "Gather") && integer_at(visit, 1, &index) &&
+    else if (visit->id == OQ_ONNX_Gather && integer_at(visit, 1, &index) &&
              (index == visit->state->place || index + visit->state->rank == visit->state->place))
         push_output(visit, values_state(1, 0));
 }
@@ -894,7 +684,7 @@ static void visit_use(struct oq_trace *trace, const struct oq_trace_state *state
     if (use->node == OQ_NO_NODE)
         return;
     const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
-    struct visit visit = {trace, state, use->graph, node, use->input};
+    struct visit visit = {trace, state, use->graph, node, oq_operator_id_of(node), use->input};
     charge(trace, node->n_attribute); /* which are searched by name */
     if (state->kind == VALUES)
         visit_values(&visit);

@@ -52,7 +52,7 @@ static void letters_are_roles(void **state)
     for (size_t i = 0; i < OQ_N_OPERATORS; i++) {
         const struct oq_operator *op = &oq_operators[i];
         const char *again = strchr(op->inputs, '*');
-        size_t n = strspn(op->inputs, "wleopnducgitmbqsz?*");
+        size_t n = strspn(op->inputs, "wleopnducgitambqsz?*");
         if (op->inputs[n] != '\0')
             fail_msg("%s: %s has a letter that is no role", op->name, op->inputs);
         if (again != NULL && (again[1] == '\0' || strchr(again + 1, '*') != NULL))
@@ -70,6 +70,29 @@ static void inputs_after_a_star_occur_again(void **state)
     assert_int_equal(oq_operator_role(&oq_operators[OQ_ONNX_Concat], 1000000), OQ_PASSED);
     assert_int_equal(oq_operator_role(&oq_operators[OQ_ONNX_Add], 1), OQ_ELEMENT);
     assert_int_equal(oq_operator_role(&oq_operators[OQ_ONNX_Add], 2), OQ_UNKNOWN_ROLE);
+}
+
+/* Whole numbers are asked for where the letter says that they are no quantities. */
+static void ranges_are_of_such_inputs(void **state)
+{
+    size_t n = 0;
+    (void)state;
+    for (size_t i = 1; i < OQ_N_OPERATORS; i++)
+        for (size_t k = 0; k < MAX_INPUTS; k++) {
+            const struct oq_range *range = oq_operator_range((enum oq_operator_id)i, k);
+            enum oq_role role = oq_operator_role(&oq_operators[i], k);
+            if (range == NULL)
+                continue;
+            n++;
+            assert_true(range->id == i && range->input == k && range->low <= range->high);
+            bool is_index = range->kind == OQ_RANGE_INDEX || range->kind == OQ_RANGE_INDEX_ANY ||
+                            range->kind == OQ_RANGE_CLASS;
+            if (strchr(is_index ? "i" : "itcg", (int)role) == NULL)
+                fail_msg("%s: input %zu has a range, and the letter %c", oq_operators[i].name, k,
+                         (int)role);
+        }
+    assert_int_equal(n, OQ_N_RANGES); /* each is found, so they are sorted */
+    assert_null(oq_operator_range(OQ_UNKNOWN_OPERATOR, 0));
 }
 
 static void families_are_operators(void **state)
@@ -165,6 +188,7 @@ int main(void)
         cmocka_unit_test(what_is_not_known_has_the_first_row),
         cmocka_unit_test(letters_are_roles),
         cmocka_unit_test(inputs_after_a_star_occur_again),
+        cmocka_unit_test(ranges_are_of_such_inputs),
         cmocka_unit_test(families_are_operators),
         cmocka_unit_test(what_takes_integers_says_so),
         cmocka_unit_test(rules_take_inputs_that_may_be_rounded),
