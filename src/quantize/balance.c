@@ -52,8 +52,7 @@ static uint64_t nbytes_of(const onnxq_plan *plan, const struct oq_quantized *q)
     uint64_t others = n_scales * sizeof(float) * q->n_own_scales;
     if (q->blocks != NULL)
         return oq_blocks_nbytes(q->blocks) + others;
-    return oq_quantized_recipe(q).nbytes + others +
-           n_scales * (plan->options.symmetric ? sizeof(float) : sizeof(float) + 1);
+    return oq_quantized_recipe(q).nbytes + others + n_scales * oq_scale_nbytes(&plan->options);
 }
 
 /* --- what there is --- */

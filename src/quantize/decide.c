@@ -79,11 +79,9 @@ static bool would_shrink(const struct oq_site *site, const onnxq_options *option
     struct oq_layout layout =
         oq_layout_make(source->dims, source->n_dims, options->per_channel ? site->axis : -1,
                        options->per_channel ? site->batch_axes : 0);
-    bool has_zero_point = !options->symmetric || options->method == ONNXQ_METHOD_QDQ;
-    uint64_t scale_nbytes = sizeof(float) + has_zero_point;
     uint64_t integers =
         oq_site_stores_4_bits(site, options) ? oq_divide_up_u64(source->nelem, 2) : source->nelem;
-    return integers + oq_layout_n_scales(&layout) * scale_nbytes < source->nbytes;
+    return integers + oq_layout_n_scales(&layout) * oq_scale_nbytes(options) < source->nbytes;
 }
 
 static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
@@ -273,7 +271,7 @@ static void reset(struct oq_constant *constant)
         site->through = NULL;
         site->quantized = NULL;
         site->blocks = (struct oq_block_choice){0};
-        site->transposed = site->is_multiplied = false;
+        site->transposed = false;
     }
 }
 

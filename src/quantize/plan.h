@@ -150,8 +150,9 @@ bool oq_plan_find_round_trips(onnxq_plan *plan, onnxq_error *error);
 /* method.c: the rule's choice for a site, as far as the method allows it. */
 void oq_plan_apply_method(onnxq_plan *plan, struct oq_site *site);
 void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site); /* qdq.c */
-/* Where it has no blocks. */
+/* Where it has no blocks: */
 bool oq_site_stores_4_bits(const struct oq_site *site, const onnxq_options *options);
+uint64_t oq_scale_nbytes(const onnxq_options *options); /* with its zero point */
 
 /* storage.c: ranges and integers for all sites that are not kept. */
 bool oq_plan_choose_storage(onnxq_plan *plan, onnxq_error *error);
