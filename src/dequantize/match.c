@@ -53,8 +53,9 @@ bool oq_undo_constant(onnxq_dequantization *undo, const struct oq_graph *graph, 
         source.spans[0].nelem != source.spans[0].tensor->nelem ||
         source.nelem != source.spans[0].nelem)
         return false;
-    *constant = (struct oq_constant_value){source.spans[0].tensor, source.dims, source.n_dims,
-                                           source.transposed, oq_graph_find(graph, name)};
+    *constant = (struct oq_constant_value){source.spans[0].tensor, source.dims,
+                                           source.n_dims,          source.transposed,
+                                           source.data_type,       oq_graph_find(graph, name)};
     return true;
 }
 
@@ -107,9 +108,9 @@ static const struct oq_value *find_tensor(const struct oq_graph *graph,
                                           const struct oq_constant_value *constant)
 {
     const struct oq_value *value = oq_graph_find(graph, constant->tensor->name);
-    while (value != NULL && (value->origin != OQ_ORIGIN_INITIALIZER ||
-                             value->graph->proto->initializer[value->index] !=
-                                 constant->tensor->proto))
+    while (value != NULL &&
+           (value->origin != OQ_ORIGIN_INITIALIZER ||
+            value->graph->proto->initializer[value->index] != constant->tensor->proto))
         value = oq_graph_find(value->graph->parent, value->name);
     return value != NULL ? value : constant->value;
 }
@@ -207,7 +208,7 @@ const char *oq_undo_scale(onnxq_dequantization *undo, const struct oq_graph *gra
     struct oq_constant_value constant;
     if (!oq_undo_constant(undo, graph, name, &constant))
         return "its scale is no constant";
-    *data_type = constant.tensor->proto->data_type;
+    *data_type = constant.data_type;
     if (constant.tensor->dtype == NULL || !constant.tensor->dtype->is_float || *data_type == DOUBLE)
         return "its scale is not float32, float16 or bfloat16";
     return spread_numbers(&weight->scale, weight, integers, &constant, spread);

@@ -17,7 +17,8 @@ struct oq_constant_value {
     const struct oq_tensor *tensor;
     const int64_t *dims;
     size_t n_dims;
-    bool transposed; /* a matrix; the value is the transpose of what is stored */
+    bool transposed;   /* a matrix; the value is the transpose of what is stored */
+    int32_t data_type; /* behind a Cast the value's, not that of what is stored */
     const struct oq_value *value;
 };
 

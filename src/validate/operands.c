@@ -174,8 +174,14 @@ static void check_linear_scale(struct oq_checker *checker, const struct oq_place
     const char *name = oq_node_input(place->node, 1);
     int64_t block = oq_node_int(place->node, "block_size", 0);
     bool is_blocked = block != 0;
-    if (scale->nelem == 1 && scale->n_dims < 2 && !is_blocked)
+    if (scale->nelem == 1 && scale->n_dims < 2) {
+        if (is_blocked)
+            oq_problem(checker, place, name,
+                       "is one number, which engines take for the scale of a tensor without "
+                       "blocks; block_size is %" PRId64,
+                       block);
         return;
+    }
     int axis = find_axis(place, "axis", 1, x);
     bool fits = axis >= 0 && block >= 0 &&
                 (is_blocked ? fits_blocks(x, scale, (size_t)axis, (uint64_t)block, 1)

@@ -98,6 +98,15 @@ static int32_t type_of_dequantized(const struct oq_checker *checker, const struc
         }                                                                                          \
     }
 
+/* The same of any number of them. */
+#define VARIADIC(name)                                                                             \
+    {                                                                                              \
+        .id = OQ_ONNX_##name, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,                \
+        .is_variadic = true, .in = {{ANY, 1}}, .out = {                                            \
+            {ANY, 1}                                                                               \
+        }                                                                                          \
+    }
+
 /* What arranges the elements of input 0 as integers say. */
 #define ARRANGING(name, n_max, integers)                                                           \
     {                                                                                              \
@@ -242,6 +251,13 @@ static const struct known_operator operators[] = {
     UNIFORM(Gemm, 2, 3),
     UNIFORM(Conv, 2, 3),
     UNIFORM(ConvTranspose, 2, 3),
+    {.id = OQ_ONNX_GRU,
+     .min_in = 3,
+     .max_in = 6,
+     .min_out = 0,
+     .max_out = 2,
+     .in = {{FLOATS, 1}, {FLOATS, 1}, {FLOATS, 1}, {FLOATS, 1}, {BIT(INT32), 0}, {FLOATS, 1}},
+     .out = {{FLOATS, 1}, {FLOATS, 1}}},
     {.id = OQ_ONNX_LSTM,
      .min_in = 3,
      .max_in = 8,
@@ -288,20 +304,32 @@ static const struct known_operator operators[] = {
      .max_out = 1,
      .in = {{ANY, 1}, {INDICES, 0}},
      .out = {{ANY, 1}}},
-    {.id = OQ_ONNX_Concat,
-     .min_in = 1,
-     .max_in = 1,
+    {.id = OQ_ONNX_Where,
+     .min_in = 3,
+     .max_in = 3,
      .min_out = 1,
      .max_out = 1,
-     .is_variadic = true,
-     .in = {{ANY, 1}},
+     .in = {{BIT(BOOL), 0}, {ANY, 1}, {ANY, 1}},
      .out = {{ANY, 1}}},
+    VARIADIC(Concat),
+    VARIADIC(Einsum),
+    VARIADIC(Max),
+    VARIADIC(Mean),
+    VARIADIC(Min),
+    VARIADIC(Sum),
     UNIFORM(Add, 2, 2),
     UNIFORM(Sub, 2, 2),
     UNIFORM(Mul, 2, 2),
     UNIFORM(Div, 2, 2),
+    UNIFORM(PRelu, 2, 2),
+    UNIFORM(Erf, 1, 1),
     UNIFORM(Identity, 1, 1),
+    UNIFORM(Neg, 1, 1),
     UNIFORM(Relu, 1, 1),
+    UNIFORM(Sigmoid, 1, 1),
+    UNIFORM(Softmax, 1, 1),
+    UNIFORM(Sqrt, 1, 1),
+    UNIFORM(Tanh, 1, 1),
     UNIFORM(Transpose, 1, 1),
     UNIFORM(Flatten, 1, 1),
     ARRANGING(Reshape, 2, BIT(INT64)),

@@ -36,6 +36,18 @@ def raw_bytes(outcome: harness.Outcome, name: str) -> np.ndarray:
     return np.frombuffer(tensor.raw_data, np.uint8)
 
 
+class OneBlock(OrtTest):
+    """DequantizeLinear of a vector that is one block, of which the scale is one number."""
+
+    @cases({f"{bits}_{size}": (bits, size) for bits in (4, 8) for size in SIZES})
+    def vector(self, bits, size) -> None:
+        w, x = build.weights(size), build.activations(5, size)
+        outcome = self.quantize(build.matmul(x, w), *flags(bits, size, method="qdq"))
+        for level, got in self.run_levels(outcome.path, {"x": x}).items():
+            rounding = np.abs(w).max() / (7 if bits == 4 else 127) / 2
+            self.assert_close(got[0], x @ w, np.abs(x).sum(1) * rounding * 1.001 + 1e-5, level)
+
+
 class Products(OrtTest):
     """MatMulNBits and MatMulBnb4."""
 

@@ -886,3 +886,34 @@ class NBits(DequantizeTest):
         np.testing.assert_array_equal(self.only_weight(made, q.size), want)
         if kind != "uint8" or bits == 8 or axis == 2:  # with others the engine has no kernel
             self.assert_same_result({"i": index}, 1e-6)
+
+
+class CastScales(DequantizeTest):
+    """A scale that is stored in one float type and cast to another: the weight is of the latter."""
+
+    @cases(
+        {
+            f"{form}_{stored.__name__}": (form, stored)
+            for form in ("linear", "blocks", "folded", "nbits")
+            for stored in (np.float16, np.float64)
+        }
+    )
+    def cast(self, form: str, stored: type) -> None:
+        rng, x = np.random.default_rng(2), build.activations(5, 64)
+        q = rng.integers(-127, 128, (64, 96)).astype(np.int8)
+        shape = {"linear": 96, "folded": 96, "blocks": (2, 96), "nbits": (96, 2)}[form]
+        scale = rng.uniform(0.001, 0.01, shape).astype(stored)
+        nodes, constants = [node("Cast", "s", "f", to=build.FLOAT)], {"s": scale, "q": q}
+        if form in ("linear", "blocks"):
+            attributes = {"axis": 1} if form == "linear" else {"axis": 0, "block_size": 32}
+            nodes += [node("DequantizeLinear", "q f", "w", **attributes), node("Einsum", "x w", "y", equation="bk,kn->bn")]
+        elif form == "folded":
+            nodes += [node("Cast", "q", "c", to=build.FLOAT), node("Mul", "c f", "w"), node("MatMul", "x w", "y")]
+        else:
+            attributes = {"K": 64, "N": 96, "bits": 8, "block_size": 32, "domain": "com.microsoft"}
+            nodes += [node("MatMulNBits", "x q f", "y", **attributes)]
+            constants["q"] = (q.T.astype(np.int16) + 128).astype(np.uint8).reshape(96, 2, 32)
+        model = build.model(nodes, {"x": x.shape}, {"y": (5, 96)}, constants, imports=CONTRIB)
+        self.dequantize(model, feeds={"x": x})
+        self.assert_valid(self.path)
+        self.assert_same_result({"x": x})

@@ -215,6 +215,23 @@ static const struct row operators[] = {
     {"blocks before opset 21",
      "init w int8[4,6]; init s float32[4,3]; y = DequantizeLinear(w, s) block_size=2",
      "y: attribute \"block_size\" needs opset 21, not 17"},
+    /* what takes one type */
+    {"a weight of another type behind a sum",
+     "init w float16[4,6]; s = Sum(x, x); y = Einsum(s, w) equation=\"ij,jk->ik\"",
+     "y: w: is float16, expected float32 as \"s\" is"},
+    {"one of two to choose from", "init c bool[4]; init w float64[4]; y = Where(c, x, w)",
+     "y: w: is float64, expected float32 as \"x\" is"},
+    {"weights of a GRU", "init w float16[1,6,4]; init r float32[1,6,2]; y = GRU(x, w, r)",
+     "y: w: is float16, expected float32 as \"x\" is"},
+    {"one number for the only block",
+     MS "init w int8[16]; init s float32[1]; y = com.microsoft::DequantizeLinear(w, s) axis=0 "
+        "block_size=16",
+     "y: s: is one number, which engines take for the scale of a tensor without blocks; block_size "
+     "is 16"},
+    {"one number for the only block, in two dimensions",
+     MS "init w int8[1,16]; init s float32[1,1]; y = com.microsoft::DequantizeLinear(w, s) "
+        "block_size=16",
+     ""},
     {"uint8 is what QuantizeLinear makes", "init s float32[]; y = QuantizeLinear(x, s); out y int8",
      "y: y: is uint8, but declared as int8"},
     {"or what its zero point is",

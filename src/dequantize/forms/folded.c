@@ -101,7 +101,7 @@ static const char *find_weight(onnxq_dequantization *undo, const struct oq_scale
         return reason;
     /* Floats, as they are subtracted from floats. */
     if (!oq_undo_constant(undo, scaled->graph, scaled->zero_point, &zero_point) ||
-        zero_point.tensor->proto->data_type != data_type)
+        zero_point.data_type != data_type)
         return "its zero point is not of the type of the scale";
     return oq_undo_zero_point(undo, scaled->graph, *weight, integers, scaled->zero_point,
                               broadcast);

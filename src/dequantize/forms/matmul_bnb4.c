@@ -34,7 +34,7 @@ static const char *find_scale(onnxq_dequantization *undo, const struct oq_match 
     if (!oq_undo_constant(undo, match->place.graph, oq_node_input(match->place.node, 2), &constant))
         return "its scale is no constant";
     const char *reason = oq_shared_set(&weight->scale, constant.tensor);
-    *data_type = constant.tensor->proto->data_type;
+    *data_type = constant.data_type;
     if (reason != NULL || weight->scale.is_integer ||
         *data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__DOUBLE)
         return "its scale is not float32, float16 or bfloat16";

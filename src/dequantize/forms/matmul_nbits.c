@@ -55,7 +55,7 @@ static const char *set_zero_point(onnxq_dequantization *undo, const struct oq_ma
     const char *reason = oq_shared_set(shared, constant.tensor);
     if (reason != NULL)
         return reason;
-    if (constant.tensor->proto->data_type == scale_type)
+    if (constant.data_type == scale_type)
         return oq_shared_spread(shared, weight, dims, 2, 1, shape->block);
     const uint64_t row_nbytes = (shape->n_blocks * shape->bits + 7) / 8;
     if (!is_bytes(constant.tensor, shape->n * row_nbytes))
@@ -115,7 +115,7 @@ static const char *set_scale(onnxq_dequantization *undo, const struct oq_match *
     if (!oq_undo_constant(undo, match->place.graph, oq_node_input(match->place.node, 2), &constant))
         return "its scale is no constant";
     const char *reason = oq_shared_set(&weight->scale, constant.tensor);
-    *data_type = constant.tensor->proto->data_type;
+    *data_type = constant.data_type;
     if (reason != NULL || weight->scale.is_integer ||
         *data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__DOUBLE)
         return "its scale is not float32, float16 or bfloat16";
