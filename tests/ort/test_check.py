@@ -731,7 +731,7 @@ class Command(CheckTest):
 
     def test_report_that_cannot_be_written(self):
         done = self.run_check(*self.paths, "--report", self.dir / "no" / "report.json", status=4)
-        self.assertIn("cannot write: ", done.stderr)
+        self.assertIn("cannot create: ", done.stderr)
 
     def test_report_in_place_of_a_model(self):
         self.refuse("is an input of this run", *self.paths, f"--json={self.paths[1]}", status=2)
