@@ -93,12 +93,21 @@ static bool open_standard(struct oq_output *output, onnxq_error *error)
     return output->path != NULL || oq_fail_memory(error);
 }
 
+bool oq_is_standard_output(const char *path)
+{
+    static const char *const names[] = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(path, names[i]) == 0)
+            return true;
+    return false;
+}
+
 bool oq_output_open(struct oq_output *output, const char *path, const struct oq_output_terms *terms,
                     onnxq_error *error)
 {
     struct oq_destination destination;
     *output = OQ_OUTPUT_CLOSED;
-    if (strcmp(path, "-") == 0)
+    if (oq_is_standard_output(path))
         return open_standard(output, error);
     bool found =
         oq_destination_find(&destination, path, terms->nobody_named_it, terms->most_rights, error);

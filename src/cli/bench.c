@@ -86,7 +86,7 @@ typedef struct bench_job {
 static int check_output(const cli_common *common, const char *option, const char *path,
                         int n_operands, char **operands)
 {
-    for (int i = 0; path != NULL && !cli_is_standard_stream(path) && i < n_operands; i++) {
+    for (int i = 0; path != NULL && !cli_is_standard_output(path) && i < n_operands; i++) {
         if (cli_is_same_file(path, operands[i]))
             return cli_usage(common, NULL, "%s: %s is a model of this run", option, path);
     }
@@ -96,9 +96,9 @@ static int check_output(const cli_common *common, const char *option, const char
 static int check_outputs(const bench_settings *settings, int n_operands, char **operands)
 {
     const cli_common *common = &settings->common;
-    if (settings->plot != NULL && cli_is_standard_stream(settings->plot))
+    if (settings->plot != NULL && cli_is_standard_output(settings->plot))
         return cli_usage(common, "as in --plot bench.svg", "--plot: a picture needs a file");
-    if (settings->plot != NULL && common->json != NULL && !cli_is_standard_stream(common->json) &&
+    if (settings->plot != NULL && common->json != NULL && !cli_is_standard_output(common->json) &&
         cli_is_same_file(settings->plot, common->json))
         return cli_usage(common, NULL, "--plot and --json name the same file");
     int status = check_output(common, "--json", common->json, n_operands, operands);
@@ -113,7 +113,7 @@ static int check_settings(const bench_settings *settings, int n_operands, char *
     if (n_operands == 0)
         return cli_usage(common, "see 'onnxq help bench'", "there is no model");
     for (int i = 0; i < n_operands; i++) {
-        if (cli_is_standard_stream(operands[i]))
+        if (cli_is_standard_input(operands[i]))
             return cli_usage(common, NULL,
                              "a model on standard input cannot be run, name its file");
     }
@@ -216,7 +216,7 @@ static int report(bench_job *job)
                                      .options = &job->options,
                                      .level = common->verbose - common->quiet,
                                      .min_speedup = job->settings->min_speedup};
-    bool json_only = common->json != NULL && cli_is_standard_stream(common->json);
+    bool json_only = common->json != NULL && cli_is_standard_output(common->json);
     if (!json_only && common->quiet < 2)
         oq_bench_print(&report, stdout);
     int status = publish_files(job, &report);

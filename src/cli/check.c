@@ -86,7 +86,7 @@ static const cli_option check_options[] = {
 static int check_report(const check_settings *settings, const char *option, const char *report,
                         const char *input)
 {
-    if (report == NULL || cli_is_standard_stream(report) || !cli_is_same_file(report, input))
+    if (report == NULL || cli_is_standard_output(report) || !cli_is_same_file(report, input))
         return CLI_EXIT_OK;
     return cli_usage(&settings->common, NULL, "%s: %s is an input of this run", option, report);
 }
@@ -129,7 +129,7 @@ static int check_operands(const check_settings *settings, int n_operands, char *
         return cli_usage(common, "onnxq check REFERENCE CANDIDATE",
                          "one model alone needs --inputs with stored outputs, or --expected");
     for (int i = 0; i < n_operands; i++) {
-        if (cli_is_standard_stream(operands[i]))
+        if (cli_is_standard_input(operands[i]))
             return cli_usage(common, NULL,
                              "a model on standard input cannot be run, name its file");
     }
@@ -157,8 +157,8 @@ static int write_report(const cli_common *common, const struct oq_check *check, 
 static int report(const check_settings *settings, const struct oq_check *check)
 {
     const cli_common *common = &settings->common;
-    bool json_only = (common->json != NULL && cli_is_standard_stream(common->json)) ||
-                     (settings->report != NULL && cli_is_standard_stream(settings->report));
+    bool json_only = (common->json != NULL && cli_is_standard_output(common->json)) ||
+                     (settings->report != NULL && cli_is_standard_output(settings->report));
     int status = check->passed ? CLI_EXIT_OK : CLI_EXIT_NO;
     if (!json_only && common->quiet < 2)
         oq_check_print_text(check, common->verbose - common->quiet, stdout);

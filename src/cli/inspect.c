@@ -74,7 +74,7 @@ static void forget(struct findings *findings)
 
 static const char *label(const char *path)
 {
-    return cli_is_standard_stream(path) ? "standard input" : path;
+    return cli_is_standard_input(path) ? "standard input" : path;
 }
 
 static cli_size file_size(const struct findings *findings)
@@ -204,8 +204,8 @@ static int check_operands(const cli_common *common, int n_operands, char **opera
     if (n_operands == 0)
         return cli_usage(common, "see 'onnxq help inspect'", "there is no MODEL");
     for (int i = 0; i < n_operands; i++) {
-        n_standard += cli_is_standard_stream(operands[i]);
-        if (common->json != NULL && !cli_is_standard_stream(common->json) &&
+        n_standard += cli_is_standard_input(operands[i]);
+        if (common->json != NULL && !cli_is_standard_output(common->json) &&
             cli_is_same_file(common->json, operands[i]))
             return cli_usage(common, NULL, "--json: %s is a model of this run", common->json);
     }
@@ -251,7 +251,7 @@ static int run_inspect(void *data, int n_operands, char **operands)
         return cli_memory_error(common);
     if (onnxq_options_check(&settings->options, &error) != ONNXQ_OK)
         return cli_library_error(common, &error);
-    if (common->json != NULL && cli_is_standard_stream(common->json))
+    if (common->json != NULL && cli_is_standard_output(common->json))
         inspect.text = NULL;
     if (common->json != NULL)
         status = cli_report_file_open(&inspect.json.file, common, common->json);

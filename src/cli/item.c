@@ -27,7 +27,7 @@ static bool is_kept(const cli_job *job, const cli_item *item)
 {
     const cli_files *files = job->files;
     return (files->no_clobber || (item->derived && !files->force)) &&
-           !cli_is_standard_stream(item->output) && cli_path_exists(item->output);
+           !cli_is_standard_output(item->output) && cli_path_exists(item->output);
 }
 
 /* --- how much is shown ----------------------------------------------------- */
@@ -73,7 +73,7 @@ static void print_outcome(const cli_job *job, const cli_item *item, const cli_si
         return;
     fputs(!is_dry ? "Wrote " : is_kept(job, item) ? "Would keep " : "Would write ", job->text);
     cli_print_escaped(job->text,
-                      cli_is_standard_stream(item->output) ? "standard output" : item->output);
+                      cli_is_standard_output(item->output) ? "standard output" : item->output);
     fputs("   ", job->text);
     cli_print_sizes(job->text, sizes->before, sizes->after);
     if (!is_dry)

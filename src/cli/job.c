@@ -101,7 +101,7 @@ static int check_operands(const cli_job *job, int n_operands)
 static bool fill_item(const cli_job *job, cli_item *item, const char *input, const char *output)
 {
     item->input = input;
-    if (output == NULL && job->files->output_dir == NULL && cli_is_standard_stream(input))
+    if (output == NULL && job->files->output_dir == NULL && cli_is_standard_input(input))
         output = CLI_STANDARD_STREAM; /* a filter, as others are */
     item->derived = output == NULL;
     item->output = item->derived ? cli_derive_path(input, job->files->output_dir,
@@ -159,7 +159,7 @@ static int check_item(const cli_job *job, const cli_item *item)
 {
     const cli_files *files = job->files;
     const cli_common *common = job->common;
-    bool reads = cli_is_standard_stream(item->input), writes = cli_is_standard_stream(item->output);
+    bool reads = cli_is_standard_input(item->input), writes = cli_is_standard_output(item->output);
     if (reads && files->output_dir != NULL)
         return cli_usage(common, NULL, "standard input has no name for a file in %s",
                          files->output_dir);
@@ -172,10 +172,10 @@ static int check_item(const cli_job *job, const cli_item *item)
                          "standard output is a terminal and no place for a model");
     if (common->json == NULL)
         return CLI_EXIT_OK;
-    if (writes && cli_is_standard_stream(common->json))
+    if (writes && cli_is_standard_output(common->json))
         return cli_usage(common, "--json=FILE writes the report to a file",
                          "model and report cannot both go to standard output");
-    if (cli_is_standard_stream(common->json))
+    if (cli_is_standard_output(common->json))
         return CLI_EXIT_OK;
     if (cli_is_same_file(common->json, item->input) || cli_is_same_file(common->json, item->output))
         return cli_usage(common, NULL, "--json: %s is a model of this run", common->json);
@@ -195,9 +195,9 @@ static void choose_text_stream(cli_job *job)
     const cli_files *files = job->files;
     const char *json = job->common->json;
     job->text = stdout;
-    if (json != NULL && cli_is_standard_stream(json))
+    if (json != NULL && cli_is_standard_output(json))
         job->text = NULL;
-    else if (!files->dry_run && cli_is_standard_stream(job->items[0].output))
+    else if (!files->dry_run && cli_is_standard_output(job->items[0].output))
         job->text = stderr;
 }
 

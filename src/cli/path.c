@@ -9,11 +9,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/output.h"
 #include "interrupt.h"
 
-bool cli_is_standard_stream(const char *path)
+bool cli_is_standard_input(const char *path)
 {
     return strcmp(path, CLI_STANDARD_STREAM) == 0;
+}
+
+bool cli_is_standard_output(const char *path)
+{
+    return oq_is_standard_output(path);
 }
 
 bool cli_path_exists(const char *path)
@@ -141,7 +147,7 @@ static cli_input_result copy_all(int from, int to)
 cli_input_result cli_input_open(cli_input *input, const char *path)
 {
     *input = (cli_input){.path = path, .fd = -1};
-    if (!cli_is_standard_stream(path))
+    if (!cli_is_standard_input(path))
         return CLI_INPUT_OK;
     int fd = STDIN_FILENO;
     cli_input_result result = CLI_INPUT_OK;

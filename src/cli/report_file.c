@@ -37,7 +37,7 @@ int cli_report_file_open(cli_report_file *file, const cli_common *common, const 
     onnxq_error error;
     oq_error_init(&error);
     *file = (cli_report_file){.output = OQ_OUTPUT_CLOSED, .path = path};
-    if (cli_is_standard_stream(path)) {
+    if (cli_is_standard_output(path)) {
         file->stream = stdout;
         return CLI_EXIT_OK;
     }

@@ -362,6 +362,8 @@ static bool is_input(const onnxq_model *model, const char *path)
 static bool check_path(const struct emission *emission, const char *path, onnxq_error *error)
 {
     struct stat status;
+    if (oq_is_standard_output(path))
+        return true;
     if (is_input(emission->draft->model, path)) {
         oq_fail(error, ONNXQ_ERROR_OPTION,
                 "is an input file, expected another name for the output");
@@ -455,13 +457,13 @@ static bool write_files(struct emission *emission, const char *path, const char 
 static bool is_stream(const char *path)
 {
     struct stat status;
-    return strcmp(path, "-") == 0 ||
+    return oq_is_standard_output(path) ||
            (stat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode));
 }
 
 static bool refuse_side_file(const char *path, onnxq_error *error)
 {
-    bool is_standard = strcmp(path, "-") == 0;
+    bool is_standard = oq_is_standard_output(path);
     oq_fail(error, ONNXQ_ERROR_OPTION, "%s takes no side file",
             is_standard ? "standard output" : "what is no file");
     if (!is_standard)

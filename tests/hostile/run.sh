@@ -177,6 +177,20 @@ section_streams() {
         exits 4 sh -c "\"$ONNXQ\" inspect demo.onnx >/dev/full"
         says "standard output: cannot write"
     fi
+    # By whatever name, standard output is written on: what else goes there stays, and text goes elsewhere.
+    local name
+    for name in - /dev/stdout /dev/fd/1; do
+        "$ONNXQ" quantize demo.onnx "$name" 2>/dev/null | cat >out.onnx
+        ok "$name into a pipe" same out.onnx expected.onnx
+        : >out.onnx
+        "$ONNXQ" quantize demo.onnx "$name" 2>/dev/null >>out.onnx
+        ok "$name into a file" same out.onnx expected.onnx
+        echo before >out.json
+        "$ONNXQ" inspect "--json=$name" demo.onnx >>out.json
+        ok "$name appends" test "$(head -n 1 out.json)" = before
+        exits 2 "$ONNXQ" quantize -qq --external-data always demo.onnx "$name"
+        says "takes no side file"
+    done
     exits 0 "$ONNXQ" quantize -qq demo.onnx /dev/null
     ok "/dev/null is still a device" test -c /dev/null
     no_temporary
