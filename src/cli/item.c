@@ -19,6 +19,8 @@ void cli_print_sizes(FILE *stream, uint64_t before, uint64_t after)
         fprintf(stream, " (%.1fx smaller)", ratio);
     else if (ratio < 1 / 1.05)
         fprintf(stream, " (%.1fx larger)", 1 / ratio);
+    else if (after > before)
+        fprintf(stream, " (%s larger)", cli_format_size(after - before).text);
     else
         fputs(" (about the same)", stream);
 }

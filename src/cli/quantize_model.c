@@ -1,4 +1,6 @@
 /* What `onnxq quantize` makes of one model, and says about it. */
+#include <string.h>
+
 #include "message.h"
 #include "quantize.h"
 
@@ -84,6 +86,18 @@ static void print_json(const void *plan, const char *input, const char *output, 
     onnxq_report_json(plan, input, output, stream);
 }
 
+/* Some weight stays only because a caller may override it. */
+static bool waits_for_freeze(const onnxq_plan *plan)
+{
+    for (size_t i = 0; i < onnxq_plan_count(plan); i++) {
+        const onnxq_weight *weight = onnxq_plan_get(plan, i);
+        for (size_t k = 0; k < weight->n_uses; k++)
+            if (strstr(weight->uses[k].reason, "--freeze-inputs") != NULL)
+                return true;
+    }
+    return false;
+}
+
 void cli_explain_noop(const void *plan, char *text, size_t capacity)
 {
     onnxq_summary summary;
@@ -94,8 +108,10 @@ void cli_explain_noop(const void *plan, char *text, size_t capacity)
         snprintf(text, capacity, "nothing left to quantize: %zu weights are quantized already",
                  summary.n_quantized_before);
     else
-        snprintf(text, capacity, "nothing to quantize (constants: %zu, all kept)",
-                 summary.n_weights);
+        snprintf(text, capacity, "nothing to quantize (constants: %zu, all kept%s)",
+                 summary.n_weights,
+                 waits_for_freeze(plan) ? "; --freeze-inputs takes those that callers may override"
+                                        : "");
 }
 
 const cli_maker cli_quantize_maker = {.verb = "quantize",

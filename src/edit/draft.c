@@ -87,15 +87,26 @@ void oq_draft_fini(struct oq_draft *draft)
     oq_written_fini(&draft->written);
 }
 
-/* Initializers that a recipe makes. */
+/*
+ * Initializers may lie in a side file, and of the tensors in attributes those that did in
+ * the input (copy_payload() leaves their external_data): there are engines that take no others.
+ */
+static bool may_be_external(const struct oq_message_path *path)
+{
+    const Oq__Pb__TensorProto *proto = (const Oq__Pb__TensorProto *)path->message;
+    return path->parent != NULL &&
+           (path->parent->message->descriptor == &oq__pb__graph_proto__descriptor ||
+            proto->external_data != NULL);
+}
+
+/* Those that a recipe makes. */
 static bool collect_large(void *context, const struct oq_message_path *path, onnxq_error *error)
 {
     struct oq_draft *draft = context;
     Oq__Pb__TensorProto *proto = (Oq__Pb__TensorProto *)path->message;
     struct oq_payload payload;
-    bool initializer = path->parent != NULL &&
-                       path->parent->message->descriptor == &oq__pb__graph_proto__descriptor;
-    if (!initializer || !oq_payload_get(proto, &payload) || payload.kind != OQ_PAYLOAD_RECIPE ||
+    if (!may_be_external(path) || !oq_payload_get(proto, &payload) ||
+        payload.kind != OQ_PAYLOAD_RECIPE ||
         draft->recipe_nbytes[payload.first] < MIN_EXTERNAL_NBYTES)
         return true;
     if (!oq_arena_grow(draft->arena, &draft->large, draft->n_large, &draft->large_capacity,

@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "model/sniff.h"
+#include "operators/operators.h"
 
 /* The place of a tensor in words: its own name, or the node and attribute that hold it. */
 static void add_tensor_place(const struct oq_message_path *path, onnxq_error *error)
@@ -195,13 +196,41 @@ void onnxq_model_get_info(const onnxq_model *model, onnxq_model_info *info)
     }
 }
 
+static bool is_helper(const struct oq_use *use)
+{
+    if (use->node == OQ_NO_NODE)
+        return false;
+    enum oq_role role =
+        oq_operator_role(oq_operator_of(use->graph->proto->node[use->node]), use->input);
+    return role == OQ_COORDINATE || role == OQ_SETTING || role == OQ_INDEX || role == OQ_UNSEEN;
+}
+
+/* Floats that someone computes with; a single one is as often a factor that an optimizer added. */
+static bool is_weight(const struct oq_value *value, const struct oq_tensor *tensor)
+{
+    if (tensor->dtype == NULL || !tensor->dtype->is_float || tensor->nelem < 2)
+        return false;
+    const struct oq_use *use = value->uses;
+    while (use != NULL && is_helper(use))
+        use = use->next;
+    return use != NULL;
+}
+
 bool oq_model_lists_initializers(const onnxq_model *model)
 {
     const struct oq_graph *graph = model->graphs.list[0];
+    bool lists_all = true, lists_weights = false;
     for (size_t i = 0; model->proto->ir_version >= 4 && i < graph->proto->n_initializer; i++) {
-        const struct oq_value *value = oq_graph_find(graph, graph->proto->initializer[i]->name);
-        if (value != NULL && !value->is_graph_input)
+        const Oq__Pb__TensorProto *proto = graph->proto->initializer[i];
+        const struct oq_value *value = oq_graph_find(graph, proto->name);
+        if (value == NULL)
+            continue;
+        bool listed = value->is_graph_input;
+        bool weighs = is_weight(value, oq_model_tensor(model, proto));
+        if (weighs && !listed)
             return false;
+        lists_all &= listed;
+        lists_weights |= weighs;
     }
-    return true;
+    return lists_all || lists_weights;
 }

@@ -49,8 +49,9 @@ Oq__Pb__ModelProto *oq_model_copy_proto(const onnxq_model *model, struct oq_aren
 int64_t oq_model_opset(const Oq__Pb__ModelProto *proto, const char *domain);
 
 /*
- * Before IR version 4 every initializer had to be a graph input, and some
- * exporters still list all of them: that is habit, nobody means to override them.
+ * Before IR version 4 every initializer had to be a graph input, and some exporters still
+ * list all weights: that is habit, nobody means to override them. What optimizers add, such
+ * as shapes and the factors of a Resize, is often not listed and says nothing about weights.
  */
 bool oq_model_lists_initializers(const onnxq_model *model);
 

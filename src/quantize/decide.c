@@ -49,7 +49,7 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
     if (site->graph->parent != NULL && !plan->options.subgraphs)
         return "in a subgraph";
     if (constant->value->is_graph_input && !plan->freeze_inputs)
-        return "a graph input that callers may override";
+        return "a graph input that callers may override: --freeze-inputs takes it";
     const char *refusal = oq_selection_refuses(selection, site->op_type, oq_node_label(site->node),
                                                weight_name(plan, constant));
     if (refusal != NULL)
@@ -105,6 +105,8 @@ static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
         oq_site_fold(site, site->axis, site->batch_axes, site->refusal);
     if (site->action == ONNXQ_KEEP)
         return;
+    if (site->action == ONNXQ_DYNAMIC && !would_shrink(site, &plan->options))
+        oq_site_fold(site, site->axis, site->batch_axes, "would not be smaller otherwise");
     if (!would_shrink(site, &plan->options))
         oq_site_keep(site, "would not be smaller");
     else if (site->action == ONNXQ_FOLD && site->constant->source.nelem > MAX_FOLDED_NELEM)

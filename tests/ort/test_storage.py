@@ -139,6 +139,43 @@ class External(StorageTest):
         self.assertTrue(all(a[1] <= b[0] for a, b in zip(places, places[1:])), "payloads overlap")
         self.assertEqual((outcome.path.parent / name).stat().st_size, places[-1][1])
 
+    def external_constant(self, name: str, file: str, array: np.ndarray | tuple) -> onnx.NodeProto:
+        """A Constant node whose tensor is in a side file; of a shape alone: of zeros, in a sparse file."""
+        shape = array if isinstance(array, tuple) else array.shape
+        tensor = TensorProto(name=name, data_type=build.FLOAT, dims=shape, data_location=TensorProto.EXTERNAL)
+        with open(self.dir / file, "wb") as stream:
+            stream.truncate(int(np.prod(shape)) * 4) if array is shape else stream.write(array.tobytes())
+        tensor.external_data.add(key="location", value=file)
+        node = helper.make_node("Constant", [], [name], name=name)
+        node.attribute.add(name="value", type=onnx.AttributeProto.TENSOR).t.CopyFrom(tensor)
+        return node
+
+    def test_constant_nodes(self):
+        """What stays float in a node goes to the side file as well, if it came from one."""
+        constants = [self.external_constant("w", "w.bin", W), self.external_constant("v", "v.bin", -W)]
+        nodes = [*constants, node("MatMul", "x w", "y"), node("MatMul", "x v", "z")]
+        graph = build.graph(nodes, {"x": X.shape}, {"y": (M, N), "z": (M, N)})
+        source = self.dir / "model.onnx"
+        source.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+                           .SerializeToString())
+        outcome = self.quantize(source, "--exclude=matmul_z")
+        self.assertLess(outcome.path.stat().st_size, 4096)
+        got = common.run(outcome.path, {"x": X})
+        np.testing.assert_allclose(got[1], X @ -W, rtol=1e-4, atol=1e-4)
+        self.assertLess(common.relative_error([X @ W], got[:1]), 2)
+
+    def test_large_constant_nodes(self):
+        """Two of 1.28 GB, of which no byte is on the disk."""
+        constants = [self.external_constant(name, f"{name}.bin", (320_000, 1000)) for name in "vw"]
+        nodes = [*constants, node("Sin", "v", "y"), node("Sin", "w", "z")]
+        graph = build.graph(nodes, {"x": X.shape}, {"y": [None] * 2, "z": [None] * 2, "p": [None] * 2}, {"u": W})
+        graph.node.append(node("MatMul", "x u", "p"))
+        source = self.dir / "model.onnx"
+        source.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+                           .SerializeToString())
+        done = self.onnxq("quantize", "--dry-run", source)
+        self.assertIn("Would write", done.stdout)
+
     def test_small_model_stays_in_one_file(self):
         outcome = self.quantize(three_weights())
         self.assertEqual(self.side_files(outcome), set())

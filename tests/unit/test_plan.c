@@ -426,7 +426,8 @@ static const struct row {
      "z = Add(x, v)",
      NULL,
      "v: Add.1 keep (a vector)\n"
-     "w: MatMul.1 keep (a graph input that callers may override)"},
+     "w: MatMul.1 keep (a graph input that callers may override: --freeze-inputs "
+     "takes it)"},
     {"an input that may not be overridden",
      "ir 8; opset 17; in x float32; in w float32[256,256]; init v float32[2]\n" MATMUL
      "z = Add(x, v)",
@@ -441,6 +442,29 @@ static const struct row {
      "w: MatMul.1 dynamic MatMulInteger"},
     {"inputs by habit", "ir 8; opset 17; in x float32; in w float32[256,256]; " MATMUL, NULL,
      "w: MatMul.1 dynamic MatMulInteger"},
+
+    {"inputs by habit, but for helpers",
+     "ir 8; opset 17; in x float32; in w float32[256,256]; init s float32[4]; init n int64[2000]\n"
+     "z = Resize(x, x, s); r = Reshape(x, n); " MATMUL,
+     NULL,
+     "s: Resize.2 keep (coordinates)\n"
+     "n: Reshape.1 keep (int64, not a float type)\n"
+     "w: MatMul.1 dynamic MatMulInteger"},
+    {"one input by intention",
+     "ir 8; opset 17; in x float32; in s float32; init s float32; init n int64[2000]\n"
+     "w = Constant() value=float32[256,256]; z = Mul(x, s); r = Reshape(z, n)\n"
+     "y = MatMul(r, w); z2 = Identity(s); out z2 float32",
+     NULL,
+     "w: MatMul.1 dynamic MatMulInteger\n"
+     "s: Mul.1 keep (a graph input that callers may override: --freeze-inputs takes it)\n"
+     "s: Identity.0 keep (a graph input that callers may override: --freeze-inputs takes it)\n"
+     "n: Reshape.1 keep (int64, not a float type)"},
+    {"inputs by intention",
+     "ir 8; opset 17; in x float32; in w float32[256,256]; init v float32[256]\n"
+     "z = Add(x, v); " MATMUL,
+     NULL,
+     "v: Add.1 keep (a vector)\n"
+     "w: MatMul.1 keep (a graph input that callers may override: --freeze-inputs takes it)"},
 
     {"in a body",
      OPSET_17 "init w float32[256,256]; y = If(c) then_branch={ t = MatMul(x, w); out t float32 }",
@@ -514,6 +538,12 @@ static const struct row {
     {"blocks of the left factor", OPSET_17 "init w float32[512,256]; y = MatMul(w, x)",
      adjust_blocks, "w: MatMul.0 fold int8 folded at load (no operator takes it in blocks)"},
     {"blocks of few columns", OPSET_17 "init w float32[8,9000]; y = MatMul(x, w)",
+     adjust_blocks_force_integer,
+     "w: MatMul.1 fold int8 folded at load (would not be smaller otherwise)"},
+    {"blocks of float16 in few columns", OPSET_17 "init w float16[8,9000]; y = MatMul(x, w)",
+     adjust_blocks_force_integer,
+     "w: MatMul.1 fold int8 folded at load (would not be smaller otherwise)"},
+    {"blocks of what would shrink in no way", OPSET_17 "init w float16[2,9000]; y = MatMul(x, w)",
      adjust_blocks_force_integer, "w: MatMul.1 keep (would not be smaller)"},
     {"blocks of an LSTM",
      OPSET_17 "init w float32[1,512,64]; init r float32[1,512,128]\n"
