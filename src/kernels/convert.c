@@ -1,3 +1,5 @@
+#include <float.h>
+
 #include "kernels/kernels.h"
 
 /*
@@ -35,10 +37,13 @@ void oq_convert_from_bfloat16(const uint16_t *src, size_t n, float *dst)
     }
 }
 
+/* What is no 0 stays none, so that ranges tell a weight of tiny numbers from one of zeros. */
 void oq_convert_from_double(const double *src, size_t n, float *dst)
 {
-    for (size_t i = 0; i < n; i++)
-        dst[i] = (float)src[i];
+    for (size_t i = 0; i < n; i++) {
+        float x = (float)src[i], least = src[i] < 0 ? -FLT_TRUE_MIN : FLT_TRUE_MIN;
+        dst[i] = x == 0 && src[i] != 0 ? least : x;
+    }
 }
 
 /*

@@ -36,6 +36,16 @@ struct oq_kernels {
     void (*range_columns)(const float *x, size_t rows, size_t columns, size_t stride, int32_t *lo,
                           int32_t *hi);
 
+    /*
+     * To counts[0] and octaves[0] the ordinary numbers of x[0..n) are added: how many there are,
+     * and of how many whole octaves above OQ_ORDINARY_MIN together. n <= OQ_LEVEL_MAX_NELEM.
+     */
+    void (*level_run)(const float *x, size_t n, int32_t *counts, int32_t *octaves);
+
+    /* The same for every column, as range_columns() has them; rows <= OQ_LEVEL_MAX_NELEM. */
+    void (*level_columns)(const float *x, size_t rows, size_t columns, size_t stride,
+                          int32_t *counts, int32_t *octaves);
+
     /* a[i] becomes half of a[i] + b[i] where both have one sign, else 0. */
     void (*join)(float *restrict a, const float *restrict b, size_t n);
 
@@ -88,7 +98,19 @@ static inline float oq_key_to_float(int32_t key)
     return x;
 }
 
-/* --- conversions to float, exact but for float64, which rounds to nearest --- */
+/* --- levels --- */
+
+/*
+ * Ordinary numbers are those of 2^-10 to 2^10: weights that matter beside
+ * activations of about 1, and that are nothing out of the way.
+ */
+#define OQ_ORDINARY_MIN     (1.0f / 1024)
+#define OQ_ORDINARY_OCTAVES 20
+
+/* So many octaves together still fit an int32. */
+#define OQ_LEVEL_MAX_NELEM ((size_t)INT32_MAX / OQ_ORDINARY_OCTAVES)
+
+/* --- conversions to float: exact but for float64, which rounds to nearest, though not to 0 --- */
 
 void oq_convert_from_half(const uint16_t *src, size_t n, float *dst);
 void oq_convert_from_bfloat16(const uint16_t *src, size_t n, float *dst);

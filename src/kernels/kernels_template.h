@@ -81,6 +81,73 @@ OQ_TARGET static void NAME(range_columns)(const float *x, size_t rows, size_t co
     }
 }
 
+/* The bits of 2^-10; in these units a step of the exponent is 1 << 23. */
+#define ORDINARY_MIN_BITS  ((127u - 10) << 23)
+#define ORDINARY_SPAN_BITS ((uint32_t)OQ_ORDINARY_OCTAVES << 23)
+
+OQ_TARGET static inline void NAME(add_level)(uint32_t bits, int32_t *count, int32_t *octaves)
+{
+    uint32_t above = (bits & INT32_MAX) - ORDINARY_MIN_BITS; /* smaller ones wrap around */
+    int32_t mask = above < ORDINARY_SPAN_BITS ? -1 : 0;
+    *count -= mask;
+    *octaves += (int32_t)(above >> 23) & mask;
+}
+
+/* `width` is a constant where this is inlined. */
+OQ_TARGET static inline void NAME(level_by)(const float *x, size_t n, size_t width, int32_t *count,
+                                            int32_t *octaves)
+{
+    int32_t counts[BLOCK] = {0}, sums[BLOCK] = {0};
+    uint32_t bits[BLOCK];
+    size_t i = 0;
+    for (; i + width <= n; i += width) {
+        memcpy(bits, x + i, width * sizeof(bits[0]));
+        for (size_t k = 0; k < width; k++)
+            NAME(add_level)(bits[k], &counts[k], &sums[k]);
+    }
+    memcpy(bits, x + i, (n - i) * sizeof(bits[0]));
+    for (size_t k = 0; i < n; i++, k++)
+        NAME(add_level)(bits[k], &counts[k], &sums[k]);
+    for (size_t k = 0; k < width; k++) {
+        *count += counts[k];
+        *octaves += sums[k];
+    }
+}
+
+OQ_TARGET static void NAME(level_run)(const float *x, size_t n, int32_t *counts, int32_t *octaves)
+{
+    if (n < 4 * BLOCK)
+        NAME(level_by)(x, n, SHORT, counts, octaves);
+    else
+        NAME(level_by)(x, n, BLOCK, counts, octaves);
+}
+
+OQ_TARGET static void NAME(level_columns)(const float *x, size_t rows, size_t columns,
+                                          size_t stride, int32_t *counts, int32_t *octaves)
+{
+    size_t c = 0;
+    for (; c + BLOCK <= columns; c += BLOCK) {
+        int32_t some_counts[BLOCK], sums[BLOCK];
+        uint32_t bits[BLOCK];
+        memcpy(some_counts, counts + c, sizeof(some_counts));
+        memcpy(sums, octaves + c, sizeof(sums));
+        for (size_t r = 0; r < rows; r++) {
+            memcpy(bits, x + r * stride + c, sizeof(bits));
+            for (size_t k = 0; k < BLOCK; k++)
+                NAME(add_level)(bits[k], &some_counts[k], &sums[k]);
+        }
+        memcpy(counts + c, some_counts, sizeof(some_counts));
+        memcpy(octaves + c, sums, sizeof(sums));
+    }
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t k = c; k < columns; k++) {
+            uint32_t bits;
+            memcpy(&bits, &x[r * stride + k], sizeof(bits));
+            NAME(add_level)(bits, &counts[k], &octaves[k]);
+        }
+    }
+}
+
 /* Half of each, so that the sum of the largest floats is one. */
 OQ_TARGET static inline float NAME(join_two)(float a, float b)
 {
@@ -146,6 +213,8 @@ static const struct oq_kernels NAME(kernels) = {
     .name = OQ_STRING(OQ_SUFFIX),
     .range_run = NAME(range_run),
     .range_columns = NAME(range_columns),
+    .level_run = NAME(level_run),
+    .level_columns = NAME(level_columns),
     .join = NAME(join),
     .join_neighbours = NAME(join_neighbours),
     .quantize_run = NAME(quantize_run),
@@ -156,6 +225,8 @@ static const struct oq_kernels NAME(kernels) = {
 #undef OQ_STRING2
 #undef MAGIC
 #undef BLOCK
+#undef ORDINARY_MIN_BITS
+#undef ORDINARY_SPAN_BITS
 #undef SHORT
 #undef NAME
 #undef OQ_PASTE

@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "kernels/kernels.h"
 #include "quantize/plan.h"
+#include "quantize/scale.h"
 
 /* --- layout --- */
 
@@ -81,18 +82,22 @@ static float symmetric_scale_of_4_bits(const struct oq_blocks *blocks, float lo,
     return (-lo >= hi ? lo : hi) / -8;
 }
 
+static float find_own_scale(const struct oq_blocks *blocks, float lo, float hi)
+{
+    const float most = oq_largest_of_type(blocks->source->data_type);
+    if (blocks->choice.bits == ONNXQ_BITS_NF4)
+        return fmaxf(-lo, hi);
+    if (!blocks->choice.symmetric)
+        return oq_asymmetric_scale((double)lo, (double)hi, blocks->qmax - blocks->qmin, most);
+    if (blocks->choice.bits == ONNXQ_BITS_8)
+        return oq_finite_scale(fmaxf(-lo, hi) / 127, 127, most);
+    return oq_finite_scale(symmetric_scale_of_4_bits(blocks, lo, hi), 8, most);
+}
+
 static float find_scale(const struct oq_blocks *blocks, float lo, float hi)
 {
-    if (blocks->choice.bits == ONNXQ_BITS_NF4)
-        return oq_usable_scale(fmaxf(-lo, hi));
-    if (!blocks->choice.symmetric) {
-        /* The range includes 0, so that 0 stays exact. In double, hi - lo cannot overflow. */
-        double range = (double)fmaxf(hi, 0) - (double)fminf(lo, 0);
-        return oq_usable_scale((float)(range / (double)(blocks->qmax - blocks->qmin)));
-    }
-    if (blocks->choice.bits == ONNXQ_BITS_8)
-        return oq_usable_scale(fmaxf(-lo, hi) / 127);
-    return oq_usable_scale(symmetric_scale_of_4_bits(blocks, lo, hi));
+    float scale = find_own_scale(blocks, lo, hi);
+    return oq_is_usable_scale(scale) ? scale : blocks->filler;
 }
 
 static float find_zero_point(const struct oq_blocks *blocks, float lo, float scale)
@@ -150,14 +155,13 @@ struct walk {
     float factor;
     void *scratch;
     onnxq_error *error;
+    struct oq_blocks_found *found; /* measuring: nothing is put */
     void (*put)(struct walk *walk, const struct patch *patch, const struct numbers *numbers);
 };
 
-static void find_numbers(const struct oq_blocks *blocks, const struct patch *patch,
-                         struct numbers *numbers)
+static void find_ranges(const struct patch *patch, int32_t *lo, int32_t *hi)
 {
     const struct oq_kernels *kernels = oq_kernels_best();
-    int32_t lo[MAX_COLUMNS], hi[MAX_COLUMNS];
     for (size_t i = 0; i < patch->columns; i++) {
         lo[i] = OQ_KEY_NONE_LO;
         hi[i] = OQ_KEY_NONE_HI;
@@ -166,6 +170,13 @@ static void find_numbers(const struct oq_blocks *blocks, const struct patch *pat
         kernels->range_run(patch->x, patch->rows, lo, hi);
     else
         kernels->range_columns(patch->x, patch->rows, patch->columns, patch->columns, lo, hi);
+}
+
+static void find_numbers(const struct oq_blocks *blocks, const struct patch *patch,
+                         struct numbers *numbers)
+{
+    int32_t lo[MAX_COLUMNS], hi[MAX_COLUMNS];
+    find_ranges(patch, lo, hi);
     for (size_t i = 0; i < patch->columns; i++) {
         float low = oq_key_to_float(lo[i]);
         numbers->scale[i] = find_scale(blocks, low, oq_key_to_float(hi[i]));
@@ -173,9 +184,46 @@ static void find_numbers(const struct oq_blocks *blocks, const struct patch *pat
     }
 }
 
+static void measure_patch(const struct oq_blocks *blocks, const struct patch *patch,
+                          struct oq_blocks_found *found)
+{
+    const struct oq_kernels *kernels = oq_kernels_best();
+    int32_t lo[MAX_COLUMNS], hi[MAX_COLUMNS], counts[MAX_COLUMNS], octaves[MAX_COLUMNS];
+    find_ranges(patch, lo, hi);
+    memset(counts, 0, patch->columns * sizeof(*counts));
+    memset(octaves, 0, patch->columns * sizeof(*octaves));
+    if (patch->columns == 1)
+        kernels->level_run(patch->x, patch->rows, counts, octaves);
+    else
+        kernels->level_columns(patch->x, patch->rows, patch->columns, patch->columns, counts,
+                               octaves);
+    for (size_t i = 0; i < patch->columns; i++) {
+        float low = oq_key_to_float(lo[i]), high = oq_key_to_float(hi[i]);
+        float scale = fabsf(find_own_scale(blocks, low, high));
+        struct oq_blocks_found block = {.lo = lo[i],
+                                        .hi = hi[i],
+                                        .finest = oq_is_usable_scale(scale) ? scale : INFINITY,
+                                        .largest = scale,
+                                        .worst_bits = INFINITY};
+        if (counts[i] > 0) {
+            float reach = blocks->choice.symmetric ? fmaxf(-low, high)
+                                                   : fmaxf(high, 0) / 2 - fminf(low, 0) / 2;
+            block.worst_bits = oq_bits_left(reach, (uint64_t)counts[i], (uint64_t)octaves[i]);
+            block.n_ordinary = counts[i];
+            block.sum_bits = block.worst_bits * block.n_ordinary;
+            block.n_lost = block.worst_bits < OQ_LEAST_BITS ? block.n_ordinary : 0;
+        }
+        oq_blocks_found_add(found, &block);
+    }
+}
+
 static void handle(struct walk *walk, const struct patch *patch)
 {
     struct numbers numbers;
+    if (walk->found != NULL) {
+        measure_patch(walk->blocks, patch, walk->found);
+        return;
+    }
     find_numbers(walk->blocks, patch, &numbers);
     walk->put(walk, patch, &numbers);
 }
@@ -434,6 +482,61 @@ static bool walk_band(struct walk *walk, uint64_t outer, uint64_t block, uint64_
         patch.columns = (size_t)n;
         handle(walk, &patch);
     }
+    return true;
+}
+
+/* --- measuring --- */
+
+struct oq_blocks_found oq_blocks_found_none(void)
+{
+    return (struct oq_blocks_found){
+        .lo = OQ_KEY_NONE_LO, .hi = OQ_KEY_NONE_HI, .finest = INFINITY, .worst_bits = INFINITY};
+}
+
+void oq_blocks_found_add(struct oq_blocks_found *found, const struct oq_blocks_found *more)
+{
+    found->lo = more->lo < found->lo ? more->lo : found->lo;
+    found->hi = more->hi > found->hi ? more->hi : found->hi;
+    found->finest = fminf(found->finest, more->finest);
+    found->largest = fmaxf(found->largest, more->largest);
+    found->worst_bits = fmin(found->worst_bits, more->worst_bits);
+    found->sum_bits += more->sum_bits;
+    found->n_ordinary += more->n_ordinary;
+    found->n_lost += more->n_lost;
+}
+
+/* A part is a block; where lines lie side by side, one of each line. */
+uint64_t oq_blocks_n_parts(const struct oq_blocks *blocks)
+{
+    return blocks->outer * blocks->n_blocks;
+}
+
+uint64_t oq_blocks_part_nelem(const struct oq_blocks *blocks)
+{
+    return oq_min_u64(blocks->choice.size, blocks->length) * blocks->inner;
+}
+
+/* Whole lines, or the rest of one. */
+uint64_t oq_blocks_piece(const struct oq_blocks *blocks, uint64_t first)
+{
+    const uint64_t most = oq_max_u64(OQ_READ_MAX_NELEM / 2 / oq_blocks_part_nelem(blocks), 1);
+    const uint64_t n = blocks->n_blocks;
+    if (most >= n && first % n == 0)
+        return oq_min_u64(most / n * n, oq_blocks_n_parts(blocks) - first);
+    return oq_min_u64(most, n - first % n);
+}
+
+bool oq_blocks_measure(const struct oq_blocks *blocks, uint64_t first, uint64_t n, void *scratch,
+                       struct oq_blocks_found *found, onnxq_error *error)
+{
+    struct walk walk = {.blocks = blocks, .scratch = scratch, .error = error, .found = found};
+    const uint64_t n_blocks = blocks->n_blocks, line = first / n_blocks, at = first % n_blocks;
+    if (blocks->inner == 1)
+        return n < n_blocks ? walk_lines(&walk, line, line + 1, at, at + n)
+                            : walk_lines(&walk, line, line + n / n_blocks, 0, n_blocks);
+    for (uint64_t i = first; i < first + n; i++)
+        if (!walk_band(&walk, i / n_blocks, i % n_blocks, 0, blocks->inner))
+            return false;
     return true;
 }
 

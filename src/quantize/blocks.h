@@ -41,6 +41,7 @@ struct oq_blocks {
     uint64_t line_nelem;   /* integers that a line takes */
     uint64_t line_zero_nelem; /* zero points that a line takes */
     float qmin, qmax, middle;
+    float filler;         /* the scale of blocks that have none of their own, once it is known */
     bool has_zero_points; /* the operator does not know them by itself */
 };
 
@@ -55,6 +56,28 @@ void oq_blocks_init(struct oq_blocks *blocks, const struct oq_source *source,
 
 /* The size of all three recipes together. */
 uint64_t oq_blocks_nbytes(const struct oq_blocks *blocks);
+
+/* --- measuring: scales are not kept, but what has to be known of all of them is found once --- */
+
+struct oq_blocks_found {
+    int32_t lo, hi;              /* keys of all elements */
+    float finest, largest;       /* scales: the smallest usable one, the largest one */
+    double worst_bits;           /* oq_bits_left() of the worst block, */
+    double sum_bits, n_ordinary; /* and of all ordinary elements together, */
+    double n_lost;               /* some of them in blocks of which most is lost */
+};
+
+struct oq_blocks_found oq_blocks_found_none(void);
+void oq_blocks_found_add(struct oq_blocks_found *found, const struct oq_blocks_found *more);
+
+/* A weight is measured in parts; so many from number `first` on make a piece of work. */
+uint64_t oq_blocks_n_parts(const struct oq_blocks *blocks);
+uint64_t oq_blocks_piece(const struct oq_blocks *blocks, uint64_t first);
+uint64_t oq_blocks_part_nelem(const struct oq_blocks *blocks);
+
+/* scratch of OQ_RECIPE_SCRATCH_NBYTES. */
+bool oq_blocks_measure(const struct oq_blocks *blocks, uint64_t first, uint64_t n, void *scratch,
+                       struct oq_blocks_found *found, onnxq_error *error);
 
 /* Scales times a factor. */
 struct oq_block_scales {

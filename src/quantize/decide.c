@@ -81,7 +81,21 @@ static bool would_shrink(const struct oq_site *site, const onnxq_options *option
                        options->per_channel ? site->batch_axes : 0);
     uint64_t integers =
         oq_site_stores_4_bits(site, options) ? oq_divide_up_u64(source->nelem, 2) : source->nelem;
+    if (site->constant->need == OQ_NEEDS_16_BITS)
+        integers = source->nelem * 2;
     return integers + oq_layout_n_scales(&layout) * oq_scale_nbytes(options) < source->nbytes;
+}
+
+/* What measuring has found out about the weight goes before the rule's choice. */
+static void heed(struct oq_site *site)
+{
+    const struct oq_constant *constant = site->constant;
+    if (constant->need == OQ_NEEDS_FLOAT)
+        oq_site_keep(site, constant->need_reason);
+    else if (constant->need != OQ_NEEDS_NOTHING && site->action == ONNXQ_DYNAMIC)
+        oq_site_fold(site, site->axis, site->batch_axes, constant->need_reason);
+    if (constant->need == OQ_NEEDS_16_BITS)
+        site->blocks.form = OQ_BLOCKS_NONE;
 }
 
 static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
@@ -92,11 +106,14 @@ static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
         oq_site_keep(site, refusal);
         return;
     }
+    site->form = site->reason = NULL;
     site->is_unsigned = plan->options.weight_type == ONNXQ_WEIGHT_UINT8;
     site->symmetric = plan->options.symmetric;
     site->n_dims = site->constant->source.n_dims;
     site->rule->decide(plan, site);
     oq_plan_apply_method(plan, site);
+    if (site->action != ONNXQ_KEEP)
+        heed(site);
     if (site->reason == NULL)
         site->reason = "";
     if (site->form == NULL)
@@ -263,10 +280,25 @@ static bool settle_folds(onnxq_plan *plan, struct oq_constant *constant)
     return !(folds && kept) || reason != NULL;
 }
 
+/* What was measured is known, whatever is decided. */
+static struct oq_ranges *keep_measured(struct oq_ranges *ranges)
+{
+    struct oq_ranges *first = NULL, **last = &first;
+    for (; ranges != NULL; ranges = ranges->next) {
+        if (!ranges->is_measured)
+            continue;
+        ranges->reduce = ONNXQ_REDUCE_NONE;
+        *last = ranges;
+        last = &ranges->next;
+    }
+    *last = NULL;
+    return first;
+}
+
 /* Forgets what an earlier round has decided, but for what it has refused. */
 static void reset(struct oq_constant *constant)
 {
-    constant->ranges = NULL;
+    constant->ranges = keep_measured(constant->ranges);
     constant->quantized = constant->fold = NULL;
     for (size_t i = 0; i < constant->n_sites; i++) {
         struct oq_site *site = &constant->sites[i];
@@ -274,6 +306,7 @@ static void reset(struct oq_constant *constant)
         site->quantized = NULL;
         site->blocks = (struct oq_block_choice){0};
         site->transposed = false;
+        site->factor = 0;
     }
 }
 

@@ -2,12 +2,18 @@
 #include "base/pipeline.h"
 #include "quantize/plan.h"
 
-/* A stretch of elements of one weight. */
+/* A stretch of elements of one weight, or of parts in blocks. */
 struct job {
     struct oq_ranges *ranges;
     uint64_t first;
     size_t count;
 };
+
+static uint64_t job_nelem(const struct job *job)
+{
+    const struct oq_blocks *blocks = job->ranges->blocks;
+    return blocks == NULL ? job->count : job->count * oq_blocks_part_nelem(blocks);
+}
 
 /*
  * Neighbours that a thread takes at once: a weight of a few elements costs less than handing it
@@ -33,16 +39,6 @@ struct measure {
     uint64_t done_nbytes, total_nbytes;
 };
 
-bool oq_ranges_finite(const struct oq_ranges *ranges)
-{
-    int32_t infinite = oq_key_from_float(__builtin_inff());
-    int32_t minus_infinite = oq_key_from_float(-__builtin_inff());
-    for (uint64_t i = 0; i < ranges->n_scales; i++)
-        if (ranges->lo[i] <= minus_infinite || ranges->hi[i] >= infinite)
-            return false;
-    return true;
-}
-
 /* Whole rows where they fit, else a part of one row: few scales are touched either way. */
 static size_t few_scales(const struct oq_ranges *ranges, uint64_t first)
 {
@@ -57,6 +53,8 @@ static size_t few_scales(const struct oq_ranges *ranges, uint64_t first)
 
 static size_t job_count(const struct oq_ranges *ranges, uint64_t first)
 {
+    if (ranges->blocks != NULL)
+        return (size_t)oq_blocks_piece(ranges->blocks, first);
     size_t count = few_scales(ranges, first);
     if (ranges->reduce != ONNXQ_REDUCE_PAIRS)
         return count;
@@ -71,10 +69,26 @@ static size_t job_scales(const struct job *job)
     return (size_t)(end - begin);
 }
 
-/* The sum of squares; then lowest keys, highest keys, then the same for pairs. */
+/* What is found out about each scale of a job, [n] each. */
+struct found {
+    int32_t *lo, *hi, *counts, *octaves;
+    int32_t *pair_lo, *pair_hi; /* only where pairs are wanted */
+};
+
+#define FOUND_NBYTES (6 * sizeof(int32_t))
+
+static struct found find_room(void *result, size_t n)
+{
+    int32_t *numbers = result;
+    return (struct found){numbers,         numbers + n,     numbers + 2 * n,
+                          numbers + 3 * n, numbers + 4 * n, numbers + 5 * n};
+}
+
 static size_t result_nbytes(const struct job *job)
 {
-    return sizeof(double) + job_scales(job) * 4 * sizeof(int32_t);
+    if (job->ranges->blocks != NULL)
+        return sizeof(struct oq_blocks_found);
+    return job_scales(job) * FOUND_NBYTES;
 }
 
 static void clear(int32_t *lo, int32_t *hi, uint64_t n)
@@ -102,12 +116,12 @@ static bool add_job(struct measure *measure, const struct job *job)
                        sizeof(*measure->batches)))
         return false;
     if (measure->nbatches == 0 ||
-        !has_room(&measure->batches[measure->nbatches - 1], job->count, nbytes))
+        !has_room(&measure->batches[measure->nbatches - 1], (size_t)job_nelem(job), nbytes))
         measure->batches[measure->nbatches++] = (struct batch){.first = measure->njobs};
     struct batch *batch = &measure->batches[measure->nbatches - 1];
     measure->jobs[measure->njobs++] = *job;
     batch->end = measure->njobs;
-    batch->nelem += job->count;
+    batch->nelem += (size_t)job_nelem(job);
     batch->results_nbytes += nbytes;
     if (batch->results_nbytes > measure->results_nbytes)
         measure->results_nbytes = batch->results_nbytes;
@@ -116,10 +130,19 @@ static bool add_job(struct measure *measure, const struct job *job)
 
 static bool add_jobs(struct measure *measure, struct oq_ranges *ranges, onnxq_error *error)
 {
+    const bool wants_pairs = ranges->reduce == ONNXQ_REDUCE_PAIRS;
+    if (ranges->is_measured && (ranges->are_pairs_measured || !wants_pairs))
+        return true;
     clear(ranges->lo, ranges->hi, ranges->n_scales);
-    if (ranges->reduce == ONNXQ_REDUCE_PAIRS)
+    memset(ranges->levels, 0, (size_t)ranges->n_scales * sizeof(*ranges->levels));
+    if (wants_pairs)
         clear(ranges->pair_lo, ranges->pair_hi, ranges->n_scales);
-    for (uint64_t first = 0; first < ranges->source->nelem;) {
+    ranges->is_measured = true;
+    ranges->are_pairs_measured = wants_pairs;
+    ranges->found = oq_blocks_found_none();
+    const uint64_t end =
+        ranges->blocks == NULL ? ranges->source->nelem : oq_blocks_n_parts(ranges->blocks);
+    for (uint64_t first = 0; first < end;) {
         struct job job = {ranges, first, job_count(ranges, first)};
         if (!add_job(measure, &job))
             return oq_arena_fail(&measure->plan->arena, error);
@@ -129,72 +152,109 @@ static bool add_jobs(struct measure *measure, struct oq_ranges *ranges, onnxq_er
     return true;
 }
 
-/* Rows of channels that lie next to each other: one call for as many rows as there are. */
-static size_t measure_rows(const struct oq_kernels *kernels, const struct oq_layout *layout,
-                           uint64_t first, const float *x, size_t count, int32_t *lo, int32_t *hi)
+/*
+ * What most weights are like, some tell as well as all: of many rows every
+ * seventh is looked at, of a long run a piece out of every seven. (A prime
+ * number, as structure in weights rarely has.)
+ */
+#define SAMPLE_STEP ((size_t)7)
+#define MANY_ROWS   ((uint64_t)512)
+#define PIECE_NELEM ((size_t)256)
+#define LONG_NELEM  (64 * PIECE_NELEM)
+
+static void sample_run(const struct oq_kernels *kernels, const float *x, size_t n, int32_t *count,
+                       int32_t *octaves)
 {
-    uint64_t row = first / layout->channels;
-    size_t columns = (size_t)layout->channels;
-    size_t rows = (size_t)oq_min_u64(count / columns, layout->outer - row % layout->outer);
-    kernels->range_columns(x, rows, columns, columns, lo, hi);
-    return rows * columns;
+    if (n < LONG_NELEM) {
+        kernels->level_run(x, n, count, octaves);
+        return;
+    }
+    for (size_t i = 0; i + PIECE_NELEM <= n; i += PIECE_NELEM * SAMPLE_STEP)
+        kernels->level_run(x + i, PIECE_NELEM, count, octaves);
 }
 
-/* lo and hi stand for the scales from `begin` on. */
+static void sample_columns(const struct oq_kernels *kernels, const struct oq_layout *layout,
+                           const struct oq_run *run, const float *x, size_t rows, int32_t *counts,
+                           int32_t *octaves)
+{
+    size_t step = layout->outer < MANY_ROWS ? 1 : SAMPLE_STEP;
+    size_t skip = (step - (size_t)(run->first / layout->channels % step)) % step;
+    if (skip < rows)
+        kernels->level_columns(x + skip * run->count, (rows - skip - 1) / step + 1, run->count,
+                               run->count * step, counts, octaves);
+}
+
+/* A run of elements that are alike in how they share scales. */
+static void measure_run(const struct oq_kernels *kernels, const struct oq_layout *layout,
+                        const struct oq_run *run, const float *x, size_t rows, size_t at,
+                        const struct found *found)
+{
+    int32_t *lo = found->lo + at, *hi = found->hi + at;
+    if (run->one_scale)
+        kernels->range_run(x, run->count, lo, hi);
+    else
+        kernels->range_columns(x, rows, run->count, run->count, lo, hi);
+    if (found->counts == NULL)
+        return;
+    if (run->one_scale)
+        sample_run(kernels, x, run->count, found->counts + at, found->octaves + at);
+    else
+        sample_columns(kernels, layout, run, x, rows, found->counts + at, found->octaves + at);
+}
+
+/* Rows of channels that lie next to each other: one call for as many rows as there are. */
+static size_t count_rows(const struct oq_layout *layout, const struct oq_run *run, size_t count)
+{
+    uint64_t row = run->first / layout->channels;
+    if (run->one_scale || run->count != layout->channels)
+        return 1;
+    return (size_t)oq_min_u64(count / run->count, layout->outer - row % layout->outer);
+}
+
+/* `found` stands for the scales from `begin` on. */
 static void measure_elements(const struct oq_kernels *kernels, const struct oq_layout *layout,
                              uint64_t first, const float *x, size_t count, uint64_t begin,
-                             int32_t *lo, int32_t *hi)
+                             const struct found *found)
 {
     for (size_t done = 0; done < count;) {
         struct oq_run run = oq_layout_run(layout, first + done, count - done);
-        int32_t *run_lo = lo + (run.scale - begin), *run_hi = hi + (run.scale - begin);
-        if (run.one_scale)
-            kernels->range_run(x + done, run.count, run_lo, run_hi);
-        else if (run.count == layout->channels)
-            run.count =
-                measure_rows(kernels, layout, run.first, x + done, count - done, run_lo, run_hi);
-        else
-            kernels->range_columns(x + done, 1, run.count, run.count, run_lo, run_hi);
-        done += run.count;
+        size_t rows = count_rows(layout, &run, count - done);
+        measure_run(kernels, layout, &run, x + done, rows, (size_t)(run.scale - begin), found);
+        done += run.count * rows;
     }
 }
 
-/* In a fixed order, so that the result does not depend on the processor. */
-static double sum_squares(const float *x, size_t n)
+static bool measure_blocks(const struct job *job, void *result, void *scratch, onnxq_error *error)
 {
-    double sums[8] = {0}, sum = 0;
-    for (size_t i = 0; i + 8 <= n; i += 8)
-        for (size_t k = 0; k < 8; k++)
-            sums[k] += (double)x[i + k] * (double)x[i + k];
-    for (size_t i = n - n % 8; i < n; i++)
-        sum += (double)x[i] * (double)x[i];
-    for (size_t k = 0; k < 8; k++)
-        sum += sums[k];
-    return sum;
+    struct oq_blocks_found found = oq_blocks_found_none();
+    bool ok =
+        oq_blocks_measure(job->ranges->blocks, job->first, job->count, scratch, &found, error);
+    memcpy(result, &found, sizeof(found));
+    return ok;
 }
 
 static bool measure_job(const struct measure *measure, const struct job *job, void *result,
                         void *scratch, onnxq_error *error)
 {
     const struct oq_ranges *ranges = job->ranges;
+    if (ranges->blocks != NULL)
+        return measure_blocks(job, result, scratch, error);
     const struct oq_layout *layout = &ranges->layout;
     float *x = oq_recipe_floats(scratch);
     size_t n = job_scales(job);
-    double *sum = result;
-    int32_t *keys = (int32_t *)(void *)(sum + 1);
+    struct found found = find_room(result, n);
     uint64_t begin, end;
     if (!oq_source_read_floats(ranges->source, job->first, job->count, x, scratch, error))
         return false;
-    *sum = measure->plan->is_recurrent ? sum_squares(x, job->count) : 0;
-    clear(keys, keys + n, n);
+    memset(result, 0, result_nbytes(job));
+    clear(found.lo, found.hi, n);
     oq_layout_scales(layout, job->first, job->count, &begin, &end);
-    measure_elements(measure->kernels, layout, job->first, x, job->count, begin, keys, keys + n);
+    measure_elements(measure->kernels, layout, job->first, x, job->count, begin, &found);
     if (ranges->reduce == ONNXQ_REDUCE_PAIRS) {
-        keys += 2 * n;
-        clear(keys, keys + n, n);
+        const struct found pairs = {.lo = found.pair_lo, .hi = found.pair_hi};
+        clear(pairs.lo, pairs.hi, n);
         oq_pairs_join(&ranges->pairs, job->first, job->count, x);
-        measure_elements(measure->kernels, layout, job->first, x, job->count, begin, keys,
-                         keys + n);
+        measure_elements(measure->kernels, layout, job->first, x, job->count, begin, &pairs);
     }
     return true;
 }
@@ -213,25 +273,34 @@ static bool produce(void *context, size_t index, void *buffer, void *scratch, on
     return true;
 }
 
-static void widen(int32_t *lo, int32_t *hi, const int32_t *keys, uint64_t n)
+static void widen(int32_t *lo, int32_t *hi, const int32_t *other_lo, const int32_t *other_hi,
+                  uint64_t n)
 {
     for (uint64_t i = 0; i < n; i++) {
-        lo[i] = keys[i] < lo[i] ? keys[i] : lo[i];
-        hi[i] = keys[n + i] > hi[i] ? keys[n + i] : hi[i];
+        lo[i] = other_lo[i] < lo[i] ? other_lo[i] : lo[i];
+        hi[i] = other_hi[i] > hi[i] ? other_hi[i] : hi[i];
     }
 }
 
 static void take_result(const struct job *job, const void *result)
 {
     struct oq_ranges *ranges = job->ranges;
-    const double *sum = result;
-    const int32_t *keys = (const int32_t *)(const void *)(sum + 1);
     uint64_t begin, end;
+    if (ranges->blocks != NULL) {
+        struct oq_blocks_found some;
+        memcpy(&some, result, sizeof(some));
+        oq_blocks_found_add(&ranges->found, &some);
+        return;
+    }
     oq_layout_scales(&ranges->layout, job->first, job->count, &begin, &end);
-    ranges->sum_squares += *sum;
-    widen(ranges->lo + begin, ranges->hi + begin, keys, end - begin);
+    const struct found found = find_room((void *)(uintptr_t)result, (size_t)(end - begin));
+    widen(ranges->lo + begin, ranges->hi + begin, found.lo, found.hi, end - begin);
+    for (uint64_t i = begin; i < end; i++) {
+        ranges->levels[i].count += (uint64_t)found.counts[i - begin];
+        ranges->levels[i].octaves += (uint64_t)found.octaves[i - begin];
+    }
     if (ranges->reduce == ONNXQ_REDUCE_PAIRS)
-        widen(ranges->pair_lo + begin, ranges->pair_hi + begin, keys + 2 * (end - begin),
+        widen(ranges->pair_lo + begin, ranges->pair_hi + begin, found.pair_lo, found.pair_hi,
               end - begin);
 }
 
@@ -245,10 +314,12 @@ static bool consume(void *context, size_t index, const void *buffer, onnxq_error
         const struct job *job = &measure->jobs[j];
         take_result(job, result);
         result += result_nbytes(job);
-        measure->done_nbytes += job->count * job->ranges->source->dtype->nbits / 8;
+        measure->done_nbytes += job_nelem(job) * job->ranges->source->dtype->nbits / 8;
     }
-    if (options->progress == NULL || options->progress(options->progress_data, ONNXQ_PHASE_MEASURE,
-                                                       measure->done_nbytes, measure->total_nbytes))
+    if (options->progress == NULL ||
+        options->progress(options->progress_data, ONNXQ_PHASE_MEASURE,
+                          oq_min_u64(measure->done_nbytes, measure->total_nbytes),
+                          measure->total_nbytes))
         return true;
     return oq_fail(error, ONNXQ_ERROR_CANCELLED, "cancelled");
 }

@@ -274,15 +274,26 @@ static bool find_ranges(onnxq_plan *plan, onnxq_error *error)
     return true;
 }
 
+/* What a chain of weights that object to each other's ways may take; a hostile one ends here. */
+#define MAX_ROUNDS 8
+
+/* Decides by the rules, measures what they chose, and again where the numbers object to it. */
+static bool decide(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
+{
+    for (unsigned round = 1;; round++) {
+        if (!oq_plan_decide(plan, selection, error) || !find_ranges(plan, error))
+            return false;
+        oq_plan_scale(plan);
+        if (!oq_plan_object(plan, round >= MAX_ROUNDS))
+            return true;
+    }
+}
+
 static bool make_plan(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
 {
-    if (!oq_plan_collect(plan, error) || !oq_fates_find(plan, error) ||
-        !oq_plan_decide(plan, selection, error) || !oq_plan_find_round_trips(plan, error) ||
-        !find_ranges(plan, error) || !oq_plan_drop_infinite(plan, error))
-        return false;
-    oq_plan_scale(plan);
-    return oq_plan_widen(plan, error) && oq_plan_rewrite(plan, error) && describe(plan, error) &&
-           summarize(plan, error);
+    return oq_plan_collect(plan, error) && oq_fates_find(plan, error) && decide(plan, selection, error) &&
+           oq_plan_find_round_trips(plan, error) && oq_plan_widen(plan, error) &&
+           oq_plan_rewrite(plan, error) && describe(plan, error) && summarize(plan, error);
 }
 
 static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options, bool is_estimate,

@@ -16,6 +16,11 @@
 struct oq_rule;
 struct oq_rewrite;
 
+/* The ordinary numbers of a channel: how many, and their octaves above OQ_ORDINARY_MIN together. */
+struct oq_level {
+    uint64_t count, octaves;
+};
+
 /* The ranges of a weight for one way to share scales, then its scales. */
 struct oq_ranges {
     struct oq_constant *constant;
@@ -24,15 +29,18 @@ struct oq_ranges {
     size_t batch_axes;
     struct oq_layout layout;
     uint64_t n_scales;
-    int32_t *lo, *hi;   /* keys, [n_scales] */
-    double sum_squares; /* of all elements, in recurrent models */
-    bool is_4_bits;     /* integers that lie two in a byte */
-    bool symmetric;     /* around 0, which is in the middle */
+    int32_t *lo, *hi;             /* keys, [n_scales] */
+    struct oq_level *levels;      /* [n_scales] */
+    struct oq_blocks *blocks;     /* NULL: the scales are not those of blocks */
+    struct oq_blocks_found found; /* of blocks, instead of all other numbers */
+    bool is_4_bits;               /* integers that lie two in a byte */
+    bool symmetric;               /* around 0, which is in the middle */
     onnxq_reduce_range reduce;
     struct oq_pairs pairs;      /* for PAIRS, */
     int32_t *pair_lo, *pair_hi; /* and keys of half the sums of neighbours, [n_scales] */
-    float *scale;               /* [n_scales] */
-    struct oq_ranges *next;     /* of the same constant */
+    bool is_measured, are_pairs_measured;
+    float *scale;           /* [n_scales] */
+    struct oq_ranges *next; /* of the same constant */
 };
 
 /* A weight as integers of 8 bits or 4, or of 16 where it is only folded. */
@@ -75,9 +83,18 @@ struct oq_site {
     size_t n_dims; /* to store for integer operators, see oq_quantized */
     bool transposed, is_unsigned, symmetric;
     bool is_multiplied;            /* with qdq: folded all the same, not behind DequantizeLinear */
+    float factor;                  /* that its scales are multiplied by; 0: none, or 0 */
     struct oq_block_choice blocks; /* form OQ_BLOCKS_NONE: a scale for each channel */
     /* Writes the nodes that replace the site's node; only for ONNXQ_DYNAMIC. */
     bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);
+};
+
+/* What is known of a weight once it is measured; the later the stricter. */
+enum oq_need {
+    OQ_NEEDS_NOTHING,
+    OQ_NEEDS_FOLDING, /* no integer operator takes it */
+    OQ_NEEDS_16_BITS, /* folded */
+    OQ_NEEDS_FLOAT
 };
 
 /*
@@ -98,8 +115,8 @@ struct oq_constant {
     struct oq_quantized *quantized; /* list */
     struct oq_quantized *fold;      /* what the folded uses share, or NULL */
     uint64_t nbytes_after;          /* of what replaces it */
-    bool has_infinity;              /* or depends on one that has: all of it is kept
-                                       as it is */
+    enum oq_need need;              /* what its numbers ask for, */
+    const char *need_reason;        /* and why */
 };
 
 /* A QuantizeLinear that gives the integers of the DequantizeLinear before it. */
@@ -172,16 +189,16 @@ void oq_plan_assume_ranges(onnxq_plan *plan); /* or reads none, and takes usual 
 
 /* scale.c: from ranges to scales and zero points. */
 void oq_plan_scale(onnxq_plan *plan);
-float oq_usable_scale(float scale); /* 1 where it is no normal float */
 
-/* precision.c: what holds NaN or infinity stays as it is. */
-bool oq_plan_drop_infinite(onnxq_plan *plan, onnxq_error *error);
+/*
+ * precision.c: what the measured numbers object to. True where that is new, so
+ * that all has to be decided once more; `last`: once more and never again.
+ */
+bool oq_plan_object(onnxq_plan *plan, bool last);
 
 /* precision.c: 16 bits for folded weights that need them. */
 bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error);
 bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constant);
-
-bool oq_ranges_finite(const struct oq_ranges *ranges);
 
 /* rewrite.c: makes the draft. */
 bool oq_plan_rewrite(onnxq_plan *plan, onnxq_error *error);

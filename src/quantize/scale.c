@@ -2,8 +2,7 @@
  * From ranges to scales and zero points, as ONNX QuantizeLinear (version 10)
  * uses them: w = (q - zero_point) * scale.
  */
-#include <float.h>
-#include <math.h>
+#include "quantize/scale.h"
 
 #include "quantize/plan.h"
 
@@ -21,11 +20,79 @@ static struct steps get_steps(const struct oq_ranges *ranges)
                                                : (struct steps){127, 127, 255};
 }
 
-/* A weight of zeros, or of denormals only, becomes zeros. */
-float oq_usable_scale(float scale)
+/* --- scales that there can be --- */
+
+float oq_largest_of_type(int32_t data_type)
 {
-    return fabsf(scale) < FLT_MIN ? 1.0f : scale;
+    switch (data_type) {
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT16:
+        return 65504.0f;
+    case OQ__PB__TENSOR_PROTO__DATA_TYPE__BFLOAT16:
+        return 0x1.fep127f;
+    default:
+        return FLT_MAX;
+    }
 }
+
+float oq_finite_scale(float scale, float reach, float largest)
+{
+    if (!(fabsf(scale) * reach > largest))
+        return scale;
+    float finite = largest / reach;
+    while (finite * reach > largest)
+        finite = nextafterf(finite, 0);
+    return copysignf(finite, scale);
+}
+
+/* A smaller scale may move the zero point, and with it how far integers reach: until both fit. */
+float oq_asymmetric_scale(double low, double high, float full, float largest)
+{
+    double from = fmin(low, 0), to = fmax(high, 0); /* 0 stays exact */
+    float scale = (float)((to - from) / (double)full), before;
+    do {
+        float below = fminf(rintf((float)-from / scale), full);
+        before = scale;
+        scale = oq_finite_scale(scale, fmaxf(below, full - below), largest);
+    } while (scale != before);
+    return scale;
+}
+
+/* In place of none: as fine as the finest of its neighbours, so that it adds nothing to theirs. */
+static float finest(const float *scale, uint64_t n)
+{
+    float least = INFINITY;
+    for (uint64_t i = 0; i < n; i++)
+        if (oq_is_usable_scale(scale[i]))
+            least = fminf(least, scale[i]);
+    return isfinite(least) ? least : OQ_SCALE_OF_ZEROS;
+}
+
+void oq_fill_scales(float *scale, uint64_t n)
+{
+    const float least = finest(scale, n);
+    for (uint64_t i = 0; i < n; i++)
+        if (!oq_is_usable_scale(scale[i]))
+            scale[i] = least;
+}
+
+/* A logarithm to base 2, linear within an octave: no library rounds it in a way of its own. */
+static double count_octaves(float x)
+{
+    int exponent;
+    double part = frexp((double)x, &exponent); /* in 0.5 .. 1 */
+    return exponent - 2 + 2 * part;
+}
+
+double oq_bits_left(float largest, uint64_t count, uint64_t octaves)
+{
+    if (count == 0)
+        return INFINITY;
+    /* Whole octaves were counted: half of one is missing on average. */
+    double typical = count_octaves(OQ_ORDINARY_MIN) + (double)octaves / (double)count + 0.5;
+    return typical - count_octaves(largest) + count_octaves(127);
+}
+
+/* --- of ranges --- */
 
 /* The scale at which no two neighbours of one sign exceed OQ_PAIR_SUM, after rounding either. */
 static float pair_scale(const struct oq_ranges *ranges, uint64_t i)
@@ -43,15 +110,15 @@ static float symmetric_scale(const struct oq_ranges *ranges, uint64_t i)
     float scale = fmaxf(-lo / steps.below, hi / steps.above);
     if (ranges->reduce == ONNXQ_REDUCE_PAIRS)
         scale = fmaxf(scale, pair_scale(ranges, i));
-    return oq_usable_scale(scale);
+    return oq_finite_scale(scale, fmaxf(steps.below, steps.above),
+                           oq_largest_of_type(ranges->source->data_type));
 }
 
-/* The range always includes 0, so that 0 stays exact. In double, where hi - lo cannot overflow. */
 static float asymmetric_scale(const struct oq_ranges *ranges, uint64_t i)
 {
-    double low = fmin((double)oq_key_to_float(ranges->lo[i]), 0);
-    double high = fmax((double)oq_key_to_float(ranges->hi[i]), 0);
-    return oq_usable_scale((float)((high - low) / (double)get_steps(ranges).full));
+    return oq_asymmetric_scale((double)oq_key_to_float(ranges->lo[i]),
+                               (double)oq_key_to_float(ranges->hi[i]), get_steps(ranges).full,
+                               oq_largest_of_type(ranges->source->data_type));
 }
 
 static void set_bounds(struct oq_quantized *quantized)
@@ -80,14 +147,18 @@ static void set_scales(struct oq_ranges *ranges)
     for (uint64_t i = 0; i < ranges->n_scales; i++)
         ranges->scale[i] =
             ranges->symmetric ? symmetric_scale(ranges, i) : asymmetric_scale(ranges, i);
+    oq_fill_scales(ranges->scale, ranges->n_scales);
 }
 
 void oq_plan_scale(onnxq_plan *plan)
 {
     for (size_t i = 0; i < plan->n_constants; i++) {
         struct oq_constant *constant = &plan->constants[i];
-        for (struct oq_ranges *r = constant->ranges; r != NULL; r = r->next)
+        for (struct oq_ranges *r = constant->ranges; r != NULL; r = r->next) {
             set_scales(r);
+            if (r->blocks != NULL)
+                r->blocks->filler = isfinite(r->found.finest) ? r->found.finest : OQ_SCALE_OF_ZEROS;
+        }
         for (struct oq_quantized *q = constant->quantized; q != NULL; q = q->next) {
             q->scale = q->ranges->scale;
             set_bounds(q);

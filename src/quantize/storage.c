@@ -1,40 +1,46 @@
 /* How the weights that are quantized are stored: which scales, which layout, shared by whom. */
 #include "quantize/rules.h"
 
-static struct oq_ranges *find_ranges(onnxq_plan *plan, struct oq_constant *constant, int axis,
-                                     size_t batch_axes, const struct oq_site *site)
+static struct oq_ranges *add_ranges(onnxq_plan *plan, struct oq_constant *constant, int axis,
+                                    size_t batch_axes, const struct oq_site *site)
 {
     const struct oq_source *source = &constant->source;
-    bool is_4_bits = oq_site_stores_4_bits(site, &plan->options);
-    if (!plan->options.per_channel) {
-        axis = -1;
-        batch_axes = 0;
-    }
-    struct oq_ranges *ranges = constant->ranges;
-    while (ranges != NULL &&
-           (ranges->axis != axis || ranges->batch_axes != batch_axes ||
-            ranges->symmetric != site->symmetric || ranges->is_4_bits != is_4_bits))
-        ranges = ranges->next;
-    if (ranges != NULL || (ranges = oq_arena_alloc(&plan->arena, sizeof(*ranges))) == NULL)
-        return ranges;
+    struct oq_ranges *ranges = oq_arena_alloc(&plan->arena, sizeof(*ranges));
+    if (ranges == NULL)
+        return NULL;
     *ranges =
         (struct oq_ranges){.constant = constant,
                            .source = source,
                            .axis = axis,
                            .batch_axes = batch_axes,
                            .layout = oq_layout_make(source->dims, source->n_dims, axis, batch_axes),
-                           .is_4_bits = is_4_bits,
+                           .is_4_bits = oq_site_stores_4_bits(site, &plan->options),
                            .symmetric = site->symmetric,
                            .next = constant->ranges};
     ranges->n_scales = oq_layout_n_scales(&ranges->layout);
     size_t n = (size_t)ranges->n_scales;
     ranges->lo = oq_arena_array(&plan->arena, n, sizeof(*ranges->lo));
     ranges->hi = oq_arena_array(&plan->arena, n, sizeof(*ranges->hi));
+    ranges->levels = oq_arena_array(&plan->arena, n, sizeof(*ranges->levels));
     ranges->scale = oq_arena_array(&plan->arena, n, sizeof(*ranges->scale));
-    if (ranges->lo == NULL || ranges->hi == NULL || ranges->scale == NULL)
+    if (ranges->lo == NULL || ranges->hi == NULL || ranges->levels == NULL || ranges->scale == NULL)
         return NULL;
     constant->ranges = ranges;
     return ranges;
+}
+
+static struct oq_ranges *find_ranges(onnxq_plan *plan, struct oq_constant *constant,
+                                     const struct oq_site *site)
+{
+    bool is_4_bits = oq_site_stores_4_bits(site, &plan->options);
+    int axis = plan->options.per_channel ? site->axis : -1;
+    size_t batch_axes = plan->options.per_channel ? site->batch_axes : 0;
+    struct oq_ranges *ranges = constant->ranges;
+    while (ranges != NULL &&
+           (ranges->blocks != NULL || ranges->axis != axis || ranges->batch_axes != batch_axes ||
+            ranges->symmetric != site->symmetric || ranges->is_4_bits != is_4_bits))
+        ranges = ranges->next;
+    return ranges != NULL ? ranges : add_ranges(plan, constant, axis, batch_axes, site);
 }
 
 static struct oq_quantized *find_quantized(const struct oq_constant *constant,
@@ -70,23 +76,40 @@ static bool is_same_choice(const struct oq_block_choice *a, const struct oq_bloc
     return a->form == b->form && a->axis == b->axis; /* the rest is the same for the whole plan */
 }
 
-static struct oq_quantized *get_blocks(onnxq_plan *plan, struct oq_constant *constant,
-                                       struct oq_ranges *ranges,
-                                       const struct oq_block_choice *choice)
+static struct oq_ranges *find_block_ranges(onnxq_plan *plan, struct oq_constant *constant,
+                                           const struct oq_site *site)
 {
-    struct oq_quantized *quantized = constant->quantized;
-    while (quantized != NULL &&
-           (quantized->blocks == NULL || !is_same_choice(&quantized->blocks->choice, choice)))
-        quantized = quantized->next;
-    if (quantized != NULL || (quantized = oq_arena_alloc(&plan->arena, sizeof(*quantized))) == NULL)
-        return quantized;
-    *quantized = (struct oq_quantized){
-        .ranges = ranges, .n_dims = constant->source.n_dims, .next = constant->quantized};
-    quantized->blocks = oq_arena_alloc(&plan->arena, sizeof(*quantized->blocks));
-    quantized->zero_point = oq_arena_array(&plan->arena, (size_t)ranges->n_scales, sizeof(float));
-    if (quantized->blocks == NULL || quantized->zero_point == NULL)
+    const struct oq_block_choice *choice = &site->blocks;
+    struct oq_ranges *ranges = constant->ranges;
+    while (ranges != NULL &&
+           (ranges->blocks == NULL || !is_same_choice(&ranges->blocks->choice, choice)))
+        ranges = ranges->next;
+    if (ranges != NULL || (ranges = add_ranges(plan, constant, -1, 0, site)) == NULL)
+        return ranges;
+    ranges->blocks = oq_arena_alloc(&plan->arena, sizeof(*ranges->blocks));
+    if (ranges->blocks == NULL)
         return NULL;
-    oq_blocks_init(quantized->blocks, &constant->source, choice);
+    oq_blocks_init(ranges->blocks, &constant->source, choice);
+    return ranges;
+}
+
+static struct oq_quantized *get_blocks(onnxq_plan *plan, struct oq_constant *constant,
+                                       const struct oq_site *site)
+{
+    struct oq_ranges *ranges = find_block_ranges(plan, constant, site);
+    struct oq_quantized *quantized = constant->quantized;
+    while (quantized != NULL && quantized->ranges != ranges)
+        quantized = quantized->next;
+    if (ranges == NULL || quantized != NULL ||
+        (quantized = oq_arena_alloc(&plan->arena, sizeof(*quantized))) == NULL)
+        return quantized;
+    *quantized = (struct oq_quantized){.ranges = ranges,
+                                       .blocks = ranges->blocks,
+                                       .n_dims = constant->source.n_dims,
+                                       .next = constant->quantized};
+    quantized->zero_point = oq_arena_array(&plan->arena, (size_t)ranges->n_scales, sizeof(float));
+    if (quantized->zero_point == NULL)
+        return NULL;
     constant->quantized = quantized;
     return quantized;
 }
@@ -174,18 +197,16 @@ static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *
 {
     struct oq_constant *constant =
         stored_constant(plan, (struct oq_constant *)(uintptr_t)site->constant);
-    bool in_blocks = site->blocks.form != OQ_BLOCKS_NONE; /* one range says if all is finite */
-    struct oq_quantized wanted = {.ranges = find_ranges(plan, constant, in_blocks ? -1 : site->axis,
-                                                        in_blocks ? 0 : site->batch_axes, site),
+    if (site->blocks.form != OQ_BLOCKS_NONE) {
+        site->quantized = get_blocks(plan, constant, site);
+        return site->quantized != NULL || oq_arena_fail(&plan->arena, error);
+    }
+    struct oq_quantized wanted = {.ranges = find_ranges(plan, constant, site),
                                   .n_dims = constant->source.n_dims,
                                   .is_unsigned = site->is_unsigned};
     if (wanted.ranges == NULL || (site->action == ONNXQ_DYNAMIC && site->rule->is_product &&
                                   !reduce(plan, wanted.ranges, site)))
         return oq_arena_fail(&plan->arena, error);
-    if (in_blocks) {
-        site->quantized = get_blocks(plan, constant, wanted.ranges, &site->blocks);
-        return site->quantized != NULL || oq_arena_fail(&plan->arena, error);
-    }
     if (site->action == ONNXQ_DYNAMIC) {
         wanted.n_dims = site->n_dims;
         bool by_node = site->transposed && site->n_dims == 2 &&

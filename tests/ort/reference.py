@@ -74,8 +74,10 @@ class Quantized:
 
 
 def usable(scale: np.ndarray) -> np.ndarray:
-    """1 where the scale is not a normal float32."""
-    return np.where(scale < FLT_MIN, np.float32(1), scale).astype(np.float32)
+    """The finest of the others where the scale is not a normal float32."""
+    normal = scale[scale >= FLT_MIN]
+    filler = normal.min() if normal.size else np.finfo(np.float32).eps
+    return np.where(scale < FLT_MIN, filler, scale).astype(np.float32)
 
 
 def pair_scale(w: np.ndarray, axes: tuple[int, ...], summed: int) -> np.ndarray:

@@ -35,7 +35,7 @@ def tower(planted: int | None = None, opset: int = 17, **fields) -> onnx.ModelPr
         if k + 1 < LAYERS:
             nodes.append(node("Relu", f"h{k}", f"r{k}", name=f"relu{k}"))
     if planted is not None:
-        constants[f"w{planted}"][0, :] = 40
+        constants[f"w{planted}"][0, :] = 10
         if planted > 0:
             constants[f"w{planted - 1}"][:, 0] = 0
     last = f"h{LAYERS - 1}"

@@ -55,7 +55,14 @@ static const struct row {
     {"zeros", "init w float32[256,257] = 0; y = MatMul(x, w)", adjust_blocks_4},
     {"zeros, asymmetric", "init w float32[256,257] = 0; y = MatMul(x, w)",
      adjust_blocks_4_asymmetric},
-    {"denormals", "init w float32[256,257] = 1e-40 -2e-41; y = MatMul(x, w)", adjust_blocks_4},
+    {"blocks of zeros", "init w float32[256,257] = 0 @300=1e-5 @40000=-2e-5; y = MatMul(x, w)",
+     adjust_blocks_4},
+    {"blocks of zeros, asymmetric",
+     "init w float32[256,257] = 0 @300=1e-5 @40000=-2e-5; y = MatMul(x, w)",
+     adjust_blocks_4_asymmetric},
+    {"blocks of zeros, rows",
+     "init w float32[257,256] = 0 @300=1e-5 @40000=-2e-5; y = Gemm(x, w) transB=1",
+     adjust_blocks_4},
     {"one sign", "init w float32[256,257] = 1 2 3 4 5; y = MatMul(x, w)",
      adjust_blocks_4_asymmetric},
     {"one sign, symmetric", "init w float32[256,257] = -1 -2 -3 -4 -5; y = MatMul(x, w)",
@@ -100,6 +107,7 @@ struct reference {
     const float *w;
     uint64_t n_lines, length; /* of the blocks */
     uint64_t n_blocks;
+    float filler; /* the scale of blocks that have none */
 };
 
 /* Element `k` of line `line`, as the weight has it. */
@@ -117,20 +125,9 @@ static float element(const struct reference *reference, uint64_t line, uint64_t 
     return reference->w[(line / inner * length + k) * inner + line % inner];
 }
 
-static struct reference make_reference(const struct oq_blocks *blocks)
+static float usable(const struct reference *reference, float scale)
 {
-    const struct oq_source *source = blocks->source;
-    uint64_t length = (uint64_t)source->dims[blocks->choice.axis];
-    if (blocks->choice.form == OQ_BLOCKS_FLAT)
-        length = source->nelem;
-    uint64_t size = blocks->choice.size;
-    return (struct reference){blocks, test_read_floats(source), source->nelem / length, length,
-                              (length + size - 1) / size};
-}
-
-static float usable(float scale)
-{
-    return fabsf(scale) < FLT_MIN ? 1 : scale;
+    return fabsf(scale) < FLT_MIN ? reference->filler : scale;
 }
 
 struct numbers {
@@ -151,19 +148,19 @@ static struct numbers find_numbers(const struct reference *reference, uint64_t l
         hi = fmaxf(hi, element(reference, line, k));
     }
     if (choice->bits == ONNXQ_BITS_NF4)
-        return (struct numbers){usable(fmaxf(-lo, hi)), 0, 0, 15};
+        return (struct numbers){usable(reference, fmaxf(-lo, hi)), 0, 0, 15};
     int levels = choice->bits == ONNXQ_BITS_8 ? 256 : 16;
     struct numbers numbers = {0, choice->is_unsigned ? levels / 2 : 0, -levels / 2, levels / 2 - 1};
     if (!choice->symmetric) {
         double range = fmax(hi, 0) - fmin(lo, 0);
-        numbers.scale = usable((float)(range / (levels - 1)));
+        numbers.scale = usable(reference, (float)(range / (levels - 1)));
     } else if (levels == 256) {
-        numbers.scale = usable(fmaxf(-lo, hi) / 127);
+        numbers.scale = usable(reference, fmaxf(-lo, hi) / 127);
         numbers.qmin = -127;
     } else if (original) {
-        numbers.scale = usable(fmaxf(-lo / 8, hi / 7));
+        numbers.scale = usable(reference, fmaxf(-lo / 8, hi / 7));
     } else {
-        numbers.scale = usable((-lo >= hi ? lo : hi) / -8);
+        numbers.scale = usable(reference, (-lo >= hi ? lo : hi) / -8);
     }
     if (choice->is_unsigned) {
         numbers.qmin += levels / 2;
@@ -174,6 +171,25 @@ static struct numbers find_numbers(const struct reference *reference, uint64_t l
         numbers.zero_point = (int)fminf(fmaxf(zero, (float)numbers.qmin), (float)numbers.qmax);
     }
     return numbers;
+}
+
+static struct reference make_reference(const struct oq_blocks *blocks)
+{
+    const struct oq_source *source = blocks->source;
+    uint64_t length = (uint64_t)source->dims[blocks->choice.axis];
+    if (blocks->choice.form == OQ_BLOCKS_FLAT)
+        length = source->nelem;
+    uint64_t size = blocks->choice.size;
+    struct reference reference = {blocks, test_read_floats(source),   source->nelem / length,
+                                  length, (length + size - 1) / size, 0};
+    float finest = INFINITY;
+    for (uint64_t i = 0; i < reference.n_lines * reference.n_blocks; i++) {
+        float scale =
+            find_numbers(&reference, i / reference.n_blocks, i % reference.n_blocks).scale;
+        finest = scale != 0 ? fminf(finest, fabsf(scale)) : finest;
+    }
+    reference.filler = isfinite(finest) ? finest : FLT_EPSILON;
+    return reference;
 }
 
 /* The values of NF4 as MatMulBnb4 has them; the nearest one, the lower of two. */

@@ -25,13 +25,13 @@ static const struct row {
     {"largest is positive", "3 -2", INT8, SYMMETRIC, FULL, 3.0f / 127, 0, -127, 127},
     {"reduced int8", "1 -2", INT8, SYMMETRIC, REDUCED, 2.0f / 64, 0, -64, 64},
     {"reduced uint8", "1 -2", UINT8, SYMMETRIC, REDUCED, 2.0f / 64, 128, 64, 192},
-    {"zeros", "0", INT8, SYMMETRIC, FULL, 1, 0, -127, 127},
-    {"negative zeros", "-0.0", UINT8, SYMMETRIC, FULL, 1, 128, 1, 255},
+    {"zeros", "0", INT8, SYMMETRIC, FULL, FLT_EPSILON, 0, -127, 127},
+    {"negative zeros", "-0.0", UINT8, SYMMETRIC, FULL, FLT_EPSILON, 128, 1, 255},
     {"one value", "5", INT8, SYMMETRIC, FULL, 5.0f / 127, 0, -127, 127},
-    {"denormals", "1e-40 -1e-42", INT8, SYMMETRIC, FULL, 1, 0, -127, 127},
-    {"scale just below normal", "1.4e-36", INT8, SYMMETRIC, FULL, 1, 0, -127, 127},
     {"smallest scale", "1.5e-36", INT8, SYMMETRIC, FULL, 1.5e-36f / 127, 0, -127, 127},
-    {"largest", "3.4028234663852886e38 1", INT8, SYMMETRIC, FULL, FLT_MAX / 127, 0, -127, 127},
+    {"largest", "-3.4028234663852886e38 0", INT8, SYMMETRIC, FULL, 0x1.020406p+121f, 0, -127, 127},
+    {"largest, reduced", "3.4028234663852886e38 0", INT8, SYMMETRIC, REDUCED, FLT_MAX / 64, 0, -64,
+     64},
 
     {"asymmetric int8", "1 -2", INT8, ASYMMETRIC, FULL, 3.0f / 255, 42, -128, 127},
     {"asymmetric uint8", "1 -2", UINT8, ASYMMETRIC, FULL, 3.0f / 255, 170, 0, 255},
@@ -39,10 +39,9 @@ static const struct row {
     {"reduced asymmetric uint8", "1 -2", UINT8, ASYMMETRIC, REDUCED, 3.0f / 127, 85, 0, 127},
     {"all positive", "2 3", INT8, ASYMMETRIC, FULL, 3.0f / 255, -128, -128, 127},
     {"all negative", "-2 -3", INT8, ASYMMETRIC, FULL, 3.0f / 255, 127, -128, 127},
-    {"asymmetric zeros", "0", INT8, ASYMMETRIC, FULL, 1, -128, -128, 127},
-    {"asymmetric denormals", "1e-40", UINT8, ASYMMETRIC, FULL, 1, 0, 0, 255},
+    {"asymmetric zeros", "0", INT8, ASYMMETRIC, FULL, FLT_EPSILON, -128, -128, 127},
     {"both ends of float32", "3.4028234663852886e38 -3.4028234663852886e38", INT8, ASYMMETRIC, FULL,
-     (float)(2.0 * (double)FLT_MAX / 255), 0, -128, 127},
+     FLT_MAX / 128, 0, -128, 127}, /* 255 steps of the whole would end beyond */
 };
 
 static onnxq_options make_options(enum type type, enum form form, enum range range)

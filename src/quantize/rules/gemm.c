@@ -24,6 +24,7 @@ static void decide_left(const onnxq_plan *plan, struct oq_site *site)
     bool is_turned = (oq_node_int(node, "transA", 0) != 0) != site->constant->source.transposed;
     const char *refusal = isfinite(oq_node_float(node, "alpha", 1)) ? NULL : "alpha is not finite";
     oq_left_decide(plan, site, is_turned, refusal, emit_left);
+    site->factor = oq_node_float(node, "alpha", 1);
 }
 
 static void decide(const onnxq_plan *plan, struct oq_site *site)
@@ -56,6 +57,7 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_site_fold(site, axis, 0, refusal);
     else
         oq_site_dynamic(site, axis, 0, transposed, oq_matmul_form(plan));
+    site->factor = oq_node_float(node, "alpha", 1);
     oq_matmul_choose_blocks(plan, site);
 }
 

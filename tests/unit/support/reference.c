@@ -31,7 +31,7 @@ float reference_symmetric_scale(const float *x, size_t n, float steps)
     for (size_t i = 0; i < n; i++)
         largest = fmaxf(largest, fabsf(x[i]));
     float scale = largest / steps;
-    return scale < FLT_MIN ? 1 : scale;
+    return scale < FLT_MIN ? FLT_EPSILON : scale;
 }
 
 double reference_half(uint16_t bits)
