@@ -291,9 +291,10 @@ static bool decide(onnxq_plan *plan, const struct oq_selection *selection, onnxq
 
 static bool make_plan(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
 {
-    return oq_plan_collect(plan, error) && oq_fates_find(plan, error) && decide(plan, selection, error) &&
-           oq_plan_find_round_trips(plan, error) && oq_plan_widen(plan, error) &&
-           oq_plan_rewrite(plan, error) && describe(plan, error) && summarize(plan, error);
+    return oq_plan_collect(plan, error) && oq_fates_find(plan, error) &&
+           decide(plan, selection, error) && oq_plan_find_round_trips(plan, error) &&
+           oq_plan_widen(plan, error) && oq_plan_rewrite(plan, error) && describe(plan, error) &&
+           summarize(plan, error);
 }
 
 static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options, bool is_estimate,

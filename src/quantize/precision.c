@@ -94,8 +94,7 @@ static struct summary summarize(const struct oq_ranges *ranges)
         all.coarsest = fmaxf(all.coarsest, ranges->scale[i]);
         if (level->count == 0)
             continue;
-        double bits = oq_bits_left(reach_of_channel(ranges, i),
-                                   level->count, level->octaves);
+        double bits = oq_bits_left(reach_of_channel(ranges, i), level->count, level->octaves);
         all.worst_bits = fmin(all.worst_bits, bits);
         sum += bits * (double)level->count;
         n += (double)level->count;

@@ -66,7 +66,7 @@ class Activations(SharingTest):
         """One scale, the same in all weights: as vectors, or ONNX Runtime merges the scale products."""
         w = {name: build.weights(K, N, seed=i) for i, name in enumerate("qkv")}
         for value in w.values():
-            value[0, 0] = 500
+            value[0, 0] = 20
         nodes = [node("MatMul", f"x w{name}", name) for name in "qkv"]
         model = build.model(
             nodes, {"x": X.shape}, {name: (M, N) for name in "qkv"}, {f"w{n}": v for n, v in w.items()}
