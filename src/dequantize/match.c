@@ -257,12 +257,58 @@ static float largest_integer(struct oq_integer_type type)
     return (float)((uint64_t)1 << type.nbits);
 }
 
-/* Whether no element leaves the range of float16, as far as scales tell. */
+/*
+ * Float16 has steps of 2^-24 below 2^-14: of scales under four of them, and of a range that ends
+ * below, the integers would not come back. Numbers below 2^-40 are as good as 0 beside others.
+ */
+#define HALF_LEAST_SCALE  0x1p-22f
+#define HALF_LEAST_RANGE  0x1p-14f
+#define HALF_LEAST_NUMBER (2 * HALF_LEAST_SCALE)
+#define HALF_NEGLIGIBLE   0x1p-40f
+
+/* What scales tell of a weight in float16. */
+struct half_fit {
+    bool too_large, may_be_too_small;
+};
+
+static void judge_scale(struct half_fit *fit, float scale, float steps)
+{
+    float size = scale < 0 ? -scale : scale;
+    fit->too_large |= !(size * steps <= 65504.0f);
+    fit->may_be_too_small |=
+        size != 0 && size < HALF_LEAST_SCALE && size * steps / 2 < HALF_LEAST_RANGE;
+}
+
+/* Looks at the numbers themselves: a channel of zeros may have any scale. */
+static bool has_lost_numbers(onnxq_dequantization *undo, const struct oq_weight *weight)
+{
+    struct oq_weight as_float = *weight;
+    float x[4096], largest = 0, least = HALF_LEAST_NUMBER;
+    as_float.data_type = FLOAT;
+    const struct oq_recipe recipe = oq_weight_recipe(&as_float);
+    for (uint64_t done = 0, n; done < recipe.nbytes; done += n) {
+        n = oq_min_u64(sizeof(x), recipe.nbytes - done);
+        if (!recipe.produce(recipe.source, done, (size_t)n, (uint8_t *)x, undo->scratch,
+                            undo->error)) {
+            undo->failed = true;
+            return true;
+        }
+        for (size_t i = 0; i < n / sizeof(*x); i++) {
+            float size = x[i] < 0 ? -x[i] : x[i];
+            largest = size > largest ? size : largest;
+            least = size >= HALF_NEGLIGIBLE && size < least ? size : least;
+        }
+    }
+    return least < HALF_LEAST_NUMBER || (largest > 0 && largest < HALF_LEAST_NUMBER);
+}
+
+/* Whether float16 holds what the weight stands for. */
 static bool fits_half(onnxq_dequantization *undo, const struct oq_weight *weight)
 {
     enum { PART = 16 << 10 };
     float *x = oq_recipe_floats(undo->scratch);
     const float steps = weight->table != NULL ? 1 : largest_integer(weight->type);
+    struct half_fit fit = {false, false};
     if (weight->zero_point.tensor != NULL && !weight->zero_point.is_integer)
         return false;
     for (uint64_t done = 0; done < weight->scale.nelem; done += PART) {
@@ -272,10 +318,9 @@ static bool fits_half(onnxq_dequantization *undo, const struct oq_weight *weight
             return false;
         }
         for (size_t i = 0; i < n; i++)
-            if (!(x[i] * steps <= 65504.0f && x[i] * steps >= -65504.0f))
-                return false;
+            judge_scale(&fit, x[i], steps);
     }
-    return true;
+    return !fit.too_large && (!fit.may_be_too_small || !has_lost_numbers(undo, weight));
 }
 
 /* Weights of the same integers that are compared; real models have one or two. */

@@ -20,7 +20,7 @@
 /*
  * A weight is no good in 8 bits where any channel, or block, leaves a typical
  * number less than the first of these, or where more than the second, as a part
- * of all, are in channels that leave it less than OQ_LEAST_BITS. Of 43 published
+ * of all, are in channels that leave it less than OQ_LEAST_BITS. Of 44 published
  * models none has worse than -4.7, and 0.01 (docs/decisions.md).
  */
 #define LEAST_OF_ANY (-6.0)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.numpy_helper
 
 import build
 import common
@@ -225,3 +226,32 @@ class Extremes(OrtTest):
         fine = np.isfinite(want)
         limit = 0.15 if "--bits=4" in flags else 0.05
         self.assertLess(np.linalg.norm((want - got)[fine] / abs(alpha)), limit * np.linalg.norm(want[fine] / abs(alpha)))
+
+
+class WayBack(OrtTest):
+    """dequantize --float-type float16"""
+
+    def dequantize(self, q: np.ndarray, s: np.ndarray) -> np.dtype:
+        nodes = [node("DequantizeLinear", "q s", "w", axis=1), node("MatMul", "x w", "y")]
+        x = np.ones((2, 48), np.float32)
+        path, back = self.dir / "q.onnx", self.dir / "back.onnx"
+        onnx.save(build.model(nodes, {"x": x}, {"y": (2, 48)}, {"q": q, "s": s}), path)
+        self.onnxq("dequantize", "-f", "--float-type=float16", path, back)
+        self.assert_valid(back)
+        dtype = onnx.numpy_helper.to_array(onnx.load(back).graph.initializer[0]).dtype
+        want, got = (common.run(p, {"x": x})[0] for p in (path, back))
+        np.testing.assert_allclose(got, want, rtol=5e-3, atol=2e-3 * np.abs(want).max(0).min())
+        return dtype
+
+    def test_small_scales(self) -> None:
+        """Steps that float16 has not stay in float32, be it in one column."""
+        q = build.rng().integers(1, 128, (48, 48)).astype(np.int8)
+        usual = np.full(48, 1e-3, np.float32)
+        self.assertEqual(self.dequantize(q, usual), np.float16)
+        self.assertEqual(self.dequantize(q, usual * np.float32(1e-4)), np.float32)
+        self.assertEqual(self.dequantize(q, usual * np.float32(1e-33)), np.float32)
+        mixed = usual.copy()
+        mixed[7] = 1e-7
+        self.assertEqual(self.dequantize(q, mixed), np.float32)
+        q[:, 7] = 0  # a column of zeros may have any scale
+        self.assertEqual(self.dequantize(q, mixed), np.float16)

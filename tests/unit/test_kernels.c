@@ -447,6 +447,51 @@ static void check_columns(const struct oq_kernels *kernels, const struct columns
     assert_int_equal(hi[row->columns], 12345);
 }
 
+/* --- levels --- */
+
+/* By the definition: ordinary is what lies in 2^-10 .. 2^10, and octaves are whole ones above. */
+static void reference_level(float x, int32_t *count, int32_t *octaves)
+{
+    if (!(fabsf(x) >= 0x1p-10f && fabsf(x) < 0x1p10f))
+        return;
+    ++*count;
+    *octaves += ilogbf(x) + 10;
+}
+
+static void check_level_run(const struct oq_kernels *kernels, enum content content,
+                            const float *values, char *x, size_t n)
+{
+    int32_t count = 3, octaves = 4, expected_count = 3, expected_octaves = 4;
+    (void)content;
+    memcpy(x, values, n * sizeof(float));
+    for (size_t i = 0; i < n; i++)
+        reference_level(values[i], &expected_count, &expected_octaves);
+    kernels->level_run((const float *)(const void *)x, n, &count, &octaves);
+    assert_int_equal(count, expected_count);
+    assert_int_equal(octaves, expected_octaves);
+}
+
+static void test_level_run(void **state)
+{
+    for_each_span(check_level_run, *state);
+}
+
+static void check_level_columns(const struct oq_kernels *kernels, const struct columns_row *row,
+                                const float *x)
+{
+    int32_t counts[512] = {0}, octaves[512] = {0};
+    kernels->level_columns(x, row->rows, row->columns, row->stride, counts, octaves);
+    for (size_t c = 0; c < row->columns; c++) {
+        int32_t count = 0, sum = 0;
+        for (size_t r = 0; r < row->rows; r++)
+            reference_level(x[r * row->stride + c], &count, &sum);
+        assert_int_equal(counts[c], count);
+        assert_int_equal(octaves[c], sum);
+    }
+    assert_int_equal(counts[row->columns], 0);
+    assert_int_equal(octaves[row->columns], 0);
+}
+
 static void test_range_columns(void **state)
 {
     const struct columns_row *row = *state;
@@ -459,6 +504,8 @@ static void test_range_columns(void **state)
         memcpy(x, make_values(contents[c].content, n), n * sizeof(float));
         for (size_t i = 0; list[i] != NULL; i++)
             check_columns(list[i], row, x);
+        for (size_t i = 0; list[i] != NULL; i++)
+            check_level_columns(list[i], row, x);
     }
 }
 
@@ -471,6 +518,7 @@ int main(void)
     TEST(test_range_shows_nan);
     TEST_ROWS(test_quantize_run, contents);
     TEST_ROWS(test_range_run, contents);
+    TEST_ROWS(test_level_run, contents);
     TEST_ROWS(test_quantize_channels, contents);
     TEST(test_guarded_outputs);
     TEST(test_offsets);
