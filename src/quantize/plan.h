@@ -55,7 +55,6 @@ struct oq_quantized {
     const float *scale;          /* [n_scales] */
     float *zero_point;           /* [n_scales] */
     const char *name;            /* of the new initializer, set by the rewrite */
-    const char *scale_name;      /* likewise; only of blocks */
     const char *zero_point_name; /* likewise */
     size_t n_products;           /* sites that an integer operator computes with it */
     size_t n_own_scales;         /* of these, such as have scales of their own */

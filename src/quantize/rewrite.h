@@ -59,12 +59,20 @@ const char *oq_rewrite_subtract(struct oq_rewrite *rewrite, const char *label, c
 const char *oq_rewrite_bias(struct oq_rewrite *rewrite, struct oq_constant *constant,
                             const float *values, int64_t n);
 
-/* A weight in blocks: integers, scales times `factor`, and zero points or "". */
+/* A weight in blocks, shaped for `form`: integers, scales times `factor`, zero points or "". */
 struct oq_rewrite_blocks {
     const char *integers, *scales, *zero_points;
 };
 struct oq_rewrite_blocks oq_rewrite_blocks(struct oq_rewrite *rewrite,
-                                           struct oq_quantized *quantized, float factor);
+                                           struct oq_quantized *quantized, enum oq_block_form form,
+                                           float factor);
+
+/*
+ * Where the name of a companion of `owner` is kept: tensors of that kind, shape and factor
+ * are made once, however many nodes share a weight. NULL: memory is out.
+ */
+void **oq_rewrite_companion(struct oq_rewrite *rewrite, const void *owner, const char *kind,
+                            const int64_t *dims, size_t n_dims, float factor);
 
 /* A companion of a site's weight, the same for all sites; the values are in the arena. */
 const char *oq_rewrite_int8s(struct oq_rewrite *rewrite, const struct oq_site *site,

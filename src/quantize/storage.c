@@ -71,9 +71,20 @@ static struct oq_quantized *get_quantized(onnxq_plan *plan, struct oq_constant *
 
 /* --- in blocks --- */
 
-static bool is_same_choice(const struct oq_block_choice *a, const struct oq_block_choice *b)
+static bool is_by_lines(const struct oq_block_choice *choice)
 {
-    return a->form == b->form && a->axis == b->axis; /* the rest is the same for the whole plan */
+    return choice->form == OQ_BLOCKS_PADDED || choice->form == OQ_BLOCKS_LINES;
+}
+
+/* Lines of whole blocks are the same bytes, with padding or without, and differ in shape. */
+static bool has_same_bytes(const struct oq_blocks *blocks, const struct oq_block_choice *choice)
+{
+    if (blocks == NULL || blocks->choice.axis != choice->axis ||
+        blocks->choice.bits != choice->bits) /* the rest is the same for the whole plan */
+        return false;
+    return blocks->choice.form == choice->form ||
+           (is_by_lines(&blocks->choice) && is_by_lines(choice) && blocks->source->n_dims == 2 &&
+            blocks->length % choice->size == 0);
 }
 
 static struct oq_ranges *find_block_ranges(onnxq_plan *plan, struct oq_constant *constant,
@@ -81,8 +92,7 @@ static struct oq_ranges *find_block_ranges(onnxq_plan *plan, struct oq_constant 
 {
     const struct oq_block_choice *choice = &site->blocks;
     struct oq_ranges *ranges = constant->ranges;
-    while (ranges != NULL &&
-           (ranges->blocks == NULL || !is_same_choice(&ranges->blocks->choice, choice)))
+    while (ranges != NULL && !has_same_bytes(ranges->blocks, choice))
         ranges = ranges->next;
     if (ranges != NULL || (ranges = add_ranges(plan, constant, -1, 0, site)) == NULL)
         return ranges;

@@ -15,12 +15,8 @@ static const char *add_bytes(struct oq_rewrite *rewrite, struct oq_edit_graph *g
     return oq_edit_tensor(rewrite->edit, graph, name, data_type, dims, n_dims, &recipe);
 }
 
-/*
- * Where the name of a companion of `owner` is kept: tensors of that kind, shape and factor
- * are made once, however many nodes share a weight. NULL: memory is out.
- */
-static void **find_companion(struct oq_rewrite *rewrite, const void *owner, const char *kind,
-                             const int64_t *dims, size_t n_dims, float factor)
+void **oq_rewrite_companion(struct oq_rewrite *rewrite, const void *owner, const char *kind,
+                            const int64_t *dims, size_t n_dims, float factor)
 {
     struct oq_arena *arena = rewrite->edit->arena;
     char *key = oq_arena_printf(arena, "%p %s %a", owner, kind, (double)factor);
@@ -93,7 +89,7 @@ const char *oq_rewrite_int8s(struct oq_rewrite *rewrite, const struct oq_site *s
                              const int8_t *values)
 {
     const struct oq_quantized *q = site->quantized;
-    void **made = find_companion(rewrite, q, suffix, dims, n_dims, 0);
+    void **made = oq_rewrite_companion(rewrite, q, suffix, dims, n_dims, 0);
     if (made == NULL || *made != NULL)
         return made == NULL ? NULL : *made;
     *made = oq_edit_text(add_bytes(rewrite, graph_of(rewrite, q), q->ranges->constant,
@@ -157,7 +153,7 @@ static const char *add_scale(struct oq_rewrite *rewrite, const struct oq_quantiz
     struct oq_constant *owner = q->ranges->constant;
     const float *scale = q->scale;
     uint64_t n = oq_nelem(dims, 0, n_dims);
-    void **made = find_companion(rewrite, q, "scale", dims, n_dims, factor);
+    void **made = oq_rewrite_companion(rewrite, q, "scale", dims, n_dims, factor);
     if (made == NULL || *made != NULL)
         return made == NULL ? NULL : *made;
     if (factor != 1 || n != q->ranges->n_scales) {
@@ -279,7 +275,7 @@ static const char *dequantize_blocks(struct oq_rewrite *rewrite, const struct oq
                                      const char *output)
 {
     struct oq_quantized *q = constant->fold;
-    struct oq_rewrite_blocks blocks = oq_rewrite_blocks(rewrite, q, 1);
+    struct oq_rewrite_blocks blocks = oq_rewrite_blocks(rewrite, q, q->blocks->choice.form, 1);
     const char *inputs[] = {blocks.integers, blocks.scales, blocks.zero_points, NULL};
     const char *outputs[] = {output, NULL};
     Oq__Pb__NodeProto *node =

@@ -72,8 +72,19 @@ static const char *add_tensor(struct oq_rewrite *rewrite, const struct oq_quanti
                           shape.n_dims, recipe);
 }
 
-static const char *add_scales(struct oq_rewrite *rewrite, const struct oq_quantized *q,
-                              float factor)
+static struct shape scales_shape(struct oq_rewrite *rewrite, const struct oq_blocks *blocks)
+{
+    return make_shape(rewrite, blocks, blocks->n_blocks);
+}
+
+static struct shape zero_points_shape(struct oq_rewrite *rewrite, const struct oq_blocks *blocks)
+{
+    unsigned per_byte = blocks->choice.form == OQ_BLOCKS_ORIGINAL ? 1 : oq_blocks_per_byte(blocks);
+    return make_shape(rewrite, blocks, blocks->line_zero_nelem / per_byte);
+}
+
+static const char *make_scales(struct oq_rewrite *rewrite, const struct oq_quantized *q,
+                               float factor)
 {
     struct oq_block_scales *scales = oq_edit_allocate(rewrite->edit, 1, sizeof(*scales));
     if (scales == NULL)
@@ -81,32 +92,64 @@ static const char *add_scales(struct oq_rewrite *rewrite, const struct oq_quanti
     *scales = (struct oq_block_scales){q->blocks, factor};
     const struct oq_recipe recipe = oq_blocks_scales(scales);
     return add_tensor(rewrite, q, "_scale", OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT,
-                      make_shape(rewrite, q->blocks, q->blocks->n_blocks), &recipe);
+                      scales_shape(rewrite, q->blocks), &recipe);
+}
+
+/* Once for all uses that have the factor. */
+static const char *add_scales(struct oq_rewrite *rewrite, const struct oq_quantized *q,
+                              float factor)
+{
+    void **made = oq_rewrite_companion(rewrite, q, "scale", NULL, 0, factor);
+    if (made != NULL && *made == NULL)
+        *made = oq_edit_text(make_scales(rewrite, q, factor));
+    return made == NULL ? NULL : *made;
 }
 
 static const char *add_zero_points(struct oq_rewrite *rewrite, const struct oq_quantized *q)
 {
-    const struct oq_blocks *blocks = q->blocks;
-    const struct oq_recipe recipe = oq_blocks_zero_points(blocks);
-    unsigned per_byte = blocks->choice.form == OQ_BLOCKS_ORIGINAL ? 1 : oq_blocks_per_byte(blocks);
-    return add_tensor(rewrite, q, "_zero_point", data_type_of(blocks),
-                      make_shape(rewrite, blocks, blocks->line_zero_nelem / per_byte), &recipe);
+    const struct oq_recipe recipe = oq_blocks_zero_points(q->blocks);
+    return add_tensor(rewrite, q, "_zero_point", data_type_of(q->blocks),
+                      zero_points_shape(rewrite, q->blocks), &recipe);
 }
 
-/* Once for all uses, but for scales that a factor makes one use's own. */
-struct oq_rewrite_blocks oq_rewrite_blocks(struct oq_rewrite *rewrite, struct oq_quantized *q,
-                                           float factor)
+static void add_integers(struct oq_rewrite *rewrite, struct oq_quantized *q)
 {
-    if (q->name == NULL) {
-        const struct oq_recipe recipe = oq_blocks_integers(q->blocks);
-        q->name = add_tensor(rewrite, q, "_quantized", data_type_of(q->blocks),
-                             integers_shape(rewrite, q->blocks), &recipe);
-        q->zero_point_name = q->blocks->has_zero_points ? add_zero_points(rewrite, q) : "";
-    }
-    if (factor != 1)
-        return (struct oq_rewrite_blocks){q->name, add_scales(rewrite, q, factor),
-                                          q->zero_point_name};
-    if (q->scale_name == NULL)
-        q->scale_name = add_scales(rewrite, q, 1);
-    return (struct oq_rewrite_blocks){q->name, q->scale_name, q->zero_point_name};
+    if (q->name != NULL)
+        return;
+    const struct oq_recipe recipe = oq_blocks_integers(q->blocks);
+    q->name = add_tensor(rewrite, q, "_quantized", data_type_of(q->blocks),
+                         integers_shape(rewrite, q->blocks), &recipe);
+    q->zero_point_name = q->blocks->has_zero_points ? add_zero_points(rewrite, q) : "";
+}
+
+/* The same bytes in the shape of another form, by a node that engines fold at load. */
+static const char *reshape(struct oq_rewrite *rewrite, const char *name, struct shape shape)
+{
+    void **place;
+    const char *made = oq_edit_made(rewrite->edit, "reshaped", name, &place);
+    if (made != NULL || place == NULL || shape.dims == NULL)
+        return made;
+    made = oq_edit_name(rewrite->edit, name, "_reshaped");
+    *place = oq_edit_text(made);
+    const char *inputs[] = {
+        name, oq_edit_int64s(rewrite->edit, "weight_shape", shape.dims, shape.n_dims), NULL};
+    const char *outputs[] = {made, NULL};
+    oq_edit_node(rewrite->edit, "", "Reshape", name, inputs, outputs);
+    return made;
+}
+
+struct oq_rewrite_blocks oq_rewrite_blocks(struct oq_rewrite *rewrite, struct oq_quantized *q,
+                                           enum oq_block_form form, float factor)
+{
+    struct oq_blocks other = *q->blocks;
+    add_integers(rewrite, q);
+    struct oq_rewrite_blocks names = {q->name, add_scales(rewrite, q, factor), q->zero_point_name};
+    other.choice.form = form;
+    if (form == q->blocks->choice.form || rewrite->edit->failed)
+        return names;
+    names.integers = reshape(rewrite, names.integers, integers_shape(rewrite, &other));
+    names.scales = reshape(rewrite, names.scales, scales_shape(rewrite, &other));
+    if (other.has_zero_points)
+        names.zero_points = reshape(rewrite, names.zero_points, zero_points_shape(rewrite, &other));
+    return names;
 }

@@ -58,21 +58,21 @@ class Products(OrtTest):
 
     def assert_nbits(self, outcome: harness.Outcome, w: np.ndarray, bits, size, symmetric, factor=1.0):
         """What is stored of w [K, N]; returns the weight that it stands for."""
-        product, stored = self.find(outcome, "MatMulNBits"), constants(outcome)
+        product, stored = self.find(outcome, "MatMulNBits"), outcome.view().constant
         want = reference.quantize_blocks(np.ascontiguousarray(w.T), size, bits, symmetric)
         integers = want.q.astype(np.uint8)
         # What fills up the last block stands for 0.
         padded = np.arange(integers.shape[1] * size).reshape(1, -1, size) >= len(w)
         integers = np.where(padded, want.zero_point[..., None], integers).astype(np.uint8)
         integers = reference.pack(integers) if bits == 4 else integers
-        np.testing.assert_array_equal(stored[product.input[1]], integers)
+        np.testing.assert_array_equal(stored(product.input[1]), integers)
         scale = (want.scale * np.float32(factor)).reshape(-1)
-        np.testing.assert_array_equal(stored[product.input[2]], scale)
+        np.testing.assert_array_equal(stored(product.input[2]), scale)
         if symmetric:
             self.assertTrue(len(product.input) < 4 or product.input[3] == "")
         else:
             zero = reference.pack(want.zero_point) if bits == 4 else want.zero_point.astype(np.uint8)
-            np.testing.assert_array_equal(stored[product.input[3]], zero.reshape(-1))
+            np.testing.assert_array_equal(stored(product.input[3]), zero.reshape(-1))
         expected = {"K": w.shape[0], "N": w.shape[1], "bits": bits, "block_size": size, "accuracy_level": 4}
         self.assertEqual(attributes(product), expected)
         return want.dequantize().T * np.float32(factor)
