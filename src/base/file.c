@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/checked.h"
+
 const char *oq_file_kind(mode_t mode)
 {
     if (S_ISLNK(mode))
@@ -113,4 +115,18 @@ bool oq_file_read(const struct oq_file *file, uint64_t offset, void *dst, size_t
     if (fd >= 0 && fd != file->fd)
         close(fd);
     return ok;
+}
+
+bool oq_file_compare(const struct oq_file *a, uint64_t at_a, const struct oq_file *b, uint64_t at_b,
+                     uint64_t nbytes, bool *same, onnxq_error *error)
+{
+    uint8_t left[16384], right[sizeof(left)];
+    for (uint64_t done = 0; done < nbytes && *same; done += sizeof(left)) {
+        size_t n = (size_t)oq_min_u64(nbytes - done, sizeof(left));
+        if (!oq_file_read(a, at_a + done, left, n, error) ||
+            !oq_file_read(b, at_b + done, right, n, error))
+            return false;
+        *same = memcmp(left, right, n) == 0;
+    }
+    return true;
 }

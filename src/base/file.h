@@ -33,6 +33,10 @@ void oq_file_close(struct oq_file *file);
 /* Gives the descriptor back; reads open the file again. */
 void oq_file_release_descriptor(struct oq_file *file);
 
+/* *same, where it is true: whether nbytes of one file at at_a are those of another at at_b. */
+bool oq_file_compare(const struct oq_file *a, uint64_t at_a, const struct oq_file *b, uint64_t at_b,
+                     uint64_t nbytes, bool *same, onnxq_error *error);
+
 /* Reads exactly nbytes at offset; a file that ends before is an error. */
 bool oq_file_read(const struct oq_file *file, uint64_t offset, void *dst, size_t nbytes,
                   onnxq_error *error);

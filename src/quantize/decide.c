@@ -300,6 +300,7 @@ static void reset(struct oq_constant *constant)
 {
     constant->ranges = keep_measured(constant->ranges);
     constant->quantized = constant->fold = NULL;
+    constant->is_folded = false;
     for (size_t i = 0; i < constant->n_sites; i++) {
         struct oq_site *site = &constant->sites[i];
         site->through = NULL;
@@ -324,7 +325,7 @@ static bool decide_all(onnxq_plan *plan, const struct oq_selection *selection, o
     for (size_t i = 0; i < plan->n_constants; i++)
         if (!settle_folds(plan, &plan->constants[i]))
             return oq_arena_fail(&plan->arena, error);
-    return oq_plan_choose_storage(plan, error);
+    return true;
 }
 
 /*
@@ -339,6 +340,8 @@ bool oq_plan_decide(onnxq_plan *plan, const struct oq_selection *selection, onnx
     bool refused = true;
     for (unsigned round = 0; refused; round++)
         if (!decide_all(plan, selection, error) ||
+            (round == 0 && !plan->is_estimate && !oq_plan_find_equal(plan, error)) ||
+            !oq_plan_choose_storage(plan, error) ||
             !oq_plan_balance(plan, round >= MAX_ROUNDS, &refused, error))
             return false;
     return true;

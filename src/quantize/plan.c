@@ -168,9 +168,11 @@ static const struct oq_quantized *find_quantized(const struct oq_constant *const
 {
     if (constant->quantized != NULL)
         return constant->quantized;
-    for (size_t i = 0; i < constant->n_sites; i++)
-        if (constant->sites[i].through != NULL)
-            return constant->sites[i].through->quantized;
+    for (size_t i = 0; i < constant->n_sites; i++) {
+        const struct oq_site *site = &constant->sites[i];
+        if (site->through != NULL || site->quantized != NULL)
+            return site->through != NULL ? site->through->quantized : site->quantized;
+    }
     return NULL;
 }
 

@@ -107,6 +107,7 @@ struct oq_constant {
     const struct oq_value *value; /* NULL: in an attribute, or in a local function */
     const struct oq_graph *graph; /* where what replaces it goes; NULL where value is */
     struct oq_constant *twin;     /* a derived one with the same source, which stands for both */
+    struct oq_constant *equal;    /* a tensor with the same bytes, which stands for both */
     struct oq_constant *derived, *next_derived; /* those that start with this tensor */
     struct oq_site *sites;
     size_t n_sites;
@@ -114,6 +115,7 @@ struct oq_constant {
     struct oq_quantized *quantized; /* list */
     struct oq_quantized *fold;      /* what the folded uses share, or NULL */
     uint64_t nbytes_after;          /* of what replaces it */
+    bool is_folded;                 /* it, or what its integers stand for */
     enum oq_need need;              /* what its numbers ask for, */
     const char *need_reason;        /* and why */
 };
@@ -169,6 +171,9 @@ void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site); /* qdq.c */
 /* Where it has no blocks: */
 bool oq_site_stores_4_bits(const struct oq_site *site, const onnxq_options *options);
 uint64_t oq_scale_nbytes(const onnxq_options *options); /* with its zero point */
+
+/* equal.c: tensors of the same bytes, among those of which all sites are quantized. */
+bool oq_plan_find_equal(onnxq_plan *plan, onnxq_error *error);
 
 /* storage.c: ranges and integers for all sites that are not kept. */
 bool oq_plan_choose_storage(onnxq_plan *plan, onnxq_error *error);

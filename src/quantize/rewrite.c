@@ -49,15 +49,16 @@ static bool drop_constants(struct oq_rewrite *rewrite)
     for (size_t i = 0; i < plan->model->n_tensors; i++) {
         const struct oq_constant *constant = &plan->constants[i];
         if (constant->fold != NULL &&
-            !oq_edit_drop(rewrite->edit, constant->graph->ordinal, constant->name, true))
+            !oq_edit_drop(rewrite->edit, constant->value->graph->ordinal, constant->name, true))
             return false;
     }
     if (!oq_edit_sweep(rewrite->edit))
         return false;
     for (size_t i = 0; i < plan->model->n_tensors; i++) {
         struct oq_constant *constant = &plan->constants[i];
-        bool dropped = constant->value != NULL &&
-                       oq_edit_is_dropped(rewrite->edit, constant->graph->ordinal, constant->name);
+        bool dropped =
+            constant->value != NULL &&
+            oq_edit_is_dropped(rewrite->edit, constant->value->graph->ordinal, constant->name);
         if (!dropped)
             constant->nbytes_after += constant->tensor->nbytes;
     }

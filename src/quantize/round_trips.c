@@ -34,20 +34,6 @@ static const struct oq_tensor *find_tensor(const onnxq_plan *plan, const struct 
     return constant->tensor;
 }
 
-static bool same_bytes(const struct oq_file *a, uint64_t at_a, const struct oq_file *b,
-                       uint64_t at_b, uint64_t nbytes, bool *same, onnxq_error *error)
-{
-    uint8_t left[1024], right[sizeof(left)];
-    for (uint64_t done = 0; done < nbytes && *same; done += sizeof(left)) {
-        size_t n = (size_t)oq_min_u64(nbytes - done, sizeof(left));
-        if (!oq_file_read(a, at_a + done, left, n, error) ||
-            !oq_file_read(b, at_b + done, right, n, error))
-            return false;
-        *same = memcmp(left, right, n) == 0;
-    }
-    return true;
-}
-
 /* *same: the elements are equal, as far as it shows without decoding them. */
 static bool same_elements(const struct oq_tensor *a, const struct oq_tensor *b, bool *same,
                           onnxq_error *error)
@@ -59,15 +45,15 @@ static bool same_elements(const struct oq_tensor *a, const struct oq_tensor *b, 
             (a->nelem == 1 || (a->n_dims == b->n_dims &&
                                memcmp(a->dims, b->dims, a->n_dims * sizeof(*a->dims)) == 0));
     if (a->contiguous && b->contiguous)
-        return same_bytes(a->file, a->offset, b->file, b->offset, *same ? a->nbytes : 0, same,
-                          error);
+        return oq_file_compare(a->file, a->offset, b->file, b->offset, *same ? a->nbytes : 0, same,
+                               error);
     *same &= a->contiguous == b->contiguous && a->nfragments == b->nfragments;
     for (uint32_t i = 0; *same && i < a->nfragments; i++) {
         const struct oq_fragment *left = &a->fragments[i], *right = &b->fragments[i];
         *same = left->field == right->field && left->tagged == right->tagged &&
                 left->nbytes == right->nbytes;
-        if (!same_bytes(a->file, left->offset, b->file, right->offset, *same ? left->nbytes : 0,
-                        same, error))
+        if (!oq_file_compare(a->file, left->offset, b->file, right->offset,
+                             *same ? left->nbytes : 0, same, error))
             return false;
     }
     return true;

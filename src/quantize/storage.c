@@ -139,19 +139,23 @@ static bool is_too_wide(const struct oq_source *source, size_t n_dims)
     return k > MIN_PIECE_NELEM && n > OUTPUT_PIECE / MIN_PIECE_NELEM;
 }
 
-/* The tensor of which a derived constant is the whole, only turned; its twin; or itself. */
+/* The tensor of which a derived constant is the whole, only turned; what stands for it; or itself.
+ */
 static struct oq_constant *stored_constant(onnxq_plan *plan, struct oq_constant *constant)
 {
     if (constant->twin != NULL)
         constant = constant->twin;
     const struct oq_span *span = constant->source.spans;
+    if (constant->equal != NULL)
+        return constant->equal;
     bool whole = constant->tensor == NULL && constant->source.n_spans == 1 &&
                  span->nelem == span->tensor->nelem &&
                  constant->source.data_type == span->tensor->proto->data_type &&
                  constant->source.n_dims == span->tensor->n_dims &&
                  memcmp(constant->source.dims, span->tensor->dims,
                         span->tensor->n_dims * sizeof(*span->tensor->dims)) == 0;
-    return whole ? &plan->constants[span->tensor->ordinal] : constant;
+    struct oq_constant *tensor = &plan->constants[span->tensor->ordinal];
+    return !whole ? constant : tensor->equal != NULL ? tensor->equal : tensor;
 }
 
 /* Room for one unit of pairs in a job of measuring. */
@@ -188,17 +192,6 @@ static bool reduce(onnxq_plan *plan, struct oq_ranges *ranges, const struct oq_s
     return ranges->pair_lo != NULL && ranges->pair_hi != NULL;
 }
 
-/* What may want 16 bits has integers of its own. */
-static bool shares_fold(const onnxq_plan *plan, const struct oq_constant *constant)
-{
-    if (oq_plan_may_widen(plan, constant))
-        return false;
-    for (size_t i = 0; i < constant->n_sites; i++)
-        if (constant->sites[i].action == ONNXQ_FOLD)
-            return true;
-    return false;
-}
-
 /*
  * One layout serves where it can: a site that wants the transpose takes it by a node where
  * the weight is stored as it lies anyway, for another product or for what is folded.
@@ -220,7 +213,8 @@ static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *
     if (site->action == ONNXQ_DYNAMIC) {
         wanted.n_dims = site->n_dims;
         bool by_node = site->transposed && site->n_dims == 2 &&
-                       (is_too_wide(&constant->source, 2) || shares_fold(plan, constant) ||
+                       (is_too_wide(&constant->source, 2) ||
+                        (constant->is_folded && !oq_plan_may_widen(plan, constant)) ||
                         find_quantized(constant, &wanted) != NULL);
         wanted.transposed = site->transposed && !by_node;
     }
@@ -242,7 +236,7 @@ static bool choose_fold(onnxq_plan *plan, struct oq_constant *constant, struct o
                         onnxq_error *error)
 {
     if (constant->fold == NULL && !oq_plan_may_widen(plan, constant))
-        constant->fold = find_foldable(constant);
+        constant->fold = find_foldable(stored_constant(plan, constant));
     if (constant->fold == NULL) {
         if (!choose_storage(plan, site, error))
             return false;
@@ -275,10 +269,21 @@ static bool choose_all(onnxq_plan *plan, onnxq_action action, bool transposed, o
     return true;
 }
 
+static void mark_folded(onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->model->n_tensors; i++) {
+        const struct oq_constant *constant = &plan->constants[i];
+        for (size_t k = 0; k < constant->n_sites; k++)
+            if (constant->sites[k].action == ONNXQ_FOLD)
+                stored_constant(plan, &plan->constants[i])->is_folded = true;
+    }
+}
+
 /* Products come first: what is folded takes their integers. Of them, those in the weight's order.
  */
 bool oq_plan_choose_storage(onnxq_plan *plan, onnxq_error *error)
 {
+    mark_folded(plan);
     return choose_all(plan, ONNXQ_DYNAMIC, false, error) &&
            choose_all(plan, ONNXQ_DYNAMIC, true, error) &&
            choose_all(plan, ONNXQ_FOLD, false, error);

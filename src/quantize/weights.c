@@ -370,7 +370,7 @@ static bool is_multiplied(const struct oq_constant *constant)
 
 bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant)
 {
-    oq_edit_enter(rewrite->edit, constant->fold->ranges->constant->graph->ordinal);
+    oq_edit_enter(rewrite->edit, constant->value->graph->ordinal);
     const char *output = name_folded(rewrite, constant);
     if (output == NULL)
         return false;

@@ -260,3 +260,76 @@ class Shared(ConstantTest):
         )
         self.assertIn(done.returncode, (0, 5), done.stderr)
         return json.loads(report.read_text())
+
+
+# --- equal ------------------------------------------------------------------------
+
+
+class Equal(ConstantTest):
+    """Weights of the same bytes under different names."""
+
+    @cases(list(METHODS))
+    def products(self, method):
+        """Two products, one with the transpose, and something that is folded."""
+        w = build.weights(SIZE, SIZE)
+        nodes = [
+            node("MatMul", "x a", "p"),
+            node("Transpose", "b", "t"),
+            node("MatMul", "x t", "q"),
+            node("MatMul", "x c", "r"),
+            node("Add", "p d", "s"),
+        ]
+        model = build.model(
+            nodes, {"x": X}, {"q": (M, SIZE), "r": (M, SIZE), "s": (M, SIZE)}, {n: w for n in "abc"} | {"d": X}
+        )
+        outcome = self.check(model, {"x": X}, method)
+        # Scales per column and per row are two forms, but for one scale and what is folded.
+        forms = 2 if method in ("dynamic", "asymmetric", "blocks", "blocks_of_4_bits") else 1
+        self.assertLessEqual(self.count_integers(outcome), forms)
+
+    def branches(self, then_w: np.ndarray, else_w: np.ndarray, op: str = "MatMul") -> onnx.ModelProto:
+        bodies = [
+            build.graph(
+                [node(op, f"x {name}", f"y_{name}")], {}, {f"y_{name}": None}, {name: w}, f"body_{name}"
+            )
+            for name, w in (("v", then_w), ("w", else_w))
+        ]
+        choice = node("If", "condition", "y", then_branch=bodies[0], else_branch=bodies[1])
+        main = build.graph([choice], {"x": X, "condition": np.array(True)}, {"y": [None] * 2})
+        return helper.make_model(main, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+
+    @cases({f"{name}_{method}": (name, method) for name in ("large", "small") for method in METHODS})
+    def in_two_bodies(self, name, method):
+        """What both see is around them."""
+        w = build.weights(SIZE, SIZE if name == "large" else 100)
+        outcome = self.quantize(self.branches(w, w), *METHODS[method])
+        if method != "qdq":  # ONNX Runtime takes integers around a body for no DequantizeLinear in it
+            self.assertLess(outcome.path.stat().st_size, 0.4 * outcome.source.stat().st_size / 2 + 4096)
+        for condition in (True, False):
+            self.assert_results(outcome, {"x": X, "condition": np.array(condition)}, method)
+
+    def test_almost(self):
+        """One element differs, where nothing looks first."""
+        w = build.weights(SIZE, SIZE)
+        others = [w.copy() for _ in range(6)]
+        for i, other in enumerate(others):
+            other[100 + 50 * i, 7] += 1
+        names = [f"w{i}" for i in range(12)]
+        model = build.model(
+            [node("MatMul", f"x {name}", f"y{name}") for name in names],
+            {"x": X},
+            {f"y{name}": (M, SIZE) for name in names},
+            {name: others[i % 6] for i, name in enumerate(names)},
+        )
+        outcome = self.check(model, {"x": X}, "dynamic")
+        self.assertLessEqual(self.count_integers(outcome), 8)
+        many = {p.read_bytes() for p in [self.quantize(model, f"-j{n}").path for n in (1, 2, 5)]}
+        self.assertEqual(many, {outcome.path.read_bytes()})
+
+    def test_one_is_needed_in_float(self):
+        """It stays, the other is quantized."""
+        w = build.weights(SIZE, SIZE)
+        nodes = [node("MatMul", "x a", "p"), node("MatMul", "x b", "q")]
+        model = build.model(nodes, {"x": X}, {"a": (SIZE, SIZE), "p": (M, SIZE), "q": (M, SIZE)}, {"a": w, "b": w})
+        outcome = self.check(model, {"x": X}, "dynamic")
+        self.assertEqual([outcome.weight(n)["action"] for n in "ab"], ["keep", "dynamic"])
