@@ -167,6 +167,7 @@ bool oq_plan_find_equal(onnxq_plan *plan, onnxq_error *error)
     struct candidate *list = NULL;
     bool ok = true;
     for (size_t i = 0; ok && i < plan->model->n_tensors; i++) {
+        plan->constants[i].equal = NULL;
         if (!is_candidate(&plan->constants[i]))
             continue;
         ok = oq_arena_grow(&arena, &list, n, &capacity, sizeof(*list)) || oq_fail_memory(error);
