@@ -6,8 +6,9 @@
 #include "quantize/fate.h"
 
 enum mark {
-    HARMED = 1,     /* rounding is not harmless */
-    ELEMENTWISE = 2 /* its elements meet others one by one */
+    HARMED = 1,         /* rounding is not harmless */
+    ELEMENTWISE = 2,    /* its elements meet others one by one */
+    ZEROED = 4 | HARMED /* a zero gives infinity, also where other factors are activations */
 };
 
 struct oq_fate {
@@ -105,9 +106,14 @@ static enum oq_role role_of(const struct oq_fates *fates, const struct oq_graph 
     return oq_operator_role(op, input);
 }
 
-/* True where rounded elements of an input come out of a node without bodies as rounded. */
+static bool is_product(const Oq__Pb__NodeProto *node)
+{
+    return oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Div");
+}
+
+/* True where what the mark says of the output of a node without bodies holds for an input. */
 static bool hands_on(const struct oq_fates *fates, const struct oq_graph *graph, size_t node,
-                     size_t input)
+                     size_t input, enum mark mark)
 {
     const char *name = graph->proto->node[node]->input[input];
     const struct oq_fate *fate = fate_of(fates, graph, name);
@@ -117,7 +123,8 @@ static bool hands_on(const struct oq_fates *fates, const struct oq_graph *graph,
     case OQ_CHOSEN:
         return true;
     case OQ_ELEMENT: /* the others are constant */
-        return n_variable == (fate == NULL || !fate->is_constant);
+        return n_variable == (fate == NULL || !fate->is_constant) ||
+               (mark == ZEROED && is_product(graph->proto->node[node]));
     case OQ_WEIGHT:
     case OQ_BOUNDED:
         return n_variable == 0;
@@ -212,6 +219,17 @@ static void push_outputs(struct oq_fates *fates, struct queue *queue, const stru
         push_constant(fates, queue, graph, node->output[i]);
 }
 
+/* Of nodes with bodies, where it cannot be seen from the value. */
+static void number_outputs(struct oq_fates *fates, const struct oq_graph *graph, size_t node)
+{
+    const Oq__Pb__NodeProto *proto = graph->proto->node[node];
+    for (size_t i = 0; has_bodies(proto) && i < proto->n_output; i++) {
+        struct oq_fate *fate = fate_of(fates, graph, proto->output[i]);
+        if (fate != NULL)
+            fate->output = (uint32_t)i;
+    }
+}
+
 static void begin_constants(struct oq_fates *fates, struct queue *queue,
                             const struct oq_graph *graph)
 {
@@ -223,6 +241,7 @@ static void begin_constants(struct oq_fates *fates, struct queue *queue,
             facts_of(fates, graph, i)->n_variable += node->input[k][0] != '\0';
         if (oq_node_is(node, "", "Constant"))
             push_outputs(fates, queue, graph, node);
+        number_outputs(fates, graph, i);
     }
 }
 
@@ -246,32 +265,35 @@ static void mark(struct oq_fates *fates, struct queue *queue, const struct oq_gr
                  const char *name, enum mark mark, const struct oq_fate *cause)
 {
     const struct oq_value *value = oq_graph_find(graph, name);
-    if (value == NULL || (fates->of[value->ordinal].marks & mark) != 0)
+    if (value == NULL || (fates->of[value->ordinal].marks & mark) == mark)
         return;
     struct oq_fate *fate = &fates->of[value->ordinal];
-    fate->marks |= (unsigned char)mark;
-    if (mark == HARMED) {
+    if ((fate->marks & HARMED) == 0 && (mark & HARMED) != 0) {
         fate->node = cause->node;
         fate->role = cause->role;
     }
+    fate->marks |= (unsigned char)mark;
     push(queue, value, mark);
 }
 
+static enum mark mark_of(enum oq_role role)
+{
+    if (role == OQ_DIVISOR || role == OQ_UNBOUNDED)
+        return ZEROED;
+    if (oq_role_refuses(role) != NULL)
+        return HARMED;
+    return role == OQ_ELEMENT || role == OQ_CHOSEN ? ELEMENTWISE : 0;
+}
+
+/* Marks what the node uses in that way. */
 static void mark_uses(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
-                      size_t node)
+                      size_t node, enum mark wanted)
 {
     const Oq__Pb__NodeProto *proto = graph->proto->node[node];
     for (size_t i = 0; i < proto->n_input; i++) {
         struct oq_fate cause = {.node = proto, .role = role_of(fates, graph, node, i)};
-        if (oq_role_refuses(cause.role) != NULL)
-            mark(fates, queue, graph, proto->input[i], HARMED, &cause);
-        else if (cause.role == OQ_ELEMENT || cause.role == OQ_CHOSEN)
-            mark(fates, queue, graph, proto->input[i], ELEMENTWISE, &cause);
-    }
-    for (size_t i = 0; has_bodies(proto) && i < proto->n_output; i++) {
-        struct oq_fate *fate = fate_of(fates, graph, proto->output[i]);
-        if (fate != NULL)
-            fate->output = (uint32_t)i;
+        if (mark_of(cause.role) == wanted)
+            mark(fates, queue, graph, proto->input[i], wanted, &cause);
     }
 }
 
@@ -317,18 +339,23 @@ static void trace_back(struct oq_fates *fates, struct queue *queue, const struct
     const Oq__Pb__NodeProto *node = graph->proto->node[index];
     struct node_facts *facts = facts_of(fates, graph, index);
     const struct oq_fate *fate = &fates->of[step->value->ordinal];
-    if ((facts->marks & step->mark) != 0)
+    if ((facts->marks & step->mark) == step->mark)
         return;
-    facts->marks |= (unsigned char)step->mark;
-    if (step->mark == HARMED)
+    if ((facts->marks & HARMED) == 0 && (step->mark & HARMED) != 0)
         facts->harm = fate;
+    facts->marks |= (unsigned char)step->mark;
     for (size_t i = 0; i < node->n_input; i++)
-        if (hands_on(fates, graph, index, i))
+        if (hands_on(fates, graph, index, i, step->mark))
             mark(fates, queue, graph, node->input[i], step->mark, fate);
 }
 
-static void spread_marks(struct oq_fates *fates, struct queue *queue)
+static void spread_marks(struct oq_fates *fates, struct queue *queue, enum mark wanted)
 {
+    const struct oq_graphs *graphs = &fates->plan->model->graphs;
+    queue->count = 0;
+    for (size_t g = 0; g < graphs->count; g++)
+        for (size_t i = 0; i < graphs->list[g]->proto->n_node; i++)
+            mark_uses(fates, queue, graphs->list[g], i, wanted);
     for (size_t i = 0; i < queue->count; i++) {
         struct step step = queue->steps[i]; /* the queue moves when it grows */
         const struct oq_value *value = step.value;
@@ -375,10 +402,10 @@ bool oq_fates_find(onnxq_plan *plan, onnxq_error *error)
     for (size_t g = 0; g < graphs->count; g++)
         begin_constants(fates, &queue, graphs->list[g]);
     spread_constants(fates, &queue);
-    for (size_t g = 0; g < graphs->count; g++)
-        for (size_t i = 0; i < graphs->list[g]->proto->n_node; i++)
-            mark_uses(fates, &queue, graphs->list[g], i);
-    spread_marks(fates, &queue);
+    /* ZEROED comes first: what has it tells of that rather than of other harm. */
+    spread_marks(fates, &queue, ZEROED);
+    spread_marks(fates, &queue, HARMED);
+    spread_marks(fates, &queue, ELEMENTWISE);
     bool ok = !scratch.failed || oq_arena_fail(&scratch, error);
     oq_arena_fini(&scratch);
     return ok;
@@ -392,9 +419,9 @@ static const struct oq_fate *find_harm(const struct oq_fates *fates, const struc
     const struct oq_fate *fate = &fates->of[site->constant->value->ordinal];
     if (has_bodies(site->node))
         return fate->node != NULL ? fate : NULL;
-    return hands_on(fates, site->graph, site->node_index, site->input)
-               ? facts_of(fates, site->graph, site->node_index)->harm
-               : NULL;
+    const struct node_facts *facts = facts_of(fates, site->graph, site->node_index);
+    enum mark mark = (facts->marks & ZEROED) == ZEROED ? ZEROED : HARMED;
+    return hands_on(fates, site->graph, site->node_index, site->input, mark) ? facts->harm : NULL;
 }
 
 const char *oq_fate_refuses(onnxq_plan *plan, const struct oq_site *site)
@@ -412,7 +439,8 @@ bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site)
 {
     enum oq_role role = role_of(plan->fates, site->graph, site->node_index, site->input);
     bool is_handed_on =
-        has_bodies(site->node) || hands_on(plan->fates, site->graph, site->node_index, site->input);
+        has_bodies(site->node) ||
+        hands_on(plan->fates, site->graph, site->node_index, site->input, ELEMENTWISE);
     unsigned marks = has_bodies(site->node)
                          ? plan->fates->of[site->constant->value->ordinal].marks
                          : facts_of(plan->fates, site->graph, site->node_index)->marks;

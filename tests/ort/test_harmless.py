@@ -36,6 +36,12 @@ SHORT = "rows too short for scales of their own"
 DIRECT = {
     "divisor": ([node("Div", "x w", "y")], W, {}, DIVISOR),
     "reciprocal": ([node("Reciprocal", "w", "y")], W, {}, DIVISOR),
+    "part_of_a_divisor": (
+        [node("Mul", "x w", "t"), node("Reciprocal", "t", "y")],
+        W,
+        {},
+        "a divisor, in Reciprocal",
+    ),
     "modulus": ([node("Mod", "x w", "y", fmod=1)], W, {}, DIVISOR),
     "logarithm": ([node("Log", "w", "y")], W, {}, UNBOUNDED),
     "root": ([node("Sqrt", "w", "y")], W, {}, UNBOUNDED),

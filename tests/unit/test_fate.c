@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "operators/operators.h"
+#include "quantize/rules.h"
 #include "support/models.h"
 
 #define HEAD  "opset 20; in x float32[N,64]; in i int64[N]; in c bool\n"
@@ -94,6 +96,15 @@ static const struct row {
      TABLE "init e float32[64,64]; f = Transpose(e); t = Add(f, w); y = Div(x, t)",
      "a divisor, in Div"},
     {"a divisor behind a function", TABLE "t = Tanh(w); y = Div(x, t)", "a divisor, in Div"},
+    {"a divisor behind a product with what is computed", TABLE "t = Mul(x, w); y = Div(x, t)",
+     "a divisor, in Div"},
+    {"a logarithm of a quotient", TABLE "t = Div(w, x); u = Transpose(t); y = Log(u)",
+     "rounding has no bounded effect, in Log"},
+    {"a divisor rather than a comparison", TABLE "t = Mul(x, w); y = Floor(t); z = Div(x, t)",
+     "a divisor, in Div"},
+    {"a product that is compared", TABLE "t = Mul(x, w); y = Floor(t)", harmless},
+    {"a product that is averaged", TABLE "t = Mul(x, w); u = ReduceMean(t); y = Div(x, u)",
+     harmless},
     {"added to what is computed", TABLE "t = Add(x, w); y = Div(x, t)", harmless},
     {"a constant product", TABLE "init v float32[64,64]; t = MatMul(v, w); y = Log(t)",
      "rounding has no bounded effect, in Log"},
@@ -239,10 +250,48 @@ static void test_many_ways(void **state)
                "rounding has no bounded effect, in Log");
 }
 
+/* --- every row of the catalogue --- */
+
+/* A model whose only node has w as that input, and x as those before it. */
+static const char *use_as_input(const struct oq_operator *op, size_t input)
+{
+    const char *names = "";
+    for (size_t i = 0; i < input; i++)
+        names = test_printf("%sx, ", names);
+    return test_printf("opset 28; opset com.microsoft 1; opset ai.onnx.ml 5; in x float32\n" TABLE
+                       "y = %s%s%s(%sw)",
+                       op->domain, op->domain[0] != '\0' ? "::" : "", op->name, names);
+}
+
+static void check_input(const struct oq_operator *op, size_t input)
+{
+    enum oq_role role = oq_operator_role(op, input);
+    const char *expected =
+        oq_operator_has(op, OQ_QUANTIZED) ? oq_role_refuses(OQ_SCALE) : oq_role_refuses(role);
+    onnxq_options options = test_options();
+    const char *reason = first_reason(test_plan(test_model(use_as_input(op, input)), &options));
+    const struct oq_rule *rule = oq_rule_find(op);
+    bool is_free = (rule != NULL && rule->op != OQ_UNKNOWN_OPERATOR) ||
+                   op == &oq_operators[OQ_ONNX_Cast]; /* its rule or attribute decides */
+    if (!is_free && strcmp(reason, expected == NULL ? "" : expected) != 0)
+        fail_msg("input %zu of %s is kept: \"%s\", expected \"%s\"", input, op->name, reason,
+                 expected == NULL ? "" : expected);
+}
+
+/* What a letter says is what is decided, and no scale of what is quantized already is rounded. */
+static void test_catalogue(void **state)
+{
+    (void)state;
+    for (size_t i = 1; i < OQ_N_OPERATORS; i++)
+        for (size_t k = 0; k < strlen(oq_operators[i].inputs); k++)
+            check_input(&oq_operators[i], k);
+}
+
 int main(void)
 {
     TEST_ROWS(test_reason, rows);
     TEST(test_local_function);
     TEST(test_many_ways);
+    TEST(test_catalogue);
     return suite_run();
 }
