@@ -67,6 +67,14 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
     return oq_fate_refuses(plan, site);
 }
 
+/* A scale with its zero point, which is a float where Sub takes it. */
+static uint64_t scale_nbytes(const struct oq_site *site, const onnxq_options *options)
+{
+    bool is_subtracted = site->action == ONNXQ_FOLD && !options->symmetric &&
+                         (options->method != ONNXQ_METHOD_QDQ || site->is_multiplied);
+    return is_subtracted ? 2 * sizeof(float) : oq_scale_nbytes(options);
+}
+
 /* Bytes of integers and scales against bytes of floats. */
 static bool would_shrink(const struct oq_site *site, const onnxq_options *options)
 {
@@ -83,7 +91,7 @@ static bool would_shrink(const struct oq_site *site, const onnxq_options *option
         oq_site_stores_4_bits(site, options) ? oq_divide_up_u64(source->nelem, 2) : source->nelem;
     if (site->constant->need == OQ_NEEDS_16_BITS)
         integers = source->nelem * 2;
-    return integers + oq_layout_n_scales(&layout) * oq_scale_nbytes(options) < source->nbytes;
+    return integers + oq_layout_n_scales(&layout) * scale_nbytes(site, options) < source->nbytes;
 }
 
 /* What measuring has found out about the weight goes before the rule's choice. */

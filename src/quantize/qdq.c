@@ -24,15 +24,25 @@ static bool only_rearranges(const Oq__Pb__NodeProto *node)
     return node->n_input > 0 && (role == OQ_PASSED || role == OQ_CHOSEN);
 }
 
-/* DequantizeLinear makes the value, perhaps with operators behind it that engines look through. */
+static bool is_stored(const struct oq_value *value)
+{
+    const Oq__Pb__NodeProto *node = maker(value);
+    return value != NULL && (value->origin == OQ_ORIGIN_INITIALIZER ||
+                             (node != NULL && oq_node_is(node, "", "Constant")));
+}
+
+/*
+ * DequantizeLinear makes the value, perhaps with operators behind it that engines look
+ * through. Of stored integers it makes a weight, as of a model that is quantized already.
+ */
 static bool is_dequantized(const struct oq_graph *graph, const char *name, unsigned *looks)
 {
     while ((*looks)++ < MAX_LOOKS) {
         const struct oq_value *value = oq_graph_find(graph, name);
         const Oq__Pb__NodeProto *node = maker(value);
-        if (node == NULL || oq_node_is(node, "", "DequantizeLinear"))
-            return node != NULL;
-        if (!only_rearranges(node))
+        if (node != NULL && node->n_input > 0 && oq_node_is(node, "", "DequantizeLinear"))
+            return !is_stored(oq_graph_find(value->graph, node->input[0]));
+        if (node == NULL || !only_rearranges(node))
             return false;
         graph = value->graph;
         name = node->input[0];
