@@ -1,0 +1,97 @@
+"""How far a quantized product may be from the float one: from the rounding alone.
+
+With activations off by dx and weights by dw, x . w is off by at most |x| . dw + dx . (|w| + dw).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+NF4_GAP = 0.1520  # half of the widest gap between neighbours, of the largest in a block
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for, as far as it decides about steps."""
+
+    method: str = "dynamic"
+    symmetric: bool = True
+    per_channel: bool = True
+    reduce: str = ""  # or bits, or pairs
+    bits: str = "8"
+    block_size: int = 0
+    flags: tuple[str, ...] = ()
+
+    @property
+    def in_blocks(self) -> bool:
+        return self.method == "blocks"
+
+
+def spread(w: np.ndarray, keep: tuple[int, ...], o: Options) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest value with those that share a scale, zero among them; they broadcast."""
+    keep = tuple(a % w.ndim for a in keep) if o.per_channel or o.in_blocks else ()
+    axes = tuple(a for a in range(w.ndim) if a not in keep)
+    return np.minimum(w.min(axes, keepdims=True), 0), np.maximum(w.max(axes, keepdims=True), 0)
+
+
+def weight_error(w: np.ndarray, keep: tuple[int, ...], o: Options, integer: bool = True) -> np.ndarray:
+    """Half a step of each element; a whole one where a zero point is rounded, too."""
+    w = w.astype(np.float64)
+    if w.size == 0:
+        return w
+    if o.in_blocks and o.bits == "nf4":
+        return np.full(w.shape, NF4_GAP * np.abs(w).max())
+    low, high = spread(w, keep, o)
+    largest = np.maximum(-low, high)
+    if o.bits == "4":
+        error = largest / 8 if o.symmetric else (high - low) / 15
+    elif not o.symmetric:
+        error = (high - low) / (127 if o.reduce and integer else 255)
+    else:
+        error = largest / (64 if o.reduce and integer else 127) / 2
+    return np.broadcast_to(error, w.shape) * (1 + 1e-5)
+
+
+def activation_error(x: np.ndarray, o: Options, axis: int) -> np.ndarray:
+    """DynamicQuantizeLinear: a step of the whole range; MatMulNBits: half a step of each row."""
+    x = x.astype(np.float64)
+    if not x.size:
+        return x
+    if o.in_blocks:
+        error = 0.0 if o.bits == "nf4" else np.abs(x).max(axis, keepdims=True) / 127 * 0.51
+    else:
+        error = (max(x.max(), 0) - min(x.min(), 0)) / 255
+    return np.broadcast_to(error, x.shape) * (1 + 1e-5)
+
+
+def lstm_error(x, w, r, dw, dr, dx, reverse: bool, h0, c0, quantizes: bool):
+    """(error of Y [steps, batch, H], of the last c) for one direction."""
+    hidden = r.shape[-1]
+    limit = max(1.0, np.abs(h0).max(initial=0))
+    eh, ec, c = np.zeros(h0.shape), np.zeros(c0.shape), np.abs(c0)
+    wide_r = np.abs(r) + dr
+    found = []
+    for t in range(len(x))[:: -1 if reverse else 1]:
+        pre = np.abs(x[t]) @ dw.T + dx * (np.abs(w) + dw).sum(1)
+        pre = pre + limit * dr.sum(1) + eh @ wide_r.T + (2 * limit / 255 * wide_r.sum(1) if quantizes else 0)
+        i, o, f, g = (pre[:, k * hidden : (k + 1) * hidden] for k in range(4))
+        ec = ec + np.minimum(f / 4, 1) * c + np.minimum(i / 4, 1) + np.minimum(g, 2)
+        c = c + 1
+        eh = np.minimum(np.minimum(o / 4, 1) + ec, 2)
+        found.append(eh)
+    return np.stack(found[:: -1 if reverse else 1]), ec
+
+
+def attention_error(x, w, b, dw, dx, heads: int, scale: float | None) -> np.ndarray:
+    """Of a convex combination of values, whose weights are a softmax of products."""
+    batch, length, _ = x.shape
+    e = np.abs(x) @ dw + dx * (np.abs(w) + dw).sum(0)
+    parts = [p.reshape(batch, length, heads, -1).swapaxes(1, 2) for p in np.split(x @ w + b, 3, 2)]
+    errors = [p.reshape(batch, length, heads, -1).swapaxes(1, 2) for p in np.split(e, 3, 2)]
+    (q, k, v), (eq, ek, ev) = parts, errors
+    factor = scale or 1 / np.sqrt(q.shape[-1])
+    score = np.abs(q) @ ek.swapaxes(2, 3) + eq @ np.abs(k).swapaxes(2, 3) + eq @ ek.swapaxes(2, 3)
+    delta = np.minimum(factor * score.max(3, keepdims=True), 30)
+    largest = np.abs(v).max(2, keepdims=True) + ev.max(2, keepdims=True)
+    error = ev.max(2, keepdims=True) + np.minimum(np.expm1(2 * delta), 2) * largest
+    return error.swapaxes(1, 2).reshape(batch, length, -1)
