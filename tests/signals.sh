@@ -34,3 +34,19 @@ inherit "$work/tool" "a " b >"$work/said" && code=0 || code=$?
 [ "$code" = 7 ] || { echo "exit code $code, expected 7"; exit 1; }
 grep -vE ':[[:space:]]0+$' "$work/said" && { echo "is not by default"; exit 1; }
 [ "$(wc -l <"$work/said")" = 2 ]
+echo "what ends a tool ends what it has started"
+cat >"$work/tool" <<END
+#!/usr/bin/env bash
+source "$here/../tools/lib.sh"
+echo \$\$ >"$work/pid"
+exec sleep 60
+END
+env --ignore-signal=HUP "$work/tool" &
+tool=$!
+until [ -s "$work/pid" ]; do sleep 0.05; done
+[ "$(cat "$work/pid")" != "$tool" ] || { echo "is in no session of its own"; exit 1; }
+kill -s HUP -- "$tool"
+kill -s TERM "$tool"
+wait "$tool" && code=0 || code=$?
+[ "$code" = 143 ] || { echo "exit code $code, expected 143"; exit 1; }
+! kill -0 "$(cat "$work/pid")" 2>/dev/null || { echo "goes on"; exit 1; }
