@@ -68,7 +68,8 @@ bool oq_matmul_emit_blocks(struct oq_rewrite *rewrite, const struct oq_site *sit
     const struct oq_source *weight = &site->constant->source;
     const struct oq_blocks *blocks = site->quantized->blocks;
     bool is_nf4 = blocks->choice.form == OQ_BLOCKS_FLAT;
-    struct oq_rewrite_blocks names = oq_rewrite_blocks(rewrite, site->quantized, site->blocks.form, matmul->factor);
+    struct oq_rewrite_blocks names =
+        oq_rewrite_blocks(rewrite, site->quantized, site->blocks.form, matmul->factor);
     const char *x =
         oq_edit_float_input(edit, matmul->activation, matmul->transposed, weight->data_type);
     const char *nf4_inputs[] = {x, names.integers, names.scales, NULL};
@@ -95,7 +96,8 @@ static bool emit_gather(struct oq_rewrite *rewrite, const struct oq_site *site)
 {
     const Oq__Pb__NodeProto *node = site->node;
     const struct oq_blocks *blocks = site->quantized->blocks;
-    struct oq_rewrite_blocks names = oq_rewrite_blocks(rewrite, site->quantized, site->blocks.form, 1);
+    struct oq_rewrite_blocks names =
+        oq_rewrite_blocks(rewrite, site->quantized, site->blocks.form, 1);
     const char *inputs[] = {names.integers, node->input[1], names.scales, names.zero_points, NULL};
     Oq__Pb__NodeProto *gather = emit_node(rewrite, site, "GatherBlockQuantized", inputs,
                                           site->constant->source.data_type, node->output[0]);
