@@ -219,8 +219,10 @@ bool oq_plan_balance(onnxq_plan *plan, bool strictly, bool *any, onnxq_error *er
     *any = false;
     balance.holdings =
         oq_arena_array(&arena, plan->model->n_tensors + 1, sizeof(*balance.holdings));
-    bool ok = balance.holdings != NULL || oq_fail_memory(error);
-    if (ok) {
+    bool ok = false;
+    if (balance.holdings == NULL) {
+        oq_fail_memory(error);
+    } else {
         count_products(plan);
         fill_holdings(&balance);
         ok = refuse_forms(&balance, strictly, any) || oq_arena_fail(&plan->arena, error);

@@ -155,7 +155,9 @@ struct walk {
     float factor;
     void *scratch;
     onnxq_error *error;
-    struct oq_blocks_found *found; /* measuring: nothing is put */
+    void (*handle)(struct walk *walk, const struct patch *patch);
+    struct oq_blocks_found *found; /* what measure_patch() finds */
+    /* what put_patch() does with a patch's numbers */
     void (*put)(struct walk *walk, const struct patch *patch, const struct numbers *numbers);
 };
 
@@ -184,9 +186,9 @@ static void find_numbers(const struct oq_blocks *blocks, const struct patch *pat
     }
 }
 
-static void measure_patch(const struct oq_blocks *blocks, const struct patch *patch,
-                          struct oq_blocks_found *found)
+static void measure_patch(struct walk *walk, const struct patch *patch)
 {
+    const struct oq_blocks *blocks = walk->blocks;
     const struct oq_kernels *kernels = oq_kernels_best();
     int32_t lo[MAX_COLUMNS], hi[MAX_COLUMNS], counts[MAX_COLUMNS], octaves[MAX_COLUMNS];
     find_ranges(patch, lo, hi);
@@ -213,17 +215,13 @@ static void measure_patch(const struct oq_blocks *blocks, const struct patch *pa
             block.sum_bits = block.worst_bits * block.n_ordinary;
             block.n_lost = block.worst_bits < OQ_LEAST_BITS ? block.n_ordinary : 0;
         }
-        oq_blocks_found_add(found, &block);
+        oq_blocks_found_add(walk->found, &block);
     }
 }
 
-static void handle(struct walk *walk, const struct patch *patch)
+static void put_patch(struct walk *walk, const struct patch *patch)
 {
     struct numbers numbers;
-    if (walk->found != NULL) {
-        measure_patch(walk->blocks, patch, walk->found);
-        return;
-    }
     find_numbers(walk->blocks, patch, &numbers);
     walk->put(walk, patch, &numbers);
 }
@@ -407,7 +405,7 @@ static bool walk_tile(struct walk *walk, const struct tile *tile)
                 .scale = line * blocks->n_blocks + block,
                 .zero_point = line * blocks->line_zero_nelem + block,
             };
-            handle(walk, &patch);
+            walk->handle(walk, &patch);
         }
     }
     return x != NULL;
@@ -480,7 +478,7 @@ static bool walk_band(struct walk *walk, uint64_t outer, uint64_t block, uint64_
         patch.x = x;
         patch.rows = (size_t)rows;
         patch.columns = (size_t)n;
-        handle(walk, &patch);
+        walk->handle(walk, &patch);
     }
     return true;
 }
@@ -529,7 +527,11 @@ uint64_t oq_blocks_piece(const struct oq_blocks *blocks, uint64_t first)
 bool oq_blocks_measure(const struct oq_blocks *blocks, uint64_t first, uint64_t n, void *scratch,
                        struct oq_blocks_found *found, onnxq_error *error)
 {
-    struct walk walk = {.blocks = blocks, .scratch = scratch, .error = error, .found = found};
+    struct walk walk = {.blocks = blocks,
+                        .scratch = scratch,
+                        .error = error,
+                        .handle = measure_patch,
+                        .found = found};
     const uint64_t n_blocks = blocks->n_blocks, line = first / n_blocks, at = first % n_blocks;
     if (blocks->inner == 1)
         return n < n_blocks ? walk_lines(&walk, line, line + 1, at, at + n)
@@ -612,7 +614,8 @@ static struct walk make_walk(const struct oq_blocks *blocks, uint64_t first, siz
                          .count = count,
                          .dst = dst,
                          .scratch = scratch,
-                         .error = error};
+                         .error = error,
+                         .handle = put_patch};
 }
 
 static bool produce_integers(const void *source, uint64_t first, size_t count, uint8_t *dst,

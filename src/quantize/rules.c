@@ -12,7 +12,8 @@ const struct oq_rule *oq_rule_find(const struct oq_operator *op)
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
         if (rules[i]->op == oq_operator_id(op))
             return rules[i];
-    bool folds = op->name[0] != '\0' && !oq_operator_has(op, OQ_QUANTIZED);
+    bool is_known = op->name[0] != '\0' && strcmp(op->domain, "ai.onnx.ml") != 0;
+    bool folds = is_known && !oq_operator_has(op, OQ_QUANTIZED);
     return folds ? &oq_rule_any : NULL;
 }
 

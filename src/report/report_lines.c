@@ -10,17 +10,19 @@ const onnxq_use *oq_report_main_use(const onnxq_weight *weight)
         if (weight->uses[i].action == weight->action)
             return &weight->uses[i];
     }
-    return NULL;
+    return weight->n_uses > 0 ? &weight->uses[0] : NULL;
 }
 
 static const char *weight_domain(const onnxq_weight *weight)
 {
-    return weight->n_uses > 0 ? oq_report_main_use(weight)->domain : "";
+    const onnxq_use *use = oq_report_main_use(weight);
+    return use != NULL ? use->domain : "";
 }
 
 static const char *weight_op_type(const onnxq_weight *weight)
 {
-    return weight->n_uses > 0 ? oq_report_main_use(weight)->op_type : "unused";
+    const onnxq_use *use = oq_report_main_use(weight);
+    return use != NULL ? use->op_type : "unused";
 }
 
 const char *oq_report_reason(const onnxq_weight *weight)

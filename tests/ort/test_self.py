@@ -216,9 +216,10 @@ class Formulas(harness.OrtTest):
             slack = 0.5 if scheme.symmetric else 1.0
             self.assertTrue((np.abs(made.dequantize() - W) <= made.scale * slack * 1.001).all())
 
-    def test_zero_and_tiny_columns_have_scale_one(self):
-        w = np.array([[0, 1e-40, 1.0]], np.float32)
-        np.testing.assert_array_equal(reference.quantize_matmul(w, reference.Scheme()).scale[0, :2], [1, 1])
+    def test_zero_and_tiny_columns_have_the_finest_scale_of_the_others(self):
+        w = np.array([[0, 1e-40, 1.0, 2.0]], np.float32)
+        scale = reference.quantize_matmul(w, reference.Scheme()).scale[0]
+        np.testing.assert_array_equal(scale[:2], scale[[2, 2]])
 
     @harness.cases(["plain", "positive", "negative", "zero", "constant"])
     def activations_as_in_onnx_runtime(self, kind):
