@@ -95,12 +95,6 @@ static bool takes_one_scale(const struct oq_site *site)
            !oq_node_is(site->node, "", "Gemm");
 }
 
-/* The other factor may be a weight as well: of uint8 on both sides engines make integers, too. */
-static bool is_uint8_factor(const struct oq_site *site)
-{
-    return site->is_unsigned && oq_node_is(site->node, "", "MatMul");
-}
-
 /*
  * Blocks go along the axis over which products are summed: the first one that
  * is neither that of the channels nor one of batches, in all rules there are.
@@ -153,8 +147,8 @@ void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site)
     }
     int block_axis = find_block_axis(site);
     bool among_integers = plan->options.bits == ONNXQ_BITS_8 && meets_integers(site);
-    bool one_scale = plan->model->opset < OQ_OPSET_DEQUANTIZE_AXIS ||
-                     ((among_integers || is_uint8_factor(site)) && takes_one_scale(site));
+    bool one_scale =
+        plan->model->opset < OQ_OPSET_DEQUANTIZE_AXIS || (among_integers && takes_one_scale(site));
     oq_site_fold(site, one_scale ? -1 : site->axis, 0, NULL);
     site->is_multiplied = is_position_table(site);
     if (site->is_multiplied)
