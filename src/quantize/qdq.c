@@ -85,14 +85,16 @@ static bool is_position_table(const struct oq_site *site)
 
 /*
  * Integer operators of ONNX Runtime up to 1.31 take a scale for each channel in
- * Conv, in Gemm and at the right of a MatMul of matrices.
+ * Conv, in Gemm and at the right of a MatMul of matrices. Two weights of uint8 make
+ * a MatMul of integers by themselves.
  */
-static bool takes_one_scale(const struct oq_site *site)
+static bool takes_one_scale(const struct oq_site *site, bool among_integers)
 {
     if (oq_node_is(site->node, "", "MatMul"))
-        return site->input == 0 || site->constant->source.n_dims > 2;
-    return !oq_node_is(site->node, "", "Conv") && !oq_node_is(site->node, "", "ConvTranspose") &&
-           !oq_node_is(site->node, "", "Gemm");
+        return (among_integers || site->is_unsigned) &&
+               (site->input == 0 || site->constant->source.n_dims > 2);
+    return among_integers && !oq_node_is(site->node, "", "Conv") &&
+           !oq_node_is(site->node, "", "ConvTranspose") && !oq_node_is(site->node, "", "Gemm");
 }
 
 /*
@@ -148,7 +150,7 @@ void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site)
     int block_axis = find_block_axis(site);
     bool among_integers = plan->options.bits == ONNXQ_BITS_8 && meets_integers(site);
     bool one_scale =
-        plan->model->opset < OQ_OPSET_DEQUANTIZE_AXIS || (among_integers && takes_one_scale(site));
+        plan->model->opset < OQ_OPSET_DEQUANTIZE_AXIS || takes_one_scale(site, among_integers);
     oq_site_fold(site, one_scale ? -1 : site->axis, 0, NULL);
     site->is_multiplied = is_position_table(site);
     if (site->is_multiplied)

@@ -74,6 +74,13 @@ def matmul_batches(opset):
 
 
 @graph
+def matmul_of_weights(opset):
+    """Which no input takes part in."""
+    nodes = [node("MatMul", "v w", "y"), node("Add", "x x", "z")]
+    return nodes, {"x": normal(5, N)}, {"v": normal(N, K, seed=2), "w": normal(K, N)}
+
+
+@graph
 def matmul_shared_input(opset):
     nodes = [node("MatMul", f"x w{i}", f"p{i}") for i in range(3)] + [node("Sum", "p0 p1 p2", "y")]
     return nodes, {"x": normal(5, K)}, {f"w{i}": normal(K, N, seed=i) for i in range(3)}
