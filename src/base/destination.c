@@ -1,3 +1,4 @@
+/* Looks at what is there under the name of an output, and refuses what somebody else planted. */
 #define _XOPEN_SOURCE 700 /* readlink */
 #include "base/destination.h"
 

@@ -81,6 +81,12 @@ struct oq_value *oq_graph_find(const struct oq_graph *graph, const char *name)
     return value;
 }
 
+const Oq__Pb__NodeProto *oq_value_node(const struct oq_value *value)
+{
+    bool is_made = value != NULL && value->origin == OQ_ORIGIN_NODE;
+    return is_made ? value->graph->proto->node[value->index] : NULL;
+}
+
 int oq_graph_rank(const struct oq_graph *graph, const char *name)
 {
     const struct oq_value *value = oq_graph_find(graph, name);

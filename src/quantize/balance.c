@@ -16,7 +16,7 @@ struct holding {
     const struct oq_site *keeper; /* needs its floats; NULL: they leave */
     uint64_t available;           /* bytes that leave, but for what folding it alone takes */
     double cost;                  /* bytes of all forms that are stored for it */
-    size_t n_spans;               /* of these forms */
+    int64_t n_spans;              /* of these forms */
 };
 
 struct balance {
@@ -120,23 +120,14 @@ static struct holding *holding_of(const struct balance *balance, const struct oq
     return &balance->holdings[span->tensor->ordinal];
 }
 
-static void add_form(const struct balance *balance, const struct oq_quantized *q)
+/* sign 1: the form is stored; -1: it is not, after all. */
+static void count_form(const struct balance *balance, const struct oq_quantized *q, int sign)
 {
     const struct oq_source *source = q->ranges->source;
     for (size_t i = 0; i < source->n_spans; i++) {
         struct holding *holding = holding_of(balance, &source->spans[i]);
-        holding->cost += cost_of(balance, q, &source->spans[i]);
-        holding->n_spans++;
-    }
-}
-
-static void remove_form(const struct balance *balance, const struct oq_quantized *q)
-{
-    const struct oq_source *source = q->ranges->source;
-    for (size_t i = 0; i < source->n_spans; i++) {
-        struct holding *holding = holding_of(balance, &source->spans[i]);
-        holding->cost -= cost_of(balance, q, &source->spans[i]);
-        holding->n_spans--;
+        holding->cost += sign * cost_of(balance, q, &source->spans[i]);
+        holding->n_spans += sign;
     }
 }
 
@@ -148,7 +139,7 @@ static void fill_holdings(struct balance *balance)
     for (size_t i = 0; i < plan->n_constants; i++)
         for (struct oq_quantized *q = plan->constants[i].quantized; q != NULL; q = q->next)
             if (is_form(q))
-                add_form(balance, q);
+                count_form(balance, q, 1);
 }
 
 /* --- what is not worth it --- */
@@ -192,7 +183,7 @@ static bool refuse_forms(struct balance *balance, bool strictly, bool *any)
                 (is_worth_it(balance, q) && (!strictly || is_alone(balance, constant))))
                 continue;
             q->refusal = find_refusal(balance, &constant->source);
-            remove_form(balance, q);
+            count_form(balance, q, -1);
             *any = true;
             if (q->refusal == NULL)
                 return false;

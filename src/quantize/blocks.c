@@ -208,8 +208,7 @@ static void measure_patch(struct walk *walk, const struct patch *patch)
                                         .largest = scale,
                                         .worst_bits = INFINITY};
         if (counts[i] > 0) {
-            float reach = blocks->choice.symmetric ? fmaxf(-low, high)
-                                                   : fmaxf(high, 0) / 2 - fminf(low, 0) / 2;
+            float reach = oq_reach(low, high, blocks->choice.symmetric);
             block.worst_bits = oq_bits_left(reach, (uint64_t)counts[i], (uint64_t)octaves[i]);
             block.n_ordinary = counts[i];
             block.sum_bits = block.worst_bits * block.n_ordinary;

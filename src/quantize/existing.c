@@ -83,10 +83,10 @@ const char *oq_existing_weight(const struct oq_site *site)
 static const Oq__Pb__NodeProto *producer(const struct oq_graph **graph, const char *name)
 {
     const struct oq_value *value = oq_graph_find(*graph, name);
-    if (value == NULL || value->origin != OQ_ORIGIN_NODE)
-        return NULL;
-    *graph = value->graph;
-    return value->graph->proto->node[value->index];
+    const Oq__Pb__NodeProto *node = oq_value_node(value);
+    if (node != NULL)
+        *graph = value->graph;
+    return node;
 }
 
 static bool is_integer_value(const onnxq_plan *plan, const struct oq_graph *graph, const char *name)

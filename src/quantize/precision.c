@@ -48,11 +48,10 @@ static float largest_of_channel(const struct oq_ranges *ranges, uint64_t i)
     return largest_of_range(ranges->lo[i], ranges->hi[i]);
 }
 
-/* What 127 steps have to reach: the largest number, or half of what lies between both ends. */
 static float reach_of_channel(const struct oq_ranges *ranges, uint64_t i)
 {
-    float lo = oq_key_to_float(ranges->lo[i]), hi = oq_key_to_float(ranges->hi[i]);
-    return ranges->symmetric ? fmaxf(-lo, hi) : fmaxf(hi, 0) / 2 - fminf(lo, 0) / 2;
+    return oq_reach(oq_key_to_float(ranges->lo[i]), oq_key_to_float(ranges->hi[i]),
+                    ranges->symmetric);
 }
 
 /* Of the whole weight. */

@@ -11,13 +11,6 @@
 /* Inputs and nodes in front of them that are looked at; rearranging chains are short. */
 #define MAX_LOOKS 32
 
-static const Oq__Pb__NodeProto *maker(const struct oq_value *value)
-{
-    return value == NULL || value->origin != OQ_ORIGIN_NODE
-               ? NULL
-               : value->graph->proto->node[value->index];
-}
-
 static bool only_rearranges(const Oq__Pb__NodeProto *node)
 {
     enum oq_role role = oq_operator_role(oq_operator_of(node), 0);
@@ -26,7 +19,7 @@ static bool only_rearranges(const Oq__Pb__NodeProto *node)
 
 static bool is_stored(const struct oq_value *value)
 {
-    const Oq__Pb__NodeProto *node = maker(value);
+    const Oq__Pb__NodeProto *node = oq_value_node(value);
     return value != NULL && (value->origin == OQ_ORIGIN_INITIALIZER ||
                              (node != NULL && oq_node_is(node, "", "Constant")));
 }
@@ -39,7 +32,7 @@ static bool is_dequantized(const struct oq_graph *graph, const char *name, unsig
 {
     while ((*looks)++ < MAX_LOOKS) {
         const struct oq_value *value = oq_graph_find(graph, name);
-        const Oq__Pb__NodeProto *node = maker(value);
+        const Oq__Pb__NodeProto *node = oq_value_node(value);
         if (node != NULL && node->n_input > 0 && oq_node_is(node, "", "DequantizeLinear"))
             return !is_stored(oq_graph_find(value->graph, node->input[0]));
         if (node == NULL || !only_rearranges(node))

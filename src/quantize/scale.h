@@ -28,6 +28,12 @@ void oq_fill_scales(float *scale, uint64_t n);
 /* The largest number of a TensorProto.DataType, as far as weights are read: to float32. */
 float oq_largest_of_type(int32_t data_type);
 
+/* What 127 steps have to reach: the largest number, or half of what lies between both ends. */
+static inline float oq_reach(float low, float high, bool symmetric)
+{
+    return symmetric ? fmaxf(-low, high) : fmaxf(high, 0) / 2 - fminf(low, 0) / 2;
+}
+
 /*
  * How many bits of a step of 1/127 of `largest` a typical number has that is one of `count`
  * ordinary ones with so many octaves above OQ_ORDINARY_MIN together: 0 where it is about a step,

@@ -97,8 +97,7 @@ static bool find_shape(const onnxq_model *model, const struct oq_strmap *sizes,
         return false;
     if (shape_of_constant(model, graph, name, shape))
         return true;
-    const Oq__Pb__NodeProto *node =
-        value->origin == OQ_ORIGIN_NODE ? value->graph->proto->node[value->index] : NULL;
+    const Oq__Pb__NodeProto *node = oq_value_node(value);
     if (node != NULL && depth < MAX_CHAIN && node->n_input > 0) {
         bool turns = oq_node_is(node, "", "Transpose");
         if ((turns || keeps_shape(node)) &&
