@@ -30,12 +30,17 @@ struct oq_check_options {
     void *progress_data;
 };
 
+struct oq_check_shape {
+    const char *type; /* of the elements */
+    const int64_t *dims;
+    size_t n_dims;
+};
+
 /* One output in one run. */
 struct oq_check_run {
     const char *problem; /* why the values cannot be compared, or NULL */
+    struct oq_check_shape reference, candidate;
     struct oq_difference difference;
-    const int64_t *dims; /* of the candidate's */
-    size_t n_dims;
     uint64_t worst;       /* the element that is farthest off, or OQ_NO_ELEMENT */
     const char *texts[2]; /* its values, of reference and candidate */
     double values[2];     /* the same where they are numbers */
@@ -43,8 +48,9 @@ struct oq_check_run {
 
 struct oq_check_output {
     const char *name;
-    const char *type; /* of the reference's elements */
-    enum oq_value_class value_class;
+    enum oq_value_class value_class; /* of the reference's elements */
+    const char *problem;             /* why nothing is said of its values as a whole, or NULL */
+    size_t n_problems;               /* runs that have one */
     bool is_reshaped; /* the stored one has axes of length 1 before or behind, or lacks them */
     bool is_masked;   /* parts were left out */
     struct oq_check_run *runs;
@@ -54,6 +60,7 @@ struct oq_check_output {
 
 enum oq_check_cause {
     OQ_CAUSE_PROBLEM,   /* run.problem */
+    OQ_CAUSE_NOTHING,   /* no output has a value that is compared */
     OQ_CAUSE_ONE_SIDED, /* NaN or infinities of one model only: never allowed */
     OQ_CAUSE_MEASURE    /* a tolerance */
 };
@@ -87,6 +94,7 @@ struct oq_check {
     /* over all float outputs; where there are none, all integers; else all others */
     struct oq_difference total;
     enum oq_value_class total_class;
+    bool is_total_known; /* no output of that class has runs with a problem */
     bool passed;
     struct oq_layers *layers; /* NULL: not asked for */
 };

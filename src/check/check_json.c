@@ -4,22 +4,23 @@
 #include "check/check.h"
 
 static void write_measures(struct oq_json *json, enum oq_value_class value_class,
-                           const struct oq_difference *difference)
+                           const struct oq_difference *difference, bool is_known)
 {
     for (size_t m = 0; m < OQ_N_MEASURES; m++) {
         enum oq_measure measure = (enum oq_measure)m;
-        bool has_value = value_class != OQ_CLASS_OTHER || measure == OQ_MEASURE_AGREEMENT;
+        bool has_value =
+            is_known && (value_class != OQ_CLASS_OTHER || measure == OQ_MEASURE_AGREEMENT);
         oq_json_number(json, oq_measures[m].key,
                        has_value ? oq_measure_get(measure, difference) : (double)NAN);
     }
 }
 
 /* Whatever is more than the measures. */
-static void write_counts(struct oq_json *json, enum oq_value_class value_class,
-                         const struct oq_difference *difference)
+static void write_counts(struct oq_json *json, const struct oq_check_output *output)
 {
-    oq_json_number(json, "max_rel_diff",
-                   value_class != OQ_CLASS_OTHER ? difference->max_relative : (double)NAN);
+    const struct oq_difference *difference = &output->total;
+    bool has_value = output->problem == NULL && output->value_class != OQ_CLASS_OTHER;
+    oq_json_number(json, "max_rel_diff", has_value ? difference->max_relative : (double)NAN);
     oq_json_uint(json, "elements", difference->nelem);
     oq_json_uint(json, "equal", difference->n_equal);
     oq_json_uint(json, "not_finite", difference->n_not_finite);
@@ -30,7 +31,7 @@ static void write_counts(struct oq_json *json, enum oq_value_class value_class,
 static void write_place(struct oq_json *json, const struct oq_check_run *run)
 {
     oq_json_open_row(json, "index");
-    for (size_t axis = 0; axis < run->n_dims; axis++)
+    for (size_t axis = 0; axis < run->candidate.n_dims; axis++)
         oq_json_uint(json, NULL, oq_check_coordinate(run, axis));
     oq_json_close(json);
 }
@@ -60,6 +61,14 @@ static void write_worst(struct oq_json *json, const struct oq_check *check,
     oq_json_close(json);
 }
 
+static void write_dims(struct oq_json *json, const char *key, const struct oq_check_shape *shape)
+{
+    oq_json_open_row(json, key);
+    for (size_t k = 0; k < shape->n_dims; k++)
+        oq_json_int(json, NULL, shape->dims[k]);
+    oq_json_close(json);
+}
+
 static void write_run(struct oq_json *json, const struct oq_check *check,
                       const struct oq_check_output *output, size_t i)
 {
@@ -67,11 +76,11 @@ static void write_run(struct oq_json *json, const struct oq_check *check,
     oq_json_open_object(json, NULL);
     oq_json_string(json, "inputs", check->labels[i]);
     oq_json_string(json, "problem", run->problem);
-    oq_json_open_row(json, "dims");
-    for (size_t k = 0; k < run->n_dims; k++)
-        oq_json_int(json, NULL, run->dims[k]);
-    oq_json_close(json);
-    write_measures(json, output->value_class, &run->difference);
+    oq_json_string(json, "dtype", run->candidate.type);
+    write_dims(json, "dims", &run->candidate);
+    oq_json_string(json, "reference_dtype", run->reference.type);
+    write_dims(json, "reference_dims", &run->reference);
+    write_measures(json, output->value_class, &run->difference, run->problem == NULL);
     oq_json_close(json);
 }
 
@@ -89,10 +98,11 @@ static void write_output(struct oq_json *json, const struct oq_check *check,
 {
     oq_json_open_object(json, NULL);
     oq_json_string(json, "name", output->name);
-    oq_json_string(json, "dtype", output->type);
+    oq_json_string(json, "dtype", output->runs[0].reference.type);
     oq_json_bool(json, "passed", !has_failed(check, output));
-    write_measures(json, output->value_class, &output->total);
-    write_counts(json, output->value_class, &output->total);
+    oq_json_string(json, "problem", output->problem);
+    write_measures(json, output->value_class, &output->total, output->problem == NULL);
+    write_counts(json, output);
     oq_json_bool(json, "masked", output->is_masked);
     oq_json_bool(json, "reshaped", output->is_reshaped);
     write_worst(json, check, output);
@@ -106,8 +116,9 @@ static void write_output(struct oq_json *json, const struct oq_check *check,
 static void write_failure(struct oq_json *json, const struct oq_check *check,
                           const struct oq_check_failure *failure)
 {
-    static const char *const causes[] = {
-        [OQ_CAUSE_PROBLEM] = "type_or_shape", [OQ_CAUSE_ONE_SIDED] = "one_sided"};
+    static const char *const causes[] = {[OQ_CAUSE_PROBLEM] = "type_or_shape",
+                                         [OQ_CAUSE_NOTHING] = "nothing_to_compare",
+                                         [OQ_CAUSE_ONE_SIDED] = "one_sided"};
     bool is_measure = failure->cause == OQ_CAUSE_MEASURE;
     oq_json_open_object(json, NULL);
     oq_json_string(json, "output", failure->output->name);
@@ -171,7 +182,7 @@ void oq_check_print_json(const struct oq_check *check, FILE *stream)
     oq_json_string(&json, "expected", check->expected);
     oq_json_string(&json, "mask", check->mask);
     oq_json_bool(&json, "passed", check->passed);
-    write_measures(&json, check->total_class, &check->total);
+    write_measures(&json, check->total_class, &check->total, check->is_total_known);
     write_tolerances(&json, check);
     write_inputs(&json, check);
     write_lists(&json, check);

@@ -9,15 +9,19 @@
 #define NAME_LIMIT   40 /* columns of an output's name */
 #define NUMBER_WIDTH 10
 
+static bool has_numbers(const struct oq_check_output *output, enum oq_measure measure)
+{
+    return output->problem == NULL &&
+           oq_measure_judges(measure, output->value_class, &output->total);
+}
+
 /* Whether any output has a value of this measure: then there is a column for it. */
 static bool has_column(const struct oq_check *check, enum oq_measure measure)
 {
-    for (size_t i = 0; i < check->n_outputs; i++) {
-        const struct oq_check_output *output = &check->outputs[i];
-        if (oq_measure_judges(measure, output->value_class, &output->total))
-            return true;
-    }
-    return false;
+    bool found = false;
+    for (size_t i = 0; i < check->n_outputs; i++)
+        found = found || has_numbers(&check->outputs[i], measure);
+    return found;
 }
 
 /* What the numbers leave of a line: names lose their middle before lines wrap. */
@@ -81,7 +85,7 @@ static void print_measures(const struct oq_check *check, const struct oq_check_o
 static void print_place(const struct oq_check_run *run, FILE *stream)
 {
     putc('[', stream);
-    for (size_t axis = 0; axis < run->n_dims; axis++)
+    for (size_t axis = 0; axis < run->candidate.n_dims; axis++)
         fprintf(stream, "%s%" PRIu64, axis > 0 ? "," : "", oq_check_coordinate(run, axis));
     putc(']', stream);
 }
@@ -117,8 +121,21 @@ static void print_runs(const struct oq_check *check, const struct oq_check_outpu
     for (size_t i = 0; i < check->n_runs; i++) {
         fputs("    ", stream);
         oq_report_cell(stream, check->labels[i], width - 2, width - 2);
-        print_measures(check, output, &output->runs[i].difference, stream);
+        if (output->runs[i].problem != NULL)
+            fprintf(stream, "  %s\n", output->runs[i].problem);
+        else
+            print_measures(check, output, &output->runs[i].difference, stream);
     }
+}
+
+/* In place of numbers: those of the rest would look like those of the whole. */
+static void print_problem(const struct oq_check *check, const struct oq_check_output *output,
+                          FILE *stream)
+{
+    fprintf(stream, "  %s", output->problem);
+    if (output->n_problems > 0 && check->n_runs > 1)
+        fprintf(stream, " (%zu of %zu runs)", output->n_problems, check->n_runs);
+    putc('\n', stream);
 }
 
 static void print_output(const struct oq_check *check, const struct oq_check_output *output,
@@ -126,7 +143,10 @@ static void print_output(const struct oq_check *check, const struct oq_check_out
 {
     fputs("  ", stream);
     oq_report_cell(stream, output->name, width, width);
-    print_measures(check, output, &output->total, stream);
+    if (output->problem != NULL)
+        print_problem(check, output, stream);
+    else
+        print_measures(check, output, &output->total, stream);
     if (level > 0 && check->n_runs > 1)
         print_runs(check, output, width, stream);
     print_worst(check, output, stream);
@@ -197,8 +217,11 @@ static void print_failure(const struct oq_check *check, const struct oq_check_fa
     print_text(stream, failure->output->name);
     switch (failure->cause) {
     case OQ_CAUSE_PROBLEM:
-        fprintf(stream, " is %s", run->problem);
+        fprintf(stream, ": %s", run->problem);
         print_run(check, failure, "", stream);
+        break;
+    case OQ_CAUSE_NOTHING:
+        fprintf(stream, ": %s", failure->output->problem);
         break;
     case OQ_CAUSE_ONE_SIDED:
         fprintf(stream, " has %" PRIu64 " NaN or infinite value%s on one side only, such as ", n,
@@ -222,7 +245,7 @@ static bool find_worst(const struct oq_check *check, enum oq_measure measure, do
     bool found = false;
     for (size_t i = 0; i < check->n_outputs; i++) {
         const struct oq_check_output *output = &check->outputs[i];
-        if (!oq_measure_judges(measure, output->value_class, &output->total))
+        if (!has_numbers(output, measure))
             continue;
         double other = oq_measure_get(measure, &output->total);
         if (!found || oq_measure_is_worse(measure, other, *value))

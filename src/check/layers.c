@@ -46,6 +46,8 @@ static void conclude(const struct oq_layers_group *group)
         struct oq_layer *layer = &group->layers[i];
         const struct oq_layer_sums *sums = &group->sums[i];
         layer->added = layer->sqnr = layer->accumulated = layer->effect = NAN;
+        if (layer->unmeasured == NULL && sums->added.nelem == sums->added.n_not_finite)
+            layer->unmeasured = "its values are empty, or NaN or infinite in both";
         if (layer->unmeasured != NULL)
             continue;
         layer->added = oq_measure_get(OQ_MEASURE_RELATIVE, &sums->added);

@@ -20,9 +20,15 @@ static double share(uint64_t part, uint64_t whole)
     return (double)part / (double)whole;
 }
 
+/* Pairs that differ by a number, be it infinite. */
+static uint64_t count_distances(const struct oq_difference *difference)
+{
+    return difference->nelem - difference->n_not_finite;
+}
+
 static double get_mean(const struct oq_difference *difference)
 {
-    return difference->nelem == 0 ? 0 : difference->sum_abs / (double)difference->nelem;
+    return difference->sum_abs / (double)count_distances(difference);
 }
 
 static double get_relative(const struct oq_difference *difference)
@@ -54,6 +60,10 @@ static double get_sqnr(const struct oq_difference *difference)
 
 double oq_measure_get(enum oq_measure measure, const struct oq_difference *difference)
 {
+    bool has_values =
+        measure == OQ_MEASURE_AGREEMENT ? difference->nelem > 0 : count_distances(difference) > 0;
+    if (!has_values)
+        return (double)NAN;
     switch (measure) {
     case OQ_MEASURE_MAX_ABS:
         return difference->max_abs;
@@ -69,7 +79,7 @@ double oq_measure_get(enum oq_measure measure, const struct oq_difference *diffe
         return difference->n_rows == 0 ? (double)NAN
                                        : share(difference->n_rows_agreeing, difference->n_rows);
     default:
-        return difference->nelem == 0 ? 1 : share(difference->n_equal, difference->nelem);
+        return share(difference->n_equal, difference->nelem);
     }
 }
 

@@ -52,7 +52,11 @@ static bool describe_problem(struct oq_check *check, struct oq_check_run *run,
     char texts[2][160];
     oq_array_describe(reference, texts[0], sizeof(texts[0]));
     oq_array_describe(candidate, texts[1], sizeof(texts[1]));
-    run->problem = oq_arena_printf(&check->arena, "%s, but %s was expected", texts[1], texts[0]);
+    run->problem = oq_arena_printf(&check->arena, "%s differ: %s, expected %s",
+                                   have_comparable_types(reference, candidate) ? "shapes"
+                                   : have_same_dims(reference, candidate)      ? "types"
+                                                                               : "types and shapes",
+                                   texts[1], texts[0]);
     return run->problem != NULL || oq_arena_fail(&check->arena, error);
 }
 
@@ -79,17 +83,24 @@ static bool note_worst(struct oq_check *check, struct oq_check_run *run,
                        const struct oq_array *reference, const struct oq_array *candidate,
                        onnxq_error *error)
 {
-    int64_t *dims = oq_arena_array(&check->arena, candidate->n_dims + 1, sizeof(*dims));
-    if (dims == NULL)
-        return oq_arena_fail(&check->arena, error);
-    memcpy(dims, candidate->dims, candidate->n_dims * sizeof(*dims));
-    run->dims = dims;
-    run->n_dims = candidate->n_dims;
     if (run->worst == OQ_NO_ELEMENT)
         return true;
     run->texts[0] = read_element(check, reference, run->worst, &run->values[0]);
     run->texts[1] = read_element(check, candidate, run->worst, &run->values[1]);
     return (run->texts[0] != NULL && run->texts[1] != NULL) || oq_arena_fail(&check->arena, error);
+}
+
+/* --- both ------------------------------------------------------------------------ */
+
+static bool note_shape(struct oq_check *check, struct oq_check_shape *shape,
+                       const struct oq_array *array, onnxq_error *error)
+{
+    int64_t *dims = oq_arena_array(&check->arena, array->n_dims + 1, sizeof(*dims));
+    if (dims == NULL)
+        return oq_arena_fail(&check->arena, error);
+    memcpy(dims, array->dims, array->n_dims * sizeof(*dims));
+    *shape = (struct oq_check_shape){oq_dtype_find(array->data_type)->name, dims, array->n_dims};
+    return true;
 }
 
 bool oq_pair_compare(struct oq_check *check, struct oq_check_output *output, size_t number,
@@ -98,11 +109,11 @@ bool oq_pair_compare(struct oq_check *check, struct oq_check_output *output, siz
 {
     struct oq_check_run *run = &output->runs[number];
     run->worst = OQ_NO_ELEMENT;
-    if (number == 0) {
-        const struct oq_dtype *dtype = oq_dtype_find(reference->data_type);
-        output->type = dtype->name; /* of a static table */
+    if (number == 0)
         output->value_class = oq_value_class(reference);
-    }
+    if (!note_shape(check, &run->reference, reference, error) ||
+        !note_shape(check, &run->candidate, candidate, error))
+        return false;
     bool is_same = have_same_dims(reference, candidate);
     bool is_similar =
         is_same || (check->reference == NULL && have_similar_dims(reference, candidate));
@@ -117,6 +128,7 @@ bool oq_pair_compare(struct oq_check *check, struct oq_check_output *output, siz
 
 uint64_t oq_check_coordinate(const struct oq_check_run *run, size_t axis)
 {
-    uint64_t below = oq_nelem(run->dims, axis + 1, run->n_dims);
-    return run->worst / below % (uint64_t)run->dims[axis];
+    const struct oq_check_shape *shape = &run->candidate;
+    uint64_t below = oq_nelem(shape->dims, axis + 1, shape->n_dims);
+    return run->worst / below % (uint64_t)shape->dims[axis];
 }

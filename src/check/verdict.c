@@ -11,13 +11,30 @@ static double badness(const struct oq_check_run *run)
     return run->worst == OQ_NO_ELEMENT ? -1 : run->difference.max_abs;
 }
 
+/* Why the total holds nothing that could differ, or NULL. */
+static const char *find_lack(const struct oq_check_output *output)
+{
+    const struct oq_difference *total = &output->total;
+    bool is_float = output->value_class == OQ_CLASS_FLOAT;
+    if (total->nelem > (is_float ? total->n_not_finite : 0))
+        return NULL;
+    return total->nelem > 0    ? "nothing to compare: all values are NaN or infinite in both"
+           : output->is_masked ? "nothing to compare: all of it is masked"
+                               : "nothing to compare: it is empty";
+}
+
 static void sum_up(struct oq_check_output *output, size_t n_runs)
 {
     for (size_t i = 0; i < n_runs; i++) {
-        oq_difference_add(&output->total, &output->runs[i].difference);
-        if (badness(&output->runs[i]) > badness(&output->runs[output->worst_run]))
+        const struct oq_check_run *run = &output->runs[i];
+        oq_difference_add(&output->total, &run->difference);
+        if (badness(run) > badness(&output->runs[output->worst_run]))
             output->worst_run = i;
+        output->n_problems += run->problem != NULL;
+        output->problem = output->problem == NULL ? run->problem : output->problem;
     }
+    if (output->problem == NULL)
+        output->problem = find_lack(output);
 }
 
 static bool has_class(const struct oq_check *check, enum oq_value_class value_class)
@@ -35,9 +52,12 @@ static void sum_up_all(struct oq_check *check)
     check->total_class = has_class(check, OQ_CLASS_FLOAT)     ? OQ_CLASS_FLOAT
                          : has_class(check, OQ_CLASS_INTEGER) ? OQ_CLASS_INTEGER
                                                               : OQ_CLASS_OTHER;
+    check->is_total_known = true;
     for (size_t i = 0; i < check->n_outputs; i++) {
-        if (check->outputs[i].value_class == check->total_class)
-            oq_difference_add(&check->total, &check->outputs[i].total);
+        if (check->outputs[i].value_class != check->total_class)
+            continue;
+        oq_difference_add(&check->total, &check->outputs[i].total);
+        check->is_total_known = check->is_total_known && check->outputs[i].n_problems == 0;
     }
 }
 
@@ -52,14 +72,21 @@ static bool add_failure(struct oq_check *check, struct oq_check_failure failure,
     return true;
 }
 
-static bool find_problem(const struct oq_check *check, const struct oq_check_output *output,
-                         size_t *run)
+/* The first; there is one. */
+static size_t find_problem(const struct oq_check_output *output)
 {
-    for (*run = 0; *run < check->n_runs; ++*run) {
-        if (output->runs[*run].problem != NULL)
-            return true;
-    }
-    return false;
+    size_t run = 0;
+    while (output->runs[run].problem == NULL)
+        run++;
+    return run;
+}
+
+static bool has_values(const struct oq_check *check)
+{
+    bool found = false;
+    for (size_t i = 0; i < check->n_outputs; i++)
+        found = found || check->outputs[i].problem == NULL;
+    return found;
 }
 
 static size_t find_worst_run(const struct oq_check *check, const struct oq_check_output *output,
@@ -100,9 +127,16 @@ static bool judge_measure(struct oq_check *check, const struct oq_check_output *
 /* What makes the measures meaningless is all that is said. */
 static bool judge(struct oq_check *check, const struct oq_check_output *output, onnxq_error *error)
 {
-    struct oq_check_failure failure = {.output = output, .cause = OQ_CAUSE_PROBLEM};
-    if (find_problem(check, output, &failure.run))
+    struct oq_check_failure failure = {.output = output};
+    if (output->n_problems > 0) {
+        failure.cause = OQ_CAUSE_PROBLEM;
+        failure.run = find_problem(output);
         return add_failure(check, failure, error);
+    }
+    if (output->problem != NULL) {
+        failure.cause = OQ_CAUSE_NOTHING;
+        return has_values(check) || add_failure(check, failure, error);
+    }
     if (output->total.n_one_sided > 0) {
         failure.cause = OQ_CAUSE_ONE_SIDED;
         failure.run = output->worst_run;

@@ -256,7 +256,8 @@ const cli_command cli_check = {
         "--layers lists the quantized sites, the one first that is worth the most to --exclude:\n"
         "what each does alone to the outputs, what it adds to its own result, and how far that\n"
         "result is off in CANDIDATE as a whole. It runs REFERENCE once for each site.\n"
-        "NaN or an infinity of one side only, another type or another shape always fails.\n"
+        "NaN or an infinity of one side only, another type or another shape always fails, and so\n"
+        "does a check without a value to compare (outputs empty, or NaN in both).\n"
         "Exit codes: 0 passed, 1 failed, 2 usage, 3 a model or an input cannot be used,\n"
         "4 the report cannot be written, 6 ONNX Runtime was not found.",
     .options = {{check_options, cli_run_options, cli_common_options}},

@@ -247,9 +247,21 @@ class Numbers(CheckTest):
         self.assert_measures(report, common.run(a, {"x": x})[0], common.run(b, {"x": x})[0])
 
     def test_empty_outputs(self):
+        """A gate that compares nothing is none; a run without values among others is fine."""
         path = self.save(product(), "a.onnx")
-        report = self.check(path, path, "-i", self.arrays(x=np.zeros((0, 2), np.float32)), "--abs-tol=0")
-        self.assertEqual((report["outputs"][0]["elements"], report["mean_abs_diff"]), (0, 0))
+        empty = self.arrays("empty.npz", x=np.zeros((0, 2), np.float32))
+        report = self.check(path, path, "-i", empty, "--abs-tol=0", status=1)
+        self.assertEqual((report["outputs"][0]["elements"], report["mean_abs_diff"]), (0, None))
+        self.assertEqual(report["failures"][0]["cause"], "nothing_to_compare")
+        self.assertIn("Failed: y: nothing to compare: it is empty", self.text)
+        report = self.check(path, path, "-i", empty, "-i", self.arrays(x=X), "--abs-tol=0", "-v")
+        self.assertEqual([run["cosine"] for run in report["outputs"][0]["runs"]], [None, 1])
+
+    def test_nan_in_both(self):
+        path = self.save(product(W * np.float32(np.nan)), "a.onnx")
+        report = self.check(path, path, "-i", self.arrays(x=X), status=1)
+        self.assertEqual((report["rel_error"], report["cosine"]), (None, None))
+        self.assertIn("all values are NaN or infinite in both", self.text)
 
     def test_seed(self):
         paths = self.save(product(), "a.onnx"), self.save(product(PERTURBED), "b.onnx")
@@ -308,7 +320,11 @@ class Models(CheckTest):
         a, b = self.save(product(), "a.onnx"), self.save(other, "b.onnx")
         report = self.check(a, b, "-i", self.arrays(x=np.ones((3, 2), np.float32)), status=1)
         self.assertEqual(report["failures"][0]["cause"], "type_or_shape")
-        self.assertIn("Failed: y is float32 [1,6], but float32 [3,2] was expected", self.text)
+        self.assertIn("\n  y       shapes differ: float32 [1,6], expected float32 [3,2]\n", self.text)
+        self.assertIn("Failed: y: shapes differ: float32 [1,6], expected float32 [3,2]", self.text)
+        run = report["outputs"][0]["runs"][0]
+        self.assertEqual((run["dims"], run["reference_dims"], run["cosine"]), ([1, 6], [3, 2], None))
+        self.assertEqual((report["rel_error"], report["sqnr_db"], report["agreement"]), (None, None, None))
 
     def test_optional_inputs(self):
         """Weights that are listed as inputs, of which one model has more than the other."""

@@ -283,19 +283,72 @@ static void test_text_of_problems(void **state)
     assert_true(judge(check, OQ_N_MEASURES, 0, &error));
     check_text(print(check, 0, false),
                "  2 inputs  (ONNX Runtime 1.2.3)\n"
-               "  output    max diff   mean diff   rel error      cosine     SQNR dB      argmax   "
-               "agreement\n"
-               "  scores         inf         inf         inf           -        -inf           1   "
-               "        -\n"
+               "  output    max diff   mean diff   rel error      cosine     SQNR dB      argmax\n"
+               "  scores         inf         inf         inf           -        -inf           1\n"
                "    worst at [0,2]: inf, expected 3  (second.npz)\n"
                "    NaN or infinite in both: 2 of 6 values\n"
                "    stored in another shape: axes of length 1 were ignored\n"
-               "  label            -           -           -           -           -           -   "
-               "        1\n"
+               "  label   shapes differ: int64 [1,2], expected int64 [1,1] (1 of 2 runs)\n"
                "  not compared: hidden\\n\n"
                "Failed: scores has 1 NaN or infinite value on one side only, such as [0,2]: inf, "
                "expected 3 (second.npz)\n"
-               "Failed: label is int64 [1,2], but int64 [1,1] was expected (first.npz)\n");
+               "Failed: label: shapes differ: int64 [1,2], expected int64 [1,1] (first.npz)\n");
+}
+
+/* What was not compared has no numbers: zeros and ones would look like those of equal values. */
+static void test_nothing_compared_has_no_numbers(void **state)
+{
+    (void)state;
+    onnxq_error error;
+    struct oq_check *check = make_check(1, 2);
+    const double a[] = {1, 2, 3}, none[] = {NAN, INFINITY};
+    compare(check, 0, 0, TYPE(FLOAT), a, 3, a, 2);
+    compare(check, 0, 1, TYPE(FLOAT), a, 3, a, 3);
+    assert_true(judge(check, OQ_N_MEASURES, 0, &error));
+    check_text(
+        print(check, 0, false),
+        "  2 inputs  (ONNX Runtime 1.2.3)\n"
+        "  output\n"
+        "  scores  shapes differ: float32 [1,2], expected float32 [1,3] (1 of 2 runs)\n"
+        "Failed: scores: shapes differ: float32 [1,2], expected float32 [1,3] (first.npz)\n");
+    char *text = print(check, 0, true);
+    assert_non_null(strstr(text, "  \"passed\": false,\n  \"max_abs_diff\": null,\n"));
+    assert_non_null(strstr(text, "      \"problem\": \"shapes differ: float32 [1,2], expected "
+                                 "float32 [1,3]\",\n      \"max_abs_diff\": null,\n"));
+    assert_non_null(strstr(text, "          \"dims\": [1, 2],\n"
+                                 "          \"reference_dtype\": \"float32\",\n"
+                                 "          \"reference_dims\": [1, 3],\n"
+                                 "          \"max_abs_diff\": null,\n"));
+    assert_non_null(strstr(text, "\"cosine\": 1,\n")); /* of the run that was compared */
+
+    check = make_check(2, 1);
+    compare(check, 0, 0, TYPE(FLOAT), none, 2, none, 2);
+    compare(check, 1, 0, TYPE(INT64), a, 0, a, 0);
+    assert_true(judge(check, OQ_N_MEASURES, 0, &error));
+    check_text(print(check, 0, false),
+               "  first.npz  (ONNX Runtime 1.2.3)\n"
+               "  output\n"
+               "  scores  nothing to compare: all values are NaN or infinite in both\n"
+               "    NaN or infinite in both: 2 of 2 values\n"
+               "  label   nothing to compare: it is empty\n"
+               "Failed: scores: nothing to compare: all values are NaN or infinite in both\n"
+               "Failed: label: nothing to compare: it is empty\n");
+    text = print(check, 0, true);
+    assert_non_null(strstr(text, "  \"rel_error\": null,\n  \"cosine\": null,\n"));
+    assert_non_null(strstr(text, "      \"cause\": \"nothing_to_compare\",\n"));
+}
+
+/* One output with values is enough. */
+static void test_nothing_beside_something(void **state)
+{
+    (void)state;
+    onnxq_error error;
+    struct oq_check *check = make_check(2, 1);
+    const double a[] = {6, 8}, b[] = {6, 9}, none[] = {NAN};
+    compare(check, 0, 0, TYPE(FLOAT), a, 2, b, 2);
+    compare(check, 1, 0, TYPE(FLOAT), none, 1, none, 1);
+    assert_true(judge(check, OQ_N_MEASURES, 0, &error));
+    check_text(print(check, -1, false), "Passed: relative error 0.1, at most 0.5 by default\n");
 }
 
 static void test_json(void **state)
@@ -330,6 +383,8 @@ int main(void)
     TEST(test_text);
     TEST(test_text_of_what_passes);
     TEST(test_text_of_problems);
+    TEST(test_nothing_compared_has_no_numbers);
+    TEST(test_nothing_beside_something);
     TEST(test_json);
     return suite_run();
 }
