@@ -557,7 +557,8 @@ ONNXQ_API void onnxq_report_dequantization_json(const onnxq_dequantization *dequ
 
 /* How much of an inspection is shown, and how. */
 typedef struct onnxq_inspection_style {
-    unsigned detail; /* 0: the ten largest weights, small ones summed up; 1: fifty; 2: all */
+    unsigned detail; /* 0: the ten largest weights, small ones summed up, long texts cut; 1: fifty;
+                        2: all */
     bool unicode;    /* bars of block elements in UTF-8; else of '#' */
 } onnxq_inspection_style;
 

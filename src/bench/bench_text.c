@@ -62,7 +62,7 @@ static double shortest_p50(const struct oq_bench *bench)
 
 static void print_name(FILE *stream, const char *name)
 {
-    oq_report_cell(stream, name, 0, OQ_REPORT_NO_LIMIT);
+    oq_report_cell(stream, name, 0, OQ_REPORT_LONGEST);
 }
 
 /* --- the table ------------------------------------------------------------------ */

@@ -92,7 +92,7 @@ static void print_place(const struct oq_check_run *run, FILE *stream)
 
 static void print_text(FILE *stream, const char *text)
 {
-    oq_report_cell(stream, text, 0, OQ_REPORT_NO_LIMIT);
+    oq_report_cell(stream, text, 0, OQ_REPORT_LONGEST);
 }
 
 static void print_worst(const struct oq_check *check, const struct oq_check_output *output,

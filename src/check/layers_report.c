@@ -83,8 +83,9 @@ static void print_table(const struct oq_layers *layers, size_t n, FILE *stream)
         widen(&widths.name, layers->list[i].site->name);
         widen(&widths.form, form);
     }
-    if (oq_report_line_limit(stream) != OQ_REPORT_NO_LIMIT && widths.name > NAME_LIMIT)
-        widths.name = NAME_LIMIT;
+    size_t limit =
+        oq_report_line_limit(stream) != OQ_REPORT_NO_LIMIT ? NAME_LIMIT : OQ_REPORT_LONGEST;
+    widths.name = widths.name < limit ? widths.name : limit;
     fprintf(stream, "  %-*s%-*s", (int)widths.name + 2, "site", (int)widths.form, "operator");
     if (layers->no_effects == NULL)
         fprintf(stream, "  %*s", NUMBER_WIDTH, "outputs %");
@@ -98,7 +99,7 @@ static void print_unmeasured(const struct oq_layers *layers, size_t first, size_
 {
     for (size_t i = first; i < end; i++) {
         fputs("  not measured: ", stream);
-        oq_report_cell(stream, layers->list[i].site->name, 0, OQ_REPORT_NO_LIMIT);
+        oq_report_cell(stream, layers->list[i].site->name, 0, OQ_REPORT_LONGEST);
         fputs(": ", stream);
         oq_report_cell(stream, layers->list[i].unmeasured, 0, OQ_REPORT_NO_LIMIT);
         putc('\n', stream);

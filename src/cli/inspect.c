@@ -267,7 +267,7 @@ const cli_command cli_inspect = {
     .usage = "inspect [OPTION]... MODEL...",
     .notes = "Weights are not read, so the largest models take milliseconds. '-' is standard\n"
              "input. The options say how 'onnxq quantize' would be called. -v and -vv show more\n"
-             "tensors, -q shows one line for each model.\n"
+             "tensors and long texts whole, -q shows one line for each model.\n"
              "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model (and with\n"
              "--validate, a problem in it), 4 report not writable, 70 a bug in onnxq,\n"
              "71 out of memory, 128+N signal N.",

@@ -44,6 +44,14 @@ static int verbosity(const cli_job *job)
     return level == 0 && files->dry_run ? 1 : level;
 }
 
+/* What is longer says no more about who it was. */
+static void print_producer(FILE *stream, const char *text)
+{
+    char escaped[128];
+    bool is_cut = onnxq_escape(text, escaped, sizeof(escaped)) >= sizeof(escaped);
+    fprintf(stream, "%s%s", escaped, is_cut ? "..." : "");
+}
+
 void cli_print_origin(FILE *stream, const onnxq_model *model)
 {
     onnxq_model_info info;
@@ -51,9 +59,9 @@ void cli_print_origin(FILE *stream, const onnxq_model *model)
     fprintf(stream, "(opset %lld", (long long)info.opset);
     if (info.producer_name[0] != '\0') {
         fputs(", ", stream);
-        cli_print_escaped(stream, info.producer_name);
+        print_producer(stream, info.producer_name);
         fputs(info.producer_version[0] != '\0' ? " " : "", stream);
-        cli_print_escaped(stream, info.producer_version);
+        print_producer(stream, info.producer_version);
     }
     fputs(")\n", stream);
 }

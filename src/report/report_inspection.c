@@ -92,9 +92,25 @@ static void widen(size_t *width, const char *text)
         *width = columns;
 }
 
+/* Of a text from the file, without detail: never more than that. */
+static size_t text_limit(const struct report *report)
+{
+    return report->style->detail > 0 ? OQ_REPORT_NO_LIMIT : OQ_REPORT_LONGEST;
+}
+
+/* Of a name, where `used` columns of the line are taken. */
 static size_t columns_left(const struct report *report, size_t used)
 {
-    return oq_report_columns_left(report->line_limit, used);
+    return report->line_limit == OQ_REPORT_NO_LIMIT
+               ? text_limit(report)
+               : oq_report_columns_left(report->line_limit, used);
+}
+
+/* Prose; with detail all of it. */
+static void write_value(const struct report *report, const char *text, size_t used)
+{
+    oq_report_value(report->stream, text,
+                    report->style->detail > 0 ? OQ_REPORT_NO_LIMIT : columns_left(report, used));
 }
 
 /* A length of `share` of the whole bar, in eighths of a column where characters allow. */
@@ -166,7 +182,7 @@ static void write_format(const struct report *report)
                                          (i >= MAX_OPSETS || !is_used(inspection, opset->domain))))
             continue;
         fputs(", ", report->stream);
-        oq_report_cell(report->stream, opset->domain, 0, OQ_REPORT_NO_LIMIT);
+        oq_report_cell(report->stream, opset->domain, 0, text_limit(report));
         fprintf(report->stream, " %" PRId64, opset->version);
     }
     putc('\n', report->stream);
@@ -177,7 +193,7 @@ static void write_line(const struct report *report, const char *label, const cha
     if (text[0] == '\0')
         return;
     write_label(report, label);
-    oq_report_cell(report->stream, text, 0, columns_left(report, 2 + LABEL_COLUMNS));
+    write_value(report, text, 2 + LABEL_COLUMNS);
     putc('\n', report->stream);
 }
 
@@ -187,9 +203,9 @@ static void write_producer(const struct report *report)
     if (info->producer_name[0] == '\0')
         return;
     write_label(report, "producer");
-    oq_report_cell(report->stream, info->producer_name, 0, OQ_REPORT_NO_LIMIT);
+    oq_report_cell(report->stream, info->producer_name, 0, text_limit(report));
     fputs(info->producer_version[0] != '\0' ? " " : "", report->stream);
-    oq_report_cell(report->stream, info->producer_version, 0, OQ_REPORT_NO_LIMIT);
+    oq_report_cell(report->stream, info->producer_version, 0, text_limit(report));
     putc('\n', report->stream);
 }
 
@@ -270,8 +286,7 @@ static void write_metadata(const struct report *report)
         size_t used =
             4 + oq_report_cell(report->stream, inspection->metadata[i].key, width, PADDING_COLUMNS);
         fputs("  ", report->stream);
-        oq_report_cell(report->stream, inspection->metadata[i].value, 0,
-                       columns_left(report, used));
+        write_value(report, inspection->metadata[i].value, used);
         putc('\n', report->stream);
     }
     if (n < inspection->n_metadata)
@@ -294,7 +309,7 @@ static void write_identity(const struct report *report)
 
 static size_t name_limit(const struct report *report)
 {
-    return report->line_limit == OQ_REPORT_NO_LIMIT ? OQ_REPORT_NO_LIMIT : PADDING_COLUMNS;
+    return report->line_limit == OQ_REPORT_NO_LIMIT ? text_limit(report) : PADDING_COLUMNS;
 }
 
 static void write_parameter(const struct report *report, const onnxq_parameter *parameter,

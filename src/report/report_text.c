@@ -8,6 +8,8 @@
 
 #include <onnxq/onnxq.h>
 
+#include "base/utf8.h"
+
 #define TERMINAL_COLUMNS 100
 
 size_t oq_report_line_limit(FILE *stream)
@@ -112,4 +114,45 @@ size_t oq_report_cell(FILE *stream, const char *text, size_t width, size_t limit
     for (; columns < width; columns++)
         putc(' ', stream);
     return columns;
+}
+
+/* Bytes of the character that text begins with; what is no UTF-8 counts byte by byte. */
+static size_t character_length(const char *text)
+{
+    uint32_t code_point;
+    size_t n = oq_utf8_decode(text, strnlen(text, 4), &code_point);
+    return n > 0 ? n : 1;
+}
+
+/* Writes what `columns` hold of whole characters, and gives the rest. */
+static const char *write_beginning(FILE *stream, const char *text, size_t columns)
+{
+    while (*text != '\0') {
+        char character[5] = "", escaped[24];
+        size_t length = character_length(text);
+        memcpy(character, text, length);
+        onnxq_escape(character, escaped, sizeof(escaped));
+        size_t needed = count_columns(escaped);
+        if (needed > columns)
+            break;
+        fputs(escaped, stream);
+        columns -= needed;
+        text += length;
+    }
+    return text;
+}
+
+void oq_report_value(FILE *stream, const char *text, size_t limit)
+{
+    char more[64];
+    size_t columns = oq_report_width(text), n_left = 0;
+    if (columns <= limit) {
+        oq_report_cell(stream, text, 0, OQ_REPORT_NO_LIMIT);
+        return;
+    }
+    size_t needed = (size_t)snprintf(more, sizeof(more), "... (%zu more characters)", columns);
+    text = write_beginning(stream, text, limit > needed ? limit - needed : 0);
+    for (; *text != '\0'; text += character_length(text))
+        n_left++;
+    fprintf(stream, "... (%zu more characters)", n_left);
 }

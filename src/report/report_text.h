@@ -8,6 +8,10 @@
 
 #define OQ_REPORT_NO_LIMIT ((size_t)-1)
 
+/* What a file says may be megabytes: without detail no more of one text is shown, wherever it
+ * goes. Names of real models are shorter. */
+#define OQ_REPORT_LONGEST ((size_t)200)
+
 /* Columns that a terminal line may have; OQ_REPORT_NO_LIMIT where the stream is no terminal. */
 size_t oq_report_line_limit(FILE *stream);
 
@@ -29,5 +33,11 @@ size_t oq_report_width(const char *text);
  * shorter than `width` it gets spaces behind it. Returns the columns written.
  */
 size_t oq_report_cell(FILE *stream, const char *text, size_t width, size_t limit);
+
+/*
+ * Writes prose, which is understood from its beginning: where it is longer than
+ * `limit` columns, that and how many characters there are more.
+ */
+void oq_report_value(FILE *stream, const char *text, size_t limit);
 
 #endif

@@ -321,6 +321,57 @@ static void test_report_of_what_there_is(void **state)
     }
 }
 
+static const char *print(const onnxq_model *model, unsigned detail)
+{
+    size_t nbytes;
+    const char *path = test_path("report");
+    const onnxq_inspection_style style = {.detail = detail};
+    FILE *stream = fopen(path, "w");
+    assert_non_null(stream);
+    onnxq_report_inspection(inspect(model), NULL, NULL, &style, stream);
+    fclose(stream);
+    return (const char *)test_read_file(path, &nbytes);
+}
+
+static size_t longest_line(const char *text)
+{
+    size_t longest = 0;
+    for (; *text != '\0'; text += text[strcspn(text, "\n")] == '\0' ? 0 : 1) {
+        size_t length = strcspn(text, "\n");
+        longest = length > longest ? length : longest;
+        text += length;
+    }
+    return longest;
+}
+
+/* A file may say as much as it likes; a line of it says how much that is, and no controls. */
+static void test_long_texts_are_cut(void **state)
+{
+    (void)state;
+    char name[20001];
+    memset(name, 'n', 20000);
+    name[20000] = '\0';
+    struct builder *builder =
+        test_builder(test_printf("ir 9; opset 17; opset %s 1; meta labels %s\n"
+                                 "in %s float32[%s]; y = Relu(%s); z = %s::Act%s(y); out z float32",
+                                 name, name, name, name, name, name, name));
+    Oq__Pb__ModelProto *proto = builder->model;
+    proto->producer_name = proto->producer_version = proto->domain = builder_text(builder, name);
+    proto->graph->name = builder_text(builder, name);
+    proto->doc_string = builder_text(builder, test_printf("\033[31m\xe2\x82\xac%s", name));
+    const onnxq_model *model = test_open(builder);
+    const char *text = print(model, 0);
+    assert_in_range(longest_line(text), 1, 500);
+    assert_null(strchr(text, '\033'));
+    /* 200 columns: 27 of the count, 8 of the escape sequence, 1 of the euro sign, 164 of n. */
+    const char *about = strstr(text, "  about     \\x1b[31m\xe2\x82\xacnnn");
+    assert_non_null(about);
+    assert_memory_equal(strchr(about, '\n') - 30, "nnn... (19836 more characters)", 30);
+    text = print(model, 1);
+    assert_non_null(strstr(text, test_printf("  labels  %s\n", name)));
+    assert_non_null(strstr(text, test_printf("\\x1b[31m\xe2\x82\xac%s\n", name)));
+}
+
 int main(void)
 {
     TEST_ROWS(test_signature, signatures);
@@ -332,5 +383,6 @@ int main(void)
     TEST(test_origin);
     TEST(test_left_out);
     TEST(test_report_of_what_there_is);
+    TEST(test_long_texts_are_cut);
     return suite_run();
 }
