@@ -242,14 +242,15 @@ ONNXQ_API void onnxq_model_get_info(const onnxq_model *model, onnxq_model_info *
 typedef enum onnxq_action {
     ONNXQ_KEEP = 0,    /* stays as it is; `reason` says why */
     ONNXQ_DYNAMIC = 1, /* an operator that takes the integers; `form` names it */
-    ONNXQ_FOLD = 2     /* stored as int8, turned back into float by the graph itself */
+    ONNXQ_FOLD = 2,    /* stored as int8, turned back into float by the graph itself */
+    ONNXQ_DROP = 3     /* leaves, as nothing uses it; only where something else is quantized */
 } onnxq_action;
 
 /* One use of a weight: input number `input` of a node. */
 typedef struct onnxq_use {
     const char *graph;   /* name of the (sub)graph that holds the node */
     const char *node;    /* name of the node, or of its first output where it has none */
-    const char *op_type; /* "graph output" for a weight that the graph returns */
+    const char *op_type; /* "graph output" where the graph returns it, "unused" for no use at all */
     const char *domain;  /* "" is ai.onnx */
     size_t input;
     onnxq_action action;
@@ -270,7 +271,7 @@ typedef struct onnxq_weight {
     int channel_axis;      /* axis of the scales in `dims`, or -1 for one scale per tensor */
     unsigned bits;         /* of an integer: 8, 4 or 16; 0 where it is kept */
     uint64_t block_size;   /* elements along channel_axis that share a scale; 0: no blocks */
-    onnxq_action action;   /* KEEP where no use of it is quantized */
+    onnxq_action action;   /* KEEP where no use of it is quantized, DROP where it has none */
     bool quantized_before; /* integers that an earlier quantization has made; they are kept */
     const onnxq_use *uses;
     size_t n_uses;
@@ -287,6 +288,8 @@ typedef struct onnxq_summary {
     uint64_t weight_nbytes_before, weight_nbytes_after; /* constants only */
     uint64_t external_nbytes_after;                     /* side file, 0: none */
     size_t n_round_trips_removed; /* DequantizeLinear -> QuantizeLinear that changed nothing */
+    size_t n_unused;              /* constants that nothing uses, which leave, */
+    uint64_t nbytes_unused;       /* and their bytes */
     size_t n_undecided; /* of onnxq_plan_estimate(): their values say if they take 8 bits or 16 */
 } onnxq_summary;
 
@@ -393,6 +396,8 @@ typedef struct onnxq_dequantize_summary {
     /* Model and side files; after: under the name model.onnx. */
     uint64_t nbytes_before, nbytes_after;
     uint64_t external_nbytes_after; /* side file, 0: none */
+    size_t n_unused;                /* constants that nothing uses, which leave, */
+    uint64_t nbytes_unused;         /* and their bytes */
 } onnxq_dequantize_summary;
 
 typedef struct onnxq_dequantization onnxq_dequantization;

@@ -258,9 +258,10 @@ static bool rewrite(onnxq_dequantization *undo, struct oq_edit *edit)
     resolve_aliases(undo, edit);
     if (edit->failed || !oq_edit_sweep(edit))
         return false;
+    undo->summary.n_unused = edit->n_unused;
+    undo->summary.nbytes_unused = edit->nbytes_unused;
     drop_import(edit);
-    return add_provenance(undo, edit) && oq_undo_describe(undo, edit) &&
-           oq_edit_finish(edit, undo->freeze_inputs);
+    return add_provenance(undo, edit) && oq_undo_describe(undo, edit) && oq_edit_finish(edit);
 }
 
 bool oq_undo_rewrite(onnxq_dequantization *undo)
@@ -270,7 +271,8 @@ bool oq_undo_rewrite(onnxq_dequantization *undo)
     if (undo->n_matches == 0)
         return oq_undo_describe(undo, NULL);
     bool ok = oq_draft_init(&undo->draft, undo->model, &undo->arena, undo->error) &&
-              oq_edit_init(&edit, &undo->draft, undo->error) && rewrite(undo, &edit);
+              oq_edit_init(&edit, &undo->draft, undo->freeze_inputs, undo->error) &&
+              rewrite(undo, &edit);
     return (ok && !edit.failed && undo->error->status == ONNXQ_OK) ||
            oq_arena_fail(&undo->arena, undo->error);
 }

@@ -81,12 +81,17 @@ static void set_graphs(struct oq_edit *edit)
         set_bodies(edit, edit->states[g].proto, &next);
 }
 
-bool oq_edit_init(struct oq_edit *edit, struct oq_draft *draft, onnxq_error *error)
+bool oq_edit_init(struct oq_edit *edit, struct oq_draft *draft, bool freeze_inputs,
+                  onnxq_error *error)
 {
-    *edit = (struct oq_edit){
-        .draft = draft, .arena = draft->arena, .error = error, .graphs = &draft->model->graphs};
+    *edit = (struct oq_edit){.draft = draft,
+                             .arena = draft->arena,
+                             .error = error,
+                             .freeze_inputs = freeze_inputs,
+                             .graphs = &draft->model->graphs};
     oq_strmap_init(&edit->value_names, edit->arena);
     oq_strmap_init(&edit->node_names, edit->arena);
+    oq_strmap_init(&edit->mentioned, edit->arena);
     if (!oq_strmap_reserve(&edit->value_names, edit->graphs->n_values))
         return oq_arena_fail(edit->arena, error);
     edit->n_left = oq_arena_array(edit->arena, edit->graphs->n_values, sizeof(*edit->n_left));
@@ -110,18 +115,13 @@ void oq_edit_enter(struct oq_edit *edit, size_t ordinal)
 /* What a dropped name maps to. */
 static char gone[] = "gone", remade_by_node[] = "remade";
 
-static bool drop(struct oq_edit *edit, struct oq_edit_graph *state, const char *name, char *how)
-{
-    void **place = oq_strmap_place(&state->dropped, name);
-    if (place == NULL)
-        return oq_arena_fail(edit->arena, edit->error);
-    *place = how;
-    return true;
-}
-
 bool oq_edit_drop(struct oq_edit *edit, size_t ordinal, const char *name, bool remade)
 {
-    return drop(edit, &edit->states[ordinal], name, remade ? remade_by_node : gone);
+    void **place = oq_strmap_place(&edit->states[ordinal].dropped, name);
+    if (place == NULL)
+        return oq_arena_fail(edit->arena, edit->error);
+    *place = remade ? remade_by_node : gone;
+    return true;
 }
 
 static bool is_dropped(const struct oq_edit_graph *state, const char *name)
@@ -137,116 +137,6 @@ bool oq_edit_is_dropped(const struct oq_edit *edit, size_t ordinal, const char *
 static bool is_gone(const struct oq_edit_graph *state, const char *name)
 {
     return name != NULL && oq_strmap_find(&state->dropped, name) == gone;
-}
-
-/* Uses that are left of a value of the model; new names have none and are not asked about. */
-static size_t *uses_left(const struct oq_edit *edit, const struct oq_graph *graph, const char *name)
-{
-    const struct oq_value *value = oq_graph_find(graph, name);
-    return value == NULL ? NULL : &edit->n_left[value->ordinal];
-}
-
-static void count_use(const struct oq_edit *edit, const struct oq_graph *graph, const char *name)
-{
-    size_t *left = uses_left(edit, graph, name);
-    if (left != NULL)
-        ++*left;
-}
-
-static void count_uses(const struct oq_edit *edit)
-{
-    for (size_t g = 0; g < edit->graphs->count; g++) {
-        const struct oq_edit_graph *state = &edit->states[g];
-        const struct oq_graph *graph = edit->graphs->list[g];
-        for (size_t i = 0; i < state->n_nodes; i++)
-            for (size_t k = 0; k < state->nodes[i]->n_input; k++)
-                count_use(edit, graph, state->nodes[i]->input[k]);
-        for (size_t i = 0; i < state->proto->n_output; i++)
-            count_use(edit, graph, state->proto->output[i]->name);
-    }
-}
-
-/* Had users, and lost them all. */
-static bool is_useless(const struct oq_edit *edit, const struct oq_graph *graph, const char *name)
-{
-    const struct oq_value *value = name == NULL ? NULL : oq_strmap_find(&graph->values, name);
-    return value != NULL && value->n_uses > 0 && edit->n_left[value->ordinal] == 0;
-}
-
-/* What nobody used in the first place stays, as does what was just written. */
-static bool is_dead(const struct oq_edit *edit, const struct oq_graph *graph,
-                    const Oq__Pb__NodeProto *node)
-{
-    bool dead = false;
-    for (size_t i = 0; i < node->n_output; i++) {
-        const struct oq_value *value = oq_strmap_find(&graph->values, node->output[i]);
-        if (node->output[i][0] != '\0' && (value == NULL || edit->n_left[value->ordinal] > 0))
-            return false;
-        dead |= is_useless(edit, graph, node->output[i]);
-    }
-    return dead;
-}
-
-static bool remove_node(struct oq_edit *edit, size_t ordinal, const Oq__Pb__NodeProto *node)
-{
-    for (size_t i = 0; i < node->n_output; i++)
-        if (!drop(edit, &edit->states[ordinal], node->output[i], gone))
-            return false;
-    for (size_t i = 0; i < node->n_input; i++) {
-        size_t *left = uses_left(edit, edit->graphs->list[ordinal], node->input[i]);
-        if (left != NULL)
-            --*left;
-    }
-    return true;
-}
-
-/* Last node first, so that the nodes before it in a chain follow. */
-static bool remove_dead_nodes(struct oq_edit *edit, size_t ordinal, bool *changed)
-{
-    struct oq_edit_graph *state = &edit->states[ordinal];
-    size_t first = state->n_nodes; /* of those that stay, moved to the end */
-    for (size_t i = state->n_nodes; i-- > 0;) {
-        Oq__Pb__NodeProto *node = state->nodes[i];
-        if (!is_dead(edit, edit->graphs->list[ordinal], node))
-            state->nodes[--first] = node;
-        else if (!remove_node(edit, ordinal, node))
-            return false;
-    }
-    if (first == 0)
-        return true;
-    state->nodes += first;
-    state->n_nodes -= first;
-    state->nodes_capacity -= first;
-    *changed = true;
-    return true;
-}
-
-static bool drop_useless_initializers(struct oq_edit *edit, size_t ordinal)
-{
-    struct oq_edit_graph *state = &edit->states[ordinal];
-    for (size_t i = 0; i < state->proto->n_initializer; i++) {
-        const char *name = state->proto->initializer[i]->name;
-        if (is_useless(edit, edit->graphs->list[ordinal], name) && !is_dropped(state, name) &&
-            !drop(edit, state, name, gone))
-            return false;
-    }
-    return true;
-}
-
-bool oq_edit_sweep(struct oq_edit *edit)
-{
-    count_uses(edit);
-    /* Chains may run through several graphs: until nothing changes. */
-    for (bool changed = true; changed;) {
-        changed = false;
-        for (size_t g = edit->graphs->count; g-- > 0;)
-            if (!remove_dead_nodes(edit, g, &changed))
-                return false;
-    }
-    for (size_t g = 0; g < edit->graphs->count; g++)
-        if (!drop_useless_initializers(edit, g))
-            return false;
-    return true;
 }
 
 /* --- finishing --- */
@@ -282,7 +172,7 @@ static void filter_annotations(const struct oq_edit_graph *state)
     proto->n_quantization_annotation = n;
 }
 
-static void filter_inputs(const struct oq_edit *edit, size_t ordinal, bool freeze_inputs)
+static void filter_inputs(const struct oq_edit *edit, size_t ordinal)
 {
     const struct oq_edit_graph *state = &edit->states[ordinal];
     Oq__Pb__GraphProto *proto = state->proto;
@@ -292,7 +182,7 @@ static void filter_inputs(const struct oq_edit *edit, size_t ordinal, bool freez
         const struct oq_value *value =
             name == NULL ? NULL : oq_strmap_find(&edit->graphs->list[ordinal]->values, name);
         bool is_default = value != NULL && value->origin != OQ_ORIGIN_INPUT;
-        bool leaves = is_default && (freeze_inputs || is_dropped(state, name));
+        bool leaves = is_default && (edit->freeze_inputs || is_dropped(state, name));
         if (!leaves)
             proto->input[n++] = proto->input[i];
     }
@@ -334,10 +224,10 @@ static bool add_value_infos(struct oq_edit *edit, const struct oq_edit_graph *st
     return true;
 }
 
-static bool finish_graph(struct oq_edit *edit, size_t ordinal, bool freeze_inputs)
+static bool finish_graph(struct oq_edit *edit, size_t ordinal)
 {
     struct oq_edit_graph *state = &edit->states[ordinal];
-    filter_inputs(edit, ordinal, freeze_inputs);
+    filter_inputs(edit, ordinal);
     filter_annotations(state);
     filter_nodes(state);
     return add_value_infos(edit, state) && replace_initializers(edit, state);
@@ -409,11 +299,11 @@ bool oq_edit_set_metadata(struct oq_edit *edit, char *key, char *value)
     return true;
 }
 
-bool oq_edit_finish(struct oq_edit *edit, bool freeze_inputs)
+bool oq_edit_finish(struct oq_edit *edit)
 {
     Oq__Pb__ModelProto *model = edit->draft->proto;
     for (size_t g = 0; g < edit->graphs->count; g++)
-        if (!finish_graph(edit, g, freeze_inputs))
+        if (!finish_graph(edit, g))
             return false;
     if (model->ir_version < 4) { /* before, every initializer had to be an input */
         model->has_ir_version = true;

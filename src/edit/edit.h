@@ -32,17 +32,22 @@ struct oq_edit {
     onnxq_error *error;
     bool failed;                      /* memory ran out somewhere; reported at the end */
     bool uses_standard, uses_contrib; /* a node of ai.onnx, or com.microsoft, was written */
+    bool freeze_inputs;               /* no initializer stays a graph input */
 
     struct oq_strmap value_names, node_names; /* all that are taken, over the whole model */
+    struct oq_strmap mentioned;     /* names in annotations and training information, see sweep.c */
     unsigned untried;               /* 0, what these map to until numbers are tried behind a name */
     const struct oq_graphs *graphs; /* of the model, which the draft begins as a copy of */
     size_t *n_left;                 /* [graphs->n_values] uses that are left */
-    struct oq_edit_graph *states;   /* [graphs->count] */
-    struct oq_edit_graph *current;  /* that nodes are added to */
+    size_t n_unused; /* constants that left and had no user in the first place, and their bytes */
+    uint64_t nbytes_unused;
+    struct oq_edit_graph *states;  /* [graphs->count] */
+    struct oq_edit_graph *current; /* that nodes are added to */
 };
 
 /* The draft has just been set up. `error` is kept for the whole edit. */
-bool oq_edit_init(struct oq_edit *edit, struct oq_draft *draft, onnxq_error *error);
+bool oq_edit_init(struct oq_edit *edit, struct oq_draft *draft, bool freeze_inputs,
+                  onnxq_error *error);
 
 /* From here on nodes go to graph number `ordinal`. */
 void oq_edit_enter(struct oq_edit *edit, size_t ordinal);
@@ -51,14 +56,18 @@ void oq_edit_enter(struct oq_edit *edit, size_t ordinal);
 bool oq_edit_drop(struct oq_edit *edit, size_t ordinal, const char *name, bool remade);
 bool oq_edit_is_dropped(const struct oq_edit *edit, size_t ordinal, const char *name);
 
-/* Drops nodes and constants that had users and have none any more. */
-bool oq_edit_sweep(struct oq_edit *edit);
-
-/* Puts the new lists in place. `freeze_inputs`: no initializer stays a graph input. */
-bool oq_edit_finish(struct oq_edit *edit, bool freeze_inputs);
+/* Puts the new lists in place. */
+bool oq_edit_finish(struct oq_edit *edit);
 
 /* Sets an entry of metadata_props, replacing one that an earlier run has left. */
 bool oq_edit_set_metadata(struct oq_edit *edit, char *key, char *value);
+
+/*
+ * sweep.c: drops nodes that had users and have none any more, and constants without users,
+ * whether they ever had some or not. What callers may set, or what annotations or training
+ * information name, stays.
+ */
+bool oq_edit_sweep(struct oq_edit *edit);
 
 /* --- nodes.c --- */
 

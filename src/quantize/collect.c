@@ -101,7 +101,7 @@ static bool add_value(onnxq_plan *plan, const struct oq_graph *graph, const char
     constant->value = value;
     constant->graph = graph;
     if (value->n_uses == 0)
-        return add_only_site(plan, constant, "", NULL, "not used", error);
+        return add_only_site(plan, constant, "unused", NULL, "nothing uses it", error);
     constant->sites = oq_arena_array(&plan->arena, value->n_uses, sizeof(*constant->sites));
     if (constant->sites == NULL)
         return oq_arena_fail(&plan->arena, error);

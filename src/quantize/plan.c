@@ -229,7 +229,8 @@ static bool describe(onnxq_plan *plan, onnxq_error *error)
         plan->summary.n_weights++;
         plan->summary.n_quantized_before += weight->quantized_before;
         plan->summary.nbytes_quantized_before += weight->quantized_before ? weight->nbytes : 0;
-        plan->summary.n_quantized += weight->action != ONNXQ_KEEP;
+        plan->summary.n_quantized +=
+            weight->action == ONNXQ_DYNAMIC || weight->action == ONNXQ_FOLD;
         plan->summary.weight_nbytes_before += weight->nbytes;
         plan->summary.weight_nbytes_after += weight->nbytes_after;
     }

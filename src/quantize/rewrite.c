@@ -42,7 +42,13 @@ static bool rewrite_nodes(struct oq_rewrite *rewrite, size_t ordinal)
     return true;
 }
 
-/* Constants that a folded one replaces leave, as do those that have lost their users. */
+static void leave_out(struct oq_site *site)
+{
+    site->action = ONNXQ_DROP;
+    site->form = "left out";
+}
+
+/* Constants that a folded one replaces leave, as do those without users. */
 static bool drop_constants(struct oq_rewrite *rewrite)
 {
     onnxq_plan *plan = rewrite->plan;
@@ -61,7 +67,11 @@ static bool drop_constants(struct oq_rewrite *rewrite)
             oq_edit_is_dropped(rewrite->edit, constant->value->graph->ordinal, constant->name);
         if (!dropped)
             constant->nbytes_after += constant->tensor->nbytes;
+        else if (constant->value->n_uses == 0)
+            leave_out(&constant->sites[0]);
     }
+    plan->summary.n_unused = rewrite->edit->n_unused;
+    plan->summary.nbytes_unused = rewrite->edit->nbytes_unused;
     return true;
 }
 
@@ -103,8 +113,7 @@ static bool rewrite_all(struct oq_rewrite *rewrite)
     for (size_t g = 0; g < rewrite->edit->graphs->count; g++)
         if (!rewrite_nodes(rewrite, g))
             return false;
-    return drop_constants(rewrite) && add_provenance(rewrite) &&
-           oq_edit_finish(rewrite->edit, plan->freeze_inputs);
+    return drop_constants(rewrite) && add_provenance(rewrite) && oq_edit_finish(rewrite->edit);
 }
 
 static bool has_work(const onnxq_plan *plan)
@@ -128,7 +137,8 @@ bool oq_plan_rewrite(onnxq_plan *plan, onnxq_error *error)
         return true;
     }
     bool ok = oq_draft_init(&plan->draft, plan->model, &plan->arena, error) &&
-              oq_edit_init(&edit, &plan->draft, error) && rewrite_all(&rewrite);
+              oq_edit_init(&edit, &plan->draft, plan->freeze_inputs, error) &&
+              rewrite_all(&rewrite);
     /* Some steps have no result of their own and leave what went wrong in the error. */
     return (ok && !edit.failed && error->status == ONNXQ_OK) || oq_arena_fail(&plan->arena, error);
 }

@@ -116,6 +116,13 @@ static void write_kept(const struct table *table, const struct kept *kept, FILE 
     putc('\n', stream);
 }
 
+static void write_unused(const struct table *table, FILE *stream)
+{
+    onnxq_dequantize_summary summary;
+    onnxq_dequantization_get_summary(table->source, &summary);
+    oq_report_unused(stream, summary.n_unused, summary.nbytes_unused, table->unit);
+}
+
 void onnxq_report_dequantization_table(const onnxq_dequantization *dequantization, FILE *stream)
 {
     struct table table = {.source = dequantization};
@@ -129,6 +136,7 @@ void onnxq_report_dequantization_table(const onnxq_dequantization *dequantizatio
         write_form(&table, onnxq_dequantization_get_form(dequantization, i), stream);
     for (size_t i = 0; i < table.n_kept; i++)
         write_kept(&table, &table.kept[i], stream);
+    write_unused(&table, stream);
     free(table.kept);
 }
 
@@ -210,6 +218,8 @@ static void write_summary(struct oq_json *json, const onnxq_dequantization *dequ
     oq_json_uint(json, "nbytes_before", summary.nbytes_before);
     oq_json_uint(json, "nbytes_after", summary.nbytes_after);
     oq_json_uint(json, "external_nbytes_after", summary.external_nbytes_after);
+    oq_json_uint(json, "unused", summary.n_unused);
+    oq_json_uint(json, "nbytes_unused", summary.nbytes_unused);
     oq_json_close(json);
 }
 

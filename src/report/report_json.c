@@ -17,6 +17,8 @@ static void write_summary(struct oq_json *json, const onnxq_plan *plan)
     oq_json_uint(json, "weight_nbytes_after", summary.weight_nbytes_after);
     oq_json_uint(json, "external_nbytes_after", summary.external_nbytes_after);
     oq_json_uint(json, "round_trips_removed", summary.n_round_trips_removed);
+    oq_json_uint(json, "unused", summary.n_unused);
+    oq_json_uint(json, "nbytes_unused", summary.nbytes_unused);
     oq_json_close(json);
 }
 

@@ -36,8 +36,10 @@ const char *oq_report_reason(const onnxq_weight *weight)
 
 const char *oq_report_action(onnxq_action action)
 {
-    static const char *const names[] = {
-        [ONNXQ_KEEP] = "keep", [ONNXQ_DYNAMIC] = "dynamic", [ONNXQ_FOLD] = "fold"};
+    static const char *const names[] = {[ONNXQ_KEEP] = "keep",
+                                        [ONNXQ_DYNAMIC] = "dynamic",
+                                        [ONNXQ_FOLD] = "fold",
+                                        [ONNXQ_DROP] = "drop"};
     return names[action];
 }
 
@@ -112,7 +114,7 @@ static void add_weight(struct oq_report_line *line, const onnxq_weight *weight)
     if (weight->action == ONNXQ_KEEP) {
         count_text(line->reasons, &line->n_reasons, oq_report_reason(weight), 1);
     } else {
-        line->n_quantized++;
+        line->n_quantized += weight->action != ONNXQ_DROP;
         count_text(line->forms, &line->n_forms, oq_report_main_use(weight)->form, 1);
     }
 }

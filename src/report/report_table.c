@@ -176,6 +176,13 @@ static void write_round_trips(FILE *stream, const onnxq_plan *plan)
                 summary.n_round_trips_removed);
 }
 
+static void write_unused(FILE *stream, const onnxq_plan *plan, struct oq_report_unit unit)
+{
+    onnxq_summary summary;
+    onnxq_plan_get_summary(plan, &summary);
+    oq_report_unused(stream, summary.n_unused, summary.nbytes_unused, unit);
+}
+
 void onnxq_report_table(const onnxq_plan *plan, FILE *stream)
 {
     struct oq_report_lines lines;
@@ -192,5 +199,6 @@ void onnxq_report_table(const onnxq_plan *plan, FILE *stream)
         write_line(stream, &lines.lines[i], unit, &widths);
     write_quantized_before(stream, plan, unit);
     write_round_trips(stream, plan);
+    write_unused(stream, plan, unit);
     oq_report_lines_fini(&lines);
 }

@@ -26,6 +26,13 @@ struct oq_report_unit oq_report_unit(uint64_t largest_nbytes)
                                                   : (struct oq_report_unit){"GB", 1e9};
 }
 
+void oq_report_unused(FILE *stream, size_t count, uint64_t nbytes, struct oq_report_unit unit)
+{
+    if (count > 0)
+        fprintf(stream, "  constants that nothing uses, left out: %zu, %.1f %s\n", count,
+                (double)nbytes / unit.nbytes, unit.name);
+}
+
 size_t oq_report_columns_left(size_t limit, size_t used)
 {
     if (limit == OQ_REPORT_NO_LIMIT)

@@ -22,6 +22,9 @@ struct oq_report_unit {
 };
 struct oq_report_unit oq_report_unit(uint64_t largest_nbytes);
 
+/* A line on constants that leave because nothing uses them; nothing for none. */
+void oq_report_unused(FILE *stream, size_t count, uint64_t nbytes, struct oq_report_unit unit);
+
 /* What is left of a limit when `used` columns are taken. */
 size_t oq_report_columns_left(size_t limit, size_t used);
 

@@ -120,7 +120,9 @@ class OrtTest(unittest.TestCase):
         files = [p.stat().st_size for p in outcome.path.parent.iterdir()]
         self.assertEqual(summary["nbytes_after"], sum(files))
         self.assertEqual(summary["weights"], len(weights))
-        self.assertEqual(summary["quantized"], sum(w["action"] != "keep" for w in weights))
+        self.assertEqual(summary["quantized"], sum(w["action"] in ("dynamic", "fold") for w in weights))
+        dropped = [w["nbytes"] for w in weights if w["action"] == "drop"]
+        self.assertEqual((summary["unused"], summary["nbytes_unused"]), (len(dropped), sum(dropped)))
         before, after = (sum(weight[key] for weight in weights) for key in ("nbytes", "nbytes_after"))
         self.assertEqual((summary["weight_nbytes_before"], summary["weight_nbytes_after"]), (before, after))
         self.assertEqual(patterns.constant_nbytes(outcome.original), before)

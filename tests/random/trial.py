@@ -129,7 +129,7 @@ class Trial:
     def check_size(self, report: dict) -> list[Finding]:
         """Integers are smaller than floats; scales take a few bytes for each use, nodes up to 1.5 KB."""
         summary = report["summary"]
-        uses = sum(u["action"] != "keep" for w in report["weights"] for u in w["uses"])
+        uses = sum(u["action"] not in ("keep", "drop") for w in report["weights"] for u in w["uses"])
         allowed = summary["nbytes_before"] + 1500 * uses + 2000
         if summary["weight_nbytes_after"] > summary["weight_nbytes_before"] + 64 * uses:
             return [Finding("larger", f"weights: {summary['weight_nbytes_before']} -> {summary['weight_nbytes_after']}")]

@@ -12,7 +12,7 @@
 /* One line a use: weight: operator.input action form (reason) */
 static const char *describe_plan(const onnxq_plan *plan)
 {
-    static const char *const actions[] = {"keep", "dynamic", "fold"};
+    static const char *const actions[] = {"keep", "dynamic", "fold", "drop"};
     const char *text = "";
     for (size_t i = 0; i < onnxq_plan_count(plan); i++) {
         const onnxq_weight *weight = onnxq_plan_get(plan, i);
@@ -457,7 +457,11 @@ static const struct row {
     {"dynamic and folded", OPSET_17 MATMUL "z = Add(x, w)", NULL,
      "w: MatMul.1 dynamic MatMulInteger\n"
      "w: Add.1 fold int8 folded at load"},
-    {"not used", OPSET_17 "init w float32[256,256]; y = Relu(x)", NULL, "w: .0 keep (not used)"},
+    {"not used", OPSET_17 "init w float32[256,256]; y = Relu(x)", NULL,
+     "w: unused.0 keep (nothing uses it)"},
+    {"not used beside one that is", OPSET_17 MATMUL "init v float32[256,256]", NULL,
+     "w: MatMul.1 dynamic MatMulInteger\n"
+     "v: unused.0 drop left out (nothing uses it)"},
     {"in an attribute", OPSET_17 "y = ConstantOfShape(x) value=float32[1]", NULL,
      ": ConstantOfShape.0 keep (in an attribute)"},
 

@@ -1289,12 +1289,21 @@ static const struct row {
      "in b float32[512]\n"
      "init b float32[512]\n" INTEGERS MATMUL "z = Add(y, b)\n"
      "out z float32\n"},
-    {"a constant that nobody uses stays",
-     X_AND_W "init unused float32[3]; y = MatMul(x, w)\n"
+    {"constants that nobody uses leave",
+     X_AND_W "init unused float32[3]; info unused float32[3]; k = Constant() value=float32[3]\n"
+             "y = MatMul(x, w)\n"
+             "out y float32",
+     NULL, "in x float32\n" INTEGERS MATMUL "out y float32\n"},
+    {"a node that nobody uses stays, and its constants",
+     X_AND_W "init v float32[3]; k = Relu(v); y = MatMul(x, w)\n"
+             "out y float32",
+     NULL, "in x float32\ninit v float32[3]\n" INTEGERS "k = Relu(v)\n" MATMUL "out y float32\n"},
+    {"a default value that nobody uses belongs to callers",
+     X_AND_W "in unused float32[3]; init unused float32[3]; y = MatMul(x, w)\n"
              "out y float32",
      NULL,
-     "in x float32\n"
-     "init unused float32[3]\n" INTEGERS MATMUL "out y float32\n"},
+     "in x float32\nin unused float32[3]\ninit unused float32[3]\n" INTEGERS MATMUL
+     "out y float32\n"},
     {"another domain",
      "opset 17; opset custom 1; in x float32; init w float32[128,512]; init v float32[128,512]\n"
      "y = MatMul(x, w); z = custom::MatMul(x, v); out y float32; out z float32",

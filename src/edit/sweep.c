@@ -1,0 +1,230 @@
+/*
+ * What nobody needs leaves: nodes and constants that a rewrite has left without
+ * users, and constants that had none in the first place. Nodes that never had a
+ * user stay: they are the model's own, and may do more than give a value.
+ */
+#include "edit/edit.h"
+
+/* --- what is named without being used --- */
+
+static bool mention(struct oq_strmap *names, const char *name)
+{
+    void **place = name == NULL || name[0] == '\0' ? NULL : oq_strmap_place(names, name);
+    if (place != NULL)
+        *place = names;
+    return place != NULL || !names->arena->failed;
+}
+
+static bool mention_entries(struct oq_strmap *names, Oq__Pb__StringStringEntryProto *const *entries,
+                            size_t n)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = mention(names, entries[i]->key) && mention(names, entries[i]->value);
+    return ok;
+}
+
+static bool mention_annotation(void *names, const struct oq_message_path *path, onnxq_error *error)
+{
+    const Oq__Pb__TensorAnnotation *annotation = (const Oq__Pb__TensorAnnotation *)path->message;
+    (void)error;
+    return mention(names, annotation->tensor_name) &&
+           mention_entries(names, annotation->quant_parameter_tensor_names,
+                           annotation->n_quant_parameter_tensor_names);
+}
+
+static bool mention_inputs(void *names, const struct oq_message_path *path, onnxq_error *error)
+{
+    const Oq__Pb__NodeProto *node = (const Oq__Pb__NodeProto *)path->message;
+    bool ok = true;
+    (void)error;
+    for (size_t i = 0; ok && i < node->n_input; i++)
+        ok = mention(names, node->input[i]);
+    return ok;
+}
+
+static bool mention_outputs(void *names, const struct oq_message_path *path, onnxq_error *error)
+{
+    const Oq__Pb__GraphProto *graph = (const Oq__Pb__GraphProto *)path->message;
+    bool ok = true;
+    (void)error;
+    for (size_t i = 0; ok && i < graph->n_output; i++)
+        ok = mention(names, graph->output[i]->name);
+    return ok;
+}
+
+static bool visit(struct oq_edit *edit, ProtobufCMessage *root,
+                  const ProtobufCMessageDescriptor *type, oq_message_visit_fn visitor)
+{
+    return oq_message_visit(root, type, visitor, &edit->mentioned, edit->error);
+}
+
+/* Training updates initializers by name, and its graphs see those of the main graph. */
+static bool mention_training(struct oq_edit *edit, Oq__Pb__TrainingInfoProto *training)
+{
+    return visit(edit, &training->base, &oq__pb__node_proto__descriptor, mention_inputs) &&
+           visit(edit, &training->base, &oq__pb__graph_proto__descriptor, mention_outputs) &&
+           mention_entries(&edit->mentioned, training->initialization_binding,
+                           training->n_initialization_binding) &&
+           mention_entries(&edit->mentioned, training->update_binding, training->n_update_binding);
+}
+
+/* By name alone, wherever it stands: what is meant by it stays, and maybe a namesake. */
+static bool find_mentioned(struct oq_edit *edit)
+{
+    const Oq__Pb__ModelProto *model = edit->draft->proto;
+    bool ok = visit(edit, &model->graph->base, &oq__pb__tensor_annotation__descriptor,
+                    mention_annotation);
+    for (size_t i = 0; ok && i < model->n_training_info; i++)
+        ok = mention_training(edit, model->training_info[i]);
+    return ok || oq_arena_fail(edit->arena, edit->error);
+}
+
+/* --- uses --- */
+
+/* Uses that are left of a value of the model; new names have none and are not asked about. */
+static size_t *uses_left(const struct oq_edit *edit, const struct oq_graph *graph, const char *name)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    return value == NULL ? NULL : &edit->n_left[value->ordinal];
+}
+
+static void count_use(const struct oq_edit *edit, const struct oq_graph *graph, const char *name)
+{
+    size_t *left = uses_left(edit, graph, name);
+    if (left != NULL)
+        ++*left;
+}
+
+static void count_uses(const struct oq_edit *edit)
+{
+    for (size_t g = 0; g < edit->graphs->count; g++) {
+        const struct oq_edit_graph *state = &edit->states[g];
+        const struct oq_graph *graph = edit->graphs->list[g];
+        for (size_t i = 0; i < state->n_nodes; i++)
+            for (size_t k = 0; k < state->nodes[i]->n_input; k++)
+                count_use(edit, graph, state->nodes[i]->input[k]);
+        for (size_t i = 0; i < state->proto->n_output; i++)
+            count_use(edit, graph, state->proto->output[i]->name);
+    }
+}
+
+/* The tensor that is the value, in the model; NULL where there is none. */
+static const Oq__Pb__TensorProto *tensor_of(const struct oq_value *value)
+{
+    const Oq__Pb__NodeProto *node = oq_value_node(value);
+    if (value->origin == OQ_ORIGIN_INITIALIZER)
+        return value->graph->proto->initializer[value->index];
+    const Oq__Pb__AttributeProto *attribute =
+        node != NULL && oq_node_is(node, "", "Constant") ? oq_node_attribute(node, "value") : NULL;
+    return attribute == NULL ? NULL : attribute->t;
+}
+
+/* A default value that callers may override goes with its input only: that belongs to them. */
+static bool is_for_callers(const struct oq_edit *edit, const struct oq_value *value)
+{
+    return value->is_graph_input && !(edit->freeze_inputs && value->graph->parent == NULL);
+}
+
+/* A constant without users in the model itself, or what has lost them all. */
+static bool is_useless(const struct oq_edit *edit, const struct oq_value *value)
+{
+    if (value == NULL || edit->n_left[value->ordinal] > 0)
+        return false;
+    return value->n_uses > 0 || (tensor_of(value) != NULL && !is_for_callers(edit, value) &&
+                                 oq_strmap_find(&edit->mentioned, value->name) == NULL);
+}
+
+/* --- what leaves --- */
+
+static bool leave(struct oq_edit *edit, const struct oq_value *value)
+{
+    if (value->n_uses == 0 && tensor_of(value) != NULL) {
+        edit->n_unused++;
+        edit->nbytes_unused += oq_model_tensor(edit->draft->model, tensor_of(value))->nbytes;
+    }
+    return oq_edit_drop(edit, value->graph->ordinal, value->name, false);
+}
+
+/* What was just written stays. */
+static bool is_dead(const struct oq_edit *edit, const struct oq_graph *graph,
+                    const Oq__Pb__NodeProto *node)
+{
+    bool dead = false;
+    for (size_t i = 0; i < node->n_output; i++) {
+        const struct oq_value *value = oq_strmap_find(&graph->values, node->output[i]);
+        if (node->output[i][0] != '\0' && (value == NULL || edit->n_left[value->ordinal] > 0))
+            return false;
+        dead |= is_useless(edit, value);
+    }
+    return dead;
+}
+
+static bool remove_node(struct oq_edit *edit, size_t ordinal, const Oq__Pb__NodeProto *node)
+{
+    const struct oq_graph *graph = edit->graphs->list[ordinal];
+    for (size_t i = 0; i < node->n_output; i++) {
+        const struct oq_value *value = oq_strmap_find(&graph->values, node->output[i]);
+        if (value != NULL && !leave(edit, value))
+            return false;
+    }
+    for (size_t i = 0; i < node->n_input; i++) {
+        size_t *left = uses_left(edit, graph, node->input[i]);
+        if (left != NULL)
+            --*left;
+    }
+    return true;
+}
+
+/* Last node first, so that the nodes before it in a chain follow. */
+static bool remove_dead_nodes(struct oq_edit *edit, size_t ordinal, bool *changed)
+{
+    struct oq_edit_graph *state = &edit->states[ordinal];
+    size_t first = state->n_nodes; /* of those that stay, moved to the end */
+    for (size_t i = state->n_nodes; i-- > 0;) {
+        Oq__Pb__NodeProto *node = state->nodes[i];
+        if (!is_dead(edit, edit->graphs->list[ordinal], node))
+            state->nodes[--first] = node;
+        else if (!remove_node(edit, ordinal, node))
+            return false;
+    }
+    if (first == 0)
+        return true;
+    state->nodes += first;
+    state->n_nodes -= first;
+    state->nodes_capacity -= first;
+    *changed = true;
+    return true;
+}
+
+static bool drop_useless_initializers(struct oq_edit *edit, size_t ordinal)
+{
+    const struct oq_edit_graph *state = &edit->states[ordinal];
+    for (size_t i = 0; i < state->proto->n_initializer; i++) {
+        const char *name = state->proto->initializer[i]->name;
+        const struct oq_value *value =
+            name == NULL ? NULL : oq_strmap_find(&edit->graphs->list[ordinal]->values, name);
+        if (is_useless(edit, value) && !oq_edit_is_dropped(edit, ordinal, name) &&
+            !leave(edit, value))
+            return false;
+    }
+    return true;
+}
+
+bool oq_edit_sweep(struct oq_edit *edit)
+{
+    if (!find_mentioned(edit))
+        return false;
+    count_uses(edit);
+    /* Chains may run through several graphs: until nothing changes. */
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t g = edit->graphs->count; g-- > 0;)
+            if (!remove_dead_nodes(edit, g, &changed))
+                return false;
+    }
+    for (size_t g = 0; g < edit->graphs->count; g++)
+        if (!drop_useless_initializers(edit, g))
+            return false;
+    return true;
+}
