@@ -109,8 +109,10 @@ struct oq_range {
         OQ_RANGE_INDEX,     /* into that axis of input `table` */
         OQ_RANGE_INDEX_ANY, /* into any axis of it */
         OQ_RANGE_CLASS,     /* below the number of classes, which is input `table` itself */
+        OQ_RANGE_TOKEN,     /* below the number of words that a text is made of */
         OQ_RANGE_LENGTH,    /* at most the size of that axis, at least 1 */
-        OQ_RANGE_LENGTHS    /* the same where axis 0 or 1 counts */
+        OQ_RANGE_LENGTHS,   /* the same where axis 0 or 1 counts */
+        OQ_RANGE_LONGER     /* more than the size of that axis: what is written comes behind it */
     } kind;
     int64_t low, high;
     size_t table;

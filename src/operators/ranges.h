@@ -7,7 +7,8 @@
  *
  * IN_TABLE  they are bound by the size of input `table` along an axis: the one that `attribute`
  *           names, and `axis` where it does not or is NULL. kind: enum oq_range_kind in operators.h
- * BETWEEN   from low to high works with any shapes: 1 of everything, from the beginning
+ * BETWEEN   from low to high works with any shapes: 1 of everything, from the beginning. Texts are
+ *           searched with 4 beams for 1 result, and no word is punished for being said again
  */
 /* clang-format off */
 BETWEEN(ONNX, BitShift,                 1, 0, 7)
@@ -56,14 +57,43 @@ BETWEEN(ONNX, TopK,                     1, 1, 1)
 BETWEEN(ONNX, Trilu,                    1, 0, 0)
 BETWEEN(ONNX, Upsample,                 1, 1, 1)
 IN_TABLE(ML, ArrayFeatureExtractor,     1, INDEX,     0, -1, NULL)
+IN_TABLE(MS, BeamSearch,                0, TOKEN,     0, 0, NULL)
+IN_TABLE(MS, BeamSearch,                1, LONGER,    0, 1, NULL)
+BETWEEN(MS, BeamSearch,                 2, 1, 1)
+BETWEEN(MS, BeamSearch,                 3, 4, 4)
+BETWEEN(MS, BeamSearch,                 4, 1, 1)
+BETWEEN(MS, BeamSearch,                 5, 1, 1)
+BETWEEN(MS, BeamSearch,                 6, 1, 1)
+IN_TABLE(MS, BeamSearch,               10, TOKEN,     0, 0, NULL)
+BETWEEN(MS, BeamSearch,                11, 0, 0)
 IN_TABLE(MS, DynamicQuantizeLSTM,       4, LENGTH,    0, 0, NULL)
 IN_TABLE(MS, EmbedLayerNormalization,   0, INDEX,     2, 0, NULL)
 IN_TABLE(MS, EmbedLayerNormalization,   1, INDEX,     4, 0, NULL)
 IN_TABLE(MS, EmbedLayerNormalization,   8, INDEX,     3, 0, NULL)
 IN_TABLE(MS, GatherBlockQuantized,      1, INDEX,     0, 0, "gather_axis")
+IN_TABLE(MS, GreedySearch,              0, TOKEN,     0, 0, NULL)
+IN_TABLE(MS, GreedySearch,              1, LONGER,    0, 1, NULL)
+BETWEEN(MS, GreedySearch,               2, 1, 1)
+BETWEEN(MS, GreedySearch,               3, 1, 1)
 IN_TABLE(MS, QEmbedLayerNormalization,  0, INDEX,     2, 0, NULL)
 IN_TABLE(MS, QEmbedLayerNormalization,  1, INDEX,     4, 0, NULL)
 IN_TABLE(MS, RotaryEmbedding,           1, INDEX,     2, 0, NULL)
+IN_TABLE(MS, Sampling,                  0, TOKEN,     0, 0, NULL)
+IN_TABLE(MS, Sampling,                  1, LONGER,    0, 1, NULL)
+BETWEEN(MS, Sampling,                   2, 1, 1)
+BETWEEN(MS, Sampling,                   3, 1, 1)
+IN_TABLE(MS, WhisperBeamSearch,         0, TOKEN,     0, 0, NULL)
+IN_TABLE(MS, WhisperBeamSearch,         1, LONGER,   10, 1, NULL)
+BETWEEN(MS, WhisperBeamSearch,          2, 1, 1)
+BETWEEN(MS, WhisperBeamSearch,          3, 4, 4)
+BETWEEN(MS, WhisperBeamSearch,          4, 1, 1)
+BETWEEN(MS, WhisperBeamSearch,          5, 1, 1)
+BETWEEN(MS, WhisperBeamSearch,          6, 1, 1)
+IN_TABLE(MS, WhisperBeamSearch,        10, TOKEN,     0, 0, NULL)
+BETWEEN(MS, WhisperBeamSearch,         11, 0, 0)
+BETWEEN(MS, WhisperBeamSearch,         12, 0, 0)
+IN_TABLE(MS, WhisperBeamSearch,        13, TOKEN,     0, 0, NULL)
+BETWEEN(MS, WhisperBeamSearch,         14, 1, 1)
 /* clang-format on */
 #undef IN_TABLE
 #undef BETWEEN

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "model/type_text.h"
 #include "values/known.h"
 
 /*
@@ -11,6 +12,10 @@
  */
 #define MAX_STEPS     ((size_t)1 << 20)
 #define STEPS_A_SHAPE 256
+
+/* What is written behind a prompt: a sentence. Where its length is not known, it is no longer. */
+#define NEW_TOKENS  16
+#define LONG_PROMPT 128
 
 enum kind {
     VALUES, /* elements are scale * x + offset, or some of them are */
@@ -207,6 +212,43 @@ static void index_any(const struct visit *visit, size_t table)
     restrict_index(visit, smallest);
 }
 
+static const struct oq_graph *find_body(struct oq_trace *trace, const Oq__Pb__NodeProto *node,
+                                        const char *name)
+{
+    const Oq__Pb__AttributeProto *body = oq_node_attribute(node, name);
+    charge(trace, trace->model->graphs.count + node->n_attribute);
+    for (size_t i = 0; body != NULL && i < trace->model->graphs.count; i++) {
+        if (trace->model->graphs.list[i]->proto == body->g)
+            return trace->model->graphs.list[i];
+    }
+    return NULL;
+}
+
+/* Words that a search for a text chooses from: told, or the logits of its decoder; -1: unknown. */
+static int64_t vocabulary_of(const struct visit *visit)
+{
+    int64_t size = oq_node_int(visit->node, "vocab_size", -1);
+    const struct oq_graph *decoder = find_body(visit->trace, visit->node, "decoder");
+    struct oq_shape logits;
+    if (size > 0 || decoder == NULL || decoder->proto->n_output == 0)
+        return size;
+    charge(visit->trace, STEPS_A_SHAPE);
+    return oq_known_shape(visit->trace->model, visit->trace->sizes, decoder,
+                          decoder->proto->output[0]->name, &logits)
+               ? oq_shape_size(&logits, -1)
+               : -1;
+}
+
+/* Speech goes where text goes, as floats. */
+static bool is_of_floats(const struct oq_value *value)
+{
+    const Oq__Pb__TensorShapeProto *shape;
+    int32_t data_type;
+    const struct oq_dtype *dtype =
+        oq_type_tensor(value->type, &data_type, &shape) ? oq_dtype_find(data_type) : NULL;
+    return dtype != NULL && dtype->is_float;
+}
+
 static void apply_range(const struct visit *visit, const struct oq_range *range)
 {
     int64_t axis = range->attribute != NULL
@@ -227,6 +269,16 @@ static void apply_range(const struct visit *visit, const struct oq_range *range)
     case OQ_RANGE_LENGTHS:
         size = size_of(visit, range->table, axis);
         restrict_to(visit->trace, 1, size > 1 ? size : 1);
+        break;
+    case OQ_RANGE_TOKEN:
+        size = vocabulary_of(visit);
+        if (size > 0 && !is_of_floats(visit->state->value))
+            restrict_values(visit, size - 1);
+        break;
+    case OQ_RANGE_LONGER:
+        size = size_of(visit, range->table, axis);
+        size = size >= 0 && size < INT32_MAX ? size : LONG_PROMPT;
+        restrict_to(visit->trace, size + NEW_TOKENS, size + NEW_TOKENS);
         break;
     case OQ_RANGE_BETWEEN:
         restrict_to(visit->trace, range->low, range->high);
@@ -287,21 +339,10 @@ static void compute(const struct visit *visit)
         push_output(visit, state);
 }
 
-static const struct oq_graph *find_body(struct oq_trace *trace, const Oq__Pb__NodeProto *node)
+/* Input number k of the node is input number k of a body. */
+static void enter_body(const struct visit *visit, const char *name)
 {
-    const Oq__Pb__AttributeProto *body = oq_node_attribute(node, "body");
-    charge(trace, trace->model->graphs.count + node->n_attribute);
-    for (size_t i = 0; body != NULL && i < trace->model->graphs.count; i++) {
-        if (trace->model->graphs.list[i]->proto == body->g)
-            return trace->model->graphs.list[i];
-    }
-    return NULL;
-}
-
-/* Input number k of a Loop or Scan is input number k of its body. */
-static void enter_body(const struct visit *visit)
-{
-    const struct oq_graph *body = find_body(visit->trace, visit->node);
+    const struct oq_graph *body = find_body(visit->trace, visit->node, name);
     if (body != NULL && visit->input < body->proto->n_input)
         push(visit->trace, body, body->proto->input[visit->input]->name, *visit->state);
 }
@@ -362,7 +403,13 @@ static void follow_values(const struct visit *visit, enum oq_role role)
         break;
     case OQ_ONNX_Loop:
     case OQ_ONNX_Scan:
-        enter_body(visit);
+        enter_body(visit, "body");
+        break;
+    case OQ_MS_BeamSearch:
+    case OQ_MS_GreedySearch:
+    case OQ_MS_Sampling:
+        if (visit->input == 0)
+            enter_body(visit, oq_node_attribute(visit->node, "encoder") ? "encoder" : "decoder");
         break;
     case OQ_ONNX_Range:
         if (visit->input == 1)
@@ -598,6 +645,13 @@ static void embed(const struct visit *visit)
         restrict_to(visit->trace, 0, rows);
 }
 
+/* A mask over words. */
+static void choose_words(const struct visit *visit)
+{
+    if (at_end(visit->state))
+        require_size(visit, vocabulary_of(visit));
+}
+
 static const struct axis_rule {
     enum oq_operator_id id;
     int input; /* -1: any */
@@ -628,6 +682,15 @@ static const struct axis_rule {
     {OQ_ONNX_CumSum, 0, count_up},
     {OQ_MS_EmbedLayerNormalization, 0, embed},
     {OQ_MS_QEmbedLayerNormalization, 0, embed},
+    {OQ_MS_BeamSearch, 7, choose_words},
+    {OQ_MS_BeamSearch, 8, choose_words},
+    {OQ_MS_GreedySearch, 4, choose_words},
+    {OQ_MS_GreedySearch, 5, choose_words},
+    {OQ_MS_Sampling, 4, choose_words},
+    {OQ_MS_Sampling, 5, choose_words},
+    {OQ_MS_Sampling, 7, choose_words},
+    {OQ_MS_WhisperBeamSearch, 7, choose_words},
+    {OQ_MS_WhisperBeamSearch, 8, choose_words},
 };
 
 static void visit_axis(const struct visit *visit)

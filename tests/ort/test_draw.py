@@ -22,7 +22,7 @@ from build import FLOAT, activations, node, weights
 from common import Feeds
 from harness import OrtTest, cases
 
-I64, BOOL = TensorProto.INT64, TensorProto.BOOL
+I32, I64, BOOL = TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL
 MODELS = (
     "audio_lstm",
     "keras_tf2",
@@ -351,6 +351,108 @@ class Signatures(Draw):
         self.assert_same(self.draw(outcome.path), feeds)
         self.assert_same(self.draw(outcome.source, outcome.path), feeds)
         common.run(outcome.path, feeds)
+
+
+HEADS, HEAD_SIZE, WORDS = 2, 4, 40
+
+
+def language_model() -> onnx.GraphProto:
+    """As the searches of ONNX Runtime take it, with the shapes of a GPT: one layer that adds up its past."""
+    nodes = [
+        node("Gather", "table input_ids", "e"),
+        node("Gather", "places position_ids", "p"),
+        node("Add", "e p", "h"),
+        node("Reshape", "h split", "r"),
+        node("Transpose", "r", "t", perm=[0, 2, 1, 3]),
+        node("Unsqueeze", "t first", "u"),
+        node("Concat", "u u", "kv", axis=0),
+        node("Concat", "past_0 kv", "present_0", axis=3),
+        node("ReduceSum", "present_0 all", "m", keepdims=0),
+        node("Tanh", "m", "bounded"),
+        node("Add", "h bounded", "hidden"),
+        node("MatMul", "hidden out", "logits"),
+    ]
+    past = [2, "batch", HEADS, "past", HEAD_SIZE]
+    constants = {
+        "table": weights(WORDS, HEADS * HEAD_SIZE),
+        "places": weights(60, HEADS * HEAD_SIZE, seed=2),
+        "out": weights(HEADS * HEAD_SIZE, WORDS, seed=3),
+        "split": ints(0, 0, HEADS, HEAD_SIZE),
+        "first": ints(0),
+        "all": ints(0, 1, 2, 3, 4),
+    }
+    main = build.graph(nodes, {"past_0": past}, {"logits": ["batch", "seq", WORDS]}, constants)
+    inputs = [build.info(name, ["batch", "seq"], I32) for name in ("input_ids", "position_ids")]
+    inputs.append(build.info("attention_mask", ["batch", "all"], I32))
+    inputs.append(main.input.pop())
+    main.input.extend(inputs)
+    main.output.append(build.info("present_0", [2, "batch", HEADS, "all", HEAD_SIZE]))
+    return main
+
+
+def search(op_type: str, inputs: dict[str, list], rank: int, **attributes) -> onnx.ModelProto:
+    """A model that is one search; "-": an input that it does without."""
+    attributes |= {"eos_token_id": WORDS - 1, "pad_token_id": WORDS - 1, "model_type": 0}
+    made = helper.make_node(
+        op_type, [name.strip("-") for name in inputs], ["sequences"], domain="com.microsoft",
+        decoder=language_model(), **attributes
+    )
+    floats = ("length_penalty", "repetition_penalty")
+    graph = helper.make_graph(
+        [made],
+        "g",
+        [build.info(name, shape, FLOAT if name in floats else I32) for name, shape in inputs.items() if shape],
+        [build.info("sequences", [None] * rank, I32)],
+    )
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)],
+        ir_version=8,
+    )
+
+
+PROMPT = {"input_ids": ["batch", "seq"], "max_length": [1], "min_length": [1]}
+MASKS = {"vocab_mask": ["words"], "prefix_vocab_mask": ["batch", "words"], "attention_mask": ["batch", "seq"]}
+SEARCHES = {
+    "greedy": ("GreedySearch", {**PROMPT, "repetition_penalty": [1], **MASKS}, 2, {}),
+    "greedy_prompt": ("GreedySearch", {"input_ids": ["batch", "seq"], "max_length": [1]}, 2, {}),
+    "beams": (
+        "BeamSearch",
+        {
+            **PROMPT,
+            "num_beams": [1],
+            "num_return_sequences": [1],
+            "length_penalty": [1],
+            "repetition_penalty": [1],
+            **MASKS,
+            "-": None,
+            "logits_processor": [1],
+        },
+        3,
+        {"vocab_size": WORDS},
+    ),
+    "sampling": (
+        "Sampling",
+        {**PROMPT, "repetition_penalty": [1], **MASKS, "presence_mask": ["batch", "words"], "seed": [1]},
+        2,
+        {"temperature": 0.8, "top_p": 0.9, "vocab_size": WORDS},
+    ),
+}
+
+
+class Searches(Draw):
+    @cases(SEARCHES)
+    def search(self, op_type, inputs, rank, attributes):
+        path = self.dir / "model.onnx"
+        onnx.save(search(op_type, inputs, rank, **attributes), path)
+        session = common.session(path)
+        for options in ((), ("--dim", "batch=3", "--dim", "seq=5")):
+            for feeds in self.draw_sets([path], "--sets", 3, *options):
+                prompt = feeds["input_ids"]
+                (sequences,) = session.run(None, feeds)
+                self.assertEqual((sequences.ndim, len(sequences)), (rank, len(prompt)))
+                self.assertEqual(sequences.shape[-1], prompt.shape[1] + 16)
+                np.testing.assert_array_equal(sequences.reshape(len(prompt), -1)[:, : prompt.shape[1]], prompt)
 
 
 class Files(Draw):

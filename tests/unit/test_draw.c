@@ -203,6 +203,41 @@ static const struct row {
      "x float32 [50] normal; d float32 [50] normal"},
     {"k", "in x float32[2,3]; in k int64[1]; y, i = TopK(x, k)",
      "x float32 [2,3] normal; k int64 [1] 1"},
+    {"a search with beams",
+     "in ids int32[b,3000]; in most int32[1]; in least int32[1]; in beams int32[1]; in n int32[1]; "
+     "in l float32[1]; in r float32[1]; in words int32[v]; in first int32[b,v]; in real "
+     "int32[b,3000]; "
+     "in z int32[1]; "
+     "y = com.microsoft::BeamSearch(ids, most, least, beams, n, l, r, words, first, real, , z) "
+     "vocab_size=50 decoder={ in i int32[b,s]; o = Identity(i); out o float32 }",
+     "ids int32 [1,3000] 0..49; most int32 [1] 3016; least int32 [1] 1; beams int32 [1] 4; "
+     "n int32 [1] 1; l float32 [1] 1; r float32 [1] 1; words int32 [50] 1; first int32 [1,50] 1; "
+     "real int32 [1,3000] 1; z int32 [1] 0"},
+    {"a greedy search, its words those of the decoder",
+     "in ids int32[b,s]; in most int32[1]; in r float32[1]; in words int32[?]; "
+     "y = com.microsoft::GreedySearch(ids, most, , r, words) "
+     "decoder={ in i int32[p,q]; in z int32[p,q]; init w float32[9,4]; init v float32[4,9]; "
+     "h = Gather(w, i); o = MatMul(h, v); out o float32[p,q,9] }",
+     "ids int32 [1,16] 0..8; most int32 [1] 32; r float32 [1] 1; words int32 [9] 1"},
+    {"a search from an encoder's text",
+     "in ids int32[1,3000]; in most int64[1]; c = Cast(most) to=6; "
+     "y = com.microsoft::BeamSearch(ids, c) model_type=1 "
+     "encoder={ in i int32[p,q]; init w float32[7,4]; h = Gather(w, i); out h float32 } "
+     "decoder={ in i int32[p,q]; o = Cast(i) to=1; out o float32 }",
+     "ids int32 [1,3000] 0..6; most int64 [1] 3016"},
+    {"sampling",
+     "in ids int32[1,3000]; in most int32[1]; in seed int32[1]; in said int32[1,v]; "
+     "y = com.microsoft::Sampling(ids, most, , , , , , said, seed) vocab_size=9 temperature=0.7 "
+     "decoder={ in i int32[p,q]; o = Cast(i) to=1; out o float32 }",
+     "ids int32 [1,3000] 0..8; most int32 [1] 3016; seed int32 [1] 0; said int32 [1,9] 1"},
+    {"speech, searched for its text",
+     "in sound float32[1,80,3000]; in most int32[1]; in start int32[1,3000]; "
+     "y = com.microsoft::WhisperBeamSearch(sound, most, , , , , , , , , start) vocab_size=9 "
+     "decoder={ in i int32[p,q]; o = Cast(i) to=1; out o float32 }",
+     "sound float32 [1,80,3000] normal; most int32 [1] 3016; start int32 [1,3000] 0..8"},
+    {"a prompt of unknown length",
+     "in ids int32; in most int32[1]; y = com.microsoft::GreedySearch(ids, most) vocab_size=9",
+     "ids int32 [1] 8; most int32 [1] 144"},
 
     {"a mask by name", "in attention_mask int64[1,50]; y = Identity(attention_mask)",
      "attention_mask int64 [1,50] 1"},
