@@ -33,6 +33,12 @@ void oq_arena_fini(struct oq_arena *arena)
     arena->allocated = 0;
 }
 
+void oq_arena_clear(struct oq_arena *arena)
+{
+    oq_arena_fini(arena);
+    arena->failed = false;
+}
+
 static struct oq_arena_block *add_block(struct oq_arena *arena, size_t nbytes)
 {
     size_t usual = arena->head == NULL ? FIRST_BLOCK_NBYTES : arena->head->nbytes * 2;

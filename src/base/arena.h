@@ -23,6 +23,9 @@ struct oq_arena {
 void oq_arena_init(struct oq_arena *arena, size_t budget);
 void oq_arena_fini(struct oq_arena *arena);
 
+/* Releases all that was given out; the budget is whole again. */
+void oq_arena_clear(struct oq_arena *arena);
+
 /* nbytes zeroed bytes, aligned for any type; NULL when memory or budget is used up. */
 void *oq_arena_alloc(struct oq_arena *arena, size_t nbytes);
 

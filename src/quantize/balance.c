@@ -16,12 +16,13 @@ struct holding {
     const struct oq_site *keeper; /* needs its floats; NULL: they leave */
     uint64_t available;           /* bytes that leave, but for what folding it alone takes */
     double cost;                  /* bytes of all forms that are stored for it */
-    int64_t n_spans;              /* of these forms */
 };
 
 struct balance {
     onnxq_plan *plan;
     struct holding *holdings; /* [tensors] */
+    size_t *next;             /* [tensors]: another one that depends on it; the last one: itself */
+    bool *is_refused;         /* [tensors]: for the last one, whether something of them is */
 };
 
 static const struct oq_site *find_keeper(const struct oq_constant *constant)
@@ -32,18 +33,18 @@ static const struct oq_site *find_keeper(const struct oq_constant *constant)
     return NULL;
 }
 
-static const char *describe_keeper(onnxq_plan *plan, const struct oq_site *keeper)
+static const char *describe_keeper(struct oq_arena *arena, const struct oq_site *keeper)
 {
     if (keeper->node != NULL)
-        return oq_arena_printf(&plan->arena, "%s \"%s\" takes it as it is", keeper->op_type,
+        return oq_arena_printf(arena, "%s \"%s\" takes it as it is", keeper->op_type,
                                oq_node_label(keeper->node));
     return keeper->graph != NULL ? "the graph returns it" : "it is used where nothing is replaced";
 }
 
-const char *oq_plan_describe_keeper(onnxq_plan *plan, const struct oq_constant *constant)
+const char *oq_plan_describe_keeper(struct oq_arena *arena, const struct oq_constant *constant)
 {
     const struct oq_site *keeper = find_keeper(constant);
-    return keeper == NULL ? NULL : describe_keeper(plan, keeper);
+    return keeper == NULL ? NULL : describe_keeper(arena, keeper);
 }
 
 static uint64_t nbytes_of(const onnxq_plan *plan, const struct oq_quantized *q)
@@ -127,7 +128,6 @@ static void count_form(const struct balance *balance, const struct oq_quantized 
     for (size_t i = 0; i < source->n_spans; i++) {
         struct holding *holding = holding_of(balance, &source->spans[i]);
         holding->cost += sign * cost_of(balance, q, &source->spans[i]);
-        holding->n_spans += sign;
     }
 }
 
@@ -156,39 +156,114 @@ static bool is_worth_it(const struct balance *balance, const struct oq_quantized
     return (double)nbytes_of(balance->plan, q) < worth;
 }
 
-/* All of one tensor, which leaves, and the only form of it. */
-static bool is_alone(const struct balance *balance, const struct oq_constant *constant)
-{
-    return constant->tensor != NULL && balance->holdings[constant->tensor->ordinal].n_spans == 1;
-}
-
 static const char *find_refusal(const struct balance *balance, const struct oq_source *source)
 {
     for (size_t i = 0; i < source->n_spans; i++) {
         const struct oq_site *keeper = holding_of(balance, &source->spans[i])->keeper;
         if (keeper != NULL)
-            return describe_keeper(balance->plan, keeper);
+            return describe_keeper(&balance->plan->arena, keeper);
     }
     return "not smaller beside the other forms in which it is stored";
 }
 
+static bool refuse_form(struct balance *balance, struct oq_quantized *q, const char *reason)
+{
+    q->refusal = reason;
+    count_form(balance, q, -1);
+    return reason != NULL;
+}
+
 /* What is made of tensors is refused first: the tensors themselves are stored for more users. */
-static bool refuse_forms(struct balance *balance, bool strictly, bool *any)
+static bool refuse_forms(struct balance *balance, bool *any)
 {
     const onnxq_plan *plan = balance->plan;
     for (size_t i = plan->n_constants; i-- > 0;) {
         const struct oq_constant *constant = &plan->constants[i];
         for (struct oq_quantized *q = constant->quantized; q != NULL; q = q->next) {
-            if (!is_form(q) ||
-                (is_worth_it(balance, q) && (!strictly || is_alone(balance, constant))))
+            if (!is_form(q) || is_worth_it(balance, q))
                 continue;
-            q->refusal = find_refusal(balance, &constant->source);
-            count_form(balance, q, -1);
             *any = true;
-            if (q->refusal == NULL)
+            if (!refuse_form(balance, q, find_refusal(balance, &constant->source)))
                 return false;
         }
     }
+    return true;
+}
+
+/* --- what depends on it --- */
+
+/* Halves the way while it goes it. */
+static size_t find_last(size_t *next, size_t i)
+{
+    while (next[i] != i)
+        i = next[i] = next[next[i]];
+    return i;
+}
+
+/* What has no elements has no stretches. */
+static size_t tensor_of(const struct oq_constant *constant)
+{
+    return constant->source.n_spans == 0 ? SIZE_MAX : constant->source.spans[0].tensor->ordinal;
+}
+
+static void join(size_t *next, size_t a, size_t b)
+{
+    if (a != SIZE_MAX && b != SIZE_MAX)
+        next[find_last(next, b)] = find_last(next, a);
+}
+
+/* Those of which one is made, those stored as one, and the weights of one operator. */
+static void join_constant(const struct balance *balance, const struct oq_constant *constant)
+{
+    const size_t first = tensor_of(constant);
+    for (size_t i = 1; i < constant->source.n_spans; i++)
+        join(balance->next, first, constant->source.spans[i].tensor->ordinal);
+    for (size_t i = 0; i < constant->n_sites; i++) {
+        const struct oq_site *site = &constant->sites[i], *partner;
+        if (site->quantized != NULL)
+            join(balance->next, first, tensor_of(site->quantized->ranges->constant));
+        if (site->rule != NULL && site->rule->partner != NULL && site->node != NULL &&
+            (partner = oq_plan_sibling(balance->plan, site, site->rule->partner(site->input))))
+            join(balance->next, first, tensor_of(partner->constant));
+    }
+}
+
+static bool find_dependents(struct balance *balance, struct oq_arena *arena)
+{
+    const onnxq_plan *plan = balance->plan;
+    const size_t n = plan->model->n_tensors;
+    balance->next = oq_arena_array(arena, n + 1, sizeof(*balance->next));
+    balance->is_refused = oq_arena_array(arena, n + 1, sizeof(*balance->is_refused));
+    if (balance->next == NULL || balance->is_refused == NULL)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        balance->next[i] = i;
+    for (size_t i = 0; i < plan->n_constants; i++)
+        join_constant(balance, &plan->constants[i]);
+    return true;
+}
+
+static void mark_refused(struct balance *balance)
+{
+    const onnxq_plan *plan = balance->plan;
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (struct oq_quantized *q = plan->constants[i].quantized; q != NULL; q = q->next)
+            if (q->refusal != NULL)
+                balance->is_refused[find_last(balance->next, tensor_of(&plan->constants[i]))] =
+                    true;
+}
+
+static bool refuse_dependents(struct balance *balance, struct oq_arena *arena)
+{
+    const onnxq_plan *plan = balance->plan;
+    if (!find_dependents(balance, arena))
+        return false;
+    mark_refused(balance);
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (struct oq_quantized *q = plan->constants[i].quantized; q != NULL; q = q->next)
+            if (is_form(q) &&
+                balance->is_refused[find_last(balance->next, tensor_of(&plan->constants[i]))])
+                refuse_form(balance, q, "too many weights depend on each other");
     return true;
 }
 
@@ -216,7 +291,9 @@ bool oq_plan_balance(onnxq_plan *plan, bool strictly, bool *any, onnxq_error *er
     } else {
         count_products(plan);
         fill_holdings(&balance);
-        ok = refuse_forms(&balance, strictly, any) || oq_arena_fail(&plan->arena, error);
+        ok = refuse_forms(&balance, any) || oq_arena_fail(&plan->arena, error);
+        if (ok && *any && strictly)
+            ok = refuse_dependents(&balance, &arena) || oq_fail_memory(error);
         refuse_sites(plan);
     }
     oq_arena_fini(&arena);

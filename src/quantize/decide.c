@@ -106,12 +106,21 @@ static void heed(struct oq_site *site)
         site->blocks.form = OQ_BLOCKS_NONE;
 }
 
-static void decide_site(onnxq_plan *plan, const struct oq_selection *selection,
-                        struct oq_site *site)
+bool oq_plan_screen(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
 {
-    const char *refusal = refuse_site(plan, selection, site);
-    if (refusal != NULL) {
-        oq_site_keep(site, refusal);
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        for (size_t k = 0; constant->value != NULL && k < constant->n_sites; k++)
+            if (constant->sites[k].graph != NULL)
+                constant->sites[k].screened = refuse_site(plan, selection, &constant->sites[k]);
+    }
+    return !plan->arena.failed || oq_arena_fail(&plan->arena, error);
+}
+
+static void decide_site(onnxq_plan *plan, struct oq_site *site)
+{
+    if (site->screened != NULL) {
+        oq_site_keep(site, site->screened);
         return;
     }
     site->form = site->reason = NULL;
@@ -277,7 +286,7 @@ static bool settle_folds(onnxq_plan *plan, struct oq_constant *constant)
     }
     const char *reason = NULL;
     if (folds && kept)
-        reason = oq_plan_describe_keeper(plan, constant);
+        reason = oq_plan_describe_keeper(&plan->round, constant);
     else if (constant->tensor == NULL) /* a derived one is never in the file */
         reason = "made of other weights";
     else if (folds && cannot_be_renamed(plan, constant))
@@ -288,25 +297,28 @@ static bool settle_folds(onnxq_plan *plan, struct oq_constant *constant)
     return !(folds && kept) || reason != NULL;
 }
 
-/* What was measured is known, whatever is decided. */
-static struct oq_ranges *keep_measured(struct oq_ranges *ranges)
+/* What was measured is known, whatever is decided; the rest waits until it is wanted again. */
+static void put_ranges_aside(struct oq_constant *constant)
 {
-    struct oq_ranges *first = NULL, **last = &first;
-    for (; ranges != NULL; ranges = ranges->next) {
-        if (!ranges->is_measured)
-            continue;
+    struct oq_ranges **at = &constant->ranges;
+    while (*at != NULL) {
+        struct oq_ranges *ranges = *at;
         ranges->reduce = ONNXQ_REDUCE_NONE;
-        *last = ranges;
-        last = &ranges->next;
+        if (ranges->is_measured) {
+            at = &ranges->next;
+            continue;
+        }
+        *at = ranges->next;
+        ranges->pairs = (struct oq_pairs){0};
+        ranges->next = constant->idle_ranges;
+        constant->idle_ranges = ranges;
     }
-    *last = NULL;
-    return first;
 }
 
 /* Forgets what an earlier round has decided, but for what it has refused. */
 static void reset(struct oq_constant *constant)
 {
-    constant->ranges = keep_measured(constant->ranges);
+    put_ranges_aside(constant);
     constant->quantized = constant->fold = NULL;
     constant->is_folded = false;
     for (size_t i = 0; i < constant->n_sites; i++) {
@@ -319,35 +331,39 @@ static void reset(struct oq_constant *constant)
     }
 }
 
-static bool decide_all(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
+static bool decide_all(onnxq_plan *plan, onnxq_error *error)
 {
+    for (size_t i = 0; i < plan->n_constants; i++)
+        reset(&plan->constants[i]);
+    oq_arena_clear(&plan->round);
     for (size_t i = 0; i < plan->n_constants; i++) {
         struct oq_constant *constant = &plan->constants[i];
-        reset(constant);
         for (size_t k = 0; constant->value != NULL && k < constant->n_sites; k++)
             if (constant->sites[k].graph != NULL)
-                decide_site(plan, selection, &constant->sites[k]);
+                decide_site(plan, &constant->sites[k]);
     }
+    if (plan->round.failed)
+        return oq_arena_fail(&plan->round, error);
     settle_partners(plan);
     settle_chains(plan);
     for (size_t i = 0; i < plan->n_constants; i++)
         if (!settle_folds(plan, &plan->constants[i]))
-            return oq_arena_fail(&plan->arena, error);
+            return oq_arena_fail(&plan->round, error);
     return true;
 }
 
 /*
  * What is refused may leave others without reason to be: in rounds, each of which refuses
  * something. Chains of that are not in real models; after so many rounds all are refused
- * that share a tensor.
+ * that depend on what is, so that a model of n weights takes no n rounds.
  */
 #define MAX_ROUNDS 4
 
-bool oq_plan_decide(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
+bool oq_plan_decide(onnxq_plan *plan, onnxq_error *error)
 {
     bool refused = true;
     for (unsigned round = 0; refused; round++)
-        if (!decide_all(plan, selection, error) ||
+        if (!decide_all(plan, error) ||
             (round == 0 && !plan->is_estimate && !oq_plan_find_equal(plan, error)) ||
             !oq_plan_choose_storage(plan, error) ||
             !oq_plan_balance(plan, round >= MAX_ROUNDS, &refused, error))

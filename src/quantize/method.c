@@ -28,10 +28,10 @@ static const char *describe_form(onnxq_plan *plan, const struct oq_site *site)
 {
     static const char *const bits[] = {"8 bits", "4 bits", "nf4"};
     if (site->blocks.form != OQ_BLOCKS_NONE)
-        return oq_arena_printf(&plan->arena, "%s, %s in blocks of %llu", site->form,
+        return oq_arena_printf(&plan->round, "%s, %s in blocks of %llu", site->form,
                                bits[site->blocks.bits], (unsigned long long)site->blocks.size);
     if (oq_site_stores_4_bits(site, &plan->options))
-        return oq_arena_printf(&plan->arena, "%s, %s", site->form, bits[plan->options.bits]);
+        return oq_arena_printf(&plan->round, "%s, %s", site->form, bits[plan->options.bits]);
     return site->form;
 }
 

@@ -281,10 +281,10 @@ static bool find_ranges(onnxq_plan *plan, onnxq_error *error)
 #define MAX_ROUNDS 8
 
 /* Decides by the rules, measures what they chose, and again where the numbers object to it. */
-static bool decide(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
+static bool decide(onnxq_plan *plan, onnxq_error *error)
 {
     for (unsigned round = 1;; round++) {
-        if (!oq_plan_decide(plan, selection, error) || !find_ranges(plan, error))
+        if (!oq_plan_decide(plan, error) || !find_ranges(plan, error))
             return false;
         oq_plan_scale(plan);
         if (!oq_plan_object(plan, round >= MAX_ROUNDS))
@@ -295,9 +295,9 @@ static bool decide(onnxq_plan *plan, const struct oq_selection *selection, onnxq
 static bool make_plan(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
 {
     return oq_plan_collect(plan, error) && oq_fates_find(plan, error) &&
-           decide(plan, selection, error) && oq_plan_find_round_trips(plan, error) &&
-           oq_plan_widen(plan, error) && oq_plan_rewrite(plan, error) && describe(plan, error) &&
-           summarize(plan, error);
+           oq_plan_screen(plan, selection, error) && decide(plan, error) &&
+           oq_plan_find_round_trips(plan, error) && oq_plan_widen(plan, error) &&
+           oq_plan_rewrite(plan, error) && describe(plan, error) && summarize(plan, error);
 }
 
 static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options, bool is_estimate,
@@ -316,6 +316,7 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options
     bool ok = selection != NULL && (plan != NULL || oq_fail_memory(error));
     if (ok) {
         oq_arena_init(&plan->arena, oq_model_budget(model));
+        oq_arena_init(&plan->round, oq_model_budget(model));
         plan->model = model;
         plan->options = *options;
         plan->is_estimate = is_estimate;
@@ -348,6 +349,7 @@ void onnxq_plan_destroy(onnxq_plan *plan)
     if (plan == NULL)
         return;
     oq_draft_fini(&plan->draft);
+    oq_arena_fini(&plan->round);
     oq_arena_fini(&plan->arena);
     free(plan);
 }

@@ -73,6 +73,7 @@ struct oq_site {
     onnxq_action action;
     const char *form;
     const char *reason;
+    const char *screened;           /* why it is kept, whatever is decided of others, or NULL */
     struct oq_quantized *quantized; /* how the weight is stored, where it is not kept */
     const struct oq_site *through;  /* a chain of operators leads to this site, which takes over */
     const char *refusal; /* why integers for it would not make the file smaller, or NULL */
@@ -112,6 +113,7 @@ struct oq_constant {
     struct oq_site *sites;
     size_t n_sites;
     struct oq_ranges *ranges;       /* list */
+    struct oq_ranges *idle_ranges;  /* list: an earlier round wanted them */
     struct oq_quantized *quantized; /* list */
     struct oq_quantized *fold;      /* what the folded uses share, or NULL */
     uint64_t nbytes_after;          /* of what replaces it */
@@ -128,6 +130,7 @@ struct oq_round_trip {
 
 struct onnxq_plan {
     struct oq_arena arena;
+    struct oq_arena round; /* what one round of decisions takes: the next one starts it anew */
     const onnxq_model *model;
     onnxq_options options; /* without its pointers */
     bool is_estimate;      /* made without a look at the weights */
@@ -158,9 +161,12 @@ struct oq_site *oq_plan_sibling(const onnxq_plan *plan, const struct oq_site *si
 /* collect.c: all constants and their uses, and whether graph inputs are frozen. */
 bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error);
 
-/* decide.c: an action for every site; then all that follows from it. */
+/* decide.c: which sites are kept, whatever becomes of others. */
 struct oq_selection;
-bool oq_plan_decide(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error);
+bool oq_plan_screen(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error);
+
+/* decide.c: an action for every site; then all that follows from it. */
+bool oq_plan_decide(onnxq_plan *plan, onnxq_error *error);
 
 /* round_trips.c: DequantizeLinear -> QuantizeLinear that changes nothing. */
 bool oq_plan_find_round_trips(onnxq_plan *plan, onnxq_error *error);
@@ -180,12 +186,12 @@ bool oq_plan_choose_storage(onnxq_plan *plan, onnxq_error *error);
 
 /*
  * balance.c: refuses integers that take more room than the floats that leave for them,
- * with reasons in `refusal`; `strictly`: all that share a tensor. *any: some were.
+ * with reasons in `refusal`; `strictly`: and all that depend on them. *any: some were.
  */
 bool oq_plan_balance(onnxq_plan *plan, bool strictly, bool *any, onnxq_error *error);
 
 /* Who needs the floats of a constant that has a site that is kept; NULL: memory is out. */
-const char *oq_plan_describe_keeper(onnxq_plan *plan, const struct oq_constant *constant);
+const char *oq_plan_describe_keeper(struct oq_arena *arena, const struct oq_constant *constant);
 
 /* measure.c: reads all weights that are to be quantized; fills lo and hi of their ranges. */
 bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error);

@@ -140,11 +140,13 @@ static bool object_to_rounding(onnxq_plan *plan, struct oq_constant *constant,
         return false;
     bool is_wide = summary->worst_bits + MORE_OF_16_BITS >= LEAST_OF_16_BITS && !is_4_bits &&
                    can_have_16_bits(plan, constant);
+    enum oq_need need = is_wide ? OQ_NEEDS_16_BITS : OQ_NEEDS_FLOAT;
+    if (need <= constant->need)
+        return false;
     const char *reason = oq_arena_printf(
         &plan->arena, "most of it is lost in %s beside its largest number, %.2g",
         is_wide ? "8 bits" : "integers", (double)largest_of_range(summary->lo, summary->hi));
-    return object(constant, is_wide ? OQ_NEEDS_16_BITS : OQ_NEEDS_FLOAT,
-                  reason == NULL ? "" : reason);
+    return object(constant, need, reason == NULL ? "" : reason);
 }
 
 static bool object_to_ranges(onnxq_plan *plan, struct oq_constant *constant,

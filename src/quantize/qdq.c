@@ -126,7 +126,7 @@ static const char *refuse(onnxq_plan *plan)
     int64_t opset = plan->model->opset;
     bool wants_blocks = options->block_size != 0 || options->bits != ONNXQ_BITS_8;
     if (wants_blocks && opset < OQ_OPSET_DEQUANTIZE_BLOCKS)
-        return oq_arena_printf(&plan->arena, "%s need opset %d, the model has %lld",
+        return oq_arena_printf(&plan->round, "%s need opset %d, the model has %lld",
                                options->block_size != 0 ? "blocks" : "4 bits",
                                OQ_OPSET_DEQUANTIZE_BLOCKS, (long long)opset);
     return opset < OQ_OPSET_DEQUANTIZE_LINEAR ? "DequantizeLinear needs opset 10" : NULL;

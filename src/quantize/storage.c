@@ -1,10 +1,54 @@
 /* How the weights that are quantized are stored: which scales, which layout, shared by whom. */
 #include "quantize/rules.h"
 
-static struct oq_ranges *add_ranges(onnxq_plan *plan, struct oq_constant *constant, int axis,
-                                    size_t batch_axes, const struct oq_site *site)
+/* How the sites of a constant share scales; blocks have their own. */
+static int axis_of(const onnxq_plan *plan, const struct oq_site *site)
+{
+    bool has_channels = plan->options.per_channel && site->blocks.form == OQ_BLOCKS_NONE;
+    return has_channels ? site->axis : -1;
+}
+
+static size_t batch_axes_of(const onnxq_plan *plan, const struct oq_site *site)
+{
+    bool has_channels = plan->options.per_channel && site->blocks.form == OQ_BLOCKS_NONE;
+    return has_channels ? site->batch_axes : 0;
+}
+
+static bool suits(const onnxq_plan *plan, const struct oq_ranges *ranges,
+                  const struct oq_site *site)
+{
+    const struct oq_block_choice *choice = &site->blocks;
+    const struct oq_blocks *blocks = ranges->blocks;
+    if (blocks != NULL) /* the rest is the same for the whole plan */
+        return blocks->choice.form == choice->form && blocks->choice.axis == choice->axis &&
+               blocks->choice.bits == choice->bits;
+    return choice->form == OQ_BLOCKS_NONE && ranges->axis == axis_of(plan, site) &&
+           ranges->batch_axes == batch_axes_of(plan, site) &&
+           ranges->symmetric == site->symmetric &&
+           ranges->is_4_bits == oq_site_stores_4_bits(site, &plan->options);
+}
+
+static bool allocate(struct oq_arena *arena, struct oq_ranges *ranges,
+                     const struct oq_block_choice *choice)
+{
+    size_t n = (size_t)ranges->n_scales;
+    bool in_blocks = choice->form != OQ_BLOCKS_NONE;
+    ranges->lo = oq_arena_array(arena, n, sizeof(*ranges->lo));
+    ranges->hi = oq_arena_array(arena, n, sizeof(*ranges->hi));
+    ranges->levels = oq_arena_array(arena, n, sizeof(*ranges->levels));
+    ranges->scale = oq_arena_array(arena, n, sizeof(*ranges->scale));
+    if (in_blocks && (ranges->blocks = oq_arena_alloc(arena, sizeof(*ranges->blocks))) != NULL)
+        oq_blocks_init(ranges->blocks, ranges->source, choice);
+    return ranges->lo != NULL && ranges->hi != NULL && ranges->levels != NULL &&
+           ranges->scale != NULL && (!in_blocks || ranges->blocks != NULL);
+}
+
+static struct oq_ranges *make_ranges(onnxq_plan *plan, struct oq_constant *constant,
+                                     const struct oq_site *site)
 {
     const struct oq_source *source = &constant->source;
+    int axis = axis_of(plan, site);
+    size_t batch_axes = batch_axes_of(plan, site);
     struct oq_ranges *ranges = oq_arena_alloc(&plan->arena, sizeof(*ranges));
     if (ranges == NULL)
         return NULL;
@@ -15,16 +59,31 @@ static struct oq_ranges *add_ranges(onnxq_plan *plan, struct oq_constant *consta
                            .batch_axes = batch_axes,
                            .layout = oq_layout_make(source->dims, source->n_dims, axis, batch_axes),
                            .is_4_bits = oq_site_stores_4_bits(site, &plan->options),
-                           .symmetric = site->symmetric,
-                           .next = constant->ranges};
+                           .symmetric = site->symmetric};
     ranges->n_scales = oq_layout_n_scales(&ranges->layout);
-    size_t n = (size_t)ranges->n_scales;
-    ranges->lo = oq_arena_array(&plan->arena, n, sizeof(*ranges->lo));
-    ranges->hi = oq_arena_array(&plan->arena, n, sizeof(*ranges->hi));
-    ranges->levels = oq_arena_array(&plan->arena, n, sizeof(*ranges->levels));
-    ranges->scale = oq_arena_array(&plan->arena, n, sizeof(*ranges->scale));
-    if (ranges->lo == NULL || ranges->hi == NULL || ranges->levels == NULL || ranges->scale == NULL)
+    return allocate(&plan->arena, ranges, &site->blocks) ? ranges : NULL;
+}
+
+/* What an earlier round has made and nothing has wanted since. */
+static struct oq_ranges *take_idle(const onnxq_plan *plan, struct oq_constant *constant,
+                                   const struct oq_site *site)
+{
+    struct oq_ranges **at = &constant->idle_ranges;
+    while (*at != NULL && !suits(plan, *at, site))
+        at = &(*at)->next;
+    struct oq_ranges *ranges = *at;
+    if (ranges != NULL)
+        *at = ranges->next;
+    return ranges;
+}
+
+static struct oq_ranges *add_ranges(onnxq_plan *plan, struct oq_constant *constant,
+                                    const struct oq_site *site)
+{
+    struct oq_ranges *ranges = take_idle(plan, constant, site);
+    if (ranges == NULL && (ranges = make_ranges(plan, constant, site)) == NULL)
         return NULL;
+    ranges->next = constant->ranges;
     constant->ranges = ranges;
     return ranges;
 }
@@ -32,15 +91,10 @@ static struct oq_ranges *add_ranges(onnxq_plan *plan, struct oq_constant *consta
 static struct oq_ranges *find_ranges(onnxq_plan *plan, struct oq_constant *constant,
                                      const struct oq_site *site)
 {
-    bool is_4_bits = oq_site_stores_4_bits(site, &plan->options);
-    int axis = plan->options.per_channel ? site->axis : -1;
-    size_t batch_axes = plan->options.per_channel ? site->batch_axes : 0;
     struct oq_ranges *ranges = constant->ranges;
-    while (ranges != NULL &&
-           (ranges->blocks != NULL || ranges->axis != axis || ranges->batch_axes != batch_axes ||
-            ranges->symmetric != site->symmetric || ranges->is_4_bits != is_4_bits))
+    while (ranges != NULL && !suits(plan, ranges, site))
         ranges = ranges->next;
-    return ranges != NULL ? ranges : add_ranges(plan, constant, axis, batch_axes, site);
+    return ranges != NULL ? ranges : add_ranges(plan, constant, site);
 }
 
 static struct oq_quantized *find_quantized(const struct oq_constant *constant,
@@ -59,12 +113,12 @@ static struct oq_quantized *get_quantized(onnxq_plan *plan, struct oq_constant *
                                           const struct oq_quantized *wanted)
 {
     struct oq_quantized *quantized = find_quantized(constant, wanted);
-    if (quantized != NULL || (quantized = oq_arena_alloc(&plan->arena, sizeof(*quantized))) == NULL)
+    if (quantized != NULL || (quantized = oq_arena_alloc(&plan->round, sizeof(*quantized))) == NULL)
         return quantized;
     *quantized = *wanted;
     quantized->next = constant->quantized;
     quantized->zero_point =
-        oq_arena_array(&plan->arena, (size_t)wanted->ranges->n_scales, sizeof(float));
+        oq_arena_array(&plan->round, (size_t)wanted->ranges->n_scales, sizeof(float));
     constant->quantized = quantized;
     return quantized->zero_point == NULL ? NULL : quantized;
 }
@@ -94,13 +148,7 @@ static struct oq_ranges *find_block_ranges(onnxq_plan *plan, struct oq_constant 
     struct oq_ranges *ranges = constant->ranges;
     while (ranges != NULL && !has_same_bytes(ranges->blocks, choice))
         ranges = ranges->next;
-    if (ranges != NULL || (ranges = add_ranges(plan, constant, -1, 0, site)) == NULL)
-        return ranges;
-    ranges->blocks = oq_arena_alloc(&plan->arena, sizeof(*ranges->blocks));
-    if (ranges->blocks == NULL)
-        return NULL;
-    oq_blocks_init(ranges->blocks, &constant->source, choice);
-    return ranges;
+    return ranges != NULL ? ranges : add_ranges(plan, constant, site);
 }
 
 static struct oq_quantized *get_blocks(onnxq_plan *plan, struct oq_constant *constant,
@@ -111,13 +159,13 @@ static struct oq_quantized *get_blocks(onnxq_plan *plan, struct oq_constant *con
     while (quantized != NULL && quantized->ranges != ranges)
         quantized = quantized->next;
     if (ranges == NULL || quantized != NULL ||
-        (quantized = oq_arena_alloc(&plan->arena, sizeof(*quantized))) == NULL)
+        (quantized = oq_arena_alloc(&plan->round, sizeof(*quantized))) == NULL)
         return quantized;
     *quantized = (struct oq_quantized){.ranges = ranges,
                                        .blocks = ranges->blocks,
                                        .n_dims = constant->source.n_dims,
                                        .next = constant->quantized};
-    quantized->zero_point = oq_arena_array(&plan->arena, (size_t)ranges->n_scales, sizeof(float));
+    quantized->zero_point = oq_arena_array(&plan->round, (size_t)ranges->n_scales, sizeof(float));
     if (quantized->zero_point == NULL)
         return NULL;
     constant->quantized = quantized;
@@ -172,16 +220,16 @@ static bool reduce(onnxq_plan *plan, struct oq_ranges *ranges, const struct oq_s
 {
     const struct oq_source *source = ranges->source;
     struct oq_pairs pairs = oq_pairs_make(source->dims, source->n_dims, site->axis);
-    bool known = ranges->pair_lo != NULL;
     if (plan->options.reduce_range != ONNXQ_REDUCE_PAIRS) {
         ranges->reduce = plan->options.reduce_range;
         return true;
     }
     if (site->is_unsigned) /* u8 x u8 does not saturate */
         return true;
-    if (!known) {
-        size_t n = (size_t)ranges->n_scales;
+    if (ranges->pairs.k == 0) /* the first that asks */
         ranges->pairs = pairs;
+    if (ranges->pair_lo == NULL) {
+        size_t n = (size_t)ranges->n_scales;
         ranges->pair_lo = oq_arena_array(&plan->arena, n, sizeof(*ranges->pair_lo));
         ranges->pair_hi = oq_arena_array(&plan->arena, n, sizeof(*ranges->pair_hi));
     }
@@ -190,6 +238,11 @@ static bool reduce(onnxq_plan *plan, struct oq_ranges *ranges, const struct oq_s
     ranges->reduce =
         alike && !was_bits && can_pair_up(ranges) ? ONNXQ_REDUCE_PAIRS : ONNXQ_REDUCE_BITS;
     return ranges->pair_lo != NULL && ranges->pair_hi != NULL;
+}
+
+static bool fail_storage(const onnxq_plan *plan, onnxq_error *error)
+{
+    return oq_arena_fail(plan->round.failed ? &plan->round : &plan->arena, error);
 }
 
 /*
@@ -202,14 +255,14 @@ static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *
         stored_constant(plan, (struct oq_constant *)(uintptr_t)site->constant);
     if (site->blocks.form != OQ_BLOCKS_NONE) {
         site->quantized = get_blocks(plan, constant, site);
-        return site->quantized != NULL || oq_arena_fail(&plan->arena, error);
+        return site->quantized != NULL || fail_storage(plan, error);
     }
     struct oq_quantized wanted = {.ranges = find_ranges(plan, constant, site),
                                   .n_dims = constant->source.n_dims,
                                   .is_unsigned = site->is_unsigned};
     if (wanted.ranges == NULL || (site->action == ONNXQ_DYNAMIC && site->rule->is_product &&
                                   !reduce(plan, wanted.ranges, site)))
-        return oq_arena_fail(&plan->arena, error);
+        return fail_storage(plan, error);
     if (site->action == ONNXQ_DYNAMIC) {
         wanted.n_dims = site->n_dims;
         bool by_node = site->transposed && site->n_dims == 2 &&
@@ -219,7 +272,7 @@ static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *
         wanted.transposed = site->transposed && !by_node;
     }
     site->quantized = get_quantized(plan, constant, &wanted);
-    return site->quantized != NULL || oq_arena_fail(&plan->arena, error);
+    return site->quantized != NULL || fail_storage(plan, error);
 }
 
 /* Integers that lie as the weight does: whatever product they are for, they can be folded. */

@@ -1,5 +1,6 @@
 #include "shapes.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -589,6 +590,49 @@ static void products_of_concat(struct parts *parts, size_t n)
         put_node(&parts->graph, "MatMul", "x", "all", NULL);
 }
 
+enum { HIDDEN = 4, GATES = 4 * HIDDEN };
+
+/* float32 [1,16,4], no two of which are the same */
+static void put_gates(struct bytes *graph, size_t number, bool is_nan)
+{
+    char name[64];
+    float values[GATES * HIDDEN];
+    struct bytes tensor = start_tensor(numbered(name, "w", number), 1, 1, GATES);
+    put_number(&tensor, 1, HIDDEN);
+    for (size_t k = 0; k < GATES * HIDDEN; k++)
+        values[k] = is_nan ? NAN : (float)(k % 7) - 3 + (float)number / (1 << 20);
+    put_data(&tensor, 9, values, sizeof(values));
+    put_message(graph, 5, &tensor);
+}
+
+static void put_lstm(struct bytes *graph, const char *input, size_t w, size_t r, const char *output)
+{
+    char name[64];
+    struct bytes node = start_node("LSTM", input, numbered(name, "w", w), output);
+    struct bytes attribute = {0};
+    put_text(&node, 1, numbered(name, "w", r));
+    put_text(&attribute, 1, "hidden_size");
+    put_number(&attribute, 3, HIDDEN);
+    put_number(&attribute, 20, 2);
+    put_message(&node, 5, &attribute);
+    put_message(graph, 1, &node);
+}
+
+/*
+ * LSTMs in a chain, each of which shares a weight with the next; the first holds NaN. What
+ * that means for the second is known once the first is decided, and so on to the last.
+ */
+static void chain_of_lstm(struct parts *parts, size_t n)
+{
+    char input[64] = "x", output[64];
+    for (size_t i = 0; i <= n; i++)
+        put_gates(&parts->graph, i, i == 0);
+    for (size_t i = 0; i < n; i++) {
+        put_lstm(&parts->graph, input, i, i + 1, numbered(output, "h", i));
+        memcpy(input, output, sizeof(input));
+    }
+}
+
 /* --- quantized already --- */
 
 static void pairs(struct parts *parts, size_t n)
@@ -759,6 +803,7 @@ const struct shape shapes[] = {
     SHAPE(chain_of_concat),
     SHAPE(concat_of_many),
     SHAPE(products_of_concat),
+    SHAPE(chain_of_lstm),
     SHAPE(pairs),
     SHAPE(dequantized_weights),
     SHAPE(dequantized_many_times),

@@ -34,3 +34,23 @@ class Size(OrtTest):
         outcome = self.quantize(model, "--no-symmetric")
         found = outcome.weight("w")
         self.assertLessEqual(found["nbytes_after"], found["nbytes"])
+
+
+class Chain(OrtTest):
+    def test_what_follows_from_a_refusal_stays_among_those_that_share_weights(self):
+        """NaN in one LSTM; each shares a weight with the next. A last one has two of its own."""
+        hidden, n = 4, 12
+        x = build.activations(1, 1, hidden)
+        constants = {f"w{i}": build.weights(1, 4 * hidden, hidden, seed=3 * i + 1) for i in range(n + 3)}
+        constants["w0"][0, 0, 0] = np.nan
+        constants["directions"] = np.array([1], np.int64)
+        pairs = [(f"w{i}", f"w{i + 1}") for i in range(n)] + [(f"w{n + 1}", f"w{n + 2}")]
+        nodes, value = [], "x"
+        for i, (w, r) in enumerate(pairs):
+            nodes.append(node("LSTM", f"{value} {w} {r}", f"y{i}", hidden_size=hidden))
+            nodes.append(node("Squeeze", f"y{i} directions", f"s{i}"))
+            value = f"s{i}"
+        model = build.model(nodes, {"x": x.shape}, {value: x.shape}, constants)
+        outcome = self.quantize(model, "--min-elements", "1")
+        actions = [outcome.weight(f"w{i}")["action"] for i in range(n + 3)]
+        self.assertEqual(actions, ["keep"] + n * ["fold"] + 2 * ["dynamic"])

@@ -55,6 +55,23 @@ static void test_large_pieces(void **state)
     }
 }
 
+/* What an arena has given out before does not count. */
+static void test_clear(void **state)
+{
+    (void)state;
+    struct oq_arena *arena = make_arena(8 * MB);
+    for (size_t i = 0; i < 10; i++) {
+        unsigned char *piece = oq_arena_alloc(arena, 6 * MB);
+        assert_non_null(piece);
+        assert_int_equal(piece[6 * MB - 1], 0);
+        memset(piece, 0xff, 6 * MB);
+        assert_null(oq_arena_alloc(arena, 6 * MB));
+        assert_true(arena->failed);
+        oq_arena_clear(arena);
+        assert_false(arena->failed);
+    }
+}
+
 static const struct budget_row {
     const char *name;
     size_t budget, nbytes;
@@ -251,6 +268,7 @@ int main(void)
 {
     TEST(test_pieces);
     TEST(test_large_pieces);
+    TEST(test_clear);
     TEST_ROWS(test_budget, budgets);
     TEST(test_budget_of_many);
     TEST(test_array);
