@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/path.h"
 
 #define MAX_LINKS 40 /* as many as Linux follows */
 
@@ -29,12 +30,6 @@ static bool refuse(const char *path, onnxq_error *error, const char *why, const 
     return false;
 }
 
-static size_t folder_length(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? 0 : (size_t)(slash - path + 1);
-}
-
 /* --- links ------------------------------------------------------------------ */
 
 /* Root may write everything anyway, and owns the links of /dev. */
@@ -48,7 +43,7 @@ static bool is_ours(const struct stat *status)
 static bool is_in_anybodys_folder(const char *path)
 {
     struct stat status;
-    char *folder = strndup(path, folder_length(path));
+    char *folder = strndup(path, oq_folder_length(path));
     bool known = folder != NULL && stat(folder[0] == '\0' ? "." : folder, &status) == 0;
     free(folder);
     return !known || ((status.st_mode & S_IWOTH) != 0 && status.st_uid != geteuid());
@@ -63,7 +58,7 @@ static char *read_link(const char *path)
         errno = n < 0 ? errno : ENAMETOOLONG;
         return NULL;
     }
-    size_t n_folder = target[0] == '/' ? 0 : folder_length(path);
+    size_t n_folder = target[0] == '/' ? 0 : oq_folder_length(path);
     char *next = malloc(n_folder + (size_t)n + 1);
     if (next == NULL)
         return NULL;

@@ -1,43 +1,78 @@
+/* How far two names are apart, in typing errors. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/nearest.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #define LONGEST_COMPARED 128
 
-/* Levenshtein distance of the first LONGEST_COMPARED characters. */
+static char fold(char c)
+{
+    return c == '_' ? '-' : (char)tolower((unsigned char)c);
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/*
+ * Optimal string alignment of the first LONGEST_COMPARED characters: insertions, deletions,
+ * replacements and swaps of neighbours cost one each.
+ */
 static size_t distance(const char *a, const char *b)
 {
-    size_t row[LONGEST_COMPARED + 1];
-    size_t n = strnlen(b, LONGEST_COMPARED);
-    for (size_t k = 0; k <= n; k++)
-        row[k] = k;
-    for (size_t i = 0; i < LONGEST_COMPARED && a[i] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t k = 0; k < n; k++) {
-            size_t replaced = diagonal + (a[i] != b[k]);
-            diagonal = row[k + 1];
-            size_t shorter = (row[k] < diagonal ? row[k] : diagonal) + 1;
-            row[k + 1] = replaced < shorter ? replaced : shorter;
+    size_t rows[3][LONGEST_COMPARED + 1];
+    size_t n_a = strnlen(a, LONGEST_COMPARED), n_b = strnlen(b, LONGEST_COMPARED);
+    for (size_t k = 0; k <= n_b; k++)
+        rows[0][k] = k;
+    for (size_t i = 1; i <= n_a; i++) {
+        size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
+        row[0] = i;
+        for (size_t k = 1; k <= n_b; k++) {
+            size_t replaced = above[k - 1] + (fold(a[i - 1]) != fold(b[k - 1]));
+            row[k] = smaller(replaced, smaller(above[k], row[k - 1]) + 1);
+            if (i > 1 && k > 1 && fold(a[i - 1]) == fold(b[k - 2]) &&
+                fold(a[i - 2]) == fold(b[k - 1]))
+                row[k] = smaller(row[k], above2[k - 2] + 1);
         }
     }
-    return row[n];
+    return rows[n_a % 3][n_b];
+}
+
+static bool is_beginning(const char *wanted, const char *name)
+{
+    size_t i = 0;
+    while (wanted[i] != '\0' && fold(wanted[i]) == fold(name[i]))
+        i++;
+    return i >= 2 && wanted[i] == '\0' && name[i] != '\0';
+}
+
+/* 0 for the same name only. */
+static size_t errors_between(const char *wanted, const char *name)
+{
+    if (strcmp(wanted, name) == 0)
+        return 0;
+    size_t errors = is_beginning(wanted, name) ? 1 : distance(wanted, name);
+    return errors > 0 ? errors : 1;
 }
 
 void oq_nearest_offer(struct oq_nearest *nearest, const char *name)
 {
     if (name == NULL || name[0] == '\0')
         return;
-    size_t d = distance(nearest->wanted, name);
-    if (nearest->name == NULL || d < nearest->distance) {
+    /* One typing error in three characters is the most that still looks like the word. */
+    size_t limit = nearest->name != NULL ? nearest->distance : strlen(nearest->wanted) / 3 + 2;
+    size_t errors = errors_between(nearest->wanted, name);
+    if (errors < limit) {
         nearest->name = name;
-        nearest->distance = d;
+        nearest->distance = errors;
     }
 }
 
 void oq_nearest_hint(const struct oq_nearest *nearest, onnxq_error *error)
 {
-    if (nearest->name != NULL && nearest->distance <= strlen(nearest->wanted) / 2)
+    if (nearest->name != NULL)
         oq_error_hint(error, "did you mean \"%s\"?", nearest->name);
 }

@@ -8,14 +8,17 @@
 
 /* Begins as {.wanted = what was given}. Names are borrowed. */
 struct oq_nearest {
-    const char *wanted, *name; /* name is NULL before the first offer */
-    size_t distance;
+    const char *wanted, *name; /* name is NULL while nothing offered was near enough */
+    size_t distance;           /* 0: it is the same */
 };
 
-/* The first of equally near names stays. NULL and "" are no names. */
+/*
+ * The first of equally near names stays; NULL and "" are no names. `-` and `_`, and upper and
+ * lower case, are equal; what was given may be the beginning of what was meant.
+ */
 void oq_nearest_offer(struct oq_nearest *nearest, const char *name);
 
-/* Adds the hint where the name is near enough to be what was meant. */
+/* Adds the hint, where there is a name. */
 void oq_nearest_hint(const struct oq_nearest *nearest, onnxq_error *error);
 
 #endif

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/path.h"
+
 static bool fail_output(struct oq_output *output, onnxq_error *error, const char *what)
 {
     oq_fail_errno(error, ONNXQ_ERROR_OUTPUT, errno, "%s", what);
@@ -23,9 +25,8 @@ static bool fail_output(struct oq_output *output, onnxq_error *error, const char
 /* Not to be guessed: others may be able to write to the folder. */
 static char *temporary_name(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    int folder_length = slash == NULL ? 0 : (int)(slash - path + 1);
-    const char *base = path + folder_length;
+    int folder_length = (int)oq_folder_length(path);
+    const char *base = oq_base_name(path);
     size_t capacity = strlen(path) + 64;
     char *name = malloc(capacity);
     uint64_t number = 0;
@@ -161,8 +162,8 @@ bool oq_output_finish(struct oq_output *output, bool sync, onnxq_error *error)
 /* The folder that the file is in, or -1. */
 static int open_folder(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path + 1));
+    size_t length = oq_folder_length(path);
+    char *folder = length == 0 ? strdup(".") : strndup(path, length);
     int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(folder);
     return fd;

@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
+#include "base/path.h"
 #include "bench/folder.h"
 #include "bench/runner.h"
 #include "bench/schedule.h"
@@ -32,13 +33,6 @@ struct measuring {
     const char *what;              /* for the progress */
     uint64_t done, total;
 };
-
-static double now_seconds(void)
-{
-    struct timespec now = {0};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 static void note_progress(struct measuring *measuring, const char *what, uint64_t done,
                           uint64_t total)
@@ -180,7 +174,7 @@ static size_t count_runs(const struct measuring *measuring, size_t model)
 static bool take_turn(struct measuring *measuring, onnxq_error *error)
 {
     struct oq_bench *bench = measuring->bench;
-    double began = now_seconds();
+    double began = oq_now_seconds();
     oq_schedule_order(bench->n_turns, measuring->order, bench->n_models);
     for (size_t i = 0; i < bench->n_models; i++) {
         size_t model = measuring->order[i], n = count_runs(measuring, model);
@@ -191,7 +185,7 @@ static bool take_turn(struct measuring *measuring, onnxq_error *error)
             return false;
     }
     bench->n_turns++;
-    measuring->seconds += now_seconds() - began;
+    measuring->seconds += oq_now_seconds() - began;
     return true;
 }
 
@@ -292,8 +286,7 @@ static bool needs_profiles(const struct measuring *measuring)
 /* The name without its folder and its ending ".onnx". */
 static int find_stem(const char *path, const char **stem)
 {
-    const char *slash = strrchr(path, '/');
-    *stem = slash != NULL ? slash + 1 : path;
+    *stem = oq_base_name(path);
     size_t length = strlen(*stem);
     if (length > 5 && strcmp(*stem + length - 5, ".onnx") == 0)
         length -= 5;

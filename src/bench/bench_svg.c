@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "bench/plot.h"
 
 /*
@@ -75,12 +76,8 @@ static int digits_for(double step)
 
 static void write_size(FILE *stream, uint64_t nbytes)
 {
-    static const char units[][3] = {"KB", "MB", "GB", "TB"};
-    size_t unit = 0;
-    double value = (double)nbytes / 1e3;
-    for (; value >= 999.95 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
-        value /= 1e3;
-    fprintf(stream, "%.*f %s", value < 100 ? 1 : 0, value, units[unit]);
+    struct oq_size size = oq_size(nbytes);
+    fprintf(stream, "%.*f %s", nbytes >= 1000 && size.value < 100 ? 1 : 0, size.value, size.unit);
 }
 
 static void write_time(FILE *stream, const struct axis *axis, double ms)

@@ -44,12 +44,8 @@ static void format_time(char *text, double ms, struct time_unit unit)
 
 static void format_size(char *text, uint64_t nbytes)
 {
-    if (nbytes < 1000000)
-        snprintf(text, CELL_CAPACITY, "%.1f KB", (double)nbytes / 1e3);
-    else if (nbytes < UINT64_C(10000000000))
-        snprintf(text, CELL_CAPACITY, "%.1f MB", (double)nbytes / 1e6);
-    else
-        snprintf(text, CELL_CAPACITY, "%.1f GB", (double)nbytes / 1e9);
+    struct oq_report_unit unit = oq_report_unit(nbytes);
+    snprintf(text, CELL_CAPACITY, "%.1f %s", (double)nbytes / unit.nbytes, unit.name);
 }
 
 static double shortest_p50(const struct oq_bench *bench)

@@ -4,14 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-static uint64_t now_ns(void)
-{
-    struct timespec now = {0};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
+#include "base/clock.h"
 
 /* --- loading ------------------------------------------------------------------ */
 
@@ -48,9 +42,9 @@ static bool open_session(struct oq_runner *runner, const struct oq_session_optio
                          uint64_t *load_ns, onnxq_error *error)
 {
     oq_session_close(runner->session);
-    uint64_t began = now_ns();
+    uint64_t began = oq_now_ns();
     runner->session = oq_session_open(runner->engine, runner->path, options, error);
-    *load_ns = now_ns() - began;
+    *load_ns = oq_now_ns() - began;
     return runner->session != NULL &&
            oq_session_set_outputs(runner->session, runner->outputs, runner->n_outputs, error);
 }
@@ -75,10 +69,10 @@ static bool run(struct oq_runner *runner, size_t set, size_t n, uint64_t *times_
         return false;
     }
     for (size_t i = 0; i < n; i++) {
-        uint64_t began = now_ns();
+        uint64_t began = oq_now_ns();
         if (!oq_session_run(runner->session, error))
             return false;
-        times_ns[i] = now_ns() - began;
+        times_ns[i] = oq_now_ns() - began;
     }
     return true;
 }

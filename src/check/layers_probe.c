@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/path.h"
 #include "edit/draft.h"
 
 /* Smaller payloads are copied into the model. */
@@ -44,7 +45,7 @@ static bool find_folder(struct oq_probe *probe, onnxq_error *error)
     probe->folder = oq_arena_strdup(&probe->arena, model_path);
     if (probe->folder == NULL)
         return oq_arena_fail(&probe->arena, error);
-    *(strrchr(probe->folder, '/') + 1) = '\0';
+    probe->folder[oq_folder_length(probe->folder)] = '\0';
     for (size_t i = 0; i < external->count; i++) {
         const char *path = real_path(probe, external->list[i], error);
         if (path == NULL)

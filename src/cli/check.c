@@ -12,6 +12,7 @@
 #include "progress.h"
 #include "report_file.h"
 #include "run_options.h"
+#include "base/path.h"
 
 /* One flip in one of few random inputs is no verdict about labels. */
 #define DEFAULT_RUNS 8
@@ -173,8 +174,7 @@ static int report(const check_settings *settings, const struct oq_check *check)
 
 static void show_progress(void *data, const char *model, uint64_t n_done, uint64_t n_runs)
 {
-    const char *slash = strrchr(model, '/');
-    cli_progress_count(data, slash != NULL ? slash + 1 : model, n_done, n_runs);
+    cli_progress_count(data, oq_base_name(model), n_done, n_runs);
 }
 
 static struct oq_check *run_check(const check_settings *settings, struct oq_check_options *options,

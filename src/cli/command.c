@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "message.h"
-#include "suggest.h"
 
 const cli_command *cli_find_command(const char *name)
 {
@@ -23,13 +23,12 @@ static bool looks_like_model(const char *name)
 
 int cli_fail_command(const cli_common *common, const char *name)
 {
-    cli_suggestion suggestion;
-    cli_suggest_start(&suggestion, name);
+    struct oq_nearest nearest = {.wanted = name};
     for (const cli_command *const *command = cli_commands; *command != NULL; command++)
-        cli_suggest_offer(&suggestion, (*command)->name);
+        oq_nearest_offer(&nearest, (*command)->name);
     cli_error(common, "'%s' is not a command", name);
-    if (suggestion.best[0] != '\0')
-        cli_hint(common, "did you mean '%s'?", suggestion.best);
+    if (nearest.name != NULL)
+        cli_hint(common, "did you mean '%s'?", nearest.name);
     else if (looks_like_model(name))
         cli_hint(common, "the command comes first: onnxq quantize %s", name);
     else

@@ -9,6 +9,7 @@
 #include "message.h"
 #include "model_input.h"
 #include "quantize.h"
+#include "base/size.h"
 
 /* What the command line said. */
 struct inspect_settings {
@@ -77,10 +78,10 @@ static const char *label(const char *path)
     return cli_is_standard_input(path) ? "standard input" : path;
 }
 
-static cli_size file_size(const struct findings *findings)
+static struct oq_size_text file_size(const struct findings *findings)
 {
     const onnxq_model_info *info = &findings->inspection->info;
-    return cli_format_size(info->file_nbytes + info->external_nbytes);
+    return oq_size_text(info->file_nbytes + info->external_nbytes);
 }
 
 static bool has_work(const struct findings *findings)

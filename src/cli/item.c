@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/size.h"
 #include "interrupt.h"
 #include "message.h"
 #include "model_input.h"
@@ -13,14 +15,14 @@
 
 void cli_print_sizes(FILE *stream, uint64_t before, uint64_t after)
 {
-    fprintf(stream, "%s -> %s", cli_format_size(before).text, cli_format_size(after).text);
+    fprintf(stream, "%s -> %s", oq_size_text(before).text, oq_size_text(after).text);
     double ratio = after > 0 ? (double)before / (double)after : 1;
     if (ratio >= 1.05)
         fprintf(stream, " (%.1fx smaller)", ratio);
     else if (ratio < 1 / 1.05)
         fprintf(stream, " (%.1fx larger)", 1 / ratio);
     else if (after > before)
-        fprintf(stream, " (%s larger)", cli_format_size(after - before).text);
+        fprintf(stream, " (%s larger)", oq_size_text(after - before).text);
     else
         fputs(" (about the same)", stream);
 }
@@ -181,7 +183,7 @@ static int carry_out(cli_job *job, const cli_item *item, const cli_input *input,
     print_report(job, item->input, is_noop || job->files->dry_run ? NULL : item->output, work);
     if (is_noop)
         return fail_nothing(job, item, work);
-    print_outcome(job, item, &sizes, cli_seconds() - job->item_began);
+    print_outcome(job, item, &sizes, oq_now_seconds() - job->item_began);
     job->n_done++;
     job->nbytes_before += sizes.before;
     job->nbytes_after += sizes.after;
@@ -218,7 +220,7 @@ static int process(cli_job *job, const cli_item *item, const cli_input *input)
 int cli_item_run(cli_job *job, const cli_item *item)
 {
     cli_input input;
-    job->item_began = cli_seconds();
+    job->item_began = oq_now_seconds();
     if (!job->files->dry_run && is_kept(job, item))
         return fail_exists(job, item);
     int status = cli_model_input_open(job->common, &input, item->input);

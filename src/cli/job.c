@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "interrupt.h"
 #include "message.h"
 #include "path.h"
@@ -221,7 +222,7 @@ static void print_total(const cli_job *job, double seconds)
 /* All models, past those that fail; the first failure is the exit code. */
 static int run_items(cli_job *job)
 {
-    double began = cli_seconds();
+    double began = oq_now_seconds();
     int status = CLI_EXIT_OK;
     for (size_t i = 0; i < job->n_items; i++) {
         int result = cli_interrupt_signal() != 0 ? 128 + cli_interrupt_signal()
@@ -231,7 +232,7 @@ static int run_items(cli_job *job)
         if (status == CLI_EXIT_OK)
             status = result;
     }
-    print_total(job, cli_seconds() - began);
+    print_total(job, oq_now_seconds() - began);
     return cli_reports_finish(&job->json, job->common, status);
 }
 

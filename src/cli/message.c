@@ -133,21 +133,3 @@ int cli_library_error(const cli_common *common, const onnxq_error *error)
         cli_hint(common, "%s", error->hint);
     return (int)error->status;
 }
-
-cli_size cli_format_size(uint64_t nbytes)
-{
-    static const char units[][3] = {"KB", "MB", "GB", "TB"};
-    cli_size size;
-    double value = (double)nbytes / 1e3;
-    size_t unit = 0;
-    if (nbytes < 1000) {
-        snprintf(size.text, sizeof(size.text), "%u B", (unsigned)nbytes);
-        return size;
-    }
-    while (value >= 999.95 && unit + 1 < sizeof(units) / sizeof(units[0])) {
-        value /= 1e3;
-        unit++;
-    }
-    snprintf(size.text, sizeof(size.text), "%.1f %s", value, units[unit]);
-    return size;
-}

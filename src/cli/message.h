@@ -1,4 +1,4 @@
-/* What people read on standard error, and how sizes are written. */
+/* What people read on standard error. */
 #ifndef CLI_MESSAGE_H
 #define CLI_MESSAGE_H
 
@@ -48,12 +48,6 @@ bool cli_use_unicode(FILE *stream);
 
 /* True where the environment says that nobody watches: CI, NO_COLOR or a dumb terminal. */
 bool cli_is_plain_environment(void);
-
-/* "23.3 MB" */
-typedef struct cli_size {
-    char text[32];
-} cli_size;
-cli_size cli_format_size(uint64_t nbytes);
 
 /* Prints text escaped. */
 void cli_print_escaped(FILE *stream, const char *text);

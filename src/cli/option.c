@@ -9,9 +9,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/nearest.h"
 #include "list.h"
 #include "message.h"
-#include "suggest.h"
+
+#define NAME_CAPACITY 64 /* of an option as it is spelled */
 
 _Static_assert(sizeof(cli_when) == sizeof(int), "CLI_CHOICE fields are as wide as int");
 
@@ -130,10 +132,10 @@ static const cli_option *find_letter(const cli_options *options, char letter)
 struct parser {
     const cli_options *options;
     char *settings;
-    const cli_common *common;          /* the same, for messages */
-    char **next, **end;                /* what is left of argv */
-    char spelling[CLI_SUGGEST_LENGTH]; /* of the option at hand */
-    int status;                        /* exit code of what is wrong */
+    const cli_common *common;     /* the same, for messages */
+    char **next, **end;           /* what is left of argv */
+    char spelling[NAME_CAPACITY]; /* of the option at hand */
+    int status;                   /* exit code of what is wrong */
 };
 
 static bool fail(const struct parser *parser, const char *hint, const char *message)
@@ -179,20 +181,19 @@ static bool raise_count(struct parser *parser, const cli_option *option, const c
 static bool fail_choice(const struct parser *parser, const cli_option *option, const char *value)
 {
     char names[128] = "";
-    cli_suggestion suggestion;
-    cli_suggest_start(&suggestion, value);
+    struct oq_nearest nearest = {.wanted = value};
     for (const cli_choice *choice = option->choices; choice->name != NULL; choice++) {
         size_t used = strlen(names);
         if (!choice->hidden)
             snprintf(names + used, sizeof(names) - used, "%s%s", used > 0 ? ", " : "",
                      choice->name);
-        cli_suggest_offer(&suggestion, choice->name);
+        oq_nearest_offer(&nearest, choice->name);
     }
     if (names[0] == '\0')
         return fail(parser, NULL, "its value is true or false");
     cli_error(parser->common, "%s: '%s' is none of %s", parser->spelling, value, names);
-    if (suggestion.best[0] != '\0')
-        cli_hint(parser->common, "did you mean '%s'?", suggestion.best);
+    if (nearest.name != NULL)
+        cli_hint(parser->common, "did you mean '%s'?", nearest.name);
     return false;
 }
 
@@ -320,7 +321,7 @@ static const char *implied_value(const cli_option *option)
 
 static bool apply_next_word(struct parser *parser, const cli_option *option)
 {
-    char hint[2 * CLI_SUGGEST_LENGTH];
+    char hint[2 * NAME_CAPACITY];
     if (parser->next == parser->end)
         return fail(parser, NULL, "it needs a value");
     const char *value = *parser->next;
@@ -340,20 +341,21 @@ static bool apply_next_word(struct parser *parser, const cli_option *option)
 static bool fail_unknown(const struct parser *parser, const char *name)
 {
     const cli_option *option = NULL;
-    char negated[CLI_SUGGEST_LENGTH];
-    cli_suggestion suggestion;
-    cli_suggest_start(&suggestion, name);
+    char negated[NAME_CAPACITY], best[NAME_CAPACITY];
+    struct oq_nearest nearest = {.wanted = name};
     while ((option = cli_next_option(parser->options, option)) != NULL) {
         if (option->name == NULL)
             continue;
-        cli_suggest_offer(&suggestion, option->name);
+        oq_nearest_offer(&nearest, option->name);
         snprintf(negated, sizeof(negated), "no-%s", option->name);
         if (option->negated != NULL)
-            cli_suggest_offer(&suggestion, negated);
+            oq_nearest_offer(&nearest, negated);
+        if (nearest.name == negated)
+            nearest.name = strcpy(best, negated);
     }
     cli_error(parser->common, "unknown option '%s'", parser->spelling);
-    if (suggestion.best[0] != '\0')
-        cli_hint(parser->common, "did you mean '--%s'?", suggestion.best);
+    if (nearest.name != NULL)
+        cli_hint(parser->common, "did you mean '--%s'?", nearest.name);
     else
         cli_hint(parser->common, "-h lists the options");
     return false;

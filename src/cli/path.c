@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/output.h"
+#include "base/path.h"
 #include "interrupt.h"
 
 bool cli_is_standard_input(const char *path)
@@ -28,15 +29,9 @@ bool cli_path_exists(const char *path)
     return lstat(path, &status) == 0;
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? path : slash + 1;
-}
-
 static bool stat_folder(const char *path, struct stat *status)
 {
-    char *folder = strndup(path, (size_t)(base_name(path) - path));
+    char *folder = strndup(path, (size_t)(oq_base_name(path) - path));
     bool ok = folder != NULL && stat(folder[0] == '\0' ? "." : folder, status) == 0;
     free(folder);
     return ok;
@@ -53,7 +48,7 @@ bool cli_is_same_file(const char *a, const char *b)
     bool a_exists = stat(a, &status_a) == 0, b_exists = stat(b, &status_b) == 0;
     if (a_exists && b_exists)
         return is_same_inode(&status_a, &status_b);
-    if (a_exists || b_exists || strcmp(base_name(a), base_name(b)) != 0)
+    if (a_exists || b_exists || strcmp(oq_base_name(a), oq_base_name(b)) != 0)
         return false;
     return stat_folder(a, &status_a) && stat_folder(b, &status_b) &&
            is_same_inode(&status_a, &status_b);
@@ -74,14 +69,14 @@ static int cut_suffix(const char *stem, int n_stem, const char *const *suffixes)
 char *cli_derive_path(const char *model, const char *folder, const char *const *replaced,
                       const char *suffix)
 {
-    const char *base = base_name(model), *dot = strrchr(base, '.');
+    const char *base = oq_base_name(model), *dot = strrchr(base, '.');
     int n_stem = (int)(dot != NULL && dot != base ? (size_t)(dot - base) : strlen(base));
     int n_folder = (int)(base - model);
     n_stem = cut_suffix(base, n_stem, replaced);
     size_t capacity = strlen(model) + (folder != NULL ? strlen(folder) : 0) + strlen(suffix) + 16;
     char *path = malloc(capacity);
     if (path != NULL && folder != NULL)
-        snprintf(path, capacity, "%s%s%.*s.%s.onnx", folder, base_name(folder)[0] ? "/" : "",
+        snprintf(path, capacity, "%s%s%.*s.%s.onnx", folder, oq_base_name(folder)[0] ? "/" : "",
                  n_stem, base, suffix);
     else if (path != NULL)
         snprintf(path, capacity, "%.*s%.*s.%s.onnx", n_folder, model, n_stem, base, suffix);

@@ -6,9 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/size.h"
 #include "interrupt.h"
 #include "message.h"
 
@@ -16,13 +17,6 @@
 #define TEXT_COLUMNS   64 /* all but the bar */
 #define BAR_MAX        30
 #define BAR_MIN        8
-
-double cli_seconds(void)
-{
-    struct timespec now = {0};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 void cli_progress_init(cli_progress *progress, const cli_common *common)
 {
@@ -34,7 +28,7 @@ void cli_progress_init(cli_progress *progress, const cli_common *common)
 
 void cli_progress_start(cli_progress *progress)
 {
-    progress->began = cli_seconds();
+    progress->began = oq_now_seconds();
     /* What is done in a blink shows no bar. */
     progress->last_drawn = progress->forced ? 0 : progress->began;
 }
@@ -96,7 +90,7 @@ static void draw(cli_progress *progress, double now, uint64_t done, uint64_t tot
     char bar[80], amount[64], line[256];
     format_bar(bar, sizeof(bar), part);
     format_amount(amount, sizeof(amount), done, total);
-    cli_size rate = cli_format_size(elapsed > 0 ? (uint64_t)((double)done / elapsed) : 0);
+    struct oq_size_text rate = oq_size_text(elapsed > 0 ? (uint64_t)((double)done / elapsed) : 0);
     int width = snprintf(line, sizeof(line), "  %s %s   %s   %s/s   %ld:%02ld left",
                          progress->phase == ONNXQ_PHASE_MEASURE ? "measure" : "write  ", bar,
                          amount, rate.text, left / 60, left % 60);
@@ -110,7 +104,7 @@ bool cli_progress_update(void *data, onnxq_phase phase, uint64_t done, uint64_t 
         return false;
     if (!progress->enabled || total == 0)
         return true;
-    double now = cli_seconds();
+    double now = oq_now_seconds();
     progress->phase = phase;
     if (now - progress->last_drawn >= REDRAW_SECONDS) {
         draw(progress, now, done < total ? done : total, total);
@@ -122,7 +116,7 @@ bool cli_progress_update(void *data, onnxq_phase phase, uint64_t done, uint64_t 
 void cli_progress_count(cli_progress *progress, const char *what, uint64_t done, uint64_t total)
 {
     char bar[80], escaped[32], line[256];
-    double now = cli_seconds();
+    double now = oq_now_seconds();
     if (!progress->enabled || total == 0 || now - progress->last_drawn < REDRAW_SECONDS)
         return;
     onnxq_escape(what, escaped, sizeof(escaped));

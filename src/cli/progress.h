@@ -13,8 +13,6 @@ typedef struct cli_progress {
     int width;                /* columns that the line on the screen takes */
 } cli_progress;
 
-double cli_seconds(void); /* of a clock that only goes forward */
-
 void cli_progress_init(cli_progress *progress, const cli_common *common);
 
 /* To be called before each call of the library that reports progress. */

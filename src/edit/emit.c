@@ -11,6 +11,7 @@
 
 #include "base/checked.h"
 #include "base/output.h"
+#include "base/path.h"
 #include "base/pipeline.h"
 #include "validate/validate.h"
 
@@ -136,12 +137,6 @@ static bool write_structure(struct emission *emission, onnxq_error *error)
     return oq_message_write(&draft->proto->base, &context, &emission->model, error);
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? path : slash + 1;
-}
-
 static bool wants_external(const struct emission *emission)
 {
     const struct oq_draft *draft = emission->draft;
@@ -161,7 +156,7 @@ static bool write_model(struct emission *emission, const char *path, onnxq_error
     if (!write_structure(emission, error))
         return false;
     if (wants_external(emission) && draft->n_large > 0) {
-        char *location = oq_arena_printf(&emission->arena, "%s.data", base_name(path));
+        char *location = oq_arena_printf(&emission->arena, "%s.data", oq_base_name(path));
         if (location == NULL)
             return oq_arena_fail(&emission->arena, error);
         if (!place_external(emission, location, error) || !write_structure(emission, error))
@@ -488,7 +483,7 @@ static bool write_emission(struct emission *emission, const char *path, onnxq_er
 /* A copy of the model finds its side files only where they are. */
 static bool stays_in_folder(const onnxq_model *model, const char *path)
 {
-    const char *name = base_name(path);
+    const char *name = oq_base_name(path);
     char *folder = strndup(path, (size_t)(name - path));
     char *real = folder == NULL ? NULL : realpath(folder[0] == '\0' ? "." : folder, NULL);
     size_t n = real == NULL ? 0 : strlen(real);

@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 #define TIME_LIMIT_MS 10000 /* it takes 16 ms; a cold network drive takes longer */
 
@@ -110,9 +111,7 @@ static bool start(const char *program, int output, pid_t *pid)
 
 static int64_t now_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)(oq_now_ns() / 1000000);
 }
 
 static bool wait_for_input(int fd, int64_t deadline)

@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "base/path.h"
+
 /* A quarter of what the process may have is kept open; files beyond are opened for each read. */
 #define MAX_DESCRIPTORS 256
 
@@ -19,9 +21,7 @@ static size_t max_descriptors(void)
 
 static char *folder_of(struct oq_arena *arena, const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    int length = slash == NULL ? 0 : (int)(slash - path + 1);
-    return oq_arena_printf(arena, "%.*s", length, path);
+    return oq_arena_printf(arena, "%.*s", (int)oq_folder_length(path), path);
 }
 
 /* The folder of path without links, ending in a slash; NULL when it cannot be resolved. */

@@ -5,6 +5,7 @@
 
 #include "report/report_lines.h"
 #include "report/report_text.h"
+#include "base/size.h"
 
 #define TERMINAL_COLUMNS 100
 #define LABEL_COLUMNS    10
@@ -54,22 +55,6 @@ static void format_count(uint64_t count, char text[32])
         unit++;
     }
     snprintf(text, 32, "%.1f%s", value, units[unit]);
-}
-
-/* "46.9 MB" */
-static void format_size(uint64_t nbytes, char text[32])
-{
-    static const char units[][3] = {"KB", "MB", "GB", "TB", "PB", "EB"};
-    double value = (double)nbytes / 1e3;
-    size_t unit = 0;
-    while (value >= 999.95 && unit + 1 < sizeof(units) / sizeof(units[0])) {
-        value /= 1e3;
-        unit++;
-    }
-    if (nbytes < 1000)
-        snprintf(text, 32, "%u B", (unsigned)nbytes);
-    else
-        snprintf(text, 32, "%.1f %s", value, units[unit]);
 }
 
 /* "float32 [30522,384]" */
@@ -145,9 +130,8 @@ static uint64_t weight_nbytes(const struct report *report)
 static size_t write_share(const struct report *report, uint64_t nbytes, uint64_t largest)
 {
     uint64_t total = weight_nbytes(report);
-    char size[32], numbers[64];
-    format_size(nbytes, size);
-    snprintf(numbers, sizeof(numbers), "%10s  %5.1f %%", size,
+    char numbers[64];
+    snprintf(numbers, sizeof(numbers), "%10s  %5.1f %%", oq_size_text(nbytes).text,
              total > 0 ? 100 * (double)nbytes / (double)total : 0);
     fputs(numbers, report->stream);
     return strlen(numbers) + write_bar(report, largest > 0 ? (double)nbytes / (double)largest : 0);
@@ -235,7 +219,7 @@ static void write_graph(const struct report *report)
 static void write_totals(const struct report *report)
 {
     onnxq_summary summary;
-    char elements[32], size[32];
+    char elements[32];
     uint64_t nelem = 0;
     if (report->plan == NULL)
         return;
@@ -243,27 +227,25 @@ static void write_totals(const struct report *report)
     for (size_t i = 0; i < onnxq_plan_count(report->plan); i++)
         nelem += onnxq_plan_get(report->plan, i)->nelem;
     format_count(nelem, elements);
-    format_size(summary.weight_nbytes_before, size);
     write_label(report, "weights");
     if (summary.n_weights == 0) {
         fputs("none\n", report->stream);
         return;
     }
     write_count(report, "", summary.n_weights, "tensor", "tensors");
-    fprintf(report->stream, ", %s elements, %s", elements, size);
+    fprintf(report->stream, ", %s elements, %s", elements,
+            oq_size_text(summary.weight_nbytes_before).text);
     putc('\n', report->stream);
 }
 
 static void write_side_files(const struct report *report)
 {
     const onnxq_inspection *inspection = report->inspection;
-    char size[32];
     if (inspection->n_external_files == 0)
         return;
-    format_size(inspection->info.external_nbytes, size);
     write_label(report, "data");
     write_count(report, "", inspection->n_external_files, "side file", "side files");
-    fprintf(report->stream, ", %s\n", size);
+    fprintf(report->stream, ", %s\n", oq_size_text(inspection->info.external_nbytes).text);
 }
 
 static void write_more(const struct report *report, size_t count, const char *what)
@@ -578,13 +560,11 @@ static void write_plan(const struct report *report)
 static void write_form(const struct report *report, size_t width, const char *form, size_t count,
                        uint64_t nbytes)
 {
-    char size[32];
-    format_size(nbytes, size);
     fputs("  ", report->stream);
     oq_report_cell(report->stream, form, width, OQ_REPORT_NO_LIMIT);
     fprintf(report->stream, "  %7zu", count);
     if (nbytes > 0)
-        fprintf(report->stream, "%14s", size);
+        fprintf(report->stream, "%14s", oq_size_text(nbytes).text);
     putc('\n', report->stream);
 }
 

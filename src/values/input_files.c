@@ -9,12 +9,13 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#include "model/sniff.h"
-#include "onnx.pb-c.h"
 #include "values/folder.h"
 #include "values/npy.h"
 #include "values/npz.h"
 #include "values/tensor_file.h"
+#include "base/path.h"
+#include "model/sniff.h"
+#include "onnx.pb-c.h"
 
 /* --- sets ------------------------------------------------------------------- */
 
@@ -107,12 +108,6 @@ static bool parse_number(const char *text, const char *prefix, unsigned long *nu
         return false;
     *number = strtoul(text, NULL, 10);
     return true;
-}
-
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? path : slash + 1;
 }
 
 #define POSITION_CAPACITY 24
@@ -233,7 +228,7 @@ static bool read_named(struct oq_input_set *set, const struct oq_file *file, enu
 {
     char position[POSITION_CAPACITY];
     unsigned long number = 0;
-    char *stem = strdup(base_name(file->path));
+    char *stem = strdup(oq_base_name(file->path));
     if (stem == NULL)
         return oq_fail_memory(error);
     *strrchr(stem, '.') = '\0';
@@ -253,7 +248,7 @@ static bool read_named(struct oq_input_set *set, const struct oq_file *file, enu
 
 static bool read_file(struct oq_input_set *set, const char *path, bool alone, onnxq_error *error)
 {
-    enum kind kind = kind_of(base_name(path));
+    enum kind kind = kind_of(oq_base_name(path));
     struct oq_file file;
     bool ok = oq_file_open(&file, path, error);
     if (ok) {
@@ -407,7 +402,7 @@ bool oq_input_sets_read(struct oq_input_sets *sets, const char *path, onnxq_erro
         ok = oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open");
     else if (S_ISDIR(status.st_mode))
         ok = read_folder_at(sets, path, true, error);
-    else if (kind_of(base_name(path)) > KIND_PB)
+    else if (kind_of(oq_base_name(path)) > KIND_PB)
         ok =
             oq_fail(error, ONNXQ_ERROR_INPUT, "is no .npz, .npy or .pb file, nor a folder of them");
     else

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/checked.h"
 #include "values/npy.h"
+#include "base/checked.h"
+#include "base/path.h"
 
 enum { STORED = 0, DEFLATED = 8 };
 
@@ -312,13 +313,6 @@ static bool read_array(struct archive *archive, const struct entry *entry, const
     return added != NULL;
 }
 
-/* The file name of an entry; folders end with a slash and have none. */
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? path : slash + 1;
-}
-
 static bool read_entry(struct archive *archive, struct oq_arrays *arrays,
                        bool (*ignores)(const char *name), onnxq_error *error)
 {
@@ -333,7 +327,7 @@ static bool read_entry(struct archive *archive, struct oq_arrays *arrays,
         archive->text[length - 4] = '.';
         return ok;
     }
-    const char *base = base_name(archive->text);
+    const char *base = oq_base_name(archive->text);
     bool is_folder = length > 0 && *base == '\0';
     return is_folder || (length > 0 && ignores(base)) ||
            oq_fail(error, ONNXQ_ERROR_INPUT, "is no .npy file");
