@@ -23,6 +23,13 @@ struct oq_place oq_producer_of(const struct oq_graph *graph, const char *name, c
     return place;
 }
 
+struct oq_place oq_producer_behind(const struct oq_place *place, size_t input, const char *op_type)
+{
+    if (place->node == NULL)
+        return *place;
+    return oq_producer_of(place->graph, oq_node_input(place->node, input), op_type);
+}
+
 struct oq_place oq_only_user(const struct oq_graph *graph, const char *name)
 {
     const struct oq_value *value = oq_graph_find(graph, name);
@@ -59,21 +66,22 @@ bool oq_undo_constant(onnxq_dequantization *undo, const struct oq_graph *graph, 
     return true;
 }
 
-static bool is_output(const Oq__Pb__NodeProto *node, size_t k, const char *name)
+bool oq_undo_number(onnxq_dequantization *undo, const struct oq_graph *graph, const char *name,
+                    float *value, struct oq_integer_type *type)
 {
-    return k < node->n_output && strcmp(node->output[k], name) == 0;
-}
-
-const char *oq_undo_activation(const struct oq_graph *graph, const char *quantized,
-                               const char *scale, const char *zero_point)
-{
-    struct oq_place made = oq_producer_of(graph, quantized, "DynamicQuantizeLinear");
-    if (made.node == NULL || !is_output(made.node, 0, quantized) ||
-        oq_producer(graph, scale).node != made.node || !is_output(made.node, 1, scale) ||
-        oq_producer(graph, zero_point).node != made.node || !is_output(made.node, 2, zero_point))
-        return NULL;
-    const char *x = oq_node_input(made.node, 0);
-    return oq_is_same_value(graph, x, made.graph, x) ? x : NULL;
+    struct oq_constant_value constant;
+    struct oq_shared shared = {0};
+    int32_t integer;
+    if (!oq_undo_constant(undo, graph, name, &constant) || constant.tensor->nelem != 1 ||
+        oq_shared_set(&shared, constant.tensor) != NULL || shared.is_integer != (type != NULL))
+        return false;
+    if (!oq_shared_read(&shared, 0, 1, value, &integer, undo->scratch, undo->error)) {
+        undo->failed = true;
+        return false;
+    }
+    if (type != NULL)
+        *type = shared.type;
+    return true;
 }
 
 enum oq_outcome oq_leave(onnxq_dequantization *undo, const struct oq_match *match,

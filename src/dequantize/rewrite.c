@@ -90,8 +90,9 @@ bool oq_undo_emit_product(onnxq_dequantization *undo, struct oq_edit *edit,
 {
     const char *label = oq_node_label(match->subject.node), *output = match->place.node->output[0];
     const char *product = match->bias[0] == '\0' ? output : oq_edit_name(edit, output, "_product");
-    const char *inputs[] = {find_activation(edit, match), oq_undo_weight_name(edit, match, 0),
-                            NULL};
+    const char *factor =
+        match->factor != NULL ? match->factor : oq_undo_weight_name(edit, match, 0);
+    const char *inputs[] = {find_activation(edit, match), factor, NULL};
     const char *outputs[] = {product, NULL};
     (void)undo;
     oq_edit_node(edit, "", "MatMul", label, inputs, outputs);

@@ -37,6 +37,7 @@ struct oq_match {
     struct oq_weight *weights[2];
     size_t n_weights;
     const char *activation;          /* what is multiplied or passed on, or indices */
+    const char *factor;              /* another activation that it is multiplied by, or NULL */
     const char *bias;                /* or "" */
     int64_t axis;                    /* of Gather */
     bool turn;                       /* a Transpose comes between weight and node */
@@ -101,6 +102,9 @@ struct oq_place oq_producer(const struct oq_graph *graph, const char *name);
 /* The same where it is of that operator of ai.onnx, else .node is NULL. */
 struct oq_place oq_producer_of(const struct oq_graph *graph, const char *name, const char *op_type);
 
+/* The same for input number `input` of a node; that of none has none. */
+struct oq_place oq_producer_behind(const struct oq_place *place, size_t input, const char *op_type);
+
 /* The only use of a value, by a node of the same graph; .node is NULL where it is none. */
 struct oq_place oq_only_user(const struct oq_graph *graph, const char *name);
 
@@ -112,12 +116,16 @@ bool oq_is_same_value(const struct oq_graph *graph, const char *name,
 bool oq_undo_constant(onnxq_dequantization *undo, const struct oq_graph *graph, const char *name,
                       struct oq_constant_value *constant);
 
+/* A constant of one number: an integer where its type is asked for, else a float. */
+bool oq_undo_number(onnxq_dequantization *undo, const struct oq_graph *graph, const char *name,
+                    float *value, struct oq_integer_type *type);
+
 /*
- * The activation that DynamicQuantizeLinear has made these three of, or NULL;
+ * The activation that was quantized to these three when the model ran, or NULL;
  * seen from `graph`.
  */
-const char *oq_undo_activation(const struct oq_graph *graph, const char *quantized,
-                               const char *scale, const char *zero_point);
+const char *oq_undo_activation(onnxq_dequantization *undo, const struct oq_graph *graph,
+                               const char *quantized, const char *scale, const char *zero_point);
 
 /* The node is part of the match at hand and is not replaced by itself. */
 void oq_undo_claim(onnxq_dequantization *undo, const struct oq_place *place);

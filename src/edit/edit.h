@@ -99,6 +99,8 @@ Oq__Pb__NodeProto *oq_edit_node(struct oq_edit *edit, const char *domain, const 
 /* Nothing where node is NULL. */
 void oq_edit_add_int(struct oq_edit *edit, Oq__Pb__NodeProto *node, const char *name,
                      int64_t value);
+void oq_edit_add_float(struct oq_edit *edit, Oq__Pb__NodeProto *node, const char *name,
+                       float value);
 void oq_edit_add_ints(struct oq_edit *edit, Oq__Pb__NodeProto *node, const char *name,
                       const int64_t *values, size_t n);
 

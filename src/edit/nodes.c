@@ -164,6 +164,16 @@ void oq_edit_add_int(struct oq_edit *edit, Oq__Pb__NodeProto *node, const char *
     }
 }
 
+void oq_edit_add_float(struct oq_edit *edit, Oq__Pb__NodeProto *node, const char *name, float value)
+{
+    Oq__Pb__AttributeProto *attribute =
+        add_attribute(edit, node, name, OQ__PB__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT);
+    if (attribute != NULL) {
+        attribute->has_f = true;
+        attribute->f = value;
+    }
+}
+
 void oq_edit_add_ints(struct oq_edit *edit, Oq__Pb__NodeProto *node, const char *name,
                       const int64_t *values, size_t n)
 {

@@ -517,7 +517,7 @@ class Pairs(DequantizeTest):
         x = build.activations(4, 8)
         nodes = [*self.pair("x", "a"), node("Tanh", "a", "b"), *self.pair("b", "c")]
         nodes += [*self.pair("c", "d"), node("Neg", "d", "e"), *self.pair("e", "y")]
-        constants = {"s": np.float32(0.02), "z": np.uint8(120)}
+        constants = {"s": np.float32(0.0213), "z": np.uint8(120)}
         made = self.dequantize(build.model(nodes, {"x": x}, {"y": x}, constants), feeds={"x": x})
         self.assertEqual(ops(made), {"Tanh": 1, "Neg": 1, "Identity": 1})
         self.assert_near({"x": x}, 3)
@@ -529,12 +529,44 @@ class Pairs(DequantizeTest):
         nodes = [node("Neg", "x", "a"), *([node("Relu", "a", "b")] if kept else [])]
         nodes += self.pair("b" if kept else "a", "c") + [node("Flatten", "c", "d"), *self.pair("d", "e")]
         nodes += [node("Neg", "e", "y")]
-        constants = {"s": np.float32(6 / 255), "z": np.uint8(0)}
+        constants = {"s": np.float32(6.0321 / 255), "z": np.uint8(0)}
         made = self.dequantize(build.model(nodes, {"x": x}, {"y": x}, constants), feeds={"x": x})
         self.assertEqual(ops(made), {"Neg": 2, "Flatten": 1, "Relu" if kept else "Clip": 1})
         got = common.run(self.path, {"x": x})[0]
-        want = -np.maximum(-x, 0) if kept else -np.clip(-x, 0, 6)
+        want = -np.maximum(-x, 0) if kept else -np.clip(-x, 0, 6.0321)
         np.testing.assert_allclose(got, want, atol=1e-5)
+
+    @cases(
+        {
+            f"{kind}_{low}_{high}_{opset}": (kind, low, high, opset)
+            for kind in ("uint8", "int8", "narrow", "uint16", "int16")
+            for low, high in ((0, 6), (-1, 1), (-0.3, 2.7), (-6, 0), (0, 3.21))
+            for opset in ((10, 21) if "8" in kind or kind == "narrow" else (21,))
+        }
+    )
+    def dropped(self, kind: str, low: float, high: float, opset: int) -> None:
+        """A Clip or Relu that a quantizer left to the integers comes back."""
+        x = build.activations(4, 8) * 3
+        dtype = np.dtype("int8" if kind == "narrow" else kind)
+        first, last = np.iinfo(dtype).min + (kind == "narrow"), np.iinfo(dtype).max
+        s = np.float32((high - low) / (last - first))
+        z = np.asarray(round(first - low / s), dtype)
+        nodes = [node("Neg", "x", "a"), *self.pair("a", "b"), node("Flatten", "b", "c")]
+        nodes += [*self.pair("c", "d"), node("Neg", "d", "y")]
+        made = self.dequantize(build.model(nodes, {"x": x}, {"y": x}, {"s": s, "z": z}, opset), feeds={"x": x})
+        self.assertEqual(ops(made), {"Neg": 2, "Clip": 1, "Flatten": 1})
+        got, want = common.run(self.path, {"x": x})[0], -np.clip(-x, low, high)
+        np.testing.assert_allclose(got, want, atol=1.01 * s)
+
+    @cases({"calibrated": ("t", 3.2137), "input": ("x", 2)})
+    def calibrated(self, value: str, length: float) -> None:
+        """A range that was measured, or that of an input, needs no Clip."""
+        x, s = build.activations(4, 8), length / 255
+        nodes = [node("Neg", "x", "t")] if value == "t" else []
+        nodes += [*self.pair(value, "b"), node("Neg", "b", "y")]
+        constants = {"s": np.float32(s), "z": np.uint8(120)}
+        made = self.dequantize(build.model(nodes, {"x": x}, {"y": x}, constants), feeds={"x": x})
+        self.assertNotIn("Clip", ops(made))
 
     def test_other_grid(self) -> None:
         x = build.activations(4, 8)
@@ -548,6 +580,32 @@ class Pairs(DequantizeTest):
         nodes += [node("Neg", "a", "y")]
         made = self.dequantize(build.model(nodes, {"x": x}, {"y": x}), feeds={"x": x})
         self.assertEqual(ops(made), {"Neg": 1})
+
+    @cases({f"{low}_{high}_{kind}": (low, high, kind) for low, high in ((-1, 1), (0, 6), (-0.3, 2.7)) for kind in ("QUInt8", "QInt8")})
+    def static_clip(self, low: float, high: float, kind: str) -> None:
+        """ONNX Runtime's quantizer does drop it."""
+        from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+        x = build.activations(1, 3, 8, 8)
+        nodes = [node("Conv", "x w b", "a"), node("Clip", "a lo hi", "c"), node("Conv", "c v", "y")]
+        constants = {"w": build.weights(16, 3, 3, 3), "b": build.weights(16), "v": build.weights(8, 16, 3, 3)}
+        constants |= {"lo": np.float32(low), "hi": np.float32(high)}
+        onnx.save(build.model(nodes, {"x": x}, {"y": (1, 8, 4, 4)}, constants, 17), self.dir / "f.onnx")
+
+        class Reader(CalibrationDataReader):
+            feeds = iter([{"x": x}])
+
+            def get_next(self):
+                return next(self.feeds, None)
+
+        path = self.dir / "static.onnx"
+        quantize_static(
+            self.dir / "f.onnx", path, Reader(), quant_format=QuantFormat.QDQ, activation_type=getattr(QuantType, kind)
+        )
+        self.assertNotIn("Clip", ops(onnx.load(path)))
+        self.dequantize(path, feeds={"x": x})
+        want, got = common.run(self.dir / "f.onnx", {"x": x}), common.run(self.path, {"x": x})
+        self.assertLess(common.relative_error(want, got), 8)
 
     @cases(["QDQ", "QOperator"])
     def static(self, form: str) -> None:
@@ -671,6 +729,120 @@ class Dynamic(DequantizeTest):
         np.testing.assert_array_equal(self.only_weight(made, q.size), steps * s)
         self.assertEqual(ops(made), {"MatMul": 1})
         self.assert_near({"x": x}, 1)
+
+    # How ONNX Runtime's quantizer writes activations below opset 11, where there is no DynamicQuantizeLinear.
+    RANGE = [
+        ("ReduceMin", "x", "lo", {"keepdims": 0}),
+        ("ReduceMax", "x", "hi", {"keepdims": 0}),
+        ("Sub", "hi lo", "width", {}),
+        ("Div", "width steps", "xs", {}),
+        ("Sub", "zero lo", "below", {}),
+        ("Div", "below xs", "zf", {}),
+        ("Floor", "zf", "zi", {}),
+        ("Cast", "zi", "xz", {"to": TensorProto.UINT8}),
+        ("QuantizeLinear", "x xs xz", "xq", {}),
+    ]
+
+    def quantized_activation(self, opset: int) -> tuple[list[onnx.NodeProto], dict]:
+        if opset >= 11:
+            return [node("DynamicQuantizeLinear", "x", "xq xs xz")], {}
+        nodes = [node(op, inputs, output, **attributes) for op, inputs, output, attributes in self.RANGE]
+        return nodes, {"steps": np.float32(255), "zero": np.float32(0)}
+
+    @cases(
+        {
+            f"{rank - 2}d_{shape}_{order}_opset{opset}": (rank, shape, order, opset)
+            for rank, shape, order, opset in (
+                (4, "minus", "xs s", 10), (4, "minus", "xs s", 12), (4, "minus", "s xs", 17), (4, "plain", "xs s", 21),
+                (3, "minus", "xs s", 12), (5, "minus", "xs s", 13), (4, "short", "xs s", 12),
+            )
+        }
+    )
+    def integer_bias(self, rank: int, shape: str, order: str, opset: int) -> None:
+        """quantize_dynamic of ONNX Runtime 1.4 to 1.8: the bias of a Conv is added in front of the Cast."""
+        model, feeds, bias, w = self.conv_of_integers(rank, shape, order, opset)
+        made = self.dequantize(model, feeds=feeds)
+        self.assertEqual((ops(made), self.kept()), ({"Conv": 1}, []))
+        stored = {t.name: numpy_helper.to_array(t) for t in made.graph.initializer}
+        np.testing.assert_array_equal(stored["b"], bias)
+        np.testing.assert_array_equal(self.only_weight(made, w.size), w)
+        self.assert_near(feeds, 1)
+
+    def conv_of_integers(self, rank: int, shape: str, order: str, opset: int, others: dict | None = None):
+        x, q = build.activations(1, 3, *[9] * (rank - 2)), build.rng().integers(0, 256, (7, 3, *[3] * (rank - 2)))
+        shapes = {"minus": [1, -1] + [1] * (rank - 2), "plain": [1, 7] + [1] * (rank - 2)}
+        shapes["short"] = shapes["plain"][1:]
+        nodes, constants = self.quantized_activation(opset)
+        nodes += [
+            node("Mul", order, "bs"),
+            node("Div", "b bs", "bf"),
+            node("Floor", "bf", "bi"),
+            node("Cast", "bi", "bq", to=TensorProto.INT32),
+            node("ConvInteger", "xq q xz z", "i", pads=[1, 1] * (rank - 2)),
+            node("Reshape", "bq shape", "br"),
+            node("Add", "i br", "sum"),
+            node("Cast", "sum", "c", to=TensorProto.FLOAT),
+            node("Mul", order, "sc"),
+            node("Mul", "c sc", "y"),
+        ]
+        constants |= {"q": q.astype(np.uint8), "z": np.uint8(117), "s": np.float32(0.003), "b": build.weights(7)}
+        constants |= {"shape": np.array(shapes[shape])} | (others or {})
+        y = np.zeros((1, 7, *[9] * (rank - 2)), np.float32)
+        weight = (q - 117).astype(np.float32) * np.float32(0.003)
+        return build.model(nodes, {"x": x}, {"y": y}, constants, opset), {"x": x}, constants["b"], weight
+
+    @cases(
+        {
+            "along_rows": ({"shape": np.array([1, 1, 1, -1])}, {}),
+            "other_scale": ({}, {"Mul": ["xs", "steps"]}),
+            "rounded": ({}, {"Floor": "Ceil"}),
+            "computed": ({}, {"Div": ["x", "bs"]}),
+        }
+    )
+    def no_bias(self, constants: dict, changed: dict) -> None:
+        """What is added to the integers is something else."""
+        model, *_ = self.conv_of_integers(4, "minus", "xs s", 10, constants)
+        for op_type, change in changed.items():
+            found = next(n for n in model.graph.node if n.op_type == op_type and n.output[0] in ("bs", "bf", "bi"))
+            if isinstance(change, str):
+                found.op_type = change
+            else:
+                found.input[:] = change
+        self.refuse(model, "what is added to its integers is no bias")
+
+    @cases({"opset10": (10,), "opset12": (12,)})
+    def two_activations(self, opset: int) -> None:
+        """Both factors are quantized when the model runs."""
+        x, v = build.activations(2, 5, K), build.weights(K, 20)
+        nodes, constants = self.quantized_activation(opset)
+        nodes += [node("Transpose", "xq", "tq", perm=[0, 2, 1])]
+        nodes += [node("MatMulInteger", "xq tq xz xz", "i"), node("Cast", "i", "c", to=TensorProto.FLOAT)]
+        nodes += [node("Mul", "xs xs", "sc"), node("Mul", "c sc", "y")]
+        self.refuse(build.model(nodes, {"x": x}, {"y": (2, 5, 5)}, constants, opset), "no constant")
+        other, more = [node("DynamicQuantizeLinear", "v", "vq vs vz")], {}
+        if opset < 11:
+            rename = {"x": "v", "xs": "vs", "xz": "vz", "xq": "vq", "steps": "steps", "zero": "zero"}
+            other = [
+                node(op, " ".join(rename.get(n, n + "v") for n in inputs.split()), rename.get(output, output + "v"), **more)
+                for op, inputs, output, more in self.RANGE
+            ]
+        nodes, constants = self.quantized_activation(opset)
+        nodes += [*other, node("MatMulInteger", "xq vq xz vz", "i"), node("Cast", "i", "c", to=TensorProto.FLOAT)]
+        nodes += [node("Mul", "xs vs", "sc"), node("Mul", "c sc", "y")]
+        model = build.model(nodes, {"x": x, "v": v}, {"y": (2, 5, 20)}, constants, opset)
+        made = self.dequantize(model, feeds={"x": x, "v": v})
+        self.assertEqual((ops(made), self.kept()), ({"MatMul": 1}, []))
+        self.assert_near({"x": x, "v": v}, 3)
+
+    @cases({"steps": ({"steps": np.float32(100)},), "zero": ({"zero": np.float32(1)},)})
+    def unusual_range(self, changed: dict) -> None:
+        """Integers that do not reach over the whole activation cut something off: that stays."""
+        x = build.activations(5, K)
+        nodes, constants = self.quantized_activation(10)
+        nodes += [node("MatMulInteger", "xq q xz", "i"), node("Cast", "i", "c", to=TensorProto.FLOAT)]
+        nodes += [node("Mul", "xs s", "sc"), node("Mul", "c sc", "y")]
+        constants |= {"q": np.ones((K, 5), np.int8), "s": np.float32(0.1)} | changed
+        self.refuse(build.model(nodes, {"x": x}, {"y": (5, 5)}, constants, 10), "not in a pattern that is known")
 
     @cases(
         {

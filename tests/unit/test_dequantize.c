@@ -82,47 +82,74 @@ static const struct row {
 
     /* --- pairs --- */
     {"pair",
-     "init s float32[] = 0.5; init z int8[] = 3\n"
+     "init s float32[] = 0.37; init z int8[] = 3\n"
      "q = QuantizeLinear(x, s, z); a = DequantizeLinear(q, s, z); y = Neg(a); out y float32",
      "in x float32\ny = Neg(x)\nout y float32\n", NULL},
     {"pairs in a row",
-     "init s float32[] = 0.5; init z int8[] = 3\n"
+     "init s float32[] = 0.37; init z int8[] = 3\n"
      "q = QuantizeLinear(x, s, z); a = DequantizeLinear(q, s, z)\n"
      "r = QuantizeLinear(a, s, z); b = DequantizeLinear(r, s, z); y = Neg(b); out y float32",
      "in x float32\ny = Neg(x)\nout y float32\n", NULL},
     {"pairs that bite their tail",
-     "init s float32[] = 0.5; init z int8[] = 3\n"
+     "init s float32[] = 0.37; init z int8[] = 3\n"
      "q = QuantizeLinear(b, s, z); a = DequantizeLinear(q, s, z)\n"
      "r = QuantizeLinear(a, s, z); b = DequantizeLinear(r, s, z); y = Add(b, x); out y float32",
      "in x float32\ny = Add(b, x)\nout y float32\n", NULL},
     {"returned pair",
-     "init s float32[] = 0.5; init z int8[] = 3\n"
+     "init s float32[] = 0.37; init z int8[] = 3\n"
      "q = QuantizeLinear(x, s, z); y = DequantizeLinear(q, s, z); out y float32",
      "in x float32\ny = Identity(x)\nout y float32\n", NULL},
     {"Relu left to the integers",
-     "init s float32[] = 0.5\n"
+     "init s float32[] = 0.37\n"
      "n = Neg(x); q = QuantizeLinear(n, s); a = DequantizeLinear(q, s); y = Neg(a); out y float32",
      "in x float32\ninit clip_min_f32 float32[]\ninit clip_max_f32 float32[]\n"
      "n = Neg(x)\na = Clip(n, clip_min_f32, clip_max_f32)\ny = Neg(a)\nout y float32\n",
      NULL},
     {"Relu before it",
-     "init s float32[] = 0.5\n"
+     "init s float32[] = 0.37\n"
      "n = Relu(x); q = QuantizeLinear(n, s); a = DequantizeLinear(q, s); y = Neg(a); out y float32",
      "in x float32\nn = Relu(x)\ny = Neg(n)\nout y float32\n", NULL},
+    {"bias added as integers",
+     "init q uint8[4,3,3,3]; init s float32[] = 0.5; init b float32[4]; init h int64[4] = 1 -1 1 "
+     "1\n" LINEAR
+     "bs = Mul(xs, s); d = Div(b, bs); f = Floor(d); e = Cast(f) to=6; r = Reshape(e, h)\n"
+     "m = ConvInteger(xq, q, xz); a = Add(m, r); c = Cast(a) to=1; t = Mul(xs, s); y = Mul(c, t)\n"
+     "out y float32",
+     "in x float32\ninit b float32[4]\ninit q_float float32[4,3,3,3]\ny = Conv(x, q_float, b)\n"
+     "out y float32\n",
+     NULL},
+    {"two activations",
+     LINEAR "m = MatMulInteger(xq, xq, xz, xz); c = Cast(m) to=1; t = Mul(xs, xs); y = Mul(c, t)\n"
+            "out y float32",
+     "in x float32\ny = MatMul(x, x)\nout y float32\n", NULL},
+    {"Relu left to integers without the lowest",
+     "init s float32[] = 0.37; init z int8[] = -127\n"
+     "n = Neg(x); q = QuantizeLinear(n, s, z); a = DequantizeLinear(q, s, z); y = Neg(a)\n"
+     "out y float32",
+     "in x float32\ninit clip_min_f32 float32[]\ninit clip_max_f32 float32[]\n"
+     "n = Neg(x)\na = Clip(n, clip_min_f32, clip_max_f32)\ny = Neg(a)\nout y float32\n",
+     NULL},
+    {"Clip left to the integers",
+     "init s float32[] = 0.00784313725; init z uint8[] = 128\n"
+     "n = Neg(x); q = QuantizeLinear(n, s, z); a = DequantizeLinear(q, s, z); y = Neg(a)\n"
+     "out y float32",
+     "in x float32\ninit clip_min_f32 float32[]\ninit clip_max_f32 float32[]\n"
+     "n = Neg(x)\na = Clip(n, clip_min_f32, clip_max_f32)\ny = Neg(a)\nout y float32\n",
+     NULL},
     {"signed without zero point",
-     "init s float32[] = 0.5\n"
+     "init s float32[] = 0.37\n"
      "q = QuantizeLinear(x, s) output_dtype=3; a = DequantizeLinear(q, s); y = Neg(a); out y "
      "float32",
      "in x float32\ny = Neg(x)\nout y float32\n", NULL},
     {"unsigned by its type",
-     "init s float32[] = 0.5\n"
+     "init s float32[] = 0.37\n"
      "q = QuantizeLinear(x, s) output_dtype=2; a = DequantizeLinear(q, s); y = Neg(a); out y "
      "float32",
      "in x float32\ninit clip_min_f32 float32[]\ninit clip_max_f32 float32[]\n"
      "a = Clip(x, clip_min_f32, clip_max_f32)\ny = Neg(a)\nout y float32\n",
      NULL},
     {"16 bits without zero point",
-     "init s float32[] = 0.5\n"
+     "init s float32[] = 0.37\n"
      "q = QuantizeLinear(x, s) output_dtype=5; a = DequantizeLinear(q, s)\n"
      "r = QuantizeLinear(a, s) output_dtype=4; b = DequantizeLinear(r, s)\n"
      "y = Neg(b); out y float32",
@@ -130,7 +157,7 @@ static const struct row {
      "b = Clip(x, clip_min_f32, clip_max_f32)\ny = Neg(b)\nout y float32\n",
      NULL},
     {"a type of other numbers",
-     "init s float32[] = 0.5\n"
+     "init s float32[] = 0.37\n"
      "q = QuantizeLinear(x, s) output_dtype=17; a = DequantizeLinear(q, s); y = Neg(a); out y "
      "float32",
      NULL, "DequantizeLinear: its scale and zero point are not one constant number each\n"},
@@ -139,7 +166,7 @@ static const struct row {
      "q = QuantizeLinear(x, s, z); a = DequantizeLinear(q, s, z); y = Neg(a); out y float32",
      NULL, "DequantizeLinear: its scale and zero point are not one constant number each\n"},
     {"also an output",
-     "init s float32[] = 0.5; init z int8[] = 3; opset 21\n"
+     "init s float32[] = 0.37; init z int8[] = 3; opset 21\n"
      "q = QuantizeLinear(x, s, z); a = DequantizeLinear(q, s, z); y = Neg(a)\n"
      "out y float32; out q int8",
      "in x float32\ninit s float32[]\ninit z int8[]\nq = QuantizeLinear(x, s, z)\ny = Neg(x)\n"

@@ -8,7 +8,7 @@
 static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
 {
     const Oq__Pb__NodeProto *node = match->place.node;
-    match->activation = oq_undo_activation(match->place.graph, oq_node_input(node, 0),
+    match->activation = oq_undo_activation(undo, match->place.graph, oq_node_input(node, 0),
                                            oq_node_input(node, 3), oq_node_input(node, 6));
     if (match->activation == NULL)
         return oq_leave(undo, match, "its activation is not from DynamicQuantizeLinear");

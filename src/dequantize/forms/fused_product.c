@@ -21,7 +21,7 @@ const struct oq_form oq_form_dynamic_quantize_matmul = {
 static enum oq_outcome match_to_float(onnxq_dequantization *undo, struct oq_match *match)
 {
     const Oq__Pb__NodeProto *node = match->place.node;
-    match->activation = oq_undo_activation(match->place.graph, oq_node_input(node, 0),
+    match->activation = oq_undo_activation(undo, match->place.graph, oq_node_input(node, 0),
                                            oq_node_input(node, 2), oq_node_input(node, 4));
     match->bias = oq_node_input(node, 6);
     if (match->activation == NULL)

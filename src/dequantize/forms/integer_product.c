@@ -5,8 +5,9 @@
  *     DynamicQuantizeLinear, MatMulInteger or ConvInteger, Cast, and both scales
  *     multiplied to it in any order
  *
- * become MatMul and Conv. The last Mul is what is replaced; for Conv, an Add of a
- * constant bias behind it, too.
+ * The last Mul is what is replaced. Here is what both have in common, and
+ * MatMulInteger: of an activation with a weight, with rows of a table, or with
+ * another activation. Conv: integer_conv.c.
  */
 #include "dequantize/forms/integer_product.h"
 
@@ -38,16 +39,26 @@ static bool find_factors(const struct oq_place *mul, struct factor *factors, siz
     return true;
 }
 
+/* The product that `name` is, maybe behind an Add of something. */
+static bool find_integers(const struct oq_graph *graph, const char *name, const char *op_type,
+                          struct oq_product *product)
+{
+    product->added = oq_producer_of(graph, name, "Add");
+    product->integers = oq_producer_of(graph, name, op_type);
+    for (size_t k = 0; k < 2 && product->added.node != NULL && product->integers.node == NULL; k++)
+        product->integers =
+            oq_producer_of(product->added.graph, oq_node_input(product->added.node, k), op_type);
+    return product->integers.node != NULL;
+}
+
 /* Takes the factor that is Cast(op(..)) out of the list. */
 static bool take_integers(struct factor *factors, size_t *n, const char *op_type,
-                          struct oq_place *integers)
+                          struct oq_product *product)
 {
     for (size_t i = 0; i < *n; i++) {
         struct oq_place cast = oq_producer_of(factors[i].graph, factors[i].name, "Cast");
-        if (cast.node == NULL || oq_node_int(cast.node, "to", 0) != FLOAT)
-            continue;
-        *integers = oq_producer_of(cast.graph, oq_node_input(cast.node, 0), op_type);
-        if (integers->node == NULL)
+        if (cast.node == NULL || oq_node_int(cast.node, "to", 0) != FLOAT ||
+            !find_integers(cast.graph, oq_node_input(cast.node, 0), op_type, product))
             continue;
         --*n;
         memmove(&factors[i], &factors[i + 1], (*n - i) * sizeof(*factors));
@@ -84,15 +95,16 @@ bool oq_find_integer_product(onnxq_dequantization *undo, const struct oq_place *
     struct factor factors[MAX_FACTORS];
     size_t n = 0;
     if (!find_factors(mul, factors, &n, 1) || n != MAX_FACTORS ||
-        !take_integers(factors, &n, op_type, &product->integers))
+        !take_integers(factors, &n, op_type, product))
         return false;
     const Oq__Pb__NodeProto *node = product->integers.node;
     product->turned = oq_producer_of(product->integers.graph, oq_node_input(node, 0), "Transpose");
     const char *quantized =
         oq_node_input(product->turned.node == NULL ? node : product->turned.node, 0);
     for (size_t i = 0; i < 2; i++) {
-        product->activation = oq_undo_activation(product->integers.graph, quantized,
+        product->activation = oq_undo_activation(undo, product->integers.graph, quantized,
                                                  factors[i].name, oq_node_input(node, 2));
+        product->activation_scale = factors[i].name;
         product->scale = factors[1 - i].name;
         product->scale_graph = factors[1 - i].graph;
         if (product->activation != NULL)
@@ -105,7 +117,8 @@ bool oq_find_integer_product(onnxq_dequantization *undo, const struct oq_place *
 static enum oq_outcome match_matmul(onnxq_dequantization *undo, struct oq_match *match)
 {
     struct oq_product product;
-    if (!oq_find_integer_product(undo, &match->place, "MatMulInteger", &product))
+    if (!oq_find_integer_product(undo, &match->place, "MatMulInteger", &product) ||
+        product.added.node != NULL)
         return OQ_NO_MATCH;
     const Oq__Pb__NodeProto *node = product.integers.node;
     match->subject = product.integers;
@@ -114,6 +127,13 @@ static enum oq_outcome match_matmul(onnxq_dequantization *undo, struct oq_match 
     if (!oq_is_same_value(product.integers.graph, product.scale, product.scale_graph,
                           product.scale))
         return oq_leave(undo, match, "its scale is not in reach");
+    match->factor = oq_undo_activation(undo, product.integers.graph, oq_node_input(node, 1),
+                                       product.scale, oq_node_input(node, 3));
+    if (match->factor != NULL && product.activation != NULL)
+        return oq_is_same_value(match->place.graph, match->factor, product.integers.graph,
+                                match->factor)
+                   ? OQ_MATCH
+                   : oq_leave(undo, match, "its factor is not in reach");
     const char *reason = oq_undo_matrix(undo, match, product.integers.graph, oq_node_input(node, 1),
                                         product.scale, oq_node_input(node, 3));
     int32_t data_type;
@@ -125,107 +145,3 @@ static enum oq_outcome match_matmul(onnxq_dequantization *undo, struct oq_match 
 
 const struct oq_form oq_form_matmul_integer = {"MatMulInteger", OQ_ONNX_Mul, match_matmul,
                                                oq_undo_emit_product};
-
-/* --- Conv --- */
-
-/* The scale of W [O, I, kernel..]: [O, 1, ..] or [1, O, 1, ..], as it meets [batch, O, spatial..].
- */
-static const char *find_scale(onnxq_dequantization *undo, const struct oq_product *product,
-                              struct oq_weight *weight, const struct oq_constant_value *integers)
-{
-    struct oq_constant_value constant;
-    int64_t dims[OQ_WEIGHT_MAX_RANK] = {0};
-    if (!oq_undo_constant(undo, product->scale_graph, product->scale, &constant))
-        return "its scale is no constant";
-    size_t rank = integers->n_dims, n = constant.n_dims;
-    bool fits = constant.tensor->proto->data_type == FLOAT && n <= rank && !constant.transposed;
-    for (size_t i = 0; fits && i < n; i++)
-        fits =
-            constant.dims[i] == 1 || (rank - n + i == 1 && constant.dims[i] == integers->dims[0]);
-    if (!fits)
-        return "its scale is not one for each output channel";
-    dims[0] = (int64_t)constant.tensor->nelem;
-    for (size_t i = 1; i < rank; i++)
-        dims[i] = 1;
-    const char *reason = oq_shared_set(&weight->scale, constant.tensor);
-    return reason != NULL ? reason : oq_shared_spread(&weight->scale, weight, dims, rank, 0, 1);
-}
-
-/* A bias [O] behind a Reshape that makes it [O, 1, ..] or [1, O, 1, ..]. */
-static const char *find_bias(onnxq_dequantization *undo, const struct oq_place *add,
-                             const char *product, const struct oq_constant_value *integers)
-{
-    struct oq_constant_value bias, reshaped;
-    size_t side = strcmp(oq_node_input(add->node, 0), product) == 0 ? 1 : 0;
-    const char *name = oq_node_input(add->node, side);
-    struct oq_place reshape = oq_producer_of(add->graph, name, "Reshape");
-    if (reshape.node == NULL || strcmp(oq_node_input(add->node, 1 - side), product) != 0 ||
-        !oq_undo_constant(undo, add->graph, name, &reshaped) ||
-        !oq_undo_constant(undo, reshape.graph, oq_node_input(reshape.node, 0), &bias))
-        return NULL;
-    size_t rank = integers->n_dims, n = reshaped.n_dims;
-    bool fits = bias.n_dims == 1 && bias.dims[0] == integers->dims[0] && n <= rank &&
-                n + 1 >= rank && bias.tensor->proto->data_type == FLOAT;
-    for (size_t i = 0; fits && i < n; i++)
-        fits = reshaped.dims[i] == (rank - n + i == 1 ? integers->dims[0] : 1);
-    const char *source = oq_node_input(reshape.node, 0);
-    return fits && oq_is_same_value(add->graph, source, reshape.graph, source) ? source : NULL;
-}
-
-static const char *find_filter(onnxq_dequantization *undo, struct oq_match *match,
-                               const struct oq_product *product, struct oq_constant_value *integers)
-{
-    const struct oq_spread axis = {OQ_SPREAD_AXIS, 0, 1};
-    const struct oq_graph *graph = product->integers.graph;
-    const Oq__Pb__NodeProto *node = product->integers.node;
-    struct oq_weight *weight;
-    const char *reason = oq_undo_weight(undo, graph, oq_node_input(node, 1), &weight, integers);
-    if (reason == NULL && (integers->n_dims < 3 || integers->transposed))
-        reason = "its weight has less than three dimensions";
-    if (reason == NULL)
-        reason = find_scale(undo, product, weight, integers);
-    if (reason == NULL)
-        reason = oq_undo_zero_point(undo, graph, weight, integers, oq_node_input(node, 3), axis);
-    if (reason != NULL)
-        return reason;
-    return oq_undo_add_weight(undo, match, weight, integers->dims, integers->n_dims, FLOAT);
-}
-
-static enum oq_outcome match_conv(onnxq_dequantization *undo, struct oq_match *match)
-{
-    struct oq_product product;
-    struct oq_constant_value integers;
-    if (!oq_find_integer_product(undo, &match->place, "ConvInteger", &product) ||
-        product.activation == NULL || product.turned.node != NULL)
-        return OQ_NO_MATCH;
-    match->subject = product.integers;
-    match->activation = product.activation;
-    const char *reason = find_filter(undo, match, &product, &integers);
-    if (reason != NULL)
-        return oq_leave(undo, match, reason);
-    const char *output = match->place.node->output[0];
-    struct oq_place add = oq_only_user(match->place.graph, output);
-    if (add.node == NULL || !oq_node_is(add.node, "", "Add") || add.node->n_output != 1)
-        return OQ_MATCH;
-    const char *bias = find_bias(undo, &add, output, &integers);
-    if (bias != NULL) {
-        match->bias = bias;
-        match->place = add;
-    }
-    return OQ_MATCH;
-}
-
-static bool emit_conv(onnxq_dequantization *undo, struct oq_edit *edit,
-                      const struct oq_match *match)
-{
-    const Oq__Pb__NodeProto *node = match->subject.node;
-    const char *inputs[] = {match->activation, oq_undo_weight_name(edit, match, 0), match->bias,
-                            NULL};
-    const char *outputs[] = {match->place.node->output[0], NULL};
-    Oq__Pb__NodeProto *conv = oq_edit_node(edit, "", "Conv", oq_node_label(node), inputs, outputs);
-    (void)undo;
-    oq_edit_copy_attributes(edit, conv, node, NULL);
-    return !edit->failed;
-}
-
-const struct oq_form oq_form_conv_integer = {"ConvInteger", OQ_ONNX_Mul, match_conv, emit_conv};

@@ -7,7 +7,8 @@
 /* What the pattern consists of. */
 struct oq_product {
     struct oq_place integers; /* MatMulInteger or ConvInteger */
-    const char *activation;   /* NULL: the integers are rows of a table, with this scale: */
+    struct oq_place added;    /* an Add to these integers, or none */
+    const char *activation;   /* NULL: the integers are rows of a table */
     const char *activation_scale;
     const char *scale; /* of the weight, seen from .. */
     const struct oq_graph *scale_graph;

@@ -5,8 +5,9 @@
  *
  * What such a pair cuts off may be meant: ONNX Runtime's quantizer drops a Relu
  * or Clip when the range of the integers does its work. So where that range
- * starts (or ends) at 0, and the values are not known to stay on that side, a
- * Clip to the range takes the place of the pair.
+ * starts (or ends) at 0 or is as long as somebody would write it down, and the
+ * values are not known to stay within, a Clip to the range takes the place of
+ * the pair.
  */
 #include "dequantize/forms/forms_table.h"
 
@@ -18,23 +19,6 @@ struct grid {
     struct oq_integer_type type;
     float scale, zero_point;
 };
-
-static bool read_one(onnxq_dequantization *undo, const struct oq_graph *graph, const char *name,
-                     float *value, struct oq_integer_type *type)
-{
-    struct oq_constant_value constant;
-    struct oq_shared shared = {0};
-    int32_t integer;
-    if (!oq_undo_constant(undo, graph, name, &constant) || constant.tensor->nelem != 1 ||
-        oq_shared_set(&shared, constant.tensor) != NULL)
-        return false;
-    if (!oq_shared_read(&shared, 0, 1, value, &integer, undo->scratch, undo->error)) {
-        undo->failed = true;
-        return false;
-    }
-    *type = shared.type;
-    return shared.is_integer == (type->nbits != 0);
-}
 
 /* The type of a QuantizeLinear without zero point. */
 static bool find_type(const Oq__Pb__NodeProto *node, struct oq_integer_type *type)
@@ -64,38 +48,18 @@ static bool find_type(const Oq__Pb__NodeProto *node, struct oq_integer_type *typ
  */
 static bool read_grid(onnxq_dequantization *undo, const struct oq_place *place, struct grid *grid)
 {
-    struct oq_integer_type none;
     *grid = (struct grid){0};
-    if (!read_one(undo, place->graph, oq_node_input(place->node, 1), &grid->scale, &none) ||
-        none.nbits != 0 || !(grid->scale > 0))
+    if (!oq_undo_number(undo, place->graph, oq_node_input(place->node, 1), &grid->scale, NULL) ||
+        !(grid->scale > 0))
         return false;
     if (oq_node_input(place->node, 2)[0] == '\0')
         return oq_node_is(place->node, "", "QuantizeLinear") && find_type(place->node, &grid->type);
-    return read_one(undo, place->graph, oq_node_input(place->node, 2), &grid->zero_point,
-                    &grid->type) &&
-           grid->type.nbits != 0 && grid->type.nbits < 32;
+    return oq_undo_number(undo, place->graph, oq_node_input(place->node, 2), &grid->zero_point,
+                          &grid->type) &&
+           grid->type.nbits < 32;
 }
 
-/* --- signs --- */
-
-static const char *const not_negative[] = {"Abs",     "Clip",    "Exp",  "HardSigmoid", "Relu",
-                                           "Sigmoid", "Softmax", "Sqrt", "Softplus"};
-
-/* What these give has the sign of what they take. */
-static const char *const keep_sign[] = {
-    "AveragePool", "DepthToSpace",  "Expand",  "Flatten",   "Gather",   "GlobalAveragePool",
-    "Identity",    "GlobalMaxPool", "MaxPool", "Reshape",   "Slice",    "SpaceToDepth",
-    "Squeeze",     "Split",         "Tile",    "Transpose", "Unsqueeze"};
-
-static bool is_one_of(const Oq__Pb__NodeProto *node, const char *const *op_types, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (oq_node_is(node, "", op_types[i]))
-            return true;
-    return false;
-}
-
-#define IS_ONE_OF(node, list) is_one_of(node, list, sizeof(list) / sizeof((list)[0]))
+/* --- ranges --- */
 
 static float lowest(const struct grid *grid)
 {
@@ -107,27 +71,111 @@ static float highest(const struct grid *grid)
     return lowest(grid) + (float)((1u << grid->type.nbits) - 1);
 }
 
-/* Whether an earlier operator sees to it that no value is negative. */
-static bool is_never_negative(onnxq_dequantization *undo, const struct oq_graph *graph,
-                              const char *name)
+static float low_end(const struct grid *grid)
 {
-    struct grid grid;
+    return (lowest(grid) - grid->zero_point) * grid->scale;
+}
+
+static float high_end(const struct grid *grid)
+{
+    return (highest(grid) - grid->zero_point) * grid->scale;
+}
+
+/* Some versions of ONNX Runtime's quantizer leave the lowest of signed integers out. */
+static bool starts_at_0(const struct grid *grid)
+{
+    return grid->zero_point - lowest(grid) <= (grid->type.is_signed ? 1 : 0);
+}
+
+/*
+ * So many steps are a multiple of 1/10, as a float can say it: hardly ever by
+ * chance, where a calibration has found the range (decisions.md).
+ */
+#define MAX_ROUND 100.0
+static bool is_round(const struct grid *grid, float steps)
+{
+    const double tenths = 10.0 * (double)grid->scale * (double)steps;
+    const double off = tenths - (double)(int64_t)(tenths < 10 * MAX_ROUND ? tenths + 0.5 : 0);
+    return tenths > 0.5 && (off < 0 ? -off : off) <= tenths * 0x1p-22;
+}
+
+static bool is_written_down(const struct grid *grid)
+{
+    const float steps = highest(grid) - lowest(grid);
+    return is_round(grid, steps) || (grid->type.is_signed && is_round(grid, steps - 1));
+}
+
+/* --- what sees to it already --- */
+
+static const char *const not_negative[] = {"Abs",     "Clip",    "Exp",  "HardSigmoid", "Relu",
+                                           "Sigmoid", "Softmax", "Sqrt", "Softplus",    NULL};
+static const char *const bounded[] = {"Clip", NULL};
+
+/* What these give lies in the range of what they take. */
+static const char *const keep_range[] = {
+    "AveragePool", "DepthToSpace",  "Expand",  "Flatten",   "Gather",    "GlobalAveragePool",
+    "Identity",    "GlobalMaxPool", "MaxPool", "Reshape",   "Slice",     "SpaceToDepth",
+    "Squeeze",     "Split",         "Tile",    "Transpose", "Unsqueeze", NULL};
+
+static bool is_one_of(const Oq__Pb__NodeProto *node, const char *const *op_types)
+{
+    for (; *op_types != NULL; op_types++)
+        if (oq_node_is(node, "", *op_types))
+            return true;
+    return false;
+}
+
+static bool starts_as_well(const struct grid *earlier, const struct grid *grid)
+{
+    (void)grid;
+    return starts_at_0(earlier);
+}
+
+static bool goes_no_further(const struct grid *earlier, const struct grid *grid)
+{
+    return low_end(earlier) >= low_end(grid) && high_end(earlier) <= high_end(grid);
+}
+
+/* Who keeps values in the range of a grid that they come to later. */
+struct keepers {
+    const char *const *op_types;
+    bool (*does)(const struct grid *earlier, const struct grid *grid);
+    bool inputs; /* nothing is dropped behind a graph input */
+};
+static const struct keepers of_sign = {not_negative, starts_as_well, false};
+static const struct keepers of_bounds = {bounded, goes_no_further, true};
+
+static bool is_kept(onnxq_dequantization *undo, const struct oq_graph *graph, const char *name,
+                    const struct grid *grid, const struct keepers *by)
+{
+    struct grid earlier;
     for (int depth = 0; depth < MAX_LOOK_BEHIND; depth++) {
         struct oq_place place = oq_producer(graph, name);
         if (place.node == NULL)
-            return false;
-        if (IS_ONE_OF(place.node, not_negative))
+            return by->inputs;
+        if (is_one_of(place.node, by->op_types))
             return true;
         bool is_grid = oq_node_is(place.node, "", "DequantizeLinear");
-        if (is_grid && read_grid(undo, &place, &grid) && grid.zero_point == lowest(&grid))
+        if (is_grid && read_grid(undo, &place, &earlier) && by->does(&earlier, grid))
             return true;
-        if (!is_grid && !IS_ONE_OF(place.node, keep_sign) &&
+        if (!is_grid && !is_one_of(place.node, keep_range) &&
             !oq_node_is(place.node, "", "QuantizeLinear"))
             return false;
         graph = place.graph;
         name = oq_node_input(place.node, 0);
     }
     return false;
+}
+
+/* Whether the pair cuts off what an operator that was dropped would have. */
+static bool clips(onnxq_dequantization *undo, const struct oq_place *quantize,
+                  const struct grid *grid)
+{
+    const char *x = oq_node_input(quantize->node, 0);
+    const bool ends_at_0 = grid->zero_point == highest(grid);
+    return (starts_at_0(grid) && !is_kept(undo, quantize->graph, x, grid, &of_sign)) ||
+           ((ends_at_0 || is_written_down(grid)) &&
+            !is_kept(undo, quantize->graph, x, grid, &of_bounds));
 }
 
 /* --- matching --- */
@@ -159,12 +207,11 @@ static enum oq_outcome match_static(onnxq_dequantization *undo, struct oq_match 
                                     const struct oq_place *quantize)
 {
     struct grid grid, other;
-    struct oq_integer_type none;
     bool is_plain = read_grid(undo, quantize, &grid);
     if (is_plain && oq_node_input(match->place.node, 2)[0] == '\0') {
         other = (struct grid){.type = grid.type};
-        is_plain = read_one(undo, match->place.graph, oq_node_input(match->place.node, 1),
-                            &other.scale, &none);
+        is_plain = oq_undo_number(undo, match->place.graph, oq_node_input(match->place.node, 1),
+                                  &other.scale, NULL);
     } else if (is_plain) {
         is_plain = read_grid(undo, &match->place, &other);
     }
@@ -173,23 +220,18 @@ static enum oq_outcome match_static(onnxq_dequantization *undo, struct oq_match 
     if (grid.scale != other.scale || grid.zero_point != other.zero_point ||
         grid.type.nbits != other.type.nbits || grid.type.is_signed != other.type.is_signed)
         return oq_leave(undo, match, "it does not undo the QuantizeLinear before it");
-    int64_t output_type = oq_node_int(match->place.node, "output_dtype", 0);
-    const bool starts_at_0 = grid.zero_point == lowest(&grid);
-    const bool ends_at_0 = grid.zero_point == highest(&grid);
-    match->clips = (starts_at_0 &&
-                    !is_never_negative(undo, quantize->graph, oq_node_input(quantize->node, 0))) ||
-                   ends_at_0;
-    match->lo = (lowest(&grid) - grid.zero_point) * grid.scale;
-    match->hi = (highest(&grid) - grid.zero_point) * grid.scale;
+    match->clips = clips(undo, quantize, &grid);
+    match->lo = low_end(&grid);
+    match->hi = high_end(&grid);
+    const int64_t output_type = oq_node_int(match->place.node, "output_dtype", 0);
     struct oq_constant_value scale;
     bool is_float32 =
         oq_undo_constant(undo, match->place.graph, oq_node_input(match->place.node, 1), &scale) &&
         scale.tensor->proto->data_type == FLOAT;
     if (output_type != 0 && (!is_float32 || output_type != FLOAT))
         return oq_leave(undo, match, "its output may be of another type than its input");
-    if (match->clips && (!is_float32 || undo->model->opset < CLIP_INPUTS))
-        return oq_leave(undo, match,
-                        "it may do the work of a Relu, which needs float32 and opset 11");
+    if (match->clips && !is_float32)
+        return oq_leave(undo, match, "it may do the work of a Relu, which needs float32");
     return pass_on(undo, match, quantize);
 }
 
@@ -202,9 +244,9 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
         return match_static(undo, match, &made);
     if (!oq_node_is(made.node, "", "DynamicQuantizeLinear"))
         return OQ_NO_MATCH;
-    const char *x = oq_undo_activation(match->place.graph, oq_node_input(match->place.node, 0),
-                                       oq_node_input(match->place.node, 1),
-                                       oq_node_input(match->place.node, 2));
+    const char *x = oq_undo_activation(
+        undo, match->place.graph, oq_node_input(match->place.node, 0),
+        oq_node_input(match->place.node, 1), oq_node_input(match->place.node, 2));
     if (x == NULL)
         return oq_leave(undo, match, "it does not undo the DynamicQuantizeLinear before it");
     return pass_on(undo, match, &made);
@@ -221,10 +263,17 @@ static bool emit(onnxq_dequantization *undo, struct oq_edit *edit, const struct 
         oq_edit_node(edit, "", "Identity", label, inputs, outputs);
         return !edit->failed;
     }
-    const char *inputs[] = {match->activation,
-                            oq_edit_floats(edit, "clip_min", NULL, 0, &match->lo),
-                            oq_edit_floats(edit, "clip_max", NULL, 0, &match->hi), NULL};
-    oq_edit_node(edit, "", "Clip", label, inputs, outputs);
+    if (undo->model->opset >= CLIP_INPUTS) {
+        const char *inputs[] = {match->activation,
+                                oq_edit_floats(edit, "clip_min", NULL, 0, &match->lo),
+                                oq_edit_floats(edit, "clip_max", NULL, 0, &match->hi), NULL};
+        oq_edit_node(edit, "", "Clip", label, inputs, outputs);
+    } else {
+        const char *inputs[] = {match->activation, NULL};
+        Oq__Pb__NodeProto *clip = oq_edit_node(edit, "", "Clip", label, inputs, outputs);
+        oq_edit_add_float(edit, clip, "min", match->lo);
+        oq_edit_add_float(edit, clip, "max", match->hi);
+    }
     return !edit->failed;
 }
 

@@ -107,7 +107,7 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     struct oq_place mul = find_mul(back, &bias);
     if (mul.node == NULL || back->node->n_output != 1 ||
         !oq_find_integer_product(undo, &mul, "MatMulInteger", &product) ||
-        product.activation == NULL || product.turned.node == NULL ||
+        product.added.node != NULL || product.activation == NULL || product.turned.node == NULL ||
         !oq_is_same_value(product.integers.graph, product.scale, product.scale_graph,
                           product.scale))
         return OQ_NO_MATCH;
