@@ -129,10 +129,10 @@ static bool is_for_callers(const struct oq_edit *edit, const struct oq_value *va
 /* A constant without users in the model itself, or what has lost them all. */
 static bool is_useless(const struct oq_edit *edit, const struct oq_value *value)
 {
-    if (value == NULL || edit->n_left[value->ordinal] > 0)
+    if (value == NULL || edit->n_left[value->ordinal] > 0 || is_for_callers(edit, value))
         return false;
-    return value->n_uses > 0 || (tensor_of(value) != NULL && !is_for_callers(edit, value) &&
-                                 oq_strmap_find(&edit->mentioned, value->name) == NULL);
+    return value->n_uses > 0 ||
+           (tensor_of(value) != NULL && oq_strmap_find(&edit->mentioned, value->name) == NULL);
 }
 
 /* --- what leaves --- */

@@ -205,10 +205,21 @@ static bool is_helper(const struct oq_use *use)
     return role == OQ_COORDINATE || role == OQ_SETTING || role == OQ_INDEX || role == OQ_UNSEEN;
 }
 
-/* Floats that someone computes with; a single one is as often a factor that an optimizer added. */
+/* int16 and less, as weights of a quantized model are. */
+static bool is_narrow_integer(const struct oq_tensor *tensor)
+{
+    return !tensor->dtype->is_float && tensor->dtype->nbits > 0 && tensor->dtype->nbits <= 16 &&
+           tensor->proto->data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__BOOL;
+}
+
+/*
+ * Floats that someone computes with, or the integers that stand for them; a single number is
+ * as often a factor that an optimizer added.
+ */
 static bool is_weight(const struct oq_value *value, const struct oq_tensor *tensor)
 {
-    if (tensor->dtype == NULL || !tensor->dtype->is_float || tensor->nelem < 2)
+    if (tensor->dtype == NULL || tensor->nelem < 2 ||
+        !(tensor->dtype->is_float || is_narrow_integer(tensor)))
         return false;
     const struct oq_use *use = value->uses;
     while (use != NULL && is_helper(use))

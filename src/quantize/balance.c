@@ -25,10 +25,23 @@ struct balance {
     bool *is_refused;         /* [tensors]: for the last one, whether something of them is */
 };
 
-static const struct oq_site *find_keeper(const struct oq_constant *constant)
+/* What replaces the site's node and does not take this input, or NULL. */
+static const struct oq_site *find_releaser(const onnxq_plan *plan, const struct oq_site *site)
+{
+    if (site->action != ONNXQ_KEEP || site->graph == NULL || site->node == NULL)
+        return NULL;
+    const struct oq_site *product = plan->products[site->graph->ordinal][site->node_index];
+    bool releases = product != NULL && product->rule->releases != NULL &&
+                    product->rule->releases(plan, product, site->input);
+    return releases ? product : NULL;
+}
+
+const struct oq_site *oq_plan_find_keeper(const onnxq_plan *plan,
+                                          const struct oq_constant *constant)
 {
     for (size_t i = 0; i < constant->n_sites; i++)
-        if (constant->sites[i].action == ONNXQ_KEEP)
+        if (constant->sites[i].action == ONNXQ_KEEP &&
+            find_releaser(plan, &constant->sites[i]) == NULL)
             return &constant->sites[i];
     return NULL;
 }
@@ -41,9 +54,10 @@ static const char *describe_keeper(struct oq_arena *arena, const struct oq_site 
     return keeper->graph != NULL ? "the graph returns it" : "it is used where nothing is replaced";
 }
 
-const char *oq_plan_describe_keeper(struct oq_arena *arena, const struct oq_constant *constant)
+const char *oq_plan_describe_keeper(const onnxq_plan *plan, struct oq_arena *arena,
+                                    const struct oq_constant *constant)
 {
-    const struct oq_site *keeper = find_keeper(constant);
+    const struct oq_site *keeper = oq_plan_find_keeper(plan, constant);
     return keeper == NULL ? NULL : describe_keeper(arena, keeper);
 }
 
@@ -96,7 +110,7 @@ static uint64_t fold_nbytes(const onnxq_plan *plan, const struct oq_constant *co
 
 static struct holding make_holding(const onnxq_plan *plan, const struct oq_constant *constant)
 {
-    struct holding holding = {.keeper = find_keeper(constant)};
+    struct holding holding = {.keeper = oq_plan_find_keeper(plan, constant)};
     uint64_t fold = fold_nbytes(plan, constant), nbytes = constant->tensor->nbytes;
     holding.available = holding.keeper != NULL || fold >= nbytes ? 0 : nbytes - fold;
     return holding;
@@ -212,14 +226,16 @@ static void join(size_t *next, size_t a, size_t b)
         next[find_last(next, b)] = find_last(next, a);
 }
 
-/* Those of which one is made, those stored as one, and the weights of one operator. */
+/* Those of which one is made, those stored as one, the weights of one operator, and its bias. */
 static void join_constant(const struct balance *balance, const struct oq_constant *constant)
 {
     const size_t first = tensor_of(constant);
     for (size_t i = 1; i < constant->source.n_spans; i++)
         join(balance->next, first, constant->source.spans[i].tensor->ordinal);
     for (size_t i = 0; i < constant->n_sites; i++) {
-        const struct oq_site *site = &constant->sites[i], *partner;
+        const struct oq_site *site = &constant->sites[i], *partner, *releaser;
+        if ((releaser = find_releaser(balance->plan, site)) != NULL)
+            join(balance->next, first, tensor_of(releaser->constant));
         if (site->quantized != NULL)
             join(balance->next, first, tensor_of(site->quantized->ranges->constant));
         if (site->rule != NULL && site->rule->partner != NULL && site->node != NULL &&

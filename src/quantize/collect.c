@@ -40,6 +40,11 @@ struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_gra
     return find_derived(plan, value);
 }
 
+bool oq_plan_is_overridable(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    return constant->value != NULL && constant->value->is_graph_input && !plan->freeze_inputs;
+}
+
 struct oq_site *oq_plan_sibling(const onnxq_plan *plan, const struct oq_site *site, size_t input)
 {
     struct oq_constant *constant =
@@ -298,6 +303,19 @@ static bool is_recurrent(const onnxq_model *model)
     return false;
 }
 
+static bool allocate_products(onnxq_plan *plan)
+{
+    const struct oq_graphs *graphs = &plan->model->graphs;
+    plan->products = oq_arena_array(&plan->arena, graphs->count, sizeof(*plan->products));
+    for (size_t g = 0; plan->products != NULL && g < graphs->count; g++) {
+        size_t n = graphs->list[g]->proto->n_node;
+        plan->products[g] = oq_arena_array(&plan->arena, n + 1, sizeof(**plan->products));
+        if (plan->products[g] == NULL)
+            return false;
+    }
+    return plan->products != NULL;
+}
+
 bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error)
 {
     const onnxq_model *model = plan->model;
@@ -307,7 +325,7 @@ bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error)
     /* One place for each tensor, and for each node that may make a derived constant. */
     plan->constants = oq_arena_array(&plan->arena, model->n_tensors + count_chain_nodes(model) + 1,
                                      sizeof(*plan->constants));
-    if (plan->constants == NULL)
+    if (plan->constants == NULL || !allocate_products(plan))
         return oq_arena_fail(&plan->arena, error);
     return collect_tensors(plan, error) && derive_all(plan, error);
 }

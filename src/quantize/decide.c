@@ -48,7 +48,7 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
         return refuse_input(plan, site);
     if (site->graph->parent != NULL && !plan->options.subgraphs)
         return "in a subgraph";
-    if (constant->value->is_graph_input && !plan->freeze_inputs)
+    if (oq_plan_is_overridable(plan, constant))
         return "a graph input that callers may override: --freeze-inputs takes it";
     const char *refusal = oq_selection_refuses(selection, site->op_type, oq_node_label(site->node),
                                                weight_name(plan, constant));
@@ -256,6 +256,20 @@ static void settle_chains(onnxq_plan *plan)
     }
 }
 
+/* Nodes with an integer form, by their place. */
+static void index_products(onnxq_plan *plan)
+{
+    const struct oq_graphs *graphs = &plan->model->graphs;
+    for (size_t g = 0; g < graphs->count; g++)
+        memset(plan->products[g], 0, graphs->list[g]->proto->n_node * sizeof(*plan->products[g]));
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (size_t k = 0; k < plan->constants[i].n_sites; k++) {
+            const struct oq_site *site = &plan->constants[i].sites[k];
+            if (site->action == ONNXQ_DYNAMIC && site->through == NULL)
+                plan->products[site->graph->ordinal][site->node_index] = site;
+        }
+}
+
 /*
  * An initializer may hide one of the same name in a graph around it, a node's
  * output may not: what is folded then needs another name, which its users have
@@ -279,14 +293,12 @@ static bool cannot_be_renamed(const onnxq_plan *plan, const struct oq_constant *
 /* Folding pays only if the float weight leaves the file. */
 static bool settle_folds(onnxq_plan *plan, struct oq_constant *constant)
 {
-    bool folds = false, kept = false;
-    for (size_t i = 0; i < constant->n_sites; i++) {
+    bool folds = false, kept = oq_plan_find_keeper(plan, constant) != NULL;
+    for (size_t i = 0; i < constant->n_sites; i++)
         folds |= constant->sites[i].action == ONNXQ_FOLD;
-        kept |= constant->sites[i].action == ONNXQ_KEEP;
-    }
     const char *reason = NULL;
     if (folds && kept)
-        reason = oq_plan_describe_keeper(&plan->round, constant);
+        reason = oq_plan_describe_keeper(plan, &plan->round, constant);
     else if (constant->tensor == NULL) /* a derived one is never in the file */
         reason = "made of other weights";
     else if (folds && cannot_be_renamed(plan, constant))
@@ -346,6 +358,7 @@ static bool decide_all(onnxq_plan *plan, onnxq_error *error)
         return oq_arena_fail(&plan->round, error);
     settle_partners(plan);
     settle_chains(plan);
+    index_products(plan);
     for (size_t i = 0; i < plan->n_constants; i++)
         if (!settle_folds(plan, &plan->constants[i]))
             return oq_arena_fail(&plan->round, error);

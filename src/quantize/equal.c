@@ -23,15 +23,11 @@ struct candidate {
 };
 
 /* What keeps its floats gains nothing. */
-static bool is_candidate(const struct oq_constant *constant)
+static bool is_candidate(const onnxq_plan *plan, const struct oq_constant *constant)
 {
     const struct oq_tensor *tensor = constant->tensor;
-    if (constant->value == NULL || !tensor->contiguous || tensor->nbytes < SAMPLE_NBYTES)
-        return false;
-    for (size_t i = 0; i < constant->n_sites; i++)
-        if (constant->sites[i].action == ONNXQ_KEEP)
-            return false;
-    return true;
+    return constant->value != NULL && tensor->contiguous && tensor->nbytes >= SAMPLE_NBYTES &&
+           oq_plan_find_keeper(plan, constant) == NULL;
 }
 
 static int compare_u64(uint64_t a, uint64_t b)
@@ -168,7 +164,7 @@ bool oq_plan_find_equal(onnxq_plan *plan, onnxq_error *error)
     bool ok = true;
     for (size_t i = 0; ok && i < plan->model->n_tensors; i++) {
         plan->constants[i].equal = NULL;
-        if (!is_candidate(&plan->constants[i]))
+        if (!is_candidate(plan, &plan->constants[i]))
             continue;
         ok = oq_arena_grow(&arena, &list, n, &capacity, sizeof(*list)) || oq_fail_memory(error);
         if (ok)

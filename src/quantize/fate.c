@@ -84,7 +84,8 @@ static bool is_small_power(const struct oq_fates *fates, const struct oq_graph *
     float exponent = 0;
     int64_t integer = 0;
     onnxq_error ignored;
-    if (tensor == NULL || tensor->nelem != 1 || tensor->dtype == NULL)
+    if (tensor == NULL || tensor->nelem != 1 || tensor->dtype == NULL ||
+        oq_plan_is_overridable(fates->plan, constant))
         return false;
     if (tensor->dtype->is_float && read_scalar(tensor, &exponent))
         return exponent == 1 || exponent == 2 || exponent == MAX_POWER;

@@ -141,6 +141,7 @@ struct onnxq_plan {
     size_t n_constants;
     struct oq_strmap derived;          /* "graph:name" -> struct oq_constant */
     struct oq_fates *fates;            /* of values, see fate.h */
+    const struct oq_site ***products;  /* [graphs][nodes]: what replaces that node, or NULL */
     onnxq_weight *weights;             /* the same for the caller */
     struct oq_round_trip *round_trips; /* [n_round_trips]: these leave */
     size_t n_round_trips, round_trips_capacity;
@@ -152,6 +153,9 @@ struct onnxq_plan {
 /* The constant behind a name in graph, derived ones included, or NULL. */
 struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_graph *graph,
                                      const char *name);
+
+/* True where callers may give the graph another value instead. */
+bool oq_plan_is_overridable(const onnxq_plan *plan, const struct oq_constant *constant);
 
 /* The site that is input number `input` of the same node as `site`, or NULL. */
 struct oq_site *oq_plan_sibling(const onnxq_plan *plan, const struct oq_site *site, size_t input);
@@ -190,8 +194,14 @@ bool oq_plan_choose_storage(onnxq_plan *plan, onnxq_error *error);
  */
 bool oq_plan_balance(onnxq_plan *plan, bool strictly, bool *any, onnxq_error *error);
 
-/* Who needs the floats of a constant that has a site that is kept; NULL: memory is out. */
-const char *oq_plan_describe_keeper(struct oq_arena *arena, const struct oq_constant *constant);
+/*
+ * The site that needs the floats of the constant as they are, or NULL; and the same in words,
+ * where there is one (NULL: memory is out).
+ */
+const struct oq_site *oq_plan_find_keeper(const onnxq_plan *plan,
+                                          const struct oq_constant *constant);
+const char *oq_plan_describe_keeper(const onnxq_plan *plan, struct oq_arena *arena,
+                                    const struct oq_constant *constant);
 
 /* measure.c: reads all weights that are to be quantized; fills lo and hi of their ranges. */
 bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error);

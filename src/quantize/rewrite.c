@@ -3,38 +3,13 @@
 
 #include "quantize/rules.h"
 
-/* Nodes with an integer form are looked up by their place. */
-static bool index_sites(struct oq_rewrite *rewrite)
-{
-    const struct oq_edit *edit = rewrite->edit;
-    rewrite->sites = oq_arena_array(edit->arena, edit->graphs->count, sizeof(*rewrite->sites));
-    for (size_t g = 0; rewrite->sites != NULL && g < edit->graphs->count; g++) {
-        size_t n = edit->graphs->list[g]->proto->n_node;
-        rewrite->sites[g] = oq_arena_array(edit->arena, n + 1, sizeof(**rewrite->sites));
-        if (rewrite->sites[g] == NULL)
-            return oq_arena_fail(edit->arena, edit->error);
-    }
-    return rewrite->sites != NULL || oq_arena_fail(edit->arena, edit->error);
-}
-
-/* Folded weights come first in their graph. */
-static bool start_constant(struct oq_rewrite *rewrite, struct oq_constant *constant)
-{
-    for (size_t i = 0; i < constant->n_sites; i++) {
-        const struct oq_site *site = &constant->sites[i];
-        if (site->action == ONNXQ_DYNAMIC && site->through == NULL)
-            rewrite->sites[site->graph->ordinal][site->node_index] = site;
-    }
-    return constant->fold == NULL || oq_rewrite_fold(rewrite, constant);
-}
-
 static bool rewrite_nodes(struct oq_rewrite *rewrite, size_t ordinal)
 {
     struct oq_edit *edit = rewrite->edit;
     const Oq__Pb__GraphProto *graph = edit->states[ordinal].proto;
     oq_edit_enter(edit, ordinal);
     for (size_t i = 0; i < graph->n_node; i++) {
-        const struct oq_site *site = rewrite->sites[ordinal][i];
+        const struct oq_site *site = rewrite->plan->products[ordinal][i];
         bool ok = site == NULL ? oq_edit_keep(edit, graph->node[i]) : site->emit(rewrite, site);
         if (!ok)
             return false;
@@ -104,11 +79,9 @@ static bool rewrite_all(struct oq_rewrite *rewrite)
 {
     onnxq_plan *plan = rewrite->plan;
     oq_strmap_init(&rewrite->companions, rewrite->edit->arena);
-    if (!index_sites(rewrite))
-        return false;
     oq_rewrite_round_trips(rewrite);
-    for (size_t i = 0; i < plan->n_constants; i++)
-        if (!start_constant(rewrite, &plan->constants[i]))
+    for (size_t i = 0; i < plan->n_constants; i++) /* they come first in their graph */
+        if (plan->constants[i].fold != NULL && !oq_rewrite_fold(rewrite, &plan->constants[i]))
             return false;
     for (size_t g = 0; g < rewrite->edit->graphs->count; g++)
         if (!rewrite_nodes(rewrite, g))

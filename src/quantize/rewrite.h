@@ -20,8 +20,7 @@
 struct oq_rewrite {
     onnxq_plan *plan;
     struct oq_edit *edit;
-    const struct oq_site ***sites; /* [graphs][nodes of the input]: what replaces that node */
-    struct oq_strmap companions;   /* what was made beside integers, once for all that want it */
+    struct oq_strmap companions; /* what was made beside integers, once for all that want it */
 };
 
 /* The integers of a site's weight, as an initializer where the weight is defined. */

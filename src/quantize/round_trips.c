@@ -28,8 +28,7 @@ static const struct oq_tensor *find_tensor(const onnxq_plan *plan, const struct 
 {
     const struct oq_constant *constant = oq_plan_constant(plan, graph, name);
     if (constant == NULL || constant->tensor == NULL || constant->value == NULL ||
-        constant->tensor->dtype == NULL ||
-        (constant->value->is_graph_input && !plan->freeze_inputs))
+        constant->tensor->dtype == NULL || oq_plan_is_overridable(plan, constant))
         return NULL;
     return constant->tensor;
 }

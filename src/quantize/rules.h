@@ -30,6 +30,10 @@ struct oq_rule {
     /* Its integers are multiplied with those of an activation: --reduce-range applies. */
     bool is_product;
 
+    /* True where what replaces the site's node does not take that input of it; NULL: it takes all.
+     */
+    bool (*releases)(const onnxq_plan *plan, const struct oq_site *site, size_t input);
+
     /* The input that must be dynamic as well for `input` to be; NULL: there is none. */
     size_t (*partner)(size_t input);
 

@@ -4,7 +4,7 @@ import numpy as np
 
 import build
 from build import node
-from harness import OrtTest
+from harness import OrtTest, cases
 
 
 class AmongIntegers(OrtTest):
@@ -54,3 +54,60 @@ class Chain(OrtTest):
         outcome = self.quantize(model, "--min-elements", "1")
         actions = [outcome.weight(f"w{i}")["action"] for i in range(n + 3)]
         self.assertEqual(actions, ["keep"] + n * ["fold"] + 2 * ["dynamic"])
+
+
+class Again(OrtTest):
+    """A second run finds nothing: quantize() of the base class asks for that."""
+
+    def test_a_bias_that_is_not_read_keeps_no_weight(self):
+        """beta is 0: once the Gemm is a product of integers, nobody takes w as it is."""
+        w, x = build.weights(64, 33), build.activations(64, 64)
+        gemm = node("Gemm", "x v w", "a", beta=0.0)
+        model = build.model(
+            [gemm, node("MatMul", "x w", "b")],
+            {"x": x.shape},
+            {"a": (64, 33), "b": (64, 33)},
+            {"v": build.weights(64, 33, seed=5), "w": w},
+        )
+        outcome = self.quantize(model, "--force-integer")
+        self.assertEqual(outcome.weight("w")["action"], "dynamic")
+
+    def test_a_bias_that_is_copied_keeps_no_weight(self):
+        """2 * w is written as a bias of its own."""
+        w, x = build.weights(1, 64), build.activations(8, 64)
+        gemm = node("Gemm", "x v w", "a", beta=2.0)
+        model = build.model(
+            [gemm, node("MatMul", "t w", "b")],
+            {"x": x.shape, "t": (8, 1)},
+            {"a": (8, 64), "b": (8, 64)},
+            {"v": build.weights(64, 64, seed=5), "w": w},
+        )
+        outcome = self.quantize(model, "--force-integer", "--no-per-channel")
+        self.assertNotIn("w", [t.name for t in outcome.model.graph.initializer])
+
+    @cases(["dynamic", "weights", "qdq", "blocks"])
+    def integers_are_weights_that_are_not_listed(self, method):
+        """One weight is no graph input, so that those that are stay; also when it is integers."""
+        x, w = build.activations(8, 32), build.weights(32, 32)
+        nodes = [node("MatMul", "x w", "a"), node("MatMul", "x v", "b")]
+        constants = {"w": w, "v": build.weights(32, 32, seed=5)}
+        model = build.model(nodes, {"x": x.shape}, {"a": (8, 32), "b": (8, 32)}, constants)
+        model.graph.input.append(build.info("v", (32, 32)))
+        flags = [] if method == "blocks" else ["--no-per-channel"]
+        outcome = self.quantize(model, "--method", method, *flags)
+        self.assertEqual([outcome.weight(n)["action"] for n in "wv"], ["fold", "keep"])
+
+
+class Overridden(OrtTest):
+    @cases({"times_2": (2.0, ()), "times_0": (0.0, ()), "in_blocks": (2.0, ("--method=blocks",))})
+    def a_bias_that_callers_may_override_stays_one(self, beta, flags):
+        x, c = build.activations(4, 64), build.weights(1, 32)
+        gemm = node("Gemm", "x w c", "y", beta=beta)
+        constants = {"w": build.weights(64, 32), "c": c}
+        model = build.model([gemm], {"x": x.shape}, {"y": (4, 32)}, constants)
+        model.graph.input.append(build.info("c", c.shape))
+        outcome = self.quantize(model, "--force-integer", *flags)
+        runs = [
+            self.run_levels(path, {"x": x, "c": 5 * c})["all"][0] for path in (outcome.source, outcome.path)
+        ]
+        self.assert_close(runs[1], runs[0], 0.05 * np.abs(runs[0]).max())

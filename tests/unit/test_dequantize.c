@@ -52,8 +52,8 @@ static const struct row {
     {"returned", Q "w = DequantizeLinear(q, s) axis=1; out w float32", NULL,
      "DequantizeLinear: the graph returns it\n"},
     {"overridable",
-     "in q int8[8]; init q int8[8]; init s float32[]\n"
-     "w = DequantizeLinear(q, s); y = Add(x, w); out y float32",
+     "in q int8[8]; init q int8[8]; init s float32[]; init v float32[8]\n"
+     "w = DequantizeLinear(q, s); z = Add(x, w); y = Add(z, v); out y float32",
      NULL, "DequantizeLinear: its input is computed as integers\n"},
     {"no scale", "init q int8[8]; w = DequantizeLinear(q); y = Add(x, w); out y float32", NULL,
      "DequantizeLinear: its scale is no constant\n"},

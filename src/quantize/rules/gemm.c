@@ -69,6 +69,34 @@ static bool is_row(const struct oq_source *c, int64_t n)
     return c->nelem == 1 || (c->n_dims > 0 && c->dims[c->n_dims - 1] == n && c->nelem > 0);
 }
 
+/* What the bias is when the product of B is written. */
+enum bias { NO_BIAS, BIAS_AS_IS, BIAS_ROW /* beta * C in a new initializer */, BIAS_SUM };
+
+static enum bias find_bias(const onnxq_plan *plan, const struct oq_site *site)
+{
+    const Oq__Pb__NodeProto *node = site->node;
+    const char *name = oq_node_input(node, 2);
+    float beta = oq_node_float(node, "beta", 1);
+    int64_t n = site->constant->source.dims[site->axis];
+    if (name[0] == '\0' || beta == 0)
+        return NO_BIAS;
+    const struct oq_constant *constant = oq_plan_constant(plan, site->graph, name);
+    if (constant == NULL || site->input == 0)
+        return BIAS_SUM;
+    const struct oq_source *c = &constant->source;
+    if (beta == 1 && c->n_dims == 1 && c->nelem == (uint64_t)n &&
+        site->constant->source.data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT)
+        return BIAS_AS_IS;
+    bool is_known = !oq_plan_is_overridable(plan, constant) && c->dtype != NULL;
+    return is_known && c->dtype->is_float && is_row(c, n) ? BIAS_ROW : BIAS_SUM;
+}
+
+static bool releases(const onnxq_plan *plan, const struct oq_site *site, size_t input)
+{
+    enum bias bias = input == 2 ? find_bias(plan, site) : BIAS_AS_IS;
+    return bias == NO_BIAS || bias == BIAS_ROW;
+}
+
 /* beta * C as a new initializer [N]. C has at most n elements. */
 static const char *make_bias_row(struct oq_rewrite *rewrite, struct oq_constant *c, int64_t n,
                                  float beta)
@@ -131,8 +159,7 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
     int32_t data_type = weight->data_type;
     int64_t n = weight->dims[site->axis];
     float beta = oq_node_float(node, "beta", 1);
-    const char *c_name = node->n_input > 2 && beta != 0 ? node->input[2] : "";
-    struct oq_constant *c = oq_plan_constant(rewrite->plan, site->graph, c_name);
+    enum bias bias = find_bias(rewrite->plan, site);
     struct oq_matmul matmul = {.activation = node->input[0],
                                .transposed = oq_node_int(node, "transA", 0) != 0,
                                .output = node->output[0],
@@ -140,23 +167,14 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
                                .n_scale_dims = 1,
                                .factor = oq_node_float(node, "alpha", 1),
                                .output_type = data_type};
-    if (c_name[0] == '\0')
-        return oq_matmul_emit(rewrite, site, &matmul);
-
-    bool as_is = c != NULL && c->source.n_dims == 1 && c->source.nelem == (uint64_t)n &&
-                 beta == 1 && data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT;
-    if (as_is) {
-        matmul.bias = c_name;
-    } else if (c != NULL && c->source.dtype != NULL && c->source.dtype->is_float &&
-               is_row(&c->source, n)) {
-        matmul.bias = make_bias_row(rewrite, c, n, beta);
-        if (matmul.bias == NULL)
-            return false;
-    }
-    if (matmul.bias != NULL)
-        return oq_matmul_emit(rewrite, site, &matmul);
-
-    return emit_sum(rewrite, site, &matmul, beta, oq_matmul_emit);
+    if (bias == BIAS_SUM)
+        return emit_sum(rewrite, site, &matmul, beta, oq_matmul_emit);
+    if (bias == BIAS_AS_IS)
+        matmul.bias = node->input[2];
+    else if (bias == BIAS_ROW)
+        matmul.bias = make_bias_row(
+            rewrite, oq_plan_constant(rewrite->plan, site->graph, node->input[2]), n, beta);
+    return (bias != BIAS_ROW || matmul.bias != NULL) && oq_matmul_emit(rewrite, site, &matmul);
 }
 
 static bool emit_left_product(struct oq_rewrite *rewrite, const struct oq_site *site,
@@ -178,9 +196,9 @@ static bool emit_left(struct oq_rewrite *rewrite, const struct oq_site *site)
                                      .n_scale_dims = 1,
                                      .factor = oq_node_float(node, "alpha", 1),
                                      .output_type = weight->data_type};
-    bool has_bias = node->n_input > 2 && beta != 0 && node->input[2][0] != '\0';
-    return has_bias ? emit_sum(rewrite, site, &matmul, beta, emit_left_product)
-                    : emit_left_product(rewrite, site, &matmul);
+    return find_bias(rewrite->plan, site) == BIAS_SUM
+               ? emit_sum(rewrite, site, &matmul, beta, emit_left_product)
+               : emit_left_product(rewrite, site, &matmul);
 }
 
 const struct oq_rule oq_rule_gemm = {.op = OQ_ONNX_Gemm,
@@ -188,4 +206,5 @@ const struct oq_rule oq_rule_gemm = {.op = OQ_ONNX_Gemm,
                                      .takes_transposed = 1 << 0 | 1 << 1,
                                      .decide = decide,
                                      .is_product = true,
+                                     .releases = releases,
                                      .emit = emit};
