@@ -1,4 +1,6 @@
 /* What constants a model has, and who uses them. */
+#include <stdlib.h>
+
 #include "quantize/plan.h"
 #include "quantize/rules.h"
 
@@ -45,17 +47,16 @@ bool oq_plan_is_overridable(const onnxq_plan *plan, const struct oq_constant *co
     return constant->value != NULL && constant->value->is_graph_input && !plan->freeze_inputs;
 }
 
+struct oq_site *oq_plan_site(const onnxq_plan *plan, const struct oq_graph *graph, size_t node,
+                             size_t input)
+{
+    bool exists = input < graph->proto->node[node]->n_input;
+    return exists ? plan->nodes[graph->ordinal][node].of_input[input] : NULL;
+}
+
 struct oq_site *oq_plan_sibling(const onnxq_plan *plan, const struct oq_site *site, size_t input)
 {
-    struct oq_constant *constant =
-        input < site->node->n_input ? oq_plan_constant(plan, site->graph, site->node->input[input])
-                                    : NULL;
-    for (size_t i = 0; constant != NULL && i < constant->n_sites; i++) {
-        struct oq_site *other = &constant->sites[i];
-        if (other->node == site->node && other->input == input)
-            return other;
-    }
-    return NULL;
+    return oq_plan_site(plan, site->graph, site->node_index, input);
 }
 
 /* A constant that no rule will see gets one site, for the report. */
@@ -178,24 +179,6 @@ static struct oq_constant *base_of(const onnxq_plan *plan, const struct oq_sourc
     return source->n_spans == 0 ? NULL : &plan->constants[source->spans[0].tensor->ordinal];
 }
 
-static bool is_same(const struct oq_source *a, const struct oq_source *b)
-{
-    return a->n_spans == b->n_spans && a->n_dims == b->n_dims && a->data_type == b->data_type &&
-           a->transposed == b->transposed &&
-           memcmp(a->spans, b->spans, a->n_spans * sizeof(*a->spans)) == 0 &&
-           (a->n_dims == 0 || memcmp(a->dims, b->dims, a->n_dims * sizeof(*a->dims)) == 0);
-}
-
-/* Branches of an If often make the same weight from the same tensors. */
-static struct oq_constant *find_twin(const onnxq_plan *plan, const struct oq_source *source)
-{
-    const struct oq_constant *base = base_of(plan, source);
-    struct oq_constant *twin = base == NULL ? NULL : base->derived;
-    while (twin != NULL && (twin->twin != NULL || !is_same(&twin->source, source)))
-        twin = twin->next_derived;
-    return twin;
-}
-
 /* The graph of the tensors: whoever sees them sees what replaces them. */
 static const struct oq_graph *home_of(const onnxq_plan *plan, const struct oq_value *value,
                                       const struct oq_source *source)
@@ -217,8 +200,7 @@ static bool add_derived(onnxq_plan *plan, const struct oq_value *value,
     *constant = (struct oq_constant){.source = *source,
                                      .name = value->name,
                                      .value = value,
-                                     .graph = home_of(plan, value, source),
-                                     .twin = find_twin(plan, source)};
+                                     .graph = home_of(plan, value, source)};
     if (base != NULL) {
         constant->next_derived = base->derived;
         base->derived = constant;
@@ -291,6 +273,93 @@ static bool collect_tensors(onnxq_plan *plan, onnxq_error *error)
     return true;
 }
 
+/* --- twins --- */
+
+static int compare_u64(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+/* Some order in which equal ones lie together. */
+static int compare_sources(const struct oq_source *a, const struct oq_source *b)
+{
+    int order = compare_u64(a->n_spans, b->n_spans);
+    if (order == 0)
+        order = compare_u64(a->n_dims, b->n_dims);
+    if (order == 0)
+        order = compare_u64((uint64_t)a->data_type, (uint64_t)b->data_type);
+    if (order == 0)
+        order = a->transposed - b->transposed;
+    if (order == 0 && a->n_dims > 0)
+        order = memcmp(a->dims, b->dims, a->n_dims * sizeof(*a->dims));
+    if (order == 0 && a->spans != b->spans)
+        order = memcmp(a->spans, b->spans, a->n_spans * sizeof(*a->spans));
+    return order;
+}
+
+/* Of equal ones the first in the file comes first. */
+static int compare_derived(const void *left, const void *right)
+{
+    const struct oq_constant *a = *(struct oq_constant *const *)left;
+    const struct oq_constant *b = *(struct oq_constant *const *)right;
+    int order = compare_sources(&a->source, &b->source);
+    return order != 0 ? order : (a > b) - (a < b);
+}
+
+/* Branches of an If often make the same weight from the same tensors: the first stands for all. */
+static bool find_twins(onnxq_plan *plan, onnxq_error *error)
+{
+    struct oq_constant *derived = plan->constants + plan->model->n_tensors;
+    size_t n = plan->n_constants - plan->model->n_tensors;
+    struct oq_constant **list = oq_arena_array(&plan->arena, n + 1, sizeof(*list));
+    if (list == NULL)
+        return oq_arena_fail(&plan->arena, error);
+    for (size_t i = 0; i < n; i++)
+        list[i] = &derived[i];
+    qsort(list, n, sizeof(*list), compare_derived);
+    for (size_t i = 1, first = 0; i < n; i++) {
+        if (compare_sources(&list[first]->source, &list[i]->source) != 0)
+            first = i;
+        else if (list[i]->source.n_spans > 0)
+            list[i]->twin = list[first];
+    }
+    return true;
+}
+
+/* --- sites by their place --- */
+
+static bool allocate_nodes(onnxq_plan *plan, const struct oq_graph *graph)
+{
+    const Oq__Pb__GraphProto *proto = graph->proto;
+    struct oq_node_sites *nodes = oq_arena_array(&plan->arena, proto->n_node + 1, sizeof(*nodes));
+    size_t n_inputs = 0;
+    for (size_t i = 0; i < proto->n_node; i++)
+        n_inputs += proto->node[i]->n_input;
+    struct oq_site **sites = oq_arena_array(&plan->arena, n_inputs + 1, sizeof(*sites));
+    if (nodes == NULL || sites == NULL)
+        return false;
+    for (size_t i = 0; i < proto->n_node; sites += proto->node[i++]->n_input)
+        nodes[i].of_input = sites;
+    plan->nodes[graph->ordinal] = nodes;
+    return true;
+}
+
+static bool index_sites(onnxq_plan *plan, onnxq_error *error)
+{
+    const struct oq_graphs *graphs = &plan->model->graphs;
+    plan->nodes = oq_arena_array(&plan->arena, graphs->count, sizeof(*plan->nodes));
+    for (size_t g = 0; g < graphs->count; g++)
+        if (plan->nodes == NULL || !allocate_nodes(plan, graphs->list[g]))
+            return oq_arena_fail(&plan->arena, error);
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (size_t k = 0; k < plan->constants[i].n_sites; k++) {
+            struct oq_site *site = &plan->constants[i].sites[k];
+            if (site->graph != NULL && site->node != NULL)
+                plan->nodes[site->graph->ordinal][site->node_index].of_input[site->input] = site;
+        }
+    return true;
+}
+
 /* LSTM, GRU and RNN in themselves, Loop and Scan in what they repeat. */
 static bool is_recurrent(const onnxq_model *model)
 {
@@ -327,5 +396,6 @@ bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error)
                                      sizeof(*plan->constants));
     if (plan->constants == NULL || !allocate_products(plan))
         return oq_arena_fail(&plan->arena, error);
-    return collect_tensors(plan, error) && derive_all(plan, error);
+    return collect_tensors(plan, error) && derive_all(plan, error) && find_twins(plan, error) &&
+           index_sites(plan, error);
 }

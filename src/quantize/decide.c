@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "quantize/existing.h"
 #include "quantize/fate.h"
+#include "quantize/futures.h"
 #include "quantize/rules.h"
 #include "quantize/selector.h"
 
@@ -170,90 +171,38 @@ static void settle_partners(onnxq_plan *plan)
 
 /* --- chains of operators --- */
 
-/* More steps than a chain in a real model has: a hostile one ends here. */
-#define MAX_STEPS 4096
-
-static const struct oq_site *find_end(const onnxq_plan *plan, const struct oq_graph *graph,
-                                      const char *name, unsigned *steps);
-
-/* Where one use of a chain's value leads, or NULL where it needs the value as it is. */
-static const struct oq_site *follow(const onnxq_plan *plan, const struct oq_use *use,
-                                    unsigned *steps)
-{
-    if (use->node == OQ_NO_NODE || (*steps)++ == MAX_STEPS)
-        return NULL; /* which ends the whole search */
-    const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
-    const struct oq_site here = {.graph = use->graph, .node = node};
-    const struct oq_site *site = oq_plan_sibling(plan, &here, use->input);
-    if (site != NULL && site->constant->tensor == NULL)
-        return site->action == ONNXQ_DYNAMIC ? site : NULL;
-    return oq_source_sees_through(node) ? find_end(plan, use->graph, node->output[0], steps) : NULL;
-}
-
-/*
- * Some site that takes `name` as integers, provided that all uses of it do.
- * Recursion follows the model's nodes, which oq_source_find() limits in depth;
- * MAX_STEPS limits it where that has not looked.
- */
-static const struct oq_site *find_end(const onnxq_plan *plan, const struct oq_graph *graph,
-                                      const char *name, unsigned *steps)
-{
-    const struct oq_value *value = oq_graph_find(graph, name);
-    const struct oq_site *end = NULL;
-    for (const struct oq_use *use = value == NULL ? NULL : value->uses; use != NULL;
-         use = use->next)
-        if ((end = follow(plan, use, steps)) == NULL)
-            return NULL;
-    return end;
-}
-
-/*
- * True where the model returns the value, perhaps rearranged: callers want it as it is.
- * Without steps left nothing is looked at any more: there may be as many ways as 2^nodes.
- */
-static bool is_returned(const struct oq_graph *graph, const char *name, unsigned *steps)
-{
-    const struct oq_value *value = oq_graph_find(graph, name);
-    const struct oq_use *use = value == NULL ? NULL : value->uses;
-    for (; use != NULL && (*steps)++ < MAX_STEPS; use = use->next) {
-        if (use->node == OQ_NO_NODE) {
-            if (use->graph->parent == NULL)
-                return true;
-            continue;
-        }
-        const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
-        if (oq_source_sees_through(node) && is_returned(use->graph, node->output[0], steps))
-            return true;
-    }
-    return false;
-}
-
 /* A weight whose chain ends in integer operators need not be float at the chain's start. */
-static void settle_chain(const onnxq_plan *plan, struct oq_site *site)
+static void settle_chain(const struct oq_futures *futures, struct oq_site *site)
 {
-    unsigned steps = 0;
     if (site->node == NULL || site->graph == NULL || !site->constant->source.dtype->is_float ||
         !oq_source_sees_through(site->node))
         return;
-    site->through = find_end(plan, site->graph, site->node->output[0], &steps);
+    const struct oq_value *output = oq_graph_find(site->graph, site->node->output[0]);
+    if (output == NULL)
+        return;
+    site->through = futures->ends[output->ordinal];
     if (site->through != NULL) {
         site->action = ONNXQ_DYNAMIC;
         site->form = site->through->form;
         site->reason = "";
-        return;
-    }
-    steps = 0;
-    if (site->action == ONNXQ_FOLD && is_returned(site->graph, site->node->output[0], &steps))
+    } else if (site->action == ONNXQ_FOLD && futures->returned[output->ordinal]) {
         oq_site_keep(site, "returned by the graph");
+    }
 }
 
-static void settle_chains(onnxq_plan *plan)
+static bool settle_chains(onnxq_plan *plan, onnxq_error *error)
 {
-    for (size_t i = 0; i < plan->model->n_tensors; i++) {
+    struct oq_arena arena;
+    struct oq_futures futures;
+    oq_arena_init(&arena, plan->arena.budget);
+    bool ok = oq_futures_find(&futures, plan, &arena) || oq_arena_fail(&arena, error);
+    for (size_t i = 0; ok && i < plan->model->n_tensors; i++) {
         struct oq_constant *constant = &plan->constants[i];
         for (size_t k = 0; constant->source.dtype != NULL && k < constant->n_sites; k++)
-            settle_chain(plan, &constant->sites[k]);
+            settle_chain(&futures, &constant->sites[k]);
     }
+    oq_arena_fini(&arena);
+    return ok;
 }
 
 /* Nodes with an integer form, by their place. */
@@ -281,11 +230,8 @@ static bool cannot_be_renamed(const onnxq_plan *plan, const struct oq_constant *
         return false;
     for (size_t i = 0; i < constant->n_sites; i++) {
         const struct oq_site *site = &constant->sites[i];
-        for (size_t k = 0; site->node != NULL && k < site->node->n_input; k++) {
-            const struct oq_site *sibling = oq_plan_sibling(plan, site, k);
-            if (sibling != NULL && sibling->action == ONNXQ_DYNAMIC)
-                return true;
-        }
+        if (site->node != NULL && plan->products[site->graph->ordinal][site->node_index] != NULL)
+            return true;
     }
     return false;
 }
@@ -357,7 +303,8 @@ static bool decide_all(onnxq_plan *plan, onnxq_error *error)
     if (plan->round.failed)
         return oq_arena_fail(&plan->round, error);
     settle_partners(plan);
-    settle_chains(plan);
+    if (!settle_chains(plan, error))
+        return false;
     index_products(plan);
     for (size_t i = 0; i < plan->n_constants; i++)
         if (!settle_folds(plan, &plan->constants[i]))

@@ -132,18 +132,25 @@ static bool scales(const onnxq_plan *plan, const struct oq_graph *graph,
            comes_from_integers(plan, graph, node->input[1 - input]);
 }
 
-/* Scales of rows are gathered as the rows are. */
-static bool scales_after(const onnxq_plan *plan, const struct oq_graph *graph,
-                         const Oq__Pb__NodeProto *node)
+static bool is_scale(const onnxq_plan *plan, const struct oq_value *value)
 {
-    const struct oq_value *value =
-        only_rearranges(node) ? oq_graph_find(graph, node->output[0]) : NULL;
-    for (const struct oq_use *use = value == NULL ? NULL : value->uses; use != NULL;
-         use = use->next)
+    for (const struct oq_use *use = value->uses; use != NULL; use = use->next)
         if (use->node != OQ_NO_NODE &&
             scales(plan, use->graph, use->graph->proto->node[use->node], use->input))
             return true;
     return false;
+}
+
+/* Scales of rows are gathered as the rows are. All inputs of a node ask: it is found once. */
+static bool scales_after(const onnxq_plan *plan, const struct oq_site *site)
+{
+    enum oq_answer *answer = &plan->nodes[site->graph->ordinal][site->node_index].makes_scale;
+    if (*answer == OQ_NOT_ASKED) {
+        const struct oq_value *value =
+            only_rearranges(site->node) ? oq_graph_find(site->graph, site->node->output[0]) : NULL;
+        *answer = value != NULL && is_scale(plan, value) ? OQ_YES : OQ_NO;
+    }
+    return *answer == OQ_YES;
 }
 
 const char *oq_existing_scale(const onnxq_plan *plan, const struct oq_site *site)
@@ -154,7 +161,7 @@ const char *oq_existing_scale(const onnxq_plan *plan, const struct oq_site *site
     enum oq_role role = oq_operator_role(oq_operator_of(node), site->input);
     if (is_quantized(node) || role == OQ_SCALE || role == OQ_ZERO_POINT)
         return oq_role_refuses(OQ_SCALE);
-    return scales(plan, site->graph, node, site->input) || scales_after(plan, site->graph, node)
+    return scales(plan, site->graph, node, site->input) || scales_after(plan, site)
                ? "scale or zero point of what is quantized already"
                : NULL;
 }

@@ -122,6 +122,14 @@ struct oq_constant {
     const char *need_reason;        /* and why */
 };
 
+enum oq_answer { OQ_NOT_ASKED, OQ_NO, OQ_YES };
+
+/* What is known of a node. */
+struct oq_node_sites {
+    struct oq_site **of_input;  /* [n_input]: NULL where that is no constant */
+    enum oq_answer makes_scale; /* its output is a scale of integers; see existing.c */
+};
+
 /* A QuantizeLinear that gives the integers of the DequantizeLinear before it. */
 struct oq_round_trip {
     const struct oq_graph *graph;
@@ -139,6 +147,7 @@ struct onnxq_plan {
 
     struct oq_constant *constants; /* [model->n_tensors] by ordinal, then derived ones */
     size_t n_constants;
+    struct oq_node_sites **nodes;      /* [graphs][nodes] */
     struct oq_strmap derived;          /* "graph:name" -> struct oq_constant */
     struct oq_fates *fates;            /* of values, see fate.h */
     const struct oq_site ***products;  /* [graphs][nodes]: what replaces that node, or NULL */
@@ -157,7 +166,9 @@ struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_gra
 /* True where callers may give the graph another value instead. */
 bool oq_plan_is_overridable(const onnxq_plan *plan, const struct oq_constant *constant);
 
-/* The site that is input number `input` of the same node as `site`, or NULL. */
+/* The site that is input number `input` of that node, or NULL; and of the same node as `site`. */
+struct oq_site *oq_plan_site(const onnxq_plan *plan, const struct oq_graph *graph, size_t node,
+                             size_t input);
 struct oq_site *oq_plan_sibling(const onnxq_plan *plan, const struct oq_site *site, size_t input);
 
 /* --- the steps, in order --- */

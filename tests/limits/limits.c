@@ -113,15 +113,17 @@ static size_t count_of_small(const struct shape *shape)
 static const char *const commands[][10] = {
     {"quantize", "-qq", "--no-sync", "--allow-noop", "--min-elements=1", "model.onnx", "out.onnx",
      "--json=report.json"},
+    {"quantize", "-qq", "--no-sync", "--allow-noop", "--min-elements=1", "model.onnx", "out.onnx",
+     "--method=qdq"},
     {"dequantize", "-qq", "--no-sync", "--allow-noop", "model.onnx", "out.onnx",
      "--json=report.json"},
     {"inspect", "-v", "model.onnx"},
-    {"inspect", "--json", "model.onnx"},
+    {"inspect", "--json", "--validate", "model.onnx"},
     {"quantize", "-qq", "--no-sync", "model.onnx", "out.onnx", "--min-elements=1"},
     {"dequantize", "-qq", "--no-sync", "out.onnx", "again.onnx"},
     {"inspect", "model.onnx"},
 };
-enum { N_COMMANDS = 4, FIRST_OF_TABLE = 4, N_OF_TABLE = 3 };
+enum { N_COMMANDS = 5, FIRST_OF_TABLE = 5, N_OF_TABLE = 3 };
 
 static struct cost run(size_t command)
 {

@@ -94,6 +94,15 @@ static struct bytes start_node(const char *op_type, const char *first, const cha
     return node;
 }
 
+static void put_int_attribute(struct bytes *node, const char *name, uint64_t value)
+{
+    struct bytes attribute = {0};
+    put_text(&attribute, 1, name);
+    put_number(&attribute, 3, value);
+    put_number(&attribute, 20, 2);
+    put_message(node, 5, &attribute);
+}
+
 static void put_node(struct bytes *graph, const char *op_type, const char *first,
                      const char *second, const char *output)
 {
@@ -111,6 +120,25 @@ static struct bytes start_tensor(const char *name, uint64_t data_type, uint64_t 
     put_number(&tensor, 2, data_type);
     put_text(&tensor, 8, name);
     return tensor;
+}
+
+static void put_zeros(struct bytes *graph, const char *name, unsigned data_type, size_t width,
+                      const uint64_t *dims, size_t n_dims)
+{
+    struct bytes tensor = {0};
+    size_t nelem = 1;
+    for (size_t i = 0; i < n_dims; i++) {
+        put_number(&tensor, 1, dims[i]);
+        nelem *= dims[i];
+    }
+    char *zeros = calloc(nelem, width);
+    if (zeros == NULL)
+        abort();
+    put_number(&tensor, 2, data_type);
+    put_text(&tensor, 8, name);
+    put_data(&tensor, 9, zeros, nelem * width);
+    free(zeros);
+    put_message(graph, 5, &tensor);
 }
 
 /* float32 [2,2] */
@@ -554,13 +582,24 @@ static void chain_of_slice(struct parts *parts, size_t n)
     put_node(&parts->graph, "MatMul", "x", input, "y");
 }
 
+/* Along the rows: a stretch of each weight after the other. */
+static struct bytes start_concat(const char *output)
+{
+    struct bytes node = start_node("Concat", NULL, NULL, output);
+    put_int_attribute(&node, "axis", 0);
+    return node;
+}
+
 /* Each of twice the size of the one before it. */
 static void chain_of_concat(struct parts *parts, size_t n)
 {
     char input[64] = "w", output[64];
     put_weight(&parts->graph, "w");
     for (size_t i = 0; i < n; i++) {
-        put_node(&parts->graph, "Concat", input, input, numbered(output, "h", i));
+        struct bytes node = start_concat(numbered(output, "h", i));
+        put_text(&node, 1, input);
+        put_text(&node, 1, input);
+        put_message(&parts->graph, 1, &node);
         put_node(&parts->graph, "MatMul", "x", output, NULL);
         memcpy(input, output, sizeof(input));
     }
@@ -569,7 +608,7 @@ static void chain_of_concat(struct parts *parts, size_t n)
 static void concat_of_many(struct parts *parts, size_t n)
 {
     char name[64];
-    struct bytes node = start_node("Concat", NULL, NULL, "all");
+    struct bytes node = start_concat("all");
     for (size_t i = 0; i < n; i++) {
         put_weight(&parts->graph, numbered(name, "w", i));
         put_text(&node, 1, name);
@@ -581,7 +620,7 @@ static void concat_of_many(struct parts *parts, size_t n)
 /* n products of a concatenation of a hundred. */
 static void products_of_concat(struct parts *parts, size_t n)
 {
-    struct bytes node = start_node("Concat", NULL, NULL, "all");
+    struct bytes node = start_concat("all");
     put_weight(&parts->graph, "w");
     for (size_t i = 0; i < 100; i++)
         put_text(&node, 1, "w");
@@ -609,12 +648,8 @@ static void put_lstm(struct bytes *graph, const char *input, size_t w, size_t r,
 {
     char name[64];
     struct bytes node = start_node("LSTM", input, numbered(name, "w", w), output);
-    struct bytes attribute = {0};
     put_text(&node, 1, numbered(name, "w", r));
-    put_text(&attribute, 1, "hidden_size");
-    put_number(&attribute, 3, HIDDEN);
-    put_number(&attribute, 20, 2);
-    put_message(&node, 5, &attribute);
+    put_int_attribute(&node, "hidden_size", HIDDEN);
     put_message(graph, 1, &node);
 }
 
@@ -631,6 +666,107 @@ static void chain_of_lstm(struct parts *parts, size_t n)
         put_lstm(&parts->graph, input, i, i + 1, numbered(output, "h", i));
         memcpy(input, output, sizeof(input));
     }
+}
+
+/* n products of a concatenation of n. */
+static void products_of_wide_concat(struct parts *parts, size_t n)
+{
+    concat_of_many(parts, n);
+    for (size_t i = 0; i < n; i++)
+        put_node(&parts->graph, "MatMul", "x", "all", NULL);
+}
+
+/* The same, of which nothing becomes of integers. */
+static void factors_of_wide_concat(struct parts *parts, size_t n)
+{
+    concat_of_many(parts, n);
+    for (size_t i = 0; i < n; i++)
+        put_node(&parts->graph, "Mul", "x", "all", NULL);
+}
+
+static void put_concat_of_one(struct bytes *graph, size_t n, const char *output)
+{
+    struct bytes node = start_concat(output);
+    for (size_t i = 0; i < n; i++)
+        put_text(&node, 1, "w");
+    put_message(graph, 1, &node);
+}
+
+/* Of a weight whose name means something else around it. */
+static void concat_of_hidden(struct parts *parts, size_t n)
+{
+    struct bytes node = start_node("If", "c", NULL, "y"), body = {0};
+    put_weight(&parts->graph, "w");
+    put_weight(&body, "w");
+    put_concat_of_one(&body, n, "all");
+    put_node(&body, "MatMul", "x", "all", "z");
+    put_value(&body, 12, "z");
+    put_attribute(&node, "then_branch", 6, 5, &body);
+    put_message(&parts->graph, 1, &node);
+}
+
+/* Rearranged again and again, with a user of each step. */
+static void chain_behind_concat(struct parts *parts, size_t n)
+{
+    char input[64] = "all", output[64];
+    concat_of_many(parts, n);
+    for (size_t i = 0; i < n; i++) {
+        put_node(&parts->graph, "Identity", input, NULL, numbered(output, "h", i));
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+        memcpy(input, output, sizeof(input));
+    }
+}
+
+static void twins(struct parts *parts, size_t n)
+{
+    char output[64];
+    put_weight(&parts->graph, "w");
+    for (size_t i = 0; i < n; i++) {
+        put_node(&parts->graph, "Identity", "w", NULL, numbered(output, "h", i));
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+    }
+}
+
+/* As long as it has rows, each another stretch of it. */
+static void slices_of_one_weight(struct parts *parts, size_t n)
+{
+    char name[64], output[64];
+    struct bytes tensor = start_tensor("w", 1, n + 1, 1);
+    float *zeros = calloc(n + 1, sizeof(*zeros));
+    if (zeros == NULL)
+        abort();
+    put_data(&tensor, 9, zeros, (n + 1) * sizeof(*zeros));
+    free(zeros);
+    put_message(&parts->graph, 5, &tensor);
+    put_int64s(&parts->graph, "n0", 0, 0, 1);
+    for (size_t i = 0; i < n; i++) {
+        put_int64s(&parts->graph, numbered(name, "n", i + 1), (int64_t)i + 1, 0, 1);
+        struct bytes node = start_node("Slice", "w", "n0", numbered(output, "h", i));
+        put_text(&node, 1, name);
+        put_message(&parts->graph, 1, &node);
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+    }
+}
+
+/* --- operators of one weight --- */
+
+static void lstms_of_one_weight(struct parts *parts, size_t n)
+{
+    char output[64];
+    for (size_t i = 0; i < 2; i++)
+        put_gates(&parts->graph, i, false);
+    for (size_t i = 0; i < n; i++)
+        put_lstm(&parts->graph, "x", 0, 1, numbered(output, "y", i));
+}
+
+/* Of a weight that is wider the more there are, each in integers. */
+static void products_of_wide_weight(struct parts *parts, size_t n)
+{
+    char output[64];
+    const uint64_t dims[] = {128, n / 10 + 512};
+    put_zeros(&parts->graph, "w", 1, 4, dims, 2);
+    for (size_t i = 0; i < n; i++)
+        put_node(&parts->graph, "MatMul", "x", "w", numbered(output, "y", i));
 }
 
 /* --- quantized already --- */
@@ -804,6 +940,14 @@ const struct shape shapes[] = {
     SHAPE(concat_of_many),
     SHAPE(products_of_concat),
     SHAPE(chain_of_lstm),
+    SHAPE(products_of_wide_concat),
+    SHAPE(factors_of_wide_concat),
+    SHAPE(concat_of_hidden),
+    SHAPE(chain_behind_concat),
+    SHAPE(twins),
+    SHAPE(slices_of_one_weight),
+    SHAPE(lstms_of_one_weight),
+    SHAPE(products_of_wide_weight),
     SHAPE(pairs),
     SHAPE(dequantized_weights),
     SHAPE(dequantized_many_times),
