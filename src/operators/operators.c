@@ -120,6 +120,7 @@ const char *oq_role_refuses(enum oq_role role)
     switch (role) {
     case OQ_WEIGHT:
     case OQ_BOUNDED:
+    case OQ_NORM:
     case OQ_ELEMENT:
     case OQ_CHOSEN:
     case OQ_PASSED:

@@ -25,6 +25,7 @@ enum oq_role {
     /* harmless: the result is off by no more than a multiple of the rounding */
     OQ_WEIGHT = 'w',  /* multiplied and summed up */
     OQ_BOUNDED = 'l', /* linear in it, or bounded; averages, products, normalizations */
+    OQ_NORM = 'r',    /* summed up regardless of signs: zero only where all elements are */
     OQ_ELEMENT = 'e', /* element by element: harmless by itself, the result is as rounded */
     /* as harmless as what is done with the result */
     OQ_CHOSEN = 'o', /* elements of it, or of others, at the same places */

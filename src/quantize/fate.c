@@ -6,21 +6,25 @@
 #include "quantize/fate.h"
 
 enum mark {
-    HARMED = 1,         /* rounding is not harmless */
-    ELEMENTWISE = 2,    /* its elements meet others one by one */
-    ZEROED = 4 | HARMED /* a zero gives infinity, also where other factors are activations */
+    HARMED = 1,          /* rounding is not harmless */
+    ELEMENTWISE = 2,     /* its elements meet others one by one */
+    ZEROED = 4 | HARMED, /* a zero gives infinity, also where other factors are activations */
+    DIVIDES = 8          /* the same, but harmless where rounding makes no zero of what was none */
 };
 
 struct oq_fate {
-    const Oq__Pb__NodeProto *node; /* of HARMED: where, */
+    const Oq__Pb__NodeProto *node; /* of HARMED and DIVIDES: where, */
     enum oq_role role;             /* and as what */
     unsigned char marks;           /* of enum mark */
     bool is_constant;
+    const Oq__Pb__NodeProto
+        *norm;       /* of a tensor: whose norms divide; the node that does, or NULL */
+    uint32_t apart;  /* axes, bit by bit, that such norms do not sum up over */
     uint32_t output; /* of a node with bodies: its number */
 };
 
 struct node_facts {
-    const struct oq_fate *harm; /* of an output, where it is HARMED */
+    const struct oq_fate *harm; /* of an output, where it is HARMED or DIVIDES */
     uint32_t n_variable;        /* inputs that are not constant */
     unsigned char marks;        /* of all outputs; nodes with bodies have none */
 };
@@ -107,30 +111,115 @@ static enum oq_role role_of(const struct oq_fates *fates, const struct oq_graph 
     return oq_operator_role(op, input);
 }
 
+/* --- norms --- */
+
+/* Not of wider types, which hold numbers that are zero in float32. */
+static const struct oq_tensor *float_tensor(const struct oq_fates *fates,
+                                            const struct oq_graph *graph, const char *name)
+{
+    const struct oq_constant *constant = oq_plan_constant(fates->plan, graph, name);
+    const struct oq_tensor *tensor = constant == NULL ? NULL : constant->tensor;
+    bool fits = tensor != NULL && tensor->dtype != NULL && tensor->dtype->is_float &&
+                tensor->dtype->nbits <= 32 && tensor->n_dims <= OQ_MAX_RANK;
+    return fits ? tensor : NULL;
+}
+
+/* The axes that a reduction names, as attribute or, from opset 13 or 18 on, input; false: unknown.
+ */
+static bool read_axes(const struct oq_fates *fates, const struct oq_graph *graph,
+                      const Oq__Pb__NodeProto *node, int64_t axes[OQ_READ_MAX_INTEGERS], size_t *n)
+{
+    const Oq__Pb__AttributeProto *attribute = oq_node_attribute(node, "axes");
+    const char *name = oq_node_input(node, 1);
+    const struct oq_constant *constant = oq_plan_constant(fates->plan, graph, name);
+    onnxq_error ignored;
+    *n = 0;
+    if (constant != NULL && constant->tensor != NULL) {
+        *n = (size_t)constant->tensor->nelem;
+        return constant->tensor->nelem <= OQ_READ_MAX_INTEGERS &&
+               oq_tensor_is_integer(constant->tensor) &&
+               oq_tensor_read_int64s(constant->tensor, axes, &ignored);
+    }
+    if (attribute != NULL && attribute->n_ints <= OQ_READ_MAX_INTEGERS) {
+        *n = attribute->n_ints;
+        for (size_t i = 0; i < *n; i++)
+            axes[i] = attribute->ints[i];
+    }
+    return name[0] == '\0' && (attribute == NULL || *n > 0);
+}
+
+/* Axes of the tensor whose norms a node gives that it does not sum up over; false: unknown. */
+static bool find_axes_apart(const struct oq_fates *fates, const struct oq_graph *graph, size_t node,
+                            uint32_t *apart)
+{
+    const Oq__Pb__NodeProto *proto = graph->proto->node[node];
+    const struct oq_tensor *tensor = float_tensor(fates, graph, oq_node_input(proto, 0));
+    int64_t axes[OQ_READ_MAX_INTEGERS];
+    size_t n;
+    *apart = 0;
+    if (tensor == NULL || !read_axes(fates, graph, proto, axes, &n))
+        return false;
+    int64_t rank = (int64_t)tensor->n_dims;
+    for (int64_t i = 0; i < rank && n > 0; i++)
+        if (tensor->dims[i] > 1)
+            *apart |= (uint32_t)1 << i;
+    for (size_t i = 0; i < n; i++) {
+        int64_t axis = axes[i] < 0 ? axes[i] + rank : axes[i];
+        if (axis < 0 || axis >= rank)
+            return false;
+        *apart &= ~((uint32_t)1 << axis);
+    }
+    return n > 0 || oq_node_int(proto, "noop_with_empty_axes", 0) == 0;
+}
+
+static void note_norm(struct oq_fates *fates, const struct oq_graph *graph, size_t node,
+                      const Oq__Pb__NodeProto *divides)
+{
+    struct oq_fate *fate = fate_of(fates, graph, oq_node_input(graph->proto->node[node], 0));
+    uint32_t apart;
+    if (fate == NULL || !find_axes_apart(fates, graph, node, &apart))
+        return;
+    fate->norm = divides;
+    fate->apart |= apart;
+}
+
+/* --- what is handed on --- */
+
 static bool is_product(const Oq__Pb__NodeProto *node)
 {
     return oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Div");
 }
 
-/* True where what the mark says of the output of a node without bodies holds for an input. */
-static bool hands_on(const struct oq_fates *fates, const struct oq_graph *graph, size_t node,
-                     size_t input, enum mark mark)
+/* In a sum, something else than zero becomes zero. */
+static enum mark behind_sum(enum mark mark)
+{
+    return mark == DIVIDES ? ZEROED : mark;
+}
+
+/* What a mark of the output of a node without bodies is for an input; 0: nothing. */
+static enum mark handed_on(const struct oq_fates *fates, const struct oq_graph *graph, size_t node,
+                           size_t input, enum mark mark)
 {
     const char *name = graph->proto->node[node]->input[input];
     const struct oq_fate *fate = fate_of(fates, graph, name);
-    uint32_t n_variable = facts_of(fates, graph, node)->n_variable;
+    uint32_t n_variable = facts_of(fates, graph, node)->n_variable, ignored;
     switch (role_of(fates, graph, node, input)) {
     case OQ_PASSED:
     case OQ_CHOSEN:
-        return true;
+        return mark;
     case OQ_ELEMENT: /* the others are constant */
-        return n_variable == (fate == NULL || !fate->is_constant) ||
-               (mark == ZEROED && is_product(graph->proto->node[node]));
+        if ((mark == ZEROED || mark == DIVIDES) && is_product(graph->proto->node[node]))
+            return mark;
+        return n_variable == (fate == NULL || !fate->is_constant) ? behind_sum(mark) : 0;
+    case OQ_NORM: /* of a tensor: its scales decide */
+        if (mark == DIVIDES && find_axes_apart(fates, graph, node, &ignored))
+            return 0;
+        return fate != NULL && fate->is_constant ? mark : 0;
     case OQ_WEIGHT:
     case OQ_BOUNDED:
-        return n_variable == 0;
+        return n_variable == 0 ? behind_sum(mark) : 0;
     default:
-        return false;
+        return 0;
     }
 }
 
@@ -262,6 +351,11 @@ static void spread_constants(struct oq_fates *fates, struct queue *queue)
 
 /* --- marks --- */
 
+static bool is_harmed(unsigned marks)
+{
+    return (marks & (HARMED | DIVIDES)) != 0;
+}
+
 static void mark(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
                  const char *name, enum mark mark, const struct oq_fate *cause)
 {
@@ -269,7 +363,7 @@ static void mark(struct oq_fates *fates, struct queue *queue, const struct oq_gr
     if (value == NULL || (fates->of[value->ordinal].marks & mark) == mark)
         return;
     struct oq_fate *fate = &fates->of[value->ordinal];
-    if ((fate->marks & HARMED) == 0 && (mark & HARMED) != 0) {
+    if (!is_harmed(fate->marks) && is_harmed(mark)) {
         fate->node = cause->node;
         fate->role = cause->role;
     }
@@ -279,7 +373,9 @@ static void mark(struct oq_fates *fates, struct queue *queue, const struct oq_gr
 
 static enum mark mark_of(enum oq_role role)
 {
-    if (role == OQ_DIVISOR || role == OQ_UNBOUNDED)
+    if (role == OQ_DIVISOR)
+        return DIVIDES;
+    if (role == OQ_UNBOUNDED)
         return ZEROED;
     if (oq_role_refuses(role) != NULL)
         return HARMED;
@@ -342,12 +438,16 @@ static void trace_back(struct oq_fates *fates, struct queue *queue, const struct
     const struct oq_fate *fate = &fates->of[step->value->ordinal];
     if ((facts->marks & step->mark) == step->mark)
         return;
-    if ((facts->marks & HARMED) == 0 && (step->mark & HARMED) != 0)
+    if (!is_harmed(facts->marks) && is_harmed(step->mark))
         facts->harm = fate;
     facts->marks |= (unsigned char)step->mark;
-    for (size_t i = 0; i < node->n_input; i++)
-        if (hands_on(fates, graph, index, i, step->mark))
-            mark(fates, queue, graph, node->input[i], step->mark, fate);
+    if (step->mark == DIVIDES && node->n_input > 0 && role_of(fates, graph, index, 0) == OQ_NORM)
+        note_norm(fates, graph, index, fate->node);
+    for (size_t i = 0; i < node->n_input; i++) {
+        enum mark handed = handed_on(fates, graph, index, i, step->mark);
+        if (handed != 0)
+            mark(fates, queue, graph, node->input[i], handed, fate);
+    }
 }
 
 static void spread_marks(struct oq_fates *fates, struct queue *queue, enum mark wanted)
@@ -403,8 +503,9 @@ bool oq_fates_find(onnxq_plan *plan, onnxq_error *error)
     for (size_t g = 0; g < graphs->count; g++)
         begin_constants(fates, &queue, graphs->list[g]);
     spread_constants(fates, &queue);
-    /* ZEROED comes first: what has it tells of that rather than of other harm. */
+    /* What zero makes infinite comes first, and is told rather than other harm. */
     spread_marks(fates, &queue, ZEROED);
+    spread_marks(fates, &queue, DIVIDES);
     spread_marks(fates, &queue, HARMED);
     spread_marks(fates, &queue, ELEMENTWISE);
     bool ok = !scratch.failed || oq_arena_fail(&scratch, error);
@@ -421,8 +522,18 @@ static const struct oq_fate *find_harm(const struct oq_fates *fates, const struc
     if (has_bodies(site->node))
         return fate->node != NULL ? fate : NULL;
     const struct node_facts *facts = facts_of(fates, site->graph, site->node_index);
-    enum mark mark = (facts->marks & ZEROED) == ZEROED ? ZEROED : HARMED;
-    return hands_on(fates, site->graph, site->node_index, site->input, mark) ? facts->harm : NULL;
+    static const enum mark harms[] = {ZEROED, DIVIDES, HARMED};
+    for (size_t i = 0; i < sizeof(harms) / sizeof(harms[0]); i++)
+        if ((facts->marks & harms[i]) == harms[i] &&
+            handed_on(fates, site->graph, site->node_index, site->input, harms[i]) != 0)
+            return facts->harm;
+    return NULL;
+}
+
+static const char *describe_harm(onnxq_plan *plan, enum oq_role role, const Oq__Pb__NodeProto *node)
+{
+    return oq_arena_printf(&plan->arena, "%s, in %s", oq_role_refuses(role),
+                           node->op_type == NULL ? "" : node->op_type);
 }
 
 const char *oq_fate_refuses(onnxq_plan *plan, const struct oq_site *site)
@@ -430,10 +541,50 @@ const char *oq_fate_refuses(onnxq_plan *plan, const struct oq_site *site)
     const char *words =
         oq_role_refuses(role_of(plan->fates, site->graph, site->node_index, site->input));
     const struct oq_fate *harm = words == NULL ? find_harm(plan->fates, site) : NULL;
-    if (harm == NULL)
-        return words;
-    const char *op_type = harm->node->op_type == NULL ? "" : harm->node->op_type;
-    return oq_arena_printf(&plan->arena, "%s, in %s", oq_role_refuses(harm->role), op_type);
+    return harm == NULL ? words : describe_harm(plan, harm->role, harm->node);
+}
+
+static const struct oq_fate *fate_of_constant(const onnxq_plan *plan,
+                                              const struct oq_constant *constant)
+{
+    return constant->value == NULL ? NULL : &plan->fates->of[constant->value->ordinal];
+}
+
+int oq_fate_channel_axis(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    const struct oq_fate *fate = fate_of_constant(plan, constant);
+    bool is_one = fate != NULL && fate->apart != 0 && (fate->apart & (fate->apart - 1)) == 0;
+    int axis = 0;
+    if (!is_one)
+        return -1;
+    while ((fate->apart >> axis & 1) == 0)
+        axis++;
+    return axis;
+}
+
+/* Each of what a norm sums up has a scale of its own, so that its largest number is no zero. */
+static bool keeps_norms(const struct oq_fate *fate, const struct oq_ranges *ranges)
+{
+    uint32_t scaled = ((uint32_t)1 << ranges->batch_axes) - 1;
+    if (ranges->axis >= 0)
+        scaled |= (uint32_t)1 << ranges->axis;
+    return ranges->blocks == NULL && (fate->apart & ~scaled) == 0;
+}
+
+const char *oq_fate_refuses_scales(onnxq_plan *plan, const struct oq_constant *constant,
+                                   const struct oq_ranges *ranges)
+{
+    const struct oq_fate *fate = fate_of_constant(plan, constant);
+    if (fate == NULL || fate->norm == NULL || keeps_norms(fate, ranges))
+        return NULL;
+    const char *words = describe_harm(plan, OQ_DIVISOR, fate->norm);
+    return words == NULL ? "" : words;
+}
+
+bool oq_fate_has_norms(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    const struct oq_fate *fate = fate_of_constant(plan, constant);
+    return fate != NULL && fate->norm != NULL;
 }
 
 bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site)
@@ -441,7 +592,7 @@ bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site)
     enum oq_role role = role_of(plan->fates, site->graph, site->node_index, site->input);
     bool is_handed_on =
         has_bodies(site->node) ||
-        hands_on(plan->fates, site->graph, site->node_index, site->input, ELEMENTWISE);
+        handed_on(plan->fates, site->graph, site->node_index, site->input, ELEMENTWISE) != 0;
     unsigned marks = has_bodies(site->node)
                          ? plan->fates->of[site->constant->value->ordinal].marks
                          : facts_of(plan->fates, site->graph, site->node_index)->marks;

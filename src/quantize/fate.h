@@ -17,4 +17,17 @@ const char *oq_fate_refuses(onnxq_plan *plan, const struct oq_site *site);
 /* True where elements of the site's constant meet others one by one, such as coordinates do. */
 bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site);
 
+/*
+ * Where something is divided by norms of a constant, such as those of its rows in weight
+ * normalization: they become zero only where a scale is too coarse for all of a row.
+ */
+bool oq_fate_has_norms(const onnxq_plan *plan, const struct oq_constant *constant);
+
+/* The one axis that such norms do not sum up over; -1: there are none, or more. */
+int oq_fate_channel_axis(const onnxq_plan *plan, const struct oq_constant *constant);
+
+/* Why it cannot be rounded with scales like these, or NULL. */
+const char *oq_fate_refuses_scales(onnxq_plan *plan, const struct oq_constant *constant,
+                                   const struct oq_ranges *ranges);
+
 #endif

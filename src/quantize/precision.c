@@ -14,6 +14,7 @@
  */
 #include <math.h>
 
+#include "quantize/fate.h"
 #include "quantize/rules.h"
 #include "quantize/scale.h"
 
@@ -149,6 +150,22 @@ static bool object_to_rounding(onnxq_plan *plan, struct oq_constant *constant,
     return object(constant, need, reason == NULL ? "" : reason);
 }
 
+/*
+ * A channel that is not zero has no scale of so many steps, and would be rounded with that
+ * of others. Of blocks only the largest number is known.
+ */
+static bool has_tiny_channel(const struct oq_ranges *ranges, float steps, float largest)
+{
+    if (ranges->blocks != NULL)
+        return !oq_is_usable_scale(largest / steps);
+    for (uint64_t i = 0; i < ranges->n_scales; i++) {
+        float reach = largest_of_channel(ranges, i);
+        if (reach != 0 && !oq_is_usable_scale(reach / steps))
+            return true;
+    }
+    return false;
+}
+
 static bool object_to_ranges(onnxq_plan *plan, struct oq_constant *constant,
                              const struct oq_ranges *ranges)
 {
@@ -157,7 +174,8 @@ static bool object_to_ranges(onnxq_plan *plan, struct oq_constant *constant,
         return object(constant, OQ_NEEDS_FLOAT, "holds NaN or infinity");
     float largest = largest_of_range(summary.lo, summary.hi);
     /* Where some numbers are ordinary, such channels are as good as 0. */
-    if (largest != 0 && !summary.has_ordinary && !oq_is_usable_scale(largest / 127))
+    if (largest != 0 && !summary.has_ordinary &&
+        has_tiny_channel(ranges, ranges->symmetric ? 127 : 255, largest))
         return object(constant, OQ_NEEDS_FLOAT, "too small for a scale in float32");
     return object_to_rounding(plan, constant, &summary, ranges->is_4_bits);
 }
@@ -173,6 +191,18 @@ static bool object_to_factor(struct oq_constant *constant, const struct oq_site 
     if (summary.coarsest == 0 || (oq_is_usable_scale(finest) && isfinite(coarsest * 255)))
         return false;
     return object(constant, OQ_NEEDS_FOLDING, "its scales times alpha are no normal numbers");
+}
+
+/* What norms divide, they must not become zero in. */
+static bool object_to_norms(onnxq_plan *plan, struct oq_constant *constant)
+{
+    if (constant->fold == NULL || !oq_fate_has_norms(plan, constant))
+        return false;
+    const struct oq_ranges *ranges = constant->fold->ranges;
+    const char *reason = oq_fate_refuses_scales(plan, constant, ranges);
+    if (reason == NULL && has_tiny_channel(ranges, INT16_MAX, 0))
+        reason = "too small for a scale in float32";
+    return reason != NULL && object(constant, OQ_NEEDS_FLOAT, reason);
 }
 
 /* What is stored for somebody else is known of both. */
@@ -197,6 +227,7 @@ bool oq_plan_object(onnxq_plan *plan, bool last)
             is_new |= object_to_ranges(plan, &plan->constants[i], r);
     for (size_t i = 0; i < plan->n_constants; i++) {
         struct oq_constant *constant = &plan->constants[i];
+        is_new |= object_to_norms(plan, constant);
         for (size_t k = 0; k < constant->n_sites; k++) {
             is_new |= object_to_factor(constant, &constant->sites[k]);
             is_new |= pass_on(constant, &constant->sites[k]);

@@ -4,6 +4,7 @@
  * integers of what they meet; tests/engines has what was measured.
  */
 #include "operators/operators.h"
+#include "quantize/fate.h"
 #include "quantize/rules.h"
 
 /* --- what stands around the weight --- */
@@ -106,12 +107,14 @@ static int find_block_axis(const struct oq_site *site)
 /*
  * An axis that is shorter than a block has a scale for each channel. So has a
  * vector that is one block: ONNX Runtime takes one scale for that of a tensor.
+ * And so has what is divided by norms.
  */
 static void choose_blocks(const onnxq_plan *plan, struct oq_site *site, int axis)
 {
     const onnxq_options *options = &plan->options;
     const struct oq_source *source = &site->constant->source;
     if (options->block_size == 0 || axis < 0 || source->dims[axis] < options->block_size ||
+        oq_fate_has_norms(plan, site->constant) ||
         (source->n_dims == 1 && source->dims[0] == options->block_size))
         return;
     oq_site_blocks(plan, site, OQ_BLOCKS_ORIGINAL, axis, site->form);

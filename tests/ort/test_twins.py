@@ -1,14 +1,16 @@
 """Structures that exporters write (tests/exporters), made by hand: no exporter is needed to try them."""
 
+import json
+
 import numpy as np
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 import build
 import common
 import reference
 from build import node
-from harness import OrtTest, Outcome
+from harness import OrtTest, Outcome, cases
 from reference import Scheme
 
 DEFAULT = Scheme()
@@ -117,19 +119,129 @@ class Twins(OrtTest):
         self.assertFalse([n for n in outcome.model.graph.node if n.op_type in ("Slice", "Concat")])
         self.assert_close_to_float(outcome, {"x": x}, 4)
 
-    def test_weight_that_the_engine_computes(self):
-        """Weight normalization, not folded by the exporter: g * v / |v|. A row of v might become zero."""
-        constants = {"v": build.weights(N, K), "g": np.abs(build.activations(N, 1)), "axes": np.array([1])}
-        nodes = [
-            node("ReduceL2", "v axes", "norm", keepdims=1),
-            node("Div", "g norm", "factor"),
-            node("Mul", "v factor", "w"),
-            node("Gemm", "x w", "y", transB=1),
-        ]
-        source, path = self.dir / "model.onnx", self.dir / "out.onnx"
-        onnx.save(build.model(nodes, {"x": X.shape}, {"y": (M, N)}, constants), source)
-        done = self.onnxq("quantize", source, path, "--min-elements=1024", status=5)
-        self.assertIn("a divisor, in Div", done.stdout)
+    def normalized(self, v: np.ndarray, form: str, axes: list[int], opset: int = build.OPSET) -> onnx.ModelProto:
+        """w = g * v / |v|, as torch's exporters write weight normalization; it is an output, too."""
+        shape = [1 if {axis, axis - v.ndim} & set(axes) else size for axis, size in enumerate(v.shape)]
+        constants = {"v": v, "g": np.abs(build.activations(*shape)).astype(v.dtype), "axes": np.array(axes)}
+        norm = node("ReduceL2", "v axes", "norm", keepdims=1)
+        if opset < 18:
+            norm = node("ReduceL2", "v", "norm", keepdims=1, axes=constants.pop("axes").tolist())
+        nodes = {
+            "div": [node("Div", "v norm", "u"), node("Mul", "u g", "w")],
+            "mul": [node("Div", "g norm", "factor"), node("Mul", "v factor", "w")],
+            "clip": [node("Clip", "norm least", "n"), node("Div", "v n", "u"), node("Mul", "u g", "w")],
+        }[form]
+        if form == "clip":
+            constants["least"] = np.array(1e-12, v.dtype)
+        x, y = ("x", (M, v.shape[0])) if v.ndim == 2 else ("image", (1, v.shape[0], 30))
+        user = node("Gemm", "x w", "y", transB=1) if v.ndim == 2 else node("Conv", "image w", "y")
+        feeds = self.norm_feeds(v)
+        half = v.dtype == np.float16
+        casts = [node("Cast", x, "h", to=TensorProto.FLOAT16)] if half else []
+        user.input[0] = "h" if half else x
+        elem_type = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+        main = build.graph([norm, *nodes, *casts, user], {x: feeds[x].shape}, {}, constants)
+        main.output.extend([build.info("y", y, elem_type), build.info("w", v.shape, elem_type)])
+        return build.model(main, opset=opset)
+
+    def norm_feeds(self, v: np.ndarray) -> dict:
+        return {"x": X} if v.ndim == 2 else {"image": build.activations(1, v.shape[1], v.shape[2] + 29)}
+
+    def check_normalized(self, outcome, v: np.ndarray, axes: list[int], percent: float) -> None:
+        """Not one channel is off by more than rounding it alone gives."""
+        feeds, others = self.norm_feeds(v), tuple(axes)
+        self.assertEqual(outcome.weight("v")["action"], "fold")
+        self.assert_smaller(outcome, 0.75 * 8 * v.itemsize / outcome.weight("v")["bits"])
+        want = common.run(outcome.source, feeds)[1].astype(np.float64)
+        for level, outputs in self.run_levels(outcome.path, feeds).items():
+            got = outputs[1].astype(np.float64)
+            error, size = (np.sqrt(np.square(a).sum(others)) for a in (got - want, want))
+            self.assertLess(100 * (error / size).max(), percent, level)
+        self.assert_close_to_float(outcome, feeds)
+
+    @cases(
+        {
+            f"{form}_{name}": (form, shape, axes, np.dtype(dtype), flags)
+            for form in ("div", "mul", "clip")
+            for name, shape, axes, dtype, flags in (
+                ("rows", (N, K), [1], "f4", ()),
+                ("columns", (N, K), [0], "f4", ()),
+                ("negative_axis", (N, K), [-1], "f4", ()),
+                ("whole", (N, K), [0, 1], "f4", ()),
+                ("conv", (64, 32, 7), [1, 2], "f4", ()),
+                ("half", (64, 32, 7), [1, 2], "f2", ()),
+                ("asymmetric", (64, 32, 7), [1, 2], "f4", ("--no-symmetric",)),
+                ("16_bits", (N, K), [1], "f4", ("--fold-bits=16",)),
+                ("qdq", (64, 32, 7), [1, 2], "f4", ("--method=qdq",)),
+                ("qdq_blocks", (N, K), [1], "f4", ("--method=qdq", "--block-size=32")),
+                ("blocks", (N, K), [1], "f4", ("--method=blocks",)),
+                ("uint8", (N, K), [1], "f4", ("--weight-type=uint8",)),
+            )
+        }
+    )
+    def normalized_weight(self, form, shape, axes, dtype, flags):
+        """Rows differ by 1e4: each has a scale of its own, and none becomes zero."""
+        v = build.weights(*shape, seed=3)
+        if len(axes) < len(shape):
+            kept = [1 if {a, a - v.ndim} & set(axes) else n for a, n in enumerate(shape)]
+            sizes = np.exp(build.rng(9).uniform(-9, 0, kept))
+            v = v * (sizes if dtype == np.float32 else np.sqrt(sizes))
+        v = v.astype(dtype)
+        outcome = self.quantize(self.normalized(v, form, axes), *flags, min_elements=1024)
+        self.check_normalized(outcome, v, axes, 0.01 if "--fold-bits=16" in flags else 2.5)
+
+    def test_normalized_weight_before_opset_18(self):
+        v = build.weights(N, K)
+        self.check_normalized(self.quantize(self.normalized(v, "div", [1], 13), min_elements=1024), v, [1], 2.5)
+
+    def kept(self, model: onnx.ModelProto, *flags: str) -> str:
+        """Why v stays float."""
+        source = self.dir / "model.onnx"
+        onnx.save(model, source)
+        done = self.onnxq("quantize", source, self.dir / "out.onnx", "--min-elements=1024", "--json", *flags, status=5)
+        (weight,) = (w for w in json.loads(done.stdout)["weights"] if w["name"] == "v")
+        return weight["uses"][0]["reason"]
+
+    @cases(
+        {
+            "one_scale": ((N, K), [1], build.OPSET, ("--no-per-channel",)),
+            "one_scale_in_qdq": ((N, K), [1], 11, ("--method=qdq",)),
+            "every_element": ((4, 32, 64), [], build.OPSET, ()),
+        }
+    )
+    def weight_that_may_become_zero(self, shape, axes, opset, flags):
+        """Where a scale is shared by what is divided by several norms."""
+        v = build.weights(*shape)
+        model = self.normalized(v, "div", axes, opset) if axes else None
+        if not axes:
+            nodes = [node("ReduceL2", "v axes", "norm", keepdims=1, noop_with_empty_axes=1), node("Div", "v norm", "u")]
+            nodes.append(node("Conv", "image u", "y"))
+            constants = {"v": v, "axes": np.array([], np.int64)}
+            model = build.model(nodes, {"image": (1, 32, 70)}, {"y": (1, 4, 7)}, constants)
+        self.assertEqual(self.kept(model, *flags), "a divisor, in Div")
+
+    def test_row_too_small_for_a_scale(self):
+        v = build.weights(N, K)
+        v[3] = v[3] * 1e-36
+        self.assertEqual(self.kept(self.normalized(v, "div", [1])), "too small for a scale in float32")
+
+    @cases(["Sqrt", "Log"])
+    def norm_that_is_used_otherwise(self, op_type):
+        """A sum of squares below a root is steep; so is a difference below a fraction."""
+        model = self.normalized(build.weights(N, K), "div", [1])
+        (norm,) = (n for n in model.graph.node if n.op_type == "ReduceL2")
+        norm.output[0] = "inner"
+        model.graph.node.insert(1, node(op_type, "inner", "norm"))
+        self.assertEqual(self.kept(model), "rounding has no bounded effect, in " + op_type)
+
+    def test_norm_less_a_constant(self):
+        """What is no zero before a sum may be one behind it."""
+        model = self.normalized(build.weights(N, K), "div", [1])
+        (norm,) = (n for n in model.graph.node if n.op_type == "ReduceL2")
+        norm.output[0] = "inner"
+        model.graph.node.insert(1, node("Sub", "inner least", "norm"))
+        model.graph.initializer.append(numpy_helper.from_array(np.float32(22), "least"))
+        self.assertEqual(self.kept(model), "a divisor, in Div")
 
     def test_weight_that_a_loop_carries(self):
         """tf2onnx: a GRU is a Loop, and the weight one of its values from step to step."""

@@ -414,6 +414,21 @@ def scaled(d: Drawing, shape, dtype) -> Value:
     return d.node(op, [d.weight(shape, dtype), other])
 
 
+def normalized(d: Drawing, shape, dtype) -> Value:
+    """Weight normalization: by the norms of channels, or by one norm."""
+    value = d.weight(shape, dtype)
+    channel = d.random.randrange(len(shape) + 1)
+    axes = [axis for axis in range(len(shape)) if axis != channel]
+    if not axes:
+        raise Reject
+    op = d.pick(["ReduceL2", "ReduceL1"])
+    names, attributes = d.axes("axes", axes, 18)
+    norm = d.node(op, [value, *names], keepdims=1, **attributes)
+    if d.chance(0.5):
+        return d.node("Mul", [value, d.node("Div", [d.store(np.array(2, dtype)), norm])])
+    return d.node("Div", [value, norm])
+
+
 def turned_discrete(d: Drawing, shape, dtype) -> Value:
     """A constant through an operator whose result must not move."""
     value = d.weight(shape, dtype)
@@ -449,5 +464,5 @@ def dequantized(d: Drawing, shape, dtype) -> Value:
 
 WAYS = [
     transposed, transposed, sliced, sliced, concatenated, concatenated, squeezed, unsqueezed, reshaped,
-    cast, cast, passed, scaled, turned_discrete, dequantized,
+    cast, cast, passed, scaled, normalized, turned_discrete, dequantized,
 ]  # fmt: skip

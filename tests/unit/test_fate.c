@@ -11,7 +11,8 @@
 #define PAIRS "init w float32[512,2]\n" /* short rows: coordinates, or the like of them */
 
 static const char harmless[] = "";
-static const char divisor[] = "a divisor", unbounded[] = "rounding has no bounded effect";
+static const char divisor[] = "a divisor", in_div[] = "a divisor, in Div";
+static const char unbounded[] = "rounding has no bounded effect";
 static const char compared[] = "compared, or cut to integers", short_rows[] =
                                                                    "rows too short for scales of "
                                                                    "their own";
@@ -152,6 +153,38 @@ static const struct row {
     {"pairs behind Slice that are multiplied",
      PAIRS "init z int64[1] = 0; init n int64[1] = 8; p = Slice(w, z, n)\n"
            "y = Einsum(x, p) equation=\"ij,jk->ik\"",
+     harmless},
+
+    /* --- norms --- */
+    {"a norm of rows", TABLE "n = ReduceL2(w) axes=[1]; y = Div(w, n)", harmless},
+    {"a norm of columns", TABLE "n = ReduceL1(w) axes=[-2]; y = Div(w, n)", harmless},
+    {"a norm of all", TABLE "n = ReduceSumSquare(w); y = Div(w, n)", harmless},
+    {"a norm of short rows", "init w float32[64,8,4]\nn = ReduceL2(w) axes=[1,2]; y = Div(w, n)",
+     harmless},
+    {"a norm of pairs", PAIRS "n = ReduceL2(w) axes=[1]; y = Div(w, n)",
+     "Div \"y\" takes it as it is"},
+    {"norms of rows and of columns",
+     TABLE "n = ReduceL2(w) axes=[1]; m = ReduceL2(w) axes=[0]; y = Div(w, m); z = Div(w, n)",
+     in_div},
+    {"a norm of one element",
+     TABLE "init a int64[0]; n = ReduceL2(w, a) noop_with_empty_axes=1; y = Div(x, n)", in_div},
+    {"a norm that is multiplied and expanded before",
+     TABLE "init g float32[64,1]; init s int64[2] = 64 64; n = ReduceL2(w) axes=[1]; "
+           "m = Mul(n, g); e = Expand(m, s); y = Div(w, e)",
+     harmless},
+    {"a norm less something",
+     TABLE "init g float32[64,1]; n = ReduceL2(w) axes=[1]; m = Sub(n, g); y = Div(w, m)", in_div},
+    {"sums of norms", TABLE "n = ReduceL2(w) axes=[1]; m = ReduceSum(n); y = Div(w, m)", in_div},
+    {"a root of a norm", TABLE "n = ReduceL2(w) axes=[1]; m = Sqrt(n); y = Div(w, m)",
+     "rounding has no bounded effect, in Sqrt"},
+    {"a norm that is compared, too",
+     TABLE "n = ReduceL2(w) axes=[1]; m = Greater(n, x); y = Div(w, n)", in_div},
+    {"a norm of what is transposed",
+     TABLE "t = Transpose(w); n = ReduceL2(t) axes=[1]; y = Div(t, n)", in_div},
+    {"a norm of doubles", "init w float64[64,64]\nn = ReduceL2(w) axes=[1]; y = Div(w, n)", in_div},
+    {"a norm along axes that are computed", TABLE "a = Shape(x); n = ReduceL2(w, a); y = Div(w, n)",
+     in_div},
+    {"a norm of activations", TABLE "d = Concat(x, w) axis=0; n = ReduceL2(d); y = Div(x, n)",
      harmless},
 
     /* --- bodies --- */

@@ -1,7 +1,8 @@
 /*
  * Every operator without a rule of its own: large constant inputs are stored as
  * int8 and folded back to float when the model is loaded, so that nothing but
- * the file changes. Each row along the last axis has a scale of its own.
+ * the file changes. Each row along the last axis has a scale of its own, or each
+ * channel that is divided by its norm.
  */
 #include "quantize/fate.h"
 #include "quantize/rules/rules_table.h"
@@ -23,13 +24,24 @@ static size_t count_long_axes(const struct oq_source *tensor)
     return n;
 }
 
+/* Channels that are divided by their norms, each with a scale; -1: none, or too many scales. */
+static int find_channel_axis(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    const struct oq_source *tensor = &constant->source;
+    int axis = oq_fate_channel_axis(plan, constant);
+    bool pays = axis >= 0 && tensor->nelem / (uint64_t)tensor->dims[axis] >= MIN_ROW;
+    return pays ? axis : -1;
+}
+
 static void decide(const onnxq_plan *plan, struct oq_site *site)
 {
     const struct oq_source *tensor = &site->constant->source;
-    int rank = (int)tensor->n_dims;
+    int rank = (int)tensor->n_dims, channel_axis = find_channel_axis(plan, site->constant);
     /* Biases, and the scales of normalizations: little to gain, much to lose. */
     if (count_long_axes(tensor) < 2)
         oq_site_keep(site, "a vector");
+    else if (channel_axis >= 0)
+        oq_site_fold(site, channel_axis, 0, NULL);
     else if (tensor->dims[rank - 1] >= MIN_ROW)
         oq_site_fold(site, rank - 2, (size_t)rank - 2, NULL);
     else if (oq_fate_is_elementwise(plan, site)) /* as often coordinates or masks as weights */
