@@ -85,9 +85,12 @@ static bool would_shrink(const struct oq_site *site, const onnxq_options *option
         oq_blocks_init(&blocks, source, &site->blocks);
         return oq_blocks_nbytes(&blocks) < source->nbytes;
     }
+    /* A product takes a scale for each column, be they all the same. */
+    bool per_channel =
+        options->per_channel || (site->action == ONNXQ_DYNAMIC && site->rule->is_product);
     struct oq_layout layout =
-        oq_layout_make(source->dims, source->n_dims, options->per_channel ? site->axis : -1,
-                       options->per_channel ? site->batch_axes : 0);
+        oq_layout_make(source->dims, source->n_dims, per_channel ? site->axis : -1,
+                       per_channel ? site->batch_axes : 0);
     uint64_t integers =
         oq_site_stores_4_bits(site, options) ? oq_divide_up_u64(source->nelem, 2) : source->nelem;
     if (site->constant->need == OQ_NEEDS_16_BITS)

@@ -487,6 +487,17 @@ static const struct row {
     {"inputs by habit", "ir 8; opset 17; in x float32; in w float32[256,256]; " MATMUL, NULL,
      "w: MatMul.1 dynamic MatMulInteger"},
 
+    {"an input beside what is quantized already",
+     "ir 8; opset 21; in x float32; in w float32[256,256]; init q int8[256,256]\n"
+     "init s float32[] = 0.5; v = DequantizeLinear(q, s); z = MatMul(x, v); " MATMUL,
+     NULL,
+     "q: DequantizeLinear.0 keep (quantized already)\n"
+     "s: DequantizeLinear.1 keep (belongs to a quantized operator)\n"
+     "w: MatMul.1 keep (a graph input that callers may override: --freeze-inputs takes it)"},
+    {"one row, with a scale for each column",
+     "opset 17; in x float32[N,1]; init w float32[1,2048]; y = MatMul(x, w)",
+     adjust_per_tensor_forced,
+     "w: MatMul.1 fold int8 folded at load (would not be smaller otherwise)"},
     {"inputs by habit, but for helpers",
      "ir 8; opset 17; in x float32; in w float32[256,256]; init s float32[4]; init n int64[2000]\n"
      "z = Resize(x, x, s); r = Reshape(x, n); " MATMUL,
