@@ -25,8 +25,7 @@ struct balance {
     bool *is_refused;         /* [tensors]: for the last one, whether something of them is */
 };
 
-/* What replaces the site's node and does not take this input, or NULL. */
-static const struct oq_site *find_releaser(const onnxq_plan *plan, const struct oq_site *site)
+const struct oq_site *oq_plan_find_releaser(const onnxq_plan *plan, const struct oq_site *site)
 {
     if (site->action != ONNXQ_KEEP || site->graph == NULL || site->node == NULL)
         return NULL;
@@ -41,7 +40,7 @@ const struct oq_site *oq_plan_find_keeper(const onnxq_plan *plan,
 {
     for (size_t i = 0; i < constant->n_sites; i++)
         if (constant->sites[i].action == ONNXQ_KEEP &&
-            find_releaser(plan, &constant->sites[i]) == NULL)
+            oq_plan_find_releaser(plan, &constant->sites[i]) == NULL)
             return &constant->sites[i];
     return NULL;
 }
@@ -234,7 +233,7 @@ static void join_constant(const struct balance *balance, const struct oq_constan
         join(balance->next, first, constant->source.spans[i].tensor->ordinal);
     for (size_t i = 0; i < constant->n_sites; i++) {
         const struct oq_site *site = &constant->sites[i], *partner, *releaser;
-        if ((releaser = find_releaser(balance->plan, site)) != NULL)
+        if ((releaser = oq_plan_find_releaser(balance->plan, site)) != NULL)
             join(balance->next, first, tensor_of(releaser->constant));
         if (site->quantized != NULL)
             join(balance->next, first, tensor_of(site->quantized->ranges->constant));

@@ -172,6 +172,20 @@ static void settle_partners(onnxq_plan *plan)
     }
 }
 
+/* Nodes with an integer form, by their place. */
+static void index_products(onnxq_plan *plan)
+{
+    const struct oq_graphs *graphs = &plan->model->graphs;
+    for (size_t g = 0; g < graphs->count; g++)
+        memset(plan->products[g], 0, graphs->list[g]->proto->n_node * sizeof(*plan->products[g]));
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (size_t k = 0; k < plan->constants[i].n_sites; k++) {
+            const struct oq_site *site = &plan->constants[i].sites[k];
+            if (site->action == ONNXQ_DYNAMIC)
+                plan->products[site->graph->ordinal][site->node_index] = site;
+        }
+}
+
 /* --- chains of operators --- */
 
 /* A weight whose chain ends in integer operators need not be float at the chain's start. */
@@ -206,20 +220,6 @@ static bool settle_chains(onnxq_plan *plan, onnxq_error *error)
     }
     oq_arena_fini(&arena);
     return ok;
-}
-
-/* Nodes with an integer form, by their place. */
-static void index_products(onnxq_plan *plan)
-{
-    const struct oq_graphs *graphs = &plan->model->graphs;
-    for (size_t g = 0; g < graphs->count; g++)
-        memset(plan->products[g], 0, graphs->list[g]->proto->n_node * sizeof(*plan->products[g]));
-    for (size_t i = 0; i < plan->n_constants; i++)
-        for (size_t k = 0; k < plan->constants[i].n_sites; k++) {
-            const struct oq_site *site = &plan->constants[i].sites[k];
-            if (site->action == ONNXQ_DYNAMIC && site->through == NULL)
-                plan->products[site->graph->ordinal][site->node_index] = site;
-        }
 }
 
 /*
@@ -306,9 +306,9 @@ static bool decide_all(onnxq_plan *plan, onnxq_error *error)
     if (plan->round.failed)
         return oq_arena_fail(&plan->round, error);
     settle_partners(plan);
+    index_products(plan);
     if (!settle_chains(plan, error))
         return false;
-    index_products(plan);
     for (size_t i = 0; i < plan->n_constants; i++)
         if (!settle_folds(plan, &plan->constants[i]))
             return oq_arena_fail(&plan->round, error);

@@ -33,6 +33,12 @@ static void close_use(struct finder *finder, const struct oq_value *value)
         finder->queue[finder->count++] = value;
 }
 
+/* What takes the site's constant as integers, or does without it. */
+static const struct oq_site *taker_of(const onnxq_plan *plan, const struct oq_site *site)
+{
+    return site->action == ONNXQ_DYNAMIC ? site : oq_plan_find_releaser(plan, site);
+}
+
 /* Where a use leads that is known to lead to integers. */
 static const struct oq_site *end_of(const struct finder *finder, const struct oq_use *use)
 {
@@ -40,7 +46,8 @@ static const struct oq_site *end_of(const struct finder *finder, const struct oq
     const struct oq_value *output =
         oq_source_sees_through(node) ? oq_graph_find(use->graph, node->output[0]) : NULL;
     return output != NULL ? finder->futures->ends[output->ordinal]
-                          : oq_plan_site(finder->plan, use->graph, use->node, use->input);
+                          : taker_of(finder->plan,
+                                     oq_plan_site(finder->plan, use->graph, use->node, use->input));
 }
 
 static void find_ends(struct finder *finder)
@@ -48,7 +55,7 @@ static void find_ends(struct finder *finder)
     const onnxq_plan *plan = finder->plan;
     for (size_t i = plan->model->n_tensors; i < plan->n_constants; i++)
         for (size_t k = 0; k < plan->constants[i].n_sites; k++)
-            if (plan->constants[i].sites[k].action == ONNXQ_DYNAMIC)
+            if (taker_of(plan, &plan->constants[i].sites[k]) != NULL)
                 close_use(finder, plan->constants[i].value);
     for (size_t i = 0; i < finder->count; i++) {
         const struct oq_value *value = finder->queue[i];

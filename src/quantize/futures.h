@@ -9,7 +9,7 @@
 
 struct oq_futures {
     /* [values] by ordinal: some site that takes the value as integers, perhaps rearranged,
-     * provided that all uses of it do; else NULL */
+     * provided that all uses of it do, or leave with their node; else NULL */
     const struct oq_site **ends;
     /* [values]: the model returns it, perhaps rearranged: callers want it as it is */
     bool *returned;

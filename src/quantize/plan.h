@@ -205,6 +205,9 @@ bool oq_plan_choose_storage(onnxq_plan *plan, onnxq_error *error);
  */
 bool oq_plan_balance(onnxq_plan *plan, bool strictly, bool *any, onnxq_error *error);
 
+/* What replaces the node of a site that is kept, and does not take its input; or NULL. */
+const struct oq_site *oq_plan_find_releaser(const onnxq_plan *plan, const struct oq_site *site);
+
 /*
  * The site that needs the floats of the constant as they are, or NULL; and the same in words,
  * where there is one (NULL: memory is out).

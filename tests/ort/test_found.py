@@ -111,3 +111,18 @@ class Overridden(OrtTest):
             self.run_levels(path, {"x": x, "c": 5 * c})["all"][0] for path in (outcome.source, outcome.path)
         ]
         self.assert_close(runs[1], runs[0], 0.05 * np.abs(runs[0]).max())
+
+
+class Chains(OrtTest):
+    def test_a_bias_that_is_copied_keeps_no_chain(self):
+        """Concat of the parts is a weight for one operator; the other has its own copy of it as bias."""
+        t, x = build.activations(8, 1), build.activations(8, 64)
+        nodes = [node("Concat", "p q", "w", axis=1), node("MatMul", "t w", "a"), node("Gemm", "x v w", "b", beta=-1.0)]
+        parts = {"p": build.weights(1, 16), "q": build.weights(1, 48), "v": build.weights(64, 64)}
+        model = build.model(nodes, {"t": t.shape, "x": x.shape}, {"a": (8, 64), "b": (8, 64)}, parts)
+        outcome = self.quantize(model, "--method=blocks", "--bits=nf4", "--force-integer")
+        self.assertFalse([n for n in outcome.model.graph.node if n.op_type == "Concat"])
+        feeds = {"t": t, "x": x}
+        want, got = (self.run_levels(p, feeds)["disabled"] for p in (outcome.source, outcome.path))
+        for left, right in zip(want, got, strict=True):
+            self.assert_close(right, left, 0.3 * np.abs(left).max())

@@ -52,6 +52,20 @@ def weight_error(w: np.ndarray, keep: tuple[int, ...], o: Options, integer: bool
     return np.broadcast_to(error, w.shape) * (1 + 1e-5)
 
 
+def keeps_typical(w: np.ndarray, step: np.ndarray) -> bool:
+    """What docs/decisions.md ("What 8 bits leave of a typical number") lets 8 bits lose."""
+    _, groups = np.unique(step, return_inverse=True)
+    groups, magnitudes, shares = groups.reshape(w.shape), np.abs(w), []
+    ordinary = (magnitudes >= 2**-10) & (magnitudes <= 2**10)
+    for group in range(groups.max(initial=-1) + 1):
+        own = groups == group
+        if (own & ordinary).any():
+            bits = np.log2(magnitudes[own & ordinary]).mean() - np.log2(step[own].flat[0])
+            shares.append((bits, own.sum() / w.size))
+    lost = sum(share for bits, share in shares if bits < -2.1)
+    return bool(shares) and min(shares)[0] >= -6.1 and lost <= 0.05
+
+
 def activation_error(x: np.ndarray, o: Options, axis: int) -> np.ndarray:
     """DynamicQuantizeLinear: a step of the whole range; MatMulNBits: half a step of each row."""
     x = x.astype(np.float64)

@@ -250,19 +250,24 @@ class Drawing:
                 index[axis] = self.numpy.random(w.shape[axis]) < 0.4
                 w[tuple(index)] = 0
         elif kind < 0.16 and w.size:
-            w.flat[self.random.randrange(w.size)] *= self.pick([100, 1e4]) if dtype == np.float16 else self.pick([100, 1e6, 1e12])
+            w.flat[self.random.randrange(w.size)] *= self.pick([100, 1e4]) if dtype == np.float16 else self.pick([100, 1e6, 1e12, 1e30])
             self.tags.append("outlier")
         elif kind < 0.20:
             w *= 1e-6 if dtype == np.float16 else self.pick([1e-5, 1e-20, 1e-36, 1e-38])
             self.tags.append("tiny")
         elif kind < 0.22:
-            w *= 1e3 if dtype == np.float16 else self.pick([1e10, 1e20])
+            w *= 1e3 if dtype == np.float16 else self.pick([1e10, 1e20, 1e37])
         elif kind < 0.25:
             w = np.abs(w)
         elif kind < 0.27:
             w = np.full(shape, w.flat[0] if w.size else 0)
         elif kind < 0.30:
             w = np.round(w * 8) / 8
+        elif kind < 0.34 and w.ndim:
+            axis = self.random.randrange(w.ndim)
+            sizes = [0, 1e-6, 1] if dtype == np.float16 else [0, 1e-40, 1e-37, 1e-30, 1e-10, 1, 1e4]
+            w *= self.numpy.choice(sizes, [n if i == axis else 1 for i, n in enumerate(shape)])
+            self.tags.append("steep")
         return np.asarray(w, dtype)
 
     def weight(self, shape, dtype=None, dress: bool = True) -> Value:

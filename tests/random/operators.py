@@ -147,6 +147,10 @@ def recurrent(d: Drawing) -> None:
     y, *_ = d.node(op, inputs, 3 if op == "LSTM" else 2, **attributes)
     if d.chance(0.7):
         d.node("Transpose", [y], perm=[0, 2, 1, 3])
+    if d.chance(0.2):  # another one with the same weights, or one of them
+        for own in d.pick(((), (1,), (2,))):
+            inputs[own] = d.weight(inputs[own].array.shape)
+        d.node(op, inputs, 3 if op == "LSTM" else 2, **attributes)
 
 
 def attention(d: Drawing) -> None:
@@ -177,6 +181,15 @@ def gather(d: Drawing) -> None:
     else:
         i = d.plain(d.numpy.integers(0, table.array.shape[axis], d.pick(((), (1,), (3,), (2, 3)))))
     d.node("Gather", [table, i], **({"axis": axis} if axis or d.chance(0.5) else {}))
+
+
+def tied(d: Drawing) -> None:
+    """A table of rows, whose transpose is the last product."""
+    x = d.activation((2, 3))
+    indices = [v for v in d.visible() if not v.is_constant and v.array.dtype == np.int64 and v.array.size < 64]
+    table = d.weight((d.pick((4, 16, 33, 64)), x.array.shape[-1]))
+    d.node("Gather", [table, d.pick(indices)])
+    d.node("MatMul", [x, d.node("Transpose", [table], perm=[1, 0])])
 
 
 def big_gather(d: Drawing) -> None:
@@ -469,6 +482,16 @@ def nbits(d: Drawing) -> None:
     d.node("MatMulNBits", [x, b, scales], domain=MICROSOFT, K=k, N=n, bits=4, block_size=size)
 
 
+def gather_blocks(d: Drawing) -> None:
+    need(d.dtype == np.float32)
+    rows, width, size, bits = d.pick((4, 16)), d.pick((16, 32, 48)), d.pick((16, 32)), d.pick((4, 8))
+    table = d.store(d.numpy.integers(0, 256, (rows, width * bits // 8)).astype(np.uint8))
+    scales = d.store(d.numpy.uniform(0.01, 0.1, (rows, -(-width // size))).astype(np.float32))
+    indices = [v for v in d.visible() if not v.is_constant and v.array.dtype == np.int64 and v.array.size < 64]
+    attributes = {"gather_axis": 0, "quantize_axis": 1, "block_size": size, "bits": bits}
+    d.node("GatherBlockQuantized", [table, d.pick(indices), scales], domain=MICROSOFT, **attributes)
+
+
 # --- bodies and functions ---
 
 
@@ -558,9 +581,9 @@ def function(d: Drawing) -> None:
 
 MAKERS = [
     (matmul, 16), (matmul_left, 5), (gemm, 12), (conv, 9), (conv_transpose, 3), (recurrent, 6), (attention, 4),
-    (gather, 7), (big_gather, 6), (binary, 12), (unary, 10), (compare, 4), (constant_decision, 5), (mask, 3),
+    (gather, 7), (tied, 3), (big_gather, 6), (binary, 12), (unary, 10), (compare, 4), (constant_decision, 5), (mask, 3),
     (normalization, 6), (reduction, 4), (top_k, 2), (shape_operator, 9), (reuse, 7), (positions, 4), (onehot, 1),
-    (scatter, 1), (fake_quantized, 3), (integer_product, 2), (nbits, 2), (if_body, 3), (loop_body, 2),
+    (scatter, 1), (fake_quantized, 3), (integer_product, 2), (nbits, 2), (gather_blocks, 1), (if_body, 3), (loop_body, 2),
     (scan_body, 2), (function, 2),
 ]  # fmt: skip
 
