@@ -26,6 +26,14 @@ static void add_tensor_place(const struct oq_message_path *path, onnxq_error *er
     }
 }
 
+static bool count_tensor(void *context, const struct oq_message_path *path, onnxq_error *error)
+{
+    (void)path;
+    (void)error;
+    ++*(size_t *)context;
+    return true;
+}
+
 static bool add_tensor(void *context, const struct oq_message_path *path, onnxq_error *error)
 {
     onnxq_model *model = context;
@@ -33,9 +41,6 @@ static bool add_tensor(void *context, const struct oq_message_path *path, onnxq_
     struct oq_external_range range;
     bool external = proto->has_data_location &&
                     proto->data_location == OQ__PB__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
-    if (!oq_arena_grow(&model->arena, &model->tensors, model->n_tensors, &model->tensors_capacity,
-                       sizeof(*model->tensors)))
-        return oq_arena_fail(&model->arena, error);
     struct oq_tensor *tensor = &model->tensors[model->n_tensors];
     if ((external && !oq_external_find(&model->external, proto, &range, error)) ||
         !oq_tensor_init(tensor, proto, &model->file, model->skeleton.fragments,
@@ -57,13 +62,18 @@ static int compare_protos(const void *a, const void *b)
 static bool index_tensors(onnxq_model *model, onnxq_error *error)
 {
     /* Visiting only reads here: the cast is for the visitors that change a copy. */
-    if (!oq_message_visit((ProtobufCMessage *)(uintptr_t)&model->proto->base,
-                          &oq__pb__tensor_proto__descriptor, add_tensor, model, error))
+    ProtobufCMessage *root = (ProtobufCMessage *)(uintptr_t)&model->proto->base;
+    const ProtobufCMessageDescriptor *type = &oq__pb__tensor_proto__descriptor;
+    size_t n = 0;
+    if (!oq_message_visit(root, type, count_tensor, &n, error))
         return false;
+    model->tensors = oq_arena_array(&model->arena, n + 1, sizeof(*model->tensors));
     model->tensors_by_proto =
-        oq_arena_array(&model->arena, model->n_tensors + 1, sizeof(*model->tensors_by_proto));
-    if (model->tensors_by_proto == NULL)
+        oq_arena_array(&model->arena, n + 1, sizeof(*model->tensors_by_proto));
+    if (model->tensors == NULL || model->tensors_by_proto == NULL)
         return oq_arena_fail(&model->arena, error);
+    if (!oq_message_visit(root, type, add_tensor, model, error))
+        return false;
     for (size_t i = 0; i < model->n_tensors; i++)
         model->tensors_by_proto[i] = &model->tensors[i];
     qsort(model->tensors_by_proto, model->n_tensors, sizeof(*model->tensors_by_proto),

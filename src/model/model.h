@@ -24,7 +24,7 @@ struct onnxq_model {
     const Oq__Pb__ModelProto *proto;
     struct oq_graphs graphs;
     struct oq_tensor *tensors; /* all of them, by ordinal */
-    size_t n_tensors, tensors_capacity;
+    size_t n_tensors;
     const struct oq_tensor **tensors_by_proto; /* sorted by address of their proto */
     int64_t opset;                             /* of ai.onnx, 0: not imported */
 };

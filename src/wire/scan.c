@@ -15,8 +15,9 @@
 
 struct frame {
     const ProtobufCMessageDescriptor *message;
-    uint64_t end;
-    size_t length_at;      /* where in the skeleton this message's length goes */
+    uint64_t start, end;
+    uint64_t needed;  /* bits of the numbers of fields that it cannot be without, not yet seen */
+    size_t length_at; /* where in the skeleton this message's length goes */
     size_t first_fragment; /* of a TensorProto */
     /* for the place in an error: */
     const ProtobufCFieldDescriptor *field;
@@ -37,6 +38,7 @@ struct scan {
 
     struct frame frames[OQ_SCAN_MAX_DEPTH];
     size_t depth;
+    size_t n_incomplete; /* messages that lack a field they must have */
     onnxq_error *error;
 };
 
@@ -375,13 +377,64 @@ static bool copy_entry(struct scan *scan, const struct entry *entry)
     return true;
 }
 
+/*
+ * What onnx.proto says must be present, and onnx.checker misses. A model with a few such
+ * faults is read, so that it can be said what else is wrong with it; one with very many is
+ * not, as a message of two bytes becomes a C struct of hundreds. (Only where the field is
+ * repeated: others may come in pieces, which are merged.)
+ */
+#define MAX_INCOMPLETE 1000
+#define FIELD(number)  ((uint64_t)1 << (number))
+
+static const struct need {
+    const ProtobufCMessageDescriptor *holder;
+    uint32_t field;
+    uint64_t needed;
+} needs[] = {
+    {&oq__pb__graph_proto__descriptor, 1, FIELD(4)},            /* node: op_type */
+    {&oq__pb__graph_proto__descriptor, 5, FIELD(8) | FIELD(2)}, /* initializer: name, data_type */
+    {&oq__pb__graph_proto__descriptor, 11, FIELD(1)},           /* input: name */
+    {&oq__pb__graph_proto__descriptor, 12, FIELD(1)},           /* output: name */
+    {&oq__pb__graph_proto__descriptor, 15, FIELD(1)},           /* sparse_initializer: values */
+    {&oq__pb__node_proto__descriptor, 5, FIELD(1)},             /* attribute: name */
+    {&oq__pb__attribute_proto__descriptor, 10, FIELD(2)},       /* tensors: data_type */
+    {&oq__pb__attribute_proto__descriptor, 11, FIELD(2)},       /* graphs: name */
+    {&oq__pb__attribute_proto__descriptor, 23, FIELD(1)},       /* sparse_tensors: values */
+    {&oq__pb__model_proto__descriptor, 25, FIELD(1)},           /* functions: name */
+    {&oq__pb__function_proto__descriptor, 7, FIELD(4)},         /* node: op_type */
+    {&oq__pb__function_proto__descriptor, 11, FIELD(1)},        /* attribute_proto: name */
+};
+
+static uint64_t find_needed(const struct frame *holder, const struct entry *entry)
+{
+    for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
+        if (needs[i].holder == holder->message && needs[i].field == entry->number)
+            return needs[i].needed;
+    return 0;
+}
+
+static bool check_needed(struct scan *scan, const struct frame *frame)
+{
+    uint32_t number = 1;
+    if (frame->needed == 0 || ++scan->n_incomplete <= MAX_INCOMPLETE)
+        return true;
+    while ((frame->needed & FIELD(number)) == 0)
+        number++;
+    return FAIL_AT(scan, frame->start,
+                   "has no %s, expected one; %d messages before it lack what they must have",
+                   protobuf_c_message_descriptor_get_field(frame->message, number)->name,
+                   MAX_INCOMPLETE);
+}
+
 static bool push(struct scan *scan, const struct entry *entry)
 {
     struct frame *parent = &scan->frames[scan->depth - 1];
     if (scan->depth == OQ_SCAN_MAX_DEPTH)
         return FAIL_AT(scan, entry->start, "messages are nested deeper than %d", OQ_SCAN_MAX_DEPTH);
     struct frame frame = {.message = entry->field->descriptor,
+                          .start = entry->start,
                           .end = entry->value + entry->nbytes,
+                          .needed = find_needed(parent, entry),
                           .first_fragment = scan->skeleton->nfragments,
                           .field = entry->field};
     parent->child_index = parent->child == entry->field ? parent->child_index + 1 : 0;
@@ -399,7 +452,7 @@ static bool push(struct scan *scan, const struct entry *entry)
 static bool pop(struct scan *scan)
 {
     const struct frame *frame = &scan->frames[scan->depth - 1];
-    if (!append_payload(scan, frame))
+    if (!check_needed(scan, frame) || !append_payload(scan, frame))
         return false;
     if (scan->depth > 1)
         patch_length(scan, frame->length_at);
@@ -409,12 +462,14 @@ static bool pop(struct scan *scan)
 
 static bool step(struct scan *scan)
 {
-    const struct frame *frame = &scan->frames[scan->depth - 1];
+    struct frame *frame = &scan->frames[scan->depth - 1];
     struct entry entry;
     if (scan->position == frame->end)
         return pop(scan);
     if (!read_entry(scan, &entry))
         return false;
+    if (entry.number < 64)
+        frame->needed &= ~FIELD(entry.number);
     if (is_payload(frame, &entry))
         return lift_payload(scan, &entry);
     if (entry.field != NULL && entry.field->type == PROTOBUF_C_TYPE_MESSAGE)

@@ -201,6 +201,44 @@ EMPTY(empty_training_info, model, 20)
 EMPTY(empty_functions, model, 25)
 EMPTY(empty_graphs, model, 7) /* a singular field: they are merged */
 
+/* Nothing but what each must have: with less, more than a thousand are refused. */
+static void repeat_least(struct bytes *bytes, unsigned field, unsigned name, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct bytes least = {0};
+        put_text(&least, name, "a");
+        put_message(bytes, field, &least);
+    }
+}
+
+#define LEAST(what, part, field, name)                                                             \
+    static void what(struct parts *parts, size_t n)                                                \
+    {                                                                                              \
+        repeat_least(&parts->part, field, name, n);                                                \
+    }
+
+LEAST(least_nodes, graph, 1, 4)
+LEAST(least_inputs, graph, 11, 1)
+LEAST(least_outputs, graph, 12, 1)
+LEAST(least_functions, model, 25, 1)
+
+/* No elements. */
+static void least_initializers(struct parts *parts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct bytes tensor = start_tensor("", 1, 0, 0);
+        put_message(&parts->graph, 5, &tensor);
+    }
+}
+
+static void least_attributes(struct parts *parts, size_t n)
+{
+    struct bytes node = start_node("MatMul", "x", "w", "y");
+    repeat_least(&node, 5, 1, n);
+    put_weight(&parts->graph, "w");
+    put_message(&parts->graph, 1, &node);
+}
+
 /* One node with n of a field. */
 static void in_node(struct parts *parts, unsigned field, size_t n)
 {
@@ -532,7 +570,7 @@ static void bodies(struct parts *parts, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct bytes node = start_node("If", "c", NULL, NULL), body = {0};
-        put_empty(&body, 1);
+        put_node(&body, "Relu", NULL, NULL, NULL);
         put_attribute(&node, "then_branch", 6, 5, &body);
         put_message(&parts->graph, 1, &node);
     }
@@ -890,6 +928,12 @@ const struct shape shapes[] = {
     SHAPE(empty_training_info),
     SHAPE(empty_functions),
     SHAPE(empty_graphs),
+    SHAPE(least_nodes),
+    SHAPE(least_inputs),
+    SHAPE(least_outputs),
+    SHAPE(least_functions),
+    SHAPE(least_initializers),
+    SHAPE(least_attributes),
     SHAPE(node_inputs),
     SHAPE(node_outputs),
     SHAPE(node_attributes),

@@ -200,6 +200,65 @@ static void test_depth(void **state)
     }
 }
 
+/* --- what must be there --- */
+
+#define FEW ((size_t)1000) /* messages without are read all the same */
+
+static const struct incomplete_row {
+    const char *name;
+    const char *holder; /* around the messages: the graph in the model, or the model itself */
+    const char *message;
+    const char *place; /* of the first that is refused; NULL: any number of them is read */
+    const char *field;
+} incompletes[] = {
+    {"nodes", "\x3a", "\x0a", "graph.node[1000]", "op_type"},
+    {"initializers", "\x3a", "\x2a", "graph.initializer[1000]", "data_type"},
+    {"inputs", "\x3a", "\x5a", "graph.input[1000]", "name"},
+    {"outputs", "\x3a", "\x62", "graph.output[1000]", "name"},
+    {"sparse initializers", "\x3a", "\x7a", "graph.sparse_initializer[1000]", "values"},
+    {"functions", "", "\xca\x01", "functions[1000]", "name"},
+    {"value infos", "\x3a", "\x6a", NULL, NULL},
+    {"metadata", "", "\x72", NULL, NULL},
+    {"pieces of a graph", "", "\x3a", NULL, NULL},
+};
+
+/* n empty messages. */
+static const struct oq_file *make_incomplete(const struct incomplete_row *row, size_t n)
+{
+    struct builder_bytes bytes = {.builder = test_builder("")};
+    size_t nbytes = strlen(row->message) + 1;
+    if (row->holder[0] != '\0') {
+        builder_put(&bytes, row->holder, 1);
+        builder_put_varint(&bytes, n * nbytes);
+    }
+    for (size_t i = 0; i < n; i++)
+        builder_put(&bytes, row->message, nbytes);
+    return make_file(bytes.bytes, bytes.nbytes);
+}
+
+/* A few are read, and what is wrong with them said later; of very many nothing is made. */
+static void test_incomplete(void **state)
+{
+    const struct incomplete_row *row = *state;
+    onnxq_error error;
+    struct oq_skeleton *skeleton = scan(make_incomplete(row, FEW), BUDGET, &error);
+    assert_non_null(skeleton);
+    unpack(skeleton);
+    skeleton = scan(make_incomplete(row, FEW + 1), BUDGET, &error);
+    if (row->place == NULL) {
+        assert_non_null(skeleton);
+        return;
+    }
+    assert_null(skeleton);
+    assert_int_equal(error.status, ONNXQ_ERROR_INPUT);
+    check_text(error.place, row->place);
+    char expected[200];
+    snprintf(expected, sizeof(expected),
+             "has no %s, expected one; 1000 messages before it lack what they must have",
+             row->field);
+    check_text(error.message, expected);
+}
+
 /* --- memory --- */
 
 static const struct budget_row {
@@ -507,6 +566,7 @@ int main(void)
 {
     TEST_ROWS(test_refused, refused);
     TEST(test_depth);
+    TEST_ROWS(test_incomplete, incompletes);
     TEST_ROWS(test_budget, budgets);
     TEST(test_budget_of_payloads);
     TEST_ROWS(test_payloads, payloads);
