@@ -330,6 +330,20 @@ static int64_t usual_size(const struct chooser *chooser, const struct symbol *sy
     return lies_along ? sequence_size(chooser, symbol) : FEATURES;
 }
 
+/* Of all that the demand leaves; where strides leave several, the one that they divide. */
+static int64_t nearest_size(const struct oq_demand *demand, int64_t size)
+{
+    int64_t step = demand->step > 1 ? demand->step : 1;
+    if (size < demand->lo) {
+        int64_t more = (step - demand->lo % step) % step;
+        return more <= demand->hi - demand->lo ? demand->lo + more : demand->lo;
+    }
+    if (size <= demand->hi)
+        return size;
+    int64_t whole = demand->hi - demand->hi % step;
+    return whole >= demand->lo ? whole : demand->hi;
+}
+
 static void choose_size(const struct chooser *chooser, struct symbol *symbol)
 {
     const struct oq_demand *demand = &symbol->demand;
@@ -337,10 +351,8 @@ static void choose_size(const struct chooser *chooser, struct symbol *symbol)
         return;
     symbol->is_chosen = true;
     symbol->size = usual_size(chooser, symbol);
-    if (demand->is_bounded && demand->lo <= demand->hi && demand->hi > 0) {
-        symbol->size = symbol->size > demand->lo ? symbol->size : demand->lo;
-        symbol->size = symbol->size < demand->hi ? symbol->size : demand->hi;
-    }
+    if (demand->is_bounded && demand->lo <= demand->hi && demand->hi > 0)
+        symbol->size = nearest_size(demand, symbol->size);
 }
 
 /* --- formulas --------------------------------------------------------------- */

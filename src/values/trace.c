@@ -4,6 +4,7 @@
 
 #include "model/type_text.h"
 #include "values/known.h"
+#include "values/window.h"
 
 /*
  * Uses that are looked at in one model. Real inputs have a few hundred before
@@ -27,7 +28,8 @@ struct oq_trace_state {
     const struct oq_value *value;
     enum kind kind;
     int place, rank;
-    int64_t scale, offset; /* scale is 1 or more */
+    int64_t scale, offset; /* scale is 1 or more; of AXIS, the axis has (size + offset) / scale
+                              elements, rounded down, or 0: nobody knows; of ELEMENT it is 1 */
 };
 
 struct oq_trace_seen {
@@ -117,7 +119,17 @@ static struct oq_trace_state values_state(int64_t scale, int64_t offset)
 
 static struct oq_trace_state place_state(enum kind kind, int64_t place, int64_t rank)
 {
-    return (struct oq_trace_state){.kind = kind, .place = (int)place, .rank = (int)rank};
+    return (struct oq_trace_state){
+        .kind = kind, .place = (int)place, .rank = (int)rank, .scale = 1};
+}
+
+/* The same axis in another place. */
+static void push_axis(const struct visit *visit, int64_t place, int64_t rank)
+{
+    struct oq_trace_state state = *visit->state;
+    state.place = (int)place;
+    state.rank = (int)rank;
+    push_output(visit, state);
 }
 
 /* --- constants -------------------------------------------------------------- */
@@ -190,11 +202,26 @@ static void restrict_index(const struct visit *visit, int64_t size)
         restrict_values(visit, 0);
 }
 
-/* The axis that is traced has exactly that size; 1 is broadcast and says nothing. */
+/* The axis of the state has a size in [lo, hi], which small windows leave some freedom. */
+static void restrict_size(const struct visit *visit, int64_t lo, int64_t hi)
+{
+    const struct oq_trace_state *state = visit->state;
+    struct oq_demand *demand = visit->trace->demand;
+    if (state->scale == 0 || __builtin_mul_overflow(lo, state->scale, &lo) ||
+        __builtin_mul_overflow(hi, state->scale, &hi) ||
+        __builtin_add_overflow(hi, state->scale - 1, &hi) ||
+        __builtin_sub_overflow(lo, state->offset, &lo) ||
+        __builtin_sub_overflow(hi, state->offset, &hi))
+        return;
+    restrict_to(visit->trace, lo, hi);
+    demand->step = state->scale > demand->step ? state->scale : demand->step;
+}
+
+/* It has exactly that size; 1 is broadcast and says nothing. */
 static void require_size(const struct visit *visit, int64_t size)
 {
     if (size > 1)
-        restrict_to(visit->trace, size, size);
+        restrict_size(visit, size, size);
 }
 
 /* --- values: operators that give a meaning to an input ---------------------- */
@@ -466,7 +493,7 @@ static void meet(const struct visit *visit)
                                 : other.dims[other.rank - (state->rank - state->place)]);
         rank = other.rank > rank ? other.rank : rank;
     }
-    push_output(visit, place_state(AXIS, state->place + rank - state->rank, rank));
+    push_axis(visit, state->place + rank - state->rank, rank);
 }
 
 static void transpose(const struct visit *visit)
@@ -479,7 +506,7 @@ static void transpose(const struct visit *visit)
         if (perm->ints[i] == visit->state->place)
             place = i;
     }
-    push_output(visit, place_state(AXIS, place, rank));
+    push_axis(visit, place, rank);
 }
 
 /* Which of `rank` axes are in a list; false where the list does not fit. */
@@ -512,18 +539,24 @@ static void unsqueeze(const struct visit *visit)
         return;
     for (int left = visit->state->place; left > 0 || marked[place]; place++)
         left -= !marked[place];
-    push_output(visit, place_state(AXIS, place, visit->state->rank + n));
+    push_axis(visit, place, visit->state->rank + n);
 }
 
+/* What is taken away has size 1; in a body perhaps only where it has. */
 static void squeeze(const struct visit *visit)
 {
     bool marked[OQ_MAX_RANK] = {false};
     int n, place = visit->state->place;
-    if (!mark_axes(visit, marked, &n) || n == 0 || marked[place]) /* no axes: see source.c */
+    if (!mark_axes(visit, marked, &n) || n == 0) /* no axes: see source.c */
         return;
+    if (marked[place]) {
+        if (visit->graph->parent == NULL)
+            restrict_size(visit, 1, 1);
+        return;
+    }
     for (int i = 0; i < visit->state->place; i++)
         place -= marked[i];
-    push_output(visit, place_state(AXIS, place, visit->state->rank - n));
+    push_axis(visit, place, visit->state->rank - n);
 }
 
 static void concat(const struct visit *visit)
@@ -537,12 +570,13 @@ static void concat(const struct visit *visit)
 /* Elements [start, end) of a shape become the output, where the one at hand is among them. */
 static void push_part(const struct visit *visit, int64_t start, int64_t end)
 {
-    if (visit->state->place < start || visit->state->place >= end)
+    struct oq_trace_state state = *visit->state;
+    if (state.place < start || state.place >= end || state.scale != 1)
         return;
-    if (end - start == 1)
-        push_output(visit, values_state(1, 0));
-    else
-        push_output(visit, place_state(ELEMENT, visit->state->place - start, end - start));
+    state.kind = end - start == 1 ? VALUES : ELEMENT;
+    state.place -= (int)start;
+    state.rank = (int)(end - start);
+    push_output(visit, state);
 }
 
 static void take_shape(const struct visit *visit)
@@ -556,19 +590,59 @@ static void take_shape(const struct visit *visit)
     push_part(visit, start, end);
 }
 
+/* The axis becomes (elements + shift) / stride long. */
+static bool stretch(struct oq_trace_state *state, int64_t shift, int64_t stride)
+{
+    return !__builtin_mul_overflow(shift, state->scale, &shift) &&
+           !__builtin_add_overflow(state->offset, shift, &state->offset) &&
+           !__builtin_mul_overflow(state->scale, stride, &state->scale);
+}
+
+/* More at both ends. */
+static void pad(const struct visit *visit)
+{
+    int64_t pads[OQ_READ_MAX_INTEGERS];
+    size_t n, place = (size_t)visit->state->place, rank = (size_t)visit->state->rank;
+    struct oq_trace_state state = *visit->state;
+    charge(visit->trace, STEPS_A_SHAPE);
+    bool is_known =
+        oq_node_input(visit->node, 3)[0] == '\0' &&
+        oq_known_parameter(visit->trace->model, visit->graph, visit->node, "pads", 1, pads, &n) &&
+        n == 2 * rank && stretch(&state, pads[place], 1) && stretch(&state, pads[place + rank], 1);
+    if (!is_known)
+        state.scale = 0;
+    push_output(visit, state);
+}
+
+/* A window moves along it: there are as many elements as it has places. */
+static void slide(const struct visit *visit)
+{
+    struct oq_trace_state state = *visit->state;
+    bool is_known = oq_node_attribute(visit->node, "kernel_shape") != NULL;
+    struct oq_window window;
+    if (state.place >= 2 &&
+        oq_window_read(&window, visit->node, (size_t)state.place - 2,
+                       is_known ? -1 : size_of(visit, 1, state.place)) &&
+        stretch(&state, window.shift, window.stride))
+        push_output(visit, state);
+}
+
 static void convolve(const struct visit *visit)
 {
     bool transposed = visit->id == OQ_ONNX_ConvTranspose;
     int64_t group = oq_node_int(visit->node, "group", 1), channels;
-    if (visit->state->place >= 2)
+    if (visit->state->place >= 2) {
         visit->trace->demand->is_convolved = true;
+        if (!transposed)
+            slide(visit);
+    }
     if (visit->state->place != 1)
         return;
     channels = size_of(visit, 1, transposed ? 0 : 1);
     if (transposed)
         require_size(visit, channels);
     else if (channels > 0 && group > 0 && !__builtin_mul_overflow(channels, group, &channels))
-        restrict_to(visit->trace, channels, channels);
+        restrict_size(visit, channels, channels);
 }
 
 static void multiply(const struct visit *visit)
@@ -624,7 +698,7 @@ static void gather_by(const struct visit *visit)
     axis += axis < 0 ? table.rank : 0;
     int rank = table.rank + visit->state->rank - 1;
     if (axis >= 0 && axis < table.rank && rank <= OQ_MAX_RANK)
-        push_output(visit, place_state(AXIS, axis + visit->state->place, rank));
+        push_axis(visit, axis + visit->state->place, rank);
 }
 
 /* What is counted up along the axis ends at its size at most. */
@@ -634,15 +708,15 @@ static void count_up(const struct visit *visit)
     if (!integer_at(visit, 1, &axis))
         return;
     axis += axis < 0 ? visit->state->rank : 0;
-    if (axis == visit->state->place)
-        push_output(visit, values_state(1, 0));
+    if (axis == visit->state->place && visit->state->scale == 1)
+        push_output(visit, values_state(1, visit->state->offset));
 }
 
 static void embed(const struct visit *visit)
 {
     int64_t rows = size_of(visit, 3, 0);
     if (visit->state->place == 1 && rows > 0)
-        restrict_to(visit->trace, 0, rows);
+        restrict_size(visit, 0, rows);
 }
 
 /* A mask over words. */
@@ -664,6 +738,10 @@ static const struct axis_rule {
     {OQ_ONNX_Shape, 0, take_shape},
     {OQ_ONNX_Conv, 0, convolve},
     {OQ_ONNX_ConvInteger, 0, convolve},
+    {OQ_ONNX_AveragePool, 0, slide},
+    {OQ_ONNX_LpPool, 0, slide},
+    {OQ_ONNX_MaxPool, 0, slide},
+    {OQ_ONNX_Pad, 0, pad},
     {OQ_ONNX_ConvTranspose, 0, convolve},
     {OQ_ONNX_MatMul, -1, multiply},
     {OQ_ONNX_MatMulInteger, -1, multiply},
@@ -736,7 +814,7 @@ static void visit_element(const struct visit *visit)
         slice_shape(visit);
     else if (visit->id == OQ_ONNX_Gather && integer_at(visit, 1, &index) &&
              (index == visit->state->place || index + visit->state->rank == visit->state->place))
-        push_output(visit, values_state(1, 0));
+        push_output(visit, values_state(1, visit->state->offset));
 }
 
 /* --- the walk --------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 struct oq_demand {
     bool is_bounded; /* something needs it to lie in [lo, hi] */
     int64_t lo, hi;
+    int64_t step;      /* of an axis: it is cut in so many parts, best of equal size; 0: not cut */
     bool has_constant; /* it is compared with this */
     int64_t constant;
     bool is_mask;  /* it is compared, negated, or multiplied with what it masks */

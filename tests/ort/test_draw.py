@@ -218,9 +218,63 @@ def recurrent() -> tuple:
     return nodes, inputs, more, {"lengths": TensorProto.INT32}, 4
 
 
+def text_line() -> tuple:
+    """A recognizer of text (PP-OCR): lines of 48 rows become one, which is squeezed away."""
+    nodes = [node("Conv", "x w0", "c0", strides=[2, 2], pads=[1, 1, 1, 1]), node("HardSwish", "c0", "h0")]
+    for i in range(1, 4):
+        nodes.append(node("Conv", f"h{i - 1} w1", f"c{i}", strides=[2, 1], pads=[1, 1, 1, 1]))
+        nodes.append(node("HardSwish", f"c{i}", f"h{i}"))
+    nodes += [
+        node("AveragePool", "h3", "line", kernel_shape=[3, 2], strides=[3, 2]),
+        node("Squeeze", "line two", "s"),
+        node("Transpose", "s", "t", perm=[0, 2, 1]),
+        node("MatMul", "t letters", "y"),
+    ]
+    more = {"w0": weights(WIDTH, 3, 3, 3), "w1": weights(WIDTH, WIDTH, 3, 3), "letters": weights(WIDTH, 30)}
+    return nodes, {"x": ("N", 3, "DynamicDimension.1", "DynamicDimension.2")}, more, {}
+
+
+def crnn() -> tuple:
+    """Its elder: 32 rows, halved until a Conv of two rows is left."""
+    nodes = [node("Identity", "x", "p0")]
+    for i, stride in enumerate(([2, 2], [2, 2], [2, 1], [2, 1])):
+        nodes.append(node("Conv", f"p{i} w{min(i, 1)}", f"c{i}", pads=[1, 1, 1, 1]))
+        pads = [0, 2 - stride[1], 0, 2 - stride[1]]
+        pool = dict(kernel_shape=[2, 2], strides=stride, pads=pads)
+        nodes.append(node("MaxPool", f"c{i}", f"p{i + 1}", **pool))
+    nodes += [
+        node("Conv", "p4 last", "line"),
+        node("Squeeze", "line two", "s"),
+        node("Transpose", "s", "t", perm=[2, 0, 1]),
+        node("LSTM", "t w r", "h", hidden_size=5),
+        node("Squeeze", "h one", "y"),
+    ]
+    more = {
+        "w0": weights(WIDTH, 1, 3, 3),
+        "w1": weights(WIDTH, WIDTH, 3, 3),
+        "last": weights(WIDTH, WIDTH, 2, 2),
+        "w": weights(1, 20, WIDTH),
+        "r": weights(1, 20, 5),
+    }
+    return nodes, {"x": ("batch", 1, "height", "width")}, more, {}
+
+
 SIGNATURES = {
     make.__name__: (make,)
-    for make in (bert, roberta, opt, decoder, merged_decoder, vit, wav2vec, keras_tokens, unet, recurrent)
+    for make in (
+        bert,
+        roberta,
+        opt,
+        decoder,
+        merged_decoder,
+        vit,
+        wav2vec,
+        keras_tokens,
+        unet,
+        recurrent,
+        text_line,
+        crnn,
+    )
 }
 
 
@@ -331,6 +385,19 @@ class Signatures(Draw):
         feeds = self.draw(path, options=options)
         self.assertEqual(feeds["attention_mask"].shape, (1, 8))
         self.assertEqual(common.run(path, feeds)[0].shape, (1, 1, 8, WIDTH))
+
+    @cases({"text_line": (text_line, 48), "crnn": (crnn, 32)})
+    def height_of_text(self, make, height):
+        """Out of the graph, and the same for what is made of it."""
+        model = made(*make())
+        path = self.dir / "model.onnx"
+        onnx.save(model, path)
+        self.assertEqual(self.draw(path)["x"].shape[2], height)
+        for flags in (("--min-elements=1",), ("--conv=integer", "--min-elements=1")):
+            quantized = self.dir / "quantized.onnx"
+            self.onnxq("quantize", *flags, path, quantized)
+            self.assertEqual(self.draw(path, quantized)["x"].shape[2], height)
+            self.assertEqual(self.draw(quantized)["x"].shape[2], height)
 
     @cases(METHODS)
     def quantized(self, *flags):

@@ -372,6 +372,55 @@ static const struct row size_rows[] = {
      "in i int32[N,seq]; init w float32[5,4]; init p float32[6,4]; init g float32[4]; "
      "y, k = com.microsoft::EmbedLayerNormalization(i, , w, p, , g, g)",
      "i [1,6]"},
+    {"a line of text: four halvings, three rows that are averaged, one row that is left",
+     "in a float32[N,3,H,W]; init w float32[4,3,3,3]; init v float32[4,4,3,3]; init f "
+     "float32[4,9]; "
+     "b = Conv(a, w) pads=[1,1,1,1] strides=[2,2]; c = Relu(b); "
+     "d = Conv(c, v) pads=[1,1,1,1] strides=[2,1]; e = Conv(d, v) pads=[1,1,1,1] strides=[2,1]; "
+     "g = MaxPool(e) kernel_shape=[2,2] strides=[2,2]; "
+     "h = AveragePool(g) kernel_shape=[3,2] strides=[3,2]; init x int64[1] packed = 2; "
+     "i = Squeeze(h, x); j = Transpose(i) perm=[0,2,1]; y = MatMul(j, f)",
+     "a [1,3,48,224]"},
+    {"a last Conv without stride",
+     "in a float32[N,1,H,W]; init w float32[4,1,3,3]; init v float32[4,4,2,2]; "
+     "b = Conv(a, w) pads=[1,1,1,1]; c = MaxPool(b) kernel_shape=[2,2] strides=[2,2]; "
+     "d = MaxPool(c) kernel_shape=[2,2] strides=[2,2]; e = MaxPool(d) kernel_shape=[2,2] "
+     "pads=[0,1,0,1] strides=[2,1]; f = MaxPool(e) kernel_shape=[2,2] pads=[0,1,0,1] "
+     "strides=[2,1]; "
+     "g = Conv(f, v); init x int64[1] packed = 2; y = Squeeze(g, x)",
+     "a [1,1,32,224]"},
+    {"as large as a kernel",
+     "in a float32[N,1,H,W]; init w float32[4,1,40,3]; init x int64[1] packed = -2; "
+     "b = Conv(a, w) auto_pad=\"VALID\"; y = Squeeze(b, x)",
+     "a [1,1,40,40]"},
+    {"dilated, and padded before",
+     "in a float32[N,1,H,W]; init w float32[4,1,5,3]; init x int64[1] packed = 2; "
+     "init p int64[8] packed = 0 0 2 0 0 0 1 0; e = Pad(a, p); b = Conv(e, w) dilations=[4,1]; "
+     "y = Squeeze(b, x)",
+     "a [1,1,14,14]"},
+    {"padded to the same",
+     "in a float32[N,1,H,W]; init w float32[4,1,5,3]; init x int64[1] packed = 2; "
+     "b = Conv(a, w) strides=[8,1] auto_pad=\"SAME_UPPER\"; c = MaxPool(b) kernel_shape=[2,1] "
+     "strides=[2,1] ceil_mode=1; y = Squeeze(c, x)",
+     "a [1,1,16,224]"},
+    {"positions behind a stride",
+     "in a float32[N,80,frames]; init w float32[6,80,3]; init p float32[6,50]; "
+     "b = Conv(a, w) strides=[2] pads=[1,1]; y = Add(b, p)",
+     "a [1,80,100]"},
+    {"positions of patches that are counted from a length",
+     "in a int64[N,seq]; init i int64 packed = 1; init o int64 packed = 0; "
+     "init e int64 packed = 1; init q int64[4] packed = 0 2 0 1; init p float32[7,4]; "
+     "b = Pad(a, q); s = Shape(b); n = Gather(s, i); r = Range(o, n, e); y = Gather(p, r)",
+     "a [1,4]"},
+    {"squeezed in a body, perhaps",
+     "in a float32[N,1,H,W]; in c bool; init w float32[4,1,3,3]; init x int64[1] packed = 2; "
+     "b = Conv(a, w); y = If(c) then_branch={ t = Squeeze(b, x); out t float32 } "
+     "else_branch={ e = Identity(b); out e float32 }",
+     "a [1,1,224,224] c [1]"},
+    {"a window that is not known",
+     "in a float32[N,1,H,W]; in w float32[4,1,?,3]; init x int64[1] packed = 2; "
+     "b = Conv(a, w); y = Squeeze(b, x)",
+     "a [1,1,224,224] w [4,1,3,3]"},
     {"no rank", "in a float32; y = Identity(a)", "a [1]"},
     {"nothing in it", "in a float32[0,3]; y = Identity(a)", "a [0,3]"},
 };
