@@ -22,6 +22,7 @@
 struct measuring {
     struct oq_bench *bench;
     const struct oq_bench_options *options;
+    struct oq_feed_options feed;
     struct oq_runner *runners;
     struct oq_worker *workers;
     size_t *bursts;                /* runs of a burst, by model */
@@ -40,6 +41,22 @@ static void note_progress(struct measuring *measuring, const char *what, uint64_
     measuring->what = what;
     measuring->done = done < total ? done : total;
     measuring->total = total;
+}
+
+/* --- the inputs ------------------------------------------------------------------ */
+
+static bool prepare(struct oq_bench *bench, const struct oq_feed_options *feed, onnxq_error *error)
+{
+    struct oq_contestant **contestants = calloc(bench->n_models, sizeof(*contestants));
+    if (contestants == NULL)
+        return oq_fail_memory(error);
+    for (size_t i = 0; i < bench->n_models; i++)
+        contestants[i] = &bench->models[i].contestant;
+    bool prepared = oq_contestants_prepare(contestants, bench->n_models, feed, &bench->sets, error);
+    free(contestants);
+    if (prepared && bench->sets.count == 0)
+        return oq_fail(error, ONNXQ_ERROR_OPTION, "there are no inputs to run the models with");
+    return prepared;
 }
 
 /* --- asking workers ------------------------------------------------------------- */
@@ -116,7 +133,7 @@ static bool warm_up(struct measuring *measuring, size_t model, onnxq_error *erro
     return true;
 }
 
-static bool start_session(struct measuring *measuring, size_t session, onnxq_error *error)
+static bool load_all(struct measuring *measuring, size_t session, onnxq_error *error)
 {
     size_t n_models = measuring->bench->n_models;
     oq_schedule_order(~(uint64_t)session, measuring->order, n_models);
@@ -125,11 +142,51 @@ static bool start_session(struct measuring *measuring, size_t session, onnxq_err
         if (!load(measuring, measuring->order[i], error))
             return false;
     }
-    for (size_t i = 0; i < n_models; i++) {
+    return true;
+}
+
+static bool warm_up_all(struct measuring *measuring, onnxq_error *error)
+{
+    for (size_t i = 0; i < measuring->bench->n_models; i++) {
         if (!warm_up(measuring, measuring->order[i], error))
             return false;
     }
     return true;
+}
+
+static bool start_session(struct measuring *measuring, size_t session, onnxq_error *error)
+{
+    return load_all(measuring, session, error) && warm_up_all(measuring, error);
+}
+
+/* As if nothing had been run, with other inputs, which workers have from their beginning. */
+static bool start_again(struct measuring *measuring, onnxq_error *error)
+{
+    struct oq_bench *bench = measuring->bench;
+    for (size_t i = 0; i < bench->n_models; i++) {
+        oq_worker_stop(&measuring->workers[i]);
+        measuring->bursts[i] = 0;
+        bench->models[i].loads.count = 0;
+        oq_names_fini(&bench->models[i].contestant.outputs);
+    }
+    oq_input_sets_fini(&bench->sets);
+    return prepare(bench, &measuring->feed, error) && start_workers(measuring, error);
+}
+
+/* Where the model does not run with sizes that were drawn, others have their turn. */
+static bool start_first_session(struct measuring *measuring, onnxq_error *error)
+{
+    onnxq_error first;
+    while (load_all(measuring, 0, error) && !warm_up_all(measuring, error)) {
+        if (!oq_feed_try_others(&measuring->feed, &measuring->bench->sets, &first, error))
+            return false;
+        if (!start_again(measuring, error)) {
+            *error = first;
+            return false;
+        }
+    }
+    measuring->bench->n_tries = measuring->feed.draw.tried + 1;
+    return error->status == ONNXQ_OK;
 }
 
 /* How much there is to do, once all models were loaded for the first time. */
@@ -233,7 +290,8 @@ static bool measure(struct measuring *measuring, onnxq_error *error)
     struct oq_bench *bench = measuring->bench;
     bench->n_sessions = 1;
     for (size_t session = 0; session < bench->n_sessions; session++) {
-        if (!start_session(measuring, session, error))
+        if (session > 0 ? !start_session(measuring, session, error)
+                        : !start_first_session(measuring, error))
             return false;
         if (session == 0)
             plan(measuring);
@@ -358,22 +416,6 @@ static bool take_profiles(struct measuring *measuring, onnxq_error *error)
 
 /* --- all of it ------------------------------------------------------------------ */
 
-static bool prepare(struct oq_bench *bench, const struct oq_bench_options *options,
-                    onnxq_error *error)
-{
-    struct oq_contestant **contestants = calloc(bench->n_models, sizeof(*contestants));
-    if (contestants == NULL)
-        return oq_fail_memory(error);
-    for (size_t i = 0; i < bench->n_models; i++)
-        contestants[i] = &bench->models[i].contestant;
-    bool prepared =
-        oq_contestants_prepare(contestants, bench->n_models, &options->feed, &bench->sets, error);
-    free(contestants);
-    if (prepared && bench->sets.count == 0)
-        return oq_fail(error, ONNXQ_ERROR_OPTION, "there are no inputs to run the models with");
-    return prepared;
-}
-
 static bool begin(struct measuring *measuring, onnxq_error *error)
 {
     size_t n = measuring->bench->n_models;
@@ -404,9 +446,9 @@ static void end(struct measuring *measuring)
 bool oq_bench_run(struct oq_bench *bench, const struct oq_bench_options *options,
                   onnxq_error *error)
 {
-    struct measuring measuring = {.bench = bench, .options = options};
+    struct measuring measuring = {.bench = bench, .options = options, .feed = options->feed};
     oq_arena_init(&bench->arena, PROFILE_BUDGET);
-    bool done = prepare(bench, options, error) && begin(&measuring, error) &&
+    bool done = prepare(bench, &measuring.feed, error) && begin(&measuring, error) &&
                 start_workers(&measuring, error) && measure(&measuring, error) &&
                 summarize(bench, error) && take_profiles(&measuring, error);
     end(&measuring);

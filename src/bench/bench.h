@@ -49,6 +49,7 @@ struct oq_bench {
     size_t n_models;
     char *engine_version, *engine_path;
     struct oq_input_sets sets;
+    unsigned n_tries; /* of sizes for open dimensions, the last of which ran */
     size_t n_turns, n_sessions;
     struct oq_arena arena; /* of the profiles */
 };

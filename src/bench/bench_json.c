@@ -192,6 +192,7 @@ void oq_bench_write_json(const struct oq_bench_report *report, FILE *stream)
     oq_json_close(&json);
     write_settings(&json, report);
     write_inputs(&json, &bench->sets);
+    oq_json_uint(&json, "tries", bench->n_tries);
     oq_json_uint(&json, "turns", bench->n_turns);
     oq_json_uint(&json, "sessions", bench->n_sessions);
     oq_json_open_array(&json, "models");

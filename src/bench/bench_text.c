@@ -163,6 +163,11 @@ static void print_inputs(const struct oq_bench *bench, FILE *stream)
     if (bench->sets.count > 1)
         fprintf(stream, " (the first of %zu)", bench->sets.count);
     putc('\n', stream);
+    if (bench->n_tries > 1) {
+        fputs("  the usual sizes do not run, these do: ", stream);
+        print_name(stream, bench->sets.sizes);
+        putc('\n', stream);
+    }
 }
 
 static void print_setup(const struct oq_bench_report *report, FILE *stream)

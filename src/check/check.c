@@ -15,7 +15,9 @@ struct work {
     struct oq_arena arena;
     onnxq_model *candidate, *reference; /* reference NULL: stored outputs */
     struct oq_signature candidate_signature, reference_signature;
+    struct oq_feed_options feed;
     struct oq_input_sets sets;
+    bool engine_failed;                /* in the last run */
     struct oq_session_options session; /* with the engine's names of providers */
     struct oq_feedback *feedback;
     struct oq_run_inputs inputs; /* sets, feedback and mask together */
@@ -76,11 +78,10 @@ static bool check_models(const struct work *work, onnxq_error *error)
 
 static bool make_feed(struct work *work, onnxq_error *error)
 {
-    const struct oq_check_options *options = work->options;
     const onnxq_model *models[] = {work->reference, work->candidate};
     bool has_reference = work->reference != NULL;
     if (!oq_feed_make(&work->sets, has_reference ? models : models + 1, has_reference ? 2 : 1,
-                      first_signature(work), &options->feed, error))
+                      first_signature(work), &work->feed, error))
         return false;
     return work->sets.count > 0 ||
            oq_fail(error, ONNXQ_ERROR_OPTION, "there are no inputs to run the model with");
@@ -111,14 +112,20 @@ static bool find_mask_input(const struct work *work, onnxq_error *error)
     return oq_parameter_hint(signature->inputs, signature->n_inputs, name, error);
 }
 
+static bool make_inputs(struct work *work, onnxq_error *error)
+{
+    return make_feed(work, error) &&
+           oq_feedback_start(work->feedback, work->inputs.n_feedback, first_signature(work),
+                             &work->feed.draw, &work->sets.list[0], error);
+}
+
 static bool prepare_inputs(struct work *work, onnxq_error *error)
 {
     const struct oq_check_options *options = work->options;
+    work->feed = options->feed;
     work->inputs = (struct oq_run_inputs){
         .sets = &work->sets, .n_feedback = options->n_feedback, .mask = options->mask};
-    return find_mask_input(work, error) && read_feedback(work, error) && make_feed(work, error) &&
-           oq_feedback_start(work->feedback, options->n_feedback, first_signature(work),
-                             &options->feed.draw, &work->sets.list[0], error);
+    return find_mask_input(work, error) && read_feedback(work, error) && make_inputs(work, error);
 }
 
 /* --- what is compared ---------------------------------------------------------------- */
@@ -237,7 +244,7 @@ static bool compare_outputs(void *data, size_t run, struct oq_arrays *outputs, o
     return true;
 }
 
-static bool run_models(struct work *work, onnxq_error *error)
+static bool run_both(struct work *work, onnxq_error *error)
 {
     const struct oq_check_options *options = work->options;
     struct oq_runs runs = {.engine = options->engine,
@@ -246,11 +253,63 @@ static bool run_models(struct work *work, onnxq_error *error)
                            .outputs = work->outputs,
                            .n_outputs = work->check->n_outputs,
                            .progress = options->progress,
-                           .progress_data = options->progress_data};
+                           .progress_data = options->progress_data,
+                           .engine_failed = &work->engine_failed};
+    work->engine_failed = false;
     return (work->reference == NULL ||
             oq_runs_do(&runs, options->reference, keep_outputs, work, error)) &&
-           oq_runs_do(&runs, options->candidate, compare_outputs, work, error) &&
-           check_mask(work, error);
+           oq_runs_do(&runs, options->candidate, compare_outputs, work, error);
+}
+
+/* As if nothing had been run, with other inputs. */
+static bool start_again(struct work *work, onnxq_error *error)
+{
+    struct oq_check *check = work->check;
+    for (size_t i = 0; i < check->n_runs; i++)
+        oq_arrays_fini(&work->stored[i]);
+    for (size_t i = 0; i < check->n_outputs; i++) {
+        struct oq_check_output *output = &check->outputs[i];
+        memset(output->runs, 0, check->n_runs * sizeof(*output->runs));
+        *output = (struct oq_check_output){.name = output->name, .runs = output->runs};
+    }
+    oq_input_sets_fini(&work->sets);
+    return make_inputs(work, error);
+}
+
+/* What is told of the inputs. */
+static bool note_inputs(struct work *work, onnxq_error *error)
+{
+    struct oq_check *check = work->check;
+    const struct oq_arrays *inputs = &work->sets.list[0].inputs;
+    check->inputs = oq_arena_array(&check->arena, inputs->count + 1, sizeof(*check->inputs));
+    check->sizes = oq_arena_strdup(&check->arena, work->sets.sizes != NULL ? work->sets.sizes : "");
+    check->n_tries = work->feed.draw.tried + 1;
+    if (check->inputs == NULL || check->sizes == NULL)
+        return oq_arena_fail(&check->arena, error);
+    for (; check->n_inputs < inputs->count; check->n_inputs++) {
+        struct oq_check_input *input = &check->inputs[check->n_inputs];
+        const struct oq_array *array = &inputs->list[check->n_inputs];
+        input->name = oq_arena_strdup(&check->arena, array->name);
+        if (input->name == NULL)
+            return oq_arena_fail(&check->arena, error);
+        if (!oq_check_note_shape(check, &input->shape, array, error))
+            return false;
+    }
+    return true;
+}
+
+static bool run_models(struct work *work, onnxq_error *error)
+{
+    onnxq_error first;
+    while (!run_both(work, error)) {
+        if (!work->engine_failed || !oq_feed_try_others(&work->feed, &work->sets, &first, error))
+            return false;
+        if (!start_again(work, error)) {
+            *error = first;
+            return false;
+        }
+    }
+    return note_inputs(work, error) && check_mask(work, error);
 }
 
 /* --- inner values -------------------------------------------------------------------------- */

@@ -36,6 +36,11 @@ struct oq_check_shape {
     size_t n_dims;
 };
 
+struct oq_check_input {
+    const char *name;
+    struct oq_check_shape shape;
+};
+
 /* One output in one run. */
 struct oq_check_run {
     const char *problem; /* why the values cannot be compared, or NULL */
@@ -83,6 +88,10 @@ struct oq_check {
     uint64_t seed;
     const char **labels; /* of the runs */
     size_t n_runs;
+    struct oq_check_input *inputs; /* of the first run */
+    size_t n_inputs;
+    const char *sizes; /* chosen for open dimensions, as oq_input_sets has them; or "" */
+    unsigned n_tries;  /* of such sizes, the last of which ran */
     struct oq_check_output *outputs;
     size_t n_outputs;
     const char **extra_outputs; /* that only the candidate has */

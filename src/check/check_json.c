@@ -15,6 +15,14 @@ static void write_measures(struct oq_json *json, enum oq_value_class value_class
     }
 }
 
+static void write_dims(struct oq_json *json, const char *key, const struct oq_check_shape *shape)
+{
+    oq_json_open_row(json, key);
+    for (size_t k = 0; k < shape->n_dims; k++)
+        oq_json_int(json, NULL, shape->dims[k]);
+    oq_json_close(json);
+}
+
 /* Whatever is more than the measures. */
 static void write_counts(struct oq_json *json, const struct oq_check_output *output)
 {
@@ -58,14 +66,6 @@ static void write_worst(struct oq_json *json, const struct oq_check *check,
     write_place(json, run);
     write_value(json, "reference", run, 0);
     write_value(json, "candidate", run, 1);
-    oq_json_close(json);
-}
-
-static void write_dims(struct oq_json *json, const char *key, const struct oq_check_shape *shape)
-{
-    oq_json_open_row(json, key);
-    for (size_t k = 0; k < shape->n_dims; k++)
-        oq_json_int(json, NULL, shape->dims[k]);
     oq_json_close(json);
 }
 
@@ -138,6 +138,19 @@ static void write_tolerances(struct oq_json *json, const struct oq_check *check)
     oq_json_close(json);
 }
 
+static void write_shapes(struct oq_json *json, const struct oq_check *check)
+{
+    oq_json_open_array(json, "arrays");
+    for (size_t i = 0; i < check->n_inputs; i++) {
+        oq_json_open_object(json, NULL);
+        oq_json_string(json, "name", check->inputs[i].name);
+        oq_json_string(json, "dtype", check->inputs[i].shape.type);
+        write_dims(json, "dims", &check->inputs[i].shape);
+        oq_json_close(json);
+    }
+    oq_json_close(json);
+}
+
 static void write_inputs(struct oq_json *json, const struct oq_check *check)
 {
     oq_json_open_object(json, "inputs");
@@ -150,6 +163,8 @@ static void write_inputs(struct oq_json *json, const struct oq_check *check)
     for (size_t i = 0; i < check->n_runs; i++)
         oq_json_string(json, NULL, check->labels[i]);
     oq_json_close(json);
+    write_shapes(json, check);
+    oq_json_uint(json, "tries", check->n_tries);
     oq_json_close(json);
 }
 

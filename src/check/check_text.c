@@ -189,6 +189,33 @@ static void print_inputs(const struct oq_check *check, FILE *stream)
     fprintf(stream, "  (ONNX Runtime %s)\n", check->engine_version);
 }
 
+static void print_shapes(const struct oq_check *check, FILE *stream)
+{
+    fputs("  inputs: ", stream);
+    for (size_t i = 0; i < check->n_inputs; i++) {
+        const struct oq_check_shape *shape = &check->inputs[i].shape;
+        fputs(i > 0 ? ", " : "", stream);
+        print_text(stream, check->inputs[i].name);
+        fprintf(stream, " %s [", shape->type);
+        for (size_t k = 0; k < shape->n_dims; k++)
+            fprintf(stream, "%s%" PRId64, k > 0 ? "," : "", shape->dims[k]);
+        putc(']', stream);
+    }
+    putc('\n', stream);
+}
+
+/* What the model did not say has to be seen. */
+static void print_sizes(const struct oq_check *check, FILE *stream)
+{
+    if (check->inputs_are_random && check->n_inputs > 0)
+        print_shapes(check, stream);
+    if (check->n_tries > 1) {
+        fputs("  the usual sizes do not run, these do: ", stream);
+        print_text(stream, check->sizes);
+        putc('\n', stream);
+    }
+}
+
 /* --- the verdict ------------------------------------------------------------------ */
 
 static void print_limit(const struct oq_check *check, enum oq_measure measure, FILE *stream)
@@ -274,6 +301,7 @@ void oq_check_print_text(const struct oq_check *check, int level, FILE *stream)
     if (level >= 0) {
         size_t width = name_width(check, level, stream);
         print_inputs(check, stream);
+        print_sizes(check, stream);
         print_titles(check, width, stream);
         for (size_t i = 0; i < check->n_outputs; i++)
             print_output(check, &check->outputs[i], width, level, stream);

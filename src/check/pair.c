@@ -92,8 +92,8 @@ static bool note_worst(struct oq_check *check, struct oq_check_run *run,
 
 /* --- both ------------------------------------------------------------------------ */
 
-static bool note_shape(struct oq_check *check, struct oq_check_shape *shape,
-                       const struct oq_array *array, onnxq_error *error)
+bool oq_check_note_shape(struct oq_check *check, struct oq_check_shape *shape,
+                         const struct oq_array *array, onnxq_error *error)
 {
     int64_t *dims = oq_arena_array(&check->arena, array->n_dims + 1, sizeof(*dims));
     if (dims == NULL)
@@ -111,8 +111,8 @@ bool oq_pair_compare(struct oq_check *check, struct oq_check_output *output, siz
     run->worst = OQ_NO_ELEMENT;
     if (number == 0)
         output->value_class = oq_value_class(reference);
-    if (!note_shape(check, &run->reference, reference, error) ||
-        !note_shape(check, &run->candidate, candidate, error))
+    if (!oq_check_note_shape(check, &run->reference, reference, error) ||
+        !oq_check_note_shape(check, &run->candidate, candidate, error))
         return false;
     bool is_same = have_same_dims(reference, candidate);
     bool is_similar =

@@ -13,4 +13,8 @@ bool oq_pair_compare(struct oq_check *check, struct oq_check_output *output, siz
                      const struct oq_array *reference, const struct oq_array *candidate,
                      const struct oq_array *mask, onnxq_error *error);
 
+/* Type and shape of the array, kept with the check. */
+bool oq_check_note_shape(struct oq_check *check, struct oq_check_shape *shape,
+                         const struct oq_array *array, onnxq_error *error);
+
 #endif

@@ -15,8 +15,10 @@ static bool run_set(const struct oq_runs *runs, struct oq_runner *runner, size_t
                     oq_runs_take take, void *data, onnxq_error *error)
 {
     struct oq_arrays outputs = {0};
-    bool ok = oq_runner_put_set(runner, run, error) && oq_runner_run(runner, error) &&
-              get_outputs(runs, runner->session, &outputs, error) &&
+    bool is_ready = oq_runner_put_set(runner, run, error);
+    bool has_run = is_ready && oq_runner_run(runner, error);
+    *runs->engine_failed = is_ready && !has_run;
+    bool ok = has_run && get_outputs(runs, runner->session, &outputs, error) &&
               oq_runner_carry(runner, error) && take(data, run, &outputs, error);
     oq_arrays_fini(&outputs);
     return ok;

@@ -12,6 +12,7 @@ struct oq_runs {
     size_t n_outputs;
     void (*progress)(void *data, const char *model, uint64_t n_done, uint64_t n_runs); /* or NULL */
     void *progress_data;
+    bool *engine_failed; /* set where a run fails in the engine */
 };
 
 /* Takes what a run gave; it may keep the arrays by clearing the list. */

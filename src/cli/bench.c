@@ -311,7 +311,8 @@ const cli_command cli_bench = {
     .usage = "bench [OPTION]... MODEL...",
     .notes =
         "All models get the same inputs, those of the first: random ones, drawn from what it\n"
-        "says of them, or --inputs. They take turns in short bursts, each in a process of its\n"
+        "says of them, with usual sizes of open dimensions (--dim) or the first that run, or\n"
+        "--inputs. They take turns in short bursts, each in a process of its\n"
         "own. speed is how many times as fast as the first one is: the median over the turns,\n"
         "and the range of their middle half; where that has 1 in it, there is no clear\n"
         "difference. memory is the most that the process had (load and runs, the engine too).\n"

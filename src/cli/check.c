@@ -250,8 +250,9 @@ const cli_command cli_check = {
              "check [OPTION]... -i INPUTS [--expected OUTPUTS] CANDIDATE",
     .notes =
         "Every output of REFERENCE is compared with that of CANDIDATE of the same name. Without\n"
-        "--inputs they are random, drawn from what the models say of their inputs; real ones\n"
-        "tell more. One model alone is compared with stored outputs: those of --expected, or\n"
+        "--inputs they are random, drawn from what the models say of their inputs, with usual\n"
+        "sizes of open dimensions (--dim) or the first that run; real ones tell more. One model "
+        "alone is compared with stored outputs: those of --expected, or\n"
         "those that lie with the inputs (test_data_set_0).\n"
         "--layers lists the quantized sites, the one first that is worth the most to --exclude:\n"
         "what each does alone to the outputs, what it adds to its own result, and how far that\n"

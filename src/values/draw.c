@@ -1,8 +1,11 @@
 /* Random inputs that a model can take. */
+#define _POSIX_C_SOURCE 200809L
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/checked.h"
 #include "base/nearest.h"
@@ -346,6 +349,17 @@ static bool draw_input(struct drawer *drawer, size_t index, struct oq_arrays *ar
                      : draw_numbers(drawer, index, &random, array);
 }
 
+static bool note_sizes(const struct drawer *drawer, struct oq_input_sets *sets)
+{
+    free(sets->sizes);
+    sets->sizes = NULL;
+    sets->has_others = drawer->sizes.has_others;
+    if (drawer->sizes.chosen[0] == '\0')
+        return true;
+    sets->sizes = strdup(drawer->sizes.chosen);
+    return sets->sizes != NULL || oq_fail_memory(drawer->error);
+}
+
 static bool draw_set(struct drawer *drawer, struct oq_input_sets *sets)
 {
     char label[48];
@@ -390,7 +404,7 @@ bool oq_draw_inputs(const onnxq_model *const *models, size_t n_models,
                             .number = sets->count + 1,
                             .arena = &arena,
                             .error = error};
-    bool drawn = prepare(&drawer, models) && draw_set(&drawer, sets);
+    bool drawn = prepare(&drawer, models) && note_sizes(&drawer, sets) && draw_set(&drawer, sets);
     oq_arena_fini(&arena);
     return drawn;
 }

@@ -37,3 +37,31 @@ bool oq_feed_make(struct oq_input_sets *sets, const onnxq_model *const *models, 
     }
     return true;
 }
+
+static void explain(const struct oq_input_sets *sets, bool tries_others, onnxq_error *error)
+{
+    if (sets->sizes != NULL)
+        oq_error_hint(error, "these sizes were drawn, %s: %s",
+                      tries_others ? "and others do not run either" : "give other ones",
+                      sets->sizes);
+}
+
+bool oq_feed_try_others(struct oq_feed_options *options, const struct oq_input_sets *sets,
+                        onnxq_error *first, onnxq_error *error)
+{
+    struct oq_draw_options *draw = &options->draw;
+    bool is_crash = error->status == ONNXQ_ERROR_ENGINE;
+    bool tries_others = sets->sizes != NULL && sets->has_others && !is_crash;
+    if (!is_crash && error->status != ONNXQ_ERROR_INPUT)
+        return false;
+    if (draw->tried == 0) {
+        *first = *error;
+        explain(sets, tries_others, first);
+    }
+    *error = *first;
+    if (!tries_others || draw->tried + 1 == OQ_DRAW_TRIES)
+        return false;
+    draw->tried++;
+    oq_error_init(error);
+    return true;
+}

@@ -20,4 +20,12 @@ bool oq_feed_make(struct oq_input_sets *sets, const onnxq_model *const *models, 
                   const struct oq_signature *signature, const struct oq_feed_options *options,
                   onnxq_error *error);
 
+/*
+ * After a run has failed: true where the sets' sizes were drawn and others may do, which *options
+ * then asks for, and *error is as if nothing had been. Otherwise *error is that of the first try,
+ * with a hint that has its sizes; *first keeps it in between.
+ */
+bool oq_feed_try_others(struct oq_feed_options *options, const struct oq_input_sets *sets,
+                        onnxq_error *first, onnxq_error *error);
+
 #endif

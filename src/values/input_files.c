@@ -51,6 +51,7 @@ void oq_input_sets_fini(struct oq_input_sets *sets)
         oq_arrays_fini(&sets->list[i].outputs);
     }
     free(sets->list);
+    free(sets->sizes);
     *sets = (struct oq_input_sets){0};
 }
 

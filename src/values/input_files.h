@@ -16,6 +16,8 @@ struct oq_input_set {
 struct oq_input_sets {
     struct oq_input_set *list;
     size_t count, capacity;
+    char *sizes;     /* chosen for open dimensions of random inputs: "--dim x:2=224"; NULL: none */
+    bool has_others; /* nothing in the model speaks for these and against other ones */
 };
 
 /* Room for one more, its label copied, or NULL after an error. */

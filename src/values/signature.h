@@ -77,6 +77,9 @@ struct oq_range_setting {
     double lo, hi;
 };
 
+/* The usual sizes of open dimensions, and others where an engine does not run with these. */
+#define OQ_DRAW_TRIES 10
+
 struct oq_draw_options {
     const struct oq_dim_setting *dims;
     size_t n_dims;
@@ -84,6 +87,7 @@ struct oq_draw_options {
     size_t n_ranges;
     uint64_t seed;
     uint64_t max_nbytes; /* of all inputs of a set; 0: 2 GB */
+    unsigned tried;      /* sizes that did not do, below OQ_DRAW_TRIES */
 };
 
 /*
@@ -93,6 +97,7 @@ struct oq_draw_options {
  * table that gathers them, masks of ones. The same model, options and number of
  * the set give the same bits on every machine. Settings that name nothing in
  * the model are an error, with the nearest name as a hint. The label is "random inputs N".
+ * The list's `sizes` and `has_others` are those of this set.
  * n_models models take the same inputs (a reference and what was made of it):
  * a range is what all of them can take; the signature is that of the first.
  */

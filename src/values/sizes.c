@@ -19,6 +19,26 @@
 #define FRAMES   128
 #define FEATURES 8
 
+/*
+ * Where a model does not run with the usual sizes, each of these has its turn: lines of text (32,
+ * 48) and crops, and what detectors and larger classifiers take; half of a latent and its double;
+ * a second, parts and multiples of it at 8, 16 and 48 kHz; a second and half a minute of frames;
+ * one token, what CLIP and BERT take; few classes, and powers of two.
+ */
+static const struct others {
+    int64_t usual, others[OQ_DRAW_TRIES - 1];
+} all_others[] = {
+    {PICTURE, {32, 48, 64, 128, 256, 320, 384, 512, 640}},
+    {LATENTS, {32, 128, 16, 8, 48, 96, 24, 80, 256}},
+    {SAMPLES, {16000, 1536, 4096, 8000, 320, 480, 48000, 1024, 160000}},
+    {FRAMES, {100, 96, 64, 98, 200, 256, 512, 1000, 3000}},
+    {SEQUENCE, {1, 2, 8, 32, 64, 77, 128, 256, 512}},
+    {FEATURES, {1, 2, 3, 4, 10, 16, 32, 64, 128}},
+};
+
+/* Of the text that names the sizes: a hint has room for it. */
+#define MAX_CHOSEN 150
+
 /* A dimension without a size. */
 struct symbol {
     const char *name;                 /* "": it has none, and stands for itself */
@@ -26,6 +46,7 @@ struct symbol {
     size_t axis;
     struct oq_demand demand;
     bool is_set, is_chosen;
+    bool is_formula; /* its size follows from those of others */
     int64_t size;
 };
 
@@ -39,6 +60,8 @@ struct chooser {
     struct symbol ***of_input; /* symbol of each dimension, NULL: it has a size */
     int64_t fixed_length;      /* axis 1 of an input of integers that has one, -1: none */
     const struct symbol *past, *sequence; /* the first of these */
+    unsigned tried;                       /* as in the options */
+    bool has_others;
 };
 
 /* --- words in names --------------------------------------------------------- */
@@ -272,13 +295,14 @@ static int64_t known_size(const struct chooser *chooser, const struct oq_paramet
     return demand->is_bounded && demand->lo == demand->hi ? demand->hi : -1;
 }
 
+/* As wide as it is high, where that is tried first. */
 static int64_t picture_size(const struct chooser *chooser, const struct oq_parameter *input,
-                            size_t axis)
+                            size_t axis, unsigned tried)
 {
     size_t other = axis == 1 ? 2 : axis == 3 ? 2 : axis + 1;
     if (input->n_dims != 4)
         return LATENTS;
-    if (is_picture_axis(input, other) && known_size(chooser, input, other) > 0)
+    if (tried == 0 && is_picture_axis(input, other) && known_size(chooser, input, other) > 0)
         return known_size(chooser, input, other);
     bool channels_last = axis == 1 || is_picture_axis(input, 1);
     int64_t channels = known_size(chooser, input, channels_last ? 3 : 1);
@@ -305,7 +329,8 @@ static int64_t sequence_size(const struct chooser *chooser, const struct symbol 
     return of_tokens && chooser->fixed_length > 0 ? chooser->fixed_length : SEQUENCE;
 }
 
-static int64_t usual_size(const struct chooser *chooser, const struct symbol *symbol)
+static int64_t usual_size(const struct chooser *chooser, const struct symbol *symbol,
+                          unsigned tried)
 {
     const char *name = symbol->name;
     const struct oq_parameter *input = symbol->input;
@@ -316,13 +341,13 @@ static int64_t usual_size(const struct chooser *chooser, const struct symbol *sy
     if (input == NULL)
         return is_sequence(name) ? SEQUENCE : FEATURES;
     if (oq_name_has(name, picture_words) || name_is(name, picture_names))
-        return picture_size(chooser, input, symbol->axis);
+        return picture_size(chooser, input, symbol->axis, tried);
     if (is_sequence(name) || is_sound(symbol))
         return sequence_size(chooser, symbol);
     if (symbol->axis == 0)
         return BATCH;
     if (is_picture_axis(input, symbol->axis))
-        return picture_size(chooser, input, symbol->axis);
+        return picture_size(chooser, input, symbol->axis, tried);
     if (oq_name_has(name, channel_words) || (input->n_dims == 4 && symbol->axis == 1))
         return CHANNELS;
     bool lies_along =
@@ -344,15 +369,35 @@ static int64_t nearest_size(const struct oq_demand *demand, int64_t size)
     return whole >= demand->lo ? whole : demand->hi;
 }
 
-static void choose_size(const struct chooser *chooser, struct symbol *symbol)
+/* What has its turn when so many sizes were tried. */
+static int64_t size_to_try(const struct chooser *chooser, const struct symbol *symbol,
+                           unsigned tried)
 {
     const struct oq_demand *demand = &symbol->demand;
+    int64_t size = usual_size(chooser, symbol, tried);
+    for (size_t i = 0; tried > 0 && i < sizeof(all_others) / sizeof(all_others[0]); i++) {
+        if (all_others[i].usual == size) {
+            size = all_others[i].others[tried - 1];
+            break;
+        }
+    }
+    bool is_bounded = demand->is_bounded && demand->lo <= demand->hi && demand->hi > 0;
+    return is_bounded ? nearest_size(demand, size) : size;
+}
+
+static void choose_size(struct chooser *chooser, struct symbol *symbol)
+{
     if (symbol->is_chosen || symbol->is_set)
         return;
     symbol->is_chosen = true;
-    symbol->size = usual_size(chooser, symbol);
-    if (demand->is_bounded && demand->lo <= demand->hi && demand->hi > 0)
-        symbol->size = nearest_size(demand, symbol->size);
+    symbol->size = size_to_try(chooser, symbol, chooser->tried);
+}
+
+/* Of a dimension, or of a name that its formula has. */
+static void note_others(struct chooser *chooser, const struct symbol *symbol)
+{
+    for (unsigned i = 0; i < OQ_DRAW_TRIES && !symbol->is_set; i++)
+        chooser->has_others |= size_to_try(chooser, symbol, i) != symbol->size;
 }
 
 /* --- formulas --------------------------------------------------------------- */
@@ -369,6 +414,7 @@ static bool value_of_name(void *context, const char *text, size_t length, int64_
     if (symbol == NULL)
         return false;
     choose_size(chooser, symbol);
+    note_others(chooser, symbol);
     *value = symbol->size;
     return true;
 }
@@ -380,19 +426,6 @@ static bool add_up(struct chooser *chooser, int64_t *value)
         return false;
     *value = chooser->sequence->size;
     return chooser->past == NULL || !__builtin_add_overflow(*value, chooser->past->size, value);
-}
-
-static void compute_size(struct chooser *chooser, struct symbol *symbol)
-{
-    int64_t value;
-    if (symbol->is_set)
-        return;
-    bool computed = oq_expression_evaluate(symbol->name, value_of_name, chooser, &value) ||
-                    (is_total(symbol->name) && add_up(chooser, &value));
-    if (computed && value >= 0) {
-        symbol->size = value;
-        symbol->is_chosen = true;
-    }
 }
 
 static bool no_name(void *context, const char *text, size_t length, int64_t *value)
@@ -408,6 +441,21 @@ static bool is_formula(const char *name)
     return oq_expression_evaluate(name, no_name, NULL, &ignored);
 }
 
+static void compute_size(struct chooser *chooser, struct symbol *symbol)
+{
+    int64_t value;
+    if (symbol->is_set)
+        return;
+    bool computed = is_formula(symbol->name)
+                        ? oq_expression_evaluate(symbol->name, value_of_name, chooser, &value)
+                        : is_total(symbol->name) && add_up(chooser, &value);
+    if (computed && value >= 0) {
+        symbol->size = value;
+        symbol->is_chosen = true;
+        symbol->is_formula = true;
+    }
+}
+
 static void choose_all(struct chooser *chooser)
 {
     for (size_t i = 0; i < chooser->count; i++) {
@@ -415,6 +463,8 @@ static void choose_all(struct chooser *chooser)
         if (is_formula(symbol->name) || is_total(symbol->name))
             continue;
         choose_size(chooser, symbol);
+        if (symbol->input != NULL)
+            note_others(chooser, symbol);
         if (chooser->past == NULL && is_past(symbol->name))
             chooser->past = symbol;
         if (chooser->sequence == NULL && is_sequence(symbol->name) && symbol->input != NULL &&
@@ -440,9 +490,55 @@ static void trace_input(const struct chooser *chooser, size_t index, struct oq_t
     }
 }
 
+/* A shell takes the name as it is. */
+static bool is_plain(const char *name)
+{
+    for (; *name != '\0'; name++) {
+        if (!isalnum((unsigned char)*name) && strchr("_.:/+-", *name) == NULL)
+            return false;
+    }
+    return true;
+}
+
+static const char *describe_size(const struct chooser *chooser, const struct symbol *symbol)
+{
+    const char *name = symbol->name;
+    if (name[0] == '\0')
+        name = oq_arena_printf(chooser->arena, "%s:%zu", symbol->input->name, symbol->axis);
+    if (name == NULL)
+        return NULL;
+    return oq_arena_printf(chooser->arena,
+                           is_plain(name) ? "--dim %s=%" PRId64 : "--dim '%s=%" PRId64 "'", name,
+                           symbol->size);
+}
+
+/* What --dim would have to say for the same sizes. */
+static const char *describe_sizes(const struct chooser *chooser)
+{
+    const char *text = "";
+    for (size_t i = 0; i < chooser->count && text != NULL; i++) {
+        const struct symbol *symbol = chooser->list[i];
+        if (symbol->is_set || symbol->is_formula || symbol->input == NULL)
+            continue;
+        const char *size = describe_size(chooser, symbol);
+        if (size == NULL)
+            return NULL;
+        bool fits = strlen(text) + strlen(size) < MAX_CHOSEN;
+        text = oq_arena_printf(chooser->arena, "%s%s%s", text, text[0] != '\0' ? " " : "",
+                               fits ? size : "...");
+        if (!fits)
+            break;
+    }
+    return text;
+}
+
 static bool publish(const struct chooser *chooser, struct oq_sizes *sizes)
 {
     const struct oq_signature *signature = chooser->signature;
+    sizes->has_others = chooser->has_others;
+    sizes->chosen = describe_sizes(chooser);
+    if (sizes->chosen == NULL)
+        return oq_arena_fail(chooser->arena, chooser->error);
     for (size_t i = 0; i < chooser->count; i++) {
         if (chooser->list[i]->name[0] == '\0')
             continue;
@@ -472,8 +568,11 @@ bool oq_sizes_choose(struct oq_sizes *sizes, const struct oq_signature *signatur
                      size_t n_traces, struct oq_arena *arena, onnxq_error *error)
 {
     size_t n = signature->n_inputs;
-    struct chooser chooser = {
-        .arena = arena, .error = error, .signature = signature, .fixed_length = -1};
+    struct chooser chooser = {.arena = arena,
+                              .error = error,
+                              .signature = signature,
+                              .fixed_length = -1,
+                              .tried = options->tried};
     *sizes = (struct oq_sizes){0};
     oq_strmap_init(&chooser.by_name, arena);
     oq_strmap_init(&sizes->by_name, arena);

@@ -107,6 +107,19 @@ def matmul(x: np.ndarray, w: np.ndarray, opset: int = OPSET, **fields) -> onnx.M
     return model([node("MatMul", "x w", "y")], {"x": x.shape}, {"y": y.shape}, {"w": w}, opset, **fields)
 
 
+def classifier(size: int, classes: int = 6) -> onnx.ModelProto:
+    """Pictures of one size, which nothing tells but the weights behind a Flatten; x is declared open."""
+    cells = (size + 7) // 8
+    nodes = [
+        node("Conv", "x k", "c", strides=[8, 8], pads=[1, 1, 1, 1]),
+        node("Relu", "c", "r"),
+        node("Flatten", "r", "f"),
+        node("MatMul", "f w", "y"),
+    ]
+    constants = {"k": weights(8, 3, 3, 3), "w": weights(8 * cells * cells, classes, seed=2)}
+    return model(nodes, {"x": ("N", 3, "height", "width")}, {"y": ("N", classes)}, constants)
+
+
 def dynamic_product(w: Quantized, bias: np.ndarray | None = None) -> onnx.GraphProto:
     """y = x @ w [+ bias] in integers, in the arrangement that ONNX Runtime fuses."""
     nodes = [

@@ -16,6 +16,7 @@ import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
+import build
 import harness
 import measure
 from harness import OrtTest, cases
@@ -105,6 +106,27 @@ class Bench(OrtTest):
         self.onnxq("quantize", "-q", path, small)
         return path, small
 
+    # --- sizes -----------------------------------------------------------------
+
+    def test_other_sizes_are_tried(self):
+        source = self.save("a.onnx", build.classifier(48))
+        self.onnxq("quantize", "--min-elements=1", source, self.dir / "b.onnx")
+        report = self.bench("--runs=4", "--random=2", source, self.dir / "b.onnx")
+        arrays = [inputs["arrays"] for inputs in report["inputs"]]
+        self.assertEqual(arrays, [[{"name": "x", "dtype": "float32", "dims": [1, 3, 48, 48]}]] * 2)
+        self.assertEqual((report["tries"], [m["latency_ms"]["runs"] for m in report["models"]]), (3, [4, 4]))
+        text = self.run_bench("--runs=4", source).stdout
+        self.assertIn("these do: --dim N=1 --dim height=48 --dim width=48\n", text)
+        given = self.bench("--runs=4", "--dim=height=48", "--dim=width=48", source)
+        self.assertEqual(given["tries"], 1)
+
+    def test_no_size_runs(self):
+        source = self.save("a.onnx", build.classifier(40))
+        done = self.run_bench("--runs=4", source, status=3)
+        self.assertIn("a.onnx: random inputs 1: ", done.stderr)
+        self.assertIn("others do not run either: --dim N=1 --dim height=224 --dim width=224\n", done.stderr)
+        self.assertEqual(done.stdout, "")
+
     # --- figures ---------------------------------------------------------------
 
     def test_ratio_is_that_of_python(self):
@@ -157,7 +179,7 @@ class Bench(OrtTest):
         """All members of the JSON that docs/report.md names."""
         path = self.save("a.onnx", identity_model())
         report = self.bench("--time=0.1", "-v", "--seed=7", "--ep=cpu", "--opt-level=basic", path, path)
-        keys = "bench onnxq engine settings inputs turns sessions models min_speedup passed"
+        keys = "bench onnxq engine settings inputs tries turns sessions models min_speedup passed"
         self.assertEqual(" ".join(report), keys)
         self.assertEqual(report["engine"]["version"], onnxruntime.__version__)
         self.assertTrue(Path(report["engine"]["library"]).exists())

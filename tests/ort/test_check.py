@@ -507,6 +507,64 @@ class Inputs(CheckTest):
         self.refuse("there is nothing to compare with", self.a, "-i", self.arrays(x=X), status=2)
 
 
+class Sizes(CheckTest):
+    """Open dimensions of random inputs, where the usual sizes do not run."""
+
+    def test_others_are_tried(self):
+        source = self.save(build.classifier(32), "a.onnx")
+        self.onnxq("quantize", "--min-elements=1", source, self.dir / "b.onnx")
+        report = self.check(source, self.dir / "b.onnx", "--layers")
+        self.assertEqual(report["inputs"]["arrays"], [{"name": "x", "dtype": "float32", "dims": [1, 3, 32, 32]}])
+        self.assertEqual((report["inputs"]["tries"], len(report["inputs"]["runs"])), (2, 8))
+        self.assertGreater(report["rel_error"], 0)
+        self.assertTrue(report["layers"])
+        self.assertIn("\n  inputs: x float32 [1,3,32,32]\n", self.text)
+        self.assertIn("the usual sizes do not run, these do: --dim N=1 --dim height=32 --dim width=32\n", self.text)
+        given = self.check(source, self.dir / "b.onnx", "--layers", "--dim=height=32", "--dim=width=32")
+        self.assertEqual(given["inputs"]["tries"], 1)
+        given["inputs"]["tries"] = 2
+        self.assertEqual(given, report)
+
+    def test_usual_ones_are_shown(self):
+        path = self.save(product(), "a.onnx")
+        report = self.check(path, path)
+        self.assertEqual((report["inputs"]["arrays"][0]["dims"], report["inputs"]["tries"]), ([1, 2], 1))
+        self.assertNotIn("usual sizes", self.text)
+        report = self.check(path, path, "-i", self.arrays(x=X))
+        self.assertEqual((report["inputs"]["arrays"][0]["dims"], report["inputs"]["tries"]), ([1, 2], 1))
+
+    def test_the_candidate_decides_too(self):
+        """It takes lines of 48 rows, where the reference takes all."""
+        nodes = [node("Relu", "x", "y")]
+        a = build.model(nodes, {"x": (1, 1, "h", 8)}, {"y": (1, 1, "h", 8)})
+        b = build.model(
+            [node("Reshape", "x fixed", "r"), node("Relu", "r", "y")],
+            {"x": (1, 1, "h", 8)},
+            {"y": (1, 1, "h", 8)},
+            {"fixed": np.array([1, 1, 48, 8])},
+        )
+        report = self.check(self.save(a, "a.onnx"), self.save(b, "b.onnx"), "--abs-tol=0", "--dim=h=48")
+        self.assertEqual(report["inputs"]["tries"], 1)
+        report = self.check(self.save(a, "a.onnx"), self.save(b, "b.onnx"), "--abs-tol=0")
+        self.assertEqual((report["inputs"]["tries"], report["inputs"]["arrays"][0]["dims"][2]), (3, 48))
+
+    def test_none_runs(self):
+        path = self.save(build.classifier(40), "a.onnx")
+        done = self.run_check(path, path, status=3)
+        self.assertIn("random inputs 1: ", done.stderr)
+        self.assertIn(
+            "hint: these sizes were drawn, and others do not run either: --dim N=1 --dim height=224 --dim width=224\n",
+            done.stderr,
+        )
+        self.assertEqual(done.stdout, "")
+        done = self.run_check(path, path, "--dim=height=32", "--dim=width=32", status=3)
+        self.assertIn("hint: these sizes were drawn, give other ones: --dim N=1\n", done.stderr)
+        done = self.run_check(path, path, "--dim=height=32", "--dim=width=32", "--dim=N=1", status=3)
+        self.assertNotIn("hint", done.stderr)
+        report = self.check(path, path, "--dim=height=40", "--dim=width=40")
+        self.assertEqual(report["inputs"]["tries"], 1)
+
+
 class Expected(CheckTest):
     def setUp(self) -> None:
         super().setUp()

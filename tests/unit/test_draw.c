@@ -442,6 +442,103 @@ static void test_sizes(void **state)
     check_text(sets != NULL ? text : test_error_text(&error), row->expected);
 }
 
+/* --- other sizes ------------------------------------------------------------ */
+
+static const struct try_row {
+    const char *name, *text;
+    unsigned tried;
+    const char *expected; /* dims; sizes as they are named; whether there are others */
+} try_rows[] = {
+    {"nothing is open", "in a float32[1,3]; y = Relu(a)", 1, "a [1,3]; (null)"},
+    {"the usual ones", "in a float32[N,3,?,W]; y = Relu(a)", 0,
+     "a [1,3,224,224]; --dim N=1 --dim a:2=224 --dim W=224, others"},
+    {"second", "in a float32[N,3,?,W]; y = Relu(a)", 2,
+     "a [1,3,48,48]; --dim N=1 --dim a:2=48 --dim W=48, others"},
+    {"the last", "in a float32[N,3,?,W]; y = Relu(a)", 9,
+     "a [1,3,640,640]; --dim N=1 --dim a:2=640 --dim W=640, others"},
+    {"beside a height that is known", "in a float32[N,3,96,W]; y = Relu(a)", 0,
+     "a [1,3,96,96]; --dim N=1 --dim W=96, others"},
+    {"no longer as wide as it is high", "in a float32[N,3,96,W]; y = Relu(a)", 6,
+     "a [1,3,96,320]; --dim N=1 --dim W=320, others"},
+    {"what is asked for stays",
+     "in a float32[N,K,len]; init w float32[9,5,3]; b = Relu(a); y = Conv(b, w)", 1,
+     "a [1,5,100]; --dim N=1 --dim K=5 --dim len=100, others"},
+    {"batches and pasts have no others", "in a float32[batch,past_len]; y = Relu(a)", 3,
+     "a [1,0]; --dim batch=1 --dim past_len=0"},
+    {"formulas follow", "in a int64[N,seq]; in b int64[N,\"seq + 1\"]; y = Identity(a)", 4,
+     "a [1,32] b [1,33]; --dim N=1 --dim seq=32, others"},
+    {"a name for a shell", "in a float32[\"a b\",3]; y = Relu(a)", 0, "a [1,3]; --dim 'a b=1'"},
+    {"more than a line has room for",
+     "in a float32[aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,"
+     "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb]; y = Relu(a)",
+     0,
+     "a [1,8]; --dim "
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa=1 ..., others"},
+};
+
+static void test_tries(void **state)
+{
+    const struct try_row *row = *state;
+    struct oq_draw_options options = {.seed = 1, .tried = row->tried};
+    onnxq_error error;
+    const char *text = "";
+    struct oq_input_sets *sets =
+        draw_one(test_printf("ir 8; opset 17; %s", row->text), &options, &error);
+    assert_non_null(sets);
+    for (size_t i = 0; i < sets->list[0].inputs.count; i++) {
+        char type[128];
+        oq_array_describe(&sets->list[0].inputs.list[i], type, sizeof(type));
+        text = test_printf("%s%s%s %s", text, i > 0 ? " " : "", sets->list[0].inputs.list[i].name,
+                           strchr(type, '['));
+    }
+    check_text(test_printf("%s; %s%s", text, sets->sizes != NULL ? sets->sizes : "(null)",
+                           sets->has_others ? ", others" : ""),
+               row->expected);
+}
+
+/* All have their turn; then the error of the first is told, with its sizes. */
+static void test_trying_others(void **state)
+{
+    (void)state;
+    char sizes[] = "--dim h=224";
+    struct oq_input_sets sets = {.sizes = sizes, .has_others = true};
+    struct oq_feed_options options = {0};
+    onnxq_error error, first;
+    unsigned n = 0;
+    do {
+        oq_error_init(&error);
+        oq_fail(&error, ONNXQ_ERROR_INPUT, "failure %u", n++);
+    } while (oq_feed_try_others(&options, &sets, &first, &error));
+    assert_int_equal(n, OQ_DRAW_TRIES);
+    check_text(error.message, "failure 0");
+    check_text(error.hint, "these sizes were drawn, and others do not run either: --dim h=224");
+
+    sets.has_others = false;
+    options.draw.tried = 0;
+    oq_error_init(&error);
+    oq_fail(&error, ONNXQ_ERROR_INPUT, "failure");
+    assert_false(oq_feed_try_others(&options, &sets, &first, &error));
+    check_text(error.hint, "these sizes were drawn, give other ones: --dim h=224");
+
+    /* A crash is told at once. */
+    sets.has_others = true;
+    oq_error_init(&error);
+    oq_fail(&error, ONNXQ_ERROR_ENGINE, "crashed");
+    assert_false(oq_feed_try_others(&options, &sets, &first, &error));
+    check_text(error.hint, "these sizes were drawn, give other ones: --dim h=224");
+
+    /* What no size is to blame for. */
+    oq_error_init(&error);
+    oq_fail(&error, ONNXQ_ERROR_CANCELLED, "cancelled");
+    assert_false(oq_feed_try_others(&options, &sets, &first, &error));
+    check_text(error.message, "cancelled");
+    sets.sizes = NULL;
+    oq_error_init(&error);
+    oq_fail(&error, ONNXQ_ERROR_INPUT, "failure");
+    assert_false(oq_feed_try_others(&options, &sets, &first, &error));
+    check_text(error.hint, "");
+}
+
 /* --- settings --------------------------------------------------------------- */
 
 static const struct setting_row {
@@ -732,6 +829,8 @@ int main(void)
 {
     TEST_ROWS(test_ranges, range_rows);
     TEST_ROWS(test_sizes, size_rows);
+    TEST_ROWS(test_tries, try_rows);
+    TEST(test_trying_others);
     TEST_ROWS(test_settings, setting_rows);
     TEST(test_wide_range);
     TEST(test_two_models);
