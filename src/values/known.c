@@ -1,6 +1,9 @@
 #include "values/known.h"
 
+#include <stdio.h>
+
 #include "model/source.h"
+#include "model/type_text.h"
 
 /* Nodes between a weight and its use: casts, scales, transposes. Also bounds the recursion. */
 #define MAX_CHAIN 16
@@ -34,15 +37,17 @@ static bool shape_of_constant(const onnxq_model *model, const struct oq_graph *g
     return found;
 }
 
-static int64_t size_of_dim(const Oq__Pb__TensorShapeProto__Dimension *dim,
-                           const struct oq_strmap *sizes)
+/* Of an open dimension: by its name, or where it is one of an input by its place. */
+static int64_t size_by_name(const struct oq_value *value, int axis, const char *name,
+                            const struct oq_strmap *sizes)
 {
-    if (dim->value_case == OQ__PB__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE)
-        return dim->dim_value >= 0 ? dim->dim_value : -1;
+    char place[256];
     const int64_t *size = NULL;
-    if (sizes != NULL && dim->dim_param != NULL &&
-        dim->value_case == OQ__PB__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM)
-        size = oq_strmap_find(sizes, dim->dim_param);
+    if (name[0] != '\0')
+        size = oq_strmap_find(sizes, name);
+    else if (value->origin == OQ_ORIGIN_INPUT && value->graph->parent == NULL &&
+             snprintf(place, sizeof(place), "%s:%d", value->name, axis) < (int)sizeof(place))
+        size = oq_strmap_find(sizes, place);
     return size != NULL ? *size : -1;
 }
 
@@ -50,8 +55,12 @@ static bool shape_from_type(const struct oq_value *value, const struct oq_strmap
                             struct oq_shape *shape)
 {
     shape->rank = oq_graph_rank(value->graph, value->name);
-    for (int i = 0; i < shape->rank; i++)
-        shape->dims[i] = size_of_dim(value->type->tensor_type->shape->dim[i], sizes);
+    for (int i = 0; i < shape->rank; i++) {
+        const char *name;
+        shape->dims[i] = oq_dim_size(value->type->tensor_type->shape->dim[i], &name);
+        if (shape->dims[i] < 0 && sizes != NULL)
+            shape->dims[i] = size_by_name(value, i, name, sizes);
+    }
     return shape->rank >= 0;
 }
 

@@ -14,8 +14,8 @@ struct oq_shape {
 };
 
 /*
- * False where not even the rank is known. `sizes` has those of symbolic
- * dimensions (name -> int64_t), or is NULL.
+ * False where not even the rank is known. `sizes` has those of open dimensions
+ * (name, or "INPUT:AXIS" -> int64_t), or is NULL.
  */
 bool oq_known_shape(const onnxq_model *model, const struct oq_strmap *sizes,
                     const struct oq_graph *graph, const char *name, struct oq_shape *shape);

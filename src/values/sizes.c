@@ -490,6 +490,14 @@ static void trace_input(const struct chooser *chooser, size_t index, struct oq_t
     }
 }
 
+/* By its name, or as INPUT:AXIS where it has none. */
+static const char *label_of(const struct chooser *chooser, const struct symbol *symbol)
+{
+    return symbol->name[0] != '\0'
+               ? symbol->name
+               : oq_arena_printf(chooser->arena, "%s:%zu", symbol->input->name, symbol->axis);
+}
+
 /* A shell takes the name as it is. */
 static bool is_plain(const char *name)
 {
@@ -502,13 +510,11 @@ static bool is_plain(const char *name)
 
 static const char *describe_size(const struct chooser *chooser, const struct symbol *symbol)
 {
-    const char *name = symbol->name;
-    if (name[0] == '\0')
-        name = oq_arena_printf(chooser->arena, "%s:%zu", symbol->input->name, symbol->axis);
-    if (name == NULL)
+    const char *label = label_of(chooser, symbol);
+    if (label == NULL)
         return NULL;
     return oq_arena_printf(chooser->arena,
-                           is_plain(name) ? "--dim %s=%" PRId64 : "--dim '%s=%" PRId64 "'", name,
+                           is_plain(label) ? "--dim %s=%" PRId64 : "--dim '%s=%" PRId64 "'", label,
                            symbol->size);
 }
 
@@ -532,6 +538,19 @@ static const char *describe_sizes(const struct chooser *chooser)
     return text;
 }
 
+static bool publish_sizes(const struct chooser *chooser, struct oq_sizes *sizes)
+{
+    for (size_t i = 0; i < chooser->count; i++) {
+        const char *label = label_of(chooser, chooser->list[i]);
+        void **place = label != NULL ? oq_strmap_place(&sizes->by_name, label) : NULL;
+        if (place == NULL)
+            return oq_arena_fail(chooser->arena, chooser->error);
+        if (*place == NULL)
+            *place = &chooser->list[i]->size;
+    }
+    return true;
+}
+
 static bool publish(const struct chooser *chooser, struct oq_sizes *sizes)
 {
     const struct oq_signature *signature = chooser->signature;
@@ -539,14 +558,8 @@ static bool publish(const struct chooser *chooser, struct oq_sizes *sizes)
     sizes->chosen = describe_sizes(chooser);
     if (sizes->chosen == NULL)
         return oq_arena_fail(chooser->arena, chooser->error);
-    for (size_t i = 0; i < chooser->count; i++) {
-        if (chooser->list[i]->name[0] == '\0')
-            continue;
-        void **place = oq_strmap_place(&sizes->by_name, chooser->list[i]->name);
-        if (place == NULL)
-            return oq_arena_fail(chooser->arena, chooser->error);
-        *place = &chooser->list[i]->size;
-    }
+    if (!publish_sizes(chooser, sizes))
+        return false;
     for (size_t i = 0; i < signature->n_inputs; i++) {
         const struct oq_parameter *input = &signature->inputs[i];
         if (input->has_default)

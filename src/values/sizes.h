@@ -6,7 +6,7 @@
 #include "values/trace.h"
 
 struct oq_sizes {
-    struct oq_strmap by_name; /* of symbolic dimensions: name -> int64_t */
+    struct oq_strmap by_name; /* of open dimensions: name, or "INPUT:AXIS" -> int64_t */
     int64_t **dims;           /* of each input of the signature; NULL: it has a default */
     size_t *ranks;
     const char *chosen; /* "--dim seq=16 --dim x:2=224", as far as there is room in a line; or "" */

@@ -29,7 +29,8 @@ struct oq_demand {
 
 struct oq_trace {
     const onnxq_model *model;
-    const struct oq_strmap *sizes; /* of symbolic dims: name -> int64_t; NULL: none known yet */
+    const struct oq_strmap *sizes; /* of open dimensions, as struct oq_sizes has them; NULL: none
+                                      known yet */
     struct oq_arena *arena;
     size_t steps;    /* that are left, for all that is traced in the model */
     uint32_t number; /* of what is traced now */
