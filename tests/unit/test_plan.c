@@ -276,6 +276,8 @@ static const struct row {
      "w: Gather.0 fold int8 folded at load (a table under 1048576 elements)"},
     {"Gather of a large table", OPSET_17 "init w float32[16384,64]; y = Gather(w, i)", NULL,
      "w: Gather.0 dynamic int8 rows"},
+    {"Gather of a vector", OPSET_17 "init w float32[2000]; y = Gather(w, i)", NULL,
+     "w: Gather.0 keep (a vector)"},
     {"Gather out of range", OPSET_17 "init w float32[100,64]; y = Gather(w, i) axis=2", NULL,
      "w: Gather.0 keep (axis out of range)"},
 
@@ -285,6 +287,12 @@ static const struct row {
      NULL,
      "w: LSTM.1 dynamic DynamicQuantizeLSTM\n"
      "r: LSTM.2 dynamic DynamicQuantizeLSTM"},
+    {"LSTM whose gates have no fourth of the rows each",
+     OPSET_17 "init w float32[1,513,64]; init r float32[1,513,128]; "
+              "y = LSTM(x, w, r) hidden_size=128",
+     NULL,
+     "w: LSTM.1 fold int8 folded at load (its two weights do not fit together)\n"
+     "r: LSTM.2 fold int8 folded at load (its two weights do not fit together)"},
     {"LSTM with one weight that varies",
      OPSET_17 "in r float32; init w float32[1,512,64]; y = LSTM(x, w, r) hidden_size=128", NULL,
      "w: LSTM.1 fold int8 folded at load (the operator's other weight stays float)"},
