@@ -179,6 +179,26 @@ static const char *find_refusal(const struct balance *balance, const struct oq_s
     return "not smaller beside the other forms in which it is stored";
 }
 
+/* Operators that take no blocks have a copy of it, which all can be folded from. */
+static bool has_copy(const struct oq_constant *constant)
+{
+    const struct oq_quantized *q = constant->quantized;
+    while (q != NULL && (q->blocks != NULL || q->n_products > 0))
+        q = q->next;
+    return q != NULL;
+}
+
+static const char *describe_folder(onnxq_plan *plan, const struct oq_constant *constant)
+{
+    for (size_t i = 0; i < constant->n_sites; i++) {
+        const struct oq_site *site = &constant->sites[i];
+        if (site->action == ONNXQ_FOLD)
+            return oq_arena_printf(&plan->arena, "stored once, folded for %s \"%s\"", site->op_type,
+                                   oq_node_label(site->node));
+    }
+    return "stored once, folded for another operator";
+}
+
 static bool refuse_form(struct balance *balance, struct oq_quantized *q, const char *reason)
 {
     q->refusal = reason;
@@ -193,10 +213,13 @@ static bool refuse_forms(struct balance *balance, bool *any)
     for (size_t i = plan->n_constants; i-- > 0;) {
         const struct oq_constant *constant = &plan->constants[i];
         for (struct oq_quantized *q = constant->quantized; q != NULL; q = q->next) {
-            if (!is_form(q) || is_worth_it(balance, q))
+            bool is_second = q->blocks != NULL && has_copy(constant);
+            if (!is_form(q) || (is_worth_it(balance, q) && !is_second))
                 continue;
             *any = true;
-            if (!refuse_form(balance, q, find_refusal(balance, &constant->source)))
+            if (!refuse_form(balance, q,
+                             is_second ? describe_folder(balance->plan, constant)
+                                       : find_refusal(balance, &constant->source)))
                 return false;
         }
     }

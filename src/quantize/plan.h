@@ -230,7 +230,14 @@ void oq_plan_scale(onnxq_plan *plan);
  */
 bool oq_plan_object(onnxq_plan *plan, bool last);
 
-/* precision.c: 16 bits for folded weights that need them. */
+/*
+ * storage.c: the integers of a product that a constant can be folded from, which has a copy of
+ * its own for the sake of 16 bits and got none; or NULL. And that it is folded from these.
+ */
+struct oq_quantized *oq_plan_find_shared(const struct oq_constant *constant);
+void oq_plan_share(struct oq_constant *constant, struct oq_quantized *shared);
+
+/* precision.c: 16 bits for folded weights that need them, and one copy for those that do not. */
 bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error);
 bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constant);
 

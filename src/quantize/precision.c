@@ -299,6 +299,12 @@ static const char *reason_to_widen(onnxq_plan *plan, const struct oq_constant *c
                            fmax(summary.mean_bits, 0));
 }
 
+/* A typical number keeps enough bits to be folded from these integers. */
+static bool is_fine_enough(const onnxq_plan *plan, const struct oq_quantized *q)
+{
+    return !plan->is_recurrent || summarize(q->ranges).mean_bits >= LEAST_OF_RECURRENT;
+}
+
 bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error)
 {
     for (size_t i = 0; i < plan->n_constants; i++) {
@@ -306,6 +312,12 @@ bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error)
         const char *reason = reason_to_widen(plan, constant);
         if (reason != NULL && !widen(plan, constant, reason, error))
             return false;
+    }
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        struct oq_quantized *shared = oq_plan_find_shared(constant);
+        if (shared != NULL && is_fine_enough(plan, shared))
+            oq_plan_share(constant, shared);
     }
     return true;
 }

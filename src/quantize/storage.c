@@ -275,13 +275,49 @@ static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *
     return site->quantized != NULL || fail_storage(plan, error);
 }
 
-/* Integers that lie as the weight does: whatever product they are for, they can be folded. */
-static struct oq_quantized *find_foldable(const struct oq_constant *constant)
+/* Turned back when they are float; where dimensions are left out, that is not worth its nodes. */
+static bool can_fold(const struct oq_quantized *quantized, bool transposed)
 {
-    struct oq_quantized *quantized = constant->quantized;
-    while (quantized != NULL && (quantized->blocks != NULL || quantized->transposed))
-        quantized = quantized->next;
-    return quantized;
+    return quantized->blocks == NULL && quantized->transposed == transposed &&
+           (!transposed || quantized->n_dims == quantized->ranges->source->n_dims);
+}
+
+/* Whatever product integers are for, they can be folded: rather those that lie as the weight does.
+ */
+static struct oq_quantized *find_foldable(const struct oq_constant *constant, bool of_product)
+{
+    for (int transposed = 0; transposed < 2; transposed++)
+        for (struct oq_quantized *q = constant->quantized; q != NULL; q = q->next)
+            if (can_fold(q, transposed != 0) && (!of_product || q->n_products > 0))
+                return q;
+    return NULL;
+}
+
+struct oq_quantized *oq_plan_find_shared(const struct oq_constant *constant)
+{
+    const struct oq_quantized *fold = constant->fold;
+    if (fold == NULL || fold->is_wide || fold->n_products > 0)
+        return NULL;
+    struct oq_quantized *shared = find_foldable(fold->ranges->constant, true);
+    return shared != NULL && !shared->ranges->is_4_bits ? shared : NULL;
+}
+
+static void unlink_quantized(struct oq_constant *constant, const struct oq_quantized *quantized)
+{
+    struct oq_quantized **place = &constant->quantized;
+    while (*place != NULL && *place != quantized)
+        place = &(*place)->next;
+    if (*place != NULL)
+        *place = quantized->next;
+}
+
+void oq_plan_share(struct oq_constant *constant, struct oq_quantized *shared)
+{
+    unlink_quantized(shared->ranges->constant, constant->fold);
+    constant->fold = shared;
+    for (size_t i = 0; i < constant->n_sites; i++)
+        if (constant->sites[i].action == ONNXQ_FOLD)
+            constant->sites[i].quantized = shared;
 }
 
 /* Folded uses share one copy, whatever axis each would like: it is float again in the end. */
@@ -289,7 +325,7 @@ static bool choose_fold(onnxq_plan *plan, struct oq_constant *constant, struct o
                         onnxq_error *error)
 {
     if (constant->fold == NULL && !oq_plan_may_widen(plan, constant))
-        constant->fold = find_foldable(stored_constant(plan, constant));
+        constant->fold = find_foldable(stored_constant(plan, constant), false);
     if (constant->fold == NULL) {
         if (!choose_storage(plan, site, error))
             return false;

@@ -233,15 +233,21 @@ const char *oq_rewrite_subtract(struct oq_rewrite *rewrite, const char *label, c
     return difference;
 }
 
-/* Dimensions with which scales broadcast over the weight: 1 but for channel and batch axes. */
-static const int64_t *keep_dims(struct oq_rewrite *rewrite, const struct oq_ranges *ranges,
+/* Dimensions with which scales broadcast over the integers: 1 but for channel and batch axes. */
+static const int64_t *keep_dims(struct oq_rewrite *rewrite, const struct oq_quantized *q,
                                 size_t *n_dims)
 {
+    const struct oq_ranges *ranges = q->ranges;
     const struct oq_source *source = ranges->source;
     int64_t *dims = oq_edit_allocate(rewrite->edit, source->n_dims + 1, sizeof(*dims));
     *n_dims = ranges->axis < 0 || dims == NULL ? 0 : source->n_dims;
     for (size_t i = 0; i < *n_dims; i++)
         dims[i] = i < ranges->batch_axes || i == (size_t)ranges->axis ? source->dims[i] : 1;
+    if (q->transposed && *n_dims > 1) {
+        int64_t last = dims[*n_dims - 1];
+        dims[*n_dims - 1] = dims[*n_dims - 2];
+        dims[*n_dims - 2] = last;
+    }
     return dims;
 }
 
@@ -249,7 +255,7 @@ struct oq_rewrite_values oq_rewrite_float_scale(struct oq_rewrite *rewrite,
                                                 const struct oq_quantized *q)
 {
     struct oq_rewrite_values values = {NULL, 0};
-    const int64_t *dims = keep_dims(rewrite, q->ranges, &values.n_dims);
+    const int64_t *dims = keep_dims(rewrite, q, &values.n_dims);
     values.name = add_scale(rewrite, q, dims, values.n_dims, 1);
     return values;
 }
@@ -261,7 +267,7 @@ struct oq_rewrite_values oq_rewrite_float_zero_point(struct oq_rewrite *rewrite,
     struct oq_constant *owner = q->ranges->constant;
     if (!has_zero_point(q))
         return values;
-    const int64_t *dims = keep_dims(rewrite, q->ranges, &values.n_dims);
+    const int64_t *dims = keep_dims(rewrite, q, &values.n_dims);
     if (is_uniform(q->zero_point, q->ranges->n_scales))
         values.n_dims = 0;
     values.name = add_bytes(rewrite, graph_of(rewrite, q), owner,
@@ -328,12 +334,27 @@ static const char *restore_dims(struct oq_rewrite *rewrite, const struct oq_cons
     return restored;
 }
 
-/* Cast(q) [- zero point] * scale: what engines fold, whatever way scales are shared. */
+/* With its last two axes swapped. */
+static bool turn_back(struct oq_rewrite *rewrite, const char *label, const char *value,
+                      size_t n_dims, const char *output)
+{
+    int64_t *perm = oq_edit_allocate(rewrite->edit, n_dims, sizeof(*perm));
+    for (size_t i = 0; perm != NULL && i < n_dims; i++)
+        perm[i] = (int64_t)(i + 2 < n_dims ? i : 2 * n_dims - 3 - i);
+    return perm != NULL && oq_edit_permute(rewrite->edit, label, value, perm, n_dims, output);
+}
+
+/*
+ * Cast(q) [- zero point] * scale: what engines fold, whatever way scales are shared. Integers
+ * that a product has transposed are turned back at the end.
+ */
 static bool multiply_out(struct oq_rewrite *rewrite, struct oq_constant *constant,
                          const char *output)
 {
     struct oq_quantized *q = constant->fold;
     const char *label = constant->name;
+    const char *product =
+        q->transposed ? oq_edit_name(rewrite->edit, output, "_transposed") : output;
     const char *value =
         oq_rewrite_cast(rewrite, label, restore_dims(rewrite, constant, add_weight(rewrite, q)));
     struct oq_rewrite_values zero_point = oq_rewrite_float_zero_point(rewrite, q);
@@ -341,8 +362,9 @@ static bool multiply_out(struct oq_rewrite *rewrite, struct oq_constant *constan
     if (zero_point.name != NULL)
         value = oq_rewrite_subtract(rewrite, label, value, zero_point.name);
     const char *inputs[] = {value, oq_rewrite_float_scale(rewrite, q).name, NULL};
-    return oq_edit_float_output(rewrite->edit, "", "Mul", label, inputs, constant->source.data_type,
-                                output);
+    bool ok = oq_edit_float_output(rewrite->edit, "", "Mul", label, inputs,
+                                   constant->source.data_type, product);
+    return ok && (!q->transposed || turn_back(rewrite, label, product, q->n_dims, output));
 }
 
 /*

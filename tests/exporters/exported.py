@@ -19,7 +19,7 @@ from harness import OrtTest, Outcome
 # The largest error allowed, in percent, unless an export says something else.
 METHODS = {"dynamic": 4.0, "weights": 2.0, "qdq": 2.0, "blocks": 2.0}
 LEVELS = ("disabled", "all")
-# What an operator takes in blocks is stored once more where another one gathers or folds it.
+# What an operator takes in blocks is stored once more where another one gathers it otherwise.
 SHRINKS_IN_BLOCKS = 1.9
 
 MIN_ELEMENTS = 1024  # of weights that onnxq quantizes

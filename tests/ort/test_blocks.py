@@ -51,6 +51,42 @@ class OneBlock(OrtTest):
 class Products(OrtTest):
     """MatMulNBits and MatMulBnb4."""
 
+    @cases(
+        {
+            f"{op}_{bits}_{size}": (op, bits, size)
+            for op in ("Add", "Conv")
+            for bits in (8, 4, "nf4")
+            for size in (None, 32)
+        }
+    )
+    def weight_that_is_folded_too(self, op, bits, size):
+        """What takes no blocks has it folded, and then the product takes the same: it is stored once."""
+        w = build.weights(256, 288)
+        nodes = [node("MatMul", "x w", "y"), node("MatMul", "x v", "u")]
+        other = {"z": w.shape}
+        if op == "Add":
+            nodes.append(node("Add", "w z", "s"))
+        else:
+            other = {"z": (1, 288, 5)}
+            nodes += [node("Unsqueeze", "w axis", "k"), node("Conv", "z k", "s")]
+        s = w.shape if op == "Add" else (1, 256, 5)
+        x = build.activations(5, 256)
+        constants = {"w": w, "v": build.weights(256, 300)} | ({} if op == "Add" else {"axis": np.array([2])})
+        model = build.model(
+            nodes, {"x": x.shape, **other}, {"y": (5, 288), "u": (5, 300), "s": s}, constants
+        )
+        outcome = self.quantize(model, *flags(bits, size))
+        self.find(outcome, "MatMulBnb4" if bits == "nf4" else "MatMulNBits")  # of the other weight
+        uses = {use["node"]: use for use in outcome.weight("w")["uses"]}
+        self.assertEqual(uses["matmul_y"]["action"], "fold")
+        self.assertRegex(uses["matmul_y"]["reason"], "stored once, folded for (Add|Unsqueeze|Conv) ")
+        self.assertLess(outcome.weight("w")["nbytes_after"], 1.1 * w.size)
+        feeds = {"x": x, "z": build.activations(*other["z"])}
+        want = common.run(outcome.original, feeds)
+        for level, outputs in self.run_levels(outcome.path, feeds).items():
+            for i in (0, 2):
+                self.assertLess(common.relative_error(want[i : i + 1], outputs[i : i + 1]), 2, level)
+
     def find(self, outcome: harness.Outcome, op_type: str) -> onnx.NodeProto:
         found = [n for n in outcome.model.graph.node if op_name(n) == f"com.microsoft.{op_type}"]
         self.assertEqual(len(found), 1, outcome.report["weights"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 import build
 import common
@@ -152,6 +152,43 @@ class Lstm(OrtTest):
         counts = [t.data_type for t in outcome.model.graph.initializer].count(onnx.TensorProto.INT8)
         self.assertLessEqual(counts, 2 + 4, "integers once, zero points for each node")
         self.assert_same(outcome, {"x": x}, 12)
+
+    def shared_with_a_fold(self, w: np.ndarray) -> tuple[onnx.ModelProto, dict]:
+        """W is an operand of Add as well; nothing of LSTM wants it in that order."""
+        model, feeds, _ = self.make(directions=2, direction="bidirectional")
+        (tensor,) = (t for t in model.graph.initializer if t.name == "w")
+        tensor.CopyFrom(numpy_helper.from_array(w, "w"))
+        model.graph.node.append(node("Add", "w z", "sum"))
+        model.graph.input.append(build.info("z", w.shape))
+        model.graph.output.append(build.info("sum", w.shape))
+        return model, {**feeds, "z": build.activations(*w.shape)}
+
+    @cases({"auto": ((), 1), "8": (("--fold-bits=8",), 1), "16": (("--fold-bits=16",), 3), "weights": (("--method=weights",), 1)})
+    def folded_from_its_integers(self, flags, nbytes):
+        """They are stored once, unless the fold is to have 16 bits."""
+        w = gates(2, 4 * HIDDEN, INPUTS, seed=1)
+        model, feeds = self.shared_with_a_fold(w)
+        outcome = self.quantize(model, *flags)
+        forms = {use["op_type"]: use["action"] for use in outcome.weight("w")["uses"]}
+        self.assertEqual(forms, {"LSTM": "fold" if "--method=weights" in flags else "dynamic", "Add": "fold"})
+        scales = 4 * 2 * 4 * HIDDEN * 2 + 2 * 4 * HIDDEN
+        self.assertLessEqual(outcome.weight("w")["nbytes_after"], nbytes * w.size + scales)
+        self.assert_same(outcome, feeds)
+        step = np.abs(w).max(2, keepdims=True) / 127
+        for level, outputs in self.run_levels(outcome.path, feeds).items():
+            self.assert_close(outputs[3], w + feeds["z"], 0.501 * step + 1e-6, level)
+        self.onnxq("dequantize", "-f", outcome.path, self.dir / "float.onnx")
+        got = common.run(self.dir / "float.onnx", feeds)
+        self.assert_close(got[3], w + feeds["z"], 0.501 * step + 1e-6)
+
+    def test_fold_that_needs_16_bits(self):
+        """The sum is as a recurrent model needs it; the gates take 8 bits all the same."""
+        w = gates(2, 4 * HIDDEN, INPUTS, seed=1)
+        w[:, :, 0] = 4
+        outcome = self.quantize(self.shared_with_a_fold(w)[0])
+        forms = {use["op_type"]: use["form"] for use in outcome.weight("w")["uses"]}
+        self.assertEqual(forms, {"LSTM": "DynamicQuantizeLSTM", "Add": "int16 folded at load"})
+        self.assertLess(outcome.weight("w")["nbytes_after"], w.nbytes)
 
     @cases({"w": ("w",), "r": ("r",)})
     def one_weight_is_no_constant(self, name):
