@@ -10,6 +10,9 @@
 
 #include "onnx.pb-c.h"
 
+/* Up to this version of ai.onnx all of its operators have a row. */
+#define OQ_OPERATORS_OPSET 28
+
 /* OQ_ONNX_Add, OQ_MS_MatMulNBits, ... */
 enum oq_operator_id {
     OQ_UNKNOWN_OPERATOR,

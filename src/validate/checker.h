@@ -17,6 +17,10 @@ struct oq_checker {
     onnxq_problem *problems;
     size_t n_found;
     bool is_local[OQ_N_OPERATORS]; /* a function of the model has that name */
+    struct oq_strmap functions;    /* "domain:name:overload" -> Oq__Pb__FunctionProto */
+
+    /* Names that were seen -> the last graph, or node, that has them. */
+    struct oq_strmap node_names, attribute_names;
 
     /* Of the main graph or a local function, with all bodies in it. */
     struct oq_strmap imports; /* domain -> Oq__Pb__OperatorSetIdProto */
@@ -40,6 +44,14 @@ struct oq_fact oq_fact_of(const struct oq_checker *checker, const struct oq_grap
 /* "float32", or "an unknown type". */
 const char *oq_type_name(int32_t data_type);
 
+/* --- nodes.c --- */
+
+/* Makes checker->functions. */
+bool oq_note_functions(struct oq_checker *checker);
+
+/* A node whose operator may be any; `version` is that of its domain. */
+void oq_check_node(struct oq_checker *checker, const struct oq_place *place, int64_t version);
+
 /* --- operators.c --- */
 
 /*
@@ -48,6 +60,9 @@ const char *oq_type_name(int32_t data_type);
  * comes out in the facts. `version` is that of the operator's domain.
  */
 void oq_check_operator(struct oq_checker *checker, const struct oq_place *place, int64_t version);
+
+/* True for operators of which more is checked than what holds for all. */
+bool oq_knows_operator(enum oq_operator_id id);
 
 /* --- operands.c: constant operands that have to fit each other --- */
 

@@ -100,6 +100,7 @@ void oq_check_channels(struct oq_checker *checker, const struct oq_place *place,
 /* --- QuantizeLinear, DequantizeLinear --- */
 
 /* Versions of ai.onnx that brought types and attributes. */
+/* Scales are float32 before the types of 8 bits came. */
 enum { VERSION_AXIS = 13, VERSION_FLOAT8 = 19, VERSION_BLOCKS = 21, VERSION_2_BITS = 25 };
 
 static int64_t version_of_type(int32_t data_type)
@@ -135,6 +136,11 @@ static void check_linear_version(struct oq_checker *checker, const struct oq_pla
         oq_problem(checker, place, oq_node_input(node, integers),
                    "is %s, which needs opset %" PRId64 ", not %" PRId64, oq_type_name(data_type),
                    version_of_type(data_type), version);
+    int32_t scale_type = type_of(checker, place, 1);
+    if (scale_type != 0 && scale_type != TYPE(FLOAT) && version < VERSION_FLOAT8)
+        oq_problem(checker, place, oq_node_input(node, 1),
+                   "is %s, which needs opset %d, not %" PRId64, oq_type_name(scale_type),
+                   VERSION_FLOAT8, version);
     if (oq_node_attribute(node, "axis") != NULL && version < VERSION_AXIS)
         oq_problem(checker, place, "", "attribute \"axis\" needs opset 13, not %" PRId64, version);
     if (oq_node_attribute(node, "block_size") != NULL && version < VERSION_BLOCKS)

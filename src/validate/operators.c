@@ -17,8 +17,12 @@
 #define QUARTERS     (BIT(INT2) | BIT(UINT2))
 #define WIDE         (BIT(INT16) | BIT(UINT16))
 #define FLOAT8       (BIT(FLOAT8E4M3FN) | BIT(FLOAT8E4M3FNUZ) | BIT(FLOAT8E5M2) | BIT(FLOAT8E5M2FNUZ))
-#define QUANTIZED    (BYTES | WIDE | HALF_BYTES | QUARTERS | FLOAT8 | BIT(FLOAT4E2M1))
-#define MAX_VARIABLE 3
+#define FLOAT6       (BIT(FLOAT6E2M3) | BIT(FLOAT6E3M2))
+#define QUANTIZED    (BYTES | WIDE | HALF_BYTES | QUARTERS | FLOAT8 | FLOAT6 | BIT(FLOAT4E2M1))
+#define NARROW       (F32 | BIT(FLOAT16) | BIT(BFLOAT16))
+#define NUMBERS      (ANY & ~(BIT(BOOL) | BIT(STRING)))
+#define SIGNED       (FLOATS | BIT(INT8) | BIT(INT16) | INDICES)
+#define MAX_VARIABLE 4
 
 struct slot {
     uint64_t allowed; /* 0: whatever it is */
@@ -32,7 +36,7 @@ struct known_operator {
     unsigned optional;    /* bits of the first min_in inputs that may be left out all the same */
     bool is_variadic;     /* the last input occurs any number of times */
     const char *needs[4]; /* attributes that are integers */
-    struct slot in[12], out[3];
+    struct slot in[12], out[5];
     struct oq_channels channels; /* operands[0] 0: none */
     oq_operands_fn check;        /* or NULL */
     /* The type of output 0 where slots do not tell it, 0: not known; or NULL. */
@@ -87,23 +91,41 @@ static int32_t type_of_dequantized(const struct oq_checker *checker, const struc
     return type != 0 ? type : oq_fact_of(checker, place->graph, scale).data_type;
 }
 
+static void check_cast(struct oq_checker *checker, const struct oq_place *place, int64_t version)
+{
+    int64_t to;
+    (void)version;
+    if (oq_attribute_int(oq_node_attribute(place->node, "to"), &to) &&
+        (to < 0 || to > INT32_MAX || oq_dtype_find((int32_t)to) == NULL))
+        oq_problem(checker, place, "", "casts to type %lld, which is none", (long long)to);
+}
+
 /* --- the table --- */
 
-/* What takes and gives values of one type. */
-#define UNIFORM(name, n_min, n_max)                                                                \
+/* What takes and gives values of one type, which is one of `types`. */
+#define UNIFORM(name, n_min, n_max, types)                                                         \
     {                                                                                              \
         .id = OQ_ONNX_##name, .min_in = (n_min), .max_in = (n_max), .min_out = 1, .max_out = 1,    \
-        .in = {{ANY, 1}, {ANY, 1}, {ANY, 1}}, .out = {                                             \
-            {ANY, 1}                                                                               \
+        .in = {{types, 1}, {types, 1}, {types, 1}}, .out = {                                       \
+            {types, 1}                                                                             \
         }                                                                                          \
     }
 
 /* The same of any number of them. */
-#define VARIADIC(name)                                                                             \
+#define VARIADIC(name, types)                                                                      \
     {                                                                                              \
         .id = OQ_ONNX_##name, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,                \
-        .is_variadic = true, .in = {{ANY, 1}}, .out = {                                            \
-            {ANY, 1}                                                                               \
+        .is_variadic = true, .in = {{types, 1}}, .out = {                                          \
+            {types, 1}                                                                             \
+        }                                                                                          \
+    }
+
+/* Axes are an input in later versions. */
+#define REDUCING(name)                                                                             \
+    {                                                                                              \
+        .id = OQ_ONNX_##name, .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1,                \
+        .in = {{ANY & ~BIT(STRING), 1}, {BIT(INT64), 0}}, .out = {                                 \
+            {ANY & ~BIT(STRING), 1}                                                                \
         }                                                                                          \
     }
 
@@ -121,13 +143,15 @@ static int32_t type_of_dequantized(const struct oq_checker *checker, const struc
 #define QUANTIZE(operator)                                                                         \
     {                                                                                              \
         .id = (operator), .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1,                    \
-        .in = {{FLOATS | BIT(INT32), 0}, {ANY, 0}, {QUANTIZED, 1}}, .out = {{QUANTIZED, 1}},       \
-        .check = oq_check_linear, .type_of = type_of_quantized                                     \
+        .in = {{NARROW | BIT(INT32), 0},                                                           \
+               {NARROW | BIT(INT32) | BIT(FLOAT8E8M0), 0},                                         \
+               {QUANTIZED, 1}},                                                                    \
+        .out = {{QUANTIZED, 1}}, .check = oq_check_linear, .type_of = type_of_quantized            \
     }
 #define DEQUANTIZE(operator)                                                                       \
     {                                                                                              \
         .id = (operator), .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1,                    \
-        .in = {{QUANTIZED | BIT(INT32), 1}, {FLOATS | BIT(FLOAT8E8M0), 0}, {ANY, 1}},              \
+        .in = {{QUANTIZED | BIT(INT32), 1}, {NARROW | BIT(FLOAT8E8M0), 0}, {ANY, 1}},              \
         .out = {{FLOATS, 0}}, .check = oq_check_linear, .type_of = type_of_dequantized             \
     }
 
@@ -156,6 +180,36 @@ static const struct known_operator operators[] = {
      .in = {{BYTES, 1}, {BYTES, 2}, {BYTES, 1}, {BYTES, 2}},
      .out = {{BIT(INT32), 0}},
      .channels = {1, true, {3}}},
+    {.id = OQ_ONNX_QLinearMatMul,
+     .min_in = 8,
+     .max_in = 8,
+     .min_out = 1,
+     .max_out = 1,
+     .in = {{BYTES | FLOAT8, 1},
+            {NARROW, 4},
+            {BYTES | FLOAT8, 1},
+            {BYTES | FLOAT8, 2},
+            {NARROW, 4},
+            {BYTES | FLOAT8, 2},
+            {NARROW, 4},
+            {BYTES | FLOAT8, 3}},
+     .out = {{BYTES | FLOAT8, 3}}},
+    {.id = OQ_ONNX_QLinearConv,
+     .min_in = 8,
+     .max_in = 9,
+     .min_out = 1,
+     .max_out = 1,
+     .in = {{BYTES, 1},
+            {F32, 0},
+            {BYTES, 1},
+            {BYTES, 2},
+            {F32, 0},
+            {BYTES, 2},
+            {F32, 0},
+            {BYTES, 3},
+            {BIT(INT32), 0}},
+     .out = {{BYTES, 3}},
+     .channels = {3, true, {4, 5}}},
     QUANTIZE(OQ_ONNX_QuantizeLinear),
     QUANTIZE(OQ_MS_QuantizeLinear),
     DEQUANTIZE(OQ_ONNX_DequantizeLinear),
@@ -247,10 +301,10 @@ static const struct known_operator operators[] = {
      .check = oq_check_gather_blocks},
 
     /* floats that were, or become, integers */
-    UNIFORM(MatMul, 2, 2),
-    UNIFORM(Gemm, 2, 3),
-    UNIFORM(Conv, 2, 3),
-    UNIFORM(ConvTranspose, 2, 3),
+    UNIFORM(MatMul, 2, 2, NUMBERS),
+    UNIFORM(Gemm, 2, 3, NUMBERS),
+    UNIFORM(Conv, 2, 3, FLOATS),
+    UNIFORM(ConvTranspose, 2, 3, FLOATS),
     {.id = OQ_ONNX_GRU,
      .min_in = 3,
      .max_in = 6,
@@ -295,6 +349,7 @@ static const struct known_operator operators[] = {
      .min_out = 1,
      .max_out = 1,
      .needs = {"to"},
+     .check = check_cast,
      .type_of = type_of_cast},
     {.id = OQ_ONNX_Constant, .max_in = 0, .min_out = 1, .max_out = 1, .type_of = type_of_constant},
     {.id = OQ_ONNX_Gather,
@@ -311,27 +366,67 @@ static const struct known_operator operators[] = {
      .max_out = 1,
      .in = {{BIT(BOOL), 0}, {ANY, 1}, {ANY, 1}},
      .out = {{ANY, 1}}},
-    VARIADIC(Concat),
-    VARIADIC(Einsum),
-    VARIADIC(Max),
-    VARIADIC(Mean),
-    VARIADIC(Min),
-    VARIADIC(Sum),
-    UNIFORM(Add, 2, 2),
-    UNIFORM(Sub, 2, 2),
-    UNIFORM(Mul, 2, 2),
-    UNIFORM(Div, 2, 2),
-    UNIFORM(PRelu, 2, 2),
-    UNIFORM(Erf, 1, 1),
-    UNIFORM(Identity, 1, 1),
-    UNIFORM(Neg, 1, 1),
-    UNIFORM(Relu, 1, 1),
-    UNIFORM(Sigmoid, 1, 1),
-    UNIFORM(Softmax, 1, 1),
-    UNIFORM(Sqrt, 1, 1),
-    UNIFORM(Tanh, 1, 1),
-    UNIFORM(Transpose, 1, 1),
-    UNIFORM(Flatten, 1, 1),
+    {.id = OQ_ONNX_Concat,
+     .form_since = 4,
+     .min_in = 1,
+     .max_in = 1,
+     .min_out = 1,
+     .max_out = 1,
+     .is_variadic = true,
+     .needs = {"axis"},
+     .in = {{ANY, 1}},
+     .out = {{ANY, 1}}},
+    VARIADIC(Einsum, NUMBERS),
+    VARIADIC(Max, NUMBERS),
+    VARIADIC(Mean, FLOATS),
+    VARIADIC(Min, NUMBERS),
+    VARIADIC(Sum, FLOATS),
+    UNIFORM(Add, 2, 2, NUMBERS),
+    UNIFORM(Sub, 2, 2, NUMBERS),
+    UNIFORM(Mul, 2, 2, NUMBERS),
+    UNIFORM(Div, 2, 2, NUMBERS),
+    UNIFORM(PRelu, 2, 2, NUMBERS),
+    UNIFORM(Erf, 1, 1, NUMBERS),
+    UNIFORM(Identity, 1, 1, ANY),
+    UNIFORM(Neg, 1, 1, SIGNED),
+    UNIFORM(Relu, 1, 1, SIGNED),
+    UNIFORM(Sigmoid, 1, 1, FLOATS),
+    UNIFORM(Softmax, 1, 1, FLOATS),
+    UNIFORM(Sqrt, 1, 1, FLOATS),
+    UNIFORM(Tanh, 1, 1, FLOATS),
+    UNIFORM(LogSoftmax, 1, 1, FLOATS),
+    UNIFORM(LeakyRelu, 1, 1, FLOATS),
+    UNIFORM(Elu, 1, 1, FLOATS),
+    UNIFORM(HardSigmoid, 1, 1, FLOATS),
+    UNIFORM(AveragePool, 1, 1, FLOATS),
+    UNIFORM(GlobalAveragePool, 1, 1, FLOATS),
+    UNIFORM(GlobalMaxPool, 1, 1, FLOATS),
+    UNIFORM(InstanceNormalization, 3, 3, FLOATS),
+    {.id = OQ_ONNX_BatchNormalization,
+     .form_since = 7,
+     .min_in = 5,
+     .max_in = 5,
+     .min_out = 1,
+     .max_out = 5,
+     .in = {{FLOATS, 1}, {FLOATS, 2}, {FLOATS, 2}, {FLOATS, 3}, {FLOATS, 3}},
+     .out = {{FLOATS, 1}, {FLOATS, 3}, {FLOATS, 3}, {FLOATS, 3}, {FLOATS, 3}}},
+    {.id = OQ_ONNX_Clip,
+     .form_since = 11,
+     .min_in = 1,
+     .max_in = 3,
+     .min_out = 1,
+     .max_out = 1,
+     .in = {{NUMBERS, 1}, {NUMBERS, 1}, {NUMBERS, 1}},
+     .out = {{NUMBERS, 1}}},
+    REDUCING(ReduceL1),
+    REDUCING(ReduceL2),
+    REDUCING(ReduceMax),
+    REDUCING(ReduceMean),
+    REDUCING(ReduceMin),
+    REDUCING(ReduceProd),
+    REDUCING(ReduceSum),
+    UNIFORM(Transpose, 1, 1, ANY),
+    UNIFORM(Flatten, 1, 1, ANY),
     ARRANGING(Reshape, 2, BIT(INT64)),
     ARRANGING(Squeeze, 2, BIT(INT64)),
     ARRANGING(Unsqueeze, 2, BIT(INT64)),
@@ -466,6 +561,11 @@ static void learn_constant(struct oq_checker *checker, const struct oq_place *pl
     const struct oq_value *value = oq_graph_find(place->graph, place->node->output[0]);
     if (attribute != NULL && attribute->t != NULL && value != NULL)
         checker->facts[value->ordinal].tensor = oq_model_tensor(checker->model, attribute->t);
+}
+
+bool oq_knows_operator(enum oq_operator_id id)
+{
+    return find_operator(id) != NULL;
 }
 
 void oq_check_operator(struct oq_checker *checker, const struct oq_place *place, int64_t version)

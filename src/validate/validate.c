@@ -100,8 +100,10 @@ static void check_operator(struct oq_checker *checker, const struct oq_place *pl
     else if (import == NULL)
         oq_problem(checker, place, "", "its domain \"%.80s\" is not imported",
                    domain[0] == '\0' ? "ai.onnx" : domain);
-    else
+    else {
+        oq_check_node(checker, place, import->version);
         oq_check_operator(checker, place, import->version);
+    }
 }
 
 /* --- values --- */
@@ -117,6 +119,18 @@ static int32_t declared_type(const Oq__Pb__TypeProto *type)
     return is_tensor && type->tensor_type != NULL ? type->tensor_type->elem_type : 0;
 }
 
+/* Of a graph's interface. */
+static void check_declared(struct oq_checker *checker, const struct oq_place *place,
+                           const Oq__Pb__ValueInfoProto *info)
+{
+    bool is_tensor =
+        info->type != NULL && info->type->value_case == OQ__PB__TYPE_PROTO__VALUE_TENSOR_TYPE;
+    if (is_tensor && oq_dtype_find(declared_type(info->type)) == NULL)
+        oq_problem(checker, place, text_or_empty(info->name),
+                   "is declared with elements of type %d, which is none",
+                   (int)declared_type(info->type));
+}
+
 static void check_input(struct oq_checker *checker, const struct oq_place *place,
                         const Oq__Pb__ValueInfoProto *info)
 {
@@ -126,6 +140,7 @@ static void check_input(struct oq_checker *checker, const struct oq_place *place
     else if (place->graph == checker->model->graphs.list[0] &&
              (info->type == NULL || info->type->value_case == OQ__PB__TYPE_PROTO__VALUE__NOT_SET))
         oq_problem(checker, place, name, "the input has no type");
+    check_declared(checker, place, info);
     const struct oq_value *value = oq_strmap_find(&place->graph->values, name);
     if (value != NULL)
         learn(checker, value, (struct oq_fact){.data_type = declared_type(info->type)});
@@ -135,6 +150,20 @@ static bool is_4_bits(int32_t data_type)
 {
     return data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__INT4 ||
            data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT4;
+}
+
+/* Dimensions that are no numbers may be any. */
+static bool fits_declared(const Oq__Pb__TypeProto *type, const Oq__Pb__TensorProto *proto)
+{
+    if (declared_type(type) == 0 || type->tensor_type->shape == NULL)
+        return true;
+    const Oq__Pb__TensorShapeProto *shape = type->tensor_type->shape;
+    bool fits = shape->n_dim == proto->n_dims;
+    for (size_t i = 0; fits && i < shape->n_dim; i++)
+        fits =
+            shape->dim[i]->value_case != OQ__PB__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE ||
+            shape->dim[i]->dim_value == proto->dims[i];
+    return fits;
 }
 
 static void check_initializer(struct oq_checker *checker, const struct oq_place *place,
@@ -148,6 +177,11 @@ static void check_initializer(struct oq_checker *checker, const struct oq_place 
         return;
     }
     int32_t declared = declared_type(value->type);
+    if (oq_dtype_find(proto->data_type) == NULL)
+        oq_problem(checker, place, name, "the initializer has elements of type %d, which is none",
+                   (int)proto->data_type);
+    else if (!fits_declared(value->type, proto))
+        oq_problem(checker, place, name, "the initializer is declared with another shape");
     if (declared != 0 && declared != proto->data_type)
         oq_problem(checker, place, name, "the initializer is %s, but declared as %s",
                    oq_type_name(proto->data_type), oq_type_name(declared));
@@ -213,6 +247,7 @@ static void check_output(struct oq_checker *checker, const struct oq_place *plac
                          const Oq__Pb__ValueInfoProto *info)
 {
     const char *name = text_or_empty(info->name);
+    check_declared(checker, place, info);
     if (name[0] == '\0')
         oq_problem(checker, place, "", "an output has no name");
     else if (oq_strmap_find(&place->graph->values, name) == NULL)
@@ -345,7 +380,10 @@ static bool check_model(struct oq_checker *checker)
     if (!proto->has_ir_version || proto->ir_version < 1)
         oq_problem(checker, &(struct oq_place){NULL, NULL}, "", "the model has no IR version");
     oq_operators_note_functions(proto, checker->is_local);
-    if (!add_imports(checker, proto->opset_import, proto->n_opset_import) ||
+    oq_strmap_init(&checker->node_names, checker->arena);
+    oq_strmap_init(&checker->attribute_names, checker->arena);
+    if (!oq_note_functions(checker) ||
+        !add_imports(checker, proto->opset_import, proto->n_opset_import) ||
         !check_graphs(checker, &checker->model->graphs))
         return false;
     for (size_t i = 0; i < proto->n_functions; i++)

@@ -62,6 +62,8 @@ static void test_row(void **state)
     "in c bool; y = If(c) then_branch={ t = Relu(x); out t float32 } else_branch={ t = "           \
     "Relu(x); out t float32 }; "
 
+#define ELSE "else_branch={ init e float32[2]; out e float32 }"
+
 static const struct row values[] = {
     {"an empty graph", "", ""},
     {"a chain", "y = Relu(x); z = Relu(y); out z float32", ""},
@@ -77,28 +79,59 @@ static const struct row values[] = {
      "w: the initializer is float32, but declared as float16"},
     {"bodies", BODIES "out y float32", ""},
     {"a body sees what is made before",
-     "in c bool; q = Relu(x); y = If(c) then_branch={ t = Relu(q); out t float32 }; out y float32",
+     "in c bool; q = Relu(x); y = If(c) then_branch={ t = Relu(q); out t float32 } " ELSE
+     "; out y float32",
      ""},
     {"a body sees nothing that is made later",
-     "in c bool; y = If(c) then_branch={ t = Relu(q); out t float32 }; q = Relu(x); out y float32",
+     "in c bool; y = If(c) then_branch={ t = Relu(q); out t float32 } " ELSE
+     "; q = Relu(x); out y float32",
      "then_branch: t: q: is used before it is made"},
     {"a body in a body sees nothing that is made later",
-     "in c bool; y = If(c) then_branch={ a = If(c) then_branch={ t = Relu(q); out t float32 }; "
-     "out a float32 }; q = Relu(x); out y float32",
+     "in c bool; y = If(c) then_branch={ a = If(c) then_branch={ t = Relu(q); out t float32 } " ELSE
+     "; out a float32 } " ELSE "; q = Relu(x); out y float32",
      "then_branch: t: q: is used before it is made"},
     {"nobody sees into a body", BODIES "z = Relu(t); out z float32",
      "z: t: is used, but nothing makes it"},
     {"a body hides what was made before",
-     "in c bool; t = Relu(x); y = If(c) then_branch={ t = Relu(x); out t float32 }; out y float32",
+     "in c bool; t = Relu(x); y = If(c) then_branch={ t = Relu(x); out t float32 } " ELSE
+     "; out y float32",
      "then_branch: t: t: is made a second time: graph \"main\" has it already"},
     {"a body takes a name that comes later", BODIES "t = Relu(x); out y float32", ""},
     {"an initializer of a body may hide",
-     "in c bool; y = If(c) then_branch={ init x float32[2]; t = Relu(x); out t float32 }; "
-     "out y float32",
+     "in c bool; y = If(c) then_branch={ init x float32[2]; t = Relu(x); out t float32 } " ELSE
+     "; out y float32",
      ""},
     {"a body returns what is around it",
-     "in c bool; y = If(c) then_branch={ out x float32 }; out y float32",
+     "in c bool; y = If(c) then_branch={ out x float32 } " ELSE "; out y float32",
      "then_branch: x: is an output, but the graph does not make it"},
+    {"a body is missing", "in c bool; y = If(c) " ELSE "; out y float32",
+     "y: attribute \"then_branch\" is missing"},
+    {"outputs of bodies", "in c bool; y = If(c) then_branch={ t = Relu(x) } " ELSE,
+     "y: its then_branch has 0 outputs, expected 1"},
+    {"a condition of floats",
+     "in c float32; y = If(c) then_branch={ t = Relu(x); out t float32 } " ELSE,
+     "y: c: is float32, expected bool"},
+    {"a Loop",
+     "init n int64[]; init c bool[]; y = Loop(n, c, x) body={ in i int64; in d bool; in v float32; "
+     "w = Relu(v); e = Identity(d); out e bool; out w float32 }",
+     ""},
+    {"a Loop with fewer values",
+     "init n int64[]; init c bool[]; y = Loop(n, c, x) body={ in i int64; in d bool; "
+     "e = Identity(d); out e bool }",
+     "y: its body has 2 inputs, expected 3\ny: its body has 1 outputs, expected 2"},
+    {"a Scan over nothing",
+     "y = Scan(x) body={ in v float32; w = Relu(v); out w float32 } num_scan_inputs=2",
+     "y: num_scan_inputs is 2, expected 1 to 1"},
+    {"an operator that is none", "y = Unheard(x)",
+     "y: ai.onnx has no such operator up to opset 28"},
+    {"too many inputs", "y = Exp(x, x)", "y: has 2 inputs, expected at most 1"},
+    {"an attribute that is none", "y = Relu(x) unheard=1",
+     "y: no operator of ai.onnx has attribute \"unheard\""},
+    {"an attribute of another type", "y = Gather(x, x) axis=[1,2]",
+     "y: attribute \"axis\" is of type ints, expected int\n"
+     "y: x: is float32, which the operator does not take as input 1"},
+    {"an input of another shape", "in w float32[3]; init w float32[2]",
+     "w: the initializer is declared with another shape"},
     {"no domain", "y = custom::Thing(x); out y float32",
      "y: its domain \"custom\" is not imported"},
     {"an unknown operator", "opset custom 3; y = custom::Thing(x); out y float32", ""},
@@ -131,7 +164,7 @@ static const struct row operators[] = {
     {"two types", "init w float16[4,6]; y = MatMul(x, w)",
      "y: w: is float16, expected float32 as \"x\" is"},
     {"types that bodies see",
-     "in c bool; a = Cast(x) to=10; y = If(c) then_branch={ t = Add(a, x); out t float16 }",
+     "in c bool; a = Cast(x) to=10; y = If(c) then_branch={ t = Add(a, x); out t float16 } " ELSE,
      "then_branch: t: x: is float32, expected float16 as \"a\" is"},
     {"a Constant", "w = Constant() value=float16[4,6]; y = MatMul(x, w)",
      "y: w: is float16, expected float32 as \"x\" is"},
@@ -382,6 +415,40 @@ static void empty_node(struct builder *builder)
     builder->graph->node[1]->n_input = builder->graph->node[1]->n_output = 0;
 }
 
+static void same_names(struct builder *builder)
+{
+    for (size_t i = 0; i < builder->graph->n_node; i++)
+        builder->graph->node[i]->name = builder_text(builder, "n");
+}
+
+static void lose_initializer_type(struct builder *builder)
+{
+    builder->graph->initializer[0]->data_type = 99;
+    builder->graph->input[0]->type->tensor_type->elem_type = 0;
+}
+
+static Oq__Pb__AttributeProto *add_attribute(struct builder *builder)
+{
+    return builder_attribute(builder, builder->graph->node[0], "axis",
+                             OQ__PB__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT);
+}
+
+static void same_attributes(struct builder *builder)
+{
+    add_attribute(builder);
+    add_attribute(builder);
+}
+
+static void attribute_without_type(struct builder *builder)
+{
+    add_attribute(builder)->has_type = false;
+}
+
+static void attribute_without_name(struct builder *builder)
+{
+    add_attribute(builder)->name = NULL;
+}
+
 /* A function custom::F of these names and the nodes of the graph, which keeps none. */
 static void make_function(struct builder *builder, char *input, char *output)
 {
@@ -402,6 +469,23 @@ static void make_function(struct builder *builder, char *input, char *output)
 static void right_function(struct builder *builder)
 {
     make_function(builder, builder_text(builder, "x"), builder_text(builder, "z"));
+}
+
+static void call_with_more(struct builder *builder)
+{
+    const char *const inputs[] = {"x", "w", NULL}, *const outputs[] = {"f", NULL};
+    right_function(builder);
+    builder->graph->node = NULL; /* the function has them */
+    builder_opset(builder, "custom", 1);
+    builder_node(builder, builder->graph, "F", "F", inputs, outputs)->domain =
+        builder_text(builder, "custom");
+}
+
+static void two_functions(struct builder *builder)
+{
+    right_function(builder);
+    builder_append(builder, &builder->model->functions, &builder->model->n_functions,
+                   builder->model->functions[0]);
 }
 
 static void wrong_function(struct builder *builder)
@@ -435,7 +519,17 @@ static const struct change {
     {"an empty node", empty_node,
      "the node has neither inputs nor outputs\nhas 0 inputs, expected 1 to 1\n"
      "has 0 outputs, expected 1 to 1\nz: is an output, but the graph does not make it"},
+    {"nodes of one name", same_names, "n: another node of the graph has its name"},
+    {"types that are none", lose_initializer_type,
+     "x: is declared with elements of type 0, which is none\n"
+     "w: the initializer has elements of type 99, which is none"},
+    {"attributes of one name", same_attributes, "y: attribute \"axis\" is there a second time"},
+    {"an attribute without type", attribute_without_type, "y: attribute \"axis\" has no type"},
+    {"an attribute without name", attribute_without_name, "y: an attribute has no name"},
     {"a function", right_function, ""},
+    {"a function that is called with more", call_with_more,
+     "F: has 2 inputs and 1 outputs, but the function 1 and 1"},
+    {"two functions of one name", two_functions, "function \"F\" is there a second time"},
     {"a function of other names", wrong_function,
      "F: y: x: is used, but nothing makes it\nF: b: is an output, but the graph does not make it"},
     {"a function that imports nothing", function_with_imports_of_its_own,
@@ -578,6 +672,8 @@ static void test_many_nodes(void **state)
     /* One node with as many outputs, and one that takes them all. */
     nodes[N] = make_node(split, &names[N], 1, &names[N + 1], N);
     nodes[N + 1] = make_node(concat, &names[N + 1], N, &names[2 * N + 1], 1);
+    builder_attribute(builder, nodes[N + 1], "axis", OQ__PB__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT)
+        ->has_i = true;
     builder->graph->node = nodes;
     builder->graph->n_node = N + 2;
     assert_int_equal(validate(test_open(builder))->n_found, 0);
