@@ -60,41 +60,49 @@ const char *oq_plan_describe_keeper(const onnxq_plan *plan, struct oq_arena *are
     return keeper == NULL ? NULL : describe_keeper(arena, keeper);
 }
 
-static uint64_t nbytes_of(const onnxq_plan *plan, const struct oq_quantized *q)
+static uint64_t nbytes_of(const struct oq_quantized *q)
 {
-    uint64_t n_scales = q->blocks != NULL ? q->blocks->n_scales : q->ranges->n_scales;
-    uint64_t others = n_scales * sizeof(float) * q->n_own_scales;
-    if (q->blocks != NULL)
-        return oq_blocks_nbytes(q->blocks) + others;
-    return oq_quantized_recipe(q).nbytes + others + n_scales * oq_scale_nbytes(&plan->options);
+    return oq_quantized_nbytes(q) + q->beside_nbytes;
 }
 
 /* --- what there is --- */
-
-/* Gemm's alpha goes into scales of its own. */
-static bool has_own_scales(const struct oq_site *site)
-{
-    return oq_node_is(site->node, "", "Gemm") && oq_node_float(site->node, "alpha", 1) != 1;
-}
 
 static bool is_product(const struct oq_site *site)
 {
     return site->action == ONNXQ_DYNAMIC && site->through == NULL;
 }
 
-static void count_products(onnxq_plan *plan)
+/* Rules that write the same beside the same integers share it, for each factor. */
+static bool count_site(const onnxq_plan *plan, struct oq_strmap *shared, const struct oq_site *site)
 {
+    struct oq_quantized *q = site->quantized;
+    bool multiplies = is_product(site) && site->rule->is_product;
+    const char *key = oq_arena_printf(shared->arena, "%p %p %a", (const void *)q,
+                                      multiplies ? (const void *)site->rule : NULL,
+                                      multiplies ? (double)site->factor : 1);
+    void **place = key == NULL ? NULL : oq_strmap_place(shared, key);
+    if (place == NULL)
+        return false;
+    q->n_products += is_product(site);
+    q->beside_nbytes += *place == NULL ? oq_site_beside_nbytes(plan, site) : site->beside_nbytes;
+    *place = q;
+    return true;
+}
+
+static bool count_sites(onnxq_plan *plan, struct oq_arena *arena)
+{
+    struct oq_strmap shared;
+    oq_strmap_init(&shared, arena);
     for (size_t i = 0; i < plan->n_constants; i++)
         for (struct oq_quantized *q = plan->constants[i].quantized; q != NULL; q = q->next)
-            q->n_products = q->n_own_scales = 0;
+            q->n_products = q->beside_nbytes = 0;
     for (size_t i = 0; i < plan->n_constants; i++)
         for (size_t k = 0; k < plan->constants[i].n_sites; k++) {
             const struct oq_site *site = &plan->constants[i].sites[k];
-            if (!is_product(site))
-                continue;
-            site->quantized->n_products++;
-            site->quantized->n_own_scales += has_own_scales(site);
+            if (site->quantized != NULL && !count_site(plan, &shared, site))
+                return false;
         }
+    return true;
 }
 
 /* Integers that nothing but folding needs; they may yet get 16 bits. */
@@ -103,7 +111,7 @@ static uint64_t fold_nbytes(const onnxq_plan *plan, const struct oq_constant *co
     const struct oq_quantized *fold = constant->fold;
     if (fold == NULL || fold->n_products > 0)
         return 0;
-    uint64_t nbytes = nbytes_of(plan, fold);
+    uint64_t nbytes = nbytes_of(fold);
     return oq_plan_may_widen(plan, constant) && !fold->is_wide ? 2 * nbytes : nbytes;
 }
 
@@ -122,11 +130,9 @@ static bool is_form(const struct oq_quantized *q)
 }
 
 /* A form's cost for one of its stretches. */
-static double cost_of(const struct balance *balance, const struct oq_quantized *q,
-                      const struct oq_span *span)
+static double cost_of(const struct oq_quantized *q, const struct oq_span *span)
 {
-    return (double)nbytes_of(balance->plan, q) * (double)span->nelem /
-           (double)q->ranges->source->nelem;
+    return (double)nbytes_of(q) * (double)span->nelem / (double)q->ranges->source->nelem;
 }
 
 static struct holding *holding_of(const struct balance *balance, const struct oq_span *span)
@@ -140,7 +146,7 @@ static void count_form(const struct balance *balance, const struct oq_quantized 
     const struct oq_source *source = q->ranges->source;
     for (size_t i = 0; i < source->n_spans; i++) {
         struct holding *holding = holding_of(balance, &source->spans[i]);
-        holding->cost += sign * cost_of(balance, q, &source->spans[i]);
+        holding->cost += sign * cost_of(q, &source->spans[i]);
     }
 }
 
@@ -163,10 +169,9 @@ static bool is_worth_it(const struct balance *balance, const struct oq_quantized
     double worth = 0;
     for (size_t i = 0; i < source->n_spans; i++) {
         const struct holding *holding = holding_of(balance, &source->spans[i]);
-        worth +=
-            (double)holding->available * cost_of(balance, q, &source->spans[i]) / holding->cost;
+        worth += (double)holding->available * cost_of(q, &source->spans[i]) / holding->cost;
     }
-    return (double)nbytes_of(balance->plan, q) < worth;
+    return (double)nbytes_of(q) < worth;
 }
 
 static const char *find_refusal(const struct balance *balance, const struct oq_source *source)
@@ -326,8 +331,9 @@ bool oq_plan_balance(onnxq_plan *plan, bool strictly, bool *any, onnxq_error *er
     bool ok = false;
     if (balance.holdings == NULL) {
         oq_fail_memory(error);
+    } else if (!count_sites(plan, &arena)) {
+        oq_arena_fail(&arena, error);
     } else {
-        count_products(plan);
         fill_holdings(&balance);
         ok = refuse_forms(&balance, any) || oq_arena_fail(&plan->arena, error);
         if (ok && *any && strictly)

@@ -206,7 +206,8 @@ static void measure_patch(struct walk *walk, const struct patch *patch)
                                         .hi = hi[i],
                                         .finest = oq_is_usable_scale(scale) ? scale : INFINITY,
                                         .largest = scale,
-                                        .worst_bits = INFINITY};
+                                        .worst_bits = INFINITY,
+                                        .has_unscaled = oq_is_unscaled(scale, low, high)};
         if (counts[i] > 0) {
             float reach = oq_reach(low, high, blocks->choice.symmetric);
             block.worst_bits = oq_bits_left(reach, (uint64_t)counts[i], (uint64_t)octaves[i]);
@@ -500,6 +501,7 @@ void oq_blocks_found_add(struct oq_blocks_found *found, const struct oq_blocks_f
     found->sum_bits += more->sum_bits;
     found->n_ordinary += more->n_ordinary;
     found->n_lost += more->n_lost;
+    found->has_unscaled |= more->has_unscaled;
 }
 
 /* A part is a block; where lines lie side by side, one of each line. */

@@ -65,6 +65,7 @@ struct oq_blocks_found {
     double worst_bits;           /* oq_bits_left() of the worst block, */
     double sum_bits, n_ordinary; /* and of all ordinary elements together, */
     double n_lost;               /* some of them in blocks of which most is lost */
+    bool has_unscaled;           /* blocks, not of zeros, that are too small for a scale */
 };
 
 struct oq_blocks_found oq_blocks_found_none(void);

@@ -68,34 +68,9 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
     return oq_fate_refuses(plan, site);
 }
 
-/* A scale with its zero point, which is a float where Sub takes it. */
-static uint64_t scale_nbytes(const struct oq_site *site, const onnxq_options *options)
+static bool would_shrink(const onnxq_plan *plan, const struct oq_site *site)
 {
-    bool is_subtracted = site->action == ONNXQ_FOLD && !options->symmetric &&
-                         (options->method != ONNXQ_METHOD_QDQ || site->is_multiplied);
-    return is_subtracted ? 2 * sizeof(float) : oq_scale_nbytes(options);
-}
-
-/* Bytes of integers and scales against bytes of floats. */
-static bool would_shrink(const struct oq_site *site, const onnxq_options *options)
-{
-    const struct oq_source *source = &site->constant->source;
-    if (site->blocks.form != OQ_BLOCKS_NONE) {
-        struct oq_blocks blocks;
-        oq_blocks_init(&blocks, source, &site->blocks);
-        return oq_blocks_nbytes(&blocks) < source->nbytes;
-    }
-    /* A product takes a scale for each column, be they all the same. */
-    bool per_channel =
-        options->per_channel || (site->action == ONNXQ_DYNAMIC && site->rule->is_product);
-    struct oq_layout layout =
-        oq_layout_make(source->dims, source->n_dims, per_channel ? site->axis : -1,
-                       per_channel ? site->batch_axes : 0);
-    uint64_t integers =
-        oq_site_stores_4_bits(site, options) ? oq_divide_up_u64(source->nelem, 2) : source->nelem;
-    if (site->constant->need == OQ_NEEDS_16_BITS)
-        integers = source->nelem * 2;
-    return integers + oq_layout_n_scales(&layout) * scale_nbytes(site, options) < source->nbytes;
+    return oq_site_shrinks(plan, site, site->constant->need == OQ_NEEDS_16_BITS);
 }
 
 /* What measuring has found out about the weight goes before the rule's choice. */
@@ -143,9 +118,9 @@ static void decide_site(onnxq_plan *plan, struct oq_site *site)
         oq_site_fold(site, site->axis, site->batch_axes, site->refusal);
     if (site->action == ONNXQ_KEEP)
         return;
-    if (site->action == ONNXQ_DYNAMIC && !would_shrink(site, &plan->options))
+    if (site->action == ONNXQ_DYNAMIC && !would_shrink(plan, site))
         oq_site_fold(site, site->axis, site->batch_axes, "would not be smaller otherwise");
-    if (!would_shrink(site, &plan->options))
+    if (!would_shrink(plan, site))
         oq_site_keep(site, "would not be smaller");
     else if (site->action == ONNXQ_FOLD && site->constant->source.nelem > MAX_FOLDED_NELEM)
         oq_site_keep(site, "over 1 GiB as float: engines do not fold it");
@@ -289,6 +264,7 @@ static void reset(struct oq_constant *constant)
         site->blocks = (struct oq_block_choice){0};
         site->transposed = false;
         site->factor = 0;
+        site->beside_nbytes = 0;
     }
 }
 

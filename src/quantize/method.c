@@ -7,12 +7,6 @@ bool oq_site_stores_4_bits(const struct oq_site *site, const onnxq_options *opti
            !site->is_multiplied; /* Cast takes 4 bits from ONNX Runtime 1.23 on */
 }
 
-uint64_t oq_scale_nbytes(const onnxq_options *options)
-{
-    bool has_zero_point = !options->symmetric || options->method == ONNXQ_METHOD_QDQ;
-    return sizeof(float) + has_zero_point;
-}
-
 /* What takes a weight in blocks, with their size; what takes none has it folded. */
 static void decide_blocks(struct oq_site *site)
 {

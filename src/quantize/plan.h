@@ -40,6 +40,7 @@ struct oq_ranges {
     int32_t *pair_lo, *pair_hi; /* and keys of half the sums of neighbours, [n_scales] */
     bool is_measured, are_pairs_measured;
     float *scale;           /* [n_scales] */
+    bool has_unscaled;      /* channels, not of zeros, that are too small for a scale */
     struct oq_ranges *next; /* of the same constant */
 };
 
@@ -57,7 +58,7 @@ struct oq_quantized {
     const char *name;            /* of the new initializer, set by the rewrite */
     const char *zero_point_name; /* likewise */
     size_t n_products;           /* sites that an integer operator computes with it */
-    size_t n_own_scales;         /* of these, such as have scales of their own */
+    uint64_t beside_nbytes;      /* what all sites together have beside the integers */
     const char *refusal;         /* why it is not worth its place, or NULL; see balance.c */
     struct oq_quantized *next;   /* of the same constant */
 };
@@ -84,6 +85,7 @@ struct oq_site {
     bool transposed, is_unsigned, symmetric;
     bool is_multiplied;            /* with qdq: folded all the same, not behind DequantizeLinear */
     float factor;                  /* that its scales are multiplied by; 0: none, or 0 */
+    uint64_t beside_nbytes;        /* that the rule writes beside integers, scales, zero points */
     struct oq_block_choice blocks; /* form OQ_BLOCKS_NONE: a scale for each channel */
     /* Writes the nodes that replace the site's node; only for ONNXQ_DYNAMIC. */
     bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);
@@ -191,7 +193,14 @@ void oq_plan_apply_method(onnxq_plan *plan, struct oq_site *site);
 void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site); /* qdq.c */
 /* Where it has no blocks: */
 bool oq_site_stores_4_bits(const struct oq_site *site, const onnxq_options *options);
-uint64_t oq_scale_nbytes(const onnxq_options *options); /* with its zero point */
+
+/*
+ * cost.c: the bytes of integers, of what a site has beside them (scales, zero points, a
+ * bias), and whether both together are less than the floats.
+ */
+uint64_t oq_quantized_nbytes(const struct oq_quantized *quantized);
+uint64_t oq_site_beside_nbytes(const onnxq_plan *plan, const struct oq_site *site);
+bool oq_site_shrinks(const onnxq_plan *plan, const struct oq_site *site, bool is_wide);
 
 /* equal.c: tensors of the same bytes, among those of which all sites are quantized. */
 bool oq_plan_find_equal(onnxq_plan *plan, onnxq_error *error);

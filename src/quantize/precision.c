@@ -60,8 +60,8 @@ struct summary {
     int32_t lo, hi;
     double worst_bits, mean_bits; /* of channels or blocks, and of all ordinary numbers */
     double lost;                  /* the part of those in channels of which most is lost */
-    bool has_ordinary;
-    float finest, coarsest; /* scales; 0 where none is a normal float */
+    bool has_unscaled;            /* channels or blocks that are rounded to 0 */
+    float finest, coarsest;       /* scales; 0 where none is a normal float */
 };
 
 static struct summary summarize_blocks(const struct oq_ranges *ranges)
@@ -73,7 +73,7 @@ static struct summary summarize_blocks(const struct oq_ranges *ranges)
                             .mean_bits = found->n_ordinary > 0 ? found->sum_bits / found->n_ordinary
                                                                : INFINITY,
                             .lost = found->n_ordinary > 0 ? found->n_lost / found->n_ordinary : 0,
-                            .has_ordinary = found->n_ordinary > 0,
+                            .has_unscaled = found->has_unscaled,
                             .finest = isfinite(found->finest) ? found->finest : 0,
                             .coarsest = oq_is_usable_scale(found->largest) ? found->largest : 0};
 }
@@ -85,6 +85,7 @@ static struct summary summarize(const struct oq_ranges *ranges)
     double sum = 0, n = 0, lost = 0;
     if (ranges->blocks != NULL)
         return summarize_blocks(ranges);
+    all.has_unscaled = ranges->has_unscaled;
     all.finest = all.coarsest = ranges->scale[0];
     for (uint64_t i = 0; i < ranges->n_scales; i++) {
         const struct oq_level *level = &ranges->levels[i];
@@ -100,7 +101,6 @@ static struct summary summarize(const struct oq_ranges *ranges)
         n += (double)level->count;
         lost += bits < OQ_LEAST_BITS ? (double)level->count : 0;
     }
-    all.has_ordinary = n > 0;
     if (n > 0) {
         all.mean_bits = sum / n;
         all.lost = lost / n;
@@ -150,20 +150,15 @@ static bool object_to_rounding(onnxq_plan *plan, struct oq_constant *constant,
     return object(constant, need, reason == NULL ? "" : reason);
 }
 
-/*
- * A channel that is not zero has no scale of so many steps, and would be rounded with that
- * of others. Of blocks only the largest number is known.
- */
-static bool has_tiny_channel(const struct oq_ranges *ranges, float steps, float largest)
+/* A channel that is not zero has no scale in 16 bits, either. Of blocks it is not known. */
+static bool has_tiny_channel(const struct oq_ranges *ranges)
 {
-    if (ranges->blocks != NULL)
-        return !oq_is_usable_scale(largest / steps);
-    for (uint64_t i = 0; i < ranges->n_scales; i++) {
-        float reach = largest_of_channel(ranges, i);
-        if (reach != 0 && !oq_is_usable_scale(reach / steps))
+    for (uint64_t i = 0; ranges->blocks == NULL && i < ranges->n_scales; i++) {
+        float largest = largest_of_channel(ranges, i);
+        if (largest != 0 && !oq_is_usable_scale(largest / INT16_MAX))
             return true;
     }
-    return false;
+    return ranges->blocks != NULL;
 }
 
 static bool object_to_ranges(onnxq_plan *plan, struct oq_constant *constant,
@@ -173,9 +168,9 @@ static bool object_to_ranges(onnxq_plan *plan, struct oq_constant *constant,
     if (!is_finite(&summary))
         return object(constant, OQ_NEEDS_FLOAT, "holds NaN or infinity");
     float largest = largest_of_range(summary.lo, summary.hi);
-    /* Where some numbers are ordinary, such channels are as good as 0. */
-    if (largest != 0 && !summary.has_ordinary &&
-        has_tiny_channel(ranges, ranges->symmetric ? 127 : 255, largest))
+    /* Beside a number from which float32 would not tell them, such channels are as good as 0. */
+    bool is_lost = summary.has_unscaled && largest * FLT_EPSILON < OQ_UNSCALED_MAX;
+    if (is_lost || (largest != 0 && !oq_is_usable_scale(largest / 127)))
         return object(constant, OQ_NEEDS_FLOAT, "too small for a scale in float32");
     return object_to_rounding(plan, constant, &summary, ranges->is_4_bits);
 }
@@ -200,7 +195,7 @@ static bool object_to_norms(onnxq_plan *plan, struct oq_constant *constant)
         return false;
     const struct oq_ranges *ranges = constant->fold->ranges;
     const char *reason = oq_fate_refuses_scales(plan, constant, ranges);
-    if (reason == NULL && has_tiny_channel(ranges, INT16_MAX, 0))
+    if (reason == NULL && has_tiny_channel(ranges))
         reason = "too small for a scale in float32";
     return reason != NULL && object(constant, OQ_NEEDS_FLOAT, reason);
 }
@@ -240,6 +235,14 @@ bool oq_plan_object(onnxq_plan *plan, bool last)
 
 /* --- 16 bits --- */
 
+/* No finer than a normal number: what has a scale in 8 bits has one in 16. */
+static float wide_scale(float largest, float qmax, int32_t data_type)
+{
+    if (!oq_is_usable_scale(largest))
+        return 0;
+    return oq_finite_scale(fmaxf(largest / qmax, FLT_MIN), qmax, oq_largest_of_type(data_type));
+}
+
 static bool widen(onnxq_plan *plan, struct oq_constant *constant, const char *reason,
                   onnxq_error *error)
 {
@@ -254,8 +257,7 @@ static bool widen(onnxq_plan *plan, struct oq_constant *constant, const char *re
     q->qmin = -q->qmax;
     q->scale = scale;
     for (uint64_t i = 0; i < ranges->n_scales; i++) {
-        scale[i] = oq_finite_scale(largest_of_channel(ranges, i) / q->qmax, q->qmax,
-                                   oq_largest_of_type(constant->source.data_type));
+        scale[i] = wide_scale(largest_of_channel(ranges, i), q->qmax, constant->source.data_type);
         q->zero_point[i] = 0;
     }
     oq_fill_scales(scale, ranges->n_scales);
@@ -276,6 +278,14 @@ bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constan
            (constant->need == OQ_NEEDS_16_BITS || fold_bits == 16 || plan->is_recurrent);
 }
 
+static bool is_smaller_in_16_bits(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    for (size_t i = 0; i < constant->n_sites; i++)
+        if (constant->sites[i].action == ONNXQ_FOLD)
+            return oq_site_shrinks(plan, &constant->sites[i], true);
+    return false;
+}
+
 /* Why a weight gets 16 bits, or NULL where it does not. */
 static const char *reason_to_widen(onnxq_plan *plan, const struct oq_constant *constant)
 {
@@ -287,6 +297,8 @@ static const char *reason_to_widen(onnxq_plan *plan, const struct oq_constant *c
     const struct summary summary = summarize(fold->ranges);
     if (largest_of_range(summary.lo, summary.hi) < FLT_MIN * INT16_MAX)
         return NULL; /* no scale would be a normal number, but for that of zeros */
+    if (!is_smaller_in_16_bits(plan, constant))
+        return NULL;
     if (constant->need == OQ_NEEDS_16_BITS)
         return constant->need_reason;
     if (plan->options.fold_bits == 16)

@@ -45,12 +45,48 @@ static bool is_dequantized(const struct oq_graph *graph, const char *name, unsig
 }
 
 /* The model computes in integers here: engines take the weight's for the same operator. */
-static bool meets_integers(const struct oq_site *site)
+static bool meets_integers(const struct oq_graph *graph, const Oq__Pb__NodeProto *node,
+                           size_t input)
 {
     unsigned looks = 0;
-    for (size_t i = 0; i < site->node->n_input && looks < MAX_LOOKS; i++)
-        if (i != site->input && is_dequantized(site->graph, site->node->input[i], &looks))
+    for (size_t i = 0; i < node->n_input && looks < MAX_LOOKS; i++)
+        if (i != input && is_dequantized(graph, node->input[i], &looks))
             return true;
+    return false;
+}
+
+/*
+ * Engines may leave the node out, or move it to the other side of DequantizeLinear: it only
+ * rearranges, or does nothing (* 1, + 0 ..).
+ */
+static bool may_vanish(const struct oq_graph *graph, const Oq__Pb__NodeProto *node, size_t input)
+{
+    enum oq_role role = oq_operator_role(oq_operator_of(node), input);
+    bool vanishes =
+        node->n_output > 0 && (role == OQ_PASSED || role == OQ_CHOSEN || role == OQ_ELEMENT);
+    for (size_t i = 0; vanishes && role == OQ_ELEMENT && i < node->n_input; i++)
+        vanishes = i == input || is_stored(oq_graph_find(graph, node->input[i]));
+    return vanishes;
+}
+
+/* Some user of the value, or of what may vanish behind it, computes in integers. */
+static bool leads_to_integers(const struct oq_site *site, const struct oq_graph *graph,
+                              const char *name, unsigned *looks)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    const struct oq_use *use = value == NULL ? NULL : value->uses;
+    for (; use != NULL; use = use->next) {
+        if (use->node == OQ_NO_NODE)
+            continue;
+        if ((*looks)++ >= MAX_LOOKS)
+            return true; /* perhaps */
+        const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
+        if (meets_integers(use->graph, node, use->input) ||
+            (site->is_unsigned && oq_node_is(node, "", "MatMul")) ||
+            (may_vanish(use->graph, node, use->input) &&
+             leads_to_integers(site, use->graph, node->output[0], looks)))
+            return true;
+    }
     return false;
 }
 
@@ -77,6 +113,14 @@ static bool is_position_table(const struct oq_site *site)
 
 /* --- what it is stored as --- */
 
+static bool is_among_integers(const struct oq_site *site)
+{
+    unsigned looks = 0;
+    return meets_integers(site->graph, site->node, site->input) ||
+           (may_vanish(site->graph, site->node, site->input) &&
+            leads_to_integers(site, site->graph, site->node->output[0], &looks));
+}
+
 /*
  * Integer operators of ONNX Runtime up to 1.31 take a scale for each channel in
  * Conv, in Gemm and at the right of a MatMul of matrices. Two weights of uint8 make
@@ -87,6 +131,8 @@ static bool takes_one_scale(const struct oq_site *site, bool among_integers)
     if (oq_node_is(site->node, "", "MatMul"))
         return (among_integers || site->is_unsigned) &&
                (site->input == 0 || site->constant->source.n_dims > 2);
+    if (may_vanish(site->graph, site->node, site->input))
+        return among_integers;
     return among_integers && !oq_node_is(site->node, "", "Conv") &&
            !oq_node_is(site->node, "", "ConvTranspose") && !oq_node_is(site->node, "", "Gemm");
 }
@@ -144,7 +190,7 @@ void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site)
         return;
     }
     int block_axis = find_block_axis(site);
-    bool among_integers = plan->options.bits == ONNXQ_BITS_8 && meets_integers(site);
+    bool among_integers = plan->options.bits == ONNXQ_BITS_8 && is_among_integers(site);
     bool one_scale =
         plan->model->opset < OQ_OPSET_DEQUANTIZE_AXIS || takes_one_scale(site, among_integers);
     oq_site_fold(site, one_scale ? -1 : site->axis, 0, NULL);

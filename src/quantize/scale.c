@@ -144,9 +144,13 @@ static float find_zero_point(const struct oq_quantized *quantized, float lo, flo
 
 static void set_scales(struct oq_ranges *ranges)
 {
-    for (uint64_t i = 0; i < ranges->n_scales; i++)
+    ranges->has_unscaled = false;
+    for (uint64_t i = 0; i < ranges->n_scales; i++) {
         ranges->scale[i] =
             ranges->symmetric ? symmetric_scale(ranges, i) : asymmetric_scale(ranges, i);
+        ranges->has_unscaled |= oq_is_unscaled(ranges->scale[i], oq_key_to_float(ranges->lo[i]),
+                                               oq_key_to_float(ranges->hi[i]));
+    }
     oq_fill_scales(ranges->scale, ranges->n_scales);
 }
 

@@ -19,6 +19,15 @@ static inline bool oq_is_usable_scale(float scale)
     return fabsf(scale) >= FLT_MIN;
 }
 
+/* Numbers other than 0 of which nothing is left: the scale of their own is none. */
+static inline bool oq_is_unscaled(float scale, float low, float high)
+{
+    return !oq_is_usable_scale(scale) && (low != 0 || high != 0);
+}
+
+/* They are below this, whatever the number of steps. */
+#define OQ_UNSCALED_MAX (255 * FLT_MIN)
+
 /*
  * The channels that have none get the finest scale of the others: engines round
  * what they add up, and a large scale of zeros would drown the rest in that.

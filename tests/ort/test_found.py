@@ -35,6 +35,110 @@ class Size(OrtTest):
         found = outcome.weight("w")
         self.assertLessEqual(found["nbytes_after"], found["nbytes"])
 
+    @cases(
+        {
+            "one number, many columns": ({"alpha": 0.5, "transB": 1}, (33, 1), np.float32(0.5)),
+            "a row times beta": ({"beta": 2.0, "transB": 1}, (40, 2), build.weights(40)),
+        }
+    )
+    def bias_and_scales_of_a_gemm_count(self, attributes, shape, c):
+        """Per tensor, the scale is written for each column, and C as a row."""
+        x, w = build.activations(4, shape[1]), build.weights(*shape)
+        gemm = node("Gemm", "x w c", "y", **attributes)
+        large = {"w": w, "c": c, "a": build.weights(shape[1], 256)}
+        model = build.model(
+            [gemm, node("MatMul", "x a", "z")], {"x": x.shape}, {"y": (4, shape[0]), "z": (4, 256)}, large
+        )
+        outcome = self.quantize(model, "--force-integer", "--no-per-channel")
+        found = [outcome.weight(name) for name in "wc"]
+        self.assertLess(sum(f["nbytes_after"] for f in found), sum(f["nbytes"] for f in found))
+
+    def test_scales_of_a_convolution_count(self):
+        """Of kernels of one point of one channel, a scale for each weighs as much as their floats."""
+        x, w = build.activations(1, 3, 4, 4), build.weights(24, 1, 1, 1).astype(np.float16)
+        conv = node("Conv", "x w", "y", group=3)
+        model = build.model([conv], {"x": x.astype(np.float16)}, {"y": np.zeros((1, 24, 4, 4), np.float16)}, {"w": w})
+        outcome = self.quantize(model, "--conv=integer", "--no-per-channel")
+        self.assertEqual(outcome.weight("w")["action"], "fold")
+
+    def test_short_rows_get_no_16_bits(self):
+        """Rows of 2: two integers of 16 bits and a scale are what two floats were."""
+        x, w = build.activations(4, 2), build.weights(2, 64)
+        model = build.model([node("MatMul", "x w", "y")], {"x": x.shape}, {"y": (4, 64)}, {"w": w})
+        outcome = self.quantize(model, "--method=weights", "--fold-bits=16")
+        self.assertEqual(outcome.weight("w")["bits"], 8)
+        self.assertLess(outcome.weight("w")["nbytes_after"], w.nbytes)
+
+
+class Tiny(OrtTest):
+    """The smallest normal float32 is 1.2e-38: so is the smallest scale."""
+
+    @cases(
+        {
+            "zero points": (("--method=weights", "--no-symmetric"), 1.0),
+            "blocks": (("--method=blocks", "--no-symmetric", "--force-integer"), 1.0),
+            "DequantizeLinear": (("--method=qdq",), 1.0),
+            "16 bits": (("--method=weights", "--fold-bits=16"), 1.0),
+            "times alpha": (("--force-integer",), 3e38),
+        }
+    )
+    def each_scale_has_to_hold(self, flags, alpha):
+        """The largest row has a scale, the others have none: they would be zeros, or a step."""
+        w = build.rng().uniform(-1, 1, (64, 32)).astype(np.float32) * np.float32(1e-37)
+        w[5] *= 20
+        x = build.activations(4, 32)
+        gemm = node("Gemm", "x w", "y", transB=1, alpha=alpha)
+        other = node("MatMul", "x a", "z")
+        constants = {"w": w, "a": build.weights(32, 256)}
+        model = build.model([gemm, other], {"x": x.shape}, {"y": (4, 64), "z": (4, 256)}, constants)
+        use = self.quantize(model, *flags).weight("w")["uses"][0]
+        self.assertEqual((use["action"], use["reason"]), ("keep", "too small for a scale in float32"))
+
+    def test_beside_large_numbers_it_is_nothing(self):
+        w = build.weights(64, 32)
+        w[5] *= np.float32(1e-37)
+        x = build.activations(4, 32)
+        model = build.model([node("MatMul", "x w", "y")], {"x": (4, 64)}, {"y": (4, 32)}, {"w": w})
+        for bits in ("8", "16"):
+            outcome = self.quantize(model, "--method=weights", f"--fold-bits={bits}")
+            self.assertEqual(outcome.weight("w")["action"], "fold")
+
+
+class BetweenWeightAndIntegers(OrtTest):
+    @cases(
+        {
+            "Identity": ("Identity", {}, (8, 16), None),
+            "Dropout": ("Dropout", {}, (8, 16), None),
+            "Transpose": ("Transpose", {"perm": [1, 0]}, (16, 8), None),
+            "Reshape": ("Reshape", {}, (4, 32), np.array([8, 16])),
+            "Cast": ("Cast", {"to": 1}, (8, 16), None),
+            "Expand": ("Expand", {}, (8, 16), np.array([8, 16])),
+            "times 1": ("Mul", {}, (8, 16), np.float32(1)),
+            "plus 0": ("Add", {}, (8, 16), np.float32(0)),
+        }
+    )
+    def there_is_one_scale(self, op_type, attributes, shape, second):
+        """The engine takes the node away, and then no scales along the rows of a product."""
+        w, xq = build.weights(*shape), build.rng().integers(0, 20, (4, 8)).astype(np.uint8)
+        constants = {"w": w, "s": np.float32(0.1), "p": np.uint8(3)}
+        if second is not None:
+            constants["c"] = second
+        nodes = [
+            node("DequantizeLinear", "q s p", "x"),
+            node(op_type, "w c" if second is not None else "w", "v", **attributes),
+            node("Identity", "v", "u"),
+            node("MatMul", "x u", "y"),
+        ]
+        for weight_type in ("int8", "uint8"):
+            outcome = self.quantize(
+                build.model(nodes, {"q": xq}, {"y": (4, 16)}, constants, 16),
+                "--method=qdq",
+                f"--weight-type={weight_type}",
+            )
+            found = self.run_levels(outcome.path, {"q": xq})
+            np.testing.assert_allclose(found["all"][0], found["disabled"][0], rtol=1e-4, atol=1e-4)
+            self.assertEqual(outcome.weight("w")["action"], "fold")
+
 
 class Chain(OrtTest):
     def test_what_follows_from_a_refusal_stays_among_those_that_share_weights(self):

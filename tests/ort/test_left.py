@@ -248,7 +248,7 @@ class Gemm(LeftTest):
 
 
 def shrinks(w: np.ndarray, n_scales: int) -> bool:
-    """Else scales weigh more than integers save, and the weight stays as it is."""
+    """Else scales, of which a product has one for each column, weigh more than integers save."""
     return w.size + 4 * n_scales < 4 * w.size
 
 
@@ -266,7 +266,7 @@ class Thin(LeftTest):
     def left(self, m, k, n, tensor):
         w, x = build.weights(m, k), build.activations(k, n)
         scheme = Scheme(per_channel=not tensor)
-        if shrinks(w, 1 if tensor else m):
+        if shrinks(w, m):
             outcome = self.quantize(matmul(w, x.shape), "--force-integer", *scheme.flags())
             self.check(outcome, x, w, scheme)
 
@@ -281,7 +281,7 @@ class Thin(LeftTest):
     def right(self, m, k, n, tensor):
         w, x = build.weights(k, n), build.activations(m, k)
         scheme = Scheme(per_channel=not tensor)
-        if not shrinks(w, 1 if tensor else n):
+        if not shrinks(w, n):
             return
         outcome = self.quantize(build.matmul(x, w), "--force-integer", *scheme.flags())
         quantized = reference.quantize_matmul(w, scheme)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+TINY = float(np.finfo(np.float32).tiny)  # the smallest normal number: no step is finer
 NF4_GAP = 0.1520  # half of the widest gap between neighbours, of the largest in a block
 
 
@@ -72,10 +73,28 @@ def activation_error(x: np.ndarray, o: Options, axis: int) -> np.ndarray:
     if not x.size:
         return x
     if o.in_blocks:
-        error = 0.0 if o.bits == "nf4" else np.abs(x).max(axis, keepdims=True) / 127 * 0.51
+        error = 0.0 if o.bits == "nf4" else row_error(np.abs(x).max(axis, keepdims=True))
     else:
         error = (max(x.max(), 0) - min(x.min(), 0)) / 255
+        error = error if error >= TINY else 255 * error
     return np.broadcast_to(error, x.shape) * (1 + 1e-5)
+
+
+def row_error(largest: np.ndarray) -> np.ndarray:
+    """Half a step of a row that MatMulNBits quantizes; of blocks without a step that is normal nothing is left."""
+    return np.maximum(largest / 127 * 0.51, np.minimum(largest, 127 * TINY))
+
+
+def recurrent_rounding(op: str, x, w, r, b, h0, epsilon: float) -> float:
+    """What roundings of one step grow to over all steps, for GRU and RNN: [steps, batch, ..], one direction."""
+    gates = 3 if op == "GRU" else 1
+    reach = np.abs(r).sum(1)
+    size = np.abs(x).max(initial=0) * np.abs(w).sum(1).max() + reach.max() * max(1.0, np.abs(h0).max(initial=0)) + np.abs(b).max(initial=0)
+    growth = (op == "GRU") + reach.reshape(gates, -1).sum(0).max()
+    error = 0.0
+    for _ in range(len(x)):
+        error = min(error * growth + epsilon * size, 2.0)
+    return error
 
 
 def lstm_error(x, w, r, dw, dr, dx, reverse: bool, h0, c0, quantizes: bool):

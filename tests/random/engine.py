@@ -33,6 +33,23 @@ def session(model: onnx.ModelProto | bytes | str, level: str = "all") -> ort.Inf
         raise Refused(f"does not load ({level}): {error}") from error
 
 
+def crashes(graph: GraphProto) -> bool:
+    """ONNX Runtime 1.31 dies of Transpose -> Cast -> MatMul where the first axis becomes one of the last two."""
+    made = {o: n for n in graph.node for o in n.output}
+
+    def is_fatal(cast: NodeProto | None) -> bool:
+        turn = made.get(cast.input[0]) if cast is not None and cast.op_type == "Cast" else None
+        if turn is None or turn.op_type != "Transpose":
+            return False
+        perm = next((list(a.ints) for a in turn.attribute if a.name == "perm"), [])
+        return len(perm) > 2 and 0 in perm[-2:] and [i for i in perm if i] == sorted(perm)[1:]
+
+    return any(
+        (n.op_type == "MatMul" and any(is_fatal(made.get(i)) for i in n.input)) or any(map(crashes, bodies(n)))
+        for n in graph.node
+    )
+
+
 def run(made: ort.InferenceSession, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
     wanted = {i.name for i in made.get_inputs()}
     try:

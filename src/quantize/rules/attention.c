@@ -47,10 +47,13 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
     const char *refusal = refuse(plan, site);
     if (refusal == NULL)
         refusal = oq_matmul_refuses(plan, site, weight->dims[1 - axis], weight->dims[axis], INPUT);
-    if (refusal != NULL)
+    if (refusal != NULL) {
         oq_site_fold(site, axis, 0, refusal);
-    else
-        oq_site_dynamic(site, axis, 0, weight->transposed, "QAttention");
+        return;
+    }
+    oq_site_dynamic(site, axis, 0, weight->transposed, "QAttention");
+    if (!has_input(site->node, BIAS)) /* make_bias() */
+        site->beside_nbytes = (uint64_t)weight->dims[axis] * sizeof(float);
 }
 
 /* The bias, which QAttention insists on. */

@@ -27,6 +27,36 @@ static void decide_left(const onnxq_plan *plan, struct oq_site *site)
     site->factor = oq_node_float(node, "alpha", 1);
 }
 
+/* True where C is constant and broadcasts from one row: [], [1], [N], [1, 1] or [1, N]. */
+static bool is_row(const struct oq_source *c, int64_t n)
+{
+    if (c->n_dims > 2 || (c->n_dims == 2 && c->dims[0] != 1))
+        return false;
+    return c->nelem == 1 || (c->n_dims > 0 && c->dims[c->n_dims - 1] == n && c->nelem > 0);
+}
+
+/* What the bias is when the product of B is written. */
+enum bias { NO_BIAS, BIAS_AS_IS, BIAS_ROW /* beta * C in a new initializer */, BIAS_SUM };
+
+static enum bias find_bias(const onnxq_plan *plan, const struct oq_site *site)
+{
+    const Oq__Pb__NodeProto *node = site->node;
+    const char *name = oq_node_input(node, 2);
+    float beta = oq_node_float(node, "beta", 1);
+    int64_t n = site->constant->source.dims[site->axis];
+    if (name[0] == '\0' || beta == 0)
+        return NO_BIAS;
+    const struct oq_constant *constant = oq_plan_constant(plan, site->graph, name);
+    if (constant == NULL || site->input == 0)
+        return BIAS_SUM;
+    const struct oq_source *c = &constant->source;
+    if (beta == 1 && c->n_dims == 1 && c->nelem == (uint64_t)n &&
+        site->constant->source.data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT)
+        return BIAS_AS_IS;
+    bool is_known = !oq_plan_is_overridable(plan, constant) && c->dtype != NULL;
+    return is_known && c->dtype->is_float && is_row(c, n) ? BIAS_ROW : BIAS_SUM;
+}
+
 static void decide(const onnxq_plan *plan, struct oq_site *site)
 {
     const struct oq_source *weight = &site->constant->source;
@@ -58,37 +88,9 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
     else
         oq_site_dynamic(site, axis, 0, transposed, oq_matmul_form(plan));
     site->factor = oq_node_float(node, "alpha", 1);
+    if (site->action == ONNXQ_DYNAMIC && find_bias(plan, site) == BIAS_ROW)
+        site->beside_nbytes = (uint64_t)weight->dims[axis] * sizeof(float);
     oq_matmul_choose_blocks(plan, site);
-}
-
-/* True where C is constant and broadcasts from one row: [], [1], [N], [1, 1] or [1, N]. */
-static bool is_row(const struct oq_source *c, int64_t n)
-{
-    if (c->n_dims > 2 || (c->n_dims == 2 && c->dims[0] != 1))
-        return false;
-    return c->nelem == 1 || (c->n_dims > 0 && c->dims[c->n_dims - 1] == n && c->nelem > 0);
-}
-
-/* What the bias is when the product of B is written. */
-enum bias { NO_BIAS, BIAS_AS_IS, BIAS_ROW /* beta * C in a new initializer */, BIAS_SUM };
-
-static enum bias find_bias(const onnxq_plan *plan, const struct oq_site *site)
-{
-    const Oq__Pb__NodeProto *node = site->node;
-    const char *name = oq_node_input(node, 2);
-    float beta = oq_node_float(node, "beta", 1);
-    int64_t n = site->constant->source.dims[site->axis];
-    if (name[0] == '\0' || beta == 0)
-        return NO_BIAS;
-    const struct oq_constant *constant = oq_plan_constant(plan, site->graph, name);
-    if (constant == NULL || site->input == 0)
-        return BIAS_SUM;
-    const struct oq_source *c = &constant->source;
-    if (beta == 1 && c->n_dims == 1 && c->nelem == (uint64_t)n &&
-        site->constant->source.data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT)
-        return BIAS_AS_IS;
-    bool is_known = !oq_plan_is_overridable(plan, constant) && c->dtype != NULL;
-    return is_known && c->dtype->is_float && is_row(c, n) ? BIAS_ROW : BIAS_SUM;
 }
 
 static bool releases(const onnxq_plan *plan, const struct oq_site *site, size_t input)

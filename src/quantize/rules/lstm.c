@@ -55,10 +55,13 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
     }
     const char *refusal = refuse(plan, site);
     site->is_unsigned = false;
-    if (refusal != NULL)
+    if (refusal != NULL) {
         oq_site_fold(site, 1, 1, refusal);
-    else
-        oq_site_dynamic(site, 1, 1, true, "DynamicQuantizeLSTM");
+        return;
+    }
+    const int64_t *dims = site->constant->source.dims;
+    oq_site_dynamic(site, 1, 1, true, "DynamicQuantizeLSTM");
+    site->beside_nbytes = (uint64_t)(dims[0] * dims[1]); /* make_zeros() */
 }
 
 /* Zeros of the shape of the scales: the operator wants them even so. */
