@@ -130,6 +130,17 @@ class LayersTest(OrtTest):
         return {layer["name"]: layer for layer in self.report["layers"]}
 
 
+class Nothing(LayersTest):
+    def test_empty_values(self):
+        """An error of 0 would be that of a site that loses nothing."""
+        path = self.save(tower(), "reference.onnx")
+        layers = self.layers("-i", self.inputs(x=np.zeros((0, SIZE), np.float32)), path, self.quantized(path))
+        self.assertEqual(len(layers), LAYERS)
+        for layer in layers.values():
+            self.assertEqual((layer["added_error"], layer["output_error"]), (None, None))
+            self.assertEqual(layer["unmeasured"], "its values are empty, or NaN or infinite in both")
+
+
 class Ranking(LayersTest):
     @cases([str(k) for k in range(LAYERS)])
     def planted(self, k: str):
