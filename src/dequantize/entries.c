@@ -24,9 +24,9 @@ static onnxq_dequantized describe_node(const struct oq_graph *graph, const Oq__P
 
 static uint64_t count_tensor(onnxq_dequantization *undo, const struct oq_tensor *tensor)
 {
-    if (tensor == NULL || undo->counted[tensor->ordinal])
+    if (tensor == NULL || undo->tensors[tensor->ordinal].is_counted)
         return 0;
-    undo->counted[tensor->ordinal] = true;
+    undo->tensors[tensor->ordinal].is_counted = true;
     return tensor->nbytes;
 }
 

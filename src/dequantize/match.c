@@ -222,25 +222,37 @@ const char *oq_undo_scale(onnxq_dequantization *undo, const struct oq_graph *gra
     return spread_numbers(&weight->scale, weight, integers, &constant, spread);
 }
 
-/* For int32, which must not have any other, and whose sums would not be exact. */
-static const char *check_zeros(onnxq_dequantization *undo, const struct oq_tensor *tensor)
+/* *zero: the integers of that tensor all are. */
+static bool are_zero(onnxq_dequantization *undo, const struct oq_tensor *tensor, bool *zero)
 {
     int32_t *q = (int32_t *)(void *)oq_recipe_floats(undo->scratch);
     struct oq_integer_type type;
-    if (tensor->dtype == NULL || !oq_tensor_integer_type(tensor, &type))
-        return "int32 with a zero point";
-    for (uint64_t done = 0; done < tensor->nelem; done += OQ_READ_MAX_NELEM) {
+    *zero = tensor->dtype != NULL && oq_tensor_integer_type(tensor, &type);
+    for (uint64_t done = 0; *zero && done < tensor->nelem; done += OQ_READ_MAX_NELEM) {
         size_t n = (size_t)oq_min_u64(OQ_READ_MAX_NELEM, tensor->nelem - done);
         if (!oq_tensor_read_integers(tensor, type, done, n, q, undo->scratch, undo->error)) {
             oq_error_place(undo->error, "initializer \"%s\"", tensor->name);
+            return false;
+        }
+        for (size_t i = 0; *zero && i < n; i++)
+            *zero = q[i] == 0;
+    }
+    return true;
+}
+
+/* For int32, which must not have any other, and whose sums would not be exact. */
+static const char *check_zeros(onnxq_dequantization *undo, const struct oq_tensor *tensor)
+{
+    enum oq_answer *is_zero = &undo->tensors[tensor->ordinal].is_zero;
+    bool zero;
+    if (*is_zero == OQ_NOT_ASKED) {
+        if (!are_zero(undo, tensor, &zero)) {
             undo->failed = true;
             return "not readable";
         }
-        for (size_t i = 0; i < n; i++)
-            if (q[i] != 0)
-                return "int32 with a zero point";
+        *is_zero = zero ? OQ_YES : OQ_NO;
     }
-    return NULL;
+    return *is_zero == OQ_YES ? NULL : "int32 with a zero point";
 }
 
 const char *oq_undo_zero_point(onnxq_dequantization *undo, const struct oq_graph *graph,
@@ -334,23 +346,46 @@ static bool fits_half(onnxq_dequantization *undo, const struct oq_weight *weight
 /* Weights of the same integers that are compared; real models have one or two. */
 #define MAX_COMPARED 16
 
-/* An equal one that was found before, or this one. */
-static struct oq_weight *share(onnxq_dequantization *undo, struct oq_weight *weight)
+/* An equal one that was found before, or NULL; false on failure. */
+static bool find_equal(onnxq_dequantization *undo, const struct oq_weight *weight,
+                       struct oq_weight **found)
 {
-    struct oq_weight **place = &undo->weights[weight->values->ordinal];
-    for (size_t n = 0; *place != NULL; place = &(*place)->next) {
-        bool equal;
-        if (n++ >= MAX_COMPARED)
-            continue;
-        if (!oq_weight_equal(*place, weight, undo->scratch, &equal, undo->error)) {
-            undo->failed = true;
-            return weight;
-        }
+    struct oq_weight *other = undo->tensors[weight->values->ordinal].weights;
+    bool equal = false;
+    for (size_t n = 0; other != NULL && n < MAX_COMPARED; other = other->next, n++) {
+        if (!oq_weight_equal(other, weight, undo->scratch, &equal, undo->error))
+            return false;
         if (equal)
-            return *place;
+            break;
     }
-    *place = weight;
-    return weight;
+    *found = equal ? other : NULL;
+    return true;
+}
+
+static void add_to_list(struct oq_known_tensor *values, struct oq_weight *weight)
+{
+    if (values->last_weight == NULL)
+        values->weights = weight;
+    else
+        values->last_weight->next = weight;
+    values->last_weight = weight;
+}
+
+/* One number is enough where all are the same. */
+static bool collapse(onnxq_dequantization *undo, struct oq_shared *shared)
+{
+    if (shared->tensor == NULL || shared->nelem < 2)
+        return true;
+    enum oq_answer *is_uniform = &undo->tensors[shared->tensor->ordinal].is_uniform;
+    bool uniform = false;
+    if (*is_uniform == OQ_NOT_ASKED) {
+        if (!oq_shared_is_uniform(shared, undo->scratch, &uniform, undo->error))
+            return false;
+        *is_uniform = uniform ? OQ_YES : OQ_NO;
+    }
+    if (*is_uniform == OQ_YES)
+        oq_shared_collapse(shared);
+    return true;
 }
 
 const char *oq_undo_add_weight(onnxq_dequantization *undo, struct oq_match *match,
@@ -361,17 +396,24 @@ const char *oq_undo_add_weight(onnxq_dequantization *undo, struct oq_match *matc
     for (size_t i = 0; i < n_dims; i++)
         weight->dims[i] = dims[i];
     weight->value_type = weight->data_type = value_type;
-    if (!oq_shared_collapse(&weight->scale, undo->scratch, undo->error) ||
-        !oq_shared_collapse(&weight->zero_point, undo->scratch, undo->error)) {
+    if (!collapse(undo, &weight->scale) || !collapse(undo, &weight->zero_point)) {
         undo->failed = true;
         return "not readable";
     }
     if (!oq_weight_settle(weight))
         return "its weight is too large";
+    struct oq_weight **place = &match->weights[match->n_weights++];
+    if (!find_equal(undo, weight, place)) {
+        undo->failed = true;
+        return "not readable";
+    }
+    if (*place != NULL)
+        return NULL;
     const bool is_wide = value_type == FLOAT || value_type == DOUBLE;
     if (undo->options.float_type == ONNXQ_FLOAT16 && is_wide && fits_half(undo, weight))
         weight->data_type = FLOAT16;
-    match->weights[match->n_weights++] = share(undo, weight);
+    add_to_list(&undo->tensors[weight->values->ordinal], weight);
+    *place = weight;
     return NULL;
 }
 
@@ -434,13 +476,13 @@ static bool allocate(onnxq_dequantization *undo)
     const struct oq_graphs *graphs = &undo->model->graphs;
     struct oq_arena *arena = &undo->arena;
     undo->scratch = oq_arena_alloc(arena, OQ_RECIPE_SCRATCH_NBYTES);
-    undo->weights = oq_arena_array(arena, undo->model->n_tensors + 1, sizeof(*undo->weights));
-    undo->counted = oq_arena_array(arena, undo->model->n_tensors + 1, sizeof(*undo->counted));
+    undo->tensors = oq_arena_array(arena, undo->model->n_tensors + 1, sizeof(*undo->tensors));
+    undo->cast_by_all = oq_arena_array(arena, graphs->n_values + 1, sizeof(*undo->cast_by_all));
     undo->matches = oq_arena_array(arena, graphs->count, sizeof(*undo->matches));
     undo->reasons = oq_arena_array(arena, graphs->count, sizeof(*undo->reasons));
     undo->claimed = oq_arena_array(arena, graphs->count, sizeof(*undo->claimed));
     undo->aliases = oq_arena_array(arena, graphs->count, sizeof(*undo->aliases));
-    if (undo->scratch == NULL || undo->weights == NULL || undo->counted == NULL ||
+    if (undo->scratch == NULL || undo->tensors == NULL || undo->cast_by_all == NULL ||
         undo->matches == NULL || undo->reasons == NULL || undo->claimed == NULL ||
         undo->aliases == NULL)
         return false;

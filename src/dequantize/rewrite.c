@@ -43,7 +43,8 @@ static bool write_weight(struct oq_edit *edit, struct oq_weight *weight)
 static bool write_weights(const onnxq_dequantization *undo, struct oq_edit *edit)
 {
     for (size_t i = 0; i < undo->model->n_tensors; i++)
-        for (struct oq_weight *weight = undo->weights[i]; weight != NULL; weight = weight->next)
+        for (struct oq_weight *weight = undo->tensors[i].weights; weight != NULL;
+             weight = weight->next)
             if (weight->used && !write_weight(edit, weight))
                 return false;
     return true;

@@ -6,6 +6,7 @@
 #ifndef OQ_DEQUANTIZE_UNDO_H
 #define OQ_DEQUANTIZE_UNDO_H
 
+#include "base/answer.h"
 #include "dequantize/weight.h"
 #include "edit/edit.h"
 #include "model/source.h"
@@ -49,6 +50,13 @@ struct oq_match {
     int32_t value_type;
 };
 
+/* What is known of a tensor: nodes may share it, and ask. */
+struct oq_known_tensor {
+    struct oq_weight *weights, *last_weight; /* those of these integers, in order */
+    enum oq_answer is_uniform, is_zero;      /* all numbers are the same, or 0 */
+    bool is_counted;                         /* its bytes are in an entry */
+};
+
 struct onnxq_dequantization {
     struct oq_arena arena;
     const onnxq_model *model;
@@ -58,9 +66,10 @@ struct onnxq_dequantization {
     bool failed;
     void *scratch; /* OQ_RECIPE_SCRATCH_NBYTES */
 
-    struct oq_match ***matches; /* [graphs][nodes], at their place; NULL: none */
-    const char ***reasons;      /* [graphs][nodes], at their subject: why it stays, or NULL */
-    struct oq_weight **weights; /* [tensors]: those of the same integers */
+    struct oq_match ***matches;      /* [graphs][nodes], at their place; NULL: none */
+    const char ***reasons;           /* [graphs][nodes], at their subject: why it stays, or NULL */
+    struct oq_known_tensor *tensors; /* [tensors] */
+    enum oq_answer *cast_by_all;     /* [values]: see folded.c */
     size_t n_matches;
     bool **claimed;            /* [graphs][nodes]: part of what another node is the end of */
     struct oq_strmap *aliases; /* [graphs]: value -> name that takes its place */
@@ -69,7 +78,6 @@ struct onnxq_dequantization {
     size_t n_entries, entries_capacity;
     onnxq_dequantized_form *forms;
     size_t n_forms;
-    bool *counted; /* [tensors]: its bytes are in an entry */
     onnxq_dequantize_summary summary;
 
     struct oq_draft draft;

@@ -181,6 +181,8 @@ static bool compare_shared(const struct oq_weight *a, const struct oq_shared *s,
 {
     float *x = oq_recipe_floats(scratch), *y = x + COMPARE_NELEM;
     const uint64_t nelem = is_single(a, s) ? 1 : s->nelem;
+    if (s->tensor != NULL && s->tensor == t->tensor)
+        return true;
     for (uint64_t done = 0; done < nelem && *equal; done += COMPARE_NELEM) {
         size_t n = (size_t)oq_min_u64(COMPARE_NELEM, nelem - done);
         if (!read_numbers(s, done, n, x, scratch, error) ||
@@ -191,23 +193,26 @@ static bool compare_shared(const struct oq_weight *a, const struct oq_shared *s,
     return true;
 }
 
-bool oq_shared_collapse(struct oq_shared *shared, char *scratch, onnxq_error *error)
+bool oq_shared_is_uniform(const struct oq_shared *shared, char *scratch, bool *uniform,
+                          onnxq_error *error)
 {
     float *x = oq_recipe_floats(scratch), *y = x + COMPARE_NELEM;
-    if (shared->tensor == NULL || shared->nelem < 2)
-        return true;
-    for (uint64_t done = 0; done < shared->nelem; done += COMPARE_NELEM) {
+    *uniform = true;
+    for (uint64_t done = 0; *uniform && done < shared->nelem; done += COMPARE_NELEM) {
         size_t n = (size_t)oq_min_u64(COMPARE_NELEM, shared->nelem - done);
         if (!read_numbers(shared, done, n, x, scratch, error))
             return false;
         for (size_t i = 0; done == 0 && i < COMPARE_NELEM; i++)
             y[i] = x[0];
-        if (!is_same(x, y, n))
-            return true;
+        *uniform = is_same(x, y, n);
     }
+    return true;
+}
+
+void oq_shared_collapse(struct oq_shared *shared)
+{
     memset(shared->stride, 0, sizeof(shared->stride));
     shared->flat_block = 0;
-    return true;
 }
 
 static bool has_same_axes(const struct oq_weight *a, const struct oq_weight *b)
@@ -227,8 +232,7 @@ bool oq_weight_equal(const struct oq_weight *a, const struct oq_weight *b, void 
                      bool *equal, onnxq_error *error)
 {
     *equal = a->values == b->values && is_same_type(&a->type, &b->type) && a->table == b->table &&
-             a->data_type == b->data_type && a->value_type == b->value_type &&
-             a->graph == b->graph && has_same_axes(a, b) &&
+             a->value_type == b->value_type && a->graph == b->graph && has_same_axes(a, b) &&
              has_same_layout(a, &a->scale, b, &b->scale) &&
              has_same_layout(a, &a->zero_point, b, &b->zero_point);
     return (!*equal || compare_shared(a, &a->scale, &b->scale, scratch, equal, error)) &&

@@ -73,13 +73,17 @@ const char *oq_shared_set(struct oq_shared *shared, const struct oq_tensor *tens
 const char *oq_shared_spread(struct oq_shared *shared, const struct oq_weight *weight,
                              const int64_t *dims, size_t n_dims, size_t axis, uint64_t block);
 
-/* Numbers that are all the same become one for all elements. Before settling. */
-bool oq_shared_collapse(struct oq_shared *shared, char *scratch, onnxq_error *error);
+/* *uniform: its numbers are all the same. They become one for all elements, before settling. */
+bool oq_shared_is_uniform(const struct oq_shared *shared, char *scratch, bool *uniform,
+                          onnxq_error *error);
+void oq_shared_collapse(struct oq_shared *shared);
 
 /* Completes a weight whose fields are set. False: too large. */
 bool oq_weight_settle(struct oq_weight *weight);
 
-/* Whether both stand for the same numbers, stored in the same way; reads what has to be compared.
+/*
+ * Whether both stand for the same numbers that the model computes with in the same type; reads
+ * what has to be compared.
  */
 bool oq_weight_equal(const struct oq_weight *a, const struct oq_weight *b, void *scratch,
                      bool *equal, onnxq_error *error);

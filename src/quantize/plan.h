@@ -5,6 +5,7 @@
 #ifndef OQ_QUANTIZE_PLAN_H
 #define OQ_QUANTIZE_PLAN_H
 
+#include "base/answer.h"
 #include "edit/draft.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
@@ -123,8 +124,6 @@ struct oq_constant {
     enum oq_need need;              /* what its numbers ask for, */
     const char *need_reason;        /* and why */
 };
-
-enum oq_answer { OQ_NOT_ASKED, OQ_NO, OQ_YES };
 
 /* What is known of a node. */
 struct oq_node_sites {

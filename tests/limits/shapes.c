@@ -876,6 +876,67 @@ static void integer_products(struct parts *parts, size_t n)
     }
 }
 
+/* Scales for n channels, read by n nodes. */
+static void nodes_of_wide_scale(struct parts *parts, size_t n)
+{
+    char output[64];
+    const uint64_t dims[] = {n, 1};
+    float *scales = malloc(n * sizeof(*scales));
+    if (scales == NULL)
+        abort();
+    for (size_t i = 0; i < n; i++)
+        scales[i] = i + 1 < n ? 1 : 2;
+    put_zeros(&parts->graph, "q", 3, 1, dims, 2);
+    struct bytes tensor = start_tensor("s", 1, n, 0);
+    put_data(&tensor, 9, scales, n * sizeof(*scales));
+    put_message(&parts->graph, 5, &tensor);
+    free(scales);
+    for (size_t i = 0; i < n; i++) {
+        struct bytes node = start_node("DequantizeLinear", "q", "s", numbered(output, "w", i));
+        put_int_attribute(&node, "axis", 0);
+        put_message(&parts->graph, 1, &node);
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+    }
+}
+
+/* n floats of one tensor of integers, all different. */
+static void scales_of_one_weight(struct parts *parts, size_t n)
+{
+    char name[64], output[64];
+    struct bytes tensor = start_tensor("q", 3, 2, 2);
+    put_data(&tensor, 9, "\1\2\3\4", 4);
+    put_message(&parts->graph, 5, &tensor);
+    for (size_t i = 0; i < n; i++) {
+        const float value = 1.0F / (float)(i + 1);
+        struct bytes scale = start_tensor(numbered(name, "s", i), 1, 1, 0);
+        put_data(&scale, 9, &value, sizeof(value));
+        put_message(&parts->graph, 5, &scale);
+        put_node(&parts->graph, "DequantizeLinear", "q", name, numbered(output, "w", i));
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+    }
+}
+
+/* Float, and then n times of another type. */
+static void casts_of_product(struct parts *parts, size_t n)
+{
+    struct bytes scale = start_tensor("s", 1, 1, 0), tensor = start_tensor("q", 3, 2, 2);
+    put_data(&scale, 9, "\0\0\200?", 4);
+    put_data(&tensor, 9, "\1\2\3\4", 4);
+    put_message(&parts->graph, 5, &scale);
+    put_message(&parts->graph, 5, &tensor);
+    struct bytes cast = start_node("Cast", "q", NULL, "f");
+    put_int_attribute(&cast, "to", 1);
+    put_message(&parts->graph, 1, &cast);
+    put_node(&parts->graph, "Mul", "f", "s", "p");
+    for (size_t i = 0; i < n; i++) {
+        char output[64];
+        struct bytes user = start_node("Cast", "p", NULL, numbered(output, "h", i));
+        put_int_attribute(&user, "to", 10);
+        put_message(&parts->graph, 1, &user);
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+    }
+}
+
 /* --- long ones --- */
 
 static void long_names(struct parts *parts, size_t n)
@@ -996,6 +1057,9 @@ const struct shape shapes[] = {
     SHAPE(dequantized_weights),
     SHAPE(dequantized_many_times),
     SHAPE(integer_products),
+    SHAPE(nodes_of_wide_scale),
+    SHAPE(scales_of_one_weight),
+    SHAPE(casts_of_product),
     SHAPE(long_names),
 };
 const size_t n_shapes = sizeof(shapes) / sizeof(shapes[0]);

@@ -221,8 +221,8 @@ static onnxq_dequantization *undo(const onnxq_model *model, onnxq_float_type typ
 static const struct oq_weight *first_weight(const onnxq_dequantization *made)
 {
     for (size_t i = 0; i < made->model->n_tensors; i++)
-        if (made->weights[i] != NULL)
-            return made->weights[i];
+        if (made->tensors[i].weights != NULL)
+            return made->tensors[i].weights;
     return NULL;
 }
 

@@ -34,12 +34,8 @@ bool oq_find_scaled(const struct oq_place *mul, size_t side, struct oq_scaled *s
     return true;
 }
 
-/* Every user casts to another float type: those are the ends of the product. */
-static bool is_cast_by_all(const struct oq_place *mul)
+static bool is_cast_by_all(const struct oq_place *mul, const struct oq_value *value)
 {
-    const struct oq_value *value = oq_graph_find(mul->graph, mul->node->output[0]);
-    if (value == NULL || value->uses == NULL)
-        return false;
     for (const struct oq_use *use = value->uses; use != NULL; use = use->next) {
         if (use->node == OQ_NO_NODE || use->graph != mul->graph)
             return false;
@@ -48,19 +44,32 @@ static bool is_cast_by_all(const struct oq_place *mul)
         if (!oq_node_is(user, "", "Cast") || !is_float_type(to) || to == FLOAT)
             return false;
     }
-    return true;
+    return value->uses != NULL;
 }
 
-struct oq_place oq_find_product(const struct oq_place *place, int32_t *cast_type)
+/* Every user casts to another float type: those are the ends of the product, and all ask. */
+static bool ends_in_casts(onnxq_dequantization *undo, const struct oq_place *mul)
+{
+    const struct oq_value *value = oq_graph_find(mul->graph, mul->node->output[0]);
+    if (value == NULL)
+        return false;
+    enum oq_answer *answer = &undo->cast_by_all[value->ordinal];
+    if (*answer == OQ_NOT_ASKED)
+        *answer = is_cast_by_all(mul, value) ? OQ_YES : OQ_NO;
+    return *answer == OQ_YES;
+}
+
+struct oq_place oq_find_product(onnxq_dequantization *undo, const struct oq_place *place,
+                                int32_t *cast_type)
 {
     struct oq_place none = {0};
     *cast_type = 0;
     if (oq_node_is(place->node, "", "Mul"))
-        return place->node->n_output == 1 && !is_cast_by_all(place) ? *place : none;
+        return place->node->n_output == 1 && !ends_in_casts(undo, place) ? *place : none;
     struct oq_place mul = oq_producer_of(place->graph, oq_node_input(place->node, 0), "Mul");
     int64_t to = oq_node_int(place->node, "to", 0);
     if (mul.node == NULL || mul.graph != place->graph || mul.node->n_output != 1 ||
-        !is_float_type(to) || to == FLOAT || !is_cast_by_all(&mul))
+        !is_float_type(to) || to == FLOAT || !ends_in_casts(undo, &mul))
         return none;
     *cast_type = (int32_t)to;
     return mul;
@@ -123,7 +132,7 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     struct oq_constant_value integers;
     struct oq_weight *weight;
     int32_t cast_type;
-    struct oq_place mul = oq_find_product(&match->place, &cast_type);
+    struct oq_place mul = oq_find_product(undo, &match->place, &cast_type);
     if (mul.node == NULL)
         return OQ_NO_MATCH;
     size_t sides = 2; /* to be looked at, the second first */

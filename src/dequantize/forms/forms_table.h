@@ -52,6 +52,7 @@ bool oq_find_scaled(const struct oq_place *mul, size_t side, struct oq_scaled *s
  * The Mul that a node is or that it casts to a float type; .node is NULL where
  * it is neither, or where other nodes do the casting.
  */
-struct oq_place oq_find_product(const struct oq_place *place, int32_t *cast_type);
+struct oq_place oq_find_product(onnxq_dequantization *undo, const struct oq_place *place,
+                                int32_t *cast_type);
 
 #endif

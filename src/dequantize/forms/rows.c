@@ -96,7 +96,7 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     struct oq_place gather;
     struct oq_weight *weight;
     int32_t cast_type;
-    struct oq_place mul = oq_find_product(&match->place, &cast_type);
+    struct oq_place mul = oq_find_product(undo, &match->place, &cast_type);
     if (mul.node == NULL)
         return OQ_NO_MATCH;
     size_t sides = 2; /* to be looked at, the second first */
