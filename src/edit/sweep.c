@@ -160,40 +160,96 @@ static bool is_dead(const struct oq_edit *edit, const struct oq_graph *graph,
     return dead;
 }
 
-static bool remove_node(struct oq_edit *edit, size_t ordinal, const Oq__Pb__NodeProto *node)
+/* Nodes that leave are found from their users on: each is looked at when one of its users left. */
+struct sweep {
+    struct oq_edit *edit;
+    Oq__Pb__NodeProto **makers;    /* [values]: the node that makes it, NULL once that has left */
+    const struct oq_value **queue; /* [values]: without users now */
+    size_t count;
+};
+
+static void find_makers(struct sweep *sweep, size_t ordinal)
 {
-    const struct oq_graph *graph = edit->graphs->list[ordinal];
+    const struct oq_edit_graph *state = &sweep->edit->states[ordinal];
+    const struct oq_graph *graph = sweep->edit->graphs->list[ordinal];
+    for (size_t i = 0; i < state->n_nodes; i++)
+        for (size_t k = 0; k < state->nodes[i]->n_output; k++) {
+            const struct oq_value *value =
+                oq_strmap_find(&graph->values, state->nodes[i]->output[k]);
+            if (value == NULL)
+                continue;
+            sweep->makers[value->ordinal] = state->nodes[i];
+            if (sweep->edit->n_left[value->ordinal] == 0)
+                sweep->queue[sweep->count++] = value;
+        }
+}
+
+static bool remove_node(struct sweep *sweep, const struct oq_graph *graph,
+                        const Oq__Pb__NodeProto *node)
+{
     for (size_t i = 0; i < node->n_output; i++) {
         const struct oq_value *value = oq_strmap_find(&graph->values, node->output[i]);
-        if (value != NULL && !leave(edit, value))
+        if (value == NULL)
+            continue;
+        sweep->makers[value->ordinal] = NULL;
+        if (!leave(sweep->edit, value))
             return false;
     }
     for (size_t i = 0; i < node->n_input; i++) {
-        size_t *left = uses_left(edit, graph, node->input[i]);
-        if (left != NULL)
-            --*left;
+        const struct oq_value *value = oq_graph_find(graph, node->input[i]);
+        if (value != NULL && --sweep->edit->n_left[value->ordinal] == 0)
+            sweep->queue[sweep->count++] = value;
     }
     return true;
 }
 
-/* Last node first, so that the nodes before it in a chain follow. */
-static bool remove_dead_nodes(struct oq_edit *edit, size_t ordinal, bool *changed)
+static bool remove_dead_nodes(struct sweep *sweep)
 {
-    struct oq_edit_graph *state = &edit->states[ordinal];
-    size_t first = state->n_nodes; /* of those that stay, moved to the end */
-    for (size_t i = state->n_nodes; i-- > 0;) {
-        Oq__Pb__NodeProto *node = state->nodes[i];
-        if (!is_dead(edit, edit->graphs->list[ordinal], node))
-            state->nodes[--first] = node;
-        else if (!remove_node(edit, ordinal, node))
+    for (size_t i = 0; i < sweep->count; i++) {
+        const struct oq_value *value = sweep->queue[i];
+        const Oq__Pb__NodeProto *node = sweep->makers[value->ordinal];
+        if (node != NULL && is_dead(sweep->edit, value->graph, node) &&
+            !remove_node(sweep, value->graph, node))
             return false;
     }
-    if (first == 0)
-        return true;
-    state->nodes += first;
-    state->n_nodes -= first;
-    state->nodes_capacity -= first;
-    *changed = true;
+    return true;
+}
+
+static bool has_left(const struct sweep *sweep, const struct oq_graph *graph,
+                     const Oq__Pb__NodeProto *node)
+{
+    for (size_t i = 0; i < node->n_output; i++) {
+        const struct oq_value *value = oq_strmap_find(&graph->values, node->output[i]);
+        if (value != NULL)
+            return sweep->makers[value->ordinal] == NULL;
+    }
+    return false;
+}
+
+static void keep_the_rest(struct sweep *sweep, size_t ordinal)
+{
+    struct oq_edit_graph *state = &sweep->edit->states[ordinal];
+    size_t n = 0;
+    for (size_t i = 0; i < state->n_nodes; i++)
+        if (!has_left(sweep, sweep->edit->graphs->list[ordinal], state->nodes[i]))
+            state->nodes[n++] = state->nodes[i];
+    state->n_nodes = n;
+}
+
+static bool sweep_nodes(struct oq_edit *edit)
+{
+    struct sweep sweep = {.edit = edit};
+    size_t n = edit->graphs->n_values + 1;
+    sweep.makers = oq_arena_array(edit->arena, n, sizeof(*sweep.makers));
+    sweep.queue = oq_arena_array(edit->arena, n, sizeof(*sweep.queue));
+    if (sweep.makers == NULL || sweep.queue == NULL)
+        return oq_arena_fail(edit->arena, edit->error);
+    for (size_t g = 0; g < edit->graphs->count; g++)
+        find_makers(&sweep, g);
+    if (!remove_dead_nodes(&sweep))
+        return false;
+    for (size_t g = 0; g < edit->graphs->count; g++)
+        keep_the_rest(&sweep, g);
     return true;
 }
 
@@ -216,13 +272,8 @@ bool oq_edit_sweep(struct oq_edit *edit)
     if (!find_mentioned(edit))
         return false;
     count_uses(edit);
-    /* Chains may run through several graphs: until nothing changes. */
-    for (bool changed = true; changed;) {
-        changed = false;
-        for (size_t g = edit->graphs->count; g-- > 0;)
-            if (!remove_dead_nodes(edit, g, &changed))
-                return false;
-    }
+    if (!sweep_nodes(edit))
+        return false;
     for (size_t g = 0; g < edit->graphs->count; g++)
         if (!drop_useless_initializers(edit, g))
             return false;

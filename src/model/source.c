@@ -162,7 +162,7 @@ static enum outcome squeeze(struct finder *finder, const struct oq_graph *graph,
     enum outcome outcome = find_parameter(finder, graph, node, "axes", 1, axes, &n_axes, &given);
     if (outcome != FOUND)
         return outcome;
-    if (source->n_dims > MAX_RANK || (given && n_axes == 0))
+    if (given && n_axes == 0)
         return OTHER;
     for (size_t i = 0; i < source->n_dims; i++) {
         bool drop = given ? contains(axes, n_axes, source->n_dims, i) : source->dims[i] == 1;
@@ -241,7 +241,7 @@ static enum outcome transpose(struct finder *finder, const Oq__Pb__NodeProto *no
     int64_t dims[MAX_RANK], last = -1;
     bool seen[MAX_RANK] = {false}, in_order = true;
     size_t n = source->n_dims;
-    if (n > MAX_RANK || (perm != NULL && perm->n_ints != n))
+    if (perm != NULL && perm->n_ints != n)
         return OTHER;
     for (size_t i = 0; i < n; i++) {
         int64_t from = perm == NULL ? (int64_t)(n - 1 - i) : perm->ints[i];
@@ -334,7 +334,7 @@ static enum outcome slice(struct finder *finder, const struct oq_graph *graph,
                     (!has_steps || (n_steps == 1 && steps[0] == 1));
     int64_t axis = has_axes && one_axis ? axes[0] : 0;
     axis += axis < 0 ? (int64_t)source->n_dims : 0;
-    if (!one_axis || axis < 0 || axis >= (int64_t)source->n_dims || source->n_dims > MAX_RANK ||
+    if (!one_axis || axis < 0 || axis >= (int64_t)source->n_dims ||
         !is_leading(source, (size_t)axis))
         return OTHER;
     int64_t start = clamp_index(starts[0], source->dims[axis]);
@@ -389,8 +389,7 @@ static enum outcome concat(struct finder *finder, const struct oq_graph *graph,
 {
     int64_t axis = oq_node_int(node, "axis", 1);
     axis += axis < 0 ? (int64_t)source->n_dims : 0;
-    if (axis < 0 || axis >= (int64_t)source->n_dims || source->n_dims > MAX_RANK ||
-        !is_leading(source, (size_t)axis))
+    if (axis < 0 || axis >= (int64_t)source->n_dims || !is_leading(source, (size_t)axis))
         return OTHER;
     struct spans spans = {0};
     enum outcome outcome = append_spans(finder, &spans, source);
@@ -437,6 +436,8 @@ static enum outcome apply(struct finder *finder, const struct oq_graph *graph,
         return FOUND;
     if (strcmp(op_type, "Cast") == 0)
         return cast(node, source);
+    if (source->n_dims > MAX_RANK)
+        return OTHER;
     if (strcmp(op_type, "Transpose") == 0)
         return transpose(finder, node, source);
     if (source->transposed) /* what is stored is not in the order that these see */

@@ -36,6 +36,8 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
     const struct oq_source *source = &constant->source;
     if (source->dtype == NULL)
         return "a type that onnxq does not know";
+    if (source->n_dims > OQ_MAX_RANK)
+        return "more than 32 dimensions";
     const char *existing = oq_existing_weight(site);
     if (existing != NULL || (existing = oq_existing_scale(plan, site)) != NULL)
         return existing;

@@ -5,6 +5,8 @@
  */
 #include "quantize/fate.h"
 
+#include <stdlib.h>
+
 enum mark {
     HARMED = 1,          /* rounding is not harmless */
     ELEMENTWISE = 2,     /* its elements meet others one by one */
@@ -31,10 +33,11 @@ struct node_facts {
 
 struct oq_fates {
     const onnxq_plan *plan;
-    struct oq_fate *of;            /* [values], by ordinal */
-    struct node_facts *nodes;      /* of all graphs, one after another */
-    size_t *first_node;            /* [graphs] */
-    bool is_local[OQ_N_OPERATORS]; /* the model has a function of that name */
+    struct oq_fate *of;             /* [values], by ordinal */
+    struct node_facts *nodes;       /* of all graphs, one after another */
+    size_t *first_node;             /* [graphs] */
+    const struct oq_graph **bodies; /* [graphs] by node, that with most outputs first */
+    bool is_local[OQ_N_OPERATORS];  /* the model has a function of that name */
 };
 
 /* --- nodes --- */
@@ -103,7 +106,7 @@ static enum oq_role role_of(const struct oq_fates *fates, const struct oq_graph 
 {
     const Oq__Pb__NodeProto *proto = graph->proto->node[node];
     const struct oq_operator *op = operator_of(fates, proto);
-    if (oq_operator_id(op) == OQ_ONNX_Cast)
+    if (oq_operator_id(op) == OQ_ONNX_Cast && input == 0)
         return casts_to_float(proto) ? OQ_PASSED : OQ_COMPARED;
     if (oq_operator_id(op) == OQ_ONNX_Pow && input == 0 &&
         is_small_power(fates, graph, oq_node_input(proto, 1)))
@@ -230,16 +233,45 @@ static bool has_bodies(const Oq__Pb__NodeProto *node)
     return oq_operator_has(oq_operator_of(node), OQ_HAS_BODIES);
 }
 
-/* Number of the first graph that is a body of that node; graphs are in order of their nodes. */
-static size_t find_body(const struct oq_graphs *graphs, const struct oq_graph *graph, size_t node)
+static int compare_u64(uint64_t a, uint64_t b)
 {
-    size_t low = 1, high = graphs->count;
+    return (a > b) - (a < b);
+}
+
+static int compare_owners(const struct oq_graph *body, const struct oq_graph *graph, size_t node)
+{
+    if (body->parent == NULL) /* the main graph comes first, and is no body */
+        return -1;
+    int order = compare_u64(body->parent->ordinal, graph->ordinal);
+    return order != 0 ? order : compare_u64(body->node, node);
+}
+
+static int compare_bodies(const void *left, const void *right)
+{
+    const struct oq_graph *a = *(const struct oq_graph *const *)left;
+    const struct oq_graph *b = *(const struct oq_graph *const *)right;
+    int order = b->parent == NULL ? a->parent != NULL : compare_owners(a, b->parent, b->node);
+    if (order == 0)
+        order = compare_u64(b->proto->n_output, a->proto->n_output);
+    return order != 0 ? order : compare_u64(a->ordinal, b->ordinal);
+}
+
+/* Of one node, those without an output of that number come last: nobody looks at them. */
+static void sort_bodies(struct oq_fates *fates)
+{
+    const struct oq_graphs *graphs = &fates->plan->model->graphs;
+    for (size_t g = 0; g < graphs->count; g++)
+        fates->bodies[g] = graphs->list[g];
+    qsort(fates->bodies, graphs->count, sizeof(*fates->bodies), compare_bodies);
+}
+
+/* Number of the first body of that node. */
+static size_t find_body(const struct oq_fates *fates, const struct oq_graph *graph, size_t node)
+{
+    size_t low = 1, high = fates->plan->model->graphs.count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const struct oq_graph *body = graphs->list[middle];
-        bool before =
-            body->parent->ordinal < graph->ordinal || (body->parent == graph && body->node < node);
-        if (before)
+        if (compare_owners(fates->bodies[middle], graph, node) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -247,12 +279,15 @@ static size_t find_body(const struct oq_graphs *graphs, const struct oq_graph *g
     return low;
 }
 
-/* Graph number `number` where it is a body of that node, else NULL. */
-static const struct oq_graph *body_of(const struct oq_graphs *graphs, size_t number,
-                                      const struct oq_graph *graph, size_t node)
+/* Body number `number` where it is one of that node with that output, else NULL. */
+static const struct oq_graph *body_of(const struct oq_fates *fates, size_t number,
+                                      const struct oq_graph *graph, size_t node, size_t output)
 {
-    const struct oq_graph *body = number < graphs->count ? graphs->list[number] : NULL;
-    return body != NULL && body->parent == graph && body->node == node ? body : NULL;
+    if (number >= fates->plan->model->graphs.count)
+        return NULL;
+    const struct oq_graph *body = fates->bodies[number];
+    bool fits = compare_owners(body, graph, node) == 0 && output < body->proto->n_output;
+    return fits ? body : NULL;
 }
 
 /* A Scan before opset 9 has an input more than its body, the lengths of sequences. */
@@ -405,14 +440,14 @@ static void mark_body_output(struct oq_fates *fates, struct queue *queue,
 /* Back into the bodies of the node that makes a value. */
 static void enter_bodies(struct oq_fates *fates, struct queue *queue, const struct step *step)
 {
-    const struct oq_graphs *graphs = &fates->plan->model->graphs;
     const struct oq_graph *graph = step->value->graph, *body;
     const Oq__Pb__NodeProto *node = graph->proto->node[step->value->index];
     const struct oq_fate *fate = &fates->of[step->value->ordinal];
     bool is_loop = oq_node_is(node, "", "Loop");
-    size_t number = find_body(graphs, graph, step->value->index);
-    for (; (body = body_of(graphs, number, graph, step->value->index)) != NULL; number++)
-        mark_body_output(fates, queue, body, fate->output + (is_loop ? 1u : 0u), step);
+    size_t number = find_body(fates, graph, step->value->index);
+    size_t output = fate->output + (is_loop ? 1u : 0u);
+    for (; (body = body_of(fates, number, graph, step->value->index, output)) != NULL; number++)
+        mark_body_output(fates, queue, body, output, step);
     if (is_loop && fate->output + 2u < node->n_input) /* which may run no times */
         mark(fates, queue, graph, node->input[fate->output + 2u], step->mark, fate);
 }
@@ -483,7 +518,9 @@ static bool allocate(struct oq_fates *fates, struct oq_arena *arena)
     }
     fates->nodes = oq_arena_array(arena, n_nodes + 1, sizeof(*fates->nodes));
     fates->of = oq_arena_array(arena, graphs->n_values + 1, sizeof(*fates->of));
-    return fates->first_node != NULL && fates->nodes != NULL && fates->of != NULL;
+    fates->bodies = oq_arena_array(arena, graphs->count, sizeof(*fates->bodies));
+    return fates->first_node != NULL && fates->nodes != NULL && fates->of != NULL &&
+           fates->bodies != NULL;
 }
 
 bool oq_fates_find(onnxq_plan *plan, onnxq_error *error)
@@ -498,6 +535,7 @@ bool oq_fates_find(onnxq_plan *plan, onnxq_error *error)
     if (!allocate(fates, &plan->arena))
         return oq_arena_fail(&plan->arena, error);
     plan->fates = fates;
+    sort_bodies(fates);
     oq_operators_note_functions(plan->model->proto, fates->is_local);
     oq_arena_init(&scratch, plan->arena.budget);
     for (size_t g = 0; g < graphs->count; g++)

@@ -73,10 +73,9 @@ struct oq_rewrite_blocks oq_rewrite_blocks(struct oq_rewrite *rewrite,
 void **oq_rewrite_companion(struct oq_rewrite *rewrite, const void *owner, const char *kind,
                             const int64_t *dims, size_t n_dims, float factor);
 
-/* A companion of a site's weight, the same for all sites; the values are in the arena. */
-const char *oq_rewrite_int8s(struct oq_rewrite *rewrite, const struct oq_site *site,
-                             const char *suffix, const int64_t *dims, size_t n_dims,
-                             const int8_t *values);
+/* Zero points of int8 that are 0, the same for all sites of a weight. */
+const char *oq_rewrite_zeros(struct oq_rewrite *rewrite, const struct oq_site *site,
+                             const int64_t *dims, size_t n_dims);
 
 /* An activation in 8 bits: DynamicQuantizeLinear, one for all consumers in a graph. */
 struct oq_activation {

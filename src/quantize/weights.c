@@ -84,17 +84,19 @@ const char *oq_rewrite_weight(struct oq_rewrite *rewrite, const struct oq_site *
     return turn ? oq_edit_transpose(rewrite->edit, name) : name;
 }
 
-const char *oq_rewrite_int8s(struct oq_rewrite *rewrite, const struct oq_site *site,
-                             const char *suffix, const int64_t *dims, size_t n_dims,
-                             const int8_t *values)
+const char *oq_rewrite_zeros(struct oq_rewrite *rewrite, const struct oq_site *site,
+                             const int64_t *dims, size_t n_dims)
 {
+    static const char suffix[] = "_zero_point";
     const struct oq_quantized *q = site->quantized;
+    struct oq_constant *owner = q->ranges->constant;
     void **made = oq_rewrite_companion(rewrite, q, suffix, dims, n_dims, 0);
     if (made == NULL || *made != NULL)
         return made == NULL ? NULL : *made;
-    *made = oq_edit_text(add_bytes(rewrite, graph_of(rewrite, q), q->ranges->constant,
-                                   oq_edit_name(rewrite->edit, q->ranges->constant->name, suffix),
-                                   OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8, 1, dims, n_dims, values));
+    const void *zeros = oq_edit_allocate(rewrite->edit, (size_t)oq_nelem(dims, 0, n_dims), 1);
+    *made = oq_edit_text(add_bytes(rewrite, graph_of(rewrite, q), owner,
+                                   oq_edit_name(rewrite->edit, owner->name, suffix),
+                                   OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8, 1, dims, n_dims, zeros));
     return *made;
 }
 

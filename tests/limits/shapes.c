@@ -807,6 +807,77 @@ static void products_of_wide_weight(struct parts *parts, size_t n)
         put_node(&parts->graph, "MatMul", "x", "w", numbered(output, "y", i));
 }
 
+/* Against the order in which nodes have to be; nobody needs it in the end. */
+static void chain_backwards(struct parts *parts, size_t n)
+{
+    char input[64], output[64];
+    struct bytes beta = {0};
+    const uint64_t dims[] = {256, 256};
+    put_zeros(&parts->graph, "w", 1, 4, dims, 2);
+    struct bytes node = start_node("Gemm", "x", "w", "y");
+    put_text(&node, 1, "h0");
+    put_text(&beta, 1, "beta");
+    put_varint(&beta, 2 << 3 | 5);
+    put_raw(&beta, "\0\0\0", 4);
+    put_number(&beta, 20, 1);
+    put_message(&node, 5, &beta);
+    put_message(&parts->graph, 1, &node);
+    for (size_t i = 0; i < n; i++)
+        put_node(&parts->graph, "Relu", i + 1 < n ? numbered(input, "h", i + 1) : "x", NULL,
+                 numbered(output, "h", i));
+}
+
+/* What all of them return divides. */
+static void bodies_and_outputs(struct parts *parts, size_t n)
+{
+    char name[64];
+    struct bytes node = start_node("If", "c", NULL, NULL);
+    for (size_t i = 0; i < n; i++) {
+        struct bytes body = {0};
+        put_empty(&body, 1);
+        put_text(&node, 2, numbered(name, "y", i));
+        put_attribute(&node, "branch", 6, 5, &body);
+    }
+    put_message(&parts->graph, 1, &node);
+    for (size_t i = 0; i < n; i++)
+        put_node(&parts->graph, "Div", "x", numbered(name, "y", i), NULL);
+}
+
+static void users_of_high_rank(struct parts *parts, size_t n)
+{
+    char output[64];
+    uint64_t *dims = malloc((n + 2) * sizeof(*dims));
+    if (dims == NULL)
+        abort();
+    for (size_t i = 0; i < n + 2; i++)
+        dims[i] = i < n ? 1 : 16;
+    put_zeros(&parts->graph, "w", 1, 4, dims, n + 2);
+    free(dims);
+    for (size_t i = 0; i < n; i++) {
+        put_node(&parts->graph, "Flatten", "w", NULL, numbered(output, "h", i));
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+        put_node(&parts->graph, "Mul", "x", "w", NULL);
+    }
+}
+
+/* Of one node. */
+static void inputs_and_attributes(struct parts *parts, size_t n)
+{
+    static const char *const op_types[] = {"Cast", "Concat", "Scan", "LSTM", "Pad"};
+    char name[64];
+    put_weight(&parts->graph, "w");
+    for (size_t k = 0; k < sizeof(op_types) / sizeof(*op_types); k++) {
+        struct bytes node = start_node(op_types[k], NULL, NULL, NULL);
+        for (size_t i = 0; i < n; i++) {
+            put_text(&node, 1, "w");
+            put_text(&node, 2, numbered(name, op_types[k], i));
+            put_int_attribute(&node, "a", i);
+        }
+        put_message(&parts->graph, 1, &node);
+        put_node(&parts->graph, "Div", "x", numbered(name, op_types[k], 0), NULL);
+    }
+}
+
 /* --- quantized already --- */
 
 static void pairs(struct parts *parts, size_t n)
@@ -1053,6 +1124,10 @@ const struct shape shapes[] = {
     SHAPE(slices_of_one_weight),
     SHAPE(lstms_of_one_weight),
     SHAPE(products_of_wide_weight),
+    SHAPE(chain_backwards),
+    SHAPE(bodies_and_outputs),
+    SHAPE(users_of_high_rank),
+    SHAPE(inputs_and_attributes),
     SHAPE(pairs),
     SHAPE(dequantized_weights),
     SHAPE(dequantized_many_times),

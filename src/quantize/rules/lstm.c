@@ -64,16 +64,7 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
     site->beside_nbytes = (uint64_t)(dims[0] * dims[1]); /* make_zeros() */
 }
 
-/* Zeros of the shape of the scales: the operator wants them even so. */
-static const char *make_zeros(struct oq_rewrite *rewrite, const struct oq_site *site,
-                              const int64_t *dims)
-{
-    size_t n = (size_t)(dims[0] * dims[1]);
-    const int8_t *zeros = oq_edit_allocate(rewrite->edit, n, 1);
-    return oq_rewrite_int8s(rewrite, site, "_zero_point", dims, 2, zeros);
-}
-
-/* Inputs 0 to 7 as they are, but for W and R; then scale and zero point of each. */
+/* Inputs 0 to 7 as they are, but for W and R; then scale and zero point of each, 0 but wanted. */
 static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
 {
     const Oq__Pb__NodeProto *node = site->node;
@@ -86,9 +77,9 @@ static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)
     inputs[1] = oq_rewrite_weight(rewrite, w);
     inputs[2] = oq_rewrite_weight(rewrite, r);
     inputs[8] = oq_rewrite_scale(rewrite, w, dims, 2, 1);
-    inputs[9] = make_zeros(rewrite, w, dims);
+    inputs[9] = oq_rewrite_zeros(rewrite, w, dims, 2);
     inputs[10] = oq_rewrite_scale(rewrite, r, dims, 2, 1);
-    inputs[11] = make_zeros(rewrite, r, dims);
+    inputs[11] = oq_rewrite_zeros(rewrite, r, dims, 2);
     inputs[12] = NULL;
     const char *outputs[4] = {NULL};
     for (size_t i = 0; i < node->n_output && i < 3; i++)
