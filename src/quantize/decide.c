@@ -11,6 +11,9 @@
 /* ONNX Runtime folds up to 1 GiB: optimization.constant_folding_max_output_size_in_bytes. */
 #define MAX_FOLDED_NELEM ((uint64_t)1 << 28)
 
+/* More than numpy has (64); sites look at all dimensions of their weight. */
+#define MAX_WEIGHT_RANK 64
+
 /* A derived constant goes by the name of the tensor that it starts with: users know that one. */
 static const char *weight_name(const onnxq_plan *plan, const struct oq_constant *constant)
 {
@@ -36,8 +39,8 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
     const struct oq_source *source = &constant->source;
     if (source->dtype == NULL)
         return "a type that onnxq does not know";
-    if (source->n_dims > OQ_MAX_RANK)
-        return "more than 32 dimensions";
+    if (source->n_dims > MAX_WEIGHT_RANK)
+        return "more than 64 dimensions";
     const char *existing = oq_existing_weight(site);
     if (existing != NULL || (existing = oq_existing_scale(plan, site)) != NULL)
         return existing;

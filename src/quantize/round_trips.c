@@ -11,6 +11,14 @@
 
 /* --- finding them --- */
 
+struct finder {
+    onnxq_plan *plan;
+    struct oq_arena arena;
+    enum oq_answer *are_normal; /* [tensors], as scales */
+    struct oq_strmap compared;  /* "tensor tensor" -> enum oq_answer: they are equal */
+    onnxq_error *error;
+};
+
 static const Oq__Pb__NodeProto *find_dequantize(const struct oq_graph *graph,
                                                 const Oq__Pb__NodeProto *quantize, size_t *index)
 {
@@ -34,12 +42,9 @@ static const struct oq_tensor *find_tensor(const onnxq_plan *plan, const struct 
 }
 
 /* *same: the elements are equal, as far as it shows without decoding them. */
-static bool same_elements(const struct oq_tensor *a, const struct oq_tensor *b, bool *same,
-                          onnxq_error *error)
+static bool compare(const struct oq_tensor *a, const struct oq_tensor *b, bool *same,
+                    onnxq_error *error)
 {
-    *same = a == b;
-    if (*same)
-        return true;
     *same = a->proto->data_type == b->proto->data_type && a->nelem == b->nelem &&
             (a->nelem == 1 || (a->n_dims == b->n_dims &&
                                memcmp(a->dims, b->dims, a->n_dims * sizeof(*a->dims)) == 0));
@@ -58,8 +63,28 @@ static bool same_elements(const struct oq_tensor *a, const struct oq_tensor *b, 
     return true;
 }
 
+/* The same of tensors that other nodes may have, too: they are read once. */
+static bool same_elements(struct finder *finder, const struct oq_tensor *a,
+                          const struct oq_tensor *b, bool *same)
+{
+    static enum oq_answer yes = OQ_YES, no = OQ_NO;
+    *same = a == b;
+    if (*same)
+        return true;
+    char *key = oq_arena_printf(&finder->arena, "%zu %zu", (size_t)a->ordinal, (size_t)b->ordinal);
+    void **place = key == NULL ? NULL : oq_strmap_place(&finder->compared, key);
+    if (place == NULL)
+        return oq_arena_fail(&finder->arena, finder->error);
+    if (*place != NULL)
+        *same = *place == &yes;
+    else if (!compare(a, b, same, finder->error))
+        return false;
+    *place = *same ? &yes : &no;
+    return true;
+}
+
 /* *normal: all are normal numbers, and a step times 65535 is one as well. */
-static bool scales_are_normal(const struct oq_tensor *scale, bool *normal, onnxq_error *error)
+static bool check_scales(const struct oq_tensor *scale, bool *normal, onnxq_error *error)
 {
     float values[256];
     void *scratch = NULL;
@@ -76,6 +101,18 @@ static bool scales_are_normal(const struct oq_tensor *scale, bool *normal, onnxq
     }
     oq_arena_fini(&arena);
     return ok;
+}
+
+static bool scales_are_normal(struct finder *finder, const struct oq_tensor *scale, bool *normal)
+{
+    enum oq_answer *answer = &finder->are_normal[scale->ordinal];
+    if (*answer == OQ_NOT_ASKED) {
+        if (!check_scales(scale, normal, finder->error))
+            return false;
+        *answer = *normal ? OQ_YES : OQ_NO;
+    }
+    *normal = *answer == OQ_YES;
+    return true;
 }
 
 static bool is_integer_type(int32_t data_type)
@@ -122,10 +159,11 @@ static int32_t find_type(const onnxq_plan *plan, const struct oq_graph *graph, c
 }
 
 /* Both give uint8 a zero point of 0 where they have none. */
-static bool zero_points_agree(const onnxq_plan *plan, const struct oq_graph *graph,
+static bool zero_points_agree(struct finder *finder, const struct oq_graph *graph,
                               const Oq__Pb__NodeProto *dequantize,
-                              const Oq__Pb__NodeProto *quantize, bool *agree, onnxq_error *error)
+                              const Oq__Pb__NodeProto *quantize, bool *agree)
 {
+    const onnxq_plan *plan = finder->plan;
     const char *left = oq_node_input(dequantize, 2), *right = oq_node_input(quantize, 2);
     const struct oq_tensor *a = find_tensor(plan, graph, left),
                            *b = find_tensor(plan, graph, right);
@@ -139,26 +177,27 @@ static bool zero_points_agree(const onnxq_plan *plan, const struct oq_graph *gra
     }
     if (a == NULL || b == NULL || !is_integer_type(a->proto->data_type))
         return true;
-    return same_elements(a, b, agree, error);
+    return same_elements(finder, a, b, agree);
 }
 
-static bool is_round_trip(const onnxq_plan *plan, const struct oq_graph *graph,
+static bool is_round_trip(struct finder *finder, const struct oq_graph *graph,
                           const Oq__Pb__NodeProto *dequantize, const Oq__Pb__NodeProto *quantize,
-                          bool *found, onnxq_error *error)
+                          bool *found)
 {
+    const onnxq_plan *plan = finder->plan;
     const struct oq_tensor *a = find_tensor(plan, graph, oq_node_input(dequantize, 1));
     const struct oq_tensor *b = find_tensor(plan, graph, oq_node_input(quantize, 1));
     *found = a != NULL && b != NULL && attributes_agree(dequantize, quantize, a);
     if (!*found)
         return true;
-    return same_elements(a, b, found, error) &&
-           (!*found || zero_points_agree(plan, graph, dequantize, quantize, found, error)) &&
-           (!*found || scales_are_normal(a, found, error));
+    return same_elements(finder, a, b, found) &&
+           (!*found || zero_points_agree(finder, graph, dequantize, quantize, found)) &&
+           (!*found || scales_are_normal(finder, a, found));
 }
 
-static bool look_at(onnxq_plan *plan, const struct oq_graph *graph, size_t index,
-                    onnxq_error *error)
+static bool look_at(struct finder *finder, const struct oq_graph *graph, size_t index)
 {
+    onnxq_plan *plan = finder->plan;
     const Oq__Pb__NodeProto *quantize = graph->proto->node[index];
     struct oq_round_trip pair = {.graph = graph, .quantize = index};
     bool found = false;
@@ -169,30 +208,42 @@ static bool look_at(onnxq_plan *plan, const struct oq_graph *graph, size_t index
     const Oq__Pb__NodeProto *dequantize = find_dequantize(graph, quantize, &pair.dequantize);
     if (dequantize == NULL || value == NULL || value->n_uses == 0)
         return true;
-    if (!is_round_trip(plan, graph, dequantize, quantize, &found, error))
+    if (!is_round_trip(finder, graph, dequantize, quantize, &found))
         return false;
     if (!found)
         return true;
     if (!oq_arena_grow(&plan->arena, &plan->round_trips, plan->n_round_trips,
                        &plan->round_trips_capacity, sizeof(*plan->round_trips)))
-        return oq_arena_fail(&plan->arena, error);
+        return oq_arena_fail(&plan->arena, finder->error);
     plan->round_trips[plan->n_round_trips++] = pair;
+    return true;
+}
+
+static bool find_all(struct finder *finder)
+{
+    const struct oq_graphs *graphs = &finder->plan->model->graphs;
+    for (size_t g = 0; g < graphs->count; g++) {
+        const struct oq_graph *graph = graphs->list[g];
+        for (size_t i = 0; i < graph->proto->n_node; i++)
+            if (!(graph->parent != NULL && !finder->plan->options.subgraphs) &&
+                !look_at(finder, graph, i))
+                return false;
+    }
     return true;
 }
 
 bool oq_plan_find_round_trips(onnxq_plan *plan, onnxq_error *error)
 {
-    const struct oq_graphs *graphs = &plan->model->graphs;
+    struct finder finder = {.plan = plan, .error = error};
     if (plan->options.method != ONNXQ_METHOD_QDQ)
         return true;
-    for (size_t g = 0; g < graphs->count; g++) {
-        const struct oq_graph *graph = graphs->list[g];
-        for (size_t i = 0; i < graph->proto->n_node; i++)
-            if (!(graph->parent != NULL && !plan->options.subgraphs) &&
-                !look_at(plan, graph, i, error))
-                return false;
-    }
-    return true;
+    oq_arena_init(&finder.arena, plan->arena.budget);
+    oq_strmap_init(&finder.compared, &finder.arena);
+    finder.are_normal =
+        oq_arena_array(&finder.arena, plan->model->n_tensors + 1, sizeof(*finder.are_normal));
+    bool ok = finder.are_normal != NULL ? find_all(&finder) : oq_arena_fail(&finder.arena, error);
+    oq_arena_fini(&finder.arena);
+    return ok;
 }
 
 /* --- removing them --- */

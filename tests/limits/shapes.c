@@ -834,7 +834,7 @@ static void bodies_and_outputs(struct parts *parts, size_t n)
     struct bytes node = start_node("If", "c", NULL, NULL);
     for (size_t i = 0; i < n; i++) {
         struct bytes body = {0};
-        put_empty(&body, 1);
+        put_node(&body, "Relu", "x", NULL, "z");
         put_text(&node, 2, numbered(name, "y", i));
         put_attribute(&node, "branch", 6, 5, &body);
     }
@@ -945,6 +945,34 @@ static void integer_products(struct parts *parts, size_t n)
         put_message(&parts->graph, 1, &cast);
         put_node(&parts->graph, "Mul", name, "xs", NULL);
     }
+}
+
+/* The same, of two equal ones, around activations. */
+static void pairs_of_wide_scale(struct parts *parts, size_t n)
+{
+    char input[64] = "x", output[64];
+    static const char *const scales[] = {"s", "t"}, *const zeros[] = {"z", "u"};
+    float *ones = malloc(n * sizeof(*ones));
+    if (ones == NULL)
+        abort();
+    for (size_t i = 0; i < n; i++)
+        ones[i] = 1;
+    for (size_t i = 0; i < 2; i++) {
+        const uint64_t dims[] = {n};
+        struct bytes scale = start_tensor(scales[i], 1, n, 0);
+        put_data(&scale, 9, ones, n * sizeof(*ones));
+        put_message(&parts->graph, 5, &scale);
+        put_zeros(&parts->graph, zeros[i], 3, 1, dims, 1);
+    }
+    free(ones);
+    for (size_t i = 0; i < n; i++) {
+        struct bytes node = start_node(i % 2 == 0 ? "QuantizeLinear" : "DequantizeLinear", input,
+                                       scales[i % 2], numbered(output, "h", i));
+        put_text(&node, 1, zeros[i % 2]);
+        put_message(&parts->graph, 1, &node);
+        memcpy(input, output, sizeof(input));
+    }
+    put_value(&parts->graph, 12, input);
 }
 
 /* Scales for n channels, read by n nodes. */
@@ -1132,6 +1160,7 @@ const struct shape shapes[] = {
     SHAPE(dequantized_weights),
     SHAPE(dequantized_many_times),
     SHAPE(integer_products),
+    SHAPE(pairs_of_wide_scale),
     SHAPE(nodes_of_wide_scale),
     SHAPE(scales_of_one_weight),
     SHAPE(casts_of_product),
