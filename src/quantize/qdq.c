@@ -25,23 +25,26 @@ static bool is_stored(const struct oq_value *value)
                              (node != NULL && oq_node_is(node, "", "Constant")));
 }
 
-/*
- * DequantizeLinear makes the value, perhaps with operators behind it that engines look
- * through. Of stored integers it makes a weight, as of a model that is quantized already.
- */
-static bool is_dequantized(const struct oq_graph *graph, const char *name, unsigned *looks)
+/* What the value is made of, with operators in front that engines look through; NULL: unknown. */
+static const struct oq_value *find_origin(const struct oq_graph *graph, const char *name,
+                                          unsigned *looks)
 {
-    while ((*looks)++ < MAX_LOOKS) {
-        const struct oq_value *value = oq_graph_find(graph, name);
+    const struct oq_value *value = oq_graph_find(graph, name);
+    while (value != NULL && (*looks)++ < MAX_LOOKS) {
         const Oq__Pb__NodeProto *node = oq_value_node(value);
-        if (node != NULL && node->n_input > 0 && oq_node_is(node, "", "DequantizeLinear"))
-            return !is_stored(oq_graph_find(value->graph, node->input[0]));
         if (node == NULL || !only_rearranges(node))
-            return false;
-        graph = value->graph;
-        name = node->input[0];
+            return value;
+        value = oq_graph_find(value->graph, node->input[0]);
     }
-    return false;
+    return NULL;
+}
+
+/* DequantizeLinear makes it; of stored integers that is a weight of a model quantized already. */
+static bool is_dequantized(const struct oq_value *value, bool is_weight)
+{
+    const Oq__Pb__NodeProto *node = oq_value_node(value);
+    return node != NULL && node->n_input > 0 && oq_node_is(node, "", "DequantizeLinear") &&
+           is_stored(oq_graph_find(value->graph, node->input[0])) == is_weight;
 }
 
 /* The model computes in integers here: engines take the weight's for the same operator. */
@@ -50,9 +53,20 @@ static bool meets_integers(const struct oq_graph *graph, const Oq__Pb__NodeProto
 {
     unsigned looks = 0;
     for (size_t i = 0; i < node->n_input && looks < MAX_LOOKS; i++)
-        if (i != input && is_dequantized(graph, node->input[i], &looks))
+        if (i != input && is_dequantized(find_origin(graph, node->input[i], &looks), false))
             return true;
     return false;
+}
+
+/* Two weights of uint8 make a MatMul of integers by themselves. */
+static bool multiplies_weights(const struct oq_graph *graph, const Oq__Pb__NodeProto *node,
+                               size_t input)
+{
+    unsigned looks = 0;
+    if (!oq_node_is(node, "", "MatMul") || node->n_input != 2 || input > 1)
+        return false;
+    const struct oq_value *other = find_origin(graph, node->input[1 - input], &looks);
+    return is_stored(other) || is_dequantized(other, true);
 }
 
 /*
@@ -82,7 +96,7 @@ static bool leads_to_integers(const struct oq_site *site, const struct oq_graph 
             return true; /* perhaps */
         const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
         if (meets_integers(use->graph, node, use->input) ||
-            (site->is_unsigned && oq_node_is(node, "", "MatMul")) ||
+            (site->is_unsigned && multiplies_weights(use->graph, node, use->input)) ||
             (may_vanish(use->graph, node, use->input) &&
              leads_to_integers(site, use->graph, node->output[0], looks)))
             return true;

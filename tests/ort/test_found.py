@@ -139,6 +139,19 @@ class BetweenWeightAndIntegers(OrtTest):
             np.testing.assert_allclose(found["all"][0], found["disabled"][0], rtol=1e-4, atol=1e-4)
             self.assertEqual(outcome.weight("w")["action"], "fold")
 
+    def test_two_weights_of_uint8(self):
+        """They are a product of integers by themselves; one of them and floats are none."""
+        w, v, x = build.weights(8, 16), build.weights(16, 32), build.activations(4, 8)
+        one = [node("Identity", "w", "i"), node("MatMul", "x i", "y")]
+        two = [node("Identity", "w", "i"), node("Identity", "v", "j"), node("MatMul", "i j", "y")]
+        for nodes, inputs, shape, n_scales in ((one, {"x": x}, (4, 16), 8), (two, {}, (8, 32), 1)):
+            constants = {"w": w, "v": v} if nodes is two else {"w": w}
+            model = build.model(nodes, inputs, {"y": shape}, constants, 16)
+            outcome = self.quantize(model, "--method=qdq", "--weight-type=uint8")
+            self.assertEqual(outcome.weight("w")["scales"], n_scales)
+            found = self.run_levels(outcome.path, inputs)
+            np.testing.assert_allclose(found["all"][0], found["disabled"][0], rtol=0.02, atol=0.1)
+
 
 class Chain(OrtTest):
     def test_what_follows_from_a_refusal_stays_among_those_that_share_weights(self):
