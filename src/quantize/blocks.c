@@ -156,7 +156,11 @@ struct walk {
     void *scratch;
     onnxq_error *error;
     void (*handle)(struct walk *walk, const struct patch *patch);
-    struct oq_blocks_found *found; /* what measure_patch() finds */
+    /* for measure_patch(): what it finds, whose turn it is to be looked into, */
+    struct oq_blocks_found *found;
+    uint64_t turn;
+    uint64_t n_ordinary, octaves; /* the ordinary numbers of what was, */
+    int32_t limit;                /* and the key of the largest number that is usual beside them */
     /* what put_patch() does with a patch's numbers */
     void (*put)(struct walk *walk, const struct patch *patch, const struct numbers *numbers);
 };
@@ -183,39 +187,6 @@ static void find_numbers(const struct oq_blocks *blocks, const struct patch *pat
         float low = oq_key_to_float(lo[i]);
         numbers->scale[i] = find_scale(blocks, low, oq_key_to_float(hi[i]));
         numbers->zero_point[i] = find_zero_point(blocks, low, numbers->scale[i]);
-    }
-}
-
-static void measure_patch(struct walk *walk, const struct patch *patch)
-{
-    const struct oq_blocks *blocks = walk->blocks;
-    const struct oq_kernels *kernels = oq_kernels_best();
-    int32_t lo[MAX_COLUMNS], hi[MAX_COLUMNS], counts[MAX_COLUMNS], octaves[MAX_COLUMNS];
-    find_ranges(patch, lo, hi);
-    memset(counts, 0, patch->columns * sizeof(*counts));
-    memset(octaves, 0, patch->columns * sizeof(*octaves));
-    if (patch->columns == 1)
-        kernels->level_run(patch->x, patch->rows, counts, octaves);
-    else
-        kernels->level_columns(patch->x, patch->rows, patch->columns, patch->columns, counts,
-                               octaves);
-    for (size_t i = 0; i < patch->columns; i++) {
-        float low = oq_key_to_float(lo[i]), high = oq_key_to_float(hi[i]);
-        float scale = fabsf(find_own_scale(blocks, low, high));
-        struct oq_blocks_found block = {.lo = lo[i],
-                                        .hi = hi[i],
-                                        .finest = oq_is_usable_scale(scale) ? scale : INFINITY,
-                                        .largest = scale,
-                                        .worst_bits = INFINITY,
-                                        .has_unscaled = oq_is_unscaled(scale, low, high)};
-        if (counts[i] > 0) {
-            float reach = oq_reach(low, high, blocks->choice.symmetric);
-            block.worst_bits = oq_bits_left(reach, (uint64_t)counts[i], (uint64_t)octaves[i]);
-            block.n_ordinary = counts[i];
-            block.sum_bits = block.worst_bits * block.n_ordinary;
-            block.n_lost = block.worst_bits < OQ_LEAST_BITS ? block.n_ordinary : 0;
-        }
-        oq_blocks_found_add(walk->found, &block);
     }
 }
 
@@ -504,6 +475,143 @@ void oq_blocks_found_add(struct oq_blocks_found *found, const struct oq_blocks_f
     found->has_unscaled |= more->has_unscaled;
 }
 
+/* The key of the largest number of a block, of either sign; 0 where there is none. */
+static int32_t size_of(int32_t lo, int32_t hi)
+{
+    int32_t below = lo < 0 ? ~lo : 0, above = hi > 0 ? hi : 0;
+    return below > above ? below : above;
+}
+
+/* False where the scale is not usable. */
+static bool note_scale(const struct walk *walk, float low, float high)
+{
+    struct oq_blocks_found *found = walk->found;
+    float scale = fabsf(find_own_scale(walk->blocks, low, high));
+    bool is_usable = oq_is_usable_scale(scale);
+    found->finest = is_usable ? fminf(found->finest, scale) : found->finest;
+    found->largest = fmaxf(found->largest, scale);
+    found->has_unscaled |= oq_is_unscaled(scale, low, high);
+    return is_usable;
+}
+
+/* Scales that grow with the largest number, of whatever sign: the least and the most tell. */
+static bool goes_by_size(const struct oq_blocks *blocks)
+{
+    const struct oq_block_choice *choice = &blocks->choice;
+    return choice->symmetric &&
+           (choice->form != OQ_BLOCKS_ORIGINAL || choice->bits == ONNXQ_BITS_8);
+}
+
+static void note_ranges(const struct walk *walk, size_t n, const int32_t *lo, const int32_t *hi)
+{
+    struct oq_blocks_found *found = walk->found;
+    int32_t least = INT32_MAX, most = 0, lowest = found->lo, highest = found->hi;
+    for (size_t i = 0; i < n; i++) {
+        int32_t size = size_of(lo[i], hi[i]);
+        least = size < least ? size : least;
+        most = size > most ? size : most;
+        lowest = lo[i] < lowest ? lo[i] : lowest;
+        highest = hi[i] > highest ? hi[i] : highest;
+    }
+    found->lo = lowest;
+    found->hi = highest;
+    float finest = oq_key_to_float(least), coarsest = oq_key_to_float(most);
+    if (n > 1 && goes_by_size(walk->blocks) && note_scale(walk, -finest, finest)) {
+        note_scale(walk, -coarsest, coarsest);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        note_scale(walk, oq_key_to_float(lo[i]), oq_key_to_float(hi[i]));
+}
+
+/* Below, all blocks of a weight are looked into. */
+#define MANY_BLOCKS 512
+
+struct levels {
+    int32_t counts[MAX_COLUMNS], octaves[MAX_COLUMNS];
+};
+
+static void take_levels(const struct patch *patch, size_t first, size_t n, struct levels *levels)
+{
+    const struct oq_kernels *kernels = oq_kernels_best();
+    memset(levels->counts, 0, n * sizeof(levels->counts[0]));
+    memset(levels->octaves, 0, n * sizeof(levels->octaves[0]));
+    if (patch->columns == 1)
+        kernels->level_run(patch->x, patch->rows, levels->counts, levels->octaves);
+    else
+        kernels->level_columns(patch->x + first, patch->rows, n, patch->columns, levels->counts,
+                               levels->octaves);
+}
+
+/* A block that stands for so many. */
+static void add_block(const struct walk *walk, int32_t lo, int32_t hi, int32_t count,
+                      int32_t octaves, size_t weight)
+{
+    struct oq_blocks_found *found = walk->found;
+    float low = oq_key_to_float(lo), high = oq_key_to_float(hi);
+    double n = (double)count * (double)weight;
+    if (count == 0)
+        return;
+    double bits = oq_bits_left(oq_reach(low, high, walk->blocks->choice.symmetric), (uint64_t)count,
+                               (uint64_t)octaves);
+    found->worst_bits = fmin(found->worst_bits, bits);
+    found->n_ordinary += n;
+    found->sum_bits += bits * n;
+    found->n_lost += bits < OQ_LEAST_BITS ? n : 0;
+}
+
+/* Looks into blocks that stand for all; such as are out of the way stand for themselves. */
+static void look_into_some(struct walk *walk, const struct patch *patch, size_t first, size_t n,
+                           const int32_t *lo, const int32_t *hi, size_t weight)
+{
+    struct levels levels;
+    take_levels(patch, first, n, &levels);
+    for (size_t i = 0; i < n; i++) {
+        walk->n_ordinary += (uint64_t)levels.counts[i];
+        walk->octaves += (uint64_t)levels.octaves[i];
+    }
+    if (walk->n_ordinary > 0)
+        walk->limit = oq_largest_with_bits(walk->n_ordinary, walk->octaves);
+    for (size_t i = 0; i < n; i++) {
+        bool is_usual = size_of(lo[first + i], hi[first + i]) <= walk->limit;
+        add_block(walk, lo[first + i], hi[first + i], levels.counts[i], levels.octaves[i],
+                  is_usual ? weight : 1);
+    }
+}
+
+static void look_into_unusual(const struct walk *walk, const struct patch *patch, size_t first,
+                              size_t end, const int32_t *lo, const int32_t *hi)
+{
+    struct levels levels;
+    for (size_t i = first; i < end; i++) {
+        if (size_of(lo[i], hi[i]) <= walk->limit)
+            continue;
+        take_levels(patch, i, 1, &levels);
+        add_block(walk, lo[i], hi[i], levels.counts[0], levels.octaves[0], 1);
+    }
+}
+
+/*
+ * The range of every block is taken. What is typical, some tell as well as all: of many, one
+ * out of OQ_SAMPLE_STEP is looked into - and each that has a number so large that a typical one
+ * of those would be rounded away beside it.
+ */
+static void measure_patch(struct walk *walk, const struct patch *patch)
+{
+    int32_t lo[MAX_COLUMNS], hi[MAX_COLUMNS];
+    const size_t step = walk->blocks->n_scales < MANY_BLOCKS ? 1 : OQ_SAMPLE_STEP;
+    const size_t turn = walk->turn++ % step;
+    size_t n = patch->columns / step, first = turn * n;
+    if (patch->columns < step)
+        n = turn == 0 ? patch->columns : 0;
+    find_ranges(patch, lo, hi);
+    note_ranges(walk, patch->columns, lo, hi);
+    if (n > 0)
+        look_into_some(walk, patch, first, n, lo, hi, step);
+    look_into_unusual(walk, patch, 0, first, lo, hi);
+    look_into_unusual(walk, patch, first + n, patch->columns, lo, hi);
+}
+
 /* A part is a block; where lines lie side by side, one of each line. */
 uint64_t oq_blocks_n_parts(const struct oq_blocks *blocks)
 {
@@ -532,7 +640,8 @@ bool oq_blocks_measure(const struct oq_blocks *blocks, uint64_t first, uint64_t 
                         .scratch = scratch,
                         .error = error,
                         .handle = measure_patch,
-                        .found = found};
+                        .found = found,
+                        .turn = first};
     const uint64_t n_blocks = blocks->n_blocks, line = first / n_blocks, at = first % n_blocks;
     if (blocks->inner == 1)
         return n < n_blocks ? walk_lines(&walk, line, line + 1, at, at + n)

@@ -1,6 +1,7 @@
 #include "base/checked.h"
 #include "base/pipeline.h"
 #include "quantize/plan.h"
+#include "quantize/scale.h"
 
 /* A stretch of elements of one weight, or of parts in blocks. */
 struct job {
@@ -154,10 +155,8 @@ static bool add_jobs(struct measure *measure, struct oq_ranges *ranges, onnxq_er
 
 /*
  * What most weights are like, some tell as well as all: of many rows every
- * seventh is looked at, of a long run a piece out of every seven. (A prime
- * number, as structure in weights rarely has.)
+ * seventh is looked at, of a long run a piece out of every seven.
  */
-#define SAMPLE_STEP ((size_t)7)
 #define MANY_ROWS   ((uint64_t)512)
 #define PIECE_NELEM ((size_t)256)
 #define LONG_NELEM  (64 * PIECE_NELEM)
@@ -169,7 +168,7 @@ static void sample_run(const struct oq_kernels *kernels, const float *x, size_t 
         kernels->level_run(x, n, count, octaves);
         return;
     }
-    for (size_t i = 0; i + PIECE_NELEM <= n; i += PIECE_NELEM * SAMPLE_STEP)
+    for (size_t i = 0; i + PIECE_NELEM <= n; i += PIECE_NELEM * OQ_SAMPLE_STEP)
         kernels->level_run(x + i, PIECE_NELEM, count, octaves);
 }
 
@@ -177,7 +176,7 @@ static void sample_columns(const struct oq_kernels *kernels, const struct oq_lay
                            const struct oq_run *run, const float *x, size_t rows, int32_t *counts,
                            int32_t *octaves)
 {
-    size_t step = layout->outer < MANY_ROWS ? 1 : SAMPLE_STEP;
+    size_t step = layout->outer < MANY_ROWS ? 1 : OQ_SAMPLE_STEP;
     size_t skip = (step - (size_t)(run->first / layout->channels % step)) % step;
     if (skip < rows)
         kernels->level_columns(x + skip * run->count, (rows - skip - 1) / step + 1, run->count,

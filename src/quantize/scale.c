@@ -83,13 +83,24 @@ static double count_octaves(float x)
     return exponent - 2 + 2 * part;
 }
 
+/* Whole octaves were counted: half of one is missing on average. */
+static double typical_octaves(uint64_t count, uint64_t octaves)
+{
+    return count_octaves(OQ_ORDINARY_MIN) + (double)octaves / (double)count + 0.5;
+}
+
+int32_t oq_largest_with_bits(uint64_t count, uint64_t octaves)
+{
+    double largest = typical_octaves(count, octaves) + count_octaves(127);
+    return (int32_t)((largest - count_octaves(FLT_MIN) + 1) *
+                     (1 << 23)); /* exponent and fraction */
+}
+
 double oq_bits_left(float largest, uint64_t count, uint64_t octaves)
 {
     if (count == 0)
         return INFINITY;
-    /* Whole octaves were counted: half of one is missing on average. */
-    double typical = count_octaves(OQ_ORDINARY_MIN) + (double)octaves / (double)count + 0.5;
-    return typical - count_octaves(largest) + count_octaves(127);
+    return typical_octaves(count, octaves) - count_octaves(largest) + count_octaves(127);
 }
 
 /* --- of ranges --- */

@@ -50,6 +50,15 @@ static inline float oq_reach(float low, float high, bool symmetric)
  */
 double oq_bits_left(float largest, uint64_t count, uint64_t octaves);
 
+/* The key of the largest number beside which a typical one keeps 0 bits. */
+int32_t oq_largest_with_bits(uint64_t count, uint64_t octaves);
+
+/*
+ * Where there are many channels' rows, or blocks, such a part of them tells what is typical. (A
+ * prime number, as structure in weights rarely has.)
+ */
+#define OQ_SAMPLE_STEP ((size_t)7)
+
 /* Of a channel or block of which less is left, most is lost. */
 #define OQ_LEAST_BITS (-2.0)
 

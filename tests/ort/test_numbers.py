@@ -158,6 +158,22 @@ class Extremes(OrtTest):
         want, got, _ = self.run_both(build.matmul(x, w), {"x": x}, *flags)
         self.assertLess(np.linalg.norm(want - got), 0.05 * np.linalg.norm(want))
 
+    @cases({name: METHODS[name] for name in ("blocks", "blocks_4", "asymmetric_blocks")})
+    def some_blocks(self, *flags: str) -> None:
+        """What most of is lost of may be a twentieth; some blocks are looked into for all."""
+        for part, is_integer in ((0.02, True), (0.12, False)):
+            for turned in (False, True):
+                w = build.weights(1024, 256, seed=5)
+                w = np.sign(w) * np.maximum(np.abs(w) / np.abs(w).max(), np.float32(0.5))
+                blocks = w.reshape(32, 32, 256)
+                chosen = build.rng(3).random((8, 1, 256)).repeat(4, 0) < part  # of 128 or of 32
+                blocks[:, :1][chosen] = 2000
+                x = build.activations(4, 1024)
+                product = node("Gemm", "x w", "y", transB=int(turned))
+                constants = {"w": np.ascontiguousarray(w.T) if turned else w}
+                outcome = self.quantize(build.model([product], {"x": x}, {"y": (4, 256)}, constants), *flags)
+                self.assertEqual(outcome.weight("w")["action"] == "dynamic", is_integer, (part, turned))
+
     @cases(METHODS)
     def pruned(self, *flags: str) -> None:
         """Columns and blocks of zeros beside weights of 1e-5 add no noise."""

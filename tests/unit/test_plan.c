@@ -853,6 +853,34 @@ static void test_weight(void **state)
     assert_int_equal(summary.weight_nbytes_after, row->nbytes_after);
 }
 
+/* Wherever it is: not all blocks are looked into. */
+static const struct outlier_row {
+    const char *name, *product;
+    void (*adjust)(onnxq_options *options);
+} outliers[] = {
+    {"blocks that lie side by side", "MatMul(x, w)", adjust_blocks},
+    {"4 bits that lie side by side", "MatMul(x, w)", adjust_blocks_4},
+    {"blocks that lie in one piece", "Gemm(x, w) transB=1", adjust_blocks},
+    {"4 bits that lie in one piece", "Gemm(x, w) transB=1", adjust_blocks_4},
+    {"zero points", "MatMul(x, w)", adjust_blocks_4_asymmetric},
+    {"channels", "MatMul(x, w)", NULL},
+};
+
+static void test_outlier(void **state)
+{
+    const struct outlier_row *row = *state;
+    onnxq_options options = test_options();
+    if (row->adjust != NULL)
+        row->adjust(&options);
+    for (size_t at = 0; at < 65536; at += 1009) {
+        const char *text =
+            test_printf(OPSET_17 "init w float32[256,256] @%zu=1e10; y = %s", at, row->product);
+        const onnxq_weight *weight = onnxq_plan_get(test_plan(test_model(text), &options), 0);
+        assert_string_equal(weight->uses[0].reason,
+                            "most of it is lost in integers beside its largest number, 1e+10");
+    }
+}
+
 /* Names are those of the file, and graph and node are named too. */
 static void test_use(void **state)
 {
@@ -1010,6 +1038,7 @@ int main(void)
     TEST(test_unknown_type);
     TEST(test_huge_fold);
     TEST_ROWS(test_weight, weights);
+    TEST_ROWS(test_outlier, outliers);
     TEST(test_use);
     TEST(test_threads);
     return suite_run();
