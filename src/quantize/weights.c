@@ -272,9 +272,12 @@ struct oq_rewrite_values oq_rewrite_float_zero_point(struct oq_rewrite *rewrite,
     const int64_t *dims = keep_dims(rewrite, q, &values.n_dims);
     if (is_uniform(q->zero_point, q->ranges->n_scales))
         values.n_dims = 0;
-    values.name = add_bytes(rewrite, graph_of(rewrite, q), owner,
-                            oq_edit_name(rewrite->edit, owner->name, "_zero_point"), FLOAT,
-                            sizeof(float), dims, values.n_dims, q->zero_point);
+    void **made = oq_rewrite_companion(rewrite, q, "zero point", dims, values.n_dims, 0);
+    if (made != NULL && *made == NULL)
+        *made = oq_edit_text(add_bytes(rewrite, graph_of(rewrite, q), owner,
+                                       oq_edit_name(rewrite->edit, owner->name, "_zero_point"),
+                                       FLOAT, sizeof(float), dims, values.n_dims, q->zero_point));
+    values.name = made == NULL ? NULL : *made;
     return values;
 }
 

@@ -153,6 +153,31 @@ class BetweenWeightAndIntegers(OrtTest):
             np.testing.assert_allclose(found["all"][0], found["disabled"][0], rtol=0.02, atol=0.1)
 
 
+class Rows(OrtTest):
+    @cases({"rows": (1,), "rows_and_a_product": (2,), "rows_twice": (3,)})
+    def float_zero_points_of_rows_count(self, users):
+        """A scale and a zero point for every two floats; a product would have integer ones beside them."""
+        w = build.weights(2, 64)
+        nodes = [node("Gather", "w i", "y", axis=1)]
+        outputs = {"y": (2, 3)}
+        if users == 2:
+            nodes += [node("MatMul", "x w", "z")]
+            outputs["z"] = (4, 64)
+        if users == 3:
+            w = build.weights(64, 24)
+            nodes = [node("Gather", "w i", "y"), node("Gather", "w j", "z")]
+            outputs = {"y": (3, 24), "z": (3, 24)}
+        nodes.append(node("MatMul", "v large", "u"))
+        outputs["u"] = (4, 64)
+        integers = np.zeros(3, np.int64)
+        inputs = {"i": integers, "j": integers, "x": (4, 2), "v": (4, 64)}
+        model = build.model(nodes, inputs, outputs, {"w": w, "large": build.weights(64, 64)})
+        outcome = self.quantize(model, "--no-symmetric", "--force-integer")
+        found = outcome.weight("w")
+        most = w.size + 64 * 8 if users == 3 else w.nbytes
+        self.assertLessEqual(found["nbytes_after"], most)
+
+
 class Chain(OrtTest):
     def test_what_follows_from_a_refusal_stays_among_those_that_share_weights(self):
         """NaN in one LSTM; each shares a weight with the next. A last one has two of its own."""
