@@ -125,6 +125,18 @@ static bool is_position_table(const struct oq_site *site)
            positions != NULL && positions->origin != OQ_ORIGIN_INPUT;
 }
 
+/*
+ * Where axes of a float16 value are exchanged in front of MatMul, the batch among them, ONNX
+ * Runtime 1.31 makes an operator of its own that it crashes on, unless the value is folded.
+ */
+static bool is_rearranged_half(const struct oq_site *site)
+{
+    const struct oq_source *source = &site->constant->source;
+    bool keeps_batch = oq_node_is(site->node, "", "Transpose") && source->n_dims < 3;
+    return source->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT16 && !keeps_batch &&
+           oq_source_sees_through(site->node);
+}
+
 /* --- what it is stored as --- */
 
 static bool is_among_integers(const struct oq_site *site)
@@ -208,7 +220,7 @@ void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site)
     bool one_scale =
         plan->model->opset < OQ_OPSET_DEQUANTIZE_AXIS || takes_one_scale(site, among_integers);
     oq_site_fold(site, one_scale ? -1 : site->axis, 0, NULL);
-    site->is_multiplied = is_position_table(site);
+    site->is_multiplied = is_position_table(site) || is_rearranged_half(site);
     if (site->is_multiplied)
         return;
     site->form = "DequantizeLinear";

@@ -268,3 +268,27 @@ class Chains(OrtTest):
         want, got = (self.run_levels(p, feeds)["disabled"] for p in (outcome.source, outcome.path))
         for left, right in zip(want, got, strict=True):
             self.assert_close(right, left, 0.3 * np.abs(left).max())
+
+
+class Engine(OrtTest):
+    @cases({"turned": ("Transpose",), "reshaped": ("Reshape",)})
+    def a_half_whose_axes_are_exchanged_is_folded(self, first):
+        """ONNX Runtime crashes when it loads the DequantizeLinear with all optimizations."""
+        w, x = build.weights(4, 3, 33).astype(np.float16), build.activations(5, 33).astype(np.float16)
+        nodes = []
+        constants = {"w": w, "b": build.weights(4).astype(np.float16)}
+        value = "w"
+        if first == "Reshape":
+            constants |= {"w": w.reshape(12, 33), "shape": np.array(w.shape, np.int64)}
+            nodes.append(node("Reshape", "w shape", "r"))
+            value = "r"
+        nodes += [
+            node("Transpose", value, "t", perm=[1, 2, 0]),
+            node("MatMul", "x t", "p"),
+            node("Add", "p b", "y"),
+        ]
+        model = build.model(nodes, {"x": x}, {"y": np.zeros((3, 5, 4), np.float16)}, constants)
+        outcome = self.quantize(model, "--method=qdq")
+        self.assertFalse([n for n in outcome.model.graph.node if n.op_type == "DequantizeLinear"])
+        got, want = (self.run_levels(p, {"x": x})["all"][0] for p in (outcome.path, outcome.source))
+        self.assert_close(got, want, 0.05 * np.abs(want).max())
