@@ -58,6 +58,12 @@ static bool meets_integers(const struct oq_graph *graph, const Oq__Pb__NodeProto
     return false;
 }
 
+/* Engines leave it where it is: behind it are floats. */
+static bool gathers(const Oq__Pb__NodeProto *node)
+{
+    return oq_node_is(node, "", "Gather");
+}
+
 /* Two weights of uint8 make a MatMul of integers by themselves. */
 static bool multiplies_weights(const struct oq_graph *graph, const Oq__Pb__NodeProto *node,
                                size_t input)
@@ -65,7 +71,11 @@ static bool multiplies_weights(const struct oq_graph *graph, const Oq__Pb__NodeP
     unsigned looks = 0;
     if (!oq_node_is(node, "", "MatMul") || node->n_input != 2 || input > 1)
         return false;
-    const struct oq_value *other = find_origin(graph, node->input[1 - input], &looks);
+    const char *name = node->input[1 - input];
+    const Oq__Pb__NodeProto *maker = oq_value_node(oq_graph_find(graph, name));
+    if (maker != NULL && gathers(maker))
+        return false;
+    const struct oq_value *other = find_origin(graph, name, &looks);
     return is_stored(other) || is_dequantized(other, true);
 }
 
@@ -76,8 +86,8 @@ static bool multiplies_weights(const struct oq_graph *graph, const Oq__Pb__NodeP
 static bool may_vanish(const struct oq_graph *graph, const Oq__Pb__NodeProto *node, size_t input)
 {
     enum oq_role role = oq_operator_role(oq_operator_of(node), input);
-    bool vanishes =
-        node->n_output > 0 && (role == OQ_PASSED || role == OQ_CHOSEN || role == OQ_ELEMENT);
+    bool vanishes = node->n_output > 0 && !gathers(node) &&
+                    (role == OQ_PASSED || role == OQ_CHOSEN || role == OQ_ELEMENT);
     for (size_t i = 0; vanishes && role == OQ_ELEMENT && i < node->n_input; i++)
         vanishes = i == input || is_stored(oq_graph_find(graph, node->input[i]));
     return vanishes;
