@@ -9,8 +9,8 @@
 #include "base/checked.h"
 #include "base/clock.h"
 #include "base/path.h"
-#include "bench/folder.h"
-#include "bench/runner.h"
+#include "bench/work_folder.h"
+#include "bench/timed_runner.h"
 #include "bench/schedule.h"
 
 #define PROFILE_BUDGET ((size_t)256 << 20)

@@ -2,7 +2,7 @@
 #ifndef OQ_BENCH_INPUTS_H
 #define OQ_BENCH_INPUTS_H
 
-#include "values/feed.h"
+#include "inputs/feed.h"
 
 /* Names that are owned. */
 struct oq_names {

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "check/expected.h"
-#include "check/pair.h"
-#include "check/runs.h"
+#include "check/output_pairs.h"
+#include "run/runs.h"
 #include "check/verdict.h"
 
 /* What is needed while models run. */

@@ -8,10 +8,10 @@
 
 #include <stdio.h>
 
-#include "check/layers.h"
-#include "check/measure.h"
+#include "layers/layers.h"
+#include "compare/measures.h"
 #include "engine/session.h"
-#include "values/feed.h"
+#include "inputs/feed.h"
 
 struct oq_check_options {
     const char *reference; /* a model; NULL: outputs that were stored */

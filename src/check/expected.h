@@ -2,7 +2,7 @@
 #ifndef OQ_CHECK_EXPECTED_H
 #define OQ_CHECK_EXPECTED_H
 
-#include "values/signature.h"
+#include "inputs/signature.h"
 
 /*
  * Fills stored[run] for each of the sets of inputs from what `path` holds, or

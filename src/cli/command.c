@@ -1,11 +1,11 @@
 #define _POSIX_C_SOURCE 200809L
-#include "command.h"
+#include "cli/command.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/nearest.h"
-#include "message.h"
+#include "cli/terminal/messages.h"
 
 const cli_command *cli_find_command(const char *name)
 {

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "option.h"
+#include "cli/parse/option.h"
 
 typedef enum cli_operands {
     CLI_FILE_OPERANDS = 0,

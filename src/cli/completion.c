@@ -1,9 +1,9 @@
 #define _POSIX_C_SOURCE 200809L
-#include "command.h"
+#include "cli/command.h"
 
 #include <string.h>
 
-#include "message.h"
+#include "cli/terminal/messages.h"
 
 /* What a shell's script is made of. All walk the same tables. */
 

@@ -1,12 +1,12 @@
 #define _POSIX_C_SOURCE 200809L
-#include "command.h"
+#include "cli/command.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "message.h"
+#include "cli/terminal/messages.h"
 
 #define HELP_COLUMN   34
 #define LEFT_CAPACITY 160

@@ -8,9 +8,9 @@
 
 #include <onnxq/onnxq.h>
 
-#include "command.h"
-#include "interrupt.h"
-#include "message.h"
+#include "cli/command.h"
+#include "cli/terminal/interrupt.h"
+#include "cli/terminal/messages.h"
 
 const cli_command *const cli_commands[] = {
     &cli_quantize,   &cli_inspect, &cli_check,      &cli_bench,

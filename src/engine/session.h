@@ -7,7 +7,7 @@
 #define OQ_ENGINE_SESSION_H
 
 #include "engine/engine.h"
-#include "values/array.h"
+#include "arrays/array.h"
 
 /* As in ONNX Runtime (GraphOptimizationLevel). */
 enum oq_opt_level {

@@ -3,7 +3,7 @@
 #define OQ_ENGINE_VALUE_H
 
 #include "engine/runtime.h"
-#include "values/array.h"
+#include "arrays/array.h"
 
 /* A value over the array's data, which it borrows; strings are copied. */
 bool oq_value_make(const struct oq_engine *engine, const struct oq_array *array,

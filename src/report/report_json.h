@@ -1,6 +1,6 @@
 /* Members that several JSON reports have; each is written into the object that is open. */
-#ifndef OQ_REPORT_JSON_H
-#define OQ_REPORT_JSON_H
+#ifndef OQ_REPORT_REPORT_JSON_H
+#define OQ_REPORT_REPORT_JSON_H
 
 #include "base/json.h"
 

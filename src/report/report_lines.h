@@ -2,8 +2,8 @@
  * The weights of a plan in the order in which people read them: grouped by the
  * operator of their first use, those that are quantized first, big ones first.
  */
-#ifndef OQ_REPORT_LINES_H
-#define OQ_REPORT_LINES_H
+#ifndef OQ_REPORT_REPORT_LINES_H
+#define OQ_REPORT_REPORT_LINES_H
 
 #include <onnxq/onnxq.h>
 

@@ -1,6 +1,6 @@
 /* Columns of text: escaped, cut to what a terminal line holds, padded. */
-#ifndef OQ_REPORT_TEXT_H
-#define OQ_REPORT_TEXT_H
+#ifndef OQ_REPORT_REPORT_TEXT_H
+#define OQ_REPORT_REPORT_TEXT_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "values/feed.h"
+#include "inputs/feed.h"
 
 #define MAX_SETTINGS 16
 

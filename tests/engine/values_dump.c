@@ -13,7 +13,7 @@
 #include "base/json.h"
 #include "model/dtype.h"
 #include "onnx.pb-c.h"
-#include "values/input_files.h"
+#include "arrays/input_files.h"
 
 static void put_hex(struct oq_json *json, const char *key, const void *data, size_t nbytes)
 {

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "fuzz/support.h"
 #include "onnx.pb-c.h"
-#include "values/input_files.h"
+#include "arrays/input_files.h"
 
 static char *paths[3], *path;
 

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "check/layers_probe.h"
+#include "layers/probe.h"
 #include "fuzz/support.h"
 
 static char *paths[2], *probe_path;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "fuzz/support.h"
-#include "values/feed.h"
+#include "inputs/feed.h"
 
 /* Of all inputs: what is larger only takes time. */
 #define MAX_NBYTES (256 << 10)

@@ -4,7 +4,7 @@
 
 #include "onnx.pb-c.h"
 #include "support/suite.h"
-#include "values/array.h"
+#include "arrays/array.h"
 
 #define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
 

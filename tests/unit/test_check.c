@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check/pair.h"
+#include "check/output_pairs.h"
 #include "check/verdict.h"
 #include "onnx.pb-c.h"
 #include "support/suite.h"

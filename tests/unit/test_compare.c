@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "check/measure.h"
-#include "check/pair.h"
+#include "compare/measures.h"
+#include "check/output_pairs.h"
 #include "onnx.pb-c.h"
 #include "support/suite.h"
 

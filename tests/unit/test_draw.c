@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "support/models.h"
-#include "values/expression.h"
-#include "values/feed.h"
-#include "values/random.h"
+#include "inputs/expression.h"
+#include "inputs/feed.h"
+#include "inputs/random.h"
 
 static void free_arena(void *thing)
 {

@@ -2,7 +2,7 @@
  */
 #include <string.h>
 
-#include "check/feedback.h"
+#include "run/feedback.h"
 #include "onnx.pb-c.h"
 #include "support/inputs.h"
 #include "support/models.h"

@@ -9,8 +9,8 @@
 #include "support/inputs.h"
 #include "support/models.h"
 #include "support/types.h"
-#include "values/folder.h"
-#include "values/input_files.h"
+#include "arrays/input_folder.h"
+#include "arrays/input_files.h"
 
 /* --- files of one number ------------------------------------------------------ */
 

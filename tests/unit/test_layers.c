@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check/layers.h"
-#include "check/layers_probe.h"
+#include "layers/layers.h"
+#include "layers/probe.h"
 #include "support/models.h"
 
 static void free_arena(void *thing)

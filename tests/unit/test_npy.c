@@ -5,7 +5,7 @@
 #include "support/bytes.h"
 #include "support/inputs.h"
 #include "support/models.h"
-#include "values/input_files.h"
+#include "arrays/input_files.h"
 
 static struct builder_bytes *make(unsigned version, const char *header, struct bytes elements)
 {

@@ -6,8 +6,8 @@
 #include "support/archive.h"
 #include "support/inputs.h"
 #include "support/models.h"
-#include "values/input_files.h"
-#include "values/npz.h"
+#include "arrays/input_files.h"
+#include "arrays/npz.h"
 
 #define HEADER "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3), }"
 

@@ -4,7 +4,7 @@
 
 #include "support/inputs.h"
 #include "support/models.h"
-#include "values/signature.h"
+#include "inputs/signature.h"
 
 #define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
 

@@ -1,6 +1,6 @@
 /* The forms that forms.c lists; each is defined in a file of its own. */
-#ifndef OQ_DEQUANTIZE_FORMS_TABLE_H
-#define OQ_DEQUANTIZE_FORMS_TABLE_H
+#ifndef OQ_DEQUANTIZE_FORMS_FORMS_TABLE_H
+#define OQ_DEQUANTIZE_FORMS_FORMS_TABLE_H
 
 #include "dequantize/undo.h"
 

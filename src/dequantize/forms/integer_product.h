@@ -1,6 +1,6 @@
 /* A product in integers that both scales are multiplied to. */
-#ifndef OQ_DEQUANTIZE_INTEGER_PRODUCT_H
-#define OQ_DEQUANTIZE_INTEGER_PRODUCT_H
+#ifndef OQ_DEQUANTIZE_FORMS_INTEGER_PRODUCT_H
+#define OQ_DEQUANTIZE_FORMS_INTEGER_PRODUCT_H
 
 #include "dequantize/undo.h"
 

@@ -1,6 +1,6 @@
 /* The rules that rules.c lists; each is defined in a file of its own. */
-#ifndef OQ_QUANTIZE_RULES_TABLE_H
-#define OQ_QUANTIZE_RULES_TABLE_H
+#ifndef OQ_QUANTIZE_RULES_RULES_TABLE_H
+#define OQ_QUANTIZE_RULES_RULES_TABLE_H
 
 #include "quantize/rules.h"
 

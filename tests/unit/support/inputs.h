@@ -3,7 +3,7 @@
 #define SUPPORT_INPUTS_H
 
 #include "support/suite.h"
-#include "values/signature.h"
+#include "inputs/signature.h"
 
 /*
  * The sets that `name` in the test's folder gives:

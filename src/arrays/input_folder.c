@@ -1,0 +1,128 @@
+#define _POSIX_C_SOURCE   200809L
+#define _FILE_OFFSET_BITS 64
+#include "arrays/input_folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* --- names ------------------------------------------------------------------ */
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Numbers of any length: the one with more digits is larger, zeros in front aside. */
+static int compare_numbers(const char **a, const char **b)
+{
+    size_t m = 0, n = 0;
+    *a += strspn(*a, "0");
+    *b += strspn(*b, "0");
+    while (is_digit((*a)[m]))
+        m++;
+    while (is_digit((*b)[n]))
+        n++;
+    int order = m != n ? (m > n) - (m < n) : memcmp(*a, *b, m);
+    *a += m;
+    *b += n;
+    return order;
+}
+
+int oq_compare_names(const char *a, const char *b)
+{
+    const char *x = a, *y = b;
+    while (*x != '\0' && *y != '\0') {
+        int order = 0;
+        if (is_digit(*x) && is_digit(*y))
+            order = compare_numbers(&x, &y);
+        else
+            order = (unsigned char)*x++ - (unsigned char)*y++;
+        if (order != 0)
+            return order;
+    }
+    if (*x != *y)
+        return *x == '\0' ? -1 : 1;
+    return strcmp(a, b); /* a1 and a01 */
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    return oq_compare_names(((const struct oq_folder_entry *)a)->name,
+                            ((const struct oq_folder_entry *)b)->name);
+}
+
+char *oq_path_join(const char *folder, const char *name, onnxq_error *error)
+{
+    size_t length = strlen(folder), nbytes = length + strlen(name) + 2;
+    bool has_slash = length > 0 && folder[length - 1] == '/';
+    char *path = malloc(nbytes);
+    if (path == NULL)
+        oq_fail_memory(error);
+    else
+        snprintf(path, nbytes, "%s%s%s", folder, has_slash ? "" : "/", name);
+    return path;
+}
+
+/* --- folders ---------------------------------------------------------------- */
+
+static bool is_folder(const char *folder, const char *name, bool *result, onnxq_error *error)
+{
+    struct stat status;
+    char *path = oq_path_join(folder, name, error);
+    if (path == NULL)
+        return false;
+    bool ok =
+        stat(path, &status) == 0 || oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open");
+    oq_error_file(error, path);
+    *result = ok && S_ISDIR(status.st_mode);
+    free(path);
+    return ok;
+}
+
+static bool add(struct oq_folder *folder, const char *path, const char *name, onnxq_error *error)
+{
+    if (folder->count == folder->capacity) {
+        size_t capacity = folder->capacity == 0 ? 16 : 2 * folder->capacity;
+        struct oq_folder_entry *list = realloc(folder->list, capacity * sizeof(*list));
+        if (list == NULL)
+            return oq_fail_memory(error);
+        folder->list = list;
+        folder->capacity = capacity;
+    }
+    struct oq_folder_entry *entry = &folder->list[folder->count];
+    *entry = (struct oq_folder_entry){.name = strdup(name)};
+    if (entry->name == NULL)
+        return oq_fail_memory(error);
+    folder->count++;
+    return is_folder(path, name, &entry->is_folder, error);
+}
+
+bool oq_folder_read(struct oq_folder *folder, const char *path, onnxq_error *error)
+{
+    *folder = (struct oq_folder){0};
+    DIR *directory = opendir(path);
+    if (directory == NULL)
+        return oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open");
+    bool ok = true;
+    errno = 0;
+    for (struct dirent *found; ok && (found = readdir(directory)) != NULL; errno = 0)
+        ok = found->d_name[0] == '.' || add(folder, path, found->d_name, error);
+    if (ok && errno != 0)
+        ok = oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot read");
+    closedir(directory);
+    if (folder->count > 0)
+        qsort(folder->list, folder->count, sizeof(*folder->list), compare_entries);
+    return ok;
+}
+
+void oq_folder_fini(struct oq_folder *folder)
+{
+    for (size_t i = 0; i < folder->count; i++)
+        free(folder->list[i].name);
+    free(folder->list);
+    *folder = (struct oq_folder){0};
+}

@@ -1,0 +1,328 @@
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bench/report.h"
+#include "cli/command.h"
+#include "cli/terminal/interrupt.h"
+#include "cli/terminal/messages.h"
+#include "cli/files/file_paths.h"
+#include "cli/terminal/progress.h"
+#include "cli/files/report_file.h"
+#include "cli/commands/run_options.h"
+
+#define DEFAULT_WARMUP  3
+#define DEFAULT_SECONDS 3
+#define MAX_SECONDS     86400
+
+typedef struct bench_settings {
+    cli_common common; /* these two first */
+    cli_run run;
+    uint64_t warmup, n_runs;
+    double seconds, min_speedup;
+    const char *plot, *profile;
+} bench_settings;
+
+CLI_IS_RUN(bench_settings);
+
+#define FIELD(member) .offset = offsetof(bench_settings, member)
+
+static const cli_option bench_options[] = {
+    {.kind = CLI_HEADING, .help = "Measuring"},
+    {.kind = CLI_REAL,
+     .name = "time",
+     .value = "SECONDS",
+     FIELD(seconds),
+     .help = "how long to measure each model"},
+    {.kind = CLI_NUMBER,
+     .name = "runs",
+     .value = "N",
+     .maximum = 10000000,
+     FIELD(n_runs),
+     .help = "runs of each model in place of --time"},
+    {.kind = CLI_NUMBER,
+     .name = "warmup",
+     .value = "N",
+     .maximum = 500,
+     FIELD(warmup),
+     .help = "runs after loading that do not count, at least 2"},
+    {.kind = CLI_HEADING, .help = "Results"},
+    {.kind = CLI_REAL,
+     .name = "min-speedup",
+     .value = "X",
+     FIELD(min_speedup),
+     .help = "exit 1 unless all are X times as fast as the first"},
+    {.kind = CLI_TEXT,
+     .name = "plot",
+     .value = "FILE",
+     .source = CLI_FILES,
+     FIELD(plot),
+     .help = "latency, size and memory as a picture (SVG)"},
+    {.kind = CLI_TEXT,
+     .name = "profile",
+     .value = "DIR",
+     .source = CLI_FOLDERS,
+     FIELD(profile),
+     .help = "keep the engine's profile of each model in DIR"},
+    {0}};
+
+/* One run of the command. */
+typedef struct bench_job {
+    const bench_settings *settings;
+    const cli_common *common;
+    struct oq_bench bench;
+    struct oq_bench_options options;
+    cli_report_file json, plot;
+    cli_progress progress;
+    bool folder_created; /* settings->profile */
+} bench_job;
+
+/* --- what was asked for --------------------------------------------------------- */
+
+static int check_output(const cli_common *common, const char *option, const char *path,
+                        int n_operands, char **operands)
+{
+    for (int i = 0; path != NULL && !cli_is_standard_output(path) && i < n_operands; i++) {
+        if (cli_is_same_file(path, operands[i]))
+            return cli_usage(common, NULL, "%s: %s is a model of this run", option, path);
+    }
+    return CLI_EXIT_OK;
+}
+
+static int check_outputs(const bench_settings *settings, int n_operands, char **operands)
+{
+    const cli_common *common = &settings->common;
+    if (settings->plot != NULL && cli_is_standard_output(settings->plot))
+        return cli_usage(common, "as in --plot bench.svg", "--plot: a picture needs a file");
+    if (settings->plot != NULL && common->json != NULL && !cli_is_standard_output(common->json) &&
+        cli_is_same_file(settings->plot, common->json))
+        return cli_usage(common, NULL, "--plot and --json name the same file");
+    int status = check_output(common, "--json", common->json, n_operands, operands);
+    if (status == CLI_EXIT_OK)
+        status = check_output(common, "--plot", settings->plot, n_operands, operands);
+    return status;
+}
+
+static int check_settings(const bench_settings *settings, int n_operands, char **operands)
+{
+    const cli_common *common = &settings->common;
+    if (n_operands == 0)
+        return cli_usage(common, "see 'onnxq help bench'", "there is no model");
+    for (int i = 0; i < n_operands; i++) {
+        if (cli_is_standard_input(operands[i]))
+            return cli_usage(common, NULL,
+                             "a model on standard input cannot be run, name its file");
+    }
+    if (!isnan(settings->min_speedup) && n_operands < 2)
+        return cli_usage(common, "as in 'onnxq bench --min-speedup 1.5 model.onnx model.int8.onnx'",
+                         "--min-speedup compares with the first model, and there is one only");
+    if (!(settings->seconds <= MAX_SECONDS))
+        return cli_usage(common, NULL, "--time: more than a day");
+    if (settings->run.inputs.count == 0 && settings->run.n_inputs == 0)
+        return cli_usage(common, NULL, "--random: at least 1 without --inputs");
+    return check_outputs(settings, n_operands, operands);
+}
+
+/* --- the models ----------------------------------------------------------------- */
+
+static const char *without_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}
+
+static bool are_distinct(int n_operands, char **operands)
+{
+    for (int i = 0; i < n_operands; i++) {
+        for (int k = 0; k < i; k++) {
+            if (strcmp(without_folder(operands[i]), without_folder(operands[k])) == 0)
+                return false;
+        }
+    }
+    return true;
+}
+
+/* They are called by their names without folders where that tells them apart. */
+static int fill_models(bench_job *job, int n_operands, char **operands)
+{
+    bool distinct = are_distinct(n_operands, operands);
+    job->bench.models = calloc((size_t)n_operands, sizeof(*job->bench.models));
+    if (job->bench.models == NULL)
+        return cli_memory_error(job->common);
+    job->bench.n_models = (size_t)n_operands;
+    for (int i = 0; i < n_operands; i++) {
+        job->bench.models[i].contestant.path = operands[i];
+        job->bench.models[i].name = distinct ? without_folder(operands[i]) : operands[i];
+    }
+    return CLI_EXIT_OK;
+}
+
+/* --- files ---------------------------------------------------------------------- */
+
+/* Opened before anything is measured, so that what cannot be written fails early. */
+static int open_files(bench_job *job)
+{
+    const bench_settings *settings = job->settings;
+    int status = CLI_EXIT_OK;
+    if (job->common->json != NULL)
+        status = cli_report_file_open(&job->json, job->common, job->common->json);
+    if (status == CLI_EXIT_OK && settings->plot != NULL)
+        status = cli_report_file_open(&job->plot, job->common, settings->plot);
+    if (status != CLI_EXIT_OK || settings->profile == NULL)
+        return status;
+    job->folder_created = mkdir(settings->profile, 0777) == 0;
+    return job->folder_created || errno == EEXIST ? CLI_EXIT_OK
+                                                  : cli_write_error(job->common, settings->profile);
+}
+
+static int publish_files(bench_job *job, const struct oq_bench_report *report)
+{
+    int status = CLI_EXIT_OK;
+    if (job->json.stream != NULL) {
+        oq_bench_write_json(report, job->json.stream);
+        status = cli_report_file_publish(&job->json, job->common);
+    }
+    if (status == CLI_EXIT_OK && job->plot.stream != NULL) {
+        oq_bench_write_svg(report, job->plot.stream);
+        status = cli_report_file_publish(&job->plot, job->common);
+    }
+    return status;
+}
+
+/* --- results -------------------------------------------------------------------- */
+
+static int judge(const bench_job *job, const struct oq_bench_report *report)
+{
+    const struct oq_bench_model *models = job->bench.models;
+    if (oq_bench_passes(report))
+        return CLI_EXIT_OK;
+    for (size_t i = 1; i < job->bench.n_models; i++) {
+        if (!(models[i].speedup.median >= report->min_speedup))
+            cli_error(job->common, "%s: %.2fx as fast as %s, --min-speedup asks for %gx",
+                      models[i].name, models[i].speedup.median, models[0].name,
+                      report->min_speedup);
+    }
+    return CLI_EXIT_NO;
+}
+
+static int report(bench_job *job)
+{
+    const cli_common *common = job->common;
+    struct oq_bench_report report = {.bench = &job->bench,
+                                     .options = &job->options,
+                                     .level = common->verbose - common->quiet,
+                                     .min_speedup = job->settings->min_speedup};
+    bool json_only = common->json != NULL && cli_is_standard_output(common->json);
+    if (!json_only && common->quiet < 2)
+        oq_bench_print(&report, stdout);
+    int status = publish_files(job, &report);
+    return status == CLI_EXIT_OK ? judge(job, &report) : status;
+}
+
+/* --- the run -------------------------------------------------------------------- */
+
+static bool show_progress(void *data, const char *what, uint64_t done, uint64_t total)
+{
+    cli_progress_count(data, what, done, total);
+    return cli_interrupt_signal() == 0;
+}
+
+static int measure(bench_job *job)
+{
+    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
+    cli_progress_init(&job->progress, job->common);
+    cli_progress_start(&job->progress);
+    bool done = oq_bench_run(&job->bench, &job->options, &error);
+    cli_progress_erase(&job->progress);
+    if (cli_interrupt_signal() != 0)
+        return 128 + cli_interrupt_signal();
+    return done ? report(job) : cli_library_error(job->common, &error);
+}
+
+static void fill_options(bench_job *job)
+{
+    const bench_settings *settings = job->settings;
+    const char *temporary = getenv("TMPDIR");
+    if (temporary == NULL || temporary[0] == '\0')
+        temporary = "/tmp";
+    cli_run_fill_session(job->common, &settings->run, &job->options.session);
+    job->options.ort_lib = settings->run.ort_lib;
+    job->options.warmup = settings->warmup;
+    job->options.runs = settings->n_runs;
+    job->options.seconds = settings->seconds;
+    job->options.profile_all = settings->profile != NULL || job->common->verbose > 0;
+    job->options.keep_profiles = settings->profile != NULL;
+    job->options.profile_folder = settings->profile != NULL ? settings->profile : temporary;
+    job->options.progress = show_progress;
+    job->options.progress_data = &job->progress;
+}
+
+static void release_job(bench_job *job, int status)
+{
+    cli_report_file_close(&job->json);
+    cli_report_file_close(&job->plot);
+    if (job->folder_created && status > CLI_EXIT_NO)
+        rmdir(job->settings->profile); /* it stays where there is something in it */
+    oq_bench_fini(&job->bench);
+    free(job->bench.models);
+}
+
+static int run_bench(void *data, int n_operands, char **operands)
+{
+    bench_settings *settings = data;
+    bench_job job = {.settings = settings, .common = &settings->common};
+    int status = check_settings(settings, n_operands, operands);
+    if (status == CLI_EXIT_OK)
+        status = cli_run_fill(&settings->common, &settings->run, &job.options.feed);
+    if (status == CLI_EXIT_OK)
+        status = fill_models(&job, n_operands, operands);
+    if (status == CLI_EXIT_OK)
+        status = open_files(&job);
+    if (status == CLI_EXIT_OK) {
+        fill_options(&job);
+        status = measure(&job);
+    }
+    release_job(&job, status);
+    return status;
+}
+
+static void set_defaults(void *data)
+{
+    bench_settings *settings = data;
+    cli_run_defaults(&settings->run);
+    settings->warmup = DEFAULT_WARMUP;
+    settings->seconds = DEFAULT_SECONDS;
+    settings->min_speedup = (double)NAN;
+}
+
+static void release(void *data)
+{
+    bench_settings *settings = data;
+    cli_run_release(&settings->run);
+}
+
+const cli_command cli_bench = {
+    .name = "bench",
+    .summary = "Measures latency, memory, load time and size of models side by side.",
+    .usage = "bench [OPTION]... MODEL...",
+    .notes =
+        "All models get the same inputs, those of the first: random ones, drawn from what it\n"
+        "says of them, with usual sizes of open dimensions (--dim) or the first that run, or\n"
+        "--inputs. They take turns in short bursts, each in a process of its\n"
+        "own. speed is how many times as fast as the first one is: the median over the turns,\n"
+        "and the range of their middle half; where that has 1 in it, there is no clear\n"
+        "difference. memory is the most that the process had (load and runs, the engine too).\n"
+        "A model that is slower has its operators compared with those of the first; -v lists\n"
+        "the operators of all.\n"
+        "Exit codes: 0 done, 1 --min-speedup was missed, 2 usage, 3 a model or an input cannot\n"
+        "be used, 4 a file cannot be written, 6 ONNX Runtime was not found, or crashed.",
+    .options = {{bench_options, cli_run_options, cli_common_options}},
+    .operands = CLI_FILE_OPERANDS,
+    .settings_nbytes = sizeof(bench_settings),
+    .defaults = set_defaults,
+    .run = run_bench,
+    .release = release};

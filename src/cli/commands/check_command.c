@@ -1,0 +1,269 @@
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check/check.h"
+#include "cli/command.h"
+#include "cli/terminal/interrupt.h"
+#include "cli/terminal/messages.h"
+#include "cli/files/file_paths.h"
+#include "cli/terminal/progress.h"
+#include "cli/files/report_file.h"
+#include "cli/commands/run_options.h"
+#include "base/path.h"
+
+/* One flip in one of few random inputs is no verdict about labels. */
+#define DEFAULT_RUNS 8
+
+typedef struct check_settings {
+    cli_common common; /* these two first */
+    cli_run run;
+    double tolerances[OQ_N_MEASURES];
+    const char *expected, *report;
+    const char *mask;
+    bool layers;
+    cli_list feedback;
+} check_settings;
+
+CLI_IS_RUN(check_settings);
+
+#define FIELD(member) .offset = offsetof(check_settings, member)
+#define TOLERANCE(long_name, measure, text)                                                        \
+    {                                                                                              \
+        .kind = CLI_REAL, .name = long_name, .value = "X", FIELD(tolerances[measure]),             \
+        .help = text                                                                               \
+    }
+
+static const cli_option check_options[] = {
+    {.kind = CLI_HEADING, .help = "What is allowed (nothing set: --rel-tol 0.5 --agreement 0.8)"},
+    TOLERANCE("abs-tol", OQ_MEASURE_MAX_ABS, "largest absolute difference"),
+    TOLERANCE("mean-tol", OQ_MEASURE_MEAN_ABS, "mean absolute difference"),
+    TOLERANCE("rel-tol", OQ_MEASURE_RELATIVE, "norm of the difference to that of the reference"),
+    TOLERANCE("cosine", OQ_MEASURE_COSINE, "least cosine between both"),
+    TOLERANCE("sqnr", OQ_MEASURE_SQNR, "least ratio of signal to error, in dB"),
+    TOLERANCE("argmax", OQ_MEASURE_ARGMAX, "least share of rows with the same largest element"),
+    TOLERANCE("agreement", OQ_MEASURE_AGREEMENT,
+              "least share of equal integers, booleans, strings"),
+    {.kind = CLI_HEADING, .help = "What is compared"},
+    {.kind = CLI_TEXT,
+     .name = "expected",
+     .value = "PATH",
+     .source = CLI_FILES,
+     FIELD(expected),
+     .help = "stored outputs in place of REFERENCE: as for --inputs"},
+    {.kind = CLI_APPEND,
+     .name = "feedback",
+     .value = "OUT=IN",
+     FIELD(feedback),
+     .help = "that output is that input of the next run; repeatable"},
+    {.kind = CLI_TEXT,
+     .name = "mask",
+     .value = "INPUT",
+     FIELD(mask),
+     .help = "leave out of outputs what lies where this input is 0: padding"},
+    {.kind = CLI_FLAG,
+     .name = "layers",
+     FIELD(layers),
+     .help = "inner values, too: which site to leave float"},
+    {.kind = CLI_NUMBER,
+     .name = "runs",
+     .value = "N",
+     .maximum = 1000000,
+     FIELD(run.n_inputs),
+     .help = "as --random N"},
+    {.kind = CLI_TEXT,
+     .name = "report",
+     .value = "FILE",
+     .source = CLI_FILES,
+     FIELD(report),
+     .help = "as --json=FILE"},
+    {0}};
+
+/* --- what was asked for ------------------------------------------------------ */
+
+/* A report must not take the place of what the run reads. */
+static int check_report(const check_settings *settings, const char *option, const char *report,
+                        const char *input)
+{
+    if (report == NULL || cli_is_standard_output(report) || !cli_is_same_file(report, input))
+        return CLI_EXIT_OK;
+    return cli_usage(&settings->common, NULL, "%s: %s is an input of this run", option, report);
+}
+
+static int check_reports(const check_settings *settings, const char *input)
+{
+    int status = check_report(settings, "--report", settings->report, input);
+    return status != CLI_EXIT_OK ? status
+                                 : check_report(settings, "--json", settings->common.json, input);
+}
+
+static int check_files(const check_settings *settings, int n_operands, char **operands)
+{
+    int status = CLI_EXIT_OK;
+    if (settings->expected != NULL)
+        status = check_reports(settings, settings->expected);
+    for (int i = 0; i < n_operands && status == CLI_EXIT_OK; i++)
+        status = check_reports(settings, operands[i]);
+    for (size_t i = 0; i < settings->run.inputs.count && status == CLI_EXIT_OK; i++)
+        status = check_reports(settings, settings->run.inputs.items[i]);
+    return status;
+}
+
+static int check_operands(const check_settings *settings, int n_operands, char **operands)
+{
+    const cli_common *common = &settings->common;
+    if (n_operands == 0 || n_operands > 2)
+        return cli_usage(common, "see 'onnxq help check'",
+                         n_operands == 0 ? "there is no model"
+                                         : "more than REFERENCE and CANDIDATE");
+    if (n_operands == 2 && settings->expected != NULL)
+        return cli_usage(common, "with --expected there is one model",
+                         "REFERENCE and --expected contradict each other");
+    if (settings->expected != NULL && settings->run.inputs.count == 0)
+        return cli_usage(common, NULL, "--expected needs the --inputs that gave those outputs");
+    if (n_operands == 1 && settings->layers)
+        return cli_usage(common, "onnxq check --layers REFERENCE CANDIDATE",
+                         "--layers compares two models");
+    if (n_operands == 1 && settings->run.inputs.count == 0)
+        return cli_usage(common, "onnxq check REFERENCE CANDIDATE",
+                         "one model alone needs --inputs with stored outputs, or --expected");
+    for (int i = 0; i < n_operands; i++) {
+        if (cli_is_standard_input(operands[i]))
+            return cli_usage(common, NULL,
+                             "a model on standard input cannot be run, name its file");
+    }
+    return check_files(settings, n_operands, operands);
+}
+
+/* --- results -------------------------------------------------------------------- */
+
+static int write_report(const cli_common *common, const struct oq_check *check, const char *path,
+                        int status)
+{
+    cli_report_file file;
+    if (path == NULL)
+        return status;
+    int result = cli_report_file_open(&file, common, path);
+    if (result == CLI_EXIT_OK) {
+        oq_check_print_json(check, file.stream);
+        result = cli_interrupt_signal() != 0 ? 128 + cli_interrupt_signal()
+                                             : cli_report_file_publish(&file, common);
+    }
+    cli_report_file_close(&file);
+    return result != CLI_EXIT_OK ? result : status;
+}
+
+static int report(const check_settings *settings, const struct oq_check *check)
+{
+    const cli_common *common = &settings->common;
+    bool json_only = (common->json != NULL && cli_is_standard_output(common->json)) ||
+                     (settings->report != NULL && cli_is_standard_output(settings->report));
+    int status = check->passed ? CLI_EXIT_OK : CLI_EXIT_NO;
+    if (!json_only && common->quiet < 2)
+        oq_check_print_text(check, common->verbose - common->quiet, stdout);
+    cli_interrupt_install(); /* from here on there may be a file to take away */
+    status = write_report(common, check, common->json, status);
+    if (status <= CLI_EXIT_NO)
+        status = write_report(common, check, settings->report, status);
+    return status;
+}
+
+/* --- the run --------------------------------------------------------------------- */
+
+static void show_progress(void *data, const char *model, uint64_t n_done, uint64_t n_runs)
+{
+    cli_progress_count(data, oq_base_name(model), n_done, n_runs);
+}
+
+static struct oq_check *run_check(const check_settings *settings, struct oq_check_options *options,
+                                  onnxq_error *error)
+{
+    cli_progress progress;
+    options->engine = oq_engine_open(settings->run.ort_lib, error);
+    if (options->engine == NULL)
+        return NULL;
+    cli_progress_init(&progress, &settings->common);
+    cli_progress_start(&progress);
+    options->progress = show_progress;
+    options->progress_data = &progress;
+    struct oq_check *check = oq_check_create(options, error);
+    cli_progress_erase(&progress);
+    oq_engine_close(options->engine);
+    return check;
+}
+
+static int check_models(const check_settings *settings, struct oq_check_options *options)
+{
+    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
+    cli_interrupt_restore();
+    if (cli_interrupt_signal() != 0)
+        return 128 + cli_interrupt_signal();
+    struct oq_check *check = run_check(settings, options, &error);
+    int status =
+        check != NULL ? report(settings, check) : cli_library_error(&settings->common, &error);
+    oq_check_destroy(check);
+    return status;
+}
+
+static int run_command(void *data, int n_operands, char **operands)
+{
+    check_settings *settings = data;
+    struct oq_check_options options = {.expected = settings->expected,
+                                       .feedback = (const char *const *)settings->feedback.items,
+                                       .n_feedback = settings->feedback.count,
+                                       .mask = settings->mask,
+                                       .layers = settings->layers};
+    int status = check_operands(settings, n_operands, operands);
+    if (status == CLI_EXIT_OK)
+        status = cli_run_fill(&settings->common, &settings->run, &options.feed);
+    if (status != CLI_EXIT_OK)
+        return status;
+    cli_run_fill_session(&settings->common, &settings->run, &options.session);
+    options.reference = n_operands == 2 ? operands[0] : NULL;
+    options.candidate = operands[n_operands - 1];
+    memcpy(options.tolerances, settings->tolerances, sizeof(options.tolerances));
+    return check_models(settings, &options);
+}
+
+static void set_defaults(void *data)
+{
+    check_settings *settings = data;
+    cli_run_defaults(&settings->run);
+    settings->run.n_inputs = DEFAULT_RUNS;
+    for (size_t i = 0; i < OQ_N_MEASURES; i++)
+        settings->tolerances[i] = (double)NAN;
+}
+
+static void release(void *data)
+{
+    check_settings *settings = data;
+    cli_run_release(&settings->run);
+    cli_list_free(&settings->feedback);
+}
+
+const cli_command cli_check = {
+    .name = "check",
+    .summary = "Runs two models on the same inputs and compares what they give.",
+    .usage = "check [OPTION]... REFERENCE CANDIDATE\n"
+             "check [OPTION]... -i INPUTS [--expected OUTPUTS] CANDIDATE",
+    .notes =
+        "Every output of REFERENCE is compared with that of CANDIDATE of the same name. Without\n"
+        "--inputs they are random, drawn from what the models say of their inputs, with usual\n"
+        "sizes of open dimensions (--dim) or the first that run; real ones tell more. One model "
+        "alone is compared with stored outputs: those of --expected, or\n"
+        "those that lie with the inputs (test_data_set_0).\n"
+        "--layers lists the quantized sites, the one first that is worth the most to --exclude:\n"
+        "what each does alone to the outputs, what it adds to its own result, and how far that\n"
+        "result is off in CANDIDATE as a whole. It runs REFERENCE once for each site.\n"
+        "NaN or an infinity of one side only, another type or another shape always fails, and so\n"
+        "does a check without a value to compare (outputs empty, or NaN in both).\n"
+        "Exit codes: 0 passed, 1 failed, 2 usage, 3 a model or an input cannot be used,\n"
+        "4 the report cannot be written, 6 ONNX Runtime was not found.",
+    .options = {{check_options, cli_run_options, cli_common_options}},
+    .operands = CLI_FILE_OPERANDS,
+    .settings_nbytes = sizeof(check_settings),
+    .defaults = set_defaults,
+    .run = run_command,
+    .release = release};

@@ -1,0 +1,159 @@
+#define _POSIX_C_SOURCE 200809L
+#include <onnxq/onnxq.h>
+
+#include "cli/command.h"
+#include "cli/files/job.h"
+#include "cli/terminal/messages.h"
+
+typedef struct dequantize_settings {
+    cli_common common; /* these two first */
+    cli_files files;
+    onnxq_dequantize_options options;
+} dequantize_settings;
+
+/* The parser writes enums as int. */
+_Static_assert(sizeof(onnxq_float_type) == sizeof(int), "enum as wide as int");
+
+static const cli_choice float_types[] = {
+    {"float32", ONNXQ_FLOAT32, false}, {"float16", ONNXQ_FLOAT16, false}, {0}};
+
+CLI_IS_JOB(dequantize_settings);
+
+#define FIELD(member) .offset = offsetof(dequantize_settings, member)
+
+static const cli_option dequantize_options[] = {
+    {.kind = CLI_HEADING, .help = "Weights"},
+    {.kind = CLI_CHOICE,
+     .name = "float-type",
+     .choices = float_types,
+     FIELD(options.float_type),
+     .help = "as what they are stored"},
+    {.kind = CLI_FLAG,
+     .name = "freeze-inputs",
+     FIELD(options.freeze_inputs),
+     .help = "weights that are graph inputs with a default value, too"},
+    {0}};
+
+/* --- one model ------------------------------------------------------------- */
+
+static const char *type_suffix(const void *data)
+{
+    const dequantize_settings *settings = data;
+    return settings->options.float_type == ONNXQ_FLOAT32 ? "float32" : "float16";
+}
+
+/* What a quantized model may be called. */
+static const char *const quantized_suffixes[] = {"int8", "uint8", "int4",      "uint4", "int2",
+                                                 "nf4",  "quant", "quantized", NULL};
+
+static void *create(const void *data, const onnxq_model *model, const cli_write_options *write,
+                    onnxq_error *error)
+{
+    const dequantize_settings *settings = data;
+    onnxq_dequantize_options options = settings->options;
+    options.external_data = write->external_data;
+    options.sync = write->sync;
+    options.allow_noop = write->allow_noop;
+    options.threads = write->threads;
+    options.keep_existing = write->keep_existing;
+    options.progress = write->progress;
+    options.progress_data = write->progress_data;
+    return onnxq_dequantization_create(model, &options, error);
+}
+
+static void destroy(void *work)
+{
+    onnxq_dequantization_destroy(work);
+}
+
+static cli_sizes summarize(const void *work)
+{
+    onnxq_dequantize_summary summary;
+    onnxq_dequantization_get_summary(work, &summary);
+    return (cli_sizes){summary.nbytes_before, summary.nbytes_after, summary.n_dequantized == 0};
+}
+
+static onnxq_status get_output_size(const void *work, const char *path, uint64_t *model_nbytes,
+                                    uint64_t *external_nbytes, onnxq_error *error)
+{
+    return onnxq_dequantization_get_output_size(work, path, model_nbytes, external_nbytes, error);
+}
+
+static onnxq_status write(const void *work, const char *path, onnxq_error *error)
+{
+    return onnxq_dequantization_write(work, path, error);
+}
+
+static void print(const void *data, const onnxq_model *model, const void *work, int level,
+                  FILE *stream)
+{
+    const dequantize_settings *settings = data;
+    if (level < 0 || onnxq_dequantization_count(work) == 0)
+        return;
+    fprintf(stream, "  %s weights  ", type_suffix(settings));
+    cli_print_origin(stream, model);
+    if (level > 0)
+        onnxq_report_dequantization_nodes(work, stream);
+    onnxq_report_dequantization_table(work, stream);
+}
+
+static void print_json(const void *work, const char *input, const char *output, FILE *stream)
+{
+    onnxq_report_dequantization_json(work, input, output, stream);
+}
+
+static void explain_nothing(const void *work, char *text, size_t capacity)
+{
+    size_t n = onnxq_dequantization_count(work);
+    if (n == 0)
+        snprintf(text, capacity, "nothing to dequantize: it is not quantized");
+    else
+        snprintf(text, capacity, "nothing to dequantize (quantized nodes: %zu, all kept)", n);
+}
+
+static const cli_maker maker = {.verb = "dequantize",
+                                .suffix = type_suffix,
+                                .replaced_suffixes = quantized_suffixes,
+                                .create = create,
+                                .destroy = destroy,
+                                .summarize = summarize,
+                                .get_output_size = get_output_size,
+                                .write = write,
+                                .print = print,
+                                .print_json = print_json,
+                                .explain_nothing = explain_nothing};
+
+/* --- the command ----------------------------------------------------------- */
+
+static int run_dequantize(void *data, int n_operands, char **operands)
+{
+    const dequantize_settings *settings = data;
+    cli_job job = {.maker = &maker,
+                   .settings = settings,
+                   .common = &settings->common,
+                   .files = &settings->files};
+    return cli_job_run(&job, n_operands, operands);
+}
+
+static void set_defaults(void *data)
+{
+    dequantize_settings *settings = data;
+    onnxq_dequantize_options_init(&settings->options);
+    cli_job_defaults(&settings->files);
+}
+
+const cli_command cli_dequantize = {
+    .name = "dequantize",
+    .summary = "Makes a quantized model a float one again.",
+    .usage = "dequantize [OPTION]... MODEL [OUT]\ndequantize [OPTION]... -d DIR MODEL...",
+    .notes =
+        "OUT left out is MODEL with .float32.onnx (or .float16.onnx) for its ending, where\n"
+        ".int8 and the like go first; one that exists is kept. A named OUT is replaced. '-' is\n"
+        "standard input or output. float16 weights of a float32 model have a Cast behind them.\n"
+        "What stays quantized is listed with the reason. Exit codes: as of quantize, 5 where\n"
+        "there is nothing to dequantize.",
+    .options = {{cli_job_options, dequantize_options, cli_common_options}},
+    .operands = CLI_FILE_OPERANDS,
+    .settings_nbytes = sizeof(dequantize_settings),
+    .defaults = set_defaults,
+    .run = run_dequantize};

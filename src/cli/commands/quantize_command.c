@@ -1,0 +1,235 @@
+#define _POSIX_C_SOURCE 200809L
+#include "cli/commands/quantize_command.h"
+
+#include <stdlib.h>
+
+#include "cli/command.h"
+#include "cli/terminal/messages.h"
+
+/* The parser writes enums as int. */
+_Static_assert(sizeof(onnxq_weight_type) == sizeof(int), "enum as wide as int");
+_Static_assert(sizeof(onnxq_reduce_range) == sizeof(int), "enum as wide as int");
+_Static_assert(sizeof(onnxq_method) == sizeof(int), "enum as wide as int");
+_Static_assert(sizeof(onnxq_conv) == sizeof(int), "enum as wide as int");
+_Static_assert(sizeof(onnxq_bits) == sizeof(int), "enum as wide as int");
+
+static const cli_choice methods[] = {{"dynamic", ONNXQ_METHOD_DYNAMIC, false},
+                                     {"weights", ONNXQ_METHOD_WEIGHTS, false},
+                                     {"qdq", ONNXQ_METHOD_QDQ, false},
+                                     {"blocks", ONNXQ_METHOD_BLOCKS, false},
+                                     {0}};
+
+static const cli_choice weight_types[] = {{"int8", ONNXQ_WEIGHT_INT8, false},
+                                          {"uint8", ONNXQ_WEIGHT_UINT8, false},
+                                          {"QInt8", ONNXQ_WEIGHT_INT8, true},
+                                          {"QUInt8", ONNXQ_WEIGHT_UINT8, true},
+                                          {"QuantType.QInt8", ONNXQ_WEIGHT_INT8, true},
+                                          {"QuantType.QUInt8", ONNXQ_WEIGHT_UINT8, true},
+                                          {0}};
+
+static const cli_choice reduce_ranges[] = {
+    {"bits", ONNXQ_REDUCE_BITS, false}, {"pairs", ONNXQ_REDUCE_PAIRS, false},
+    {"none", ONNXQ_REDUCE_NONE, false}, {"true", ONNXQ_REDUCE_BITS, true},
+    {"false", ONNXQ_REDUCE_NONE, true}, {0}};
+
+static const cli_choice fold_bits[] = {{"auto", 0, false}, {"8", 8, false}, {"16", 16, false}, {0}};
+
+static const cli_choice bits[] = {
+    {"8", ONNXQ_BITS_8, false}, {"4", ONNXQ_BITS_4, false}, {"nf4", ONNXQ_BITS_NF4, false}, {0}};
+
+static const cli_choice block_sizes[] = {{"16", 16, false},   {"32", 32, false},
+                                         {"64", 64, false},   {"128", 128, false},
+                                         {"256", 256, false}, {0}};
+
+static const cli_choice convs[] = {{"fold", ONNXQ_CONV_FOLD, false},
+                                   {"integer", ONNXQ_CONV_INTEGER, false},
+                                   {"matmul", ONNXQ_CONV_MATMUL, false},
+                                   {"skip", ONNXQ_CONV_SKIP, false},
+                                   {0}};
+
+static const cli_choice external_data_format[] = {
+    {"true", ONNXQ_EXTERNAL_ALWAYS, true}, {"false", ONNXQ_EXTERNAL_NEVER, true}, {0}};
+
+CLI_IS_JOB(cli_quantize_settings);
+
+#define FIELD(member) .offset = offsetof(cli_quantize_settings, member)
+
+const cli_option cli_quantize_options[] = {
+    {.kind = CLI_HEADING, .help = "How weights are stored"},
+    {.kind = CLI_CHOICE,
+     .name = "method",
+     .choices = methods,
+     FIELD(options.method),
+     .help = "integer operators; folded at load; DequantizeLinear; MatMulNBits"},
+    {.kind = CLI_CHOICE,
+     .name = "bits",
+     .choices = bits,
+     FIELD(options.bits),
+     .help = "of a weight, with --method blocks or qdq"},
+    {.kind = CLI_CHOICE,
+     .name = "block-size",
+     .choices = block_sizes,
+     FIELD(options.block_size),
+     .help = "elements with a scale of their own; blocks: 128, 32 of 4 bits"},
+    {.kind = CLI_CHOICE,
+     .letter = 't',
+     .name = "weight-type",
+     .choices = weight_types,
+     FIELD(options.weight_type),
+     .help = "integers of a weight"},
+    {.kind = CLI_FLAG,
+     .name = "per-channel",
+     .negated = "false",
+     FIELD(options.per_channel),
+     .help = "a scale per output channel; off: one per weight"},
+    {.kind = CLI_FLAG,
+     .name = "symmetric",
+     .negated = "false",
+     FIELD(options.symmetric),
+     .help = "zero point in the middle; off: range fitted"},
+    {.kind = CLI_CHOICE,
+     .name = "reduce-range",
+     .choices = reduce_ranges,
+     .implied = "bits",
+     .negated = "none",
+     FIELD(options.reduce_range),
+     .help = "exact on x86 without VNNI: 7 bits, or pair by pair"},
+    {.kind = CLI_CHOICE,
+     .name = "conv",
+     .choices = convs,
+     FIELD(options.conv),
+     .help = "folded; ConvInteger; MatMulInteger for 1x1; float"},
+    {.kind = CLI_CHOICE,
+     .name = "fold-bits",
+     .choices = fold_bits,
+     FIELD(options.fold_bits),
+     .help = "of what is folded; auto: 16 where a recurrent model needs it"},
+    {.kind = CLI_FLAG,
+     .name = "force-integer",
+     FIELD(options.force_integer),
+     .help = "integer operators for small weights, where float is faster"},
+
+    {.kind = CLI_HEADING, .help = "Which weights (all these may be repeated)"},
+    {.kind = CLI_LIST,
+     .name = "op-types",
+     .value = "A,B",
+     FIELD(op_types),
+     .help = "only weights of these operators, such as MatMul"},
+    {.kind = CLI_LIST,
+     .name = "exclude-op-types",
+     .value = "A,B",
+     FIELD(exclude_op_types),
+     .help = "no weights of these operators"},
+    {.kind = CLI_APPEND,
+     .name = "include",
+     .value = "GLOB",
+     FIELD(include_globs),
+     .help = "only nodes or weights whose whole name matches"},
+    {.kind = CLI_APPEND,
+     .name = "exclude",
+     .value = "GLOB",
+     FIELD(exclude_globs),
+     .help = "none whose whole name matches"},
+    {.kind = CLI_APPEND,
+     .name = "include-regex",
+     .value = "RE",
+     FIELD(include_regexes),
+     .help = "only nodes or weights with a match in the name"},
+    {.kind = CLI_APPEND,
+     .name = "exclude-regex",
+     .value = "RE",
+     FIELD(exclude_regexes),
+     .help = "none with a match in the name"},
+    {.kind = CLI_FLAG,
+     .name = "allow-unmatched",
+     FIELD(options.allow_unmatched),
+     .help = "one of the above that matches nothing is no error"},
+    {.kind = CLI_NUMBER,
+     .name = "min-elements",
+     .value = "N",
+     .maximum = UINT64_MAX,
+     FIELD(options.min_elements),
+     .help = "smaller weights stay as they are"},
+    {.kind = CLI_FLAG,
+     .name = "freeze-inputs",
+     FIELD(options.freeze_inputs),
+     .help = "weights that are graph inputs with a default value, too"},
+    {.kind = CLI_FLAG,
+     .name = "subgraphs",
+     .negated = "false",
+     FIELD(options.subgraphs),
+     .help = "look into the bodies of If, Loop and Scan"},
+
+    {.kind = CLI_HEADING, .help = "As in onnxruntime.quantization.quantize_dynamic"},
+    {.kind = CLI_LIST,
+     .name = "nodes_to_exclude",
+     .value = "A,B",
+     FIELD(exclude_names),
+     .help = "--exclude with exact names"},
+    {.kind = CLI_LIST,
+     .name = "nodes_to_quantize",
+     .value = "A,B",
+     FIELD(include_names),
+     .help = "--include with exact names"},
+    {.kind = CLI_LIST,
+     .name = "op_types_to_quantize",
+     .value = "A,B",
+     FIELD(op_types),
+     .help = "--op-types"},
+    {.kind = CLI_CHOICE,
+     .name = "use_external_data_format",
+     .choices = external_data_format,
+     .implied = "true",
+     FIELD(files.external_data),
+     .help = "--external-data always"},
+    {0}};
+
+static int run_quantize(void *data, int n_operands, char **operands)
+{
+    cli_quantize_settings *settings = data;
+    if (!cli_quantize_fill_options(settings))
+        return cli_memory_error(&settings->common);
+    onnxq_error error;
+    if (onnxq_options_check(&settings->options, &error) != ONNXQ_OK)
+        return cli_library_error(&settings->common, &error);
+    cli_job job = {.maker = &cli_quantize_maker,
+                   .settings = settings,
+                   .common = &settings->common,
+                   .files = &settings->files};
+    return cli_job_run(&job, n_operands, operands);
+}
+
+void cli_quantize_defaults(void *data)
+{
+    cli_quantize_settings *settings = data;
+    onnxq_options_init(&settings->options);
+    cli_job_defaults(&settings->files);
+}
+
+void cli_quantize_release(void *data)
+{
+    cli_quantize_settings *settings = data;
+    cli_list *lists[] = {&settings->op_types,        &settings->exclude_op_types,
+                         &settings->include_globs,   &settings->exclude_globs,
+                         &settings->include_regexes, &settings->exclude_regexes,
+                         &settings->include_names,   &settings->exclude_names};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        cli_list_free(lists[i]);
+    free(settings->selectors);
+}
+
+const cli_command cli_quantize = {
+    .name = "quantize",
+    .summary = "Stores and computes the weights of a model as int8; no data needed.",
+    .usage = "quantize [OPTION]... MODEL [OUT]\nquantize [OPTION]... -d DIR MODEL...",
+    .notes =
+        "OUT left out is MODEL with .int8.onnx (.uint8, .int4, .nf4) for its ending; one\n"
+        "that exists is kept. A named OUT is replaced. '-' is standard input or output.\n"
+        "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model, 4 output not\n"
+        "writable, 5 nothing to quantize, 70 a bug in onnxq, 71 out of memory, 128+N signal N.",
+    .options = {{cli_job_options, cli_quantize_options, cli_common_options}},
+    .operands = CLI_FILE_OPERANDS,
+    .settings_nbytes = sizeof(cli_quantize_settings),
+    .defaults = cli_quantize_defaults,
+    .run = run_quantize,
+    .release = cli_quantize_release};

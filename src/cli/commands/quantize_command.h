@@ -1,0 +1,37 @@
+/* `onnxq quantize`: what the command line said. */
+#ifndef CLI_QUANTIZE_COMMAND_H
+#define CLI_QUANTIZE_COMMAND_H
+
+#include <onnxq/onnxq.h>
+
+#include "cli/files/job.h"
+#include "cli/parse/name_list.h"
+#include "cli/parse/option.h"
+
+typedef struct cli_quantize_settings {
+    cli_common common; /* these two first */
+    cli_files files;
+    onnxq_options options; /* lists are filled in from those below */
+    cli_list op_types, exclude_op_types;
+    cli_list include_globs, exclude_globs, include_regexes, exclude_regexes;
+    cli_list include_names, exclude_names; /* as they are, nothing in them is a wildcard */
+    onnxq_selector *selectors;
+} cli_quantize_settings;
+
+extern const cli_option cli_quantize_options[]; /* how and which weights */
+void cli_quantize_defaults(void *settings);
+void cli_quantize_release(void *settings);
+
+/* "int8 weights, per channel, dynamic activations" */
+void cli_print_quantize_settings(const onnxq_options *options, FILE *stream);
+
+/* Why the plan of a model has nothing to do. */
+void cli_explain_noop(const void *plan, char *text, size_t capacity);
+
+/* Completes settings->options from the lists; false where memory ran out. */
+bool cli_quantize_fill_options(cli_quantize_settings *settings);
+
+/* What is made of a model, in quantize_model.c. */
+extern const cli_maker cli_quantize_maker;
+
+#endif

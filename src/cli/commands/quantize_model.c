@@ -1,0 +1,126 @@
+/* What `onnxq quantize` makes of one model, and says about it. */
+#include <string.h>
+
+#include "cli/terminal/messages.h"
+#include "cli/commands/quantize_command.h"
+
+static const char *type_suffix(const void *data)
+{
+    const cli_quantize_settings *settings = data;
+    if (settings->options.bits != ONNXQ_BITS_8)
+        return settings->options.bits == ONNXQ_BITS_NF4 ? "nf4" : "int4";
+    return settings->options.weight_type == ONNXQ_WEIGHT_INT8 ? "int8" : "uint8";
+}
+
+static void *create(const void *data, const onnxq_model *model, const cli_write_options *write,
+                    onnxq_error *error)
+{
+    const cli_quantize_settings *settings = data;
+    onnxq_options options = settings->options;
+    options.external_data = write->external_data;
+    options.keep_existing = write->keep_existing;
+    options.sync = write->sync;
+    options.allow_noop = write->allow_noop;
+    options.threads = write->threads;
+    options.progress = write->progress;
+    options.progress_data = write->progress_data;
+    return onnxq_plan_create(model, &options, error);
+}
+
+static void destroy(void *plan)
+{
+    onnxq_plan_destroy(plan);
+}
+
+static cli_sizes summarize(const void *plan)
+{
+    onnxq_summary summary;
+    onnxq_plan_get_summary(plan, &summary);
+    return (cli_sizes){summary.nbytes_before, summary.nbytes_after,
+                       summary.n_quantized == 0 && summary.n_round_trips_removed == 0};
+}
+
+static onnxq_status get_output_size(const void *plan, const char *path, uint64_t *model_nbytes,
+                                    uint64_t *external_nbytes, onnxq_error *error)
+{
+    return onnxq_plan_get_output_size(plan, path, model_nbytes, external_nbytes, error);
+}
+
+static onnxq_status write(const void *plan, const char *path, onnxq_error *error)
+{
+    return onnxq_plan_write(plan, path, error);
+}
+
+void cli_print_quantize_settings(const onnxq_options *options, FILE *stream)
+{
+    static const char *const methods[] = {"dynamic activations", "folded when loaded",
+                                          "DequantizeLinear", "operators of com.microsoft"};
+    static const char *const ranges[] = {"", " of 7 bits", " safe in pairs"};
+    static const char *const bits[] = {"int8", "int4", "nf4"};
+    fprintf(stream, "%s weights%s, per %s%s, %s",
+            options->weight_type == ONNXQ_WEIGHT_UINT8 ? "uint8" : bits[options->bits],
+            ranges[options->reduce_range],
+            options->method == ONNXQ_METHOD_BLOCKS || options->block_size != 0 ? "block"
+            : options->per_channel                                             ? "channel"
+                                                                               : "tensor",
+            options->symmetric ? "" : ", asymmetric", methods[options->method]);
+}
+
+static void print(const void *data, const onnxq_model *model, const void *plan, int level,
+                  FILE *stream)
+{
+    const cli_quantize_settings *settings = data;
+    if (level < 0 || onnxq_plan_count(plan) == 0)
+        return;
+    fputs("  ", stream);
+    cli_print_quantize_settings(&settings->options, stream);
+    fputs("  ", stream);
+    cli_print_origin(stream, model);
+    if (level > 0)
+        onnxq_report_weights(plan, stream);
+    onnxq_report_table(plan, stream);
+}
+
+static void print_json(const void *plan, const char *input, const char *output, FILE *stream)
+{
+    onnxq_report_json(plan, input, output, stream);
+}
+
+/* Some weight stays only because a caller may override it. */
+static bool waits_for_freeze(const onnxq_plan *plan)
+{
+    for (size_t i = 0; i < onnxq_plan_count(plan); i++) {
+        const onnxq_weight *weight = onnxq_plan_get(plan, i);
+        for (size_t k = 0; k < weight->n_uses; k++)
+            if (strstr(weight->uses[k].reason, "--freeze-inputs") != NULL)
+                return true;
+    }
+    return false;
+}
+
+void cli_explain_noop(const void *plan, char *text, size_t capacity)
+{
+    onnxq_summary summary;
+    onnxq_plan_get_summary(plan, &summary);
+    if (summary.n_weights == 0)
+        snprintf(text, capacity, "nothing to quantize: it has no constants");
+    else if (summary.n_quantized_before > 0)
+        snprintf(text, capacity, "nothing left to quantize: %zu weights are quantized already",
+                 summary.n_quantized_before);
+    else
+        snprintf(text, capacity, "nothing to quantize (constants: %zu, all kept%s)",
+                 summary.n_weights,
+                 waits_for_freeze(plan) ? "; --freeze-inputs takes those that callers may override"
+                                        : "");
+}
+
+const cli_maker cli_quantize_maker = {.verb = "quantize",
+                                      .suffix = type_suffix,
+                                      .create = create,
+                                      .destroy = destroy,
+                                      .summarize = summarize,
+                                      .get_output_size = get_output_size,
+                                      .write = write,
+                                      .print = print,
+                                      .print_json = print_json,
+                                      .explain_nothing = cli_explain_noop};

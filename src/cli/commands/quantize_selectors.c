@@ -1,0 +1,40 @@
+#include "cli/commands/quantize_command.h"
+
+#include <stdlib.h>
+
+static bool make_selectors(cli_quantize_settings *settings)
+{
+    const struct {
+        const cli_list *list;
+        bool exclude;
+        onnxq_syntax syntax;
+    } sources[] = {{&settings->include_globs, false, ONNXQ_GLOB},
+                   {&settings->exclude_globs, true, ONNXQ_GLOB},
+                   {&settings->include_regexes, false, ONNXQ_REGEX},
+                   {&settings->exclude_regexes, true, ONNXQ_REGEX},
+                   {&settings->include_names, false, ONNXQ_EXACT},
+                   {&settings->exclude_names, true, ONNXQ_EXACT}};
+    const size_t n_sources = sizeof(sources) / sizeof(sources[0]);
+    size_t count = 0;
+    for (size_t i = 0; i < n_sources; i++)
+        count += sources[i].list->count;
+    settings->selectors = calloc(count + 1, sizeof(*settings->selectors));
+    if (settings->selectors == NULL)
+        return false;
+    for (size_t i = 0; i < n_sources; i++)
+        for (size_t k = 0; k < sources[i].list->count; k++)
+            settings->selectors[settings->options.n_selectors++] =
+                (onnxq_selector){sources[i].exclude, sources[i].syntax, sources[i].list->items[k]};
+    settings->options.selectors = settings->selectors;
+    return true;
+}
+
+bool cli_quantize_fill_options(cli_quantize_settings *settings)
+{
+    onnxq_options *options = &settings->options;
+    options->op_types = (const char *const *)settings->op_types.items;
+    options->n_op_types = settings->op_types.count;
+    options->exclude_op_types = (const char *const *)settings->exclude_op_types.items;
+    options->n_exclude_op_types = settings->exclude_op_types.count;
+    return make_selectors(settings);
+}

@@ -1,0 +1,44 @@
+/* What the commands that run models share: the engine, and what goes into the models. */
+#ifndef CLI_RUN_OPTIONS_H
+#define CLI_RUN_OPTIONS_H
+
+#include "engine/session.h"
+#include "cli/parse/name_list.h"
+#include "cli/parse/option.h"
+#include "inputs/feed.h"
+
+typedef struct cli_run {
+    const char *ort_lib;
+    cli_list inputs, dims, ranges; /* as they were written */
+    uint64_t n_inputs, seed;
+    enum oq_opt_level opt_level;
+    cli_list providers; /* by preference */
+    struct oq_dim_setting *dim_settings;
+    struct oq_range_setting *range_settings;
+} cli_run;
+
+/* The settings of such a command begin with these two. */
+typedef struct cli_run_settings {
+    cli_common common;
+    cli_run run;
+} cli_run_settings;
+
+#define CLI_IS_RUN(settings)                                                                       \
+    _Static_assert(offsetof(settings, run) == offsetof(cli_run_settings, run),                     \
+                   "begins as cli_run_settings does")
+
+extern const cli_option cli_run_options[];
+void cli_run_defaults(cli_run *run);
+
+/* Reads the lists; everything borrows from `run`. Returns the exit code, after a message. */
+int cli_run_fill(const cli_common *common, cli_run *run, struct oq_feed_options *options);
+
+/*
+ * What the engine is told; borrows from `run`. Providers are as they were
+ * written: oq_engine_find_provider() gives the engine's names for them.
+ */
+void cli_run_fill_session(const cli_common *common, const cli_run *run,
+                          struct oq_session_options *options);
+void cli_run_release(cli_run *run);
+
+#endif

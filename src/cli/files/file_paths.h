@@ -1,0 +1,46 @@
+/* File names as the command line gives them. */
+#ifndef CLI_FILE_PATHS_H
+#define CLI_FILE_PATHS_H
+
+#include <stdbool.h>
+
+#define CLI_STANDARD_STREAM "-"
+
+bool cli_is_standard_input(const char *path);
+bool cli_is_standard_output(const char *path); /* by the names of /dev, too */
+
+/* Whether something has the name, be it only a dangling link. */
+bool cli_path_exists(const char *path);
+
+/* Whether both lead to one file; neither needs to exist. */
+bool cli_is_same_file(const char *a, const char *b);
+
+/*
+ * "FOLDER/model.SUFFIX.onnx" for "some/model.onnx"; folder NULL is the one that
+ * the model is in. Where the name has one of the suffixes `replaced` already (a
+ * list ended by NULL; NULL: none), that goes. On the heap; NULL where memory ran out.
+ */
+char *cli_derive_path(const char *model, const char *folder, const char *const *replaced,
+                      const char *suffix);
+
+/*
+ * `path` where it is opened by name. Standard input becomes a descriptor that
+ * can be read anywhere: itself when it is a file, else an unlinked copy of it.
+ */
+typedef struct cli_input {
+    const char *path; /* to open */
+    int fd;           /* -1: none */
+    char buffer[32];
+} cli_input;
+
+typedef enum cli_input_result {
+    CLI_INPUT_OK,
+    CLI_INPUT_NOT_READ,    /* errno says why */
+    CLI_INPUT_NOT_SPOOLED, /* the copy could not be written; errno says why */
+    CLI_INPUT_INTERRUPTED
+} cli_input_result;
+
+cli_input_result cli_input_open(cli_input *input, const char *path);
+void cli_input_close(cli_input *input);
+
+#endif

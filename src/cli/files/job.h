@@ -1,0 +1,104 @@
+/*
+ * Commands that make one model of another: which files they read and write,
+ * for one model or many, and what they say about it. What they make of a model
+ * is the command's own: a cli_maker.
+ */
+#ifndef CLI_JOB_H
+#define CLI_JOB_H
+
+#include <stdio.h>
+
+#include <onnxq/onnxq.h>
+
+#include "cli/parse/option.h"
+#include "cli/files/report_file.h"
+
+/* What the command line says about files. */
+typedef struct cli_files {
+    const char *output, *output_dir;
+    bool dry_run, force, no_clobber, sync, allow_noop;
+    onnxq_external_data external_data;
+} cli_files;
+
+/* The settings of such a command begin with these two. */
+typedef struct cli_job_settings {
+    cli_common common;
+    cli_files files;
+} cli_job_settings;
+
+#define CLI_IS_JOB(settings)                                                                       \
+    _Static_assert(offsetof(settings, files) == offsetof(cli_job_settings, files),                 \
+                   "begins as cli_job_settings does")
+
+extern const cli_option cli_job_options[]; /* what they share */
+void cli_job_defaults(cli_files *files);
+
+/* Bytes of model and side files. */
+typedef struct cli_sizes {
+    uint64_t before, after;
+    bool is_copy; /* there is nothing to do */
+} cli_sizes;
+
+/* What the library is to be told besides the command's own options. */
+typedef struct cli_write_options {
+    onnxq_external_data external_data;
+    bool keep_existing, sync, allow_noop;
+    unsigned threads;
+    onnxq_progress_fn progress;
+    void *progress_data;
+} cli_write_options;
+
+/* `settings` are the command's, `work` is what create() has returned. */
+typedef struct cli_maker {
+    const char *verb; /* as in "nothing to quantize" */
+    const char *(*suffix)(const void *settings);
+    const char *const *replaced_suffixes; /* endings that the suffix takes the place of, or NULL */
+    void *(*create)(const void *settings, const onnxq_model *model,
+                    const cli_write_options *options, onnxq_error *error);
+    void (*destroy)(void *work);
+    cli_sizes (*summarize)(const void *work);
+    onnxq_status (*get_output_size)(const void *work, const char *path, uint64_t *model_nbytes,
+                                    uint64_t *external_nbytes, onnxq_error *error);
+    onnxq_status (*write)(const void *work, const char *path, onnxq_error *error);
+    /* For people; the level is that of -v less that of -q. */
+    void (*print)(const void *settings, const onnxq_model *model, const void *work, int level,
+                  FILE *stream);
+    void (*print_json)(const void *work, const char *input, const char *output, FILE *stream);
+    /* Such as "nothing to quantize: it has no constants". */
+    void (*explain_nothing)(const void *work, char *text, size_t capacity);
+} cli_maker;
+
+typedef struct cli_item {
+    const char *input;
+    char *output;
+    bool derived; /* the output's name was made from the input's */
+} cli_item;
+
+typedef struct cli_job {
+    const cli_maker *maker;
+    const void *settings;
+    const cli_common *common;
+    const cli_files *files;
+    /* from here on the job's own */
+    cli_item *items;
+    size_t n_items;
+    FILE *text; /* where people read results; NULL: nowhere */
+    cli_reports json;
+    bool folder_created; /* files->output_dir */
+    double item_began;   /* seconds, of the item at hand */
+    /* of the items that are done */
+    size_t n_done;
+    uint64_t nbytes_before, nbytes_after;
+} cli_job;
+
+/* Both return the exit code, after a message where it is not 0. */
+int cli_job_run(cli_job *job, int n_operands, char **operands);
+int cli_item_run(cli_job *job, const cli_item *item);
+
+/* "90.8 MB -> 23.3 MB (3.9x smaller)" */
+void cli_print_sizes(FILE *stream, uint64_t before, uint64_t after);
+
+/* "(opset 17, pytorch 2.9)" and a line break: what a model says of itself. */
+void cli_print_origin(FILE *stream, const onnxq_model *model);
+
+#endif

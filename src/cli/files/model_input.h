@@ -1,0 +1,17 @@
+/* A model that a command reads, by name or from standard input. */
+#ifndef CLI_MODEL_INPUT_H
+#define CLI_MODEL_INPUT_H
+
+#include <onnxq/onnxq.h>
+
+#include "cli/parse/option.h"
+#include "cli/files/file_paths.h"
+
+/* Returns the exit code, after a message where it is not 0. */
+int cli_model_input_open(const cli_common *common, cli_input *input, const char *path);
+
+/* Message and exit code for an error of the library about the model that is named `path`. */
+int cli_model_input_fail(const cli_common *common, const cli_input *input, const char *path,
+                         onnxq_error *error);
+
+#endif

@@ -1,0 +1,67 @@
+#include "inputs/feed.h"
+
+static bool read_files(struct oq_input_sets *sets, const struct oq_feed_options *options,
+                       onnxq_error *error)
+{
+    for (size_t i = 0; i < options->n_paths; i++) {
+        if (!oq_input_sets_read(sets, options->paths[i], error))
+            return false;
+    }
+    return true;
+}
+
+static bool draw(struct oq_input_sets *sets, const onnxq_model *const *models, size_t n_models,
+                 const struct oq_signature *signature, const struct oq_feed_options *options,
+                 onnxq_error *error)
+{
+    for (uint64_t i = 0; i < options->n_random; i++) {
+        if (!oq_draw_inputs(models, n_models, signature, &options->draw, sets, error))
+            return false;
+    }
+    return true;
+}
+
+bool oq_feed_make(struct oq_input_sets *sets, const onnxq_model *const *models, size_t n_models,
+                  const struct oq_signature *signature, const struct oq_feed_options *options,
+                  onnxq_error *error)
+{
+    bool made = options->n_paths > 0 ? read_files(sets, options, error)
+                                     : draw(sets, models, n_models, signature, options, error);
+    if (!made)
+        return false;
+    for (size_t i = 0; i < sets->count; i++) {
+        if (!oq_signature_bind(signature, &sets->list[i], error)) {
+            oq_error_file(error, sets->list[i].label);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void explain(const struct oq_input_sets *sets, bool tries_others, onnxq_error *error)
+{
+    if (sets->sizes != NULL)
+        oq_error_hint(error, "these sizes were drawn, %s: %s",
+                      tries_others ? "and others do not run either" : "give other ones",
+                      sets->sizes);
+}
+
+bool oq_feed_try_others(struct oq_feed_options *options, const struct oq_input_sets *sets,
+                        onnxq_error *first, onnxq_error *error)
+{
+    struct oq_draw_options *draw = &options->draw;
+    bool is_crash = error->status == ONNXQ_ERROR_ENGINE;
+    bool tries_others = sets->sizes != NULL && sets->has_others && !is_crash;
+    if (!is_crash && error->status != ONNXQ_ERROR_INPUT)
+        return false;
+    if (draw->tried == 0) {
+        *first = *error;
+        explain(sets, tries_others, first);
+    }
+    *error = *first;
+    if (!tries_others || draw->tried + 1 == OQ_DRAW_TRIES)
+        return false;
+    draw->tried++;
+    oq_error_init(error);
+    return true;
+}

@@ -1,0 +1,56 @@
+#include "inputs/random.h"
+
+#define GOLDEN 0x9e3779b97f4a7c15u /* 2^64 / golden ratio */
+
+static uint64_t mix(uint64_t z)
+{
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+/* FNV-1a */
+static uint64_t hash(const char *text)
+{
+    uint64_t code = 0xcbf29ce484222325u;
+    for (; *text != '\0'; text++)
+        code = (code ^ (unsigned char)*text) * 0x100000001b3u;
+    return code;
+}
+
+void oq_random_init(struct oq_random *random, uint64_t seed, uint64_t number, const char *name)
+{
+    random->state = mix(mix(mix(seed + GOLDEN) + number + GOLDEN) ^ hash(name));
+}
+
+uint64_t oq_random_next(struct oq_random *random)
+{
+    random->state += GOLDEN;
+    return mix(random->state);
+}
+
+int64_t oq_random_integer(struct oq_random *random, int64_t lo, int64_t hi)
+{
+    uint64_t next = oq_random_next(random), span = (uint64_t)hi - (uint64_t)lo + 1;
+    return (int64_t)((uint64_t)lo + (span == 0 ? next : next % span));
+}
+
+/* Statements of their own, so that no compiler fuses a product and a sum. */
+double oq_random_uniform(struct oq_random *random, double lo, double hi)
+{
+    double unit = (double)(oq_random_next(random) >> 11) * 0x1p-53;
+    double width = hi - lo;
+    double above = unit * width;
+    double value = lo + above;
+    return value < hi ? value : hi;
+}
+
+double oq_random_normal(struct oq_random *random)
+{
+    uint64_t bits = oq_random_next(random);
+    int64_t sum = 0;
+    for (int i = 0; i < 4; i++)
+        sum += (int64_t)(bits >> (16 * i) & 0xffff);
+    /* Mean 4 * 65535 / 2, variance 4 * 2^32 / 12 (less a part in 2^32): sqrt(3) / 2^16. */
+    return (double)(sum - 131070) * 0x1.bb67ae8584caap-16;
+}

@@ -1,0 +1,61 @@
+/*
+ * The error that each quantized site adds, in three ways:
+ *
+ *   added        the site alone, fed with the reference's values, against the reference's result
+ *   accumulated  the same value in the candidate's own run, with what all sites before have added
+ *   effect       what the added error makes of the outputs, where all else is the reference
+ *
+ * Effects tell which site to exclude: the squares of effects add up to about
+ * the square of the candidate's error, so that the largest one is worth the most.
+ */
+#ifndef OQ_LAYERS_LAYERS_H
+#define OQ_LAYERS_LAYERS_H
+
+#include "base/json.h"
+#include "layers/sites.h"
+#include "run/runner.h"
+
+struct oq_layers_options {
+    const onnxq_model *reference, *candidate;
+    struct oq_engine *engine;
+    const struct oq_session_options *session;
+    const struct oq_run_inputs *inputs; /* the mask concerns the effects */
+    void (*progress)(void *data, uint64_t n_done, uint64_t n_steps); /* or NULL */
+    void *progress_data;
+};
+
+/* All errors are ||difference|| / ||reference|| over all inputs, NAN where they are not known. */
+struct oq_layer {
+    const struct oq_layer_site *site;
+    double added, sqnr, accumulated, effect; /* sqnr of what is added, in dB */
+    const char *unmeasured;                  /* why there are none, or NULL */
+};
+
+struct oq_layers {
+    struct oq_arena arena;
+    struct oq_layer_sites sites;
+    struct oq_layer *list; /* worst first; unmeasured ones last */
+    size_t count;
+    size_t n_inside;        /* quantized operators in bodies, of all sites */
+    const char *no_effects; /* why no site has an effect, or NULL */
+};
+
+/* Runs parts of both models. The models have to outlive the result; release it after a failure too.
+ */
+bool oq_layers_measure(struct oq_layers *layers, const struct oq_layers_options *options,
+                       onnxq_error *error);
+void oq_layers_fini(struct oq_layers *layers);
+
+/* --- layers_report.c --- */
+
+/*
+ * The table: the worst sites, or all with level > 0, and the command that
+ * leaves the worst one as it is in `reference`.
+ */
+void oq_layers_print_text(const struct oq_layers *layers, const char *reference, int level,
+                          FILE *stream);
+
+/* The members "layers", "layers_common_values" and "layers_no_effects" of an object. */
+void oq_layers_write_json(const struct oq_layers *layers, struct oq_json *json);
+
+#endif
