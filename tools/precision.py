@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What 8 bits leave of the weights of models: the table in docs/decisions.md that the limits of
-src/quantize/precision.c come from, computed apart from it, with NumPy.
+src/quantize/decide/precision.c come from, computed apart from it, with NumPy.
 
     build/venv/bin/python tools/precision.py --onnxq build/release/onnxq MODEL...
 """

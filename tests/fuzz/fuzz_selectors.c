@@ -16,7 +16,7 @@
  * few and short, the time that a regular expression takes is its author's.
  */
 #define _POSIX_C_SOURCE 200809L
-#include "quantize/selector.h"
+#include "quantize/decide/selector.h"
 
 #include <string.h>
 

@@ -10,7 +10,7 @@ from reference import Quantized
 
 FLOAT = TensorProto.FLOAT
 
-# What onnxq decides by: products of [K, N] under these sizes are folded instead (src/quantize/rules.c).
+# What onnxq decides by: products of [K, N] under these sizes are folded instead (src/quantize/rules/rules.c).
 MIN_DYNAMIC_NELEM = 65536
 MIN_DYNAMIC_K, MAX_DYNAMIC_K = 128, 33025
 

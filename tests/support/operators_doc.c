@@ -4,7 +4,7 @@
 
 #include "dequantize/undo.h"
 #include "operators/operators.h"
-#include "quantize/rules.h"
+#include "quantize/rules/rules.h"
 
 static const char head[] =
     "# Operators\n"

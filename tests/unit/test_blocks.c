@@ -1,6 +1,6 @@
 /* Weights in blocks: integers, scales and zero points, in any stretch, against a plain reference.
  */
-#include "quantize/plan.h"
+#include "quantize/plan/plan.h"
 
 #include <float.h>
 #include <math.h>

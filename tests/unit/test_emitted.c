@@ -1,5 +1,5 @@
 /* Numbers, names and header of the model that comes out. */
-#include "quantize/plan.h"
+#include "quantize/plan/plan.h"
 
 #include <math.h>
 #include <string.h>

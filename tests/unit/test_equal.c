@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "quantize/plan.h"
+#include "quantize/plan/plan.h"
 #include "support/adjust.h"
 #include "support/models.h"
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "operators/operators.h"
-#include "quantize/rules.h"
+#include "quantize/rules/rules.h"
 #include "support/models.h"
 
 #define HEAD  "opset 20; in x float32[N,64]; in i int64[N]; in c bool\n"

@@ -1,7 +1,7 @@
 /* Which scale belongs to which element: against counting through all indices. */
 #include <string.h>
 
-#include "quantize/layout.h"
+#include "quantize/numbers/layout.h"
 #include "support/reference.h"
 #include "support/suite.h"
 

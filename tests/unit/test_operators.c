@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "dequantize/undo.h"
-#include "quantize/rules.h"
+#include "quantize/rules/rules.h"
 #include "support/models.h"
 
 #define MAX_INPUTS 24 /* more than any row tells */

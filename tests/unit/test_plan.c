@@ -1,7 +1,7 @@
 /* What is decided for every use of every constant, and why. */
 #define _XOPEN_SOURCE     700
 #define _FILE_OFFSET_BITS 64
-#include "quantize/plan.h"
+#include "quantize/plan/plan.h"
 
 #include <string.h>
 #include <unistd.h>

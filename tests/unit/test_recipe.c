@@ -2,10 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "quantize/plan.h"
+#include "quantize/plan/plan.h"
 #include "support/models.h"
 #include "support/recipes.h"
 #include "support/reference.h"
+#include "quantize/write/rewrite.h"
 
 enum choice {
     DEFAULTS = 0,

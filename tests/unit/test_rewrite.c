@@ -1,5 +1,5 @@
 /* The graph that comes out, operator by operator. */
-#include "quantize/plan.h"
+#include "quantize/plan/plan.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "quantize/plan.h"
+#include "quantize/plan/plan.h"
 #include "support/models.h"
 #include "support/reference.h"
 

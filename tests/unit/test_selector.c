@@ -1,5 +1,5 @@
 /* Selectors and operator types: what they match, and what is said when they match nothing. */
-#include "quantize/selector.h"
+#include "quantize/decide/selector.h"
 
 #include <string.h>
 

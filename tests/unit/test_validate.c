@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "quantize/plan.h"
+#include "quantize/plan/plan.h"
 #include "support/models.h"
 
 static void destroy_validation(void *thing)

@@ -4,7 +4,7 @@
  * the file changes. Each row along the last axis has a scale of its own, or each
  * channel that is divided by its norm.
  */
-#include "quantize/fate.h"
+#include "quantize/analyze/fate.h"
 #include "quantize/rules/rules_table.h"
 
 /* Shorter rows spend more on scales than their own scale is worth. */

@@ -2,7 +2,7 @@
 #ifndef OQ_QUANTIZE_RULES_MATMUL_H
 #define OQ_QUANTIZE_RULES_MATMUL_H
 
-#include "quantize/rules.h"
+#include "quantize/rules/rules.h"
 
 /* output = factor * activation . weight [+ bias] */
 struct oq_matmul {

@@ -2,7 +2,7 @@
 #ifndef OQ_QUANTIZE_RULES_RULES_TABLE_H
 #define OQ_QUANTIZE_RULES_RULES_TABLE_H
 
-#include "quantize/rules.h"
+#include "quantize/rules/rules.h"
 
 extern const struct oq_rule oq_rule_any;
 extern const struct oq_rule oq_rule_attention;

@@ -1,6 +1,6 @@
 #include "support/models.h"
 
-#include "quantize/plan.h"
+#include "quantize/plan/plan.h"
 #include "validate/validate.h"
 
 #include <stdlib.h>

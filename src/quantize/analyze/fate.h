@@ -1,0 +1,33 @@
+/*
+ * What becomes of the values of a model, as far as rounding a constant matters:
+ * whether they are compared, divide, are coordinates or indices - where the
+ * constant is used, or behind operators that hand its elements on.
+ */
+#ifndef OQ_QUANTIZE_ANALYZE_FATE_H
+#define OQ_QUANTIZE_ANALYZE_FATE_H
+
+#include "quantize/plan/plan.h"
+
+/* Follows all values back from their uses; each is looked at once. Sets plan->fates. */
+bool oq_fates_find(onnxq_plan *plan, onnxq_error *error);
+
+/* Why the site's constant cannot be rounded, or NULL. */
+const char *oq_fate_refuses(onnxq_plan *plan, const struct oq_site *site);
+
+/* True where elements of the site's constant meet others one by one, such as coordinates do. */
+bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site);
+
+/*
+ * Where something is divided by norms of a constant, such as those of its rows in weight
+ * normalization: they become zero only where a scale is too coarse for all of a row.
+ */
+bool oq_fate_has_norms(const onnxq_plan *plan, const struct oq_constant *constant);
+
+/* The one axis that such norms do not sum up over; -1: there are none, or more. */
+int oq_fate_channel_axis(const onnxq_plan *plan, const struct oq_constant *constant);
+
+/* Why it cannot be rounded with scales like these, or NULL. */
+const char *oq_fate_refuses_scales(onnxq_plan *plan, const struct oq_constant *constant,
+                                   const struct oq_ranges *ranges);
+
+#endif

@@ -1,0 +1,414 @@
+#include "quantize/plan/plan.h"
+
+#include <stdlib.h>
+
+#include "base/checked.h"
+#include "quantize/analyze/existing.h"
+#include "quantize/analyze/fate.h"
+#include "quantize/rules/rules.h"
+#include "quantize/decide/selector.h"
+#include "quantize/decide/steps.h"
+#include "quantize/quantize_graph.h"
+#include "quantize/write/rewrite.h"
+
+void onnxq_options_init(onnxq_options *options)
+{
+    *options = (onnxq_options){.struct_size = sizeof(*options),
+                               .per_channel = true,
+                               .symmetric = true,
+                               .min_elements = 1024,
+                               .subgraphs = true,
+                               .sync = true};
+}
+
+static bool check_block_size(const onnxq_options *options, onnxq_error *error)
+{
+    static const int sizes[] = {0, 16, 32, 64, 128, 256};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        if (options->block_size == sizes[i])
+            return true;
+    return oq_fail(error, ONNXQ_ERROR_OPTION, "block size %d is none of 16, 32, 64, 128 and 256",
+                   options->block_size);
+}
+
+/* An option without effect is an error: whoever gave it expects one. */
+static bool check_effects(const onnxq_options *options, onnxq_error *error)
+{
+    bool blocks = options->method == ONNXQ_METHOD_BLOCKS, qdq = options->method == ONNXQ_METHOD_QDQ;
+    bool dynamic = options->method == ONNXQ_METHOD_DYNAMIC;
+    bool is_4_bits = options->bits != ONNXQ_BITS_8;
+    bool in_blocks = blocks || options->block_size != 0; /* of what follows, qdq only */
+    bool is_unsigned = options->weight_type == ONNXQ_WEIGHT_UINT8;
+    const struct {
+        bool fails;
+        const char *message, *hint;
+    } checks[] = {
+        {is_4_bits && !blocks && !qdq, "fewer than 8 bits need another method",
+         "--bits goes with --method blocks or --method qdq"},
+        {options->block_size != 0 && !blocks && !qdq, "a block size needs another method",
+         "--block-size goes with --method blocks or --method qdq"},
+        {options->bits == ONNXQ_BITS_NF4 && qdq, "DequantizeLinear knows no nf4",
+         "--bits nf4 goes with --method blocks"},
+        {!dynamic && (options->conv == ONNXQ_CONV_INTEGER || options->conv == ONNXQ_CONV_MATMUL),
+         "--conv integer and --conv matmul have no effect with this method",
+         "they go with --method dynamic"},
+        {!dynamic && !blocks && options->force_integer,
+         "--force-integer has no effect with this method",
+         "it goes with --method dynamic or --method blocks"},
+        {in_blocks && !options->per_channel, "--no-per-channel has no effect on blocks",
+         "every block has a scale of its own"},
+        {options->reduce_range != ONNXQ_REDUCE_NONE && !dynamic,
+         "reduce-range concerns integer products: method dynamic", ""},
+        {options->reduce_range == ONNXQ_REDUCE_PAIRS && !options->symmetric,
+         "reduce-range pairs takes symmetric weights", ""},
+        {(blocks || is_4_bits) && is_unsigned,
+         "--weight-type uint8 has no effect on blocks or fewer than 8 bits",
+         "--no-symmetric stores zero points"},
+        {options->bits == ONNXQ_BITS_NF4 && !options->symmetric,
+         "--no-symmetric has no effect on nf4", "its values are symmetric"},
+    };
+    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+        if (checks[i].fails) {
+            oq_fail(error, ONNXQ_ERROR_OPTION, "%s", checks[i].message);
+            oq_error_hint(error, "%s", checks[i].hint);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_options(const onnxq_options *options, onnxq_error *error)
+{
+    if (options->struct_size != sizeof(*options))
+        return oq_fail(error, ONNXQ_ERROR_OPTION,
+                       "options were not set up with onnxq_options_init()");
+    if ((unsigned)options->method > ONNXQ_METHOD_BLOCKS ||
+        (unsigned)options->weight_type > ONNXQ_WEIGHT_UINT8 ||
+        (unsigned)options->reduce_range > ONNXQ_REDUCE_PAIRS ||
+        (unsigned)options->conv > ONNXQ_CONV_MATMUL ||
+        (options->fold_bits != 0 && options->fold_bits != 8 && options->fold_bits != 16) ||
+        (unsigned)options->external_data > ONNXQ_EXTERNAL_NEVER ||
+        (unsigned)options->bits > ONNXQ_BITS_NF4)
+        return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");
+    return check_block_size(options, error) && check_effects(options, error);
+}
+
+onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_error *error)
+{
+    onnxq_error ignored;
+    error = error == NULL ? &ignored : error;
+    oq_error_init(error);
+    if (options != NULL)
+        check_options(options, error);
+    return error->status;
+}
+
+/* --- for the caller --- */
+
+/*
+ * What a user wants to know of a site: its own, or for a chain of operators the
+ * sites that it leads to.
+ */
+static bool is_described(const struct oq_constant *constant, const struct oq_site *site)
+{
+    if (site->constant == constant) /* the chain's end says more than its start */
+        return site->through == NULL || constant->derived == NULL;
+    return site->action == ONNXQ_DYNAMIC;
+}
+
+static size_t count_sites(const struct oq_constant *constant)
+{
+    size_t n = constant->n_sites;
+    for (const struct oq_constant *d = constant->derived; d != NULL; d = d->next_derived)
+        n += d->n_sites;
+    return n;
+}
+
+static void describe_sites(const struct oq_constant *constant, const struct oq_constant *sites_of,
+                           onnxq_use *uses, onnxq_weight *weight)
+{
+    for (size_t i = 0; i < sites_of->n_sites; i++) {
+        const struct oq_site *site = &sites_of->sites[i];
+        if (!is_described(constant, site))
+            continue;
+        uses[weight->n_uses++] =
+            (onnxq_use){.graph = site->graph == NULL ? "" : site->graph->name,
+                        .node = site->node == NULL ? "" : oq_node_label(site->node),
+                        .op_type = site->op_type,
+                        .domain = site->node == NULL ? "" : oq_domain(site->node->domain),
+                        .input = site->input,
+                        .action = site->action,
+                        .form = site->form,
+                        .reason = site->reason};
+        if (weight->action == ONNXQ_KEEP || site->action == ONNXQ_DYNAMIC)
+            weight->action = site->action;
+    }
+}
+
+static bool was_quantized(const struct oq_constant *constant)
+{
+    for (size_t i = 0; i < constant->n_sites; i++)
+        if (oq_existing_weight(&constant->sites[i]) != NULL)
+            return true;
+    return false;
+}
+
+static bool describe_uses(onnxq_plan *plan, const struct oq_constant *constant,
+                          onnxq_weight *weight, onnxq_error *error)
+{
+    onnxq_use *uses = oq_arena_array(&plan->arena, count_sites(constant), sizeof(*uses));
+    if (uses == NULL)
+        return oq_arena_fail(&plan->arena, error);
+    for (const struct oq_constant *d = constant->derived; d != NULL; d = d->next_derived)
+        describe_sites(constant, d, uses, weight);
+    describe_sites(constant, constant, uses, weight);
+    weight->uses = uses;
+    return true;
+}
+
+/* The integers of a weight, or those of what a chain of operators has made of it. */
+static const struct oq_quantized *find_quantized(const struct oq_constant *constant)
+{
+    if (constant->quantized != NULL)
+        return constant->quantized;
+    for (size_t i = 0; i < constant->n_sites; i++) {
+        const struct oq_site *site = &constant->sites[i];
+        if (site->through != NULL || site->quantized != NULL)
+            return site->through != NULL ? site->through->quantized : site->quantized;
+    }
+    return NULL;
+}
+
+static void describe_integers(const struct oq_quantized *quantized, onnxq_weight *weight)
+{
+    weight->channel_axis = -1;
+    if (quantized == NULL)
+        return;
+    const struct oq_blocks *blocks = quantized->blocks;
+    weight->bits = quantized->is_wide ? 16 : quantized->ranges->is_4_bits ? 4 : 8;
+    weight->n_scales = quantized->ranges->n_scales;
+    weight->channel_axis = quantized->ranges->axis;
+    if (blocks == NULL)
+        return;
+    weight->bits = 8 / oq_blocks_per_byte(blocks);
+    weight->n_scales = blocks->n_scales;
+    weight->channel_axis = blocks->choice.axis;
+    weight->block_size = blocks->choice.size;
+}
+
+/* What replaces a derived constant is put down to the tensor that it starts with. */
+static void charge_derived(onnxq_plan *plan)
+{
+    for (size_t i = plan->model->n_tensors; i < plan->n_constants; i++) {
+        const struct oq_constant *derived = &plan->constants[i];
+        if (derived->source.n_spans > 0)
+            plan->constants[derived->source.spans[0].tensor->ordinal].nbytes_after +=
+                derived->nbytes_after;
+    }
+}
+
+static bool describe(onnxq_plan *plan, onnxq_error *error)
+{
+    plan->weights =
+        oq_arena_array(&plan->arena, plan->model->n_tensors + 1, sizeof(*plan->weights));
+    if (plan->weights == NULL)
+        return oq_arena_fail(&plan->arena, error);
+    charge_derived(plan);
+    for (size_t i = 0; i < plan->model->n_tensors; i++) {
+        const struct oq_constant *constant = &plan->constants[i];
+        const struct oq_tensor *tensor = constant->tensor;
+        onnxq_weight *weight = &plan->weights[i];
+        *weight = (onnxq_weight){.name = constant->name,
+                                 .dtype = tensor->dtype == NULL ? "unknown" : tensor->dtype->name,
+                                 .dims = tensor->dims,
+                                 .n_dims = tensor->n_dims,
+                                 .nelem = tensor->nelem,
+                                 .nbytes = tensor->nbytes,
+                                 .nbytes_after = constant->nbytes_after};
+        describe_integers(find_quantized(constant), weight);
+        if (!describe_uses(plan, constant, weight, error))
+            return false;
+        weight->quantized_before = was_quantized(constant);
+        plan->summary.n_weights++;
+        plan->summary.n_quantized_before += weight->quantized_before;
+        plan->summary.nbytes_quantized_before += weight->quantized_before ? weight->nbytes : 0;
+        plan->summary.n_quantized +=
+            weight->action == ONNXQ_DYNAMIC || weight->action == ONNXQ_FOLD;
+        plan->summary.weight_nbytes_before += weight->nbytes;
+        plan->summary.weight_nbytes_after += weight->nbytes_after;
+    }
+    return true;
+}
+
+static struct oq_emit_options emit_options(const onnxq_plan *plan)
+{
+    const onnxq_options *options = &plan->options;
+    return (struct oq_emit_options){
+        .external_data = options->external_data,
+        .sync = options->sync,
+        .keep_existing = options->keep_existing,
+        .threads = options->threads,
+        .progress = options->progress,
+        .progress_data = options->progress_data,
+        .noop_message = options->allow_noop ? NULL : "has no weight to quantize; nothing written"};
+}
+
+static bool summarize(onnxq_plan *plan, onnxq_error *error)
+{
+    const struct oq_emit_options options = emit_options(plan);
+    onnxq_model_info info;
+    uint64_t model_nbytes;
+    onnxq_model_get_info(plan->model, &info);
+    plan->summary.n_round_trips_removed = plan->n_round_trips;
+    plan->summary.nbytes_before = info.file_nbytes + info.external_nbytes;
+    plan->summary.nbytes_after = plan->summary.nbytes_before;
+    plan->summary.external_nbytes_after = info.external_nbytes;
+    if (plan->draft.proto == NULL)
+        return true;
+    if (!oq_draft_measure(&plan->draft, &options, &model_nbytes,
+                          &plan->summary.external_nbytes_after, error))
+        return false;
+    plan->summary.nbytes_after = model_nbytes + plan->summary.external_nbytes_after;
+    return true;
+}
+
+static bool find_ranges(onnxq_plan *plan, onnxq_error *error)
+{
+    if (!plan->is_estimate)
+        return oq_plan_measure(plan, error);
+    oq_plan_assume_ranges(plan);
+    return true;
+}
+
+/* What a chain of weights that object to each other's ways may take; a hostile one ends here. */
+#define MAX_ROUNDS 8
+
+/* Decides by the rules, measures what they chose, and again where the numbers object to it. */
+static bool decide(onnxq_plan *plan, onnxq_error *error)
+{
+    for (unsigned round = 1;; round++) {
+        if (!oq_plan_decide(plan, error) || !find_ranges(plan, error))
+            return false;
+        oq_plan_scale(plan);
+        if (!oq_plan_object(plan, round >= MAX_ROUNDS))
+            return true;
+    }
+}
+
+static bool make_plan(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
+{
+    return oq_plan_collect(plan, error) && oq_fates_find(plan, error) &&
+           oq_plan_screen(plan, selection, error) && decide(plan, error) &&
+           oq_plan_find_round_trips(plan, error) && oq_plan_widen(plan, error) &&
+           oq_plan_rewrite(plan, error) && describe(plan, error) && summarize(plan, error);
+}
+
+static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options, bool is_estimate,
+                          onnxq_error *error)
+{
+    onnxq_error ignored;
+    onnxq_options defaults;
+    onnxq_options_init(&defaults);
+    options = options == NULL ? &defaults : options;
+    error = error == NULL ? &ignored : error;
+    oq_error_init(error);
+    if (!check_options(options, error))
+        return NULL;
+    onnxq_plan *plan = calloc(1, sizeof(*plan));
+    struct oq_selection *selection = oq_selection_create(options, model, error);
+    bool ok = selection != NULL && (plan != NULL || oq_fail_memory(error));
+    if (ok) {
+        oq_arena_init(&plan->arena, oq_model_budget(model));
+        oq_arena_init(&plan->round, oq_model_budget(model));
+        plan->model = model;
+        plan->options = *options;
+        plan->is_estimate = is_estimate;
+        ok = make_plan(plan, selection, error);
+        plan->options.selectors = NULL;
+        plan->options.op_types = plan->options.exclude_op_types = NULL;
+    }
+    oq_selection_destroy(selection);
+    if (ok)
+        return plan;
+    oq_error_file(error, model->file.path);
+    onnxq_plan_destroy(plan);
+    return NULL;
+}
+
+onnxq_plan *onnxq_plan_create(const onnxq_model *model, const onnxq_options *options,
+                              onnxq_error *error)
+{
+    return create(model, options, false, error);
+}
+
+onnxq_plan *onnxq_plan_estimate(const onnxq_model *model, const onnxq_options *options,
+                                onnxq_error *error)
+{
+    return create(model, options, true, error);
+}
+
+void onnxq_plan_destroy(onnxq_plan *plan)
+{
+    if (plan == NULL)
+        return;
+    oq_draft_fini(&plan->draft);
+    oq_arena_fini(&plan->round);
+    oq_arena_fini(&plan->arena);
+    free(plan);
+}
+
+size_t onnxq_plan_count(const onnxq_plan *plan)
+{
+    return plan->model->n_tensors;
+}
+
+const onnxq_weight *onnxq_plan_get(const onnxq_plan *plan, size_t index)
+{
+    return &plan->weights[index];
+}
+
+void onnxq_plan_get_summary(const onnxq_plan *plan, onnxq_summary *summary)
+{
+    if (summary != NULL)
+        *summary = plan->summary;
+}
+
+onnxq_status onnxq_plan_get_output_size(const onnxq_plan *plan, const char *path,
+                                        uint64_t *model_nbytes, uint64_t *external_nbytes,
+                                        onnxq_error *error)
+{
+    onnxq_error ignored;
+    const struct oq_emit_options options = emit_options(plan);
+    error = error == NULL ? &ignored : error;
+    oq_error_init(error);
+    if (!oq_draft_get_size(&plan->draft, &options, path, model_nbytes, external_nbytes, error))
+        oq_error_file(error, plan->model->file.path);
+    return error->status;
+}
+
+onnxq_status onnxq_plan_write(const onnxq_plan *plan, const char *path, onnxq_error *error)
+{
+    onnxq_error ignored;
+    const struct oq_emit_options options = emit_options(plan);
+    error = error == NULL ? &ignored : error;
+    oq_error_init(error);
+    if (plan->is_estimate)
+        oq_fail(error, ONNXQ_ERROR_OPTION,
+                "the plan is an estimate, expected one of onnxq_plan_create()");
+    else if (!oq_draft_write(&plan->draft, &options, path, error))
+        oq_error_file(error, plan->model->file.path);
+    return error->status;
+}
+
+onnxq_status onnxq_quantize_file(const char *input, const char *output,
+                                 const onnxq_options *options, onnxq_error *error)
+{
+    onnxq_error ignored;
+    error = error == NULL ? &ignored : error;
+    onnxq_model *model = onnxq_model_open(input, error);
+    onnxq_plan *plan = model == NULL ? NULL : onnxq_plan_create(model, options, error);
+    onnxq_status status = plan == NULL ? error->status : onnxq_plan_write(plan, output, error);
+    onnxq_plan_destroy(plan);
+    onnxq_model_close(model);
+    return status;
+}

@@ -1,0 +1,317 @@
+/* What happens to every weight. */
+#include "quantize/plan/plan.h"
+
+#include "base/checked.h"
+#include "quantize/analyze/existing.h"
+#include "quantize/analyze/fate.h"
+#include "quantize/decide/futures.h"
+#include "quantize/rules/rules.h"
+#include "quantize/decide/selector.h"
+#include "quantize/decide/steps.h"
+
+/* ONNX Runtime folds up to 1 GiB: optimization.constant_folding_max_output_size_in_bytes. */
+#define MAX_FOLDED_NELEM ((uint64_t)1 << 28)
+
+/* More than numpy has (64); sites look at all dimensions of their weight. */
+#define MAX_WEIGHT_RANK 64
+
+/* A derived constant goes by the name of the tensor that it starts with: users know that one. */
+static const char *weight_name(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    bool derived = constant->tensor == NULL && constant->source.n_spans > 0;
+    return derived ? plan->constants[constant->source.spans[0].tensor->ordinal].name
+                   : constant->name;
+}
+
+static const char *refuse_input(onnxq_plan *plan, const struct oq_site *site)
+{
+    bool has_rule = oq_rule_find(oq_operator_of(site->node)) != NULL;
+    const char *domain = oq_domain(site->node->domain);
+    return has_rule ? oq_arena_printf(&plan->arena, "input %zu of %s is no weight", site->input,
+                                      site->op_type)
+                    : oq_arena_printf(&plan->arena, "no rule for %s%s%s", domain,
+                                      domain[0] == '\0' ? "" : ".", site->op_type);
+}
+
+static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *selection,
+                               const struct oq_site *site)
+{
+    const struct oq_constant *constant = site->constant;
+    const struct oq_source *source = &constant->source;
+    if (source->dtype == NULL)
+        return "a type that onnxq does not know";
+    if (source->n_dims > MAX_WEIGHT_RANK)
+        return "more than 64 dimensions";
+    const char *existing = oq_existing_weight(site);
+    if (existing != NULL || (existing = oq_existing_scale(plan, site)) != NULL)
+        return existing;
+    if (!source->dtype->is_float)
+        return oq_arena_printf(&plan->arena, "%s, not a float type", source->dtype->name);
+    if (site->node == NULL)
+        return "returned by the graph";
+    if (site->node->n_output == 0)
+        return "the node has no output";
+    if (site->rule == NULL)
+        return refuse_input(plan, site);
+    if (site->graph->parent != NULL && !plan->options.subgraphs)
+        return "in a subgraph";
+    if (oq_plan_is_overridable(plan, constant))
+        return "a graph input that callers may override: --freeze-inputs takes it";
+    const char *refusal = oq_selection_refuses(selection, site->op_type, oq_node_label(site->node),
+                                               weight_name(plan, constant));
+    if (refusal != NULL)
+        return refusal;
+    if (source->transposed && (site->rule->takes_transposed >> site->input & 1) == 0)
+        return "behind a Transpose";
+    if (source->nelem == 0)
+        return "no elements";
+    if (source->nelem < plan->options.min_elements)
+        return oq_arena_printf(&plan->arena, "under %llu elements",
+                               (unsigned long long)plan->options.min_elements);
+    if (plan->model->opset < OQ_OPSET_BROADCAST)
+        return oq_arena_printf(&plan->arena, "opset %lld, needs %d or later",
+                               (long long)plan->model->opset, OQ_OPSET_BROADCAST);
+    return oq_fate_refuses(plan, site);
+}
+
+static bool would_shrink(const onnxq_plan *plan, const struct oq_site *site)
+{
+    return oq_site_shrinks(plan, site, site->constant->need == OQ_NEEDS_16_BITS);
+}
+
+/* What measuring has found out about the weight goes before the rule's choice. */
+static void heed(struct oq_site *site)
+{
+    const struct oq_constant *constant = site->constant;
+    if (constant->need == OQ_NEEDS_FLOAT)
+        oq_site_keep(site, constant->need_reason);
+    else if (constant->need != OQ_NEEDS_NOTHING && site->action == ONNXQ_DYNAMIC)
+        oq_site_fold(site, site->axis, site->batch_axes, constant->need_reason);
+    if (constant->need == OQ_NEEDS_16_BITS)
+        site->blocks.form = OQ_BLOCKS_NONE;
+}
+
+bool oq_plan_screen(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
+{
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        for (size_t k = 0; constant->value != NULL && k < constant->n_sites; k++)
+            if (constant->sites[k].graph != NULL)
+                constant->sites[k].screened = refuse_site(plan, selection, &constant->sites[k]);
+    }
+    return !plan->arena.failed || oq_arena_fail(&plan->arena, error);
+}
+
+static void decide_site(onnxq_plan *plan, struct oq_site *site)
+{
+    if (site->screened != NULL) {
+        oq_site_keep(site, site->screened);
+        return;
+    }
+    site->form = site->reason = NULL;
+    site->is_unsigned = plan->options.weight_type == ONNXQ_WEIGHT_UINT8;
+    site->symmetric = plan->options.symmetric;
+    site->n_dims = site->constant->source.n_dims;
+    site->rule->decide(plan, site);
+    oq_plan_apply_method(plan, site);
+    if (site->action != ONNXQ_KEEP)
+        heed(site);
+    if (site->reason == NULL)
+        site->reason = "";
+    if (site->form == NULL)
+        site->form = "";
+    if (site->action == ONNXQ_DYNAMIC && site->refusal != NULL)
+        oq_site_fold(site, site->axis, site->batch_axes, site->refusal);
+    if (site->action == ONNXQ_KEEP)
+        return;
+    if (site->action == ONNXQ_DYNAMIC && !would_shrink(plan, site))
+        oq_site_fold(site, site->axis, site->batch_axes, "would not be smaller otherwise");
+    if (!would_shrink(plan, site))
+        oq_site_keep(site, "would not be smaller");
+    else if (site->action == ONNXQ_FOLD && site->constant->source.nelem > MAX_FOLDED_NELEM)
+        oq_site_keep(site, "over 1 GiB as float: engines do not fold it");
+}
+
+/* An operator that takes two weights takes both as integers, or none. */
+static bool has_partner(const onnxq_plan *plan, const struct oq_site *site)
+{
+    if (site->rule->partner == NULL)
+        return true;
+    const struct oq_site *partner = oq_plan_sibling(plan, site, site->rule->partner(site->input));
+    return partner != NULL && partner->action == ONNXQ_DYNAMIC;
+}
+
+static void settle_partners(onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        for (size_t k = 0; k < plan->constants[i].n_sites; k++) {
+            struct oq_site *site = &plan->constants[i].sites[k];
+            if (site->action == ONNXQ_DYNAMIC && site->through == NULL && !has_partner(plan, site))
+                oq_site_fold(site, site->axis, site->batch_axes,
+                             "the operator's other weight stays float");
+        }
+    }
+}
+
+/* Nodes with an integer form, by their place. */
+static void index_products(onnxq_plan *plan)
+{
+    const struct oq_graphs *graphs = &plan->model->graphs;
+    for (size_t g = 0; g < graphs->count; g++)
+        memset(plan->products[g], 0, graphs->list[g]->proto->n_node * sizeof(*plan->products[g]));
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (size_t k = 0; k < plan->constants[i].n_sites; k++) {
+            const struct oq_site *site = &plan->constants[i].sites[k];
+            if (site->action == ONNXQ_DYNAMIC)
+                plan->products[site->graph->ordinal][site->node_index] = site;
+        }
+}
+
+/* --- chains of operators --- */
+
+/* A weight whose chain ends in integer operators need not be float at the chain's start. */
+static void settle_chain(const struct oq_futures *futures, struct oq_site *site)
+{
+    if (site->node == NULL || site->graph == NULL || !site->constant->source.dtype->is_float ||
+        !oq_source_sees_through(site->node))
+        return;
+    const struct oq_value *output = oq_graph_find(site->graph, site->node->output[0]);
+    if (output == NULL)
+        return;
+    site->through = futures->ends[output->ordinal];
+    if (site->through != NULL) {
+        site->action = ONNXQ_DYNAMIC;
+        site->form = site->through->form;
+        site->reason = "";
+    } else if (site->action == ONNXQ_FOLD && futures->returned[output->ordinal]) {
+        oq_site_keep(site, "returned by the graph");
+    }
+}
+
+static bool settle_chains(onnxq_plan *plan, onnxq_error *error)
+{
+    struct oq_arena arena;
+    struct oq_futures futures;
+    oq_arena_init(&arena, plan->arena.budget);
+    bool ok = oq_futures_find(&futures, plan, &arena) || oq_arena_fail(&arena, error);
+    for (size_t i = 0; ok && i < plan->model->n_tensors; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        for (size_t k = 0; constant->source.dtype != NULL && k < constant->n_sites; k++)
+            settle_chain(&futures, &constant->sites[k]);
+    }
+    oq_arena_fini(&arena);
+    return ok;
+}
+
+/*
+ * An initializer may hide one of the same name in a graph around it, a node's
+ * output may not: what is folded then needs another name, which its users have
+ * to be told. Those that are rewritten themselves look for the old one.
+ */
+static bool cannot_be_renamed(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    if (constant->value == NULL || !oq_value_is_hiding(constant->value))
+        return false;
+    for (size_t i = 0; i < constant->n_sites; i++) {
+        const struct oq_site *site = &constant->sites[i];
+        if (site->node != NULL && plan->products[site->graph->ordinal][site->node_index] != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* Folding pays only if the float weight leaves the file. */
+static bool settle_folds(onnxq_plan *plan, struct oq_constant *constant)
+{
+    bool folds = false, kept = oq_plan_find_keeper(plan, constant) != NULL;
+    for (size_t i = 0; i < constant->n_sites; i++)
+        folds |= constant->sites[i].action == ONNXQ_FOLD;
+    const char *reason = NULL;
+    if (folds && kept)
+        reason = oq_plan_describe_keeper(plan, &plan->round, constant);
+    else if (constant->tensor == NULL) /* a derived one is never in the file */
+        reason = "made of other weights";
+    else if (folds && cannot_be_renamed(plan, constant))
+        reason = "its name means something else in a graph around it";
+    for (size_t i = 0; reason != NULL && i < constant->n_sites; i++)
+        if (constant->sites[i].action == ONNXQ_FOLD)
+            oq_site_keep(&constant->sites[i], reason);
+    return !(folds && kept) || reason != NULL;
+}
+
+/* What was measured is known, whatever is decided; the rest waits until it is wanted again. */
+static void put_ranges_aside(struct oq_constant *constant)
+{
+    struct oq_ranges **at = &constant->ranges;
+    while (*at != NULL) {
+        struct oq_ranges *ranges = *at;
+        ranges->reduce = ONNXQ_REDUCE_NONE;
+        if (ranges->is_measured) {
+            at = &ranges->next;
+            continue;
+        }
+        *at = ranges->next;
+        ranges->pairs = (struct oq_pairs){0};
+        ranges->next = constant->idle_ranges;
+        constant->idle_ranges = ranges;
+    }
+}
+
+/* Forgets what an earlier round has decided, but for what it has refused. */
+static void reset(struct oq_constant *constant)
+{
+    put_ranges_aside(constant);
+    constant->quantized = constant->fold = NULL;
+    constant->is_folded = false;
+    for (size_t i = 0; i < constant->n_sites; i++) {
+        struct oq_site *site = &constant->sites[i];
+        site->through = NULL;
+        site->quantized = NULL;
+        site->blocks = (struct oq_block_choice){0};
+        site->transposed = false;
+        site->factor = 0;
+        site->beside_nbytes = 0;
+    }
+}
+
+static bool decide_all(onnxq_plan *plan, onnxq_error *error)
+{
+    for (size_t i = 0; i < plan->n_constants; i++)
+        reset(&plan->constants[i]);
+    oq_arena_clear(&plan->round);
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        for (size_t k = 0; constant->value != NULL && k < constant->n_sites; k++)
+            if (constant->sites[k].graph != NULL)
+                decide_site(plan, &constant->sites[k]);
+    }
+    if (plan->round.failed)
+        return oq_arena_fail(&plan->round, error);
+    settle_partners(plan);
+    index_products(plan);
+    if (!settle_chains(plan, error))
+        return false;
+    for (size_t i = 0; i < plan->n_constants; i++)
+        if (!settle_folds(plan, &plan->constants[i]))
+            return oq_arena_fail(&plan->round, error);
+    return true;
+}
+
+/*
+ * What is refused may leave others without reason to be: in rounds, each of which refuses
+ * something. Chains of that are not in real models; after so many rounds all are refused
+ * that depend on what is, so that a model of n weights takes no n rounds.
+ */
+#define MAX_ROUNDS 4
+
+bool oq_plan_decide(onnxq_plan *plan, onnxq_error *error)
+{
+    bool refused = true;
+    for (unsigned round = 0; refused; round++)
+        if (!decide_all(plan, error) ||
+            (round == 0 && !plan->is_estimate && !oq_plan_find_equal(plan, error)) ||
+            !oq_plan_choose_storage(plan, error) ||
+            !oq_plan_balance(plan, round >= MAX_ROUNDS, &refused, error))
+            return false;
+    return true;
+}

@@ -1,0 +1,107 @@
+/* From the ends of chains back to their starts: a value's future is known before it is asked for.
+ */
+#include "quantize/decide/futures.h"
+#include "quantize/decide/steps.h"
+
+struct finder {
+    const onnxq_plan *plan;
+    struct oq_futures *futures;
+    size_t *n_closed;              /* [values]: uses that are known to take integers */
+    const struct oq_value **queue; /* [values]: those whose future is known */
+    size_t count;
+};
+
+/* The inputs of the operator that rearranges elements into this value, one call for each. */
+static void trace_back(struct finder *finder, const struct oq_value *value,
+                       void (*reach)(struct finder *finder, const struct oq_value *input))
+{
+    const Oq__Pb__NodeProto *node = oq_value_node(value);
+    if (node == NULL || !oq_source_sees_through(node))
+        return;
+    for (size_t i = 0; i < node->n_input; i++) {
+        const struct oq_value *input = oq_graph_find(value->graph, node->input[i]);
+        if (input != NULL)
+            reach(finder, input);
+    }
+}
+
+/* --- values that are taken as integers --- */
+
+/* One more use of the value leads to integers. */
+static void close_use(struct finder *finder, const struct oq_value *value)
+{
+    if (++finder->n_closed[value->ordinal] == value->n_uses)
+        finder->queue[finder->count++] = value;
+}
+
+/* What takes the site's constant as integers, or does without it. */
+static const struct oq_site *taker_of(const onnxq_plan *plan, const struct oq_site *site)
+{
+    return site->action == ONNXQ_DYNAMIC ? site : oq_plan_find_releaser(plan, site);
+}
+
+/* Where a use leads that is known to lead to integers. */
+static const struct oq_site *end_of(const struct finder *finder, const struct oq_use *use)
+{
+    const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
+    const struct oq_value *output =
+        oq_source_sees_through(node) ? oq_graph_find(use->graph, node->output[0]) : NULL;
+    return output != NULL ? finder->futures->ends[output->ordinal]
+                          : taker_of(finder->plan,
+                                     oq_plan_site(finder->plan, use->graph, use->node, use->input));
+}
+
+static void find_ends(struct finder *finder)
+{
+    const onnxq_plan *plan = finder->plan;
+    for (size_t i = plan->model->n_tensors; i < plan->n_constants; i++)
+        for (size_t k = 0; k < plan->constants[i].n_sites; k++)
+            if (taker_of(plan, &plan->constants[i].sites[k]) != NULL)
+                close_use(finder, plan->constants[i].value);
+    for (size_t i = 0; i < finder->count; i++) {
+        const struct oq_value *value = finder->queue[i];
+        finder->futures->ends[value->ordinal] = end_of(finder, value->last_use);
+        trace_back(finder, value, close_use);
+    }
+}
+
+/* --- values that are returned --- */
+
+static void mark_returned(struct finder *finder, const struct oq_value *value)
+{
+    if (finder->futures->returned[value->ordinal])
+        return;
+    finder->futures->returned[value->ordinal] = true;
+    finder->queue[finder->count++] = value;
+}
+
+static void find_returned(struct finder *finder)
+{
+    const struct oq_graph *graph = finder->plan->model->graphs.list[0];
+    finder->count = 0;
+    for (size_t i = 0; i < graph->proto->n_output; i++) {
+        const struct oq_value *value = oq_graph_find(graph, graph->proto->output[i]->name);
+        if (value != NULL)
+            mark_returned(finder, value);
+    }
+    for (size_t i = 0; i < finder->count; i++)
+        trace_back(finder, finder->queue[i], mark_returned);
+}
+
+/* --- both --- */
+
+bool oq_futures_find(struct oq_futures *futures, const onnxq_plan *plan, struct oq_arena *arena)
+{
+    const size_t n = plan->model->graphs.n_values + 1;
+    struct finder finder = {.plan = plan, .futures = futures};
+    futures->ends = oq_arena_array(arena, n, sizeof(*futures->ends));
+    futures->returned = oq_arena_array(arena, n, sizeof(*futures->returned));
+    finder.n_closed = oq_arena_array(arena, n, sizeof(*finder.n_closed));
+    finder.queue = oq_arena_array(arena, n, sizeof(*finder.queue));
+    if (futures->ends == NULL || futures->returned == NULL || finder.n_closed == NULL ||
+        finder.queue == NULL)
+        return false;
+    find_ends(&finder);
+    find_returned(&finder);
+    return true;
+}

@@ -1,0 +1,24 @@
+/*
+ * What lies downstream of the values that chains of operators make of weights: where they
+ * are taken as integers, and whether the model returns them.
+ */
+#ifndef OQ_QUANTIZE_DECIDE_FUTURES_H
+#define OQ_QUANTIZE_DECIDE_FUTURES_H
+
+#include "quantize/plan/plan.h"
+
+struct oq_futures {
+    /* [values] by ordinal: some site that takes the value as integers, perhaps rearranged,
+     * provided that all uses of it do, or leave with their node; else NULL */
+    const struct oq_site **ends;
+    /* [values]: the model returns it, perhaps rearranged: callers want it as it is */
+    bool *returned;
+};
+
+/*
+ * Of all values at once, each use of them looked at once, as the sites are decided now.
+ * The lists live in the arena; false when memory is out.
+ */
+bool oq_futures_find(struct oq_futures *futures, const onnxq_plan *plan, struct oq_arena *arena);
+
+#endif

@@ -1,0 +1,83 @@
+/*
+ * The steps that make a plan, as create.c goes through them: which constants there are, what
+ * becomes of each use, how each weight is stored, and its ranges and scales.
+ */
+#ifndef OQ_QUANTIZE_DECIDE_STEPS_H
+#define OQ_QUANTIZE_DECIDE_STEPS_H
+
+#include "quantize/plan/plan.h"
+
+/* collect.c: all constants and their uses, and whether graph inputs are frozen. */
+bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error);
+
+/* decide.c: which sites are kept, whatever becomes of others. */
+struct oq_selection;
+bool oq_plan_screen(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error);
+
+/* decide.c: an action for every site; then all that follows from it. */
+bool oq_plan_decide(onnxq_plan *plan, onnxq_error *error);
+
+/* method.c: the rule's choice for a site, as far as the method allows it. */
+void oq_plan_apply_method(onnxq_plan *plan, struct oq_site *site);
+void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site); /* qdq.c */
+/* Where it has no blocks: */
+bool oq_site_stores_4_bits(const struct oq_site *site, const onnxq_options *options);
+
+/*
+ * cost.c: the bytes of integers, of what a site has beside them (scales, zero points, a
+ * bias), and whether both together are less than the floats.
+ */
+uint64_t oq_quantized_nbytes(const struct oq_quantized *quantized);
+uint64_t oq_site_beside_nbytes(const onnxq_plan *plan, const struct oq_site *site);
+bool oq_site_shrinks(const onnxq_plan *plan, const struct oq_site *site, bool is_wide);
+
+/* equal.c: tensors of the same bytes, among those of which all sites are quantized. */
+bool oq_plan_find_equal(onnxq_plan *plan, onnxq_error *error);
+
+/* storage.c: ranges and integers for all sites that are not kept. */
+bool oq_plan_choose_storage(onnxq_plan *plan, onnxq_error *error);
+
+/*
+ * balance.c: refuses integers that take more room than the floats that leave for them,
+ * with reasons in `refusal`; `strictly`: and all that depend on them. *any: some were.
+ */
+bool oq_plan_balance(onnxq_plan *plan, bool strictly, bool *any, onnxq_error *error);
+
+/* What replaces the node of a site that is kept, and does not take its input; or NULL. */
+const struct oq_site *oq_plan_find_releaser(const onnxq_plan *plan, const struct oq_site *site);
+
+/*
+ * The site that needs the floats of the constant as they are, or NULL; and the same in words,
+ * where there is one (NULL: memory is out).
+ */
+const struct oq_site *oq_plan_find_keeper(const onnxq_plan *plan,
+                                          const struct oq_constant *constant);
+const char *oq_plan_describe_keeper(const onnxq_plan *plan, struct oq_arena *arena,
+                                    const struct oq_constant *constant);
+
+/* measure_weights.c: reads all weights that are to be quantized; fills lo and hi of their ranges.
+ */
+bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error);
+void oq_plan_assume_ranges(onnxq_plan *plan); /* or reads none, and takes usual ones */
+
+/* scale_weights.c: from ranges to scales and zero points. */
+void oq_plan_scale(onnxq_plan *plan);
+
+/*
+ * precision.c: what the measured numbers object to. True where that is new, so
+ * that all has to be decided once more; `last`: once more and never again.
+ */
+bool oq_plan_object(onnxq_plan *plan, bool last);
+
+/*
+ * storage.c: the integers of a product that a constant can be folded from, which has a copy of
+ * its own for the sake of 16 bits and got none; or NULL. And that it is folded from these.
+ */
+struct oq_quantized *oq_plan_find_shared(const struct oq_constant *constant);
+void oq_plan_share(struct oq_constant *constant, struct oq_quantized *shared);
+
+/* precision.c: 16 bits for folded weights that need them, and one copy for those that do not. */
+bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error);
+bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constant);
+
+#endif

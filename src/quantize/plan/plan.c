@@ -1,0 +1,39 @@
+/* Finding one's way in a plan. */
+#include "quantize/plan/plan.h"
+
+struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_graph *graph,
+                                     const char *name)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    const Oq__Pb__TensorProto *proto = NULL;
+    if (value == NULL)
+        return NULL;
+    if (value->origin == OQ_ORIGIN_INITIALIZER) {
+        proto = value->graph->proto->initializer[value->index];
+    } else if (value->origin == OQ_ORIGIN_NODE) {
+        const Oq__Pb__NodeProto *node = value->graph->proto->node[value->index];
+        const Oq__Pb__AttributeProto *attribute =
+            oq_node_is(node, "", "Constant") ? oq_node_attribute(node, "value") : NULL;
+        proto = attribute == NULL ? NULL : attribute->t;
+    }
+    if (proto != NULL)
+        return &plan->constants[oq_model_tensor(plan->model, proto)->ordinal];
+    return plan->derived[value->ordinal];
+}
+
+bool oq_plan_is_overridable(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    return constant->value != NULL && constant->value->is_graph_input && !plan->freeze_inputs;
+}
+
+struct oq_site *oq_plan_site(const onnxq_plan *plan, const struct oq_graph *graph, size_t node,
+                             size_t input)
+{
+    bool exists = input < graph->proto->node[node]->n_input;
+    return exists ? plan->nodes[graph->ordinal][node].of_input[input] : NULL;
+}
+
+struct oq_site *oq_plan_sibling(const onnxq_plan *plan, const struct oq_site *site, size_t input)
+{
+    return oq_plan_site(plan, site->graph, site->node_index, input);
+}

@@ -1,0 +1,175 @@
+/*
+ * What is decided before anything is written: every constant of the model, its
+ * uses, and how each weight that is quantized will be stored.
+ */
+#ifndef OQ_QUANTIZE_PLAN_PLAN_H
+#define OQ_QUANTIZE_PLAN_PLAN_H
+
+#include "base/answer.h"
+#include "edit/draft.h"
+#include "kernels/kernels.h"
+#include "model/model.h"
+#include "model/source.h"
+#include "quantize/numbers/blocks.h"
+#include "quantize/numbers/layout.h"
+#include "quantize/numbers/pairs.h"
+
+struct oq_rule;
+struct oq_rewrite;
+
+/* The ordinary numbers of a channel: how many, and their octaves above OQ_ORDINARY_MIN together. */
+struct oq_level {
+    uint64_t count, octaves;
+};
+
+/* The ranges of a weight for one way to share scales, then its scales. */
+struct oq_ranges {
+    struct oq_constant *constant;
+    const struct oq_source *source; /* of the constant */
+    int axis;                       /* of the channels, -1: one scale per tensor */
+    size_t batch_axes;
+    struct oq_layout layout;
+    uint64_t n_scales;
+    int32_t *lo, *hi;             /* keys, [n_scales] */
+    struct oq_level *levels;      /* [n_scales] */
+    struct oq_blocks *blocks;     /* NULL: the scales are not those of blocks */
+    struct oq_blocks_found found; /* of blocks, instead of all other numbers */
+    bool is_4_bits;               /* integers that lie two in a byte */
+    bool symmetric;               /* around 0, which is in the middle */
+    onnxq_reduce_range reduce;
+    struct oq_pairs pairs;      /* for PAIRS, */
+    int32_t *pair_lo, *pair_hi; /* and keys of half the sums of neighbours, [n_scales] */
+    bool is_measured, are_pairs_measured;
+    float *scale;           /* [n_scales] */
+    bool has_unscaled;      /* channels, not of zeros, that are too small for a scale */
+    struct oq_ranges *next; /* of the same constant */
+};
+
+/* A weight as integers of 8 bits or 4, or of 16 where it is only folded. */
+struct oq_quantized {
+    struct oq_ranges *ranges;
+    struct oq_blocks *blocks; /* NULL: the scales are those of the ranges */
+    size_t n_dims;            /* that are stored: the model's without some of 1 at the end */
+    bool is_wide;             /* int16 */
+    bool transposed;          /* [N, K] in the model, [K, N] in the output */
+    bool is_unsigned;
+    float qmin, qmax;
+    const float *scale;          /* [n_scales] */
+    float *zero_point;           /* [n_scales] */
+    const char *name;            /* of the new initializer, set by the rewrite */
+    const char *zero_point_name; /* likewise */
+    size_t n_products;           /* sites that an integer operator computes with it */
+    uint64_t beside_nbytes;      /* what all sites together have beside the integers */
+    const char *refusal;         /* why it is not worth its place, or NULL; see balance.c */
+    struct oq_quantized *next;   /* of the same constant */
+};
+
+struct oq_site {
+    const struct oq_constant *constant;
+    const struct oq_graph
+        *graph; /* that holds the node; NULL: not in a graph that is looked into */
+    const Oq__Pb__NodeProto *node; /* NULL: no node uses it here */
+    size_t node_index, input;
+    const char *op_type;        /* or what uses it instead of a node */
+    const struct oq_rule *rule; /* NULL: none for this operator, or not this input */
+    onnxq_action action;
+    const char *form;
+    const char *reason;
+    const char *screened;           /* why it is kept, whatever is decided of others, or NULL */
+    struct oq_quantized *quantized; /* how the weight is stored, where it is not kept */
+    const struct oq_site *through;  /* a chain of operators leads to this site, which takes over */
+    const char *refusal; /* why integers for it would not make the file smaller, or NULL */
+    /* what the rule chose */
+    int axis;
+    size_t batch_axes;
+    size_t n_dims; /* to store for integer operators, see oq_quantized */
+    bool transposed, is_unsigned, symmetric;
+    bool is_multiplied;            /* with qdq: folded all the same, not behind DequantizeLinear */
+    float factor;                  /* that its scales are multiplied by; 0: none, or 0 */
+    uint64_t beside_nbytes;        /* that the rule writes beside integers, scales, zero points */
+    struct oq_block_choice blocks; /* form OQ_BLOCKS_NONE: a scale for each channel */
+    /* Writes the nodes that replace the site's node; only for ONNXQ_DYNAMIC. */
+    bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);
+};
+
+/* What is known of a weight once it is measured; the later the stricter. */
+enum oq_need {
+    OQ_NEEDS_NOTHING,
+    OQ_NEEDS_FOLDING, /* no integer operator takes it */
+    OQ_NEEDS_16_BITS, /* folded */
+    OQ_NEEDS_FLOAT
+};
+
+/*
+ * A constant value: a tensor of the model, or what a chain of operators makes
+ * of tensors (a derived one).
+ */
+struct oq_constant {
+    const struct oq_tensor *tensor; /* NULL: derived */
+    struct oq_source source;
+    const char *name;
+    const struct oq_value *value; /* NULL: in an attribute, or in a local function */
+    const struct oq_graph *graph; /* where what replaces it goes; NULL where value is */
+    struct oq_constant *twin;     /* a derived one with the same source, which stands for both */
+    struct oq_constant *equal;    /* a tensor with the same bytes, which stands for both */
+    struct oq_constant *derived, *next_derived; /* those that start with this tensor */
+    struct oq_site *sites;
+    size_t n_sites;
+    struct oq_ranges *ranges;       /* list */
+    struct oq_ranges *idle_ranges;  /* list: an earlier round wanted them */
+    struct oq_quantized *quantized; /* list */
+    struct oq_quantized *fold;      /* what the folded uses share, or NULL */
+    uint64_t nbytes_after;          /* of what replaces it */
+    bool is_folded;                 /* it, or what its integers stand for */
+    enum oq_need need;              /* what its numbers ask for, */
+    const char *need_reason;        /* and why */
+};
+
+/* What is known of a node. */
+struct oq_node_sites {
+    struct oq_site **of_input;  /* [n_input]: NULL where that is no constant */
+    enum oq_answer makes_scale; /* its output is a scale of integers; see existing.c */
+};
+
+/* A QuantizeLinear that gives the integers of the DequantizeLinear before it. */
+struct oq_round_trip {
+    const struct oq_graph *graph;
+    size_t dequantize, quantize; /* nodes */
+};
+
+struct onnxq_plan {
+    struct oq_arena arena;
+    struct oq_arena round; /* what one round of decisions takes: the next one starts it anew */
+    const onnxq_model *model;
+    onnxq_options options; /* without its pointers */
+    bool is_estimate;      /* made without a look at the weights */
+    bool is_recurrent;     /* what it has computed comes back as input */
+    bool freeze_inputs;    /* initializers leave the graph's inputs */
+
+    struct oq_constant *constants; /* [model->n_tensors] by ordinal, then derived ones */
+    size_t n_constants;
+    struct oq_node_sites **nodes;      /* [graphs][nodes] */
+    struct oq_constant **derived;      /* [values of the model]: what a value is, where it is one */
+    struct oq_fates *fates;            /* of values, see fate.h */
+    const struct oq_site ***products;  /* [graphs][nodes]: what replaces that node, or NULL */
+    onnxq_weight *weights;             /* the same for the caller */
+    struct oq_round_trip *round_trips; /* [n_round_trips]: these leave */
+    size_t n_round_trips, round_trips_capacity;
+    onnxq_summary summary;
+
+    struct oq_draft draft; /* the output; without a structure where nothing is quantized */
+};
+
+/* The constant behind a name in graph, derived ones included, or NULL. */
+struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_graph *graph,
+                                     const char *name);
+
+/* True where callers may give the graph another value instead. */
+bool oq_plan_is_overridable(const onnxq_plan *plan, const struct oq_constant *constant);
+
+/* The site that is input number `input` of that node, or NULL; and of the same node as `site`. */
+struct oq_site *oq_plan_site(const onnxq_plan *plan, const struct oq_graph *graph, size_t node,
+                             size_t input);
+struct oq_site *oq_plan_sibling(const onnxq_plan *plan, const struct oq_site *site, size_t input);
+
+#endif

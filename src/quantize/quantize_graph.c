@@ -1,0 +1,118 @@
+/* Applies a plan to a copy of the model's structure. */
+#include "quantize/write/rewrite.h"
+
+#include "quantize/rules/rules.h"
+#include "quantize/quantize_graph.h"
+
+static bool rewrite_nodes(struct oq_rewrite *rewrite, size_t ordinal)
+{
+    struct oq_edit *edit = rewrite->edit;
+    const Oq__Pb__GraphProto *graph = edit->states[ordinal].proto;
+    oq_edit_enter(edit, ordinal);
+    for (size_t i = 0; i < graph->n_node; i++) {
+        const struct oq_site *site = rewrite->plan->products[ordinal][i];
+        bool ok = site == NULL ? oq_edit_keep(edit, graph->node[i]) : site->emit(rewrite, site);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static void leave_out(struct oq_site *site)
+{
+    site->action = ONNXQ_DROP;
+    site->form = "left out";
+}
+
+/* Constants that a folded one replaces leave, as do those without users. */
+static bool drop_constants(struct oq_rewrite *rewrite)
+{
+    onnxq_plan *plan = rewrite->plan;
+    for (size_t i = 0; i < plan->model->n_tensors; i++) {
+        const struct oq_constant *constant = &plan->constants[i];
+        if (constant->fold != NULL &&
+            !oq_edit_drop(rewrite->edit, constant->value->graph->ordinal, constant->name, true))
+            return false;
+    }
+    if (!oq_edit_sweep(rewrite->edit))
+        return false;
+    for (size_t i = 0; i < plan->model->n_tensors; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        bool dropped =
+            constant->value != NULL &&
+            oq_edit_is_dropped(rewrite->edit, constant->value->graph->ordinal, constant->name);
+        if (!dropped)
+            constant->nbytes_after += constant->tensor->nbytes;
+        else if (constant->value->n_uses == 0)
+            leave_out(&constant->sites[0]);
+    }
+    plan->summary.n_unused = rewrite->edit->n_unused;
+    plan->summary.nbytes_unused = rewrite->edit->nbytes_unused;
+    return true;
+}
+
+/* What it takes to make the same file again; nothing that differs from run to run. */
+static bool add_provenance(struct oq_rewrite *rewrite)
+{
+    static char version_key[] = "onnxq.version", settings_key[] = "onnxq.settings";
+    static char version[] = ONNXQ_VERSION_STRING;
+    static const char *const conv_names[] = {"fold", "integer", "skip", "matmul"};
+    static const char *const reduce_names[] = {"none", "bits", "pairs"};
+    static const char *const method_names[] = {"dynamic", "weights", "qdq", "blocks"};
+    static const char *const bits_names[] = {"8", "4", "nf4"};
+    const onnxq_options *options = &rewrite->plan->options;
+    char *settings = oq_arena_printf(
+        rewrite->edit->arena,
+        "method=%s weight_type=%s per_channel=%d symmetric=%d reduce_range=%s conv=%s "
+        "fold_bits=%u force_integer=%d min_elements=%llu bits=%s block_size=%d",
+        method_names[options->method],
+        options->weight_type == ONNXQ_WEIGHT_UINT8 ? "uint8" : "int8", options->per_channel,
+        options->symmetric, reduce_names[options->reduce_range], conv_names[options->conv],
+        options->fold_bits, options->force_integer, (unsigned long long)options->min_elements,
+        bits_names[options->bits], options->block_size);
+    if (settings == NULL)
+        return oq_arena_fail(rewrite->edit->arena, rewrite->edit->error);
+    return oq_edit_set_metadata(rewrite->edit, version_key, version) &&
+           oq_edit_set_metadata(rewrite->edit, settings_key, settings);
+}
+
+static bool rewrite_all(struct oq_rewrite *rewrite)
+{
+    onnxq_plan *plan = rewrite->plan;
+    oq_strmap_init(&rewrite->companions, rewrite->edit->arena);
+    oq_rewrite_round_trips(rewrite);
+    for (size_t i = 0; i < plan->n_constants; i++) /* they come first in their graph */
+        if (plan->constants[i].fold != NULL && !oq_rewrite_fold(rewrite, &plan->constants[i]))
+            return false;
+    for (size_t g = 0; g < rewrite->edit->graphs->count; g++)
+        if (!rewrite_nodes(rewrite, g))
+            return false;
+    return drop_constants(rewrite) && add_provenance(rewrite) && oq_edit_finish(rewrite->edit);
+}
+
+static bool has_work(const onnxq_plan *plan)
+{
+    if (plan->n_round_trips > 0)
+        return true;
+    for (size_t i = 0; i < plan->n_constants; i++)
+        if (plan->constants[i].quantized != NULL)
+            return true;
+    return false;
+}
+
+bool oq_plan_rewrite(onnxq_plan *plan, onnxq_error *error)
+{
+    struct oq_edit edit;
+    struct oq_rewrite rewrite = {.plan = plan, .edit = &edit};
+    plan->draft = (struct oq_draft){.model = plan->model, .arena = &plan->arena};
+    if (!has_work(plan)) {
+        for (size_t i = 0; i < plan->model->n_tensors; i++)
+            plan->constants[i].nbytes_after = plan->constants[i].tensor->nbytes;
+        return true;
+    }
+    bool ok = oq_draft_init(&plan->draft, plan->model, &plan->arena, error) &&
+              oq_edit_init(&edit, &plan->draft, plan->freeze_inputs, error) &&
+              rewrite_all(&rewrite);
+    /* Some steps have no result of their own and leave what went wrong in the error. */
+    return (ok && !edit.failed && error->status == ONNXQ_OK) || oq_arena_fail(&plan->arena, error);
+}

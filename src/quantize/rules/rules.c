@@ -1,0 +1,96 @@
+#include "quantize/rules/rules.h"
+
+#include "quantize/rules/rules_table.h"
+
+static const struct oq_rule *const rules[] = {
+    &oq_rule_attention, &oq_rule_conv, &oq_rule_conv_transpose, &oq_rule_gather,
+    &oq_rule_gemm,      &oq_rule_lstm, &oq_rule_matmul,
+};
+
+const struct oq_rule *oq_rule_find(const struct oq_operator *op)
+{
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+        if (rules[i]->op == oq_operator_id(op))
+            return rules[i];
+    bool is_known = op->name[0] != '\0' && strcmp(op->domain, "ai.onnx.ml") != 0;
+    bool folds = is_known && !oq_operator_has(op, OQ_QUANTIZED);
+    return folds ? &oq_rule_any : NULL;
+}
+
+/* Measured (docs/decisions.md): 4 bits need their small blocks, 8 are as good in large ones. */
+#define DEFAULT_BLOCK_OF_8_BITS 128
+#define DEFAULT_BLOCK_OF_4_BITS 32
+
+void oq_site_fold(struct oq_site *site, int axis, size_t batch_axes, const char *reason)
+{
+    site->action = ONNXQ_FOLD;
+    site->blocks.form = OQ_BLOCKS_NONE;
+    site->beside_nbytes = 0;
+    site->form = "int8 folded at load";
+    site->reason = reason;
+    site->axis = axis;
+    site->batch_axes = batch_axes;
+}
+
+void oq_site_dynamic(struct oq_site *site, int axis, size_t batch_axes, bool transposed,
+                     const char *form)
+{
+    site->action = ONNXQ_DYNAMIC;
+    site->form = form;
+    site->axis = axis;
+    site->batch_axes = batch_axes;
+    site->transposed = transposed;
+    site->emit = site->rule->emit;
+}
+
+void oq_site_blocks(const onnxq_plan *plan, struct oq_site *site, enum oq_block_form layout,
+                    int axis, const char *form)
+{
+    const onnxq_options *options = &plan->options;
+    int size = options->bits == ONNXQ_BITS_8 ? DEFAULT_BLOCK_OF_8_BITS : DEFAULT_BLOCK_OF_4_BITS;
+    site->blocks = (struct oq_block_choice){
+        .form = layout,
+        .axis = axis,
+        .bits = options->bits,
+        .size = (uint64_t)(options->block_size != 0 ? options->block_size : size),
+        .symmetric = options->symmetric};
+    site->form = form;
+}
+
+void oq_site_keep(struct oq_site *site, const char *reason)
+{
+    site->action = ONNXQ_KEEP;
+    site->form = "";
+    site->reason = reason;
+}
+
+/*
+ * Below these sizes the integer form was measured slower than float in ONNX
+ * Runtime 1.31 for one row of activations (docs/decisions.md): quantizing the
+ * activation and scaling the result cost more than the product saves.
+ */
+#define MIN_DYNAMIC_NELEM 65536
+#define MIN_DYNAMIC_K     128
+
+/* Every product is at most 255 * 255 for uint8 and 255 * 128 for int8; their sum must fit. */
+#define MAX_DYNAMIC_K (INT32_MAX / (255 * 255))
+
+const char *oq_matmul_refuses(const onnxq_plan *plan, const struct oq_site *site, int64_t k,
+                              int64_t n, size_t activation_input)
+{
+    if (k * n < MIN_DYNAMIC_NELEM && !plan->options.force_integer)
+        return "not faster in integers under 65536 elements";
+    if (k < MIN_DYNAMIC_K && !plan->options.force_integer)
+        return "not faster in integers under 128 rows";
+    return oq_integers_refuse(plan, site, k, activation_input);
+}
+
+const char *oq_integers_refuse(const onnxq_plan *plan, const struct oq_site *site, int64_t k,
+                               size_t activation_input)
+{
+    if (k > MAX_DYNAMIC_K && plan->options.method != ONNXQ_METHOD_BLOCKS)
+        return "sums over more than 33025 rows can overflow int32";
+    if (oq_plan_constant(plan, site->graph, site->node->input[activation_input]) != NULL)
+        return "both inputs are constant";
+    return NULL;
+}
