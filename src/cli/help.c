@@ -1,3 +1,4 @@
+/* The help texts, made from the tables of options. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/command.h"
 
@@ -127,21 +128,3 @@ int cli_print_help(const cli_command *command, FILE *stream)
     free(settings);
     return CLI_EXIT_OK;
 }
-
-static int run_help(void *settings, int n_operands, char **operands)
-{
-    if (n_operands > 1)
-        return cli_usage(settings, NULL, "help is about one command at a time");
-    const cli_command *command = n_operands == 0 ? &cli_program : cli_find_command(operands[0]);
-    if (command == NULL)
-        return cli_fail_command(settings, operands[0]);
-    return cli_print_help(command, stdout);
-}
-
-const cli_command cli_help = {.name = "help",
-                              .summary = "Says what a command does and which options it takes.",
-                              .usage = "help [COMMAND]",
-                              .options = {{cli_help_option, NULL}},
-                              .operands = CLI_COMMAND_OPERANDS,
-                              .settings_nbytes = sizeof(cli_common),
-                              .run = run_help};

@@ -11,11 +11,6 @@
 /* From here on Scan has no lengths of sequences as its first input. */
 #define VERSION_SCAN 9
 
-static const char *text_or_empty(const char *text)
-{
-    return text == NULL ? "" : text;
-}
-
 /* True where the map has `owner` for that name already, which it has from now on. */
 static bool is_second(struct oq_checker *checker, struct oq_strmap *owners, const char *name,
                       const void *owner)
@@ -30,7 +25,7 @@ static bool is_second(struct oq_checker *checker, struct oq_strmap *owners, cons
 
 static void check_name(struct oq_checker *checker, const struct oq_place *place)
 {
-    const char *name = text_or_empty(place->node->name);
+    const char *name = oq_text_or_empty(place->node->name);
     if (name[0] != '\0' && is_second(checker, &checker->node_names, name, place->graph))
         oq_problem(checker, place, "", "another node of the graph has its name");
 }
@@ -91,7 +86,7 @@ static void check_attributes(struct oq_checker *checker, const struct oq_place *
     const bool have_types = checker->model->proto->ir_version >= IR_VERSION_ATTRIBUTE_TYPES;
     for (size_t i = 0; i < place->node->n_attribute; i++) {
         const Oq__Pb__AttributeProto *attribute = place->node->attribute[i];
-        if (text_or_empty(attribute->name)[0] == '\0')
+        if (oq_text_or_empty(attribute->name)[0] == '\0')
             oq_problem(checker, place, "", "an attribute has no name");
         else if (is_second(checker, &checker->attribute_names, attribute->name, place->node))
             oq_problem(checker, place, "", "attribute \"%.80s\" is there a second time",
@@ -123,7 +118,7 @@ static void check_body(struct oq_checker *checker, const struct oq_place *place,
             oq_problem(checker, place, "", "attribute \"%s\" is missing", name);
         return;
     }
-    if (text_or_empty(attribute->g->name)[0] == '\0')
+    if (oq_text_or_empty(attribute->g->name)[0] == '\0')
         oq_problem(checker, place, "", "its %s has no name", name);
     check_count(checker, place, name, "inputs", attribute->g->n_input, n_inputs);
     check_count(checker, place, name, "outputs", attribute->g->n_output, n_outputs);
@@ -181,8 +176,8 @@ static void check_bodies(struct oq_checker *checker, const struct oq_place *plac
 static const char *key_of(struct oq_checker *checker, const char *domain, const char *name,
                           const char *overload)
 {
-    return oq_arena_printf(checker->arena, "%s:%s:%s", oq_domain(domain), text_or_empty(name),
-                           text_or_empty(overload));
+    return oq_arena_printf(checker->arena, "%s:%s:%s", oq_domain(domain), oq_text_or_empty(name),
+                           oq_text_or_empty(overload));
 }
 
 bool oq_note_functions(struct oq_checker *checker)
@@ -197,7 +192,8 @@ bool oq_note_functions(struct oq_checker *checker)
             return oq_arena_fail(checker->arena, checker->error);
         if (*place != NULL)
             oq_problem(checker, &(struct oq_place){NULL, NULL}, "",
-                       "function \"%.80s\" is there a second time", text_or_empty(function->name));
+                       "function \"%.80s\" is there a second time",
+                       oq_text_or_empty(function->name));
         *place = function;
     }
     return true;

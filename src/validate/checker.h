@@ -37,6 +37,12 @@ struct oq_place {
 void oq_problem(struct oq_checker *checker, const struct oq_place *place, const char *value,
                 const char *format, ...) OQ_PRINTF(4, 5);
 
+/* Fields that a message lacks are NULL. */
+static inline const char *oq_text_or_empty(const char *text)
+{
+    return text == NULL ? "" : text;
+}
+
 /* What is known of the value `name` in graph; of none, or an unknown one, nothing. */
 struct oq_fact oq_fact_of(const struct oq_checker *checker, const struct oq_graph *graph,
                           const char *name);

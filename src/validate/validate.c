@@ -1,6 +1,5 @@
 #include "validate/validate.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 
 #include "validate/checker.h"
@@ -10,49 +9,6 @@
 /* From here on initializers need not be graph inputs, and operator sets are imported. */
 #define IR_VERSION_FREE_INITIALIZERS 4
 #define IR_VERSION_IMPORTS           3
-
-static const char *text_or_empty(const char *text)
-{
-    return text == NULL ? "" : text;
-}
-
-/* --- problems --- */
-
-void oq_problem(struct oq_checker *checker, const struct oq_place *place, const char *value,
-                const char *format, ...)
-{
-    char message[256];
-    if (checker->n_found++ >= ONNXQ_MAX_PROBLEMS)
-        return;
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, sizeof(message), format, args);
-    va_end(args);
-    const Oq__Pb__NodeProto *node = place->node;
-    onnxq_problem *problem = &checker->problems[checker->n_found - 1];
-    *problem = (onnxq_problem){
-        .graph = place->graph == NULL ? "" : place->graph->name,
-        .node = node == NULL ? "" : oq_node_label(node),
-        .op_type = node == NULL ? "" : text_or_empty(node->op_type),
-        .value = value,
-        .message = oq_arena_strdup(checker->arena, message),
-    };
-    if (problem->message == NULL)
-        oq_arena_fail(checker->arena, checker->error);
-}
-
-struct oq_fact oq_fact_of(const struct oq_checker *checker, const struct oq_graph *graph,
-                          const char *name)
-{
-    const struct oq_value *value = oq_graph_find(graph, name);
-    return value == NULL ? (struct oq_fact){0} : checker->facts[value->ordinal];
-}
-
-const char *oq_type_name(int32_t data_type)
-{
-    const struct oq_dtype *dtype = oq_dtype_find(data_type);
-    return dtype == NULL ? "an unknown type" : dtype->name;
-}
 
 /* --- operator sets --- */
 
@@ -95,7 +51,7 @@ static void check_operator(struct oq_checker *checker, const struct oq_place *pl
 {
     const char *domain = oq_domain(place->node->domain);
     const Oq__Pb__OperatorSetIdProto *import = oq_strmap_find(&checker->imports, domain);
-    if (text_or_empty(place->node->op_type)[0] == '\0')
+    if (oq_text_or_empty(place->node->op_type)[0] == '\0')
         oq_problem(checker, place, "", "the node names no operator");
     else if (import == NULL)
         oq_problem(checker, place, "", "its domain \"%.80s\" is not imported",
@@ -126,7 +82,7 @@ static void check_declared(struct oq_checker *checker, const struct oq_place *pl
     bool is_tensor =
         info->type != NULL && info->type->value_case == OQ__PB__TYPE_PROTO__VALUE_TENSOR_TYPE;
     if (is_tensor && oq_dtype_find(declared_type(info->type)) == NULL)
-        oq_problem(checker, place, text_or_empty(info->name),
+        oq_problem(checker, place, oq_text_or_empty(info->name),
                    "is declared with elements of type %d, which is none",
                    (int)declared_type(info->type));
 }
@@ -134,7 +90,7 @@ static void check_declared(struct oq_checker *checker, const struct oq_place *pl
 static void check_input(struct oq_checker *checker, const struct oq_place *place,
                         const Oq__Pb__ValueInfoProto *info)
 {
-    const char *name = text_or_empty(info->name);
+    const char *name = oq_text_or_empty(info->name);
     if (name[0] == '\0')
         oq_problem(checker, place, "", "an input has no name");
     else if (place->graph == checker->model->graphs.list[0] &&
@@ -170,7 +126,7 @@ static void check_initializer(struct oq_checker *checker, const struct oq_place 
                               const Oq__Pb__TensorProto *proto)
 {
     const int64_t ir_version = checker->model->proto->ir_version;
-    const char *name = text_or_empty(proto->name);
+    const char *name = oq_text_or_empty(proto->name);
     const struct oq_value *value = oq_strmap_find(&place->graph->values, name);
     if (name[0] == '\0' || value == NULL) {
         oq_problem(checker, place, "", "an initializer has no name");
@@ -246,7 +202,7 @@ static void check_node(struct oq_checker *checker, const struct oq_graph *graph,
 static void check_output(struct oq_checker *checker, const struct oq_place *place,
                          const Oq__Pb__ValueInfoProto *info)
 {
-    const char *name = text_or_empty(info->name);
+    const char *name = oq_text_or_empty(info->name);
     check_declared(checker, place, info);
     if (name[0] == '\0')
         oq_problem(checker, place, "", "an output has no name");
@@ -327,7 +283,7 @@ static bool check_function(struct oq_checker *checker, const Oq__Pb__FunctionPro
     if (error.status != ONNXQ_ERROR_INPUT)
         return oq_arena_fail(checker->arena, checker->error);
     oq_problem(checker, &(struct oq_place){NULL, NULL}, "", "function \"%.80s\": %.160s",
-               text_or_empty(function->name), error.message);
+               oq_text_or_empty(function->name), error.message);
     return true;
 }
 
@@ -347,7 +303,7 @@ static int compare_places(const void *left, const void *right)
 static bool is_ours(const onnxq_model *model)
 {
     for (size_t i = 0; i < model->proto->n_metadata_props; i++)
-        if (strcmp(text_or_empty(model->proto->metadata_props[i]->key), "onnxq.version") == 0)
+        if (strcmp(oq_text_or_empty(model->proto->metadata_props[i]->key), "onnxq.version") == 0)
             return true;
     return false;
 }

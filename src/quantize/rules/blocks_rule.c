@@ -5,7 +5,7 @@
  * level 4 lets it take 8-bit integers for them, per row and block.
  */
 #include "quantize/rules/gather.h"
-#include "quantize/rules/matmul.h"
+#include "quantize/rules/product.h"
 
 #define FLOAT OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
 

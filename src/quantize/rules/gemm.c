@@ -5,7 +5,7 @@
  * alpha goes into the scales, a transposed B is stored the other way round, A
  * is transposed by a node, and beta * C becomes the bias.
  */
-#include "quantize/rules/matmul.h"
+#include "quantize/rules/product.h"
 #include "quantize/rules/matmul_left.h"
 #include "quantize/rules/rules_table.h"
 

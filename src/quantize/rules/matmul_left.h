@@ -5,7 +5,7 @@
 #ifndef OQ_QUANTIZE_RULES_MATMUL_LEFT_H
 #define OQ_QUANTIZE_RULES_MATMUL_LEFT_H
 
-#include "quantize/rules/matmul.h"
+#include "quantize/rules/product.h"
 
 /* Decides on the left factor of a MatMul. */
 void oq_matmul_left_decide(const onnxq_plan *plan, struct oq_site *site);

@@ -2,7 +2,7 @@
 #ifndef OQ_QUANTIZE_RULES_TURNED_H
 #define OQ_QUANTIZE_RULES_TURNED_H
 
-#include "quantize/rules/matmul.h"
+#include "quantize/rules/product.h"
 
 /* The orders of axes in which the product is done, and in which it is wanted. */
 struct oq_turn {

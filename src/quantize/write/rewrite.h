@@ -67,8 +67,8 @@ struct oq_rewrite_blocks oq_rewrite_blocks(struct oq_rewrite *rewrite,
                                            float factor);
 
 /*
- * Where the name of a companion of `owner` is kept: tensors of that kind, shape and factor
- * are made once, however many nodes share a weight. NULL: memory is out.
+ * companions.c: where the name of a companion of `owner` is kept: tensors of that kind, shape and
+ * factor are made once, however many nodes share a weight. NULL: memory is out.
  */
 void **oq_rewrite_companion(struct oq_rewrite *rewrite, const void *owner, const char *kind,
                             const int64_t *dims, size_t n_dims, float factor);

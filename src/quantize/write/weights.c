@@ -16,19 +16,6 @@ static const char *add_bytes(struct oq_rewrite *rewrite, struct oq_edit_graph *g
     return oq_edit_tensor(rewrite->edit, graph, name, data_type, dims, n_dims, &recipe);
 }
 
-void **oq_rewrite_companion(struct oq_rewrite *rewrite, const void *owner, const char *kind,
-                            const int64_t *dims, size_t n_dims, float factor)
-{
-    struct oq_arena *arena = rewrite->edit->arena;
-    char *key = oq_arena_printf(arena, "%p %s %a", owner, kind, (double)factor);
-    for (size_t i = 0; key != NULL && i < n_dims; i++)
-        key = oq_arena_printf(arena, "%s %lld", key, (long long)dims[i]);
-    void **place = key == NULL ? NULL : oq_strmap_place(&rewrite->companions, key);
-    if (place == NULL)
-        rewrite->edit->failed = true;
-    return place;
-}
-
 const char *oq_rewrite_bias(struct oq_rewrite *rewrite, struct oq_constant *constant,
                             const float *values, int64_t n)
 {

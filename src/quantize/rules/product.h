@@ -1,6 +1,6 @@
 /* The integer product that MatMul, Gemm and Conv share. */
-#ifndef OQ_QUANTIZE_RULES_MATMUL_H
-#define OQ_QUANTIZE_RULES_MATMUL_H
+#ifndef OQ_QUANTIZE_RULES_PRODUCT_H
+#define OQ_QUANTIZE_RULES_PRODUCT_H
 
 #include "quantize/rules/rules.h"
 
