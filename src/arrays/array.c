@@ -1,3 +1,4 @@
+/* Arrays and lists of them: made, copied, named, found, freed. */
 #define _POSIX_C_SOURCE 200809L
 #include "arrays/array.h"
 

@@ -1,3 +1,4 @@
+/* Files and folders of inputs, sorted into sets by what they are named and where they lie. */
 #define _POSIX_C_SOURCE   200809L
 #define _FILE_OFFSET_BITS 64
 #include "arrays/input_files.h"

@@ -1,3 +1,4 @@
+/* The entries of a folder; numbers in names count as numbers. */
 #define _POSIX_C_SOURCE   200809L
 #define _FILE_OFFSET_BITS 64
 #include "arrays/input_folder.h"

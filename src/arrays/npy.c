@@ -1,3 +1,4 @@
+/* The elements of .npy files, whatever their order and width, into arrays. */
 #include "arrays/npy.h"
 
 #include <inttypes.h>

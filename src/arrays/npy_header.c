@@ -1,3 +1,4 @@
+/* A reader of the little of Python that the header of a .npy file is. */
 #include "arrays/npy_header.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* Bytes of a stretch of a file, as they are or inflated by zlib. */
 #include "arrays/stream.h"
 
 #include <inttypes.h>

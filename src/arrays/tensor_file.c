@@ -1,3 +1,4 @@
+/* TensorProto files, read through the same views as the tensors of models. */
 #include "arrays/tensor_file.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* Blocks of growing size, one behind the other. */
 #include "base/arena.h"
 
 #include <stdarg.h>

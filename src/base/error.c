@@ -1,3 +1,4 @@
+/* The first cause of a failure: status, text, place, hint. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/error.h"
 

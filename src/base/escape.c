@@ -1,3 +1,4 @@
+/* Text from files, made safe for terminals. */
 #include <onnxq/onnxq.h>
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* Opening, checking and reading of input files, by position. */
 #define _POSIX_C_SOURCE   200809L
 #define _FILE_OFFSET_BITS 64
 #include "base/file.h"

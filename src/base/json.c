@@ -1,3 +1,4 @@
+/* Writing JSON: commas, nesting, escapes, numbers that read back as they were. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/json.h"
 

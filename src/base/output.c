@@ -1,3 +1,4 @@
+/* Temporary files, their names and rights, and the rename that makes them outputs. */
 #define _GNU_SOURCE       /* renameat2 */
 #define _FILE_OFFSET_BITS 64
 #include "base/output.h"

@@ -1,3 +1,4 @@
+/* Workers that take numbered jobs, and a ring of buffers that keeps them in order. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "base/pipeline.h"
 

@@ -1,3 +1,4 @@
+/* Open addressing with linear probing, seeded hashes. */
 #define _DEFAULT_SOURCE /* getentropy */
 #include "base/strmap.h"
 

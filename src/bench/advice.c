@@ -1,3 +1,4 @@
+/* Compares what two profiles say of each operator. */
 #include "bench/advice.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* The turns of a benchmark: workers are started, served in turn, stopped, summed up. */
 #define _POSIX_C_SOURCE 200809L
 #include "bench/bench.h"
 

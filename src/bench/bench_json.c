@@ -1,3 +1,4 @@
+/* The report of a benchmark as JSON. */
 #include "bench/report.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* The report of a benchmark as a picture: latency, size and memory of each model. */
 #include "bench/report.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* The report of a benchmark for people, and whether bounds were kept. */
 #include "bench/report.h"
 
 #include <math.h>

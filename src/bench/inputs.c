@@ -1,3 +1,4 @@
+/* Inputs that all models take, under the names that each gives them. */
 #define _POSIX_C_SOURCE 200809L
 #include "bench/inputs.h"
 

@@ -1,3 +1,4 @@
+/* Reads /proc/PID/status. */
 #include "bench/memory.h"
 
 #include <inttypes.h>

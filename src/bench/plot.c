@@ -1,3 +1,4 @@
+/* Ticks, scales and escaped text of pictures. */
 #include "bench/plot.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* Reads ONNX Runtime's profile, a JSON file, with jansson. */
 #define _POSIX_C_SOURCE 200809L
 #include "bench/profile.h"
 

@@ -1,3 +1,4 @@
+/* Draws the order of each turn and decides when there are enough. */
 #include "bench/schedule.h"
 
 #include <math.h>

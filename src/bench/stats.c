@@ -1,3 +1,4 @@
+/* Percentiles, medians, the spread of a ratio, and whether it says anything. */
 #include "bench/stats.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* Loads a model in the worker, runs it and takes the times. */
 #define _POSIX_C_SOURCE 200809L
 #include "bench/timed_runner.h"
 

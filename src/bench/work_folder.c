@@ -1,3 +1,4 @@
+/* A folder that is removed with what is in it. */
 #define _XOPEN_SOURCE 700 /* mkdtemp */
 #include "bench/work_folder.h"
 

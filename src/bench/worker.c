@@ -1,3 +1,4 @@
+/* Requests and answers between a benchmark and the processes that run its models. */
 #define _POSIX_C_SOURCE 200809L
 #include "bench/worker.h"
 

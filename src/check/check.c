@@ -1,3 +1,4 @@
+/* Both models run on each set of inputs; differences are found and dropped at once. */
 #include "check/check.h"
 
 #include <stdlib.h>

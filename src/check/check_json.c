@@ -1,3 +1,4 @@
+/* The report of a check as JSON. */
 #include <math.h>
 
 #include "base/json.h"

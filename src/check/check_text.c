@@ -1,3 +1,4 @@
+/* The report of a check for people. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Finds and reads stored outputs, one set for each set of inputs. */
 #include "check/expected.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Compares one output of one run, under a mask where there is one. */
 #include "check/output_pairs.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* Holds the differences against their bounds, and says which are beyond. */
 #include "check/verdict.h"
 
 #include <math.h>

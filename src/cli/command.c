@@ -1,3 +1,4 @@
+/* Finds a command by its name, parses its options, runs it. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/command.h"
 

@@ -1,3 +1,4 @@
+/* The table of commands, standard streams, and the exit code. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* Distances of floats in double precision, equality of all others, where they are worst. */
 #include "compare/compare.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* The measures: name, whether more is better, value, bound. */
 #include "compare/measures.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* The table of forms, and which nodes quantization has made. */
 #include "dequantize/forms/forms_table.h"
 
 const struct oq_form *const oq_forms[] = {&oq_form_pair,

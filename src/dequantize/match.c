@@ -1,3 +1,4 @@
+/* Steps from a value to its producer or only user, and constants on the way. */
 #include "base/checked.h"
 #include "dequantize/undo.h"
 

@@ -1,3 +1,4 @@
+/* The operands of a weight, checked against each other, and its floats. */
 #include "dequantize/weight.h"
 
 #include "base/checked.h"

@@ -1,3 +1,4 @@
+/* Sets up, measures and releases a draft; recipes for payloads. */
 #include "edit/draft.h"
 
 /* A tensor from this size on may lie in a side file: a page, which can be mapped. */

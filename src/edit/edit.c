@@ -1,3 +1,4 @@
+/* The lists of a changed graph, and how they are put in place at the end. */
 #include "edit/edit.h"
 
 /* --- setting up --- */

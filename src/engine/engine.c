@@ -1,3 +1,4 @@
+/* Opens the library, asks for its functions, and turns its failures into errors. */
 #define _POSIX_C_SOURCE 200809L
 #include "engine/runtime.h"
 

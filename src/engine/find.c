@@ -1,3 +1,4 @@
+/* Where ONNX Runtime may be: named, beside the command, of the loader, of Python. */
 #define _POSIX_C_SOURCE 200809L
 #include "engine/library.h"
 

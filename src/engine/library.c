@@ -1,3 +1,4 @@
+/* Opens one candidate and checks that it is ONNX Runtime of a version that will do. */
 #define _GNU_SOURCE /* dladdr(), strverscmp() */
 #include "engine/library.h"
 

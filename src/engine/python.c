@@ -1,3 +1,4 @@
+/* Asks a Python where its onnxruntime is, in a child that is stopped when it hangs. */
 #define _GNU_SOURCE /* pipe2(), posix_spawn_file_actions_addchdir_np() */
 #include "engine/library.h"
 

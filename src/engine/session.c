@@ -1,3 +1,4 @@
+/* Sessions: options, names of inputs and outputs, runs, the profile. */
 #define _POSIX_C_SOURCE 200809L
 #include "engine/session.h"
 

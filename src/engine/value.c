@@ -1,3 +1,4 @@
+/* Tensors, sequences and maps of the engine, into arrays and back. */
 #define _POSIX_C_SOURCE 200809L
 #include "engine/value.h"
 

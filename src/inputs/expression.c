@@ -1,3 +1,4 @@
+/* Parses and computes formulas of dimension names. */
 #include "inputs/expression.h"
 
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* Takes inputs from files or draws them, run by run. */
 #include "inputs/feed.h"
 
 static bool read_files(struct oq_input_sets *sets, const struct oq_feed_options *options,

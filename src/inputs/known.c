@@ -1,3 +1,4 @@
+/* Looks up shapes and short constants of a graph. */
 #include "inputs/known.h"
 
 #include <stdio.h>

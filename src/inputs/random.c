@@ -1,3 +1,4 @@
+/* SplitMix64, and floats made of its bits. */
 #include "inputs/random.h"
 
 #define GOLDEN 0x9e3779b97f4a7c15u /* 2^64 / golden ratio */

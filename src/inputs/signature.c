@@ -1,3 +1,4 @@
+/* Reads what a model declares, and checks arrays against it. */
 #include "inputs/signature.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Chooses sizes: what is given, what formulas say, what nodes ask for, what is usual. */
 #include "inputs/sizes.h"
 
 #include <ctype.h>

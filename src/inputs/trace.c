@@ -1,3 +1,4 @@
+/* Follows an input or one of its axes forward, with a worklist. */
 #include "inputs/trace.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Reads the attributes that place a window. */
 #include "inputs/window.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* float16, bfloat16 and float64 to float32 and back, to the nearest, even on ties. */
 #include <float.h>
 
 #include "kernels/kernels.h"

@@ -1,3 +1,4 @@
+/* Chooses the variant of the kernels that this processor runs best. */
 #include "kernels/kernels.h"
 
 #define OQ_SUFFIX generic

@@ -1,3 +1,4 @@
+/* Goes from the sites of two models to the errors of each, and sorts them. */
 #include "layers/layers.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* The passes over batches of sites: reference, candidate, each site alone, its effect. */
 #include "layers/layers_run.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* The table of sites for people, and as JSON. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Builds models of parts of a model, and opens them in the engine. */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "layers/probe.h"
 

@@ -1,3 +1,4 @@
+/* Compares nodes, attributes, tensors and whole cones. */
 #include "layers/same.h"
 
 #include <stdlib.h>

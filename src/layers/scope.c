@@ -1,3 +1,4 @@
+/* Indexes a main graph for the search of sites. */
 #include "layers/scope.h"
 
 bool oq_name_list_add(struct oq_name_list *names, const char *name, struct oq_arena *arena)

@@ -1,3 +1,4 @@
+/* Finds common values, cones and their differences. */
 #include "layers/sites.h"
 
 #include <stdlib.h>

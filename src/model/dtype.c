@@ -1,3 +1,4 @@
+/* The table of element types. */
 #include "model/dtype.h"
 
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* Resolves locations, refuses what leaves the folder, opens each side file once. */
 #define _POSIX_C_SOURCE 200809L
 #define _XOPEN_SOURCE   700 /* realpath */
 #include "model/external.h"

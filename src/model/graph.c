@@ -1,3 +1,4 @@
+/* Builds the index of values and uses of all graphs. */
 #include "model/graph.h"
 
 #include <string.h>

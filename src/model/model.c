@@ -1,3 +1,4 @@
+/* Opens a model: scan, unpack, views of tensors, graph index. */
 #include "model/model.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* Tells other formats by their first bytes. */
 #include "model/sniff.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Finds sources through chains of rearranging operators, and reads their elements. */
 #include "model/source.h"
 
 #include "base/checked.h"

@@ -1,3 +1,4 @@
+/* Views of tensors in every storage, and their elements as floats. */
 #include "model/tensor.h"
 
 #include <stdlib.h>

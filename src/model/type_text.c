@@ -1,3 +1,4 @@
+/* Types of values as text, and whether they agree. */
 #include "model/type_text.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* A plan from options to result: every step in order, then what is said of each weight. */
 #include "quantize/plan/plan.h"
 
 #include <stdlib.h>

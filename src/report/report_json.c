@@ -1,3 +1,4 @@
+/* The report of a quantization as JSON, and members that others share. */
 #include "report/report_json.h"
 
 #include "report/report_lines.h"

@@ -1,3 +1,4 @@
+/* Groups and sorts the weights of a plan. */
 #include "report/report_lines.h"
 
 #include <stdlib.h>

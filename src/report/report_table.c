@@ -1,3 +1,4 @@
+/* The table of operators of a quantization. */
 #include "report/report_lines.h"
 #include "report/report_text.h"
 

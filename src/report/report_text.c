@@ -1,3 +1,4 @@
+/* Escapes, cuts, pads. */
 #define _POSIX_C_SOURCE 200809L
 #include "report/report_text.h"
 

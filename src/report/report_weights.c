@@ -1,3 +1,4 @@
+/* A line for each weight of a quantization. */
 #include "report/report_lines.h"
 #include "report/report_text.h"
 

@@ -1,3 +1,4 @@
+/* Pairs outputs with the inputs that they become, by names and types. */
 #include "run/feedback.h"
 
 #include <stdlib.h>

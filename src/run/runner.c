@@ -1,3 +1,4 @@
+/* A session with its inputs bound, state carried over, outputs taken. */
 #include "run/runner.h"
 
 #include <stdlib.h>

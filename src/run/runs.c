@@ -1,3 +1,4 @@
+/* A model, run with one set of inputs after the other. */
 #include "run/runs.h"
 
 static bool get_outputs(const struct oq_runs *runs, const struct oq_session *session,

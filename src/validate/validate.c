@@ -1,3 +1,4 @@
+/* Walks graphs and functions, and checks names, scopes, types and shapes. */
 #include "validate/validate.h"
 
 #include <stdlib.h>

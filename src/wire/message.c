@@ -1,3 +1,4 @@
+/* Unpacks, visits and packs messages by their descriptors. */
 #include "wire/message.h"
 
 #include "wire/field.h"

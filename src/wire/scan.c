@@ -1,3 +1,4 @@
+/* Reads a file's fields once, checks them, and copies all but payloads. */
 #include "wire/scan.h"
 
 #include <limits.h>

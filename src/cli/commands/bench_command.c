@@ -1,3 +1,4 @@
+/* `onnxq bench`: options, models, and what is done with the report. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <math.h>

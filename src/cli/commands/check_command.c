@@ -1,3 +1,4 @@
+/* `onnxq check`: options, models, and what is done with the report. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <math.h>

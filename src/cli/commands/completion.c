@@ -1,3 +1,4 @@
+/* `onnxq completion`: scripts for shells, made from the tables of options. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/command.h"
 

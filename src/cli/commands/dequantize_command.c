@@ -1,3 +1,4 @@
+/* `onnxq dequantize`: options, and what is said of what came back. */
 #define _POSIX_C_SOURCE 200809L
 #include <onnxq/onnxq.h>
 

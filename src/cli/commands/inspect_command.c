@@ -1,3 +1,4 @@
+/* `onnxq inspect`: options, and what is found out about a model. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <string.h>

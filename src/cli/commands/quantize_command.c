@@ -1,3 +1,4 @@
+/* `onnxq quantize`: options, their defaults, and what contradicts what. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/commands/quantize_command.h"
 

@@ -1,3 +1,4 @@
+/* The options that select weights, in the order in which they were given. */
 #include "cli/commands/quantize_command.h"
 
 #include <stdlib.h>

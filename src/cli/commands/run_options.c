@@ -1,3 +1,4 @@
+/* Options of commands that run models, and what they become. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/commands/run_options.h"
 

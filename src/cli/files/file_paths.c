@@ -1,3 +1,4 @@
+/* Names of outputs, sameness of files, and standard input as a file. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/files/file_paths.h"
 

@@ -1,3 +1,4 @@
+/* One model of a job: opened, worked on, written, reported. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/files/job.h"
 

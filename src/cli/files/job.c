@@ -1,3 +1,4 @@
+/* All models of a job: what goes where, what would collide, and the sum. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/files/job.h"
 

@@ -1,3 +1,4 @@
+/* Opens a model and says what was wrong with it under the name that was given. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/files/model_input.h"
 

@@ -1,3 +1,4 @@
+/* A growing list of strings. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/parse/name_list.h"
 

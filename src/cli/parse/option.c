@@ -1,3 +1,4 @@
+/* Reads words of the command line into settings, by tables of options. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/parse/option.h"
 

@@ -1,3 +1,4 @@
+/* Handlers that note a signal. */
 #define _XOPEN_SOURCE 700 /* SIGXFSZ */
 #include "cli/terminal/interrupt.h"
 

@@ -1,3 +1,4 @@
+/* Errors and hints, escaped, colored where a terminal takes it. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/terminal/messages.h"
 

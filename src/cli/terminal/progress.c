@@ -1,3 +1,4 @@
+/* Draws the bar, at most six times a second. */
 #define _DEFAULT_SOURCE /* struct winsize */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/terminal/progress.h"

@@ -1,3 +1,4 @@
+/* Tells by the operators that use them what integers and scales are of an earlier run. */
 #include "quantize/analyze/existing.h"
 
 static bool is_quantized(const Oq__Pb__NodeProto *node)

@@ -1,3 +1,4 @@
+/* Reads every weight that is to be quantized once, and takes its ranges. */
 #include "base/checked.h"
 #include "base/pipeline.h"
 #include "quantize/plan/plan.h"

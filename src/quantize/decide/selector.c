@@ -1,3 +1,4 @@
+/* Compiles globs and regular expressions, and notes which of them matched. */
 #define _POSIX_C_SOURCE 200809L
 #include "quantize/decide/selector.h"
 

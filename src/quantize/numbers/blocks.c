@@ -1,3 +1,4 @@
+/* Measures blocks, and gives their integers, scales and zero points in any stretch. */
 #include "quantize/numbers/blocks.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* Which elements share which scale, run by run. */
 #include "quantize/numbers/layout.h"
 
 #include "base/checked.h"

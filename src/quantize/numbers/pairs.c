@@ -1,3 +1,4 @@
+/* Sums of neighbours. */
 #include "quantize/numbers/pairs.h"
 
 #include <string.h>

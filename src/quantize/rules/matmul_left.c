@@ -1,3 +1,4 @@
+/* MatMul and Gemm whose first factor is the constant. */
 #include "quantize/rules/matmul_left.h"
 
 #include "quantize/rules/turned.h"

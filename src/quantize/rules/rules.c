@@ -1,3 +1,4 @@
+/* The table of rules, and what decide() of all of them ends with. */
 #include "quantize/rules/rules.h"
 
 #include "quantize/rules/rules_table.h"

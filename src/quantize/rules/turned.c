@@ -1,3 +1,4 @@
+/* Writes the Transposes around a product. */
 #include "quantize/rules/turned.h"
 
 bool oq_turned_emit(struct oq_rewrite *rewrite, const struct oq_site *site,
