@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests onnxq against ONNX Runtime: python tests/ort/run.py --onnxq PATH [-k TEXT] [--models DIR] [-v]"""
+"""Tests onnxq against ONNX Runtime: python tests/ort/run.py --onnxq PATH [-k TEXT] [--without TEXT] [--models DIR] [-v]"""
 
 import argparse
 import signal
@@ -72,6 +72,7 @@ def main() -> int:
         help="folder with real models; their tests are skipped without it",
     )
     parser.add_argument("-k", metavar="TEXT", default="", help="only tests whose name contains TEXT")
+    parser.add_argument("--without", metavar="TEXT", help="no tests whose name contains TEXT")
     parser.add_argument("-v", action="store_true", help="a line for every test")
     arguments = parser.parse_args()
     start_afresh()
@@ -79,6 +80,8 @@ def main() -> int:
     harness.MODELS = arguments.models
     result = Result(arguments.v)
     tests = select(unittest.defaultTestLoader.discover(str(HERE)), arguments.k)
+    if arguments.without:
+        tests = [test for test in tests if arguments.without not in test.id()]
     unittest.TestSuite(tests).run(result)
     print(f"{result.passed} passed, {result.failed} failed, {len(result.skipped)} skipped")
     return 1 if result.failed or not tests else 0
