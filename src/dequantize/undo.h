@@ -200,7 +200,7 @@ bool oq_undo_alias(onnxq_dequantization *undo, struct oq_edit *edit, const struc
 /* match.c: fills matches, weights and reasons. */
 bool oq_undo_match(onnxq_dequantization *undo);
 
-/* rewrite.c: makes the draft. */
+/* dequantize_graph.c: makes the draft. */
 bool oq_undo_rewrite(onnxq_dequantization *undo);
 
 /* entries.c: what has become of every quantized node. `edit` NULL: all stay. */

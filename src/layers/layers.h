@@ -46,7 +46,7 @@ bool oq_layers_measure(struct oq_layers *layers, const struct oq_layers_options 
                        onnxq_error *error);
 void oq_layers_fini(struct oq_layers *layers);
 
-/* --- layers_report.c --- */
+/* --- layers_text.c --- */
 
 /*
  * The table: the worst sites, or all with level > 0, and the command that

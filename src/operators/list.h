@@ -18,7 +18,7 @@
  * quantizes, or takes what is quantized already.
  *
  * To add an operator: its line here, `cmake --build DIR --target operators_doc`;
- * one that is more than folded has a rule as well (quantize/rules.c), and one
+ * one that is more than folded has a rule as well (quantize/rules/rules.c), and one
  * that onnxq undoes a form (dequantize/forms.c).
  */
 /* clang-format off */

@@ -50,7 +50,7 @@ struct oq_fact oq_fact_of(const struct oq_checker *checker, const struct oq_grap
 /* "float32", or "an unknown type". */
 const char *oq_type_name(int32_t data_type);
 
-/* --- nodes.c --- */
+/* --- check_nodes.c --- */
 
 /* Makes checker->functions. */
 bool oq_note_functions(struct oq_checker *checker);
@@ -58,7 +58,7 @@ bool oq_note_functions(struct oq_checker *checker);
 /* A node whose operator may be any; `version` is that of its domain. */
 void oq_check_node(struct oq_checker *checker, const struct oq_place *place, int64_t version);
 
-/* --- operators.c --- */
+/* --- check_operators.c --- */
 
 /*
  * An operator that is known by name: its version, arity and attributes, and the
@@ -70,7 +70,7 @@ void oq_check_operator(struct oq_checker *checker, const struct oq_place *place,
 /* True for operators of which more is checked than what holds for all. */
 bool oq_knows_operator(enum oq_operator_id id);
 
-/* --- operands.c: constant operands that have to fit each other --- */
+/* --- check_operands.c: constant operands that have to fit each other --- */
 
 typedef void (*oq_operands_fn)(struct oq_checker *checker, const struct oq_place *place,
                                int64_t version);
