@@ -487,7 +487,13 @@ def gather_blocks(d: Drawing) -> None:
     rows, width, size, bits = d.pick((4, 16)), d.pick((16, 32, 48)), d.pick((16, 32)), d.pick((4, 8))
     table = d.store(d.numpy.integers(0, 256, (rows, width * bits // 8)).astype(np.uint8))
     scales = d.store(d.numpy.uniform(0.01, 0.1, (rows, -(-width // size))).astype(np.float32))
-    indices = [v for v in d.visible() if not v.is_constant and v.array.dtype == np.int64 and v.array.size < 64]
+    # The engine does not look whether these are rows of the table.
+    indices = [
+        v
+        for v in d.visible()
+        if not v.is_constant and v.array.dtype == np.int64 and v.array.size < 64
+        and np.all((v.array >= -rows) & (v.array < rows))
+    ]
     attributes = {"gather_axis": 0, "quantize_axis": 1, "block_size": size, "bits": bits}
     d.node("GatherBlockQuantized", [table, d.pick(indices), scales], domain=MICROSOFT, **attributes)
 
