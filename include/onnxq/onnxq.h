@@ -165,6 +165,17 @@ typedef enum onnxq_phase { ONNXQ_PHASE_MEASURE = 0, ONNXQ_PHASE_WRITE = 1 } onnx
  */
 typedef bool (*onnxq_progress_fn)(void *data, onnxq_phase phase, uint64_t done, uint64_t total);
 
+/* How an output is written, whatever it is made of. */
+typedef struct onnxq_output_options {
+    onnxq_external_data external_data;
+    bool sync;          /* fsync before the rename (default) */
+    bool keep_existing; /* an output that exists is an error, not replaced */
+    bool allow_noop;    /* nothing to do: copy the input byte for byte */
+    unsigned threads;   /* 0: one per processor. The result does not depend on it. */
+    onnxq_progress_fn progress;
+    void *progress_data;
+} onnxq_output_options;
+
 /* All pointers are borrowed for the duration of the call. */
 typedef struct onnxq_options {
     size_t struct_size; /* sizeof(onnxq_options), set by onnxq_options_init() */
@@ -181,7 +192,6 @@ typedef struct onnxq_options {
      * ONNXQ_METHOD_QDQ.
      */
     int block_size;
-    onnxq_external_data external_data;
     unsigned fold_bits; /* of folded weights: 8, 16, or 0: 8, but 16 for those of recurrent models
                            that 8 bits round by more than 1.25 % of their norm (default) */
     uint64_t min_elements;       /* smaller weights stay as they are; default 1024 */
@@ -195,12 +205,7 @@ typedef struct onnxq_options {
     bool force_integer;   /* integer operators also where float was measured faster */
     bool freeze_inputs;   /* take weights that are graph inputs with a default value, too */
     bool subgraphs;       /* look into If, Loop and Scan bodies (default) */
-    bool sync;            /* fsync before the rename (default) */
-    bool keep_existing;   /* an output that exists is an error, not replaced */
-    bool allow_noop;      /* nothing to quantize: copy the input byte for byte */
-    unsigned threads;     /* 0: one per processor. The result does not depend on it. */
-    onnxq_progress_fn progress;
-    void *progress_data;
+    onnxq_output_options output;
 } onnxq_options;
 
 ONNXQ_API void onnxq_options_init(onnxq_options *options);
@@ -356,14 +361,8 @@ typedef struct onnxq_dequantize_options {
      * float16 or bfloat16 are stored as that.
      */
     onnxq_float_type float_type;
-    onnxq_external_data external_data;
     bool freeze_inputs; /* take weights that are graph inputs with a default value, too */
-    bool sync;          /* fsync before the rename (default) */
-    bool keep_existing; /* an output that exists is an error, not replaced */
-    bool allow_noop;    /* nothing is quantized: copy the input byte for byte */
-    unsigned threads;   /* 0: one per processor. The result does not depend on it. */
-    onnxq_progress_fn progress;
-    void *progress_data;
+    onnxq_output_options output;
 } onnxq_dequantize_options;
 
 ONNXQ_API void onnxq_dequantize_options_init(onnxq_dequantize_options *options);

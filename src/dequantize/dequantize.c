@@ -5,7 +5,7 @@
 
 void onnxq_dequantize_options_init(onnxq_dequantize_options *options)
 {
-    *options = (onnxq_dequantize_options){.struct_size = sizeof(*options), .sync = true};
+    *options = (onnxq_dequantize_options){.struct_size = sizeof(*options), .output.sync = true};
 }
 
 static bool check_options(const onnxq_dequantize_options *options, onnxq_error *error)
@@ -14,27 +14,13 @@ static bool check_options(const onnxq_dequantize_options *options, onnxq_error *
         return oq_fail(error, ONNXQ_ERROR_OPTION,
                        "options were not set up with onnxq_dequantize_options_init()");
     if ((unsigned)options->float_type > ONNXQ_FLOAT16 ||
-        (unsigned)options->external_data > ONNXQ_EXTERNAL_NEVER)
+        (unsigned)options->output.external_data > ONNXQ_EXTERNAL_NEVER)
         return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");
     return true;
 }
 
-static struct oq_emit_options emit_options(const onnxq_dequantization *undo)
-{
-    const onnxq_dequantize_options *options = &undo->options;
-    return (struct oq_emit_options){
-        .external_data = options->external_data,
-        .sync = options->sync,
-        .keep_existing = options->keep_existing,
-        .threads = options->threads,
-        .progress = options->progress,
-        .progress_data = options->progress_data,
-        .noop_message = options->allow_noop ? NULL : "has nothing to dequantize; nothing written"};
-}
-
 static bool sum_up_sizes(onnxq_dequantization *undo)
 {
-    const struct oq_emit_options options = emit_options(undo);
     onnxq_dequantize_summary *summary = &undo->summary;
     onnxq_model_info info;
     uint64_t model_nbytes;
@@ -44,8 +30,8 @@ static bool sum_up_sizes(onnxq_dequantization *undo)
     summary->external_nbytes_after = info.external_nbytes;
     if (undo->draft.proto == NULL)
         return true;
-    if (!oq_draft_measure(&undo->draft, &options, &model_nbytes, &summary->external_nbytes_after,
-                          undo->error))
+    if (!oq_draft_measure(&undo->draft, &undo->options.output, &model_nbytes,
+                          &summary->external_nbytes_after, undo->error))
         return false;
     summary->nbytes_after = model_nbytes + summary->external_nbytes_after;
     return true;
@@ -123,10 +109,10 @@ onnxq_status onnxq_dequantization_get_output_size(const onnxq_dequantization *un
                                                   uint64_t *external_nbytes, onnxq_error *error)
 {
     onnxq_error ignored;
-    const struct oq_emit_options options = emit_options(undo);
     error = error == NULL ? &ignored : error;
     oq_error_init(error);
-    if (!oq_draft_get_size(&undo->draft, &options, path, model_nbytes, external_nbytes, error))
+    if (!oq_draft_get_size(&undo->draft, &undo->options.output, path, model_nbytes, external_nbytes,
+                           error))
         oq_error_file(error, undo->model->file.path);
     return error->status;
 }
@@ -135,10 +121,9 @@ onnxq_status onnxq_dequantization_write(const onnxq_dequantization *undo, const 
                                         onnxq_error *error)
 {
     onnxq_error ignored;
-    const struct oq_emit_options options = emit_options(undo);
     error = error == NULL ? &ignored : error;
     oq_error_init(error);
-    if (!oq_draft_write(&undo->draft, &options, path, error))
+    if (!oq_draft_write(&undo->draft, &undo->options.output, "nothing to dequantize", path, error))
         oq_error_file(error, undo->model->file.path);
     return error->status;
 }

@@ -67,22 +67,12 @@ bool oq_draft_finish(struct oq_draft *draft, onnxq_error *error);
 
 /* --- emit.c --- */
 
-struct oq_emit_options {
-    onnxq_external_data external_data;
-    bool sync;          /* fsync before the rename */
-    bool keep_existing; /* an output that exists is an error */
-    unsigned threads;   /* 0: one per processor */
-    onnxq_progress_fn progress;
-    void *progress_data;
-    const char *noop_message; /* where nothing changes, refuse with it; NULL: copy the file */
-};
-
 /* What oq_draft_write() would write, and will; changes come before. */
-bool oq_draft_measure(struct oq_draft *draft, const struct oq_emit_options *options,
+bool oq_draft_measure(struct oq_draft *draft, const onnxq_output_options *options,
                       uint64_t *model_nbytes, uint64_t *external_nbytes, onnxq_error *error);
 
 /* What oq_draft_write() would write under that name: with a side file it depends on that. */
-bool oq_draft_get_size(const struct oq_draft *draft, const struct oq_emit_options *options,
+bool oq_draft_get_size(const struct oq_draft *draft, const onnxq_output_options *options,
                        const char *path, uint64_t *model_nbytes, uint64_t *external_nbytes,
                        onnxq_error *error);
 
@@ -96,8 +86,11 @@ bool oq_draft_refer(struct oq_arena *arena, Oq__Pb__TensorProto *proto, char *lo
 /* In builds with assertions: the output of a valid model is validated before it has its name. */
 extern const bool oq_draft_checks_output;
 
-/* Writes model and side file, which appear under their names when they are complete. */
-bool oq_draft_write(const struct oq_draft *draft, const struct oq_emit_options *options,
-                    const char *path, onnxq_error *error);
+/*
+ * Writes model and side file, which appear under their names when they are complete. Where
+ * nothing changes the file is copied, or the error is that it has `nothing`.
+ */
+bool oq_draft_write(const struct oq_draft *draft, const onnxq_output_options *options,
+                    const char *nothing, const char *path, onnxq_error *error);
 
 #endif

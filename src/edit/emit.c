@@ -33,7 +33,7 @@ struct stream {
 
 struct emission {
     const struct oq_draft *draft;
-    const struct oq_emit_options *options;
+    const onnxq_output_options *options;
     struct oq_arena arena;
     struct oq_written model;
     struct stream model_stream, external_stream;
@@ -203,7 +203,7 @@ static bool find_sizes(struct emission *emission, const char *path, uint64_t *mo
     return ok;
 }
 
-bool oq_draft_get_size(const struct oq_draft *draft, const struct oq_emit_options *options,
+bool oq_draft_get_size(const struct oq_draft *draft, const onnxq_output_options *options,
                        const char *path, uint64_t *model_nbytes, uint64_t *external_nbytes,
                        onnxq_error *error)
 {
@@ -220,7 +220,7 @@ bool oq_draft_get_size(const struct oq_draft *draft, const struct oq_emit_option
     return ok;
 }
 
-bool oq_draft_measure(struct oq_draft *draft, const struct oq_emit_options *options,
+bool oq_draft_measure(struct oq_draft *draft, const onnxq_output_options *options,
                       uint64_t *model_nbytes, uint64_t *external_nbytes, onnxq_error *error)
 {
     struct emission emission = {.draft = draft, .options = options};
@@ -306,7 +306,7 @@ static bool consume(void *context, size_t job, const void *buffer, onnxq_error *
 {
     const struct writing *writing = context;
     struct emission *emission = writing->emission;
-    const struct oq_emit_options *options = emission->options;
+    const onnxq_output_options *options = emission->options;
     size_t nbytes = job_nbytes(writing, job);
     if (!oq_output_write(writing->output, buffer, nbytes, error))
         return false;
@@ -422,7 +422,7 @@ static mode_t rights_of_input(const onnxq_model *model)
 static bool write_files(struct emission *emission, const char *path, const char *external_path,
                         onnxq_error *error)
 {
-    const struct oq_emit_options *options = emission->options;
+    const onnxq_output_options *options = emission->options;
     const mode_t most_rights = rights_of_input(emission->draft->model);
     const struct oq_output_terms model_terms = {.nbytes = emission->model.nbytes,
                                                 .most_rights = most_rights},
@@ -499,7 +499,7 @@ static bool stays_in_folder(const onnxq_model *model, const char *path)
 static bool copy_input(struct emission *emission, const char *path, onnxq_error *error)
 {
     const onnxq_model *model = emission->draft->model;
-    const struct oq_emit_options *options = emission->options;
+    const onnxq_output_options *options = emission->options;
     struct oq_segment whole = {OQ_SEGMENT_INPUT, 0, model->file.nbytes};
     struct oq_output output = OQ_OUTPUT_CLOSED;
     const struct oq_output_terms terms = {.nbytes = whole.nbytes,
@@ -522,14 +522,14 @@ static bool copy_input(struct emission *emission, const char *path, onnxq_error 
     return ok;
 }
 
-bool oq_draft_write(const struct oq_draft *draft, const struct oq_emit_options *options,
-                    const char *path, onnxq_error *error)
+bool oq_draft_write(const struct oq_draft *draft, const onnxq_output_options *options,
+                    const char *nothing, const char *path, onnxq_error *error)
 {
     struct emission emission = {.draft = draft, .options = options};
     if (!check_path(&emission, path, error))
         return false;
-    if (draft->proto == NULL && options->noop_message != NULL)
-        return oq_fail(error, ONNXQ_NOTHING_TO_DO, "%s", options->noop_message);
+    if (draft->proto == NULL && !options->allow_noop)
+        return oq_fail(error, ONNXQ_NOTHING_TO_DO, "has %s; nothing written", nothing);
     if (draft->proto == NULL)
         return copy_input(&emission, path, error);
     bool ok = lay_out(&emission, path, error) && write_emission(&emission, path, error);

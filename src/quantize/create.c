@@ -19,7 +19,7 @@ void onnxq_options_init(onnxq_options *options)
                                .symmetric = true,
                                .min_elements = 1024,
                                .subgraphs = true,
-                               .sync = true};
+                               .output.sync = true};
 }
 
 static bool check_block_size(const onnxq_options *options, onnxq_error *error)
@@ -88,7 +88,7 @@ static bool check_options(const onnxq_options *options, onnxq_error *error)
         (unsigned)options->reduce_range > ONNXQ_REDUCE_PAIRS ||
         (unsigned)options->conv > ONNXQ_CONV_MATMUL ||
         (options->fold_bits != 0 && options->fold_bits != 8 && options->fold_bits != 16) ||
-        (unsigned)options->external_data > ONNXQ_EXTERNAL_NEVER ||
+        (unsigned)options->output.external_data > ONNXQ_EXTERNAL_NEVER ||
         (unsigned)options->bits > ONNXQ_BITS_NF4)
         return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");
     return check_block_size(options, error) && check_effects(options, error);
@@ -241,22 +241,8 @@ static bool describe(onnxq_plan *plan, onnxq_error *error)
     return true;
 }
 
-static struct oq_emit_options emit_options(const onnxq_plan *plan)
-{
-    const onnxq_options *options = &plan->options;
-    return (struct oq_emit_options){
-        .external_data = options->external_data,
-        .sync = options->sync,
-        .keep_existing = options->keep_existing,
-        .threads = options->threads,
-        .progress = options->progress,
-        .progress_data = options->progress_data,
-        .noop_message = options->allow_noop ? NULL : "has no weight to quantize; nothing written"};
-}
-
 static bool summarize(onnxq_plan *plan, onnxq_error *error)
 {
-    const struct oq_emit_options options = emit_options(plan);
     onnxq_model_info info;
     uint64_t model_nbytes;
     onnxq_model_get_info(plan->model, &info);
@@ -266,7 +252,7 @@ static bool summarize(onnxq_plan *plan, onnxq_error *error)
     plan->summary.external_nbytes_after = info.external_nbytes;
     if (plan->draft.proto == NULL)
         return true;
-    if (!oq_draft_measure(&plan->draft, &options, &model_nbytes,
+    if (!oq_draft_measure(&plan->draft, &plan->options.output, &model_nbytes,
                           &plan->summary.external_nbytes_after, error))
         return false;
     plan->summary.nbytes_after = model_nbytes + plan->summary.external_nbytes_after;
@@ -379,10 +365,10 @@ onnxq_status onnxq_plan_get_output_size(const onnxq_plan *plan, const char *path
                                         onnxq_error *error)
 {
     onnxq_error ignored;
-    const struct oq_emit_options options = emit_options(plan);
     error = error == NULL ? &ignored : error;
     oq_error_init(error);
-    if (!oq_draft_get_size(&plan->draft, &options, path, model_nbytes, external_nbytes, error))
+    if (!oq_draft_get_size(&plan->draft, &plan->options.output, path, model_nbytes, external_nbytes,
+                           error))
         oq_error_file(error, plan->model->file.path);
     return error->status;
 }
@@ -390,13 +376,13 @@ onnxq_status onnxq_plan_get_output_size(const onnxq_plan *plan, const char *path
 onnxq_status onnxq_plan_write(const onnxq_plan *plan, const char *path, onnxq_error *error)
 {
     onnxq_error ignored;
-    const struct oq_emit_options options = emit_options(plan);
     error = error == NULL ? &ignored : error;
     oq_error_init(error);
     if (plan->is_estimate)
         oq_fail(error, ONNXQ_ERROR_OPTION,
                 "the plan is an estimate, expected one of onnxq_plan_create()");
-    else if (!oq_draft_write(&plan->draft, &options, path, error))
+    else if (!oq_draft_write(&plan->draft, &plan->options.output, "no weight to quantize", path,
+                             error))
         oq_error_file(error, plan->model->file.path);
     return error->status;
 }

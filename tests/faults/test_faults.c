@@ -200,8 +200,8 @@ static onnxq_status act(const struct scenario *scenario, onnxq_error *error)
     if (scenario->back) {
         onnxq_dequantize_options options;
         onnxq_dequantize_options_init(&options);
-        options.threads = scenario->threads;
-        options.external_data = external;
+        options.output.threads = scenario->threads;
+        options.output.external_data = external;
         return onnxq_dequantize_file(input, output, &options, NULL, error);
     }
     static const onnxq_selector selectors[] = {{true, ONNXQ_REGEX, "^sec.nd$"}};
@@ -209,8 +209,8 @@ static onnxq_status act(const struct scenario *scenario, onnxq_error *error)
     onnxq_options_init(&options);
     options.min_elements = 1;
     options.force_integer = scenario->method == ONNXQ_METHOD_DYNAMIC;
-    options.threads = scenario->threads;
-    options.external_data = external;
+    options.output.threads = scenario->threads;
+    options.output.external_data = external;
     options.method = scenario->method;
     options.conv = scenario->conv;
     options.reduce_range = scenario->reduce_range;

@@ -15,11 +15,11 @@ static onnxq_model *quantize(const onnxq_model *model, uint8_t choice)
     onnxq_options options;
     onnxq_error error = {0};
     onnxq_options_init(&options);
-    options.sync = false;
+    options.output.sync = false;
     options.min_elements = 1;
     options.method = (onnxq_method)(choice % 4);
     options.force_integer = options.method == ONNXQ_METHOD_DYNAMIC;
-    options.threads = 1;
+    options.output.threads = 1;
     onnxq_plan *plan = onnxq_plan_create(model, &options, &error);
     bool ok = plan && onnxq_plan_write(plan, paths[1], &error) == ONNXQ_OK;
     onnxq_plan_destroy(plan);

@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
     /* Corners of the option space that share few lines. */
     onnxq_options options;
     onnxq_options_init(&options);
-    options.sync = false;
+    options.output.sync = false;
     options.min_elements = 1;
     quantize(model, &options);
 
@@ -53,16 +53,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
     options.symmetric = false;
     options.reduce_range = ONNXQ_REDUCE_BITS;
     options.conv = ONNXQ_CONV_INTEGER;
-    options.external_data = ONNXQ_EXTERNAL_ALWAYS;
-    options.allow_noop = true;
+    options.output.external_data = ONNXQ_EXTERNAL_ALWAYS;
+    options.output.allow_noop = true;
     quantize(model, &options);
 
     onnxq_dequantize_options back;
     onnxq_dequantize_options_init(&back);
-    back.sync = false;
+    back.output.sync = false;
     dequantize(model, &back);
     back.float_type = ONNXQ_FLOAT16;
-    back.external_data = ONNXQ_EXTERNAL_ALWAYS;
+    back.output.external_data = ONNXQ_EXTERNAL_ALWAYS;
     back.freeze_inputs = true;
     dequantize(model, &back);
 

@@ -30,7 +30,7 @@ static void draw_options(struct fuzz_bytes field, onnxq_options *options)
     static const uint64_t min_elements[] = {1, 0, 2, 9, 1024, UINT64_MAX};
     uint8_t flags = fuzz_byte(field, 9);
     onnxq_options_init(options);
-    options->sync = false;
+    options->output.sync = false;
     options->method = (onnxq_method)pick(fuzz_byte(field, 0), 4);
     options->bits = (onnxq_bits)pick(fuzz_byte(field, 1), 3);
     options->block_size = block_sizes[fuzz_byte(field, 2) % 8];
@@ -38,14 +38,14 @@ static void draw_options(struct fuzz_bytes field, onnxq_options *options)
     options->reduce_range = (onnxq_reduce_range)pick(fuzz_byte(field, 4), 3);
     options->conv = (onnxq_conv)pick(fuzz_byte(field, 5), 4);
     options->fold_bits = fold_bits[fuzz_byte(field, 6) % 4];
-    options->external_data = (onnxq_external_data)pick(fuzz_byte(field, 7), 3);
+    options->output.external_data = (onnxq_external_data)pick(fuzz_byte(field, 7), 3);
     options->min_elements = min_elements[fuzz_byte(field, 8) % 6];
     options->symmetric = !has(flags, 0);
     options->per_channel = !has(flags, 1);
     options->force_integer = has(flags, 2);
     options->freeze_inputs = has(flags, 3);
     options->subgraphs = !has(flags, 4);
-    options->allow_noop = has(flags, 5);
+    options->output.allow_noop = has(flags, 5);
 }
 
 /* Takes options back until the rest goes together: most sets do not, and would test no more. */
@@ -71,7 +71,7 @@ static void repair(const onnxq_model *model, onnxq_options *options)
             break;
         case 3:
             options->weight_type = defaults.weight_type;
-            options->external_data = defaults.external_data;
+            options->output.external_data = defaults.output.external_data;
             break;
         case 4:
             options->bits = defaults.bits;
@@ -83,7 +83,7 @@ static void repair(const onnxq_model *model, onnxq_options *options)
         default:
             CHECK(step == 6);
             *options = defaults;
-            options->sync = false;
+            options->output.sync = false;
         }
     }
 }
@@ -120,15 +120,15 @@ static void follow_up(struct fuzz_bytes field, onnxq_options *options)
     onnxq_model *model = fuzz_reopen(first.outputs[0]);
     quantize_again(model, options);
     onnxq_options_init(options);
-    options->sync = false;
+    options->output.sync = false;
     options->min_elements = 1;
     quantize_again(model, options);
     onnxq_dequantize_options_init(&back);
-    back.sync = false;
+    back.output.sync = false;
     back.float_type = has(flags, 0) ? ONNXQ_FLOAT16 : ONNXQ_FLOAT32;
-    back.external_data = (onnxq_external_data)(flags / 2 % 3);
+    back.output.external_data = (onnxq_external_data)(flags / 2 % 3);
     back.freeze_inputs = has(flags, 4);
-    back.allow_noop = has(flags, 5);
+    back.output.allow_noop = has(flags, 5);
     dequantize(model, &back);
     onnxq_model_close(model);
 }

@@ -266,7 +266,7 @@ static onnxq_status quantize(const struct fuzz_twins *twins, int i, const onnxq_
     onnxq_error error = {0};
     uint64_t model_nbytes, external_nbytes;
     const char *output = twins->outputs[i];
-    options->threads = twins->threads[i];
+    options->output.threads = twins->threads[i];
     onnxq_plan *plan = onnxq_plan_create(model, options, &error);
     if (!plan) {
         fuzz_check_error(&error);
@@ -310,7 +310,7 @@ static onnxq_status dequantize(const struct fuzz_twins *twins, int i, const onnx
     onnxq_error error = {0};
     uint64_t model_nbytes, external_nbytes;
     const char *output = twins->outputs[i];
-    options->threads = twins->threads[i];
+    options->output.threads = twins->threads[i];
     onnxq_dequantization *undo = onnxq_dequantization_create(model, options, &error);
     if (!undo) {
         fuzz_check_error(&error);

@@ -227,7 +227,7 @@ int main(int argc, char **argv)
     onnxq_error error;
     onnxq_options options;
     onnxq_options_init(&options);
-    options.sync = false;
+    options.output.sync = false;
     uint64_t estimated = estimate(&options);
     onnxq_status status = onnxq_quantize_file("huge.onnx", "huge.int8.onnx", &options, &error);
     struct rusage usage;

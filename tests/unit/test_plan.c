@@ -912,7 +912,7 @@ static void test_threads(void **state)
     const float *first[3] = {NULL};
     for (unsigned threads = 1; threads <= 8; threads++) {
         onnxq_options options = test_options();
-        options.threads = threads;
+        options.output.threads = threads;
         const onnxq_plan *plan = test_plan(model, &options);
         for (size_t i = 0; i < 3; i++) {
             const struct oq_ranges *ranges = plan->constants[i].quantized->ranges;

@@ -26,15 +26,16 @@ static void test_defaults(void **state)
     assert_int_equal(options.weight_type, ONNXQ_WEIGHT_INT8);
     assert_int_equal(options.reduce_range, ONNXQ_REDUCE_NONE);
     assert_int_equal(options.conv, ONNXQ_CONV_FOLD);
-    assert_int_equal(options.external_data, ONNXQ_EXTERNAL_AUTO);
-    assert_true(options.per_channel && options.symmetric && options.subgraphs && options.sync);
+    assert_int_equal(options.output.external_data, ONNXQ_EXTERNAL_AUTO);
+    assert_true(options.per_channel && options.symmetric && options.subgraphs &&
+                options.output.sync);
     assert_false(options.allow_unmatched || options.freeze_inputs || options.force_integer ||
-                 options.keep_existing || options.allow_noop);
+                 options.output.keep_existing || options.output.allow_noop);
     assert_int_equal(options.min_elements, 1024);
-    assert_int_equal(options.threads, 0);
+    assert_int_equal(options.output.threads, 0);
     assert_null(options.op_types);
     assert_null(options.selectors);
-    assert_null(options.progress);
+    assert_null(options.output.progress);
     assert_int_equal(options.n_op_types + options.n_exclude_op_types + options.n_selectors, 0);
 }
 
@@ -89,7 +90,7 @@ static void bad_conv(onnxq_options *options)
 
 static void bad_external(onnxq_options *options)
 {
-    options->external_data = (onnxq_external_data)3;
+    options->output.external_data = (onnxq_external_data)3;
 }
 
 static void bad_bits(onnxq_options *options)

@@ -577,7 +577,7 @@ static void test_written(void **state)
     for (int external = 0; external < 2; external++) {
         onnxq_error error;
         onnxq_options options = test_options();
-        options.external_data = external ? ONNXQ_EXTERNAL_ALWAYS : ONNXQ_EXTERNAL_NEVER;
+        options.output.external_data = external ? ONNXQ_EXTERNAL_ALWAYS : ONNXQ_EXTERNAL_NEVER;
         onnxq_plan *plan = (onnxq_plan *)(uintptr_t)test_plan(
             test_model("opset 17; in x float32[N,64]; init w float32[64,128]; y = MatMul(x, w); "
                        "out y float32[N,128]"),

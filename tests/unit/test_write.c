@@ -56,9 +56,9 @@ static void test_same_bytes(void **state)
     for (size_t i = 0; i < COUNT(threads); i++) {
         size_t nbytes, side_nbytes = 0;
         onnxq_options options = test_options();
-        options.external_data = row->mode;
-        options.threads = threads[i];
-        options.sync = i == 0;
+        options.output.external_data = row->mode;
+        options.output.threads = threads[i];
+        options.output.sync = i == 0;
         const char *path = test_write(test_plan(model, &options));
         const uint8_t *bytes = test_read_file(path, &nbytes), *side = NULL;
         assert_int_equal(test_exists(test_path("out.onnx.data")), row->side_out);
@@ -127,7 +127,7 @@ static void test_places(void **state)
     onnxq_options options = test_options();
     struct builder *builder = make_large(row->side_in);
     const onnxq_model *model = test_open(builder);
-    options.external_data = row->mode;
+    options.output.external_data = row->mode;
     const onnxq_plan *plan = test_plan(model, &options);
     assert_int_equal(onnxq_plan_get_output_size(plan, test_path("out.onnx"), &model_nbytes,
                                                 &side_nbytes, &error),
@@ -146,7 +146,7 @@ static void test_places(void **state)
     check_sound(written);
     if (row->side_out)
         check_places(written->graph, "out.onnx.data", (size_t)side_nbytes);
-    options.external_data = ONNXQ_EXTERNAL_NEVER;
+    options.output.external_data = ONNXQ_EXTERNAL_NEVER;
     const char *whole_path = test_write_as(test_plan(model, &options), "whole.onnx");
     const Oq__Pb__GraphProto *whole = test_read_model(whole_path)->graph;
     assert_int_equal(written->graph->n_initializer, whole->n_initializer);
@@ -166,7 +166,7 @@ static void test_stands_alone(void **state)
 {
     const struct mode_row *row = *state;
     onnxq_options options = test_options();
-    options.external_data = row->mode;
+    options.output.external_data = row->mode;
     test_write(test_plan(test_open(make_large(row->side_in)), &options));
     unlink(test_path("model.onnx"));
     unlink(test_path("model.onnx.data"));
@@ -182,7 +182,7 @@ static void test_twice(void **state)
     const struct mode_row *row = *state;
     static const char *const names[] = {"first.onnx", "a-longer-name.onnx", "first.onnx"};
     onnxq_options options = test_options();
-    options.external_data = row->mode;
+    options.output.external_data = row->mode;
     const onnxq_plan *plan = test_plan(test_open(make_large(row->side_in)), &options);
     for (size_t i = 0; i < COUNT(names); i++) {
         const char *path = test_write_as(plan, names[i]);
@@ -227,7 +227,7 @@ static void test_is_input(void **state)
     assert_int_equal(link(test_path("model.onnx"), test_path("hard")), 0);
     assert_int_equal(link(test_path("model.onnx.data"), test_path("m.data")), 0);
     const char *before = test_files();
-    options.external_data = row->mode;
+    options.output.external_data = row->mode;
     const onnxq_plan *plan = test_plan(model, &options);
     assert_int_equal(onnxq_plan_write(plan, test_path(row->output), &error), ONNXQ_ERROR_OPTION);
     check_text(
@@ -304,7 +304,7 @@ static void test_over_2_gb(void **state)
         ONNXQ_OK);
     assert_true(side_nbytes > (uint64_t)1 << 31 && model_nbytes < 8192);
 
-    options.external_data = ONNXQ_EXTERNAL_NEVER;
+    options.output.external_data = ONNXQ_EXTERNAL_NEVER;
     assert_null(onnxq_plan_create(model, &options, &error));
     assert_int_equal(error.status, ONNXQ_ERROR_OPTION);
     assert_string_equal(error.hint, "let the weights go to a side file: --external-data auto");
@@ -314,13 +314,13 @@ static void test_over_2_gb(void **state)
 
 static void keep_existing(onnxq_options *options)
 {
-    options->keep_existing = true;
+    options->output.keep_existing = true;
 }
 
 static void keep_existing_external(onnxq_options *options)
 {
-    options->keep_existing = true;
-    options->external_data = ONNXQ_EXTERNAL_ALWAYS;
+    options->output.keep_existing = true;
+    options->output.external_data = ONNXQ_EXTERNAL_ALWAYS;
 }
 
 static void test_replace(void **state)
@@ -349,7 +349,7 @@ static void test_replace(void **state)
 
 static void allow_noop(onnxq_options *options)
 {
-    options->allow_noop = true;
+    options->output.allow_noop = true;
 }
 
 static onnxq_status write_nothing(const char *text, const char *output, adjust_fn adjust,
@@ -420,10 +420,10 @@ static bool advance(void *data, onnxq_phase phase, uint64_t done, uint64_t total
 static onnxq_options make_options(struct progress *progress, onnxq_external_data mode)
 {
     onnxq_options options = test_options();
-    options.progress = advance;
-    options.progress_data = progress;
-    options.external_data = mode;
-    options.threads = 3;
+    options.output.progress = advance;
+    options.output.progress_data = progress;
+    options.output.external_data = mode;
+    options.output.threads = 3;
     return options;
 }
 

@@ -47,18 +47,12 @@ static const char *type_suffix(const void *data)
 static const char *const quantized_suffixes[] = {"int8", "uint8", "int4",      "uint4", "int2",
                                                  "nf4",  "quant", "quantized", NULL};
 
-static void *create(const void *data, const onnxq_model *model, const cli_write_options *write,
+static void *create(const void *data, const onnxq_model *model, const onnxq_output_options *output,
                     onnxq_error *error)
 {
     const dequantize_settings *settings = data;
     onnxq_dequantize_options options = settings->options;
-    options.external_data = write->external_data;
-    options.sync = write->sync;
-    options.allow_noop = write->allow_noop;
-    options.threads = write->threads;
-    options.keep_existing = write->keep_existing;
-    options.progress = write->progress;
-    options.progress_data = write->progress_data;
+    options.output = *output;
     return onnxq_dequantization_create(model, &options, error);
 }
 

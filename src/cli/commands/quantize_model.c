@@ -12,18 +12,12 @@ static const char *type_suffix(const void *data)
     return settings->options.weight_type == ONNXQ_WEIGHT_INT8 ? "int8" : "uint8";
 }
 
-static void *create(const void *data, const onnxq_model *model, const cli_write_options *write,
+static void *create(const void *data, const onnxq_model *model, const onnxq_output_options *output,
                     onnxq_error *error)
 {
     const cli_quantize_settings *settings = data;
     onnxq_options options = settings->options;
-    options.external_data = write->external_data;
-    options.keep_existing = write->keep_existing;
-    options.sync = write->sync;
-    options.allow_noop = write->allow_noop;
-    options.threads = write->threads;
-    options.progress = write->progress;
-    options.progress_data = write->progress_data;
+    options.output = *output;
     return onnxq_plan_create(model, &options, error);
 }
 

@@ -197,19 +197,19 @@ static int process(cli_job *job, const cli_item *item, const cli_input *input)
     cli_progress progress;
     cli_progress_init(&progress, job->common);
     const cli_files *files = job->files;
-    const cli_write_options options = {.external_data = files->external_data,
-                                       .keep_existing =
-                                           files->no_clobber || (item->derived && !files->force),
-                                       .sync = files->sync,
-                                       .allow_noop = files->allow_noop,
-                                       .threads = (unsigned)job->common->threads,
-                                       .progress = cli_progress_update,
-                                       .progress_data = &progress};
+    const onnxq_output_options output = {.external_data = files->external_data,
+                                         .keep_existing =
+                                             files->no_clobber || (item->derived && !files->force),
+                                         .sync = files->sync,
+                                         .allow_noop = files->allow_noop,
+                                         .threads = (unsigned)job->common->threads,
+                                         .progress = cli_progress_update,
+                                         .progress_data = &progress};
     void *work = NULL;
     onnxq_model *model = onnxq_model_open(input->path, &error);
     cli_progress_start(&progress);
     if (model != NULL)
-        work = job->maker->create(job->settings, model, &options, &error);
+        work = job->maker->create(job->settings, model, &output, &error);
     cli_progress_erase(&progress);
     int status = work == NULL ? cli_model_input_fail(job->common, input, item->input, &error)
                               : carry_out(job, item, input, model, work, &progress);

@@ -39,22 +39,13 @@ typedef struct cli_sizes {
     bool is_copy; /* there is nothing to do */
 } cli_sizes;
 
-/* What the library is to be told besides the command's own options. */
-typedef struct cli_write_options {
-    onnxq_external_data external_data;
-    bool keep_existing, sync, allow_noop;
-    unsigned threads;
-    onnxq_progress_fn progress;
-    void *progress_data;
-} cli_write_options;
-
 /* `settings` are the command's, `work` is what create() has returned. */
 typedef struct cli_maker {
     const char *verb; /* as in "nothing to quantize" */
     const char *(*suffix)(const void *settings);
     const char *const *replaced_suffixes; /* endings that the suffix takes the place of, or NULL */
     void *(*create)(const void *settings, const onnxq_model *model,
-                    const cli_write_options *options, onnxq_error *error);
+                    const onnxq_output_options *output, onnxq_error *error);
     void (*destroy)(void *work);
     cli_sizes (*summarize)(const void *work);
     onnxq_status (*get_output_size)(const void *work, const char *path, uint64_t *model_nbytes,

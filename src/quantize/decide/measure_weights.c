@@ -317,10 +317,10 @@ static bool consume(void *context, size_t index, const void *buffer, onnxq_error
         result += result_nbytes(job);
         measure->done_nbytes += job_nelem(job) * job->ranges->source->dtype->nbits / 8;
     }
-    if (options->progress == NULL ||
-        options->progress(options->progress_data, ONNXQ_PHASE_MEASURE,
-                          oq_min_u64(measure->done_nbytes, measure->total_nbytes),
-                          measure->total_nbytes))
+    if (options->output.progress == NULL ||
+        options->output.progress(options->output.progress_data, ONNXQ_PHASE_MEASURE,
+                                 oq_min_u64(measure->done_nbytes, measure->total_nbytes),
+                                 measure->total_nbytes))
         return true;
     return oq_fail(error, ONNXQ_ERROR_CANCELLED, "cancelled");
 }
@@ -350,7 +350,7 @@ bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error)
         for (struct oq_ranges *r = plan->constants[i].ranges; r != NULL; r = r->next)
             if (!add_jobs(&measure, r, error))
                 return false;
-    const struct oq_pipeline pipeline = {.threads = plan->options.threads,
+    const struct oq_pipeline pipeline = {.threads = plan->options.output.threads,
                                          .njobs = measure.nbatches,
                                          .buffer_nbytes = measure.results_nbytes,
                                          .scratch_nbytes = OQ_RECIPE_SCRATCH_NBYTES,

@@ -51,7 +51,7 @@ ADJUST(fold_8_bits, options->fold_bits = 8)
 ADJUST(force_integer, options->force_integer = true)
 ADJUST(per_tensor_forced, adjust_per_tensor(options); options->force_integer = true)
 ADJUST(no_subgraphs, options->subgraphs = false)
-ADJUST(external_always, options->external_data = ONNXQ_EXTERNAL_ALWAYS)
-ADJUST(external_never, options->external_data = ONNXQ_EXTERNAL_NEVER)
+ADJUST(external_always, options->output.external_data = ONNXQ_EXTERNAL_ALWAYS)
+ADJUST(external_never, options->output.external_data = ONNXQ_EXTERNAL_NEVER)
 
 #endif
