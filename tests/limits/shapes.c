@@ -846,7 +846,7 @@ static void bodies_and_outputs(struct parts *parts, size_t n)
 static void users_of_high_rank(struct parts *parts, size_t n)
 {
     char output[64];
-    uint64_t *dims = malloc((n + 2) * sizeof(*dims));
+    uint64_t *dims = calloc(n + 2, sizeof(*dims)); /* gcc sees no element of malloc() set */
     if (dims == NULL)
         abort();
     for (size_t i = 0; i < n + 2; i++)
