@@ -178,6 +178,20 @@ class Rows(OrtTest):
         self.assertLessEqual(found["nbytes_after"], most)
 
 
+class Returned(OrtTest):
+    @cases(["dynamic", "blocks"])
+    def a_gemm_that_is_transposed_stays_an_output(self, method):
+        """A Transpose behind it would be made part of it, and what it computes lost."""
+        w, v, x = build.weights(64, 48), build.weights(16, 32, seed=5), build.activations(16, 64)
+        nodes = [node("Gemm", "x w", "a"), node("Gemm", "a v", "b", transA=1)]
+        model = build.model(nodes, {"x": x.shape}, {"a": (16, 48), "b": (48, 32)}, {"w": w, "v": v})
+        outcome = self.quantize(model, "--force-integer", "--method", method, "--exclude", "w")
+        self.assertEqual(outcome.weight("v")["action"], "fold")
+        want = self.run_levels(self.dir / "model.onnx", {"x": x})["disabled"]
+        for found in self.run_levels(outcome.path, {"x": x}).values():
+            np.testing.assert_allclose(found[0], want[0], rtol=1e-5, atol=1e-5)
+
+
 class Chain(OrtTest):
     def test_what_follows_from_a_refusal_stays_among_those_that_share_weights(self):
         """NaN in one LSTM; each shares a weight with the next. A last one has two of its own."""
