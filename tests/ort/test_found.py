@@ -192,6 +192,45 @@ class Returned(OrtTest):
             np.testing.assert_allclose(found[0], want[0], rtol=1e-5, atol=1e-5)
 
 
+class SmallResults(OrtTest):
+    """Activations in 8 bits have a step of the largest one; a logarithm or divisor sees what is smaller."""
+
+    @cases(
+        {
+            f"{method}_{name}": (method, nodes)
+            for method in ("dynamic", "blocks")
+            for name, nodes in {
+                "log": [node("Clip", "m low", "c"), node("Log", "c", "y")],
+                "divisor": [node("Div", "one m", "y")],
+                "reciprocal": [node("Reciprocal", "m", "y")],
+                "power": [node("Pow", "m p", "y")],
+            }.items()
+        }
+    )
+    def products(self, method, nodes):
+        rng = np.random.default_rng(1)
+        x = np.exp(3 * rng.standard_normal((8, 256))).astype(np.float32)
+        constants = {
+            "w": np.abs(rng.standard_normal((256, 256))).astype(np.float32),
+            "low": np.float32(1e-10),
+            "one": np.float32(1),
+            "p": np.float32(-0.5),
+        }
+        model = build.model([node("MatMul", "x w", "m"), *nodes], {"x": x.shape}, {"y": (8, 256)}, constants)
+        outcome = self.quantize(model, "--method", method)
+        self.assertEqual(outcome.weight("w")["action"], "fold")
+        want = self.run_levels(self.dir / "model.onnx", {"x": x})["disabled"][0]
+        for found in self.run_levels(outcome.path, {"x": x}).values():
+            self.assertLess(np.linalg.norm(found[0] - want) / np.linalg.norm(want), 0.02)
+
+    def test_what_is_divided(self):
+        """A dividend may be as rounded as any result."""
+        w, x = build.weights(256, 256), build.activations(4, 256)
+        nodes = [node("MatMul", "x w", "m"), node("Div", "m s", "y")]
+        model = build.model(nodes, {"x": x.shape}, {"y": (4, 256)}, {"w": w, "s": np.float32(8)})
+        self.assertEqual(self.quantize(model).weight("w")["action"], "dynamic")
+
+
 class Chain(OrtTest):
     def test_what_follows_from_a_refusal_stays_among_those_that_share_weights(self):
         """NaN in one LSTM; each shares a weight with the next. A last one has two of its own."""

@@ -89,11 +89,22 @@ class Bodies(OrtTest):
             if_model([constant, node("MatMul", "x inner", "t")], [node("MatMul", "x v", "e")], {"v": V}), W, V
         )
 
-    def test_inner_weight_shadows_outer(self):
-        """The name of an initializer may be used again inside."""
-        self.check_if(
-            if_model([node("MatMul", "x v", "t")], [node("MatMul", "x v", "e")], {"v": V}, {"v": W}), W, V
-        )
+    def test_a_name_inside_and_outside(self):
+        """ONNX forbids it. The engine takes the outer one, whatever the body has: both stay."""
+        model = if_model([node("MatMul", "x v", "t")], [node("MatMul", "x v", "e")], {"v": V}, {"v": W})
+        u = build.weights(N, N, seed=9)
+        model.graph.initializer.append(numpy_helper.from_array(u, "u"))
+        model.graph.node.append(node("MatMul", "y u", "z"))
+        model.graph.output.append(build.info("z", (M, N)))
+        outcome = self.quantize(model, "--method=weights")
+        weights = [(w["name"], w["action"]) for w in outcome.report["weights"]]
+        self.assertEqual(sorted(weights), [("u", "fold"), ("v", "keep"), ("v", "keep")])
+        for condition in (TRUE, FALSE):
+            feeds = {"x": X, "condition": condition}
+            want = self.run_levels(self.dir / "model.onnx", feeds)
+            got = self.run_levels(outcome.path, feeds)
+            for level in want:
+                np.testing.assert_allclose(got[level][0], want[level][0], rtol=1e-5, atol=1e-5)
 
     def test_outer_activation_is_shared(self):
         """x is also multiplied outside."""

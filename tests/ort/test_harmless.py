@@ -46,7 +46,8 @@ DIRECT = {
     "logarithm": ([node("Log", "w", "y")], W, {}, UNBOUNDED),
     "root": ([node("Sqrt", "w", "y")], W, {}, UNBOUNDED),
     "exponential": ([node("Exp", "w", "y")], W, {}, UNBOUNDED),
-    "inverse_power": ([node("Pow", "w p", "y")], W, {"p": np.float32(-2)}, UNBOUNDED),
+    "inverse_power": ([node("Pow", "w p", "y")], W, {"p": np.float32(-2)}, DIVISOR),
+    "angle": ([node("Cos", "w", "y")], W, {}, UNBOUNDED),
     "exponent": ([node("Pow", "p w", "y")], W, {"p": np.float32(3)}, UNBOUNDED),
     "hyperbola": ([node("Atanh", "w", "y")], np.tanh(W / 10), {}, UNBOUNDED),
     "variance": (

@@ -417,11 +417,13 @@ static const struct shadow_row {
 static void test_shadows(void **state)
 {
     const struct shadow_row *row = *state;
-    check_sound(quantize_text(test_printf("opset 17; in x float32; in c bool; %s; out y float32\n"
-                                          "out z float32",
-                                          row->text),
-                              NULL)
-                    .model);
+    check_sound(
+        quantize_text(test_printf("opset 17; in x float32; in c bool; init u float32[128,512]\n"
+                                  "q = MatMul(x, u); %s; out q float32; out y float32\n"
+                                  "out z float32",
+                                  row->text),
+                      NULL)
+            .model);
 }
 
 /* --- models that no exporter writes --- */

@@ -73,6 +73,8 @@ static void include_node_n(onnxq_options *options)
 #define OUTLIERS "100 1 1 1 1 1 1 1 1 1 1 1" ONES ONES ONES
 #define MATMUL   "init w float32[256,256]; y = MatMul(x, w)\n"
 
+#define AMBIGUOUS "its name is another value in a body, or around one"
+
 #define ATTENTION   "init w float32[256,768]; init b float32[768]; y = com.microsoft::Attention"
 #define NOT_A_POINT "(not a product of matrices: its kernel is not a single point at every place)"
 
@@ -541,8 +543,14 @@ static const struct row {
     {"a weight that a body hides",
      OPSET_17 MATMUL "z = If(c) then_branch={ init w int64[2]; t = Add(x, w); out t float32 }",
      NULL,
-     "w: Add.1 keep (int64, not a float type)\n"
-     "w: MatMul.1 dynamic MatMulInteger"},
+     "w: Add.1 keep (" AMBIGUOUS ")\n"
+     "w: MatMul.1 keep (" AMBIGUOUS ")"},
+    {"a chain of a weight that a body hides",
+     OPSET_17 "init w float32[256,256]; t = Transpose(w); y = MatMul(x, t); "
+              "z = If(c) then_branch={ init w int64[2]; t = Add(x, w); out t float32 }",
+     NULL,
+     "w: Add.1 keep (" AMBIGUOUS ")\n"
+     "w: Transpose.0 keep (" AMBIGUOUS ")"},
 
     {"another operator type wanted", OPSET_17 MATMUL "init v float32[256,256]; z = Gemm(x, v)",
      only_gemm,

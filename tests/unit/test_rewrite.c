@@ -1183,17 +1183,6 @@ static const struct row {
      "e = Mul(e_int32_cast, e_int32_scale); out e float32; }\n"
      "out y float32\n"},
 
-    {"a name that a body uses for something else",
-     X_AND_W "in c bool; y = MatMul(x, w); z = If(c) then_branch={\n"
-             "init w int64[2]; t = Relu(w); out t int64\n"
-             "} else_branch={ e = Relu(x); out e float32 }; out y float32; out z float32",
-     NULL,
-     "in x float32\n"
-     "in c bool\n" INTEGERS MATMUL
-     "z = If(c) then_branch={ init w int64[2]; t = Relu(w); out t int64; } else_branch={ e = "
-     "Relu(x); out e float32; }\n"
-     "out y float32\n"
-     "out z float32\n"},
     {"behind a Transpose",
      "opset 17; in x float32; init w float32[512,128]; t = Transpose(w); y = MatMul(x, t)\n"
      "out y float32",

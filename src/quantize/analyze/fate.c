@@ -82,9 +82,11 @@ static bool read_scalar(const struct oq_tensor *tensor, float *value)
     return ok;
 }
 
-/* A constant exponent of 1, 2 or 3: rounding is no worse than that many times as much. */
-static bool is_small_power(const struct oq_fates *fates, const struct oq_graph *graph,
-                           const char *name)
+/* The base, by a constant exponent: of 1, 2 or 3, rounding is no worse than that many times as
+ * much.
+ */
+static enum oq_role role_of_power(const struct oq_fates *fates, const struct oq_graph *graph,
+                                  const char *name)
 {
     const struct oq_constant *constant = oq_plan_constant(fates->plan, graph, name);
     const struct oq_tensor *tensor = constant == NULL ? NULL : constant->tensor;
@@ -93,11 +95,16 @@ static bool is_small_power(const struct oq_fates *fates, const struct oq_graph *
     onnxq_error ignored;
     if (tensor == NULL || tensor->nelem != 1 || tensor->dtype == NULL ||
         oq_plan_is_overridable(fates->plan, constant))
-        return false;
-    if (tensor->dtype->is_float && read_scalar(tensor, &exponent))
-        return exponent == 1 || exponent == 2 || exponent == MAX_POWER;
-    return oq_tensor_is_integer(tensor) && oq_tensor_read_int64s(tensor, &integer, &ignored) &&
-           integer >= 1 && integer <= MAX_POWER;
+        return OQ_UNBOUNDED;
+    if (!tensor->dtype->is_float && oq_tensor_is_integer(tensor) &&
+        oq_tensor_read_int64s(tensor, &integer, &ignored) && integer >= -MAX_POWER &&
+        integer <= MAX_POWER)
+        exponent = (float)integer;
+    else if (!tensor->dtype->is_float || !read_scalar(tensor, &exponent))
+        return OQ_UNBOUNDED;
+    if (exponent < 0)
+        return OQ_DIVISOR;
+    return exponent == 1 || exponent == 2 || exponent == MAX_POWER ? OQ_ELEMENT : OQ_UNBOUNDED;
 }
 
 /* What an input is to this node, which may depend on its attributes and other inputs. */
@@ -108,9 +115,8 @@ static enum oq_role role_of(const struct oq_fates *fates, const struct oq_graph 
     const struct oq_operator *op = operator_of(fates, proto);
     if (oq_operator_id(op) == OQ_ONNX_Cast && input == 0)
         return casts_to_float(proto) ? OQ_PASSED : OQ_COMPARED;
-    if (oq_operator_id(op) == OQ_ONNX_Pow && input == 0 &&
-        is_small_power(fates, graph, oq_node_input(proto, 1)))
-        return OQ_ELEMENT;
+    if (oq_operator_id(op) == OQ_ONNX_Pow && input == 0)
+        return role_of_power(fates, graph, oq_node_input(proto, 1));
     return oq_operator_role(op, input);
 }
 
@@ -580,6 +586,16 @@ const char *oq_fate_refuses(onnxq_plan *plan, const struct oq_site *site)
         oq_role_refuses(role_of(plan->fates, site->graph, site->node_index, site->input));
     const struct oq_fate *harm = words == NULL ? find_harm(plan->fates, site) : NULL;
     return harm == NULL ? words : describe_harm(plan, harm->role, harm->node);
+}
+
+const char *oq_fate_refuses_integers(onnxq_plan *plan, const struct oq_site *site)
+{
+    const struct oq_fate *fate = fate_of(plan->fates, site->graph, site->node->output[0]);
+    bool matters = fate != NULL && (fate->marks & ((ZEROED & ~HARMED) | DIVIDES)) != 0 &&
+                   (fate->role == OQ_DIVISOR || oq_node_is(fate->node, "", "Log"));
+    return !matters ? NULL
+                    : oq_arena_printf(&plan->round, "small results matter, in %s \"%s\"",
+                                      fate->node->op_type, oq_node_label(fate->node));
 }
 
 static const struct oq_fate *fate_of_constant(const onnxq_plan *plan,

@@ -14,6 +14,13 @@ bool oq_fates_find(onnxq_plan *plan, onnxq_error *error);
 /* Why the site's constant cannot be rounded, or NULL. */
 const char *oq_fate_refuses(onnxq_plan *plan, const struct oq_site *site);
 
+/*
+ * Why the site's node has to compute with floats: something divides by its result, or takes the
+ * logarithm of it. Activations in 8 bits have a step of the largest one, and small results are
+ * nothing but that. NULL: it may compute with integers. The reason is of this round.
+ */
+const char *oq_fate_refuses_integers(onnxq_plan *plan, const struct oq_site *site);
+
 /* True where elements of the site's constant meet others one by one, such as coordinates do. */
 bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site);
 

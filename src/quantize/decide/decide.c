@@ -40,6 +40,8 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
     const struct oq_source *source = &constant->source;
     if (source->dtype == NULL)
         return "a type that onnxq does not know";
+    if (constant->is_ambiguous)
+        return "its name is another value in a body, or around one";
     if (source->n_dims > MAX_WEIGHT_RANK)
         return "more than 64 dimensions";
     const char *existing = oq_existing_weight(site);
@@ -91,8 +93,32 @@ static void heed(struct oq_site *site)
         site->blocks.form = OQ_BLOCKS_NONE;
 }
 
+/*
+ * ONNX forbids to hide a name in a body. ONNX Runtime loads it and takes the initializer outside,
+ * whatever the body has: both stay.
+ */
+static void mark_ambiguous(const onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->model->n_tensors; i++) {
+        struct oq_constant *constant = &plan->constants[i], *outer;
+        if (constant->value == NULL || !oq_value_is_hiding(constant->value))
+            continue;
+        constant->is_ambiguous = true;
+        outer = oq_plan_constant(plan, constant->value->graph->parent, constant->name);
+        if (outer != NULL)
+            outer->is_ambiguous = true;
+    }
+    for (size_t i = plan->model->n_tensors; i < plan->n_constants; i++) {
+        const struct oq_source *source = &plan->constants[i].source;
+        for (size_t k = 0; k < source->n_spans; k++)
+            plan->constants[i].is_ambiguous |=
+                plan->constants[source->spans[k].tensor->ordinal].is_ambiguous;
+    }
+}
+
 bool oq_plan_screen(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
 {
+    mark_ambiguous(plan);
     for (size_t i = 0; i < plan->n_constants; i++) {
         struct oq_constant *constant = &plan->constants[i];
         for (size_t k = 0; constant->value != NULL && k < constant->n_sites; k++)
@@ -120,8 +146,11 @@ static void decide_site(onnxq_plan *plan, struct oq_site *site)
         site->reason = "";
     if (site->form == NULL)
         site->form = "";
-    if (site->action == ONNXQ_DYNAMIC && site->refusal != NULL)
-        oq_site_fold(site, site->axis, site->batch_axes, site->refusal);
+    const char *refusal = site->refusal;
+    if (refusal == NULL && site->action == ONNXQ_DYNAMIC && site->rule->is_product)
+        refusal = oq_fate_refuses_integers(plan, site);
+    if (site->action == ONNXQ_DYNAMIC && refusal != NULL)
+        oq_site_fold(site, site->axis, site->batch_axes, refusal);
     if (site->action == ONNXQ_KEEP)
         return;
     if (site->action == ONNXQ_DYNAMIC && !would_shrink(plan, site))
@@ -203,23 +232,6 @@ static bool settle_chains(onnxq_plan *plan, onnxq_error *error)
     return ok;
 }
 
-/*
- * An initializer may hide one of the same name in a graph around it, a node's
- * output may not: what is folded then needs another name, which its users have
- * to be told. Those that are rewritten themselves look for the old one.
- */
-static bool cannot_be_renamed(const onnxq_plan *plan, const struct oq_constant *constant)
-{
-    if (constant->value == NULL || !oq_value_is_hiding(constant->value))
-        return false;
-    for (size_t i = 0; i < constant->n_sites; i++) {
-        const struct oq_site *site = &constant->sites[i];
-        if (site->node != NULL && plan->products[site->graph->ordinal][site->node_index] != NULL)
-            return true;
-    }
-    return false;
-}
-
 /* Folding pays only if the float weight leaves the file. */
 static bool settle_folds(onnxq_plan *plan, struct oq_constant *constant)
 {
@@ -231,8 +243,6 @@ static bool settle_folds(onnxq_plan *plan, struct oq_constant *constant)
         reason = oq_plan_describe_keeper(plan, &plan->round, constant);
     else if (constant->tensor == NULL) /* a derived one is never in the file */
         reason = "made of other weights";
-    else if (folds && cannot_be_renamed(plan, constant))
-        reason = "its name means something else in a graph around it";
     for (size_t i = 0; reason != NULL && i < constant->n_sites; i++)
         if (constant->sites[i].action == ONNXQ_FOLD)
             oq_site_keep(&constant->sites[i], reason);

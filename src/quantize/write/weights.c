@@ -360,21 +360,6 @@ static bool multiply_out(struct oq_rewrite *rewrite, struct oq_constant *constan
     return ok && (!q->transposed || turn_back(rewrite, label, product, q->n_dims, output));
 }
 
-/*
- * The name of the folded value: the weight's own, so that its users stay as they
- * are; or a new one, where a node's output must not have that name.
- */
-static const char *name_folded(struct oq_rewrite *rewrite, const struct oq_constant *constant)
-{
-    if (!oq_value_is_hiding(constant->value))
-        return constant->name;
-    const char *name = oq_edit_name(rewrite->edit, constant->name, "_folded");
-    for (const struct oq_use *use = constant->value->uses; use != NULL; use = use->next)
-        rewrite->edit->states[use->graph->ordinal].proto->node[use->node]->input[use->input] =
-            oq_edit_text(name);
-    return name;
-}
-
 static bool is_multiplied(const struct oq_constant *constant)
 {
     for (size_t i = 0; i < constant->n_sites; i++)
@@ -386,9 +371,7 @@ static bool is_multiplied(const struct oq_constant *constant)
 bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant)
 {
     oq_edit_enter(rewrite->edit, constant->value->graph->ordinal);
-    const char *output = name_folded(rewrite, constant);
-    if (output == NULL)
-        return false;
+    const char *output = constant->name; /* so that its users stay as they are */
     if (rewrite->plan->options.method != ONNXQ_METHOD_QDQ || is_multiplied(constant))
         return multiply_out(rewrite, constant, output);
     const char *value = dequantize_linear(rewrite, constant, output);
