@@ -96,7 +96,8 @@ static const struct weight_row {
     {"LSTM",
      "init w float32[2,512,64]; init r float32[2,512,128]; y = LSTM(x, w, r) hidden_size=128", NULL,
      1, 1, true, 1, 1024},
-    {"any operator", "init w float32[4,8,32]; y = Add(x, w)", NULL, 1, 1, false, 1, 32},
+    {"any operator", "init w float32[4,8,32]; y = Add(x, w)", adjust_fold_8_bits, 1, 1, false, 1,
+     32},
 };
 
 static float *find_scales(const Oq__Pb__TensorProto *w, const float *x,

@@ -73,7 +73,8 @@ static void include_node_n(onnxq_options *options)
 #define OUTLIERS "100 1 1 1 1 1 1 1 1 1 1 1" ONES ONES ONES
 #define MATMUL   "init w float32[256,256]; y = MatMul(x, w)\n"
 
-#define AMBIGUOUS "its name is another value in a body, or around one"
+#define ONE_BY_ONE "meets other numbers one by one"
+#define AMBIGUOUS  "its name is another value in a body, or around one"
 
 #define ATTENTION   "init w float32[256,768]; init b float32[768]; y = com.microsoft::Attention"
 #define NOT_A_POINT "(not a product of matrices: its kernel is not a single point at every place)"
@@ -335,8 +336,16 @@ static const struct row {
      OPSET_17 "init w float32[1,256,768]; y = com.microsoft::Attention(x, w)", NULL,
      "w: com.microsoft::Attention.1 keep (Attention takes a matrix)"},
 
-    {"any other operator", OPSET_17 "init w float32[256,256]; y = Add(x, w)", NULL,
-     "w: Add.1 fold int8 folded at load"},
+    {"any other operator", OPSET_17 "init w float32[256,256]; y = Einsum(x, w)", NULL,
+     "w: Einsum.1 fold int8 folded at load"},
+    {"what is added", OPSET_17 "init w float32[256,256]; y = Add(x, w)", NULL,
+     "w: Add.1 fold int16 folded at load (" ONE_BY_ONE ")"},
+    {"what is added, in 8 bits", OPSET_17 "init w float32[256,256]; y = Add(x, w)",
+     adjust_fold_8_bits, "w: Add.1 fold int8 folded at load"},
+    {"what is added, and a product",
+     OPSET_17 "init w float32[256,256]; y = Add(x, w); z = Einsum(x, w)", NULL,
+     "w: Add.1 fold int16 folded at load (" ONE_BY_ONE ")\n"
+     "w: Einsum.1 fold int16 folded at load (" ONE_BY_ONE ")"},
     {"short rows that are added", OPSET_17 "init w float32[256,15]; y = Add(x, w)", NULL,
      "w: Add.1 keep (rows too short for scales of their own)"},
     {"short rows of another operator", OPSET_17 "init w float32[256,15]; y = Einsum(x, w)", NULL,
@@ -445,7 +454,7 @@ static const struct row {
      "w: LSTM.1 fold int8 folded at load (the operator's other weight stays float)\n"
      "r: LSTM.2 keep (most of it is lost in integers beside its largest number, 1e+10)"},
     {"a mask", OPSET_17 "init w float32[256,256] = 0 0 -3.4028234e38; y = Add(x, w)", NULL,
-     "w: Add.1 fold int8 folded at load"},
+     "w: Add.1 fold int16 folded at load (" ONE_BY_ONE ")"},
     {"an alpha that scales do not take in",
      OPSET_17 "init w float32[256,256]; y = Gemm(x, w) alpha=-3e38", NULL,
      "w: Gemm.1 fold int8 folded at load (its scales times alpha are no normal numbers)"},

@@ -641,6 +641,12 @@ bool oq_fate_has_norms(const onnxq_plan *plan, const struct oq_constant *constan
     return fate != NULL && fate->norm != NULL;
 }
 
+bool oq_fate_is_element(const onnxq_plan *plan, const struct oq_site *site)
+{
+    return site->node != NULL && site->node->n_input > 1 &&
+           role_of(plan->fates, site->graph, site->node_index, site->input) == OQ_ELEMENT;
+}
+
 bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site)
 {
     enum oq_role role = role_of(plan->fates, site->graph, site->node_index, site->input);

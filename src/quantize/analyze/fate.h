@@ -24,6 +24,9 @@ const char *oq_fate_refuses_integers(onnxq_plan *plan, const struct oq_site *sit
 /* True where elements of the site's constant meet others one by one, such as coordinates do. */
 bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site);
 
+/* The same, where the site's own operator does it; not of rows that are gathered before. */
+bool oq_fate_is_element(const onnxq_plan *plan, const struct oq_site *site);
+
 /*
  * Where something is divided by norms of a constant, such as those of its rows in weight
  * normalization: they become zero only where a scale is too coarse for all of a row.
