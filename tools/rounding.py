@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""What rounding does to constants that meet activations one by one, and to products in front of
+logarithms and divisors: the tables in docs/decisions.md, on graphs as networks have them.
+
+    build/venv/bin/python tools/rounding.py --onnxq build/release/onnxq
+"""
+from __future__ import annotations
+
+import argparse
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper, numpy_helper
+
+ort.set_default_logger_severity(4)
+RNG = np.random.default_rng(20)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def node(op_type: str, inputs: str, outputs: str, **attributes) -> onnx.NodeProto:
+    return helper.make_node(op_type, inputs.split(), outputs.split(), **attributes)
+
+
+def model_of(nodes: list, feeds: dict, constants: dict) -> onnx.ModelProto:
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, a.shape) for n, a in feeds.items()]
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    tensors = [numpy_helper.from_array(np.asarray(a), n) for n, a in constants.items()]
+    graph = helper.make_graph(nodes, "g", values, [output], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def anchors() -> tuple[onnx.ModelProto, dict]:
+    """The head of a detector: the places of 8400 cells, less what was predicted, in pixels."""
+    cells = [np.stack(np.meshgrid(np.arange(n), np.arange(n))).reshape(2, -1) + 0.5 for n in (80, 40, 20)]
+    strides = np.concatenate([np.full(c.shape[1], 640 / n) for c, n in zip(cells, (80, 40, 20), strict=True)])
+    feeds = {"x": np.abs(normal(1, 2, 8400))}
+    nodes = [node("Sub", "a x", "d"), node("Mul", "d s", "y")]
+    constants = {"a": np.concatenate(cells, 1)[None].astype(np.float32), "s": strides.astype(np.float32)}
+    return model_of(nodes, feeds, constants), feeds
+
+
+def grid() -> tuple[onnx.ModelProto, dict]:
+    """Optical flow: a grid of places, moved, where an image is sampled."""
+    n = 400
+    places = np.stack(np.meshgrid(np.arange(n), np.arange(n)))[None].astype(np.float32)
+    feeds = {"x": 3 * normal(1, 2, n, n), "image": normal(1, 1, n, n)}
+    nodes = [
+        node("Add", "p x", "m"), node("Mul", "m k", "s"), node("Sub", "s one", "t"),
+        node("Transpose", "t", "g", perm=[0, 2, 3, 1]), node("GridSample", "image g", "y", align_corners=1),
+    ]
+    return model_of(nodes, feeds, {"p": places, "k": np.float32(2 / (n - 1)), "one": np.float32(1)}), feeds
+
+
+def attention_bias(heads: int) -> tuple[onnx.ModelProto, dict]:
+    """ALiBi: what is far is worth less, by head."""
+    distance = -np.abs(np.subtract.outer(np.arange(256), np.arange(256)))
+    slopes = 2.0 ** (-8 * np.arange(1, heads + 1) / heads)
+    feeds = {"x": normal(1, heads, 256, 256)}
+    nodes = [node("Add", "x b", "s"), node("Softmax", "s", "y")]
+    return model_of(nodes, feeds, {"b": (slopes[:, None, None] * distance).astype(np.float32)}), feeds
+
+
+def decay() -> tuple[onnx.ModelProto, dict]:
+    """A state that decays in 1000 steps of a Scan, slowly: what counts is 1 - a."""
+    a = (1 - 10 ** RNG.uniform(-4, -1, (64, 32))).astype(np.float32)
+    value = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)  # noqa: E731
+    body = helper.make_graph(
+        [node("Mul", "s a", "m"), node("Add", "m x", "t"), node("Identity", "t", "o")], "body",
+        [value("s", a.shape), value("x", a.shape)], [value("t", a.shape), value("o", a.shape)],
+    )
+    feeds = {"x": normal(1000, *a.shape)}
+    nodes = [node("Scan", "zero x", "last y", body=body, num_scan_inputs=1)]
+    return model_of(nodes, feeds, {"a": a, "zero": np.zeros_like(a)}), feeds
+
+
+def product(*behind: onnx.NodeProto, rows: int = 256) -> tuple[onnx.ModelProto, dict]:
+    """Powers over many octaves, as of a spectrum, summed up by a filterbank."""
+    feeds = {"x": np.exp(3 * normal(8, rows))}
+    constants = {"w": np.abs(normal(rows, 256)), "low": np.float32(1e-10), "one": np.float32(1), "p": np.float32(-0.5)}
+    return model_of([node("MatMul", "x w", "m"), *behind], feeds, constants), feeds
+
+
+def error(onnxq: str, made: tuple[onnx.ModelProto, dict], *flags: str) -> tuple[float, float]:
+    """Of the outputs, in percent, and the size of the file in percent of the float one."""
+    model, feeds = made
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "model.onnx"), Path(folder, "out.onnx")
+        onnx.save(model, source)
+        subprocess.run([onnxq, "quantize", "-qq", *flags, source, target], check=True)
+        want, got = (
+            ort.InferenceSession(path, providers=["CPUExecutionProvider"]).run(["y"], feeds)[0].astype(np.float64)
+            for path in (source, target)
+        )
+        size = 100 * target.stat().st_size / source.stat().st_size
+    return 100 * float(np.linalg.norm(got - want) / np.linalg.norm(want)), size
+
+
+CONSTANTS = {
+    "anchors of a detector": anchors,
+    "a grid that is moved, then sampled": grid,
+    "ALiBi, 8 heads": lambda: attention_bias(8),
+    "ALiBi, 12 heads": lambda: attention_bias(12),
+    "a decay over 1000 steps": decay,
+}
+PRODUCTS = {
+    "Clip, Log": [node("Clip", "m low", "c"), node("Log", "c", "y")],
+    "1 / m": [node("Div", "one m", "y")],
+    "Reciprocal": [node("Reciprocal", "m", "y")],
+    "Pow -0.5": [node("Pow", "m p", "y")],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--onnxq", required=True)
+    onnxq = parser.parse_args().onnxq
+    print("| constant | 8 bits: error % | size % | 16 bits: error % | size % |\n|---|---|---|---|---|")
+    for name, make in CONSTANTS.items():
+        made = make()
+        cells = [f"{cell:.3g}" for bits in ("8", "16") for cell in error(onnxq, made, f"--fold-bits={bits}")]
+        print(f"| {name} | {' | '.join(cells)} |")
+    print("\n| behind the product | error % | with --method blocks |\n|---|---|---|")
+    for name, nodes in PRODUCTS.items():
+        made = product(*nodes)
+        cells = [f"{error(onnxq, made, '--method', method)[0]:.3g}" for method in ("dynamic", "blocks")]
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
