@@ -184,7 +184,11 @@ static bool object_to_factor(struct oq_constant *constant, const struct oq_site 
         return false;
     const struct summary summary = summarize(site->quantized->ranges);
     float finest = summary.finest * site->factor, coarsest = summary.coarsest * site->factor;
-    if (summary.coarsest == 0 || (oq_is_usable_scale(finest) && isfinite(coarsest * 255)))
+    /* Blocks of zeros have a scale for no more than float32 tells beside 1: engines sum it up. */
+    if (summary.coarsest == 0)
+        return fabsf(site->factor) > 1 &&
+               object(constant, OQ_NEEDS_FOLDING, "zeros, and alpha makes noise of their scale");
+    if (oq_is_usable_scale(finest) && isfinite(coarsest * 255))
         return false;
     return object(constant, OQ_NEEDS_FOLDING, "its scales times alpha are no normal numbers");
 }
