@@ -178,6 +178,23 @@ class Rows(OrtTest):
         self.assertLessEqual(found["nbytes_after"], most)
 
 
+class SeveralUses(OrtTest):
+    @cases(["8", "4"])
+    def of_which_one_takes_no_dequantize_linear(self, bits):
+        """A float16 weight that is rearranged is multiplied out, and its shape is asked for beside."""
+        w, x = build.weights(2, 4, 32, 64).astype(np.float16), build.activations(2, 4, 16, 64).astype(np.float16)
+        nodes = [
+            node("Shape", "w", "s"),
+            node("Transpose", "w", "t", perm=[0, 1, 3, 2]),
+            node("MatMul", "x t", "y"),
+        ]
+        model = build.model(nodes, {"x": x}, {"y": np.matmul(x, w.swapaxes(2, 3)), "s": np.array([2, 4, 32, 64])}, {"w": w}, 21)
+        outcome = self.quantize(model, "--method=qdq", "--block-size=16", f"--bits={bits}")
+        want = self.run_levels(self.dir / "model.onnx", {"x": x})["disabled"][0].astype(np.float64)
+        for found in self.run_levels(outcome.path, {"x": x}).values():
+            self.assertLess(np.linalg.norm(found[0] - want) / np.linalg.norm(want), 0.03)
+
+
 class Returned(OrtTest):
     @cases(["dynamic", "blocks"])
     def a_gemm_that_is_transposed_stays_an_output(self, method):

@@ -351,8 +351,10 @@ static bool fail_unknown(const struct parser *parser, const char *name)
         snprintf(negated, sizeof(negated), "no-%s", option->name);
         if (option->negated != NULL)
             oq_nearest_offer(&nearest, negated);
-        if (nearest.name == negated)
-            nearest.name = strcpy(best, negated);
+        if (nearest.name == negated) { /* which the next one overwrites */
+            memcpy(best, negated, sizeof(best));
+            nearest.name = best;
+        }
     }
     cli_error(parser->common, "unknown option '%s'", parser->spelling);
     if (nearest.name != NULL)

@@ -122,8 +122,11 @@ bool oq_plan_screen(onnxq_plan *plan, const struct oq_selection *selection, onnx
     for (size_t i = 0; i < plan->n_constants; i++) {
         struct oq_constant *constant = &plan->constants[i];
         for (size_t k = 0; constant->value != NULL && k < constant->n_sites; k++)
-            if (constant->sites[k].graph != NULL)
+            if (constant->sites[k].graph != NULL) {
                 constant->sites[k].screened = refuse_site(plan, selection, &constant->sites[k]);
+                constant->is_multiplied |= plan->options.method == ONNXQ_METHOD_QDQ &&
+                                           oq_site_is_multiplied(&constant->sites[k]);
+            }
     }
     return !plan->arena.failed || oq_arena_fail(&plan->arena, error);
 }

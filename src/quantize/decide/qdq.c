@@ -148,6 +148,11 @@ static bool is_rearranged_half(const struct oq_site *site)
            oq_source_sees_through(site->node);
 }
 
+bool oq_site_is_multiplied(const struct oq_site *site)
+{
+    return site->node != NULL && (is_position_table(site) || is_rearranged_half(site));
+}
+
 /* --- what it is stored as --- */
 
 static bool is_among_integers(const struct oq_site *site)
@@ -231,7 +236,7 @@ void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site)
     bool one_scale =
         plan->model->opset < OQ_OPSET_DEQUANTIZE_AXIS || takes_one_scale(site, among_integers);
     oq_site_fold(site, one_scale ? -1 : site->axis, 0, NULL);
-    site->is_multiplied = is_position_table(site) || is_rearranged_half(site);
+    site->is_multiplied = site->constant->is_multiplied;
     if (site->is_multiplied)
         return;
     site->form = "DequantizeLinear";

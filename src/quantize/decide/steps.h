@@ -19,7 +19,12 @@ bool oq_plan_decide(onnxq_plan *plan, onnxq_error *error);
 
 /* method.c: the rule's choice for a site, as far as the method allows it. */
 void oq_plan_apply_method(onnxq_plan *plan, struct oq_site *site);
-void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site); /* qdq.c */
+
+/* qdq.c: the same for DequantizeLinear; and whether a use takes none, which holds for the constant.
+ */
+void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site);
+bool oq_site_is_multiplied(const struct oq_site *site);
+
 /* Where it has no blocks: */
 bool oq_site_stores_4_bits(const struct oq_site *site, const onnxq_options *options);
 

@@ -360,19 +360,11 @@ static bool multiply_out(struct oq_rewrite *rewrite, struct oq_constant *constan
     return ok && (!q->transposed || turn_back(rewrite, label, product, q->n_dims, output));
 }
 
-static bool is_multiplied(const struct oq_constant *constant)
-{
-    for (size_t i = 0; i < constant->n_sites; i++)
-        if (constant->sites[i].is_multiplied)
-            return true;
-    return false;
-}
-
 bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant)
 {
     oq_edit_enter(rewrite->edit, constant->value->graph->ordinal);
     const char *output = constant->name; /* so that its users stay as they are */
-    if (rewrite->plan->options.method != ONNXQ_METHOD_QDQ || is_multiplied(constant))
+    if (rewrite->plan->options.method != ONNXQ_METHOD_QDQ || constant->is_multiplied)
         return multiply_out(rewrite, constant, output);
     const char *value = dequantize_linear(rewrite, constant, output);
     if (constant->source.data_type != FLOAT)
