@@ -199,6 +199,23 @@ static void index_products(onnxq_plan *plan)
         }
 }
 
+/* What an engine would lose keeps its user. Makers come before users, so that once is enough. */
+static void settle_risks(const onnxq_plan *plan)
+{
+    const struct oq_graphs *graphs = &plan->model->graphs;
+    for (size_t g = 0; g < graphs->count; g++)
+        for (size_t i = 0; i < graphs->list[g]->proto->n_node; i++) {
+            const struct oq_site *site = plan->products[g][i];
+            const struct oq_value *risk =
+                site == NULL || site->rule->find_risk == NULL ? NULL : site->rule->find_risk(site);
+            if (risk == NULL || plan->products[risk->graph->ordinal][risk->index] != NULL)
+                continue;
+            oq_site_fold(oq_plan_site(plan, site->graph, i, site->input), site->axis,
+                         site->batch_axes, "a Gemm makes its other input, which the graph returns");
+            plan->products[g][i] = NULL;
+        }
+}
+
 /* --- chains of operators --- */
 
 /* A weight whose chain ends in integer operators need not be float at the chain's start. */
@@ -302,6 +319,7 @@ static bool decide_all(onnxq_plan *plan, onnxq_error *error)
         return oq_arena_fail(&plan->round, error);
     settle_partners(plan);
     index_products(plan);
+    settle_risks(plan);
     if (!settle_chains(plan, error))
         return false;
     for (size_t i = 0; i < plan->n_constants; i++)

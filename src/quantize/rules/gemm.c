@@ -61,12 +61,13 @@ static enum bias find_bias(const onnxq_plan *plan, const struct oq_site *site)
  * A is transposed by a node. Where a Gemm made A, ONNX Runtime (to 1.32) makes one node of both,
  * and does not find A any more where the model returns it, too.
  */
-static bool loses_output(const struct oq_site *site)
+static const struct oq_value *find_risk(const struct oq_site *site)
 {
     const struct oq_value *a = oq_graph_find(site->graph, site->node->input[0]);
     const Oq__Pb__NodeProto *maker = oq_value_node(a);
-    return oq_node_int(site->node, "transA", 0) != 0 && maker != NULL && a->is_graph_output &&
-           oq_node_is(maker, "", "Gemm");
+    bool is_lost = oq_node_int(site->node, "transA", 0) != 0 && maker != NULL &&
+                   a->is_graph_output && oq_node_is(maker, "", "Gemm");
+    return is_lost ? a : NULL;
 }
 
 static void decide(const onnxq_plan *plan, struct oq_site *site)
@@ -95,8 +96,6 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_matmul_refuses(plan, site, weight->dims[1 - axis], weight->dims[axis], 0);
     if (refusal == NULL && !isfinite(oq_node_float(node, "alpha", 1)))
         refusal = "alpha is not finite";
-    if (refusal == NULL && loses_output(site))
-        refusal = "its other input, to be transposed, is an output of the graph that Gemm makes";
     if (refusal != NULL)
         oq_site_fold(site, axis, 0, refusal);
     else
@@ -223,4 +222,5 @@ const struct oq_rule oq_rule_gemm = {.op = OQ_ONNX_Gemm,
                                      .decide = decide,
                                      .is_product = true,
                                      .releases = releases,
+                                     .find_risk = find_risk,
                                      .emit = emit};

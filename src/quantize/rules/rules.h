@@ -34,6 +34,12 @@ struct oq_rule {
      */
     bool (*releases)(const onnxq_plan *plan, const struct oq_site *site, size_t input);
 
+    /*
+     * An input that engines lose where the node that makes it stays as it is and the site's does
+     * not, or NULL. NULL: they lose none.
+     */
+    const struct oq_value *(*find_risk)(const struct oq_site *site);
+
     /* The input that must be dynamic as well for `input` to be; NULL: there is none. */
     size_t (*partner)(size_t input);
 
