@@ -437,6 +437,8 @@ static const struct hostile_row {
     {"no outputs, Gemm", " = Gemm(x, w)", NULL},
     {"no outputs, ConvTranspose", "init v float32[8,4,3]; = ConvTranspose(x, v)", NULL},
     {"no outputs, Gather", "init v float32[16384,64]; = Gather(v, x)", NULL},
+    {"no outputs, Gather, with DequantizeLinear", "init v float32[16384,64]; = Gather(v, x)",
+     adjust_qdq},
     {"no outputs, LSTM",
      "init v float32[1,512,64]; init r float32[1,512,128]; = LSTM(x, v, r) hidden_size=128", NULL},
     {"an LSTM whose weights do not fit",

@@ -124,7 +124,8 @@ bool oq_plan_screen(onnxq_plan *plan, const struct oq_selection *selection, onnx
         for (size_t k = 0; constant->value != NULL && k < constant->n_sites; k++)
             if (constant->sites[k].graph != NULL) {
                 constant->sites[k].screened = refuse_site(plan, selection, &constant->sites[k]);
-                constant->is_multiplied |= plan->options.method == ONNXQ_METHOD_QDQ &&
+                constant->is_multiplied |= constant->sites[k].screened == NULL &&
+                                           plan->options.method == ONNXQ_METHOD_QDQ &&
                                            oq_site_is_multiplied(&constant->sites[k]);
             }
     }
