@@ -23,7 +23,8 @@ struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_gra
 
 bool oq_plan_is_overridable(const onnxq_plan *plan, const struct oq_constant *constant)
 {
-    return constant->value != NULL && constant->value->is_graph_input && !plan->freeze_inputs;
+    return constant->is_ambiguous ||
+           (constant->value != NULL && constant->value->is_graph_input && !plan->freeze_inputs);
 }
 
 struct oq_site *oq_plan_site(const onnxq_plan *plan, const struct oq_graph *graph, size_t node,

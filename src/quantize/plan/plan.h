@@ -166,7 +166,7 @@ struct onnxq_plan {
 struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_graph *graph,
                                      const char *name);
 
-/* True where callers may give the graph another value instead. */
+/* True where callers may give the graph another value instead, or a name has two. */
 bool oq_plan_is_overridable(const onnxq_plan *plan, const struct oq_constant *constant);
 
 /* The site that is input number `input` of that node, or NULL; and of the same node as `site`. */
