@@ -10,6 +10,12 @@
 #error "ONNX payloads are little-endian and are read as they are: a big-endian host needs swaps"
 #endif
 
+/* For qsort(): less than 0, 0 or more. */
+static inline int oq_compare_u64(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
 static inline bool oq_add_u64(uint64_t a, uint64_t b, uint64_t *sum)
 {
     return !__builtin_add_overflow(a, b, sum);

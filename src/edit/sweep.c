@@ -109,17 +109,6 @@ static void count_uses(const struct oq_edit *edit)
     }
 }
 
-/* The tensor that is the value, in the model; NULL where there is none. */
-static const Oq__Pb__TensorProto *tensor_of(const struct oq_value *value)
-{
-    const Oq__Pb__NodeProto *node = oq_value_node(value);
-    if (value->origin == OQ_ORIGIN_INITIALIZER)
-        return value->graph->proto->initializer[value->index];
-    const Oq__Pb__AttributeProto *attribute =
-        node != NULL && oq_node_is(node, "", "Constant") ? oq_node_attribute(node, "value") : NULL;
-    return attribute == NULL ? NULL : attribute->t;
-}
-
 /* A default value that callers may override goes with its input only: that belongs to them. */
 static bool is_for_callers(const struct oq_edit *edit, const struct oq_value *value)
 {
@@ -131,17 +120,17 @@ static bool is_useless(const struct oq_edit *edit, const struct oq_value *value)
 {
     if (value == NULL || edit->n_left[value->ordinal] > 0 || is_for_callers(edit, value))
         return false;
-    return value->n_uses > 0 ||
-           (tensor_of(value) != NULL && oq_strmap_find(&edit->mentioned, value->name) == NULL);
+    return value->n_uses > 0 || (oq_value_tensor(value) != NULL &&
+                                 oq_strmap_find(&edit->mentioned, value->name) == NULL);
 }
 
 /* --- what leaves --- */
 
 static bool leave(struct oq_edit *edit, const struct oq_value *value)
 {
-    if (value->n_uses == 0 && tensor_of(value) != NULL) {
+    if (value->n_uses == 0 && oq_value_tensor(value) != NULL) {
         edit->n_unused++;
-        edit->nbytes_unused += oq_model_tensor(edit->draft->model, tensor_of(value))->nbytes;
+        edit->nbytes_unused += oq_model_tensor(edit->draft->model, oq_value_tensor(value))->nbytes;
     }
     return oq_edit_drop(edit, value->graph->ordinal, value->name, false);
 }

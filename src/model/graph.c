@@ -88,6 +88,16 @@ const Oq__Pb__NodeProto *oq_value_node(const struct oq_value *value)
     return is_made ? value->graph->proto->node[value->index] : NULL;
 }
 
+const Oq__Pb__TensorProto *oq_value_tensor(const struct oq_value *value)
+{
+    const Oq__Pb__NodeProto *node = oq_value_node(value);
+    if (value->origin == OQ_ORIGIN_INITIALIZER)
+        return value->graph->proto->initializer[value->index];
+    const Oq__Pb__AttributeProto *attribute =
+        node != NULL && oq_node_is(node, "", "Constant") ? oq_node_attribute(node, "value") : NULL;
+    return attribute == NULL ? NULL : attribute->t;
+}
+
 int oq_graph_rank(const struct oq_graph *graph, const char *name)
 {
     const struct oq_value *value = oq_graph_find(graph, name);

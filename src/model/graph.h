@@ -61,6 +61,9 @@ bool oq_graphs_init(struct oq_graphs *graphs, const Oq__Pb__GraphProto *main,
 /* The value that `name` means in graph, or NULL ("" means none). */
 struct oq_value *oq_graph_find(const struct oq_graph *graph, const char *name);
 
+/* The tensor that a value is: an initializer, or that of a Constant node; NULL for others. */
+const Oq__Pb__TensorProto *oq_value_tensor(const struct oq_value *value);
+
 /* The node that makes a value; NULL where none does, or for no value. */
 const Oq__Pb__NodeProto *oq_value_node(const struct oq_value *value);
 

@@ -459,10 +459,9 @@ static enum outcome find_node(struct finder *finder, const struct oq_value *valu
                               struct oq_source *source)
 {
     const Oq__Pb__NodeProto *node = value->graph->proto->node[value->index];
-    const Oq__Pb__AttributeProto *attribute = oq_node_attribute(node, "value");
-    if (oq_node_is(node, "", "Constant") && attribute != NULL && attribute->t != NULL)
-        return oq_source_from_tensor(source, oq_model_tensor(finder->model, attribute->t),
-                                     finder->arena)
+    const Oq__Pb__TensorProto *proto = oq_value_tensor(value);
+    if (proto != NULL)
+        return oq_source_from_tensor(source, oq_model_tensor(finder->model, proto), finder->arena)
                    ? FOUND
                    : out_of_memory(finder);
     if (!oq_source_sees_through(node) || finder->depth == MAX_CHAIN || finder->steps++ == MAX_STEPS)

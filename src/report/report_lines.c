@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
+
 /* The first use that has decided what becomes of the weight. */
 const onnxq_use *oq_report_main_use(const onnxq_weight *weight)
 {
@@ -50,11 +52,6 @@ static int compare_operators(const onnxq_weight *a, const onnxq_weight *b)
     return order != 0 ? order : strcmp(weight_domain(a), weight_domain(b));
 }
 
-static int compare_u64(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
 /* Equal weights keep file order: the plan may hold them in one array, or not. */
 struct entry {
     const onnxq_weight *weight;
@@ -66,8 +63,8 @@ static int compare_entries(const void *left, const void *right)
     const struct entry *a = left, *b = right;
     int order = compare_operators(a->weight, b->weight);
     if (order == 0)
-        order = compare_u64(b->weight->nbytes, a->weight->nbytes);
-    return order != 0 ? order : compare_u64(a->position, b->position);
+        order = oq_compare_u64(b->weight->nbytes, a->weight->nbytes);
+    return order != 0 ? order : oq_compare_u64(a->position, b->position);
 }
 
 static int compare_lines(const void *left, const void *right)
@@ -75,8 +72,8 @@ static int compare_lines(const void *left, const void *right)
     const struct oq_report_line *a = left, *b = right;
     int order = (b->n_quantized > 0) - (a->n_quantized > 0);
     if (order == 0)
-        order = compare_u64(b->nbytes_before, a->nbytes_before);
-    return order != 0 ? order : compare_u64(a->first, b->first);
+        order = oq_compare_u64(b->nbytes_before, a->nbytes_before);
+    return order != 0 ? order : oq_compare_u64(a->first, b->first);
 }
 
 static bool sort_weights(struct oq_report_lines *lines, const onnxq_plan *plan)

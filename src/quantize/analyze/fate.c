@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#include "base/checked.h"
+
 enum mark {
     HARMED = 1,          /* rounding is not harmless */
     ELEMENTWISE = 2,     /* its elements meet others one by one */
@@ -239,17 +241,12 @@ static bool has_bodies(const Oq__Pb__NodeProto *node)
     return oq_operator_has(oq_operator_of(node), OQ_HAS_BODIES);
 }
 
-static int compare_u64(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
 static int compare_owners(const struct oq_graph *body, const struct oq_graph *graph, size_t node)
 {
     if (body->parent == NULL) /* the main graph comes first, and is no body */
         return -1;
-    int order = compare_u64(body->parent->ordinal, graph->ordinal);
-    return order != 0 ? order : compare_u64(body->node, node);
+    int order = oq_compare_u64(body->parent->ordinal, graph->ordinal);
+    return order != 0 ? order : oq_compare_u64(body->node, node);
 }
 
 static int compare_bodies(const void *left, const void *right)
@@ -258,8 +255,8 @@ static int compare_bodies(const void *left, const void *right)
     const struct oq_graph *b = *(const struct oq_graph *const *)right;
     int order = b->parent == NULL ? a->parent != NULL : compare_owners(a, b->parent, b->node);
     if (order == 0)
-        order = compare_u64(b->proto->n_output, a->proto->n_output);
-    return order != 0 ? order : compare_u64(a->ordinal, b->ordinal);
+        order = oq_compare_u64(b->proto->n_output, a->proto->n_output);
+    return order != 0 ? order : oq_compare_u64(a->ordinal, b->ordinal);
 }
 
 /* Of one node, those without an output of that number come last: nobody looks at them. */

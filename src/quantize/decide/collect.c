@@ -1,6 +1,7 @@
 /* What constants a model has, and who uses them. */
 #include <stdlib.h>
 
+#include "base/checked.h"
 #include "quantize/plan/plan.h"
 #include "quantize/rules/rules.h"
 #include "quantize/decide/steps.h"
@@ -219,19 +220,14 @@ static bool collect_tensors(onnxq_plan *plan, onnxq_error *error)
 
 /* --- twins --- */
 
-static int compare_u64(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
 /* Some order in which equal ones lie together. */
 static int compare_sources(const struct oq_source *a, const struct oq_source *b)
 {
-    int order = compare_u64(a->n_spans, b->n_spans);
+    int order = oq_compare_u64(a->n_spans, b->n_spans);
     if (order == 0)
-        order = compare_u64(a->n_dims, b->n_dims);
+        order = oq_compare_u64(a->n_dims, b->n_dims);
     if (order == 0)
-        order = compare_u64((uint64_t)a->data_type, (uint64_t)b->data_type);
+        order = oq_compare_u64((uint64_t)a->data_type, (uint64_t)b->data_type);
     if (order == 0)
         order = a->transposed - b->transposed;
     if (order == 0 && a->n_dims > 0)

@@ -116,19 +116,43 @@ static void mark_ambiguous(const onnxq_plan *plan)
     }
 }
 
+/*
+ * Added to activations, or multiplied: anchors, grids, biases of attention, decays of a state.
+ * What is multiplied as a matrix as well is a weight, and its integers are shared.
+ */
+static bool is_element(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    bool is_element = false;
+    for (size_t i = 0; i < constant->n_sites; i++) {
+        const struct oq_site *site = &constant->sites[i];
+        if (site->rule != NULL && site->rule->is_product)
+            return false;
+        is_element |= site->graph != NULL && oq_fate_is_element(plan, site);
+    }
+    return is_element;
+}
+
+static void screen(onnxq_plan *plan, const struct oq_selection *selection,
+                   struct oq_constant *constant)
+{
+    for (size_t i = 0; i < constant->n_sites; i++) {
+        struct oq_site *site = &constant->sites[i];
+        if (site->graph == NULL)
+            continue;
+        site->screened = refuse_site(plan, selection, site);
+        constant->is_multiplied |= site->screened == NULL &&
+                                   plan->options.method == ONNXQ_METHOD_QDQ &&
+                                   oq_site_is_multiplied(site);
+    }
+    constant->is_element = is_element(plan, constant);
+}
+
 bool oq_plan_screen(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
 {
     mark_ambiguous(plan);
-    for (size_t i = 0; i < plan->n_constants; i++) {
-        struct oq_constant *constant = &plan->constants[i];
-        for (size_t k = 0; constant->value != NULL && k < constant->n_sites; k++)
-            if (constant->sites[k].graph != NULL) {
-                constant->sites[k].screened = refuse_site(plan, selection, &constant->sites[k]);
-                constant->is_multiplied |= constant->sites[k].screened == NULL &&
-                                           plan->options.method == ONNXQ_METHOD_QDQ &&
-                                           oq_site_is_multiplied(&constant->sites[k]);
-            }
-    }
+    for (size_t i = 0; i < plan->n_constants; i++)
+        if (plan->constants[i].value != NULL)
+            screen(plan, selection, &plan->constants[i]);
     return !plan->arena.failed || oq_arena_fail(&plan->arena, error);
 }
 

@@ -31,11 +31,6 @@ static bool is_candidate(const onnxq_plan *plan, const struct oq_constant *const
            oq_plan_find_keeper(plan, constant) == NULL;
 }
 
-static int compare_u64(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
 /*
  * Measured: ONNX Runtime 1.31 does not load a DequantizeLinear in a body whose integers are
  * around it. With other methods the innermost graph that all see has them.
@@ -48,11 +43,11 @@ static bool may_share(const onnxq_plan *plan, const struct oq_constant *a,
 
 static int compare_kinds(const struct oq_source *a, const struct oq_source *b)
 {
-    int order = compare_u64((uint64_t)a->data_type, (uint64_t)b->data_type);
+    int order = oq_compare_u64((uint64_t)a->data_type, (uint64_t)b->data_type);
     if (order == 0)
-        order = compare_u64(a->n_dims, b->n_dims);
+        order = oq_compare_u64(a->n_dims, b->n_dims);
     for (size_t i = 0; order == 0 && i < a->n_dims; i++)
-        order = compare_u64((uint64_t)a->dims[i], (uint64_t)b->dims[i]);
+        order = oq_compare_u64((uint64_t)a->dims[i], (uint64_t)b->dims[i]);
     return order;
 }
 
@@ -64,7 +59,7 @@ static int compare(const void *left, const void *right)
     if (order == 0)
         order = memcmp(a->samples, b->samples, sizeof(a->samples));
     return order != 0 ? order
-                      : compare_u64(a->constant->tensor->ordinal, b->constant->tensor->ordinal);
+                      : oq_compare_u64(a->constant->tensor->ordinal, b->constant->tensor->ordinal);
 }
 
 static bool are_alike(const struct candidate *a, const struct candidate *b)

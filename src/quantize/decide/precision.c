@@ -276,28 +276,12 @@ static bool widen(onnxq_plan *plan, struct oq_constant *constant, const char *re
     return true;
 }
 
-/*
- * Added to activations, or multiplied: anchors, grids, biases of attention, decays of a state.
- * What is multiplied as a matrix as well is a weight, and its integers are shared.
- */
-static bool is_elementwise(const onnxq_plan *plan, const struct oq_constant *constant)
-{
-    bool is_element = false;
-    for (size_t i = 0; i < constant->n_sites; i++) {
-        const struct oq_site *site = &constant->sites[i];
-        if (site->rule != NULL && site->rule->is_product)
-            return false;
-        is_element |= site->action == ONNXQ_FOLD && oq_fate_is_element(plan, site);
-    }
-    return is_element;
-}
-
 bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constant)
 {
     const unsigned fold_bits = plan->options.fold_bits;
     return can_have_16_bits(plan, constant) &&
            (constant->need == OQ_NEEDS_16_BITS || fold_bits == 16 || plan->is_recurrent ||
-            is_elementwise(plan, constant));
+            constant->is_element);
 }
 
 static bool is_smaller_in_16_bits(const onnxq_plan *plan, const struct oq_constant *constant)
@@ -325,7 +309,7 @@ static const char *reason_to_widen(onnxq_plan *plan, const struct oq_constant *c
         return constant->need_reason;
     if (plan->options.fold_bits == 16)
         return "--fold-bits 16";
-    if (is_elementwise(plan, constant))
+    if (constant->is_element)
         return "meets other numbers one by one";
     plan->summary.n_undecided += plan->is_estimate && plan->is_recurrent;
     if (!plan->is_recurrent || summary.mean_bits >= LEAST_OF_RECURRENT)

@@ -5,17 +5,9 @@ struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_gra
                                      const char *name)
 {
     const struct oq_value *value = oq_graph_find(graph, name);
-    const Oq__Pb__TensorProto *proto = NULL;
     if (value == NULL)
         return NULL;
-    if (value->origin == OQ_ORIGIN_INITIALIZER) {
-        proto = value->graph->proto->initializer[value->index];
-    } else if (value->origin == OQ_ORIGIN_NODE) {
-        const Oq__Pb__NodeProto *node = value->graph->proto->node[value->index];
-        const Oq__Pb__AttributeProto *attribute =
-            oq_node_is(node, "", "Constant") ? oq_node_attribute(node, "value") : NULL;
-        proto = attribute == NULL ? NULL : attribute->t;
-    }
+    const Oq__Pb__TensorProto *proto = oq_value_tensor(value);
     if (proto != NULL)
         return &plan->constants[oq_model_tensor(plan->model, proto)->ordinal];
     return plan->derived[value->ordinal];

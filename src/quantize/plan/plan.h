@@ -121,6 +121,7 @@ struct oq_constant {
     struct oq_quantized *fold;      /* what the folded uses share, or NULL */
     uint64_t nbytes_after;          /* of what replaces it */
     bool is_folded;                 /* it, or what its integers stand for */
+    bool is_element;                /* meets activations one by one, and no matrix */
     bool is_multiplied;             /* with qdq: some use of it takes no DequantizeLinear */
     bool is_ambiguous;              /* its name is another value in a body, or around one */
     enum oq_need need;              /* what its numbers ask for, */
