@@ -7,13 +7,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/stat.h>
 
 #include "arrays/input_folder.h"
 #include "arrays/npy.h"
 #include "arrays/npz.h"
 #include "arrays/tensor_file.h"
+#include "base/nearest.h"
+#include "base/os.h"
 #include "base/path.h"
 #include "model/sniff.h"
 #include "onnx.pb-c.h"
@@ -87,7 +87,7 @@ static enum kind kind_of(const char *name)
     if (ending == NULL || ending == name)
         return KIND_IGNORED;
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
-        if (strcasecmp(ending, endings[i].text) == 0)
+        if (oq_is_same_word(ending, strlen(ending), endings[i].text))
             return endings[i].kind;
     }
     return KIND_OTHER;
@@ -398,11 +398,11 @@ static bool read_listing(struct oq_input_sets *sets, const struct listing *listi
 
 bool oq_input_sets_read(struct oq_input_sets *sets, const char *path, onnxq_error *error)
 {
-    struct stat status;
+    struct oq_file_status status;
     bool ok;
-    if (stat(path, &status) != 0)
+    if (!oq_os_status(path, &status))
         ok = oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open");
-    else if (S_ISDIR(status.st_mode))
+    else if (status.type == OQ_FILE_FOLDER)
         ok = read_folder_at(sets, path, true, error);
     else if (kind_of(oq_base_name(path)) > KIND_PB)
         ok =

@@ -1,14 +1,13 @@
 /* The entries of a folder; numbers in names count as numbers. */
-#define _POSIX_C_SOURCE   200809L
-#define _FILE_OFFSET_BITS 64
+#define _POSIX_C_SOURCE 200809L
 #include "arrays/input_folder.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+
+#include "base/os.h"
 
 /* --- names ------------------------------------------------------------------ */
 
@@ -72,14 +71,14 @@ char *oq_path_join(const char *folder, const char *name, onnxq_error *error)
 
 static bool is_folder(const char *folder, const char *name, bool *result, onnxq_error *error)
 {
-    struct stat status;
+    struct oq_file_status status;
     char *path = oq_path_join(folder, name, error);
     if (path == NULL)
         return false;
-    bool ok =
-        stat(path, &status) == 0 || oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open");
+    bool ok = oq_os_status(path, &status) ||
+              oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open");
     oq_error_file(error, path);
-    *result = ok && S_ISDIR(status.st_mode);
+    *result = ok && status.type == OQ_FILE_FOLDER;
     free(path);
     return ok;
 }
@@ -105,16 +104,15 @@ static bool add(struct oq_folder *folder, const char *path, const char *name, on
 bool oq_folder_read(struct oq_folder *folder, const char *path, onnxq_error *error)
 {
     *folder = (struct oq_folder){0};
-    DIR *directory = opendir(path);
+    struct oq_os_folder *directory = oq_os_open_folder(path);
     if (directory == NULL)
         return oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open");
     bool ok = true;
-    errno = 0;
-    for (struct dirent *found; ok && (found = readdir(directory)) != NULL; errno = 0)
-        ok = found->d_name[0] == '.' || add(folder, path, found->d_name, error);
+    for (const char *name; ok && (name = oq_os_next_entry(directory)) != NULL;)
+        ok = name[0] == '.' || add(folder, path, name, error);
     if (ok && errno != 0)
         ok = oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot read");
-    closedir(directory);
+    oq_os_close_folder(directory);
     if (folder->count > 0)
         qsort(folder->list, folder->count, sizeof(*folder->list), compare_entries);
     return ok;

@@ -1,16 +1,10 @@
-/* Time that only goes forward. Its users define _POSIX_C_SOURCE. */
+/* Time that only goes forward. */
 #ifndef OQ_BASE_CLOCK_H
 #define OQ_BASE_CLOCK_H
 
 #include <stdint.h>
-#include <time.h>
 
-static inline uint64_t oq_now_ns(void)
-{
-    struct timespec now = {0};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
+uint64_t oq_now_ns(void); /* os_posix.c */
 
 static inline double oq_now_seconds(void)
 {

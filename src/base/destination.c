@@ -1,19 +1,20 @@
 /* Looks at what is there under the name of an output, and refuses what somebody else planted. */
-#define _XOPEN_SOURCE 700 /* readlink */
+#define _POSIX_C_SOURCE 200809L
 #include "base/destination.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/path.h"
 
 #define MAX_LINKS 40 /* as many as Linux follows */
+
+#define OTHERS_WRITE   0002u
+#define ALL_READ_WRITE 0666u
+#define USER_ANYTHING  0700u
 
 static bool fail_system(const char *path, onnxq_error *error, const char *what)
 {
@@ -33,38 +34,33 @@ static bool refuse(const char *path, onnxq_error *error, const char *why, const 
 /* --- links ------------------------------------------------------------------ */
 
 /* Root may write everything anyway, and owns the links of /dev. */
-static bool is_ours(const struct stat *status)
+static bool is_ours(const struct oq_file_status *status)
 {
-    return status->st_uid == geteuid() || status->st_uid == 0;
+    return status->is_mine || status->is_roots;
 }
 
 /* Where everybody puts links, as in /tmp, nobody's is followed: a link of ours may be moved there.
  */
 static bool is_in_anybodys_folder(const char *path)
 {
-    struct stat status;
+    struct oq_file_status status;
     char *folder = strndup(path, oq_folder_length(path));
-    bool known = folder != NULL && stat(folder[0] == '\0' ? "." : folder, &status) == 0;
+    bool known = folder != NULL && oq_os_status(folder[0] == '\0' ? "." : folder, &status);
     free(folder);
-    return !known || ((status.st_mode & S_IWOTH) != 0 && status.st_uid != geteuid());
+    return !known || ((status.rights & OTHERS_WRITE) != 0 && !status.is_mine);
 }
 
 /* Where the link leads; NULL with errno set. */
 static char *read_link(const char *path)
 {
-    char target[PATH_MAX];
-    ssize_t n = readlink(path, target, sizeof(target));
-    if (n <= 0 || n == sizeof(target)) {
-        errno = n < 0 ? errno : ENAMETOOLONG;
-        return NULL;
-    }
-    size_t n_folder = target[0] == '/' ? 0 : oq_folder_length(path);
-    char *next = malloc(n_folder + (size_t)n + 1);
-    if (next == NULL)
-        return NULL;
-    memcpy(next, path, n_folder);
-    memcpy(next + n_folder, target, (size_t)n);
-    next[n_folder + (size_t)n] = '\0';
+    char *target = oq_os_read_link(path);
+    if (target == NULL || target[0] == '/')
+        return target;
+    size_t n_folder = oq_folder_length(path), capacity = n_folder + strlen(target) + 1;
+    char *next = malloc(capacity);
+    if (next != NULL)
+        snprintf(next, capacity, "%.*s%s", (int)n_folder, path, target);
+    free(target);
     return next;
 }
 
@@ -72,15 +68,15 @@ static char *read_link(const char *path)
  */
 static bool leads_by_itself(const char *link, const char *target)
 {
-    struct stat status;
-    return lstat(target, &status) != 0 && stat(link, &status) == 0;
+    struct oq_file_status status;
+    return !oq_os_link_status(target, &status) && oq_os_status(link, &status);
 }
 
 static bool follow_links(char **path, onnxq_error *error)
 {
-    struct stat status;
+    struct oq_file_status status;
     for (int i = 0; i < MAX_LINKS; i++) {
-        if (lstat(*path, &status) != 0 || !S_ISLNK(status.st_mode))
+        if (!oq_os_link_status(*path, &status) || status.type != OQ_FILE_LINK)
             return true;
         if (!is_ours(&status) || is_in_anybodys_folder(*path))
             return refuse(*path, error, "is a link that somebody else may have put there",
@@ -101,9 +97,9 @@ static bool follow_links(char **path, onnxq_error *error)
 
 /* --- what is there ---------------------------------------------------------- */
 
-static bool check_stream(const char *path, const struct stat *status, onnxq_error *error)
+static bool check_stream(const char *path, const struct oq_file_status *status, onnxq_error *error)
 {
-    if (S_ISDIR(status->st_mode)) {
+    if (status->type == OQ_FILE_FOLDER) {
         errno = EISDIR;
         return fail_system(path, error, "cannot write");
     }
@@ -111,41 +107,42 @@ static bool check_stream(const char *path, const struct stat *status, onnxq_erro
            refuse(path, error, "is no file, and somebody else's", "choose another name");
 }
 
-static bool check_unnamed(const char *path, const struct stat *status, onnxq_error *error)
+static bool check_unnamed(const char *path, const struct oq_file_status *status, onnxq_error *error)
 {
     char why[80];
-    if (S_ISREG(status->st_mode))
+    if (status->type == OQ_FILE_REGULAR)
         return true;
-    snprintf(why, sizeof(why), "is %s, expected a file or nothing", oq_file_kind(status->st_mode));
+    snprintf(why, sizeof(why), "is %s, expected a file or nothing", oq_file_kind(status->type));
     return refuse(path, error, why, "remove it, or choose another name for the output");
 }
 
-static void set_rights(struct oq_destination *destination, const struct stat *old, mode_t most)
+static void set_rights(struct oq_destination *destination, const struct oq_file_status *old,
+                       unsigned most)
 {
-    destination->is_exact = old != NULL && old->st_uid == geteuid();
+    destination->is_exact = old != NULL && old->is_mine;
     destination->rights =
-        (destination->is_exact ? old->st_mode & OQ_ANY_RIGHTS : 0666) & (S_IRWXU | most);
+        (destination->is_exact ? old->rights : ALL_READ_WRITE) & (USER_ANYTHING | most);
 }
 
-static bool look_at_named(struct oq_destination *destination, mode_t most, onnxq_error *error)
+static bool look_at_named(struct oq_destination *destination, unsigned most, onnxq_error *error)
 {
-    struct stat status;
-    bool exists = stat(destination->path, &status) == 0;
+    struct oq_file_status status;
+    bool exists = oq_os_status(destination->path, &status);
     set_rights(destination, exists ? &status : NULL, most);
-    destination->is_stream = exists && !S_ISREG(status.st_mode);
+    destination->is_stream = exists && status.type != OQ_FILE_REGULAR;
     return !destination->is_stream || check_stream(destination->path, &status, error);
 }
 
-static bool look_at_unnamed(struct oq_destination *destination, mode_t most, onnxq_error *error)
+static bool look_at_unnamed(struct oq_destination *destination, unsigned most, onnxq_error *error)
 {
-    struct stat status;
-    bool exists = lstat(destination->path, &status) == 0;
+    struct oq_file_status status;
+    bool exists = oq_os_link_status(destination->path, &status);
     set_rights(destination, exists ? &status : NULL, most);
     return !exists || check_unnamed(destination->path, &status, error);
 }
 
 bool oq_destination_find(struct oq_destination *destination, const char *path, bool nobody_named_it,
-                         mode_t most, onnxq_error *error)
+                         unsigned most, onnxq_error *error)
 {
     *destination = (struct oq_destination){.path = strdup(path)};
     if (destination->path == NULL)

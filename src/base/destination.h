@@ -5,17 +5,14 @@
 #ifndef OQ_BASE_DESTINATION_H
 #define OQ_BASE_DESTINATION_H
 
-#include <sys/types.h>
-
 #include "base/error.h"
-
-#define OQ_ANY_RIGHTS ((mode_t)0777)
+#include "base/os.h"
 
 struct oq_destination {
-    char *path;     /* where links led that were followed; freed by the owner */
-    bool is_stream; /* a FIFO or a device; else a regular file, or nothing yet */
-    mode_t rights;  /* that the file is made with */
-    bool is_exact;  /* they are those of what it replaces; else the umask takes from them */
+    char *path;      /* where links led that were followed; freed by the owner */
+    bool is_stream;  /* a FIFO or a device; else a regular file, or nothing yet */
+    unsigned rights; /* that the file is made with */
+    bool is_exact;   /* they are those of what it replaces; else the umask takes from them */
 };
 
 /*
@@ -30,6 +27,6 @@ struct oq_destination {
  * of what the output is made of.
  */
 bool oq_destination_find(struct oq_destination *destination, const char *path, bool nobody_named_it,
-                         mode_t most, onnxq_error *error);
+                         unsigned most, onnxq_error *error);
 
 #endif

@@ -1,58 +1,41 @@
 /* Opening, checking and reading of input files, by position. */
-#define _POSIX_C_SOURCE   200809L
-#define _FILE_OFFSET_BITS 64
+#define _POSIX_C_SOURCE 200809L
 #include "base/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/checked.h"
 
-const char *oq_file_kind(mode_t mode)
+const char *oq_file_kind(enum oq_file_type type)
 {
-    if (S_ISLNK(mode))
-        return "a link";
-    if (S_ISDIR(mode))
-        return "a folder";
-    if (S_ISFIFO(mode))
-        return "a FIFO";
-    if (S_ISSOCK(mode))
-        return "a socket";
-    return "a device";
+    static const char *const names[] = {
+        [OQ_FILE_REGULAR] = "a file", [OQ_FILE_FOLDER] = "a folder", [OQ_FILE_LINK] = "a link",
+        [OQ_FILE_FIFO] = "a FIFO",    [OQ_FILE_SOCKET] = "a socket", [OQ_FILE_DEVICE] = "a device"};
+    return names[type];
 }
 
-/* O_NONBLOCK: opening a FIFO that nobody writes to must not hang. */
-static int open_for_reading(const char *path)
+unsigned oq_file_rights(const struct oq_file *file)
 {
-    int fd;
-    do {
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    } while (fd < 0 && errno == EINTR);
-    return fd;
+    return file->status.has_name ? file->status.rights : OQ_ANY_RIGHTS;
 }
 
 bool oq_file_open(struct oq_file *file, const char *path, onnxq_error *error)
 {
-    struct stat status;
-    *file = (struct oq_file){.fd = open_for_reading(path)};
+    *file = (struct oq_file){.fd = oq_os_open(path)};
     if (file->fd < 0)
         return oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open");
     file->path = strdup(path);
     if (file->path == NULL) {
         oq_fail_memory(error);
-    } else if (fstat(file->fd, &status) != 0) {
+    } else if (!oq_os_open_status(file->fd, &file->status)) {
         oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot read");
-    } else if (!S_ISREG(status.st_mode)) {
-        oq_fail(error, ONNXQ_ERROR_INPUT, "is %s, expected a file", oq_file_kind(status.st_mode));
+    } else if (file->status.type != OQ_FILE_REGULAR) {
+        oq_fail(error, ONNXQ_ERROR_INPUT, "is %s, expected a file",
+                oq_file_kind(file->status.type));
     } else {
-        file->nbytes = (uint64_t)status.st_size;
-        file->device = status.st_dev;
-        file->inode = status.st_ino;
-        file->rights = status.st_nlink > 0 ? status.st_mode & 0777 : 0777;
+        file->nbytes = file->status.nbytes;
         return true;
     }
     oq_file_close(file);
@@ -62,7 +45,7 @@ bool oq_file_open(struct oq_file *file, const char *path, onnxq_error *error)
 void oq_file_release_descriptor(struct oq_file *file)
 {
     if (file->fd >= 0)
-        close(file->fd);
+        oq_os_close(file->fd);
     file->fd = -1;
 }
 
@@ -76,9 +59,7 @@ void oq_file_close(struct oq_file *file)
 static bool read_all(int fd, uint64_t offset, char *dst, size_t nbytes, onnxq_error *error)
 {
     while (nbytes > 0) {
-        ssize_t n = pread(fd, dst, nbytes, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
+        int64_t n = oq_os_read_at(fd, dst, nbytes, offset);
         if (n < 0)
             return oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot read");
         if (n == 0)
@@ -93,16 +74,16 @@ static bool read_all(int fd, uint64_t offset, char *dst, size_t nbytes, onnxq_er
 /* A file that is opened again may be another one by now. */
 static int open_again(const struct oq_file *file, onnxq_error *error)
 {
-    struct stat status;
-    int fd = open_for_reading(file->path);
+    struct oq_file_status status;
+    int fd = oq_os_open(file->path);
     if (fd < 0) {
         oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open");
         return -1;
     }
-    if (fstat(fd, &status) == 0 && status.st_dev == file->device && status.st_ino == file->inode)
+    if (oq_os_open_status(fd, &status) && oq_is_same_file(&status, &file->status))
         return fd;
     oq_fail(error, ONNXQ_ERROR_INPUT, "is another file now: it was replaced while it was read");
-    close(fd);
+    oq_os_close(fd);
     return -1;
 }
 
@@ -114,7 +95,7 @@ bool oq_file_read(const struct oq_file *file, uint64_t offset, void *dst, size_t
     if (!ok)
         oq_error_file(error, file->path);
     if (fd >= 0 && fd != file->fd)
-        close(fd);
+        oq_os_close(fd);
     return ok;
 }
 

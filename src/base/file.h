@@ -7,21 +7,21 @@
 #ifndef OQ_BASE_FILE_H
 #define OQ_BASE_FILE_H
 
-#include <sys/types.h>
-
 #include "base/error.h"
+#include "base/os.h"
 
 struct oq_file {
     char *path;
     int fd; /* -1: opened anew for each read, where a model has very many side files */
     uint64_t nbytes;
-    dev_t device;
-    ino_t inode;
-    mode_t rights; /* all, where it has no name: it was made to be read here, and by nobody else */
+    struct oq_file_status status; /* when it was opened */
 };
 
 /* "a FIFO", for what is no regular file. */
-const char *oq_file_kind(mode_t mode);
+const char *oq_file_kind(enum oq_file_type type);
+
+/* That others may have to what is made of it: all, where it has no name, as it was made for us. */
+unsigned oq_file_rights(const struct oq_file *file);
 
 /*
  * Opens a regular file; folders, FIFOs, sockets and devices are refused with

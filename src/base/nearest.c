@@ -76,3 +76,11 @@ void oq_nearest_hint(const struct oq_nearest *nearest, onnxq_error *error)
     if (nearest->name != NULL)
         oq_error_hint(error, "did you mean \"%s\"?", nearest->name);
 }
+
+bool oq_is_same_word(const char *word, size_t length, const char *other)
+{
+    size_t i = 0;
+    while (i < length && tolower((unsigned char)word[i]) == tolower((unsigned char)other[i]))
+        i++;
+    return i == length && other[i] == '\0';
+}

@@ -21,4 +21,7 @@ void oq_nearest_offer(struct oq_nearest *nearest, const char *name);
 /* Adds the hint, where there is a name. */
 void oq_nearest_hint(const struct oq_nearest *nearest, onnxq_error *error);
 
+/* Whether word[0..length) is the other one, upper and lower case being the same. */
+bool oq_is_same_word(const char *word, size_t length, const char *other);
+
 #endif

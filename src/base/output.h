@@ -23,12 +23,9 @@ struct oq_output {
 
 #define OQ_OUTPUT_CLOSED ((struct oq_output){.fd = -1, .lock = -1})
 
-/* "-", and the names by which the system has it: it is written on, not replaced. */
-bool oq_is_standard_output(const char *path);
-
 struct oq_output_terms {
     uint64_t nbytes;      /* that will be written: a full disk is found before the work is done */
-    mode_t most_rights;   /* that others may have to it, OQ_ANY_RIGHTS: the umask alone decides */
+    unsigned most_rights; /* that others may have to it, OQ_ANY_RIGHTS: the umask alone decides */
     bool nobody_named_it; /* its name is made from another one's: it may be a file only */
 };
 

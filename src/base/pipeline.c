@@ -1,11 +1,10 @@
 /* Workers that take numbered jobs, and a ring of buffers that keeps them in order. */
-#define _GNU_SOURCE /* sched_getaffinity */
 #include "base/pipeline.h"
 
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
-#include <unistd.h>
+
+#include "base/os.h"
+#include "base/threads.h"
 
 /*
  * Quantizing runs at the speed of memory: more threads than this add buffers,
@@ -26,27 +25,15 @@ struct run {
     const struct oq_pipeline *pipeline;
     struct slot *slots; /* job j uses slot j % nslots */
     size_t nslots;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
+    struct oq_monitor *monitor;
     size_t next;     /* the next job that a worker takes */
     size_t consumed; /* jobs before this one are done */
     bool stop;
 };
 
-static unsigned count_processors(void)
-{
-#if defined(__linux__)
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof(set), &set) == 0)
-        return (unsigned)CPU_COUNT(&set);
-#endif
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (unsigned)n : 1;
-}
-
 static unsigned choose_threads(const struct oq_pipeline *pipeline)
 {
-    unsigned threads = pipeline->threads > 0 ? pipeline->threads : count_processors();
+    unsigned threads = pipeline->threads > 0 ? pipeline->threads : oq_os_count_processors();
     if (threads > MAX_THREADS)
         threads = MAX_THREADS;
     return pipeline->njobs < threads ? (unsigned)pipeline->njobs : threads;
@@ -71,15 +58,15 @@ static bool run_inline(const struct oq_pipeline *pipeline, onnxq_error *error)
 static bool take_job(struct run *run, size_t *job)
 {
     bool taken = false;
-    pthread_mutex_lock(&run->lock);
+    oq_monitor_enter(run->monitor);
     while (!run->stop && run->next < run->pipeline->njobs &&
            run->next - run->consumed >= run->nslots)
-        pthread_cond_wait(&run->changed, &run->lock);
+        oq_monitor_wait(run->monitor);
     if (!run->stop && run->next < run->pipeline->njobs) {
         *job = run->next++;
         taken = true;
     }
-    pthread_mutex_unlock(&run->lock);
+    oq_monitor_leave(run->monitor);
     return taken;
 }
 
@@ -95,10 +82,10 @@ static void *work(void *argument)
         bool ok = scratch == NULL ? oq_fail_memory(&slot->error)
                                   : pipeline->produce(pipeline->context, job, slot->buffer, scratch,
                                                       &slot->error);
-        pthread_mutex_lock(&run->lock);
+        oq_monitor_enter(run->monitor);
         slot->state = ok ? SLOT_READY : SLOT_FAILED;
-        pthread_cond_broadcast(&run->changed);
-        pthread_mutex_unlock(&run->lock);
+        oq_monitor_change(run->monitor);
+        oq_monitor_leave(run->monitor);
     }
     free(scratch);
     return NULL;
@@ -107,10 +94,10 @@ static void *work(void *argument)
 static bool consume_job(struct run *run, size_t job, onnxq_error *error)
 {
     struct slot *slot = &run->slots[job % run->nslots];
-    pthread_mutex_lock(&run->lock);
+    oq_monitor_enter(run->monitor);
     while (slot->state == SLOT_FREE)
-        pthread_cond_wait(&run->changed, &run->lock);
-    pthread_mutex_unlock(&run->lock);
+        oq_monitor_wait(run->monitor);
+    oq_monitor_leave(run->monitor);
 
     if (slot->state == SLOT_FAILED) {
         *error = slot->error;
@@ -118,22 +105,22 @@ static bool consume_job(struct run *run, size_t job, onnxq_error *error)
     }
     bool ok = run->pipeline->consume(run->pipeline->context, job, slot->buffer, error);
 
-    pthread_mutex_lock(&run->lock);
+    oq_monitor_enter(run->monitor);
     slot->state = SLOT_FREE;
     run->consumed = job + 1;
-    pthread_cond_broadcast(&run->changed);
-    pthread_mutex_unlock(&run->lock);
+    oq_monitor_change(run->monitor);
+    oq_monitor_leave(run->monitor);
     return ok;
 }
 
-static void stop_workers(struct run *run, pthread_t *workers, unsigned started)
+static void stop_workers(struct run *run, struct oq_thread **workers, unsigned started)
 {
-    pthread_mutex_lock(&run->lock);
+    oq_monitor_enter(run->monitor);
     run->stop = true;
-    pthread_cond_broadcast(&run->changed);
-    pthread_mutex_unlock(&run->lock);
+    oq_monitor_change(run->monitor);
+    oq_monitor_leave(run->monitor);
     for (unsigned i = 0; i < started; i++)
-        pthread_join(workers[i], NULL);
+        oq_thread_join(workers[i]);
 }
 
 /* As many buffers as keep everybody busy, but no more memory than the budget. */
@@ -161,22 +148,20 @@ static void free_slots(struct run *run)
 
 static bool run_threads(const struct oq_pipeline *pipeline, unsigned threads, onnxq_error *error)
 {
-    struct run run = {.pipeline = pipeline,
-                      .lock = PTHREAD_MUTEX_INITIALIZER,
-                      .changed = PTHREAD_COND_INITIALIZER};
-    pthread_t workers[MAX_THREADS];
+    struct run run = {.pipeline = pipeline, .monitor = oq_monitor_create()};
+    struct oq_thread *workers[MAX_THREADS];
     unsigned started = 0;
-    bool ok = allocate_slots(&run, threads) || oq_fail_memory(error);
-    while (ok && started < threads && pthread_create(&workers[started], NULL, work, &run) == 0)
+    bool ok = (run.monitor != NULL && allocate_slots(&run, threads)) || oq_fail_memory(error);
+    while (ok && started < threads && (workers[started] = oq_thread_start(work, &run)) != NULL)
         started++;
     if (ok && started == 0)
         ok = oq_fail(error, ONNXQ_ERROR_MEMORY, "cannot start a thread");
     for (size_t job = 0; ok && job < pipeline->njobs; job++)
         ok = consume_job(&run, job, error);
-    stop_workers(&run, workers, started);
+    if (started > 0)
+        stop_workers(&run, workers, started);
     free_slots(&run);
-    pthread_cond_destroy(&run.changed);
-    pthread_mutex_destroy(&run.lock);
+    oq_monitor_destroy(run.monitor);
     return ok;
 }
 

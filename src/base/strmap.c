@@ -1,9 +1,9 @@
 /* Open addressing with linear probing, seeded hashes. */
-#define _DEFAULT_SOURCE /* getentropy */
 #include "base/strmap.h"
 
 #include <string.h>
-#include <unistd.h>
+
+#include "base/os.h"
 
 #define FIRST_CAPACITY 16
 
@@ -61,7 +61,7 @@ void oq_strmap_init(struct oq_strmap *map, struct oq_arena *arena)
 static void draw_key(struct oq_strmap *map)
 {
     /* Without a source of chance the addresses of this process have to do. */
-    if (getentropy(map->key, sizeof(map->key)) != 0)
+    if (!oq_os_random(map->key, sizeof(map->key)))
         map->key[0] = (uint64_t)(uintptr_t)map ^ (uint64_t)(uintptr_t)&oq_strmap_init << 20;
 }
 

@@ -426,7 +426,7 @@ static bool begin(struct measuring *measuring, onnxq_error *error)
     measuring->order = calloc(n, sizeof(*measuring->order));
     measuring->reply = malloc(sizeof(*measuring->reply));
     for (size_t i = 0; measuring->workers != NULL && i < n; i++)
-        measuring->workers[i].socket = -1;
+        measuring->workers[i].child = OQ_CHILD_NONE;
     return (measuring->runners != NULL && measuring->workers != NULL && measuring->bursts != NULL &&
             measuring->order != NULL && measuring->reply != NULL) ||
            oq_fail_memory(error);

@@ -1,14 +1,12 @@
 /* A folder that is removed with what is in it. */
-#define _XOPEN_SOURCE 700 /* mkdtemp */
 #include "bench/work_folder.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "base/os.h"
 
 char *oq_folder_make(const char *parent, onnxq_error *error)
 {
@@ -20,7 +18,7 @@ char *oq_folder_make(const char *parent, onnxq_error *error)
         return NULL;
     }
     snprintf(path, nbytes, "%s%s", parent, name);
-    if (mkdtemp(path) != NULL)
+    if (oq_os_make_new_folder(path))
         return path;
     oq_fail_errno(error, ONNXQ_ERROR_OUTPUT, errno, "cannot make a folder in it");
     oq_error_file(error, parent);
@@ -30,15 +28,13 @@ char *oq_folder_make(const char *parent, onnxq_error *error)
 
 void oq_folder_remove(char *path)
 {
-    DIR *folder = path != NULL ? opendir(path) : NULL;
-    struct dirent *entry;
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            unlinkat(dirfd(folder), entry->d_name, 0);
-    }
+    struct oq_os_folder *folder = path != NULL ? oq_os_open_folder(path) : NULL;
+    for (const char *name; folder != NULL && (name = oq_os_next_entry(folder)) != NULL;)
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+            oq_os_remove_entry(folder, name);
     if (folder != NULL)
-        closedir(folder);
+        oq_os_close_folder(folder);
     if (path != NULL)
-        rmdir(path);
+        oq_os_remove_folder(path);
     free(path);
 }

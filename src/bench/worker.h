@@ -6,9 +6,8 @@
 #ifndef OQ_BENCH_WORKER_H
 #define OQ_BENCH_WORKER_H
 
-#include <sys/types.h>
-
 #include "base/error.h"
+#include "bench/child.h"
 #include "bench/memory.h"
 #include "bench/schedule.h"
 
@@ -42,8 +41,7 @@ typedef bool (*oq_worker_fn)(void *data, const struct oq_worker_request *request
 
 struct oq_worker {
     const char *name; /* of the model, for messages */
-    pid_t pid;        /* 0: none */
-    int socket;       /* -1: none */
+    struct oq_child child;
 };
 
 /* Asked some times a second while a worker works; false ends the wait. */

@@ -1,17 +1,14 @@
 /* The table of commands, standard streams, and the exit code. */
-#define _POSIX_C_SOURCE 200809L
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <onnxq/onnxq.h>
 
 #include "cli/command.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
+#include "cli/terminal/terminal.h"
 
 const cli_command *const cli_commands[] = {
     &cli_quantize,   &cli_inspect, &cli_check,      &cli_bench,
@@ -59,33 +56,12 @@ const cli_command cli_program = {
     .settings_nbytes = sizeof(struct program_settings),
     .run = run_program};
 
-/*
- * A standard stream that the caller closed would give its number to the next
- * file that is opened, and messages would end up in that file. Opened the wrong
- * way round, it fails as a closed one would.
- */
-static void open_standard_streams(void)
-{
-    static const int modes[] = {O_WRONLY, O_RDONLY, O_RDWR};
-    for (int fd = 0; fd < 3; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", modes[fd]) < 0)
-            return;
-    }
-}
-
-/* A reader that has seen enough, such as `head`, is no reason for a message. */
-static bool has_reader_gone(void)
-{
-    struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
-    return poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0;
-}
-
 /* Results that did not arrive are a failure, whatever came before. */
 static int close_standard_output(int status)
 {
     errno = 0;
     bool failed = fflush(stdout) != 0 || ferror(stdout) != 0;
-    bool is_reader_gone = has_reader_gone();
+    bool is_reader_gone = cli_has_reader_gone(); /* no reason for a message */
     failed = fclose(stdout) != 0 || failed;
     if (!failed)
         return status;
@@ -112,7 +88,7 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    open_standard_streams();
+    cli_open_standard_streams();
     cli_interrupt_install();
     int status = close_standard_output(run(argc, argv));
     if (status > 128 && status == 128 + cli_interrupt_signal())

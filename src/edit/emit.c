@@ -3,13 +3,13 @@
  * payloads go; then model and side file are each one stream of bytes that is
  * cut into equal jobs, produced in parallel and written in order.
  */
-#define _XOPEN_SOURCE 700 /* realpath */
+#define _POSIX_C_SOURCE 200809L
 #include "edit/draft.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "base/checked.h"
+#include "base/os.h"
 #include "base/output.h"
 #include "base/path.h"
 #include "base/pipeline.h"
@@ -342,21 +342,20 @@ static bool write_stream(struct emission *emission, const struct stream *stream,
 
 static bool is_input(const onnxq_model *model, const char *path)
 {
-    struct stat status;
-    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode))
+    struct oq_file_status status;
+    if (!oq_os_status(path, &status) || status.type != OQ_FILE_REGULAR)
         return false;
-    if (status.st_dev == model->file.device && status.st_ino == model->file.inode)
+    if (oq_is_same_file(&status, &model->file.status))
         return true;
     for (size_t i = 0; i < model->external.count; i++)
-        if (status.st_dev == model->external.list[i]->device &&
-            status.st_ino == model->external.list[i]->inode)
+        if (oq_is_same_file(&status, &model->external.list[i]->status))
             return true;
     return false;
 }
 
 static bool check_path(const struct emission *emission, const char *path, onnxq_error *error)
 {
-    struct stat status;
+    struct oq_file_status status;
     if (oq_is_standard_output(path))
         return true;
     if (is_input(emission->draft->model, path)) {
@@ -365,7 +364,8 @@ static bool check_path(const struct emission *emission, const char *path, onnxq_
         oq_error_file(error, path);
         return false;
     }
-    if (emission->options->keep_existing && stat(path, &status) == 0 && S_ISREG(status.st_mode)) {
+    if (emission->options->keep_existing && oq_os_status(path, &status) &&
+        status.type == OQ_FILE_REGULAR) {
         oq_fail(error, ONNXQ_ERROR_OUTPUT, "exists already");
         oq_error_file(error, path);
         return false;
@@ -411,11 +411,11 @@ static bool check_written(const struct emission *emission, const struct oq_outpu
 }
 
 /* Whoever may not read all of the input may not read what is made of it. */
-static mode_t rights_of_input(const onnxq_model *model)
+static unsigned rights_of_input(const onnxq_model *model)
 {
-    mode_t rights = model->file.rights;
+    unsigned rights = oq_file_rights(&model->file);
     for (size_t i = 0; i < model->external.count; i++)
-        rights &= model->external.list[i]->rights;
+        rights &= oq_file_rights(model->external.list[i]);
     return rights;
 }
 
@@ -423,7 +423,7 @@ static bool write_files(struct emission *emission, const char *path, const char 
                         onnxq_error *error)
 {
     const onnxq_output_options *options = emission->options;
-    const mode_t most_rights = rights_of_input(emission->draft->model);
+    const unsigned most_rights = rights_of_input(emission->draft->model);
     const struct oq_output_terms model_terms = {.nbytes = emission->model.nbytes,
                                                 .most_rights = most_rights},
                                  external_terms = {.nbytes = emission->external_nbytes,
@@ -451,9 +451,10 @@ static bool write_files(struct emission *emission, const char *path, const char 
 /* Standard output, a FIFO, a device: they may be anywhere, and have no folder of their own. */
 static bool is_stream(const char *path)
 {
-    struct stat status;
+    struct oq_file_status status;
     return oq_is_standard_output(path) ||
-           (stat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode));
+           (oq_os_status(path, &status) && status.type != OQ_FILE_REGULAR &&
+            status.type != OQ_FILE_FOLDER);
 }
 
 static bool refuse_side_file(const char *path, onnxq_error *error)
@@ -485,7 +486,7 @@ static bool stays_in_folder(const onnxq_model *model, const char *path)
 {
     const char *name = oq_base_name(path);
     char *folder = strndup(path, (size_t)(name - path));
-    char *real = folder == NULL ? NULL : realpath(folder[0] == '\0' ? "." : folder, NULL);
+    char *real = folder == NULL ? NULL : oq_os_real_path(folder[0] == '\0' ? "." : folder);
     size_t n = real == NULL ? 0 : strlen(real);
     const char *home = model->external.real_folder;
     bool same = real != NULL && home != NULL && strncmp(home, real, n) == 0 &&

@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "base/nearest.h"
 static const char suffix[] = "ExecutionProvider";
 
 static bool start(struct oq_engine *engine, onnxq_error *error)
@@ -74,9 +74,8 @@ static size_t short_length(const char *provider)
 
 static bool is_called(const char *provider, const char *name)
 {
-    size_t n = short_length(provider);
-    return strcasecmp(provider, name) == 0 ||
-           (strlen(name) == n && strncasecmp(provider, name, n) == 0);
+    return oq_is_same_word(provider, strlen(provider), name) ||
+           oq_is_same_word(provider, short_length(provider), name);
 }
 
 /* "cuda, cpu" */
@@ -109,7 +108,7 @@ const char *oq_engine_find_provider(const struct oq_engine *engine, const char *
             "this ONNX Runtime %s has no execution provider '%.60s'; it has %s",
             engine->library.version, name, list);
     oq_error_file(error, engine->library.path);
-    if (strcasecmp(name, "cuda") == 0 || strcasecmp(name, "tensorrt") == 0)
+    if (oq_is_same_word("cuda", 4, name) || oq_is_same_word("tensorrt", 8, name))
         oq_error_hint(error, "pip install onnxruntime-gpu");
     return NULL;
 }

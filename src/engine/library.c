@@ -1,14 +1,16 @@
 /* Opens one candidate and checks that it is ONNX Runtime of a version that will do. */
-#define _GNU_SOURCE /* dladdr(), strverscmp() */
+#define _POSIX_C_SOURCE 200809L
 #include "engine/library.h"
 
-#include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "arrays/input_folder.h"
+#include "base/os.h"
+#include "engine/loader.h"
 
 /* "1.N.x": the libraries of one major version have one table of functions. */
 static bool read_version(const char *text, unsigned *minor)
@@ -42,7 +44,7 @@ static bool read_base(struct oq_library *library, const struct ort_api_base *bas
 static bool read_library(struct oq_library *library, void *handle, onnxq_error *error)
 {
     ort_get_api_base *get_base;
-    *(void **)&get_base = dlsym(handle, "OrtGetApiBase");
+    *(void **)&get_base = oq_loader_find(handle, "OrtGetApiBase");
     const struct ort_api_base *base = get_base != NULL ? get_base() : NULL;
     if (base == NULL)
         return oq_fail(error, ONNXQ_ERROR_ENGINE, "is not ONNX Runtime (%s)",
@@ -50,31 +52,20 @@ static bool read_library(struct oq_library *library, void *handle, onnxq_error *
                                         : "its OrtGetApiBase gives nothing");
     if (!read_base(library, base, error))
         return false;
-    Dl_info info;
-    void *address = *(void **)&get_base;
-    library->path = dladdr(address, &info) != 0 ? strdup(info.dli_fname) : strdup("");
+    library->path = strdup(oq_loader_path(*(void **)&get_base));
     return library->path != NULL || oq_fail_memory(error);
-}
-
-/* The loader's words, without the name that they often begin with. */
-static const char *loader_message(const char *file)
-{
-    const char *message = dlerror();
-    size_t n = strlen(file);
-    if (message == NULL)
-        return "unknown reason";
-    return strncmp(message, file, n) == 0 && message[n] == ':' ? message + n + 2 : message;
 }
 
 bool oq_library_load(struct oq_library *library, const char *file, onnxq_error *error)
 {
+    const char *reason;
     *library = (struct oq_library){0};
-    void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    void *handle = oq_loader_open(file, &reason);
     if (handle == NULL)
-        return oq_fail(error, ONNXQ_ERROR_ENGINE, "cannot be loaded: %s", loader_message(file));
+        return oq_fail(error, ONNXQ_ERROR_ENGINE, "cannot be loaded: %s", reason);
     if (read_library(library, handle, error))
         return true;
-    dlclose(handle);
+    oq_loader_close(handle);
     return false;
 }
 
@@ -85,13 +76,13 @@ void oq_library_fini(struct oq_library *library)
 }
 
 /* Its providers are libonnxruntime_providers_*.so, which this does not match. */
-static bool find_newest(DIR *folder, char name[NAME_MAX + 1])
+static bool find_newest(struct oq_os_folder *folder, char name[NAME_MAX + 1])
 {
     static const char stem[] = "libonnxruntime.so";
     name[0] = '\0';
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        if (strncmp(entry->d_name, stem, strlen(stem)) == 0 && strverscmp(entry->d_name, name) > 0)
-            snprintf(name, NAME_MAX + 1, "%s", entry->d_name);
+    for (const char *entry; (entry = oq_os_next_entry(folder)) != NULL;) {
+        if (strncmp(entry, stem, strlen(stem)) == 0 && oq_compare_names(entry, name) > 0)
+            snprintf(name, NAME_MAX + 1, "%s", entry);
     }
     return name[0] != '\0';
 }
@@ -100,11 +91,11 @@ bool oq_library_load_newest(struct oq_library *library, const char *path, onnxq_
 {
     char name[NAME_MAX + 1], file[PATH_MAX];
     *library = (struct oq_library){0};
-    DIR *folder = opendir(path);
+    struct oq_os_folder *folder = oq_os_open_folder(path);
     if (folder == NULL)
         return oq_fail_errno(error, ONNXQ_ERROR_ENGINE, errno, "cannot open");
     bool found = find_newest(folder, name);
-    closedir(folder);
+    oq_os_close_folder(folder);
     if (!found)
         return oq_fail(error, ONNXQ_ERROR_ENGINE,
                        "no libonnxruntime.so in it (the Python package has it from 1.19 on)");

@@ -22,7 +22,7 @@ bool oq_library_load_newest(struct oq_library *library, const char *folder, onnx
 /* Finds and loads it as oq_engine_open() says. */
 bool oq_library_find(struct oq_library *library, const char *path, onnxq_error *error);
 
-/* Where the search asks; python.c. */
+/* Where the search asks; python_posix.c. */
 enum oq_python_answer { OQ_PYTHON_MISSING, OQ_PYTHON_NO_PACKAGE, OQ_PYTHON_FOUND };
 
 /* Asks a Python on PATH for the folder of libraries in its package onnxruntime. */

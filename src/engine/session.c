@@ -6,8 +6,8 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/os.h"
 #include "engine/runtime.h"
 #include "engine/value.h"
 
@@ -342,10 +342,11 @@ bool oq_session_get_output(const struct oq_session *session, size_t k, struct oq
 /* The engine gives the name of the file also where it could not write it. */
 static char *copy_profile_name(const char *name, onnxq_error *error)
 {
+    struct oq_file_status status;
     char *copy = strdup(name);
     if (copy == NULL) {
         oq_fail_memory(error);
-    } else if (access(name, R_OK) != 0) {
+    } else if (!oq_os_status(name, &status)) {
         oq_fail_errno(error, ONNXQ_ERROR_OUTPUT, errno, "the profile was not written");
         oq_error_file(error, name);
         free(copy);

@@ -1,9 +1,9 @@
 /* Builds models of parts of a model, and opens them in the engine. */
-#define _XOPEN_SOURCE 700 /* realpath */
 #include "layers/probe.h"
 
 #include <stdlib.h>
 
+#include "base/os.h"
 #include "base/path.h"
 #include "edit/draft.h"
 
@@ -24,7 +24,7 @@ static void share_folder(char *folder, const char *path)
 
 static char *real_path(struct oq_probe *probe, const struct oq_file *file, onnxq_error *error)
 {
-    char *real = realpath(file->path, NULL);
+    char *real = oq_os_real_path(file->path);
     char *path = real == NULL ? NULL : oq_arena_strdup(&probe->arena, real);
     if (real == NULL)
         oq_fail(error, ONNXQ_ERROR_INPUT, "is there no more");

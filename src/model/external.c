@@ -1,24 +1,15 @@
 /* Resolves locations, refuses what leaves the folder, opens each side file once. */
-#define _POSIX_C_SOURCE 200809L
-#define _XOPEN_SOURCE   700 /* realpath */
 #include "model/external.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 
+#include "base/checked.h"
+#include "base/os.h"
 #include "base/path.h"
 
 /* A quarter of what the process may have is kept open; files beyond are opened for each read. */
 #define MAX_DESCRIPTORS 256
-
-static size_t max_descriptors(void)
-{
-    struct rlimit limit;
-    bool is_low = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 4 < MAX_DESCRIPTORS;
-    return is_low ? (size_t)limit.rlim_cur / 4 : MAX_DESCRIPTORS;
-}
 
 static char *folder_of(struct oq_arena *arena, const char *path)
 {
@@ -28,7 +19,7 @@ static char *folder_of(struct oq_arena *arena, const char *path)
 /* The folder of path without links, ending in a slash; NULL when it cannot be resolved. */
 static char *real_folder_of(struct oq_arena *arena, const char *path)
 {
-    char *real = realpath(path, NULL);
+    char *real = oq_os_real_path(path);
     char *folder = real == NULL ? NULL : folder_of(arena, real);
     free(real);
     return folder;
@@ -37,13 +28,15 @@ static char *real_folder_of(struct oq_arena *arena, const char *path)
 bool oq_external_init(struct oq_external *external, const char *model_path, struct oq_arena *arena,
                       onnxq_error *error)
 {
-    *external = (struct oq_external){.arena = arena, .max_descriptors = max_descriptors()};
+    *external = (struct oq_external){
+        .arena = arena,
+        .max_descriptors = (size_t)oq_min_u64(oq_os_max_descriptors() / 4, MAX_DESCRIPTORS)};
     oq_strmap_init(&external->files, arena);
     external->folder = folder_of(arena, model_path);
     if (external->folder == NULL)
         return oq_arena_fail(arena, error);
     char *inside = oq_arena_printf(arena, "%s.", external->folder);
-    char *real = inside == NULL ? NULL : realpath(inside, NULL);
+    char *real = inside == NULL ? NULL : oq_os_real_path(inside);
     external->folder_errno = real == NULL ? errno : 0;
     if (real != NULL)
         external->real_folder = oq_arena_printf(arena, "%s%s", real, real[1] == '\0' ? "" : "/");
@@ -74,10 +67,10 @@ static bool starts_with(const char *text, const char *prefix)
     return prefix != NULL && strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static bool check_inside(const struct oq_external *external, const char *location, const char *path,
+/* Frees the path; NULL is one that could not be found out. */
+static bool check_inside(const struct oq_external *external, const char *location, char *real,
                          onnxq_error *error)
 {
-    char *real = realpath(path, NULL);
     if (real == NULL)
         return oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open side file \"%s\"",
                              location);
@@ -100,16 +93,14 @@ static bool check_inside(const struct oq_external *external, const char *locatio
 static bool open_inside(const struct oq_external *external, const char *location, const char *path,
                         struct oq_file *file, onnxq_error *error)
 {
-    char opened[32];
-    struct stat status;
-    if (!check_inside(external, location, path, error))
+    if (!check_inside(external, location, oq_os_real_path(path), error))
         return false;
     if (!oq_file_open(file, path, error)) {
         oq_error_file(error, path);
         return false;
     }
-    snprintf(opened, sizeof(opened), "/proc/self/fd/%d", file->fd);
-    if (lstat(opened, &status) != 0 || check_inside(external, location, opened, error))
+    char *opened = oq_os_real_path_of(file->fd);
+    if ((opened == NULL && errno == ENOSYS) || check_inside(external, location, opened, error))
         return true;
     oq_file_close(file);
     return false;

@@ -5,18 +5,17 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <onnxq/onnxq.h>
 
+#include "base/os.h"
 #include "base/utf8.h"
 
 #define TERMINAL_COLUMNS 100
 
 size_t oq_report_line_limit(FILE *stream)
 {
-    int fd = fileno(stream);
-    return fd >= 0 && isatty(fd) ? TERMINAL_COLUMNS : OQ_REPORT_NO_LIMIT;
+    return oq_os_is_terminal(stream) ? TERMINAL_COLUMNS : OQ_REPORT_NO_LIMIT;
 }
 
 struct oq_report_unit oq_report_unit(uint64_t largest_nbytes)

@@ -133,7 +133,7 @@ static void test_interrupt(void **state)
     onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
     int n_left = 2;
     struct oq_worker *worker = start(NULL, 0);
-    pid_t pid = worker->pid;
+    pid_t pid = (pid_t)worker->child.process;
     assert_false(oq_worker_ask(worker, &request, &reply, wait_twice, &n_left, &error));
     assert_int_equal(error.status, ONNXQ_ERROR_CANCELLED);
     oq_worker_stop(worker);
@@ -147,8 +147,8 @@ static void test_signals_are_ignored(void **state)
     (void)state;
     struct oq_worker *worker = start(NULL, 0);
     check_answer(worker, 1); /* it is there to hear them */
-    kill(worker->pid, SIGINT);
-    kill(worker->pid, SIGTERM);
+    kill((pid_t)worker->child.process, SIGINT);
+    kill((pid_t)worker->child.process, SIGTERM);
     check_answer(worker, 2);
 }
 

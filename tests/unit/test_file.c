@@ -43,7 +43,7 @@ static void test_open(void **state)
     const struct oq_file *file = make_file(1000, &bytes);
     assert_int_equal(stat(test_path("file"), &status), 0);
     assert_int_equal(file->nbytes, 1000);
-    assert_true(file->inode == status.st_ino && file->device == status.st_dev);
+    assert_true(file->status.inode == status.st_ino && file->status.device == status.st_dev);
     assert_string_equal(file->path, test_path("file"));
 }
 
@@ -54,7 +54,7 @@ static void test_link(void **state)
     uint8_t *bytes;
     const struct oq_file *file = make_file(10, &bytes);
     assert_int_equal(symlink("file", test_path("link")), 0);
-    assert_true(open_file(test_path("link"))->inode == file->inode);
+    assert_true(open_file(test_path("link"))->status.inode == file->status.inode);
 }
 
 static const char *fail_to_open(const char *path)

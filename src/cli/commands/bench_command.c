@@ -4,9 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "base/os.h"
 #include "bench/report.h"
 #include "cli/command.h"
 #include "cli/terminal/interrupt.h"
@@ -87,7 +86,7 @@ typedef struct bench_job {
 static int check_output(const cli_common *common, const char *option, const char *path,
                         int n_operands, char **operands)
 {
-    for (int i = 0; path != NULL && !cli_is_standard_output(path) && i < n_operands; i++) {
+    for (int i = 0; path != NULL && !oq_is_standard_output(path) && i < n_operands; i++) {
         if (cli_is_same_file(path, operands[i]))
             return cli_usage(common, NULL, "%s: %s is a model of this run", option, path);
     }
@@ -97,9 +96,9 @@ static int check_output(const cli_common *common, const char *option, const char
 static int check_outputs(const bench_settings *settings, int n_operands, char **operands)
 {
     const cli_common *common = &settings->common;
-    if (settings->plot != NULL && cli_is_standard_output(settings->plot))
+    if (settings->plot != NULL && oq_is_standard_output(settings->plot))
         return cli_usage(common, "as in --plot bench.svg", "--plot: a picture needs a file");
-    if (settings->plot != NULL && common->json != NULL && !cli_is_standard_output(common->json) &&
+    if (settings->plot != NULL && common->json != NULL && !oq_is_standard_output(common->json) &&
         cli_is_same_file(settings->plot, common->json))
         return cli_usage(common, NULL, "--plot and --json name the same file");
     int status = check_output(common, "--json", common->json, n_operands, operands);
@@ -175,7 +174,7 @@ static int open_files(bench_job *job)
         status = cli_report_file_open(&job->plot, job->common, settings->plot);
     if (status != CLI_EXIT_OK || settings->profile == NULL)
         return status;
-    job->folder_created = mkdir(settings->profile, 0777) == 0;
+    job->folder_created = oq_os_make_folder(settings->profile);
     return job->folder_created || errno == EEXIST ? CLI_EXIT_OK
                                                   : cli_write_error(job->common, settings->profile);
 }
@@ -217,7 +216,7 @@ static int report(bench_job *job)
                                      .options = &job->options,
                                      .level = common->verbose - common->quiet,
                                      .min_speedup = job->settings->min_speedup};
-    bool json_only = common->json != NULL && cli_is_standard_output(common->json);
+    bool json_only = common->json != NULL && oq_is_standard_output(common->json);
     if (!json_only && common->quiet < 2)
         oq_bench_print(&report, stdout);
     int status = publish_files(job, &report);
@@ -267,7 +266,7 @@ static void release_job(bench_job *job, int status)
     cli_report_file_close(&job->json);
     cli_report_file_close(&job->plot);
     if (job->folder_created && status > CLI_EXIT_NO)
-        rmdir(job->settings->profile); /* it stays where there is something in it */
+        oq_os_remove_folder(job->settings->profile); /* it stays where there is something in it */
     oq_bench_fini(&job->bench);
     free(job->bench.models);
 }

@@ -13,6 +13,7 @@
 #include "cli/terminal/progress.h"
 #include "cli/files/report_file.h"
 #include "cli/commands/run_options.h"
+#include "base/os.h"
 #include "base/path.h"
 
 /* One flip in one of few random inputs is no verdict about labels. */
@@ -88,7 +89,7 @@ static const cli_option check_options[] = {
 static int check_report(const check_settings *settings, const char *option, const char *report,
                         const char *input)
 {
-    if (report == NULL || cli_is_standard_output(report) || !cli_is_same_file(report, input))
+    if (report == NULL || oq_is_standard_output(report) || !cli_is_same_file(report, input))
         return CLI_EXIT_OK;
     return cli_usage(&settings->common, NULL, "%s: %s is an input of this run", option, report);
 }
@@ -159,8 +160,8 @@ static int write_report(const cli_common *common, const struct oq_check *check, 
 static int report(const check_settings *settings, const struct oq_check *check)
 {
     const cli_common *common = &settings->common;
-    bool json_only = (common->json != NULL && cli_is_standard_output(common->json)) ||
-                     (settings->report != NULL && cli_is_standard_output(settings->report));
+    bool json_only = (common->json != NULL && oq_is_standard_output(common->json)) ||
+                     (settings->report != NULL && oq_is_standard_output(settings->report));
     int status = check->passed ? CLI_EXIT_OK : CLI_EXIT_NO;
     if (!json_only && common->quiet < 2)
         oq_check_print_text(check, common->verbose - common->quiet, stdout);

@@ -2,7 +2,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/terminal/interrupt.h"
@@ -10,6 +9,7 @@
 #include "cli/terminal/messages.h"
 #include "cli/files/model_input.h"
 #include "cli/commands/quantize_command.h"
+#include "base/os.h"
 #include "base/size.h"
 
 /* What the command line said. */
@@ -207,13 +207,13 @@ static int check_operands(const cli_common *common, int n_operands, char **opera
         return cli_usage(common, "see 'onnxq help inspect'", "there is no MODEL");
     for (int i = 0; i < n_operands; i++) {
         n_standard += cli_is_standard_input(operands[i]);
-        if (common->json != NULL && !cli_is_standard_output(common->json) &&
+        if (common->json != NULL && !oq_is_standard_output(common->json) &&
             cli_is_same_file(common->json, operands[i]))
             return cli_usage(common, NULL, "--json: %s is a model of this run", common->json);
     }
     if (n_standard > 1)
         return cli_usage(common, NULL, "standard input can be read once");
-    if (n_standard > 0 && isatty(STDIN_FILENO))
+    if (n_standard > 0 && oq_os_is_terminal(stdin))
         return cli_usage(common, NULL, "standard input is a terminal, expected a model");
     return CLI_EXIT_OK;
 }
@@ -253,7 +253,7 @@ static int run_inspect(void *data, int n_operands, char **operands)
         return cli_memory_error(common);
     if (onnxq_options_check(&settings->options, &error) != ONNXQ_OK)
         return cli_library_error(common, &error);
-    if (common->json != NULL && cli_is_standard_output(common->json))
+    if (common->json != NULL && oq_is_standard_output(common->json))
         inspect.text = NULL;
     if (common->json != NULL)
         status = cli_report_file_open(&inspect.json.file, common, common->json);

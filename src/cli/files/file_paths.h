@@ -7,7 +7,6 @@
 #define CLI_STANDARD_STREAM "-"
 
 bool cli_is_standard_input(const char *path);
-bool cli_is_standard_output(const char *path); /* by the names of /dev, too */
 
 /* Whether something has the name, be it only a dangling link. */
 bool cli_path_exists(const char *path);

@@ -4,10 +4,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/os.h"
 #include "base/size.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
@@ -32,7 +31,7 @@ static bool is_kept(const cli_job *job, const cli_item *item)
 {
     const cli_files *files = job->files;
     return (files->no_clobber || (item->derived && !files->force)) &&
-           !cli_is_standard_output(item->output) && cli_path_exists(item->output);
+           !oq_is_standard_output(item->output) && cli_path_exists(item->output);
 }
 
 /* --- how much is shown ----------------------------------------------------- */
@@ -86,7 +85,7 @@ static void print_outcome(const cli_job *job, const cli_item *item, const cli_si
         return;
     fputs(!is_dry ? "Wrote " : is_kept(job, item) ? "Would keep " : "Would write ", job->text);
     cli_print_escaped(job->text,
-                      cli_is_standard_output(item->output) ? "standard output" : item->output);
+                      oq_is_standard_output(item->output) ? "standard output" : item->output);
     fputs("   ", job->text);
     cli_print_sizes(job->text, sizes->before, sizes->after);
     if (!is_dry)
@@ -127,7 +126,7 @@ static int make_folder(cli_job *job)
     const char *folder = job->files->output_dir;
     if (folder == NULL)
         return CLI_EXIT_OK;
-    if (mkdir(folder, 0777) == 0) {
+    if (oq_os_make_folder(folder)) {
         job->folder_created = true;
     } else if (errno != EEXIST) {
         cli_error(job->common, "%s: cannot make the folder: %s", folder, strerror(errno));

@@ -2,12 +2,11 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/files/job.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/os.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 #include "cli/files/file_paths.h"
@@ -161,23 +160,23 @@ static int check_item(const cli_job *job, const cli_item *item)
 {
     const cli_files *files = job->files;
     const cli_common *common = job->common;
-    bool reads = cli_is_standard_input(item->input), writes = cli_is_standard_output(item->output);
+    bool reads = cli_is_standard_input(item->input), writes = oq_is_standard_output(item->output);
     if (reads && files->output_dir != NULL)
         return cli_usage(common, NULL, "standard input has no name for a file in %s",
                          files->output_dir);
-    if (reads && isatty(STDIN_FILENO))
+    if (reads && oq_os_is_terminal(stdin))
         return cli_usage(common, NULL, "standard input is a terminal, expected a model");
     if (files->dry_run)
         writes = false;
-    if (writes && isatty(STDOUT_FILENO))
+    if (writes && oq_os_is_terminal(stdout))
         return cli_usage(common, "name a file, or redirect it",
                          "standard output is a terminal and no place for a model");
     if (common->json == NULL)
         return CLI_EXIT_OK;
-    if (writes && cli_is_standard_output(common->json))
+    if (writes && oq_is_standard_output(common->json))
         return cli_usage(common, "--json=FILE writes the report to a file",
                          "model and report cannot both go to standard output");
-    if (cli_is_standard_output(common->json))
+    if (oq_is_standard_output(common->json))
         return CLI_EXIT_OK;
     if (cli_is_same_file(common->json, item->input) || cli_is_same_file(common->json, item->output))
         return cli_usage(common, NULL, "--json: %s is a model of this run", common->json);
@@ -197,9 +196,9 @@ static void choose_text_stream(cli_job *job)
     const cli_files *files = job->files;
     const char *json = job->common->json;
     job->text = stdout;
-    if (json != NULL && cli_is_standard_output(json))
+    if (json != NULL && oq_is_standard_output(json))
         job->text = NULL;
-    else if (!files->dry_run && cli_is_standard_output(job->items[0].output))
+    else if (!files->dry_run && oq_is_standard_output(job->items[0].output))
         job->text = stderr;
 }
 
@@ -253,7 +252,7 @@ static int run_job(cli_job *job, int n_operands, char **operands)
         return status;
     status = run_items(job);
     if (job->folder_created && job->n_done == 0)
-        rmdir(files->output_dir);
+        oq_os_remove_folder(files->output_dir);
     return status;
 }
 

@@ -3,20 +3,10 @@
 #include "cli/files/report_file.h"
 
 #include <errno.h>
-#include <unistd.h>
 
+#include "base/os.h"
 #include "cli/terminal/messages.h"
 #include "cli/files/file_paths.h"
-
-/* A stream has a descriptor of its own, so that closing it tells what went wrong. */
-static FILE *open_stream(const struct oq_output *output)
-{
-    int fd = dup(output->fd);
-    FILE *stream = fd < 0 ? NULL : fdopen(fd, "w");
-    if (stream == NULL && fd >= 0)
-        close(fd);
-    return stream;
-}
 
 /* A report tells names and sizes, and of no model alone: the umask decides who may read it. */
 static bool open_file(cli_report_file *file, const char *path, onnxq_error *error)
@@ -24,7 +14,7 @@ static bool open_file(cli_report_file *file, const char *path, onnxq_error *erro
     const struct oq_output_terms terms = {.most_rights = OQ_ANY_RIGHTS};
     if (!oq_output_open(&file->output, path, &terms, error))
         return false;
-    file->stream = open_stream(&file->output);
+    file->stream = oq_os_stream(file->output.fd);
     if (file->stream != NULL)
         return true;
     oq_fail_errno(error, ONNXQ_ERROR_OUTPUT, errno, "cannot write");
@@ -37,7 +27,7 @@ int cli_report_file_open(cli_report_file *file, const cli_common *common, const 
     onnxq_error error;
     oq_error_init(&error);
     *file = (cli_report_file){.output = OQ_OUTPUT_CLOSED, .path = path};
-    if (cli_is_standard_output(path)) {
+    if (oq_is_standard_output(path)) {
         file->stream = stdout;
         return CLI_EXIT_OK;
     }

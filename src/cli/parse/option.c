@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/nearest.h"
 #include "cli/parse/name_list.h"
@@ -157,7 +156,7 @@ static bool read_flag(const char *value, bool *flag)
                                        {"no", 0, 0},   {"on", 1, 0},    {"off", 0, 0},
                                        {"1", 1, 0},    {"0", 0, 0},     {0}};
     for (const cli_choice *word = words; word->name != NULL; word++) {
-        if (strcasecmp(word->name, value) == 0) {
+        if (oq_is_same_word(word->name, strlen(word->name), value)) {
             *flag = word->value != 0;
             return true;
         }
@@ -201,7 +200,7 @@ static bool fail_choice(const struct parser *parser, const cli_option *option, c
 static bool set_choice(struct parser *parser, const cli_option *option, const char *value)
 {
     for (const cli_choice *choice = option->choices; choice->name != NULL; choice++) {
-        if (strcasecmp(choice->name, value) == 0) {
+        if (oq_is_same_word(choice->name, strlen(choice->name), value)) {
             memcpy(parser->settings + option->offset, &choice->value, sizeof(choice->value));
             return true;
         }

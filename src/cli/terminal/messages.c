@@ -1,12 +1,12 @@
 /* Errors and hints, escaped, colored where a terminal takes it. */
-#define _POSIX_C_SOURCE 200809L
 #include "cli/terminal/messages.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "base/os.h"
 
 #define MESSAGE_CAPACITY 2048
 
@@ -31,7 +31,7 @@ bool cli_use_color(cli_when when, FILE *stream)
 {
     if (when != CLI_AUTO)
         return when == CLI_ALWAYS;
-    return isatty(fileno(stream)) && !is_set("NO_COLOR") && !is_dumb_terminal();
+    return oq_os_is_terminal(stream) && !is_set("NO_COLOR") && !is_dumb_terminal();
 }
 
 /* As setlocale() would look it up, without making numbers depend on it. */
@@ -48,7 +48,7 @@ static bool is_utf8_locale(void)
 
 bool cli_use_unicode(FILE *stream)
 {
-    return isatty(fileno(stream)) && !is_dumb_terminal() && is_utf8_locale();
+    return oq_os_is_terminal(stream) && !is_dumb_terminal() && is_utf8_locale();
 }
 
 void cli_print_escaped(FILE *stream, const char *text)

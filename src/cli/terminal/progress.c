@@ -1,30 +1,30 @@
 /* Draws the bar, at most six times a second. */
-#define _DEFAULT_SOURCE /* struct winsize */
-#define _POSIX_C_SOURCE 200809L
 #include "cli/terminal/progress.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/os.h"
 #include "base/size.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
+#include "cli/terminal/terminal.h"
 
-#define REDRAW_SECONDS (1.0 / 6)
-#define TEXT_COLUMNS   64 /* all but the bar */
-#define BAR_MAX        30
-#define BAR_MIN        8
+#define REDRAW_SECONDS  (1.0 / 6)
+#define DEFAULT_COLUMNS 80
+#define TEXT_COLUMNS    64 /* all but the bar */
+#define BAR_MAX         30
+#define BAR_MIN         8
 
 void cli_progress_init(cli_progress *progress, const cli_common *common)
 {
     *progress = (cli_progress){0};
     progress->forced = common->progress == CLI_ALWAYS;
-    progress->enabled = progress->forced || (common->progress == CLI_AUTO && common->quiet == 0 &&
-                                             isatty(STDERR_FILENO) && !cli_is_plain_environment());
+    progress->enabled =
+        progress->forced || (common->progress == CLI_AUTO && common->quiet == 0 &&
+                             oq_os_is_terminal(stderr) && !cli_is_plain_environment());
 }
 
 void cli_progress_start(cli_progress *progress)
@@ -32,17 +32,6 @@ void cli_progress_start(cli_progress *progress)
     progress->began = oq_now_seconds();
     /* What is done in a blink shows no bar. */
     progress->last_drawn = progress->forced ? 0 : progress->began;
-}
-
-static int terminal_columns(void)
-{
-    int columns = 80;
-#ifdef TIOCGWINSZ
-    struct winsize size;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        columns = size.ws_col;
-#endif
-    return columns;
 }
 
 static int clamp(int value, int low, int high)
@@ -70,7 +59,8 @@ static void format_bar(char *text, size_t capacity, double part)
 {
     static const char full[] = "##############################";
     static const char empty[] = "------------------------------";
-    int bar = clamp(terminal_columns() - TEXT_COLUMNS, BAR_MIN, BAR_MAX);
+    int columns = cli_terminal_columns();
+    int bar = clamp((columns > 0 ? columns : DEFAULT_COLUMNS) - TEXT_COLUMNS, BAR_MIN, BAR_MAX);
     int filled = clamp((int)(part * bar), 0, bar);
     snprintf(text, capacity, "[%.*s%.*s] %3d%%", filled, full, bar - filled, empty,
              clamp((int)(part * 100), 0, 100));

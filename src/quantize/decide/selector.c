@@ -1,18 +1,15 @@
 /* Compiles globs and regular expressions, and notes which of them matched. */
-#define _POSIX_C_SOURCE 200809L
 #include "quantize/decide/selector.h"
 
-#include <fnmatch.h>
-#include <regex.h>
 #include <stdlib.h>
 
 #include "base/nearest.h"
+#include "quantize/decide/pattern.h"
 
 struct pattern {
     const onnxq_selector *selector;
-    regex_t regex;
-    bool compiled; /* regex needs regfree() */
-    bool matched;  /* something in the model */
+    struct oq_regex *regex; /* NULL for other syntaxes */
+    bool matched;           /* something in the model */
 };
 
 struct oq_selection {
@@ -25,28 +22,19 @@ struct oq_selection {
 static bool match(const struct pattern *pattern, const char *name)
 {
     if (pattern->selector->syntax == ONNXQ_REGEX)
-        return regexec(&pattern->regex, name, 0, NULL, 0) == 0;
+        return oq_regex_matches(pattern->regex, name);
     /* A name as it is always matches itself, whatever special characters it has. */
     if (strcmp(pattern->selector->pattern, name) == 0)
         return true;
     return pattern->selector->syntax == ONNXQ_GLOB &&
-           fnmatch(pattern->selector->pattern, name, FNM_NOESCAPE) == 0;
+           oq_glob_matches(pattern->selector->pattern, name);
 }
 
 static bool compile(struct pattern *pattern, const onnxq_selector *selector, onnxq_error *error)
 {
     pattern->selector = selector;
-    if (selector->syntax != ONNXQ_REGEX)
-        return true;
-    int code = regcomp(&pattern->regex, selector->pattern, REG_EXTENDED | REG_NOSUB);
-    if (code == 0) {
-        pattern->compiled = true;
-        return true;
-    }
-    char reason[128];
-    regerror(code, &pattern->regex, reason, sizeof(reason));
-    return oq_fail(error, ONNXQ_ERROR_OPTION, "regular expression \"%s\": %s", selector->pattern,
-                   reason);
+    return selector->syntax != ONNXQ_REGEX ||
+           (pattern->regex = oq_regex_create(selector->pattern, error)) != NULL;
 }
 
 /* --- against the model --- */
@@ -156,8 +144,7 @@ void oq_selection_destroy(struct oq_selection *selection)
     if (selection == NULL)
         return;
     for (size_t i = 0; i < selection->n_patterns; i++)
-        if (selection->patterns[i].compiled)
-            regfree(&selection->patterns[i].regex);
+        oq_regex_destroy(selection->patterns[i].regex);
     free(selection->patterns);
     free(selection);
 }
