@@ -176,6 +176,17 @@ typedef struct onnxq_output_options {
     void *progress_data;
 } onnxq_output_options;
 
+/* Ranges of the values that a model computes; `onnxq calibrate` makes their files. */
+typedef struct onnxq_ranges onnxq_ranges;
+
+/* How a range that is quantized is chosen from the numbers that calibration saw. */
+typedef enum onnxq_range_method {
+    ONNXQ_RANGE_MINMAX = 0,     /* all of them */
+    ONNXQ_RANGE_ENTROPY = 1,    /* least divergence (Kullback and Leibler) of the distribution */
+    ONNXQ_RANGE_PERCENTILE = 2, /* so many percent of them, as many cut off above as below */
+    ONNXQ_RANGE_MSE = 3         /* least squared error */
+} onnxq_range_method;
+
 /* All pointers are borrowed for the duration of the call. */
 typedef struct onnxq_options {
     size_t struct_size; /* sizeof(onnxq_options), set by onnxq_options_init() */
@@ -201,10 +212,13 @@ typedef struct onnxq_options {
     size_t n_exclude_op_types;
     const onnxq_selector *selectors;
     size_t n_selectors;
-    bool allow_unmatched; /* a selector or operator type that matches nothing is no error */
-    bool force_integer;   /* integer operators also where float was measured faster */
-    bool freeze_inputs;   /* take weights that are graph inputs with a default value, too */
-    bool subgraphs;       /* look into If, Loop and Scan bodies (default) */
+    bool allow_unmatched;       /* a selector or operator type that matches nothing is no error */
+    bool force_integer;         /* integer operators also where float was measured faster */
+    bool freeze_inputs;         /* take weights that are graph inputs with a default value, too */
+    bool subgraphs;             /* look into If, Loop and Scan bodies (default) */
+    const onnxq_ranges *ranges; /* of the activations, for methods that quantize those beforehand */
+    onnxq_range_method range_method;
+    double percentile; /* with ONNXQ_RANGE_PERCENTILE: above 0, at most 100; 0: 99.99 */
     onnxq_output_options output;
 } onnxq_options;
 
@@ -241,6 +255,22 @@ typedef struct onnxq_model_info {
 ONNXQ_API onnxq_model *onnxq_model_open(const char *path, onnxq_error *error);
 ONNXQ_API void onnxq_model_close(onnxq_model *model); /* NULL is fine */
 ONNXQ_API void onnxq_model_get_info(const onnxq_model *model, onnxq_model_info *info);
+
+/* --- ranges -------------------------------------------------------------- */
+
+/*
+ * Reads a file of ranges; docs/ranges.md describes it. Returns NULL on failure.
+ * The caller closes them. They are immutable but for onnxq_ranges_merge().
+ */
+ONNXQ_API onnxq_ranges *onnxq_ranges_open(const char *path, onnxq_error *error);
+ONNXQ_API void onnxq_ranges_close(onnxq_ranges *ranges); /* NULL is fine */
+
+/*
+ * Adds what other runs of the same model have seen; ONNXQ_ERROR_INPUT where it
+ * was another model. After a failure `ranges` may have some of it and should be closed.
+ */
+ONNXQ_API onnxq_status onnxq_ranges_merge(onnxq_ranges *ranges, const onnxq_ranges *other,
+                                          onnxq_error *error);
 
 /* --- plan ---------------------------------------------------------------- */
 

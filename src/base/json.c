@@ -141,7 +141,8 @@ static void write_with_point(FILE *stream, const char *text)
     fputs(text + digits + separator, stream);
 }
 
-void oq_json_number(struct oq_json *json, const char *key, double value)
+/* The shortest text that reads back as `value`, which is a float where `is_float` says so. */
+static void write_number(struct oq_json *json, const char *key, double value, bool is_float)
 {
     if (!isfinite(value)) {
         oq_json_null(json, key);
@@ -152,11 +153,22 @@ void oq_json_number(struct oq_json *json, const char *key, double value)
     int shortest = value == rint(value) && fabs(value) < 1e15 ? 15 : 1;
     for (int precision = shortest; precision <= 17; precision++) {
         snprintf(text, sizeof(text), "%.*g", precision, value);
-        if (strtod(text, NULL) == value)
+        double read = strtod(text, NULL);
+        if (read == value || (is_float && (float)read == (float)value))
             break;
     }
     lead_in(json, key);
     write_with_point(json->stream, text);
+}
+
+void oq_json_number(struct oq_json *json, const char *key, double value)
+{
+    write_number(json, key, value, false);
+}
+
+void oq_json_float(struct oq_json *json, const char *key, float value)
+{
+    write_number(json, key, (double)value, true);
 }
 
 void oq_json_bool(struct oq_json *json, const char *key, bool value)

@@ -36,6 +36,7 @@ void oq_json_string(struct oq_json *json, const char *key, const char *value); /
 void oq_json_int(struct oq_json *json, const char *key, int64_t value);
 void oq_json_uint(struct oq_json *json, const char *key, uint64_t value);
 void oq_json_number(struct oq_json *json, const char *key, double value); /* NaN, Inf: null */
+void oq_json_float(struct oq_json *json, const char *key, float value);   /* the same, shorter */
 void oq_json_bool(struct oq_json *json, const char *key, bool value);
 void oq_json_null(struct oq_json *json, const char *key);
 

@@ -215,9 +215,9 @@ static bool write_pairs(const char *folder)
     return ok;
 }
 
-/* --- side files and profiles -------------------------------------------------- */
+/* --- side files, profiles and ranges ------------------------------------------ */
 
-/* Of fuzz_external.c and fuzz_profile.c. */
+/* Of fuzz_external.c, fuzz_profile.c and fuzz_ranges.c. */
 static const char *const texts[][2] = {
     {"external-ranges", "location\tw.bin\toffset\t16\tlength\t32\tdims\t32\n"
                         "location\tsub/v.bin\tdims\t300\nlocation\tempty\tdims\t0\n"
@@ -239,6 +239,18 @@ static const char *const texts[][2] = {
      "\"If\"}},\n"
      "{\"cat\" : \"Node\",\"dur\" :5.5,\"ts\" :12,\"name\" :\"b_kernel_time\",\"args\" : "
      "{\"op_name\" : \"Add\"}}\n]\n"},
+    {"ranges",
+     "{\"onnxq_ranges\": 1,\n\"model\": {\"digest\": \"0123456789abcdef\", \"node_outputs\": 2},\n"
+     "\"runs\": 2, \"drawn_runs\": 0,\n\"values\": [\n"
+     "{\"name\": \"x\", \"tensors\": 0, \"count\": 0, \"zeros\": 0, \"nan\": 2, \"infinite\": 0},\n"
+     "{\"name\": \"z\", \"tensors\": 1, \"count\": 4, \"zeros\": 4, \"nan\": 0, \"infinite\": 0, "
+     "\"min\": 0, \"max\": 0, \"mean\": 0, "
+     "\"histogram\": {\"exponent\": -149, \"first\": 0, \"counts\": [4]}},\n"
+     "{\"name\": \"y\", \"tensors\": 1, \"count\": 4, \"zeros\": 0, \"nan\": 0, \"infinite\": 0, "
+     "\"min\": 1, \"max\": 1.0001, \"mean\": 1.00002,\n"
+     "\"histogram\": {\"exponent\": -15, \"first\": 32768, \"counts\": [2, 1, 0, 1]},\n"
+     "\"channels\": {\"axis\": 1, \"count\": 2, \"min\": [1, 1e0], \"max\": [1, 1.0001], "
+     "\"mean\": [1, 1.00004]}}]}\n"},
 };
 
 static bool write_texts(const char *folder)

@@ -1,0 +1,61 @@
+/* What tells one model from another where calibration is concerned. */
+#include <string.h>
+
+#include "model/model.h"
+#include "ranges/calibrated.h"
+
+/* FNV-1a (Fowler, Noll and Vo) of 64 bits: against mistakes, not against malice. */
+#define FNV_BASIS UINT64_C(0xcbf29ce484222325)
+#define FNV_PRIME UINT64_C(0x100000001b3)
+
+static uint64_t add_byte(uint64_t hash, unsigned char byte)
+{
+    return (hash ^ byte) * FNV_PRIME;
+}
+
+/* The text and its end, so that "a", "b" is not "ab". NULL is "". */
+static uint64_t add_text(uint64_t hash, const char *text)
+{
+    for (; text != NULL && *text != '\0'; text++)
+        hash = add_byte(hash, (unsigned char)*text);
+    return add_byte(hash, 0);
+}
+
+static uint64_t add_value(uint64_t hash, const Oq__Pb__ValueInfoProto *value)
+{
+    const Oq__Pb__TypeProto *type = value->type;
+    int32_t element = 0; /* no tensor, or not said */
+    if (type != NULL && type->value_case == OQ__PB__TYPE_PROTO__VALUE_TENSOR_TYPE)
+        element = type->tensor_type->elem_type;
+    return add_byte(add_text(hash, value->name), (unsigned char)element);
+}
+
+/* An input with a default value may be left out, or taken away by an optimizer. */
+static bool has_default(const struct oq_graph *graph, const char *name)
+{
+    const struct oq_value *value = oq_graph_find(graph, name != NULL ? name : "");
+    return value != NULL && value->origin != OQ_ORIGIN_INPUT;
+}
+
+struct oq_structure_digest oq_structure_digest(const onnxq_model *model)
+{
+    struct oq_structure_digest digest = {.hash = FNV_BASIS};
+    const Oq__Pb__GraphProto *main = model->proto->graph;
+    for (size_t i = 0; i < main->n_input; i++)
+        if (!has_default(model->graphs.list[0], main->input[i]->name))
+            digest.hash = add_value(digest.hash, main->input[i]);
+    digest.hash = add_text(digest.hash, "");
+    for (size_t i = 0; i < main->n_output; i++)
+        digest.hash = add_value(digest.hash, main->output[i]);
+    for (size_t g = 0; g < model->graphs.count; g++) {
+        const Oq__Pb__GraphProto *graph = model->graphs.list[g]->proto;
+        for (size_t i = 0; i < graph->n_node; i++) {
+            const Oq__Pb__NodeProto *node = graph->node[i];
+            digest.hash = add_text(digest.hash, node->op_type);
+            for (size_t k = 0; k < node->n_output; k++)
+                digest.hash = add_text(digest.hash, node->output[k]);
+            digest.n_values += node->n_output;
+        }
+    }
+    return digest;
+}
