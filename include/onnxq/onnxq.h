@@ -17,11 +17,15 @@
  *    environment. A failure is a status plus a filled-in onnxq_error.
  *  - `error` may be NULL where the caller does not want the details. It is
  *    caller-owned, fixed-size and needs no release.
- *  - `options` may be NULL: the defaults. So may what a function fills in
- *    (sizes, a summary, an info): the caller does not want it. Other pointers
- *    are NULL only where that is said.
- *  - Strings handed out belong to the object they were asked from and live
- *    until it is closed. Names come from the file as they are: they may hold
+ *  - `options` may be NULL: the defaults. So may the sizes that a function fills
+ *    in: the caller does not want them. Other pointers are NULL only where that
+ *    is said.
+ *  - Structs begin with struct_size: it is set by an ..._init() where the caller
+ *    owns them, and by the library in what it hands out. A later version adds
+ *    fields at the end, and struct_size says which there are. Those without it
+ *    stand in lists and stay as they are.
+ *  - What is handed out, structs and strings, belongs to the object that it was
+ *    asked from and lives until that is closed. Names come from the file as they are: they may hold
  *    any byte but NUL, so escape them before they reach a terminal
  *    (onnxq_escape()).
  *  - Sizes are in bytes (`nbytes`) or elements (`nelem`).
@@ -231,11 +235,58 @@ ONNXQ_API void onnxq_options_init(onnxq_options *options);
  */
 ONNXQ_API onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_error *error);
 
+/* --- scales --------------------------------------------------------------- */
+
+/*
+ * What a weight w of dims [d0, d1, ..] becomes: as many integers q, and for each
+ * part of it that shares them a scale s (float32, not 0, in the unit of w) and a
+ * zero point z (of the type of q), so that w is about (q - z) * s, as
+ * DequantizeLinear of ONNX says:
+ *
+ *     q = min(max(round(w / s) + z, qmin), qmax)
+ *
+ * in float32, with ties to the even neighbour. The parts are the whole weight,
+ * with n_scales == 1; per channel, all w[.., c, ..] with one index c of
+ * channel_axis (in a stack of matrices, of one of them); in blocks, block_size
+ * elements that follow each other along channel_axis, the last ones fewer. With
+ * the smallest and the largest number of a part, lo and hi, 0 taken as one of
+ * them, and its largest absolute one, m = max(-lo, hi):
+ *
+ *     8 bits, symmetric            s = m / 127, z = 0, q in -127..127;
+ *                                  uint8, ONNXQ_METHOD_BLOCKS: z = 128, q in 1..255
+ *     8 bits, not symmetric        s = (hi - lo) / 255, z = round(qmin - lo / s),
+ *                                  q in -128..127; those two: 0..255
+ *     ONNXQ_REDUCE_BITS            the same with 64 for 127 and 127 for 255
+ *     ONNXQ_REDUCE_PAIRS           s = max(m / 127, p / 64): the larger half p of
+ *                                  a sum of two neighbours of one sign that are
+ *                                  multiplied together
+ *     4 bits, symmetric            s = max(-lo / 8, hi / 7), z = 0, q in -8..7;
+ *                                  ONNXQ_METHOD_BLOCKS: s = e / -8, where e is the
+ *                                  number with |e| == m, z = 8, q in 0..15
+ *     4 bits, not symmetric        s = (hi - lo) / 15, z = round(qmin - lo / s),
+ *                                  q in -8..7; ONNXQ_METHOD_BLOCKS: 0..15
+ *     ONNXQ_BITS_NF4               s = m; q numbers the nearest to w / s of the 16
+ *                                  quantiles of NF4
+ *     16 bits, folded only         s = m / 32767, z = 0, q in -32767..32767
+ *
+ * 0 is always exact. Where s would be no normal float32 number, it is the smallest
+ * other one of the weight, or 2^-23; where (q - z) * s would be infinite, s is the
+ * next smaller with which it is not. ONNXQ_METHOD_DYNAMIC quantizes activations x
+ * with 8 bits, not symmetric, uint8, one s for the whole tensor, each time the
+ * model runs (DynamicQuantizeLinear).
+ *
+ * Sources: QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear of the ONNX
+ * operators; Jacob et al., "Quantization and Training of Neural Networks for
+ * Efficient Integer-Arithmetic-Only Inference", 2018 (arXiv:1712.05877); NF4:
+ * Dettmers et al., "QLoRA", 2023 (arXiv:2305.14314).
+ */
+
 /* --- model --------------------------------------------------------------- */
 
 typedef struct onnxq_model onnxq_model;
 
 typedef struct onnxq_model_info {
+    size_t struct_size;
     int64_t ir_version;
     int64_t opset;             /* version of the ai.onnx domain, 0 where it is not imported */
     const char *producer_name; /* never NULL */
@@ -254,7 +305,7 @@ typedef struct onnxq_model_info {
  */
 ONNXQ_API onnxq_model *onnxq_model_open(const char *path, onnxq_error *error);
 ONNXQ_API void onnxq_model_close(onnxq_model *model); /* NULL is fine */
-ONNXQ_API void onnxq_model_get_info(const onnxq_model *model, onnxq_model_info *info);
+ONNXQ_API const onnxq_model_info *onnxq_model_get_info(const onnxq_model *model);
 
 /* --- ranges -------------------------------------------------------------- */
 
@@ -295,6 +346,7 @@ typedef struct onnxq_use {
 
 /* One constant of the model, each listed once, in file order. */
 typedef struct onnxq_weight {
+    size_t struct_size;
     const char *name;
     const char *dtype; /* "float32", "int64", ... */
     const int64_t *dims;
@@ -315,6 +367,7 @@ typedef struct onnxq_weight {
 typedef struct onnxq_plan onnxq_plan;
 
 typedef struct onnxq_summary {
+    size_t struct_size;
     size_t n_weights, n_quantized;
     size_t n_quantized_before; /* by an earlier quantization; they are kept */
     uint64_t nbytes_quantized_before;
@@ -352,7 +405,7 @@ ONNXQ_API void onnxq_plan_destroy(onnxq_plan *plan); /* NULL is fine */
 ONNXQ_API size_t onnxq_plan_count(const onnxq_plan *plan);
 ONNXQ_API const onnxq_weight *onnxq_plan_get(const onnxq_plan *plan,
                                              size_t index); /* index < count */
-ONNXQ_API void onnxq_plan_get_summary(const onnxq_plan *plan, onnxq_summary *summary);
+ONNXQ_API const onnxq_summary *onnxq_plan_get_summary(const onnxq_plan *plan);
 
 /*
  * What onnxq_plan_write() would write under that name: bytes of the model file
@@ -399,6 +452,7 @@ ONNXQ_API void onnxq_dequantize_options_init(onnxq_dequantize_options *options);
 
 /* One quantized node of the input, or one that makes a weight out of integers. */
 typedef struct onnxq_dequantized {
+    size_t struct_size;
     const char *graph; /* name of the (sub)graph that holds the node */
     const char *node;  /* name of the node, or of its first output where it has none */
     const char *op_type;
@@ -415,12 +469,14 @@ typedef struct onnxq_dequantized {
 
 /* The nodes of one form together. */
 typedef struct onnxq_dequantized_form {
+    size_t struct_size;
     const char *form;
     size_t count;
     uint64_t nbytes, nbytes_after;
 } onnxq_dequantized_form;
 
 typedef struct onnxq_dequantize_summary {
+    size_t struct_size;
     size_t n_dequantized, n_left; /* nodes */
     /* Model and side files; after: under the name model.onnx. */
     uint64_t nbytes_before, nbytes_after;
@@ -446,14 +502,8 @@ onnxq_dequantization_destroy(onnxq_dequantization *dequantization); /* NULL is f
 ONNXQ_API size_t onnxq_dequantization_count(const onnxq_dequantization *dequantization);
 ONNXQ_API const onnxq_dequantized *
 onnxq_dequantization_get(const onnxq_dequantization *dequantization, size_t index);
-
-/* The forms that occur. */
-ONNXQ_API size_t onnxq_dequantization_form_count(const onnxq_dequantization *dequantization);
-ONNXQ_API const onnxq_dequantized_form *
-onnxq_dequantization_get_form(const onnxq_dequantization *dequantization, size_t index);
-
-ONNXQ_API void onnxq_dequantization_get_summary(const onnxq_dequantization *dequantization,
-                                                onnxq_dequantize_summary *summary);
+ONNXQ_API const onnxq_dequantize_summary *
+onnxq_dequantization_get_summary(const onnxq_dequantization *dequantization);
 
 /* As onnxq_plan_get_output_size() and onnxq_plan_write(). */
 ONNXQ_API onnxq_status onnxq_dequantization_get_output_size(
@@ -462,10 +512,15 @@ ONNXQ_API onnxq_status onnxq_dequantization_get_output_size(
 ONNXQ_API onnxq_status onnxq_dequantization_write(const onnxq_dequantization *dequantization,
                                                   const char *path, onnxq_error *error);
 
+/* The forms that occur. */
+ONNXQ_API size_t onnxq_dequantization_form_count(const onnxq_dequantization *dequantization);
+ONNXQ_API const onnxq_dequantized_form *
+onnxq_dequantization_get_form(const onnxq_dequantization *dequantization, size_t index);
+
 /* Open, find out and write in one call. */
 ONNXQ_API onnxq_status onnxq_dequantize_file(const char *input, const char *output,
                                              const onnxq_dequantize_options *options,
-                                             onnxq_dequantize_summary *summary, onnxq_error *error);
+                                             onnxq_error *error);
 
 /* --- inspection ------------------------------------------------------------ */
 
@@ -514,7 +569,8 @@ typedef struct onnxq_function {
  * lists, with what would become of them.
  */
 typedef struct onnxq_inspection {
-    onnxq_model_info info;
+    size_t struct_size;
+    const onnxq_model_info *info;
     int64_t model_version;
     const char *domain, *doc, *graph; /* of the model, its text, and the graph's name; never NULL */
     const onnxq_opset *opsets;
@@ -550,6 +606,7 @@ typedef struct onnxq_problem {
 #define ONNXQ_MAX_PROBLEMS 100
 
 typedef struct onnxq_validation {
+    size_t struct_size;
     const onnxq_problem *problems; /* the first ones, at most ONNXQ_MAX_PROBLEMS, in file order */
     size_t n_problems;
     size_t n_found; /* with those that are not listed; 0: the model is valid */

@@ -43,13 +43,12 @@ struct opened {
 static bool open_one(struct opened *opened, size_t i, struct oq_contestant *contestant,
                      onnxq_error *error)
 {
-    onnxq_model_info info;
     opened->models[i] = onnxq_model_open(contestant->path, error);
     if (opened->models[i] == NULL)
         return false;
-    onnxq_model_get_info(opened->models[i], &info);
-    contestant->file_nbytes = info.file_nbytes;
-    contestant->side_nbytes = info.external_nbytes;
+    const onnxq_model_info *info = onnxq_model_get_info(opened->models[i]);
+    contestant->file_nbytes = info->file_nbytes;
+    contestant->side_nbytes = info->external_nbytes;
     return oq_signature_init(&opened->signatures[i], opened->models[i], &opened->arena, error) &&
            (i == 0 ||
             oq_signature_check_same(&opened->signatures[i], &opened->signatures[0], error)) &&

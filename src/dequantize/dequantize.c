@@ -19,21 +19,15 @@ static bool check_options(const onnxq_dequantize_options *options, onnxq_error *
     return true;
 }
 
-static bool sum_up_sizes(onnxq_dequantization *undo)
+static bool summarize(onnxq_dequantization *undo, onnxq_error *error)
 {
-    onnxq_dequantize_summary *summary = &undo->summary;
-    onnxq_model_info info;
-    uint64_t model_nbytes;
-    onnxq_model_get_info(undo->model, &info);
-    summary->nbytes_before = info.file_nbytes + info.external_nbytes;
-    summary->nbytes_after = summary->nbytes_before;
-    summary->external_nbytes_after = info.external_nbytes;
-    if (undo->draft.proto == NULL)
-        return true;
-    if (!oq_draft_measure(&undo->draft, &undo->options.output, &model_nbytes,
-                          &summary->external_nbytes_after, undo->error))
+    struct oq_draft_sizes sizes;
+    if (!oq_draft_measure(&undo->draft, &undo->options.output, &sizes, error))
         return false;
-    summary->nbytes_after = model_nbytes + summary->external_nbytes_after;
+    undo->summary.struct_size = sizeof(undo->summary);
+    undo->summary.nbytes_before = sizes.before;
+    undo->summary.nbytes_after = sizes.after;
+    undo->summary.external_nbytes_after = sizes.external_after;
     return true;
 }
 
@@ -58,7 +52,7 @@ onnxq_dequantization *onnxq_dequantization_create(const onnxq_model *model,
     undo->model = model;
     undo->options = *options;
     undo->error = error;
-    if (oq_undo_match(undo) && oq_undo_rewrite(undo) && sum_up_sizes(undo)) {
+    if (oq_undo_match(undo) && oq_undo_rewrite(undo) && summarize(undo, error)) {
         undo->error = NULL;
         return undo;
     }
@@ -97,11 +91,9 @@ const onnxq_dequantized_form *onnxq_dequantization_get_form(const onnxq_dequanti
     return &undo->forms[index];
 }
 
-void onnxq_dequantization_get_summary(const onnxq_dequantization *undo,
-                                      onnxq_dequantize_summary *summary)
+const onnxq_dequantize_summary *onnxq_dequantization_get_summary(const onnxq_dequantization *undo)
 {
-    if (summary != NULL)
-        *summary = undo->summary;
+    return &undo->summary;
 }
 
 onnxq_status onnxq_dequantization_get_output_size(const onnxq_dequantization *undo,
@@ -129,8 +121,7 @@ onnxq_status onnxq_dequantization_write(const onnxq_dequantization *undo, const 
 }
 
 onnxq_status onnxq_dequantize_file(const char *input, const char *output,
-                                   const onnxq_dequantize_options *options,
-                                   onnxq_dequantize_summary *summary, onnxq_error *error)
+                                   const onnxq_dequantize_options *options, onnxq_error *error)
 {
     onnxq_error ignored;
     error = error == NULL ? &ignored : error;
@@ -139,8 +130,6 @@ onnxq_status onnxq_dequantize_file(const char *input, const char *output,
         model == NULL ? NULL : onnxq_dequantization_create(model, options, error);
     onnxq_status status =
         undo == NULL ? error->status : onnxq_dequantization_write(undo, output, error);
-    if (undo != NULL)
-        onnxq_dequantization_get_summary(undo, summary);
     onnxq_dequantization_destroy(undo);
     onnxq_model_close(model);
     return status;

@@ -12,7 +12,8 @@ static bool add_entry(onnxq_dequantization *undo, const onnxq_dequantized *entry
 
 static onnxq_dequantized describe_node(const struct oq_graph *graph, const Oq__Pb__NodeProto *node)
 {
-    return (onnxq_dequantized){.graph = graph == NULL ? "" : graph->name,
+    return (onnxq_dequantized){.struct_size = sizeof(onnxq_dequantized),
+                               .graph = graph == NULL ? "" : graph->name,
                                .node = oq_node_label(node),
                                .op_type = node->op_type == NULL ? "" : node->op_type,
                                .domain = oq_domain(node->domain),
@@ -117,6 +118,7 @@ static bool sum_up_forms(onnxq_dequantization *undo)
         while (f < undo->n_forms && strcmp(undo->forms[f].form, entry->form) != 0)
             f++;
         undo->n_forms += f == undo->n_forms;
+        undo->forms[f].struct_size = sizeof(undo->forms[f]);
         undo->forms[f].form = entry->form;
         undo->forms[f].count++;
         undo->forms[f].nbytes += entry->nbytes;

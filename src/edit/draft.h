@@ -67,9 +67,14 @@ bool oq_draft_finish(struct oq_draft *draft, onnxq_error *error);
 
 /* --- emit.c --- */
 
-/* What oq_draft_write() would write, and will; changes come before. */
+/* Bytes of model and side files; of the side file alone, 0: none. */
+struct oq_draft_sizes {
+    uint64_t before, after, external_after;
+};
+
+/* What oq_draft_write() would write under the name model.onnx; changes come before. */
 bool oq_draft_measure(struct oq_draft *draft, const onnxq_output_options *options,
-                      uint64_t *model_nbytes, uint64_t *external_nbytes, onnxq_error *error);
+                      struct oq_draft_sizes *sizes, onnxq_error *error);
 
 /* What oq_draft_write() would write under that name: with a side file it depends on that. */
 bool oq_draft_get_size(const struct oq_draft *draft, const onnxq_output_options *options,

@@ -194,15 +194,6 @@ static void release(struct emission *emission)
     oq_arena_fini(&emission->arena);
 }
 
-static bool find_sizes(struct emission *emission, const char *path, uint64_t *model_nbytes,
-                       uint64_t *external_nbytes, onnxq_error *error)
-{
-    bool ok = lay_out(emission, path, error);
-    *model_nbytes = emission->model.nbytes;
-    *external_nbytes = emission->external_nbytes;
-    return ok;
-}
-
 bool oq_draft_get_size(const struct oq_draft *draft, const onnxq_output_options *options,
                        const char *path, uint64_t *model_nbytes, uint64_t *external_nbytes,
                        onnxq_error *error)
@@ -215,16 +206,25 @@ bool oq_draft_get_size(const struct oq_draft *draft, const onnxq_output_options 
     *model_nbytes = draft->proto == NULL ? draft->model->file.nbytes : draft->written.nbytes;
     if (*model_nbytes != 0)
         return true;
-    bool ok = find_sizes(&emission, path, model_nbytes, external_nbytes, error);
+    bool ok = lay_out(&emission, path, error);
+    *model_nbytes = emission.model.nbytes;
+    *external_nbytes = emission.external_nbytes;
     release(&emission);
     return ok;
 }
 
 bool oq_draft_measure(struct oq_draft *draft, const onnxq_output_options *options,
-                      uint64_t *model_nbytes, uint64_t *external_nbytes, onnxq_error *error)
+                      struct oq_draft_sizes *sizes, onnxq_error *error)
 {
+    const onnxq_model_info *info = &draft->model->info;
     struct emission emission = {.draft = draft, .options = options};
-    bool ok = find_sizes(&emission, "model.onnx", model_nbytes, external_nbytes, error);
+    uint64_t before = info->file_nbytes + info->external_nbytes;
+    *sizes = (struct oq_draft_sizes){before, before, info->external_nbytes};
+    if (draft->proto == NULL)
+        return true;
+    bool ok = lay_out(&emission, "model.onnx", error);
+    sizes->external_after = emission.external_nbytes;
+    sizes->after = emission.model.nbytes + emission.external_nbytes;
     if (ok && emission.external_nbytes == 0)
         draft->written = emission.model;
     release(&emission);

@@ -37,13 +37,14 @@ static void set_origin(struct inspection *inspection)
 {
     const Oq__Pb__ModelProto *proto = inspection->model->proto;
     onnxq_inspection *facts = &inspection->facts;
+    facts->struct_size = sizeof(*facts);
     facts->model_version = proto->model_version;
     facts->domain = text_or_empty(proto->domain);
     facts->doc = text_or_empty(proto->doc_string);
     facts->graph = inspection->model->graphs.list[0]->name;
     facts->n_subgraphs = inspection->model->graphs.count - 1;
     facts->n_external_files = inspection->model->external.count;
-    onnxq_model_get_info(inspection->model, &facts->info);
+    facts->info = onnxq_model_get_info(inspection->model);
 }
 
 static bool set_opsets(struct inspection *inspection)

@@ -155,6 +155,25 @@ static bool open_model(onnxq_model *model, const char *path, const char *name, o
            oq_graphs_init(&model->graphs, model->proto->graph, &model->arena, error);
 }
 
+static void fill_info(const onnxq_model *model, onnxq_model_info *info)
+{
+    const Oq__Pb__ModelProto *proto = model->proto;
+    *info = (onnxq_model_info){
+        .struct_size = sizeof(*info),
+        .ir_version = proto->ir_version,
+        .opset = model->opset,
+        .producer_name = proto->producer_name == NULL ? "" : proto->producer_name,
+        .producer_version = proto->producer_version == NULL ? "" : proto->producer_version,
+        .file_nbytes = model->file.nbytes,
+    };
+    for (size_t i = 0; i < model->external.count; i++)
+        info->external_nbytes += model->external.list[i]->nbytes;
+    for (size_t i = 0; i < model->graphs.count; i++) {
+        info->n_nodes += model->graphs.list[i]->proto->n_node;
+        info->n_initializers += model->graphs.list[i]->proto->n_initializer;
+    }
+}
+
 onnxq_model *oq_model_open_as(const char *path, const char *name, onnxq_error *error)
 {
     oq_error_init(error);
@@ -163,8 +182,10 @@ onnxq_model *oq_model_open_as(const char *path, const char *name, onnxq_error *e
         oq_fail_memory(error);
         return NULL;
     }
-    if (open_model(model, path, name, error))
+    if (open_model(model, path, name, error)) {
+        fill_info(model, &model->info);
         return model;
+    }
     oq_error_file(error, path);
     onnxq_model_close(model);
     return NULL;
@@ -187,24 +208,9 @@ void onnxq_model_close(onnxq_model *model)
     free(model);
 }
 
-void onnxq_model_get_info(const onnxq_model *model, onnxq_model_info *info)
+const onnxq_model_info *onnxq_model_get_info(const onnxq_model *model)
 {
-    const Oq__Pb__ModelProto *proto = model->proto;
-    if (info == NULL)
-        return;
-    *info = (onnxq_model_info){
-        .ir_version = proto->ir_version,
-        .opset = model->opset,
-        .producer_name = proto->producer_name == NULL ? "" : proto->producer_name,
-        .producer_version = proto->producer_version == NULL ? "" : proto->producer_version,
-        .file_nbytes = model->file.nbytes,
-    };
-    for (size_t i = 0; i < model->external.count; i++)
-        info->external_nbytes += model->external.list[i]->nbytes;
-    for (size_t i = 0; i < model->graphs.count; i++) {
-        info->n_nodes += model->graphs.list[i]->proto->n_node;
-        info->n_initializers += model->graphs.list[i]->proto->n_initializer;
-    }
+    return &model->info;
 }
 
 static bool is_helper(const struct oq_use *use)

@@ -27,6 +27,7 @@ struct onnxq_model {
     size_t n_tensors;
     const struct oq_tensor **tensors_by_proto; /* sorted by address of their proto */
     int64_t opset;                             /* of ai.onnx, 0: not imported */
+    onnxq_model_info info;
 };
 
 /*

@@ -219,7 +219,8 @@ static bool describe(onnxq_plan *plan, onnxq_error *error)
         const struct oq_constant *constant = &plan->constants[i];
         const struct oq_tensor *tensor = constant->tensor;
         onnxq_weight *weight = &plan->weights[i];
-        *weight = (onnxq_weight){.name = constant->name,
+        *weight = (onnxq_weight){.struct_size = sizeof(*weight),
+                                 .name = constant->name,
                                  .dtype = tensor->dtype == NULL ? "unknown" : tensor->dtype->name,
                                  .dims = tensor->dims,
                                  .n_dims = tensor->n_dims,
@@ -243,19 +244,13 @@ static bool describe(onnxq_plan *plan, onnxq_error *error)
 
 static bool summarize(onnxq_plan *plan, onnxq_error *error)
 {
-    onnxq_model_info info;
-    uint64_t model_nbytes;
-    onnxq_model_get_info(plan->model, &info);
-    plan->summary.n_round_trips_removed = plan->n_round_trips;
-    plan->summary.nbytes_before = info.file_nbytes + info.external_nbytes;
-    plan->summary.nbytes_after = plan->summary.nbytes_before;
-    plan->summary.external_nbytes_after = info.external_nbytes;
-    if (plan->draft.proto == NULL)
-        return true;
-    if (!oq_draft_measure(&plan->draft, &plan->options.output, &model_nbytes,
-                          &plan->summary.external_nbytes_after, error))
+    struct oq_draft_sizes sizes;
+    if (!oq_draft_measure(&plan->draft, &plan->options.output, &sizes, error))
         return false;
-    plan->summary.nbytes_after = model_nbytes + plan->summary.external_nbytes_after;
+    plan->summary.n_round_trips_removed = plan->n_round_trips;
+    plan->summary.nbytes_before = sizes.before;
+    plan->summary.nbytes_after = sizes.after;
+    plan->summary.external_nbytes_after = sizes.external_after;
     return true;
 }
 
@@ -310,6 +305,7 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options
         plan->model = model;
         plan->options = *options;
         plan->is_estimate = is_estimate;
+        plan->summary.struct_size = sizeof(plan->summary);
         ok = make_plan(plan, selection, error);
         plan->options.selectors = NULL;
         plan->options.op_types = plan->options.exclude_op_types = NULL;
@@ -354,10 +350,9 @@ const onnxq_weight *onnxq_plan_get(const onnxq_plan *plan, size_t index)
     return &plan->weights[index];
 }
 
-void onnxq_plan_get_summary(const onnxq_plan *plan, onnxq_summary *summary)
+const onnxq_summary *onnxq_plan_get_summary(const onnxq_plan *plan)
 {
-    if (summary != NULL)
-        *summary = plan->summary;
+    return &plan->summary;
 }
 
 onnxq_status onnxq_plan_get_output_size(const onnxq_plan *plan, const char *path,

@@ -50,9 +50,8 @@ static bool is_alike(const onnxq_dequantized *a, const onnxq_dequantized *b)
 
 static bool count_kept(struct table *table)
 {
-    onnxq_dequantize_summary summary;
-    onnxq_dequantization_get_summary(table->source, &summary);
-    table->kept = calloc(summary.n_left + 1, sizeof(*table->kept));
+    const onnxq_dequantize_summary *summary = onnxq_dequantization_get_summary(table->source);
+    table->kept = calloc(summary->n_left + 1, sizeof(*table->kept));
     for (size_t i = 0; table->kept != NULL && i < onnxq_dequantization_count(table->source); i++) {
         const onnxq_dequantized *node = onnxq_dequantization_get(table->source, i);
         size_t k = 0;
@@ -118,9 +117,8 @@ static void write_kept(const struct table *table, const struct kept *kept, FILE 
 
 static void write_unused(const struct table *table, FILE *stream)
 {
-    onnxq_dequantize_summary summary;
-    onnxq_dequantization_get_summary(table->source, &summary);
-    oq_report_unused(stream, summary.n_unused, summary.nbytes_unused, table->unit);
+    const onnxq_dequantize_summary *summary = onnxq_dequantization_get_summary(table->source);
+    oq_report_unused(stream, summary->n_unused, summary->nbytes_unused, table->unit);
 }
 
 void onnxq_report_dequantization_table(const onnxq_dequantization *dequantization, FILE *stream)
@@ -210,16 +208,15 @@ void onnxq_report_dequantization_nodes(const onnxq_dequantization *dequantizatio
 
 static void write_summary(struct oq_json *json, const onnxq_dequantization *dequantization)
 {
-    onnxq_dequantize_summary summary;
-    onnxq_dequantization_get_summary(dequantization, &summary);
+    const onnxq_dequantize_summary *summary = onnxq_dequantization_get_summary(dequantization);
     oq_json_open_object(json, "summary");
-    oq_json_uint(json, "dequantized", summary.n_dequantized);
-    oq_json_uint(json, "kept", summary.n_left);
-    oq_json_uint(json, "nbytes_before", summary.nbytes_before);
-    oq_json_uint(json, "nbytes_after", summary.nbytes_after);
-    oq_json_uint(json, "external_nbytes_after", summary.external_nbytes_after);
-    oq_json_uint(json, "unused", summary.n_unused);
-    oq_json_uint(json, "nbytes_unused", summary.nbytes_unused);
+    oq_json_uint(json, "dequantized", summary->n_dequantized);
+    oq_json_uint(json, "kept", summary->n_left);
+    oq_json_uint(json, "nbytes_before", summary->nbytes_before);
+    oq_json_uint(json, "nbytes_after", summary->nbytes_after);
+    oq_json_uint(json, "external_nbytes_after", summary->external_nbytes_after);
+    oq_json_uint(json, "unused", summary->n_unused);
+    oq_json_uint(json, "nbytes_unused", summary->nbytes_unused);
     oq_json_close(json);
 }
 

@@ -121,9 +121,8 @@ static size_t write_bar(const struct report *report, double share)
 
 static uint64_t weight_nbytes(const struct report *report)
 {
-    onnxq_summary summary;
-    onnxq_plan_get_summary(report->plan, &summary);
-    return summary.weight_nbytes_before;
+    const onnxq_summary *summary = onnxq_plan_get_summary(report->plan);
+    return summary->weight_nbytes_before;
 }
 
 /* "  47.7 MB   52.6 %  #########"; the bar compares with the largest of the section. */
@@ -157,9 +156,9 @@ static void write_format(const struct report *report)
 {
     const onnxq_inspection *inspection = report->inspection;
     write_label(report, "format");
-    fprintf(report->stream, "ONNX IR %" PRId64, inspection->info.ir_version);
-    if (inspection->info.opset != 0)
-        fprintf(report->stream, ", opset %" PRId64, inspection->info.opset);
+    fprintf(report->stream, "ONNX IR %" PRId64, inspection->info->ir_version);
+    if (inspection->info->opset != 0)
+        fprintf(report->stream, ", opset %" PRId64, inspection->info->opset);
     for (size_t i = 0; i < inspection->n_opsets; i++) {
         const onnxq_opset *opset = &inspection->opsets[i];
         if (opset->domain[0] == '\0' || (report->style->detail == 0 &&
@@ -183,7 +182,7 @@ static void write_line(const struct report *report, const char *label, const cha
 
 static void write_producer(const struct report *report)
 {
-    const onnxq_model_info *info = &report->inspection->info;
+    const onnxq_model_info *info = report->inspection->info;
     if (info->producer_name[0] == '\0')
         return;
     write_label(report, "producer");
@@ -205,7 +204,7 @@ static void write_graph(const struct report *report)
     const onnxq_inspection *inspection = report->inspection;
     write_label(report, "graph");
     oq_report_cell(report->stream, inspection->graph, 0, PADDING_COLUMNS);
-    write_count(report, inspection->graph[0] != '\0' ? ", " : "", inspection->info.n_nodes, "node",
+    write_count(report, inspection->graph[0] != '\0' ? ", " : "", inspection->info->n_nodes, "node",
                 "nodes");
     if (inspection->n_subgraphs > 0)
         write_count(report, ", ", inspection->n_subgraphs, "subgraph", "subgraphs");
@@ -218,23 +217,22 @@ static void write_graph(const struct report *report)
 
 static void write_totals(const struct report *report)
 {
-    onnxq_summary summary;
     char elements[32];
     uint64_t nelem = 0;
     if (report->plan == NULL)
         return;
-    onnxq_plan_get_summary(report->plan, &summary);
+    const onnxq_summary *summary = onnxq_plan_get_summary(report->plan);
     for (size_t i = 0; i < onnxq_plan_count(report->plan); i++)
         nelem += onnxq_plan_get(report->plan, i)->nelem;
     format_count(nelem, elements);
     write_label(report, "weights");
-    if (summary.n_weights == 0) {
+    if (summary->n_weights == 0) {
         fputs("none\n", report->stream);
         return;
     }
-    write_count(report, "", summary.n_weights, "tensor", "tensors");
+    write_count(report, "", summary->n_weights, "tensor", "tensors");
     fprintf(report->stream, ", %s elements, %s", elements,
-            oq_size_text(summary.weight_nbytes_before).text);
+            oq_size_text(summary->weight_nbytes_before).text);
     putc('\n', report->stream);
 }
 
@@ -245,7 +243,7 @@ static void write_side_files(const struct report *report)
         return;
     write_label(report, "data");
     write_count(report, "", inspection->n_external_files, "side file", "side files");
-    fprintf(report->stream, ", %s\n", oq_size_text(inspection->info.external_nbytes).text);
+    fprintf(report->stream, ", %s\n", oq_size_text(inspection->info->external_nbytes).text);
 }
 
 static void write_more(const struct report *report, size_t count, const char *what)
@@ -587,11 +585,12 @@ static void write_forms(const struct report *report, size_t n_left)
 
 static void write_quantized(const struct report *report)
 {
-    onnxq_dequantize_summary summary = {0};
-    if (report->dequantization != NULL)
-        onnxq_dequantization_get_summary(report->dequantization, &summary);
-    if (summary.n_dequantized + summary.n_left > 0)
-        write_forms(report, summary.n_left);
+    if (report->dequantization == NULL)
+        return;
+    const onnxq_dequantize_summary *summary =
+        onnxq_dequantization_get_summary(report->dequantization);
+    if (summary->n_dequantized + summary->n_left > 0)
+        write_forms(report, summary->n_left);
 }
 
 void onnxq_report_inspection(const onnxq_inspection *inspection, const onnxq_plan *plan,

@@ -7,17 +7,17 @@
 static void write_model(struct oq_json *json, const onnxq_inspection *inspection)
 {
     oq_json_open_object(json, "model");
-    oq_json_uint(json, "nbytes", inspection->info.file_nbytes + inspection->info.external_nbytes);
-    oq_json_uint(json, "external_nbytes", inspection->info.external_nbytes);
+    oq_json_uint(json, "nbytes", inspection->info->file_nbytes + inspection->info->external_nbytes);
+    oq_json_uint(json, "external_nbytes", inspection->info->external_nbytes);
     oq_json_uint(json, "external_files", inspection->n_external_files);
-    oq_json_int(json, "ir_version", inspection->info.ir_version);
-    oq_json_string(json, "producer_name", inspection->info.producer_name);
-    oq_json_string(json, "producer_version", inspection->info.producer_version);
+    oq_json_int(json, "ir_version", inspection->info->ir_version);
+    oq_json_string(json, "producer_name", inspection->info->producer_name);
+    oq_json_string(json, "producer_version", inspection->info->producer_version);
     oq_json_string(json, "domain", inspection->domain);
     oq_json_int(json, "model_version", inspection->model_version);
     oq_json_string(json, "doc", inspection->doc);
     oq_json_string(json, "graph", inspection->graph);
-    oq_json_uint(json, "nodes", inspection->info.n_nodes);
+    oq_json_uint(json, "nodes", inspection->info->n_nodes);
     oq_json_uint(json, "subgraphs", inspection->n_subgraphs);
     oq_json_open_array(json, "opsets");
     for (size_t i = 0; i < inspection->n_opsets; i++) {
@@ -106,10 +106,9 @@ static void write_plan(struct oq_json *json, const onnxq_plan *plan)
         oq_json_null(json, "quantize");
         return;
     }
-    onnxq_summary summary;
-    onnxq_plan_get_summary(plan, &summary);
+    const onnxq_summary *summary = onnxq_plan_get_summary(plan);
     oq_json_open_object(json, "quantize");
-    oq_json_uint(json, "undecided", summary.n_undecided);
+    oq_json_uint(json, "undecided", summary->n_undecided);
     oq_report_json_plan(json, plan);
     oq_json_close(json);
 }

@@ -5,21 +5,20 @@
 
 static void write_summary(struct oq_json *json, const onnxq_plan *plan)
 {
-    onnxq_summary summary;
-    onnxq_plan_get_summary(plan, &summary);
+    const onnxq_summary *summary = onnxq_plan_get_summary(plan);
     oq_json_open_object(json, "summary");
-    oq_json_uint(json, "weights", summary.n_weights);
-    oq_json_uint(json, "quantized", summary.n_quantized);
-    oq_json_uint(json, "quantized_before", summary.n_quantized_before);
-    oq_json_uint(json, "nbytes_quantized_before", summary.nbytes_quantized_before);
-    oq_json_uint(json, "nbytes_before", summary.nbytes_before);
-    oq_json_uint(json, "nbytes_after", summary.nbytes_after);
-    oq_json_uint(json, "weight_nbytes_before", summary.weight_nbytes_before);
-    oq_json_uint(json, "weight_nbytes_after", summary.weight_nbytes_after);
-    oq_json_uint(json, "external_nbytes_after", summary.external_nbytes_after);
-    oq_json_uint(json, "round_trips_removed", summary.n_round_trips_removed);
-    oq_json_uint(json, "unused", summary.n_unused);
-    oq_json_uint(json, "nbytes_unused", summary.nbytes_unused);
+    oq_json_uint(json, "weights", summary->n_weights);
+    oq_json_uint(json, "quantized", summary->n_quantized);
+    oq_json_uint(json, "quantized_before", summary->n_quantized_before);
+    oq_json_uint(json, "nbytes_quantized_before", summary->nbytes_quantized_before);
+    oq_json_uint(json, "nbytes_before", summary->nbytes_before);
+    oq_json_uint(json, "nbytes_after", summary->nbytes_after);
+    oq_json_uint(json, "weight_nbytes_before", summary->weight_nbytes_before);
+    oq_json_uint(json, "weight_nbytes_after", summary->weight_nbytes_after);
+    oq_json_uint(json, "external_nbytes_after", summary->external_nbytes_after);
+    oq_json_uint(json, "round_trips_removed", summary->n_round_trips_removed);
+    oq_json_uint(json, "unused", summary->n_unused);
+    oq_json_uint(json, "nbytes_unused", summary->nbytes_unused);
     oq_json_close(json);
 }
 

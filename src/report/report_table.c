@@ -160,28 +160,25 @@ static void write_line(FILE *stream, const struct oq_report_line *line, struct o
 
 static void write_quantized_before(FILE *stream, const onnxq_plan *plan, struct oq_report_unit unit)
 {
-    onnxq_summary summary;
-    onnxq_plan_get_summary(plan, &summary);
-    if (summary.n_quantized_before > 0)
+    const onnxq_summary *summary = onnxq_plan_get_summary(plan);
+    if (summary->n_quantized_before > 0)
         fprintf(stream, "  quantized already, and left: %zu weights, %.1f %s\n",
-                summary.n_quantized_before, (double)summary.nbytes_quantized_before / unit.nbytes,
+                summary->n_quantized_before, (double)summary->nbytes_quantized_before / unit.nbytes,
                 unit.name);
 }
 
 static void write_round_trips(FILE *stream, const onnxq_plan *plan)
 {
-    onnxq_summary summary;
-    onnxq_plan_get_summary(plan, &summary);
-    if (summary.n_round_trips_removed > 0)
+    const onnxq_summary *summary = onnxq_plan_get_summary(plan);
+    if (summary->n_round_trips_removed > 0)
         fprintf(stream, "  DequantizeLinear -> QuantizeLinear that changed nothing, removed: %zu\n",
-                summary.n_round_trips_removed);
+                summary->n_round_trips_removed);
 }
 
 static void write_unused(FILE *stream, const onnxq_plan *plan, struct oq_report_unit unit)
 {
-    onnxq_summary summary;
-    onnxq_plan_get_summary(plan, &summary);
-    oq_report_unused(stream, summary.n_unused, summary.nbytes_unused, unit);
+    const onnxq_summary *summary = onnxq_plan_get_summary(plan);
+    oq_report_unused(stream, summary->n_unused, summary->nbytes_unused, unit);
 }
 
 void onnxq_report_table(const onnxq_plan *plan, FILE *stream)

@@ -376,6 +376,7 @@ onnxq_validation *onnxq_validation_create(const onnxq_model *model, onnxq_error 
         return NULL;
     }
     validation->result = (onnxq_validation){
+        .struct_size = sizeof(validation->result),
         .problems = validation->problems,
         .n_problems = checker.n_found < ONNXQ_MAX_PROBLEMS ? checker.n_found : ONNXQ_MAX_PROBLEMS,
         .n_found = checker.n_found};

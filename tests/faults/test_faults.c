@@ -202,7 +202,7 @@ static onnxq_status act(const struct scenario *scenario, onnxq_error *error)
         onnxq_dequantize_options_init(&options);
         options.output.threads = scenario->threads;
         options.output.external_data = external;
-        return onnxq_dequantize_file(input, output, &options, NULL, error);
+        return onnxq_dequantize_file(input, output, &options, error);
     }
     static const onnxq_selector selectors[] = {{true, ONNXQ_REGEX, "^sec.nd$"}};
     onnxq_options options;

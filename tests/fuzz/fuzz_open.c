@@ -31,10 +31,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
     onnxq_model *model = fuzz_open(input, data, nbytes);
     if (!model)
         return 0;
-    onnxq_model_info info;
-    onnxq_model_get_info(model, &info);
-    CHECK(info.producer_name && info.producer_version);
-    CHECK(info.file_nbytes == nbytes);
+    const onnxq_model_info *info = onnxq_model_get_info(model);
+    CHECK(info->producer_name && info->producer_version);
+    CHECK(info->file_nbytes == nbytes);
 
     /* Corners of the option space that share few lines. */
     onnxq_options options;

@@ -272,7 +272,7 @@ static onnxq_status quantize(const struct fuzz_twins *twins, int i, const onnxq_
         fuzz_check_error(&error);
         return error.status;
     }
-    onnxq_plan_get_summary(plan, summary);
+    *summary = *onnxq_plan_get_summary(plan);
     CHECK(summary->n_quantized <= summary->n_weights);
     CHECK(summary->n_weights <= onnxq_plan_count(plan));
     onnxq_report_table(plan, sink);
@@ -316,7 +316,7 @@ static onnxq_status dequantize(const struct fuzz_twins *twins, int i, const onnx
         fuzz_check_error(&error);
         return error.status;
     }
-    onnxq_dequantization_get_summary(undo, summary);
+    *summary = *onnxq_dequantization_get_summary(undo);
     CHECK(summary->n_dequantized + summary->n_left == onnxq_dequantization_count(undo));
     onnxq_report_dequantization_table(undo, sink);
     onnxq_report_dequantization_nodes(undo, sink);

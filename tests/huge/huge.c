@@ -201,19 +201,18 @@ static uint64_t estimate(const onnxq_options *options)
 {
     struct timespec began, ended;
     onnxq_error error;
-    onnxq_summary summary;
     clock_gettime(CLOCK_MONOTONIC, &began);
     onnxq_model *model = onnxq_model_open("huge.onnx", &error);
     onnxq_plan *plan = model == NULL ? NULL : onnxq_plan_estimate(model, options, &error);
     if (plan == NULL)
         fail(error.message);
-    onnxq_plan_get_summary(plan, &summary);
+    const onnxq_summary *summary = onnxq_plan_get_summary(plan);
     onnxq_plan_destroy(plan);
     onnxq_model_close(model);
     clock_gettime(CLOCK_MONOTONIC, &ended);
     printf("estimated in %.1f ms\n", (double)(ended.tv_sec - began.tv_sec) * 1e3 +
                                          (double)(ended.tv_nsec - began.tv_nsec) / 1e6);
-    return summary.nbytes_after;
+    return summary->nbytes_after;
 }
 
 int main(int argc, char **argv)

@@ -16,8 +16,7 @@ int main(void)
     printf("onnxq %s: status %d: %s\n", onnxq_version(), (int)status, error.message);
     return status == ONNXQ_ERROR_INPUT &&
                    onnxq_quantize_file("no-such-file.onnx", "out.onnx", NULL, NULL) == status &&
-                   onnxq_dequantize_file("no-such-file.onnx", "out.onnx", NULL, NULL, NULL) ==
-                       status
+                   onnxq_dequantize_file("no-such-file.onnx", "out.onnx", NULL, NULL) == status
                ? 0
                : 1;
 }

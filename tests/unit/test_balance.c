@@ -80,13 +80,12 @@ static void test_worth(void **state)
     options.min_elements = 1;
     if (row->adjust != NULL)
         row->adjust(&options);
-    onnxq_summary summary;
     const onnxq_model *model = test_model(row->text);
     const onnxq_plan *plan = test_plan(model, &options);
     check_text(describe(plan), row->expected);
     check_text(describe(test_estimate(model, &options)), row->expected);
-    onnxq_plan_get_summary(plan, &summary);
-    assert_true(summary.weight_nbytes_after <= summary.weight_nbytes_before);
+    const onnxq_summary *summary = onnxq_plan_get_summary(plan);
+    assert_true(summary->weight_nbytes_after <= summary->weight_nbytes_before);
 }
 
 int main(void)

@@ -405,17 +405,20 @@ static void test_one_call(void **state)
     (void)state;
     onnxq_error error;
     onnxq_dequantize_options options;
-    onnxq_dequantize_summary summary;
     onnxq_dequantize_options_init(&options);
-    test_model(HEAD Q LINEAR INTS "t = Mul(xs, s); y = Mul(c, t); out y float32");
-    assert_int_equal(onnxq_dequantize_file(test_path("model.onnx"), test_path("out.onnx"), &options,
-                                           &summary, &error),
-                     ONNXQ_OK);
-    assert_int_equal(summary.n_dequantized, 1);
-    assert_int_equal(summary.n_left, 0);
+    const onnxq_model *model =
+        test_model(HEAD Q LINEAR INTS "t = Mul(xs, s); y = Mul(c, t); out y float32");
+    assert_int_equal(
+        onnxq_dequantize_file(test_path("model.onnx"), test_path("out.onnx"), &options, &error),
+        ONNXQ_OK);
+    onnxq_dequantization *back = onnxq_dequantization_create(model, &options, &error);
+    const onnxq_dequantize_summary *summary = onnxq_dequantization_get_summary(back);
+    assert_int_equal(summary->n_dequantized, 1);
+    assert_int_equal(summary->n_left, 0);
     size_t nbytes;
     test_read_file(test_path("out.onnx"), &nbytes);
-    assert_int_equal(summary.nbytes_after, nbytes);
+    assert_int_equal(summary->nbytes_after, nbytes);
+    onnxq_dequantization_destroy(back);
 }
 
 static void test_refused_options(void **state)

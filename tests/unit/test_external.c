@@ -224,9 +224,8 @@ static void test_cache_of_links(void **state)
     assert_true(builder_write(builder, test_path("blobs/aaaa")));
     const onnxq_model *model = test_open_path(test_path("snapshots/1234/model.onnx"));
     check_elements(&model->tensors[0], 301);
-    onnxq_model_info info;
-    onnxq_model_get_info(model, &info);
-    assert_int_equal(info.external_nbytes, SIDE_NFLOATS * sizeof(float));
+    const onnxq_model_info *info = onnxq_model_get_info(model);
+    assert_int_equal(info->external_nbytes, SIDE_NFLOATS * sizeof(float));
 
     builder->graph->initializer[0]->external_data[0]->value = builder_text(builder, "secret");
     assert_true(builder_write(builder, test_path("blobs/aaaa")));

@@ -229,7 +229,7 @@ static void test_functions(void **state)
     make_function(builder, NULL);
     const onnxq_inspection *inspection = inspect(test_open(builder));
     check_text(describe_operators(inspection), "0+2 If, 0+2 Relu, 1+0 local.Act");
-    assert_int_equal(inspection->info.n_nodes, 1);
+    assert_int_equal(inspection->info->n_nodes, 1);
     assert_int_equal(inspection->n_nodes_in_functions, 4);
     assert_int_equal(inspection->n_functions, 2);
     assert_string_equal(inspection->functions[0].name, "Act");
@@ -251,8 +251,8 @@ static void test_origin(void **state)
     proto->has_model_version = true;
     proto->model_version = -3;
     const onnxq_inspection *inspection = inspect(test_open(builder));
-    assert_int_equal(inspection->info.ir_version, 9);
-    assert_int_equal(inspection->info.opset, 17);
+    assert_int_equal(inspection->info->ir_version, 9);
+    assert_int_equal(inspection->info->opset, 17);
     assert_int_equal(inspection->model_version, -3);
     assert_string_equal(inspection->domain, "org.example");
     assert_string_equal(inspection->doc, "two\nlines");

@@ -208,9 +208,8 @@ static void test_null_options_of_the_way_back(void **state)
     onnxq_dequantize_options_init(&options);
     test_model(TEXT);
     assert_int_equal(onnxq_quantize_file(test_path("model.onnx"), in, NULL, NULL), ONNXQ_OK);
-    assert_int_equal(onnxq_dequantize_file(in, test_path("a.onnx"), NULL, NULL, NULL), ONNXQ_OK);
-    assert_int_equal(onnxq_dequantize_file(in, test_path("b.onnx"), &options, NULL, NULL),
-                     ONNXQ_OK);
+    assert_int_equal(onnxq_dequantize_file(in, test_path("a.onnx"), NULL, NULL), ONNXQ_OK);
+    assert_int_equal(onnxq_dequantize_file(in, test_path("b.onnx"), &options, NULL), ONNXQ_OK);
     check_same_files("a.onnx", "b.onnx");
     onnxq_model *model = onnxq_model_open(in, NULL);
     onnxq_dequantization *back = onnxq_dequantization_create(model, NULL, NULL);
@@ -228,9 +227,6 @@ static void test_null_results(void **state)
     onnxq_dequantization *back = onnxq_dequantization_create(model, NULL, NULL);
     onnxq_error error;
     assert_null(onnxq_model_open(test_path("missing"), &error));
-    onnxq_model_get_info(model, NULL);
-    onnxq_plan_get_summary(plan, NULL);
-    onnxq_dequantization_get_summary(back, NULL);
     assert_int_equal(onnxq_plan_get_output_size(plan, "out.onnx", NULL, NULL, NULL), ONNXQ_OK);
     assert_int_equal(onnxq_dequantization_get_output_size(back, "out.onnx", NULL, NULL, NULL),
                      ONNXQ_OK);
@@ -262,12 +258,33 @@ static void test_error_is_fresh(void **state)
     onnxq_model_close(model);
 }
 
+/* What is handed out says how much of it there is. */
+static void test_struct_sizes(void **state)
+{
+    (void)state;
+    const onnxq_model *model = test_model(TEXT);
+    onnxq_plan *plan = onnxq_plan_create(model, NULL, NULL);
+    onnxq_dequantization *back = onnxq_dequantization_create(model, NULL, NULL);
+    onnxq_inspection *inspection = onnxq_inspection_create(model, NULL);
+    onnxq_validation *validation = onnxq_validation_create(model, NULL);
+    assert_int_equal(onnxq_model_get_info(model)->struct_size, sizeof(onnxq_model_info));
+    assert_int_equal(onnxq_plan_get_summary(plan)->struct_size, sizeof(onnxq_summary));
+    assert_int_equal(onnxq_plan_get(plan, 0)->struct_size, sizeof(onnxq_weight));
+    assert_int_equal(onnxq_dequantization_get_summary(back)->struct_size,
+                     sizeof(onnxq_dequantize_summary));
+    assert_int_equal(inspection->struct_size, sizeof(*inspection));
+    assert_int_equal(validation->struct_size, sizeof(*validation));
+    onnxq_validation_destroy(validation);
+    onnxq_inspection_destroy(inspection);
+    onnxq_dequantization_destroy(back);
+    onnxq_plan_destroy(plan);
+}
+
 /* --- what is said of a model --- */
 
 static void test_info(void **state)
 {
     (void)state;
-    onnxq_model_info info;
     size_t nbytes;
     struct builder *builder = test_builder(
         "ir 7; opset ai.onnx.ml 2; opset 13; in x float32; init a float32[3] external\n"
@@ -277,41 +294,39 @@ static void test_info(void **state)
     builder->model->producer_name = builder_text(builder, "pytorch");
     builder->model->producer_version = builder_text(builder, "2.9");
     const onnxq_model *model = test_open(builder);
-    onnxq_model_get_info(model, &info);
-    assert_int_equal(info.ir_version, 7);
-    assert_int_equal(info.opset, 13);
-    assert_string_equal(info.producer_name, "pytorch");
-    assert_string_equal(info.producer_version, "2.9");
-    assert_int_equal(info.n_nodes, 4);
-    assert_int_equal(info.n_initializers, 3);
+    const onnxq_model_info *info = onnxq_model_get_info(model);
+    assert_int_equal(info->ir_version, 7);
+    assert_int_equal(info->opset, 13);
+    assert_string_equal(info->producer_name, "pytorch");
+    assert_string_equal(info->producer_version, "2.9");
+    assert_int_equal(info->n_nodes, 4);
+    assert_int_equal(info->n_initializers, 3);
     test_read_file(test_path("model.onnx"), &nbytes);
-    assert_int_equal(info.file_nbytes, nbytes);
+    assert_int_equal(info->file_nbytes, nbytes);
     test_read_file(test_path("model.onnx.data"), &nbytes);
-    assert_int_equal(info.external_nbytes, nbytes);
+    assert_int_equal(info->external_nbytes, nbytes);
 }
 
 static void test_empty_info(void **state)
 {
     (void)state;
-    onnxq_model_info info;
-    onnxq_model_get_info(test_model(""), &info);
-    assert_int_equal(info.opset, 0);
-    assert_string_equal(info.producer_name, "");
-    assert_string_equal(info.producer_version, "");
-    assert_int_equal(info.n_nodes + info.n_initializers + info.external_nbytes, 0);
+    const onnxq_model_info *info = onnxq_model_get_info(test_model(""));
+    assert_int_equal(info->opset, 0);
+    assert_string_equal(info->producer_name, "");
+    assert_string_equal(info->producer_version, "");
+    assert_int_equal(info->n_nodes + info->n_initializers + info->external_nbytes, 0);
 }
 
 /* Nothing is quantized: a plan all the same, and it says so. */
 static void test_nothing(void **state)
 {
     (void)state;
-    onnxq_summary summary;
     onnxq_options options = test_options();
     const onnxq_plan *plan = test_plan(test_model("opset 17; y = Relu(x)"), &options);
     assert_int_equal(onnxq_plan_count(plan), 0);
-    onnxq_plan_get_summary(plan, &summary);
-    assert_int_equal(summary.n_quantized, 0);
-    assert_int_equal(summary.nbytes_after, summary.nbytes_before);
+    const onnxq_summary *summary = onnxq_plan_get_summary(plan);
+    assert_int_equal(summary->n_quantized, 0);
+    assert_int_equal(summary->nbytes_after, summary->nbytes_before);
 }
 
 /* The plan copies what it needs: options and their arrays may go. */
@@ -410,6 +425,7 @@ int main(void)
     TEST(test_null_options);
     TEST(test_null_options_of_the_way_back);
     TEST(test_null_results);
+    TEST(test_struct_sizes);
     TEST(test_error_is_fresh);
     TEST(test_info);
     TEST(test_empty_info);

@@ -183,9 +183,8 @@ static void test_op_types(void **state)
     options.n_op_types = 1;
     options.selectors = &all;
     options.n_selectors = 1;
-    onnxq_summary summary;
-    onnxq_plan_get_summary(test_plan(test_model(MODEL), &options), &summary);
-    assert_int_equal(summary.n_quantized, 1);
+    const onnxq_summary *summary = onnxq_plan_get_summary(test_plan(test_model(MODEL), &options));
+    assert_int_equal(summary->n_quantized, 1);
 }
 
 int main(void)

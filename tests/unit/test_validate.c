@@ -616,7 +616,7 @@ static void test_first_import(void **state)
                    "y = com.microsoft::MatMulNBits(x, b, s) K=32 N=6 block_size=16"),
         "");
     const char *path = test_path("out.onnx");
-    onnxq_dequantize_file(test_path("model.onnx"), path, &options, NULL, &error);
+    onnxq_dequantize_file(test_path("model.onnx"), path, &options, &error);
     check_text(test_error_text(&error), "");
     check_problems(test_open_path(path), "");
 }

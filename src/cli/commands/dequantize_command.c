@@ -63,9 +63,8 @@ static void destroy(void *work)
 
 static cli_sizes summarize(const void *work)
 {
-    onnxq_dequantize_summary summary;
-    onnxq_dequantization_get_summary(work, &summary);
-    return (cli_sizes){summary.nbytes_before, summary.nbytes_after, summary.n_dequantized == 0};
+    const onnxq_dequantize_summary *summary = onnxq_dequantization_get_summary(work);
+    return (cli_sizes){summary->nbytes_before, summary->nbytes_after, summary->n_dequantized == 0};
 }
 
 static onnxq_status get_output_size(const void *work, const char *path, uint64_t *model_nbytes,

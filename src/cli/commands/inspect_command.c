@@ -81,24 +81,22 @@ static const char *label(const char *path)
 
 static struct oq_size_text file_size(const struct findings *findings)
 {
-    const onnxq_model_info *info = &findings->inspection->info;
+    const onnxq_model_info *info = findings->inspection->info;
     return oq_size_text(info->file_nbytes + info->external_nbytes);
 }
 
 static bool has_work(const struct findings *findings)
 {
-    onnxq_summary summary;
-    onnxq_plan_get_summary(findings->plan, &summary);
-    return summary.n_quantized + summary.n_round_trips_removed > 0;
+    const onnxq_summary *summary = onnxq_plan_get_summary(findings->plan);
+    return summary->n_quantized + summary->n_round_trips_removed > 0;
 }
 
 /* "90.8 MB -> 23.3 MB (3.9x smaller)", or why not. */
 static void print_outcome(const struct findings *findings, FILE *stream)
 {
     if (has_work(findings)) {
-        onnxq_summary summary;
-        onnxq_plan_get_summary(findings->plan, &summary);
-        cli_print_sizes(stream, summary.nbytes_before, summary.nbytes_after);
+        const onnxq_summary *summary = onnxq_plan_get_summary(findings->plan);
+        cli_print_sizes(stream, summary->nbytes_before, summary->nbytes_after);
     } else {
         char reason[256];
         cli_explain_noop(findings->plan, reason, sizeof(reason));
@@ -119,18 +117,17 @@ static void print_line(const char *path, const struct findings *findings, FILE *
 static void print_quantization(const cli_quantize_settings *settings,
                                const struct findings *findings, FILE *stream)
 {
-    onnxq_summary summary;
-    onnxq_plan_get_summary(findings->plan, &summary);
+    const onnxq_summary *summary = onnxq_plan_get_summary(findings->plan);
     fputs("\nWhat 'onnxq quantize' would do: ", stream);
     cli_print_quantize_settings(&settings->options, stream);
     putc('\n', stream);
-    if (summary.n_weights > 0)
+    if (summary->n_weights > 0)
         onnxq_report_table(findings->plan, stream);
-    if (summary.n_undecided > 0)
+    if (summary->n_undecided > 0)
         fprintf(
             stream,
             "  an estimate: values of a recurrent model decide if up to %zu weights take 16 bits\n",
-            summary.n_undecided);
+            summary->n_undecided);
     fputs("  ", stream);
     print_outcome(findings, stream);
     putc('\n', stream);

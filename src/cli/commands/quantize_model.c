@@ -28,10 +28,9 @@ static void destroy(void *plan)
 
 static cli_sizes summarize(const void *plan)
 {
-    onnxq_summary summary;
-    onnxq_plan_get_summary(plan, &summary);
-    return (cli_sizes){summary.nbytes_before, summary.nbytes_after,
-                       summary.n_quantized == 0 && summary.n_round_trips_removed == 0};
+    const onnxq_summary *summary = onnxq_plan_get_summary(plan);
+    return (cli_sizes){summary->nbytes_before, summary->nbytes_after,
+                       summary->n_quantized == 0 && summary->n_round_trips_removed == 0};
 }
 
 static onnxq_status get_output_size(const void *plan, const char *path, uint64_t *model_nbytes,
@@ -94,16 +93,15 @@ static bool waits_for_freeze(const onnxq_plan *plan)
 
 void cli_explain_noop(const void *plan, char *text, size_t capacity)
 {
-    onnxq_summary summary;
-    onnxq_plan_get_summary(plan, &summary);
-    if (summary.n_weights == 0)
+    const onnxq_summary *summary = onnxq_plan_get_summary(plan);
+    if (summary->n_weights == 0)
         snprintf(text, capacity, "nothing to quantize: it has no constants");
-    else if (summary.n_quantized_before > 0)
+    else if (summary->n_quantized_before > 0)
         snprintf(text, capacity, "nothing left to quantize: %zu weights are quantized already",
-                 summary.n_quantized_before);
+                 summary->n_quantized_before);
     else
         snprintf(text, capacity, "nothing to quantize (constants: %zu, all kept%s)",
-                 summary.n_weights,
+                 summary->n_weights,
                  waits_for_freeze(plan) ? "; --freeze-inputs takes those that callers may override"
                                         : "");
 }

@@ -56,14 +56,13 @@ static void print_producer(FILE *stream, const char *text)
 
 void cli_print_origin(FILE *stream, const onnxq_model *model)
 {
-    onnxq_model_info info;
-    onnxq_model_get_info(model, &info);
-    fprintf(stream, "(opset %lld", (long long)info.opset);
-    if (info.producer_name[0] != '\0') {
+    const onnxq_model_info *info = onnxq_model_get_info(model);
+    fprintf(stream, "(opset %lld", (long long)info->opset);
+    if (info->producer_name[0] != '\0') {
         fputs(", ", stream);
-        print_producer(stream, info.producer_name);
-        fputs(info.producer_version[0] != '\0' ? " " : "", stream);
-        print_producer(stream, info.producer_version);
+        print_producer(stream, info->producer_name);
+        fputs(info->producer_version[0] != '\0' ? " " : "", stream);
+        print_producer(stream, info->producer_version);
     }
     fputs(")\n", stream);
 }
