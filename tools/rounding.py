@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What rounding does to constants that meet activations one by one, and to products in front of
-logarithms and divisors: the tables in docs/decisions.md, on graphs as networks have them.
+logarithms, divisors, sines and cuts: the tables in docs/decisions.md, on graphs as networks have them.
 
     build/venv/bin/python tools/rounding.py --onnxq build/release/onnxq
 """
@@ -87,8 +87,45 @@ def product(*behind: onnx.NodeProto, rows: int = 256) -> tuple[onnx.ModelProto, 
     return model_of([node("MatMul", "x w", "m"), *behind], feeds, constants), feeds
 
 
-def error(onnxq: str, made: tuple[onnx.ModelProto, dict], *flags: str) -> tuple[float, float]:
-    """Of the outputs, in percent, and the size of the file in percent of the float one."""
+def bare(x: np.ndarray, w: np.ndarray) -> tuple[onnx.ModelProto, dict]:
+    """A product with nothing behind it, so that nothing asks for more than is usual."""
+    feeds = {"x": x.astype(np.float32)}
+    return model_of([node("MatMul", "x w", "y")], feeds, {"w": w.astype(np.float32)}), feeds
+
+
+def fourier(scale: float) -> tuple[onnx.ModelProto, dict]:
+    """Random Fourier features of vectors of 128."""
+    x = normal(256, 128)
+    return bare(x / np.linalg.norm(x, axis=1, keepdims=True), 2 * np.pi * scale * normal(128, 512))
+
+
+def sine_layer() -> tuple[onnx.ModelProto, dict]:
+    """A layer of a network of sines (SIREN, omega 30), behind another one."""
+    return bare(np.sin(normal(256, 256)), RNG.uniform(-1, 1, (256, 256)) * np.sqrt(6 / 256))
+
+
+def durations() -> tuple[onnx.ModelProto, dict]:
+    """Frames for each sound, of speech synthesis: some 10, from a logarithm."""
+    return bare(normal(256, 256), 0.5 / 16 * normal(256, 256))
+
+
+def codes() -> tuple[onnx.ModelProto, dict]:
+    """Finite scalar quantization: tanh, in 8 levels."""
+    return bare(normal(256, 256), 1 / 16 * normal(256, 256))
+
+
+def looked_up() -> tuple[onnx.ModelProto, dict]:
+    """Whole numbers below 1000, looked up by a product with rows of one 1."""
+    return bare(np.eye(256)[RNG.integers(0, 256, 64)], RNG.integers(0, 1000, (256, 256)))
+
+
+def places() -> tuple[onnx.ModelProto, dict]:
+    """Pixels: a camera's matrix, of some 200."""
+    return bare(normal(256, 256), 200 / 16 * normal(256, 256))
+
+
+def results(onnxq: str, made: tuple[onnx.ModelProto, dict], *flags: str) -> tuple[np.ndarray, np.ndarray, float]:
+    """What the float model and the quantized one give, and the size of the file in percent of the float one."""
     model, feeds = made
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "model.onnx"), Path(folder, "out.onnx")
@@ -99,9 +136,58 @@ def error(onnxq: str, made: tuple[onnx.ModelProto, dict], *flags: str) -> tuple[
             for path in (source, target)
         )
         size = 100 * target.stat().st_size / source.stat().st_size
-    return 100 * float(np.linalg.norm(got - want) / np.linalg.norm(want)), size
+    return want, got, size
 
 
+def relative(want: np.ndarray, got: np.ndarray) -> float:
+    return 100 * float(np.linalg.norm(got - want) / np.linalg.norm(want))
+
+
+def error(onnxq: str, made: tuple[onnx.ModelProto, dict], *flags: str) -> tuple[float, float]:
+    """Of the outputs, in percent, and the size of the file."""
+    want, got, size = results(onnxq, made, *flags)
+    return relative(want, got), size
+
+
+WAYS = {
+    "integers": ("--force-integer",),
+    "8 bits folded": ("--method=weights",),
+    "16 bits folded": ("--method=weights", "--fold-bits=16"),
+    "blocks": ("--method=blocks", "--force-integer"),
+}
+
+
+def print_angles(onnxq: str) -> None:
+    print(f"\n| angles | {' | '.join(WAYS)} |\n|{'---|' * (len(WAYS) + 1)}")
+    for name, make in ANGLES.items():
+        made, cells = make(), []
+        for flags in WAYS.values():
+            want, got = (np.sin(a) for a in results(onnxq, made, *flags)[:2])
+            cells.append(f"{relative(want, got):.3g}")
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+def print_cuts(onnxq: str) -> None:
+    print(f"\n| cut to integers | {' | '.join(WAYS)} |\n|{'---|' * (len(WAYS) + 1)}")
+    for name, (make, cut) in CUTS.items():
+        made, cells = make(), []
+        for flags in WAYS.values():
+            want, got = (cut(a) for a in results(onnxq, made, *flags)[:2])
+            cells.append(f"{100 * np.mean(want != got):.2g}")
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+ANGLES = {
+    "Fourier features, a turn": lambda: fourier(1),
+    "Fourier features, 10 turns": lambda: fourier(10),
+    "a layer of sines": sine_layer,
+}
+CUTS = {
+    "Ceil(Exp): durations": (durations, lambda a: np.ceil(np.exp(a + 2))),
+    "Round(4 Tanh): codes": (codes, lambda a: np.rint(4 * np.tanh(a))),
+    "Cast: whole numbers that are looked up": (looked_up, np.trunc),
+    "Floor: pixels": (places, np.floor),
+}
 CONSTANTS = {
     "anchors of a detector": anchors,
     "a grid that is moved, then sampled": grid,
@@ -131,6 +217,8 @@ def main() -> None:
         made = product(*nodes)
         cells = [f"{error(onnxq, made, '--method', method)[0]:.3g}" for method in ("dynamic", "blocks")]
         print(f"| {name} | {' | '.join(cells)} |")
+    print_angles(onnxq)
+    print_cuts(onnxq)
 
 
 if __name__ == "__main__":

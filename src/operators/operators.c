@@ -130,7 +130,10 @@ const char *oq_role_refuses(enum oq_role role)
         return "a divisor";
     case OQ_UNBOUNDED:
         return "rounding has no bounded effect";
+    case OQ_ANGLE:
+        return "an angle";
     case OQ_COMPARED:
+    case OQ_EXACT:
         return "compared, or cut to integers";
     case OQ_COORDINATE:
         return "coordinates";

@@ -36,8 +36,10 @@ enum oq_role {
     OQ_UNSEEN = 'n', /* its shape or type matters at most, or it holds no numbers */
     /* not harmless */
     OQ_DIVISOR = 'd',
-    OQ_UNBOUNDED = 'u', /* logarithms, roots, powers, angles: steep somewhere */
-    OQ_COMPARED = 'c',  /* or cut to integers: a little more is something else */
+    OQ_UNBOUNDED = 'u', /* logarithms, roots, powers: steep somewhere */
+    OQ_ANGLE = 'y',     /* a step of the largest may be a turn */
+    OQ_COMPARED = 'c',  /* by size: where two are nearly equal, a little more is something else */
+    OQ_EXACT = 'x',     /* cut to integers, or asked whether it is equal: so it is everywhere */
     OQ_COORDINATE = 'g',
     OQ_INDEX = 'i',
     OQ_SETTING = 't', /* shapes, counts, thresholds */

@@ -1,6 +1,8 @@
 """What random models have found (tests/random), each as a small model."""
 
 import numpy as np
+import onnx
+from onnx import TensorProto
 
 import build
 from build import node
@@ -215,7 +217,7 @@ class SmallResults(OrtTest):
     @cases(
         {
             f"{method}_{name}": (method, nodes)
-            for method in ("dynamic", "blocks")
+            for method in ("dynamic", "blocks", "qdq")
             for name, nodes in {
                 "log": [node("Clip", "m low", "c"), node("Log", "c", "y")],
                 "divisor": [node("Div", "one m", "y")],
@@ -235,7 +237,8 @@ class SmallResults(OrtTest):
         }
         model = build.model([node("MatMul", "x w", "m"), *nodes], {"x": x.shape}, {"y": (8, 256)}, constants)
         outcome = self.quantize(model, "--method", method)
-        self.assertEqual(outcome.weight("w")["action"], "fold")
+        # Behind DequantizeLinear the engine would make MatMulNBits of it, which rounds activations.
+        self.assertEqual([u["form"] for u in outcome.weight("w")["uses"]], ["int8 folded at load"])
         want = self.run_levels(self.dir / "model.onnx", {"x": x})["disabled"][0]
         for found in self.run_levels(outcome.path, {"x": x}).values():
             self.assertLess(np.linalg.norm(found[0] - want) / np.linalg.norm(want), 0.02)
@@ -246,6 +249,121 @@ class SmallResults(OrtTest):
         nodes = [node("MatMul", "x w", "m"), node("Div", "m s", "y")]
         model = build.model(nodes, {"x": x.shape}, {"y": (4, 256)}, {"w": w, "s": np.float32(8)})
         self.assertEqual(self.quantize(model).weight("w")["action"], "dynamic")
+
+
+METHODS = {
+    "dynamic": (),
+    "weights": ("--method=weights",),
+    "blocks": ("--method=blocks",),
+    "qdq": ("--method=qdq",),
+    "qdq_blocks": ("--method=qdq", "--block-size=32"),
+}
+
+
+def beside(nodes: list, x: np.ndarray, y: np.ndarray, constants: dict, opset: int) -> onnx.ModelProto:
+    """Nodes from x to y, and a product that is quantized all the same."""
+    v = build.weights(x.shape[-1], 96).astype(x.dtype)
+    z = np.zeros((*x.shape[:-1], 96), x.dtype)
+    return build.model([*nodes, node("MatMul", "x v", "z")], {"x": x}, {"y": y, "z": z}, {**constants, "v": v}, opset)
+
+
+class Cut(OrtTest):
+    """A result that is off by anything is another integer; so nothing in front of it is rounded."""
+
+    @cases(
+        {
+            f"{method}_{name}": (flags, nodes)
+            for method, flags in METHODS.items()
+            for name, nodes in {
+                "cast": [node("Cast", "m", "i", to=TensorProto.INT64), node("Cast", "i", "y", to=1)],
+                "bool": [node("Floor", "m", "f"), node("Equal", "f m", "e"), node("Cast", "e", "y", to=1)],
+                "durations": [
+                    node("Mul", "m small", "n"), node("Exp", "n", "e"), node("Add", "e one", "a"),
+                    node("Ceil", "a", "y"),
+                ],
+                "remainder": [node("Mod", "m one", "y", fmod=1)],
+            }.items()
+        }
+    )  # fmt: skip
+    def products(self, flags, nodes):
+        rng = np.random.default_rng(1)
+        constants = {
+            "w": rng.integers(-1000, 1000, (256, 256)).astype(np.float32),
+            "small": np.float32(1e-4),
+            "one": np.float32(1),
+        }
+        x = rng.integers(0, 2, (64, 256)).astype(np.float32)
+        model = beside([node("MatMul", "x w", "m"), *nodes], x, x, constants, 21)
+        outcome = self.quantize(model, *flags)
+        want = self.run_levels(self.dir / "model.onnx", {"x": x})
+        for level, found in self.run_levels(outcome.path, {"x": x}).items():
+            np.testing.assert_array_equal(found[0], want[level][0], level)
+        self.assertIn("compared, or cut to integers, in", outcome.weight("w")["uses"][0]["reason"])
+
+    def test_scores(self):
+        """Every classifier ends in ArgMax."""
+        w, x = build.weights(256, 256), build.activations(4, 256)
+        nodes = [node("MatMul", "x w", "m"), node("ArgMax", "m", "a"), node("Cast", "a", "y", to=1)]
+        model = build.model(nodes, {"x": x.shape}, {"y": (1, 256)}, {"w": w})
+        self.assertEqual(self.quantize(model).weight("w")["action"], "dynamic")
+
+
+class Angles(OrtTest):
+    """A turn is a turn, whatever the largest angle is."""
+
+    @cases(
+        {
+            f"{method}_{opset}_{dtype.__name__}": (flags, opset, dtype)
+            for method, flags in {**METHODS, "qdq_4": ("--method=qdq", "--bits=4")}.items()
+            for opset in (17, 21)
+            for dtype in (np.float32, np.float16)
+            if opset == 21 or not {"qdq_blocks", "qdq_4"} & {method}
+        }
+    )
+    def features(self, flags, opset, dtype):
+        rng = np.random.default_rng(1)
+        x = rng.standard_normal((64, 128))
+        x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(dtype)
+        constants = {"w": rng.standard_normal((512, 128)).astype(dtype), "f": np.array(20 * np.pi, dtype)}
+        nodes = [
+            node("Transpose", "w", "t", perm=[1, 0]), node("MatMul", "x t", "m"), node("Mul", "m f", "a"),
+            node("Sin", "a", "y"),
+        ]  # fmt: skip
+        model = beside(nodes, x, np.zeros((64, 512), dtype), constants, opset)
+        outcome = self.quantize(model, *flags)
+        self.assertEqual(outcome.weight("w")["action"], "fold" if dtype == np.float32 else "keep")
+        self.assertIn("its product is an angle", str(outcome.weight("w")["uses"]))
+        want = self.run_levels(self.dir / "model.onnx", {"x": x})["disabled"][0].astype(np.float64)
+        for found in self.run_levels(outcome.path, {"x": x}).values():
+            self.assertLess(np.linalg.norm(found[0] - want) / np.linalg.norm(want), 0.01)
+
+
+class Coarse(OrtTest):
+    """Where 16 bits are wanted and cannot be had, 8 are not what is written instead."""
+
+    @cases({f"opset_{opset}_{dtype.__name__}": (opset, dtype) for opset in (13, 17, 21) for dtype in (np.float32, np.float16)})
+    def elements(self, opset, dtype):
+        w = (1000 * np.random.default_rng(1).standard_normal((64, 128))).astype(dtype)
+        x = build.activations(64, 128).astype(dtype)
+        model = beside([node("Add", "x w", "y")], x, x, {"w": w}, opset)
+        outcome = self.quantize(model, "--method=qdq")
+        self.assertEqual(outcome.weight("w")["action"], "fold" if dtype == np.float32 else "keep")
+        want = self.run_levels(self.dir / "model.onnx", {"x": x})["disabled"][0].astype(np.float64)
+        for found in self.run_levels(outcome.path, {"x": x}).values():
+            self.assertLess(np.abs(found[0] - want).max(), 0.06)
+
+    @cases({f"opset_{opset}_{dtype.__name__}": (opset, dtype) for opset in (13, 21) for dtype in (np.float32, np.float16)})
+    def recurrent(self, opset, dtype):
+        """Channels with outliers, folded in a model that has a GRU."""
+        w = build.weights(64, 64).astype(dtype)
+        w[:, ::16] *= 16
+        constants = {"w": w, "r": build.weights(1, 48, 64).astype(dtype), "h": build.weights(1, 48, 16).astype(dtype)}
+        x = build.activations(4, 1, 64).astype(dtype)
+        nodes = [node("Transpose", "w", "t"), node("MatMul", "x t", "a"), node("GRU", "a r h", "y", hidden_size=16)]
+        model = beside(nodes, x, np.zeros((4, 1, 1, 16), dtype), constants, opset)
+        outcome = self.quantize(model, "--method=qdq")
+        weight = outcome.weight("w")
+        self.assertEqual((weight["action"], weight["bits"]), ("fold", 16) if dtype == np.float32 else ("keep", 0))
 
 
 class Chain(OrtTest):

@@ -47,7 +47,7 @@ DIRECT = {
     "root": ([node("Sqrt", "w", "y")], W, {}, UNBOUNDED),
     "exponential": ([node("Exp", "w", "y")], W, {}, UNBOUNDED),
     "inverse_power": ([node("Pow", "w p", "y")], W, {"p": np.float32(-2)}, DIVISOR),
-    "angle": ([node("Cos", "w", "y")], W, {}, UNBOUNDED),
+    "angle": ([node("Cos", "w", "y")], W, {}, "an angle"),
     "exponent": ([node("Pow", "p w", "y")], W, {"p": np.float32(3)}, UNBOUNDED),
     "hyperbola": ([node("Atanh", "w", "y")], np.tanh(W / 10), {}, UNBOUNDED),
     "variance": (

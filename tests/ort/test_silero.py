@@ -78,7 +78,7 @@ class Speech(OrtTest):
             self.assertTrue(0.5 < (values >= SPEECH).mean() < 0.8)
             self.assertGreater(np.count_nonzero(np.diff(with_hysteresis(values))), 4)
 
-    @cases({f"{method}_{level}": (method, level) for method in METHODS for level in ("disabled", "all")})
+    @cases({f"{method}_{level}": (method, level) for method in (*METHODS, "qdq") for level in ("disabled", "all")})
     def method(self, method, level):
         """Every decision about the recording is that of the float model."""
         outcome = self.quantize(self.model, "--method", method, min_elements=1024)
@@ -89,9 +89,9 @@ class Speech(OrtTest):
         self.assertLess(differences.mean(), MEAN)
         self.assertLess(differences.max(), LARGEST)
 
-    @cases({"dynamic": ("dynamic", "--fold-bits=8"), "qdq": ("qdq", "--fold-bits=auto")})
-    def convolutions_of_8_bits(self, method, flag):
-        outcome = self.quantize(self.model, "--method", method, flag, min_elements=1024)
+    @cases(["dynamic", "qdq"])
+    def convolutions_of_8_bits(self, method):
+        outcome = self.quantize(self.model, "--method", method, "--fold-bits=8", min_elements=1024)
         self.assert_smaller(outcome.path, 3.4)
         differences, plain, held = self.compare(outcome.path)
         self.assertLess(max(sum(plain), sum(held)), OTHERWISE_8 * len(differences))

@@ -52,7 +52,7 @@ static void letters_are_roles(void **state)
     for (size_t i = 0; i < OQ_N_OPERATORS; i++) {
         const struct oq_operator *op = &oq_operators[i];
         const char *again = strchr(op->inputs, '*');
-        size_t n = strspn(op->inputs, "wlreopnducgitambqsz?*");
+        size_t n = strspn(op->inputs, "wlreopnduycxgitambqsz?*");
         if (op->inputs[n] != '\0')
             fail_msg("%s: %s has a letter that is no role", op->name, op->inputs);
         if (again != NULL && (again[1] == '\0' || strchr(again + 1, '*') != NULL))

@@ -918,7 +918,7 @@ static const struct row {
     {"DequantizeLinear between integers, one scale",
      "opset 17; in q uint8; init s float32[] = 0.5; init w float32[8,64]\n"
      "x = DequantizeLinear(q, s); r = Reshape(x, q); y = Add(r, w); out y float32",
-     adjust_qdq,
+     adjust_qdq_fold_8_bits,
      "in q uint8\n"
      "init s float32[]\n"
      "init w_quantized int8[8,64]\n"
@@ -928,6 +928,15 @@ static const struct row {
      "x = DequantizeLinear(q, s)\n"
      "r = Reshape(x, q)\n"
      "y = Add(r, w)\n"
+     "out y float32\n"},
+    {"16 bits, and DequantizeLinear takes none in that version",
+     "opset 17; in x float32; init w float32[8,64]; y = Add(x, w); out y float32", adjust_qdq,
+     "in x float32\n"
+     "init w_quantized int16[8,64]\n"
+     "init w_scale float32[8,1]\n"
+     "w_quantized_cast = Cast(w_quantized) to=1\n"
+     "w = Mul(w_quantized_cast, w_scale)\n"
+     "y = Add(x, w)\n"
      "out y float32\n"},
     {"DequantizeLinear of batches",
      "opset 17; in x float32; init w float32[2,128,512]; y = MatMul(x, w); out y float32",

@@ -13,7 +13,11 @@ enum mark {
     HARMED = 1,          /* rounding is not harmless */
     ELEMENTWISE = 2,     /* its elements meet others one by one */
     ZEROED = 4 | HARMED, /* a zero gives infinity, also where other factors are activations */
-    DIVIDES = 8          /* the same, but harmless where rounding makes no zero of what was none */
+    DIVIDES = 8,         /* the same, but harmless where rounding makes no zero of what was none */
+    CUT = 16 | HARMED,   /* what is off by anything may be another integer, also behind a product */
+    ANGLE = 32 | HARMED, /* off by the same, a small result is as wrong as a large one; */
+    FINE = 64,           /* and the weight of the product that makes it wants 16 bits */
+    MET = 128            /* a constant whose elements meet those of activations one by one */
 };
 
 struct oq_fate {
@@ -116,7 +120,7 @@ static enum oq_role role_of(const struct oq_fates *fates, const struct oq_graph 
     const Oq__Pb__NodeProto *proto = graph->proto->node[node];
     const struct oq_operator *op = operator_of(fates, proto);
     if (oq_operator_id(op) == OQ_ONNX_Cast && input == 0)
-        return casts_to_float(proto) ? OQ_PASSED : OQ_COMPARED;
+        return casts_to_float(proto) ? OQ_PASSED : OQ_EXACT;
     if (oq_operator_id(op) == OQ_ONNX_Pow && input == 0)
         return role_of_power(fates, graph, oq_node_input(proto, 1));
     return oq_operator_role(op, input);
@@ -201,6 +205,18 @@ static bool is_product(const Oq__Pb__NodeProto *node)
     return oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Div");
 }
 
+/* Also where other factors are activations: those scale what is off along with what is right. */
+static bool passes_products(enum mark mark)
+{
+    return mark == ZEROED || mark == DIVIDES || mark == CUT || mark == ANGLE;
+}
+
+/* Of a weight that is multiplied and summed up with activations, or added to them. */
+static enum mark of_weight(enum mark mark)
+{
+    return mark == CUT ? CUT : mark == ANGLE ? FINE : 0;
+}
+
 /* In a sum, something else than zero becomes zero. */
 static enum mark behind_sum(enum mark mark)
 {
@@ -214,21 +230,29 @@ static enum mark handed_on(const struct oq_fates *fates, const struct oq_graph *
     const char *name = graph->proto->node[node]->input[input];
     const struct oq_fate *fate = fate_of(fates, graph, name);
     uint32_t n_variable = facts_of(fates, graph, node)->n_variable, ignored;
+    bool is_constant = fate != NULL && fate->is_constant;
     switch (role_of(fates, graph, node, input)) {
     case OQ_PASSED:
     case OQ_CHOSEN:
-        return mark;
+        return mark == MET ? 0 : mark;
     case OQ_ELEMENT: /* the others are constant */
-        if ((mark == ZEROED || mark == DIVIDES) && is_product(graph->proto->node[node]))
+        if (passes_products(mark) && is_product(graph->proto->node[node]))
             return mark;
-        return n_variable == (fate == NULL || !fate->is_constant) ? behind_sum(mark) : 0;
+        if (is_constant && n_variable > 0)
+            return of_weight(mark);
+        return n_variable == !is_constant ? behind_sum(mark) : 0;
     case OQ_NORM: /* of a tensor: its scales decide */
         if (mark == DIVIDES && find_axes_apart(fates, graph, node, &ignored))
             return 0;
-        return fate != NULL && fate->is_constant ? mark : 0;
+        return is_constant ? mark : 0;
     case OQ_WEIGHT:
-    case OQ_BOUNDED:
-        return n_variable == 0 ? behind_sum(mark) : 0;
+    case OQ_BOUNDED: /* end the way of activations */
+        if (n_variable == 0)
+            return behind_sum(mark);
+        return is_constant ? of_weight(mark) : 0;
+    case OQ_DIVISOR:
+    case OQ_UNBOUNDED: /* of activations: steep, and cut behind that */
+        return mark == CUT && !is_constant ? mark : 0;
     default:
         return 0;
     }
@@ -415,6 +439,10 @@ static enum mark mark_of(enum oq_role role)
         return DIVIDES;
     if (role == OQ_UNBOUNDED)
         return ZEROED;
+    if (role == OQ_ANGLE)
+        return ANGLE;
+    if (role == OQ_EXACT || role == OQ_BITS)
+        return CUT;
     if (oq_role_refuses(role) != NULL)
         return HARMED;
     return role == OQ_ELEMENT || role == OQ_CHOSEN ? ELEMENTWISE : 0;
@@ -429,6 +457,19 @@ static void mark_uses(struct oq_fates *fates, struct queue *queue, const struct 
         struct oq_fate cause = {.node = proto, .role = role_of(fates, graph, node, i)};
         if (mark_of(cause.role) == wanted)
             mark(fates, queue, graph, proto->input[i], wanted, &cause);
+    }
+}
+
+/* Marks the constants that it combines with activations; what they were made of has the same. */
+static void mark_met(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
+                     size_t node)
+{
+    const Oq__Pb__NodeProto *proto = graph->proto->node[node];
+    bool combines = proto->n_input > 1 && facts_of(fates, graph, node)->n_variable > 0;
+    for (size_t i = 0; combines && i < proto->n_input; i++) {
+        const struct oq_fate *fate = fate_of(fates, graph, proto->input[i]);
+        if (fate != NULL && fate->is_constant && role_of(fates, graph, node, i) == OQ_ELEMENT)
+            mark(fates, queue, graph, proto->input[i], MET, fate);
     }
 }
 
@@ -494,7 +535,10 @@ static void spread_marks(struct oq_fates *fates, struct queue *queue, enum mark 
     queue->count = 0;
     for (size_t g = 0; g < graphs->count; g++)
         for (size_t i = 0; i < graphs->list[g]->proto->n_node; i++)
-            mark_uses(fates, queue, graphs->list[g], i, wanted);
+            if (wanted == MET)
+                mark_met(fates, queue, graphs->list[g], i);
+            else
+                mark_uses(fates, queue, graphs->list[g], i, wanted);
     for (size_t i = 0; i < queue->count; i++) {
         struct step step = queue->steps[i]; /* the queue moves when it grows */
         const struct oq_value *value = step.value;
@@ -544,11 +588,14 @@ bool oq_fates_find(onnxq_plan *plan, onnxq_error *error)
     for (size_t g = 0; g < graphs->count; g++)
         begin_constants(fates, &queue, graphs->list[g]);
     spread_constants(fates, &queue);
-    /* What zero makes infinite comes first, and is told rather than other harm. */
+    /* The first harm is the one that is told: of a product, that which says most of it. */
+    spread_marks(fates, &queue, ANGLE);
+    spread_marks(fates, &queue, CUT);
     spread_marks(fates, &queue, ZEROED);
     spread_marks(fates, &queue, DIVIDES);
     spread_marks(fates, &queue, HARMED);
     spread_marks(fates, &queue, ELEMENTWISE);
+    spread_marks(fates, &queue, MET);
     bool ok = !scratch.failed || oq_arena_fail(&scratch, error);
     oq_arena_fini(&scratch);
     return ok;
@@ -563,10 +610,10 @@ static const struct oq_fate *find_harm(const struct oq_fates *fates, const struc
     if (has_bodies(site->node))
         return fate->node != NULL ? fate : NULL;
     const struct node_facts *facts = facts_of(fates, site->graph, site->node_index);
-    static const enum mark harms[] = {ZEROED, DIVIDES, HARMED};
+    static const enum mark harms[] = {ANGLE, CUT, ZEROED, DIVIDES, HARMED};
     for (size_t i = 0; i < sizeof(harms) / sizeof(harms[0]); i++)
         if ((facts->marks & harms[i]) == harms[i] &&
-            handed_on(fates, site->graph, site->node_index, site->input, harms[i]) != 0)
+            is_harmed(handed_on(fates, site->graph, site->node_index, site->input, harms[i])))
             return facts->harm;
     return NULL;
 }
@@ -585,14 +632,26 @@ const char *oq_fate_refuses(onnxq_plan *plan, const struct oq_site *site)
     return harm == NULL ? words : describe_harm(plan, harm->role, harm->node);
 }
 
+/* Which it is, for a value that a product makes; NULL: none of these. */
+static const char *describe_result(const struct oq_fate *fate)
+{
+    if ((fate->marks & ANGLE) == ANGLE)
+        return "its result is an angle";
+    bool matters = (fate->marks & ((ZEROED & ~HARMED) | DIVIDES)) != 0 &&
+                   (fate->role == OQ_DIVISOR || oq_node_is(fate->node, "", "Log"));
+    return matters ? "small results matter" : NULL;
+}
+
 const char *oq_fate_refuses_integers(onnxq_plan *plan, const struct oq_site *site)
 {
-    const struct oq_fate *fate = fate_of(plan->fates, site->graph, site->node->output[0]);
-    bool matters = fate != NULL && (fate->marks & ((ZEROED & ~HARMED) | DIVIDES)) != 0 &&
-                   (fate->role == OQ_DIVISOR || oq_node_is(fate->node, "", "Log"));
-    return !matters ? NULL
-                    : oq_arena_printf(&plan->round, "small results matter, in %s \"%s\"",
-                                      fate->node->op_type, oq_node_label(fate->node));
+    for (size_t i = 0; i < site->node->n_output; i++) {
+        const struct oq_fate *fate = fate_of(plan->fates, site->graph, site->node->output[i]);
+        const char *words = fate == NULL ? NULL : describe_result(fate);
+        if (words != NULL)
+            return oq_arena_printf(&plan->arena, "%s, in %s \"%s\"", words, fate->node->op_type,
+                                   oq_node_label(fate->node));
+    }
+    return NULL;
 }
 
 static const struct oq_fate *fate_of_constant(const onnxq_plan *plan,
@@ -632,16 +691,22 @@ const char *oq_fate_refuses_scales(onnxq_plan *plan, const struct oq_constant *c
     return words == NULL ? "" : words;
 }
 
+bool oq_fate_is_fine(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    const struct oq_fate *fate = fate_of_constant(plan, constant);
+    return fate != NULL && (fate->marks & FINE) != 0;
+}
+
 bool oq_fate_has_norms(const onnxq_plan *plan, const struct oq_constant *constant)
 {
     const struct oq_fate *fate = fate_of_constant(plan, constant);
     return fate != NULL && fate->norm != NULL;
 }
 
-bool oq_fate_is_element(const onnxq_plan *plan, const struct oq_site *site)
+bool oq_fate_is_element(const onnxq_plan *plan, const struct oq_constant *constant)
 {
-    return site->node != NULL && site->node->n_input > 1 &&
-           role_of(plan->fates, site->graph, site->node_index, site->input) == OQ_ELEMENT;
+    const struct oq_fate *fate = fate_of_constant(plan, constant);
+    return fate != NULL && (fate->marks & MET) != 0;
 }
 
 bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site)

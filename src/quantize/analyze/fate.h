@@ -16,16 +16,19 @@ const char *oq_fate_refuses(onnxq_plan *plan, const struct oq_site *site);
 
 /*
  * Why the site's node has to compute with floats: something divides by its result, or takes the
- * logarithm of it. Activations in 8 bits have a step of the largest one, and small results are
- * nothing but that. NULL: it may compute with integers. The reason is of this round.
+ * logarithm of it, or the sine. Activations in 8 bits have a step of the largest one, and small
+ * results are nothing but that. NULL: it may compute with integers.
  */
 const char *oq_fate_refuses_integers(onnxq_plan *plan, const struct oq_site *site);
+
+/* True where a product of the constant with activations is an angle: 8 bits are too coarse. */
+bool oq_fate_is_fine(const onnxq_plan *plan, const struct oq_constant *constant);
 
 /* True where elements of the site's constant meet others one by one, such as coordinates do. */
 bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site);
 
-/* The same, where the site's own operator does it; not of rows that are gathered before. */
-bool oq_fate_is_element(const onnxq_plan *plan, const struct oq_site *site);
+/* True where they meet those of activations, by themselves or behind arithmetic of constants. */
+bool oq_fate_is_element(const onnxq_plan *plan, const struct oq_constant *constant);
 
 /*
  * Where something is divided by norms of a constant, such as those of its rows in weight

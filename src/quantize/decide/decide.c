@@ -120,16 +120,35 @@ static void mark_ambiguous(const onnxq_plan *plan)
  * Added to activations, or multiplied: anchors, grids, biases of attention, decays of a state.
  * What is multiplied as a matrix as well is a weight, and its integers are shared.
  */
-static bool is_element(const onnxq_plan *plan, const struct oq_constant *constant)
+static bool meets_elements(const onnxq_plan *plan, const struct oq_constant *constant)
 {
-    bool is_element = false;
-    for (size_t i = 0; i < constant->n_sites; i++) {
-        const struct oq_site *site = &constant->sites[i];
-        if (site->rule != NULL && site->rule->is_product)
+    for (size_t i = 0; i < constant->n_sites; i++)
+        if (constant->sites[i].rule != NULL && constant->sites[i].rule->is_product)
             return false;
-        is_element |= site->graph != NULL && oq_fate_is_element(plan, site);
-    }
-    return is_element;
+    return oq_fate_is_element(plan, constant);
+}
+
+/* What its uses ask for. Who asks for 8 bits has them. */
+static void note_need(const onnxq_plan *plan, struct oq_constant *constant)
+{
+    if (plan->options.fold_bits == 8)
+        return;
+    if (oq_fate_is_fine(plan, constant))
+        oq_plan_need_16_bits(plan, constant, "its product is an angle");
+    else if (meets_elements(plan, constant))
+        oq_plan_need_16_bits(plan, constant, "meets other numbers one by one");
+}
+
+/*
+ * With qdq: engines make MatMulNBits of DequantizeLinear and a product, which rounds activations
+ * to 8 bits; of 16 bits they do not, and those are multiplied out before opset 21.
+ */
+static bool is_multiplied(const onnxq_plan *plan, const struct oq_site *site)
+{
+    if (oq_site_is_multiplied(site))
+        return true;
+    return site->constant->need == OQ_NEEDS_16_BITS ? plan->model->opset < OQ_OPSET_DEQUANTIZE_INT16
+                                                    : site->needs_floats != NULL;
 }
 
 static void screen(onnxq_plan *plan, const struct oq_selection *selection,
@@ -140,11 +159,15 @@ static void screen(onnxq_plan *plan, const struct oq_selection *selection,
         if (site->graph == NULL)
             continue;
         site->screened = refuse_site(plan, selection, site);
-        constant->is_multiplied |= site->screened == NULL &&
-                                   plan->options.method == ONNXQ_METHOD_QDQ &&
-                                   oq_site_is_multiplied(site);
+        if (site->screened == NULL && site->rule->is_product)
+            site->needs_floats = oq_fate_refuses_integers(plan, site);
     }
-    constant->is_element = is_element(plan, constant);
+    note_need(plan, constant);
+    for (size_t i = 0; plan->options.method == ONNXQ_METHOD_QDQ && i < constant->n_sites; i++) {
+        const struct oq_site *site = &constant->sites[i];
+        constant->is_multiplied |=
+            site->graph != NULL && site->screened == NULL && is_multiplied(plan, site);
+    }
 }
 
 bool oq_plan_screen(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
@@ -174,9 +197,7 @@ static void decide_site(onnxq_plan *plan, struct oq_site *site)
         site->reason = "";
     if (site->form == NULL)
         site->form = "";
-    const char *refusal = site->refusal;
-    if (refusal == NULL && site->action == ONNXQ_DYNAMIC && site->rule->is_product)
-        refusal = oq_fate_refuses_integers(plan, site);
+    const char *refusal = site->refusal != NULL ? site->refusal : site->needs_floats;
     if (site->action == ONNXQ_DYNAMIC && refusal != NULL)
         oq_site_fold(site, site->axis, site->batch_axes, refusal);
     if (site->action == ONNXQ_KEEP)

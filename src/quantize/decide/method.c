@@ -5,6 +5,7 @@
 bool oq_site_stores_4_bits(const struct oq_site *site, const onnxq_options *options)
 {
     return options->method == ONNXQ_METHOD_QDQ && options->bits != ONNXQ_BITS_8 &&
+           site->constant->need != OQ_NEEDS_16_BITS &&
            !site->is_multiplied; /* Cast takes 4 bits from ONNX Runtime 1.23 on */
 }
 

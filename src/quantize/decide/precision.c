@@ -129,10 +129,28 @@ static bool object(struct oq_constant *constant, enum oq_need need, const char *
 /* Who asks for 8 bits gets no 16. */
 static bool can_have_16_bits(const onnxq_plan *plan, const struct oq_constant *constant)
 {
-    const onnxq_options *options = &plan->options;
-    bool is_qdq = options->method == ONNXQ_METHOD_QDQ;
-    return constant->source.dtype->nbits > 16 && options->fold_bits != 8 &&
-           (!is_qdq || plan->model->opset >= OQ_OPSET_DEQUANTIZE_INT16);
+    return constant->source.dtype != NULL && constant->source.dtype->nbits > 16 &&
+           plan->options.fold_bits != 8;
+}
+
+void oq_plan_need_16_bits(const onnxq_plan *plan, struct oq_constant *constant, const char *reason)
+{
+    object(constant, can_have_16_bits(plan, constant) ? OQ_NEEDS_16_BITS : OQ_NEEDS_FLOAT, reason);
+}
+
+/* DequantizeLinear takes 16 bits from opset 21 on; before, they are multiplied out. */
+static bool is_dequantized(const onnxq_plan *plan)
+{
+    return plan->options.method == ONNXQ_METHOD_QDQ &&
+           plan->model->opset >= OQ_OPSET_DEQUANTIZE_INT16;
+}
+
+static const char *describe_coarseness(onnxq_plan *plan, double bits)
+{
+    const char *reason = oq_arena_printf(
+        &plan->arena, "a typical weight keeps %.1f of 8 bits, in a model that is recurrent",
+        fmax(bits, 0));
+    return reason == NULL ? "" : reason;
 }
 
 static bool object_to_rounding(onnxq_plan *plan, struct oq_constant *constant,
@@ -174,6 +192,18 @@ static bool object_to_ranges(onnxq_plan *plan, struct oq_constant *constant,
     if (is_lost || (largest != 0 && !oq_is_usable_scale(largest / 127)))
         return object(constant, OQ_NEEDS_FLOAT, "too small for a scale in float32");
     return object_to_rounding(plan, constant, &summary, ranges->is_4_bits);
+}
+
+/* What would have 16 bits in a recurrent model, and has none: float16 is no larger. */
+static bool object_to_coarseness(onnxq_plan *plan, struct oq_constant *constant)
+{
+    const struct oq_quantized *fold = constant->fold;
+    if (!plan->is_recurrent || fold == NULL || fold->blocks != NULL || fold->n_products > 0 ||
+        plan->options.fold_bits == 8 || can_have_16_bits(plan, constant))
+        return false;
+    double bits = summarize(fold->ranges).mean_bits;
+    return bits < LEAST_OF_RECURRENT &&
+           object(constant, OQ_NEEDS_FLOAT, describe_coarseness(plan, bits));
 }
 
 /* A factor that an integer operator's scales take in has to leave them what they are. */
@@ -228,6 +258,7 @@ bool oq_plan_object(onnxq_plan *plan, bool last)
     for (size_t i = 0; i < plan->n_constants; i++) {
         struct oq_constant *constant = &plan->constants[i];
         is_new |= object_to_norms(plan, constant);
+        is_new |= object_to_coarseness(plan, constant);
         for (size_t k = 0; k < constant->n_sites; k++) {
             is_new |= object_to_factor(constant, &constant->sites[k]);
             is_new |= pass_on(constant, &constant->sites[k]);
@@ -261,6 +292,7 @@ static bool widen(onnxq_plan *plan, struct oq_constant *constant, const char *re
     q->qmax = INT16_MAX;
     q->qmin = -q->qmax;
     q->scale = scale;
+    constant->is_multiplied |= !is_dequantized(plan);
     for (uint64_t i = 0; i < ranges->n_scales; i++) {
         scale[i] = wide_scale(largest_of_channel(ranges, i), q->qmax, constant->source.data_type);
         q->zero_point[i] = 0;
@@ -270,7 +302,7 @@ static bool widen(onnxq_plan *plan, struct oq_constant *constant, const char *re
         if (constant->sites[i].action != ONNXQ_FOLD)
             continue;
         constant->sites[i].form =
-            plan->options.method == ONNXQ_METHOD_QDQ ? "DequantizeLinear" : "int16 folded at load";
+            constant->is_multiplied ? "int16 folded at load" : "DequantizeLinear";
         constant->sites[i].reason = reason;
     }
     return true;
@@ -280,8 +312,7 @@ bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constan
 {
     const unsigned fold_bits = plan->options.fold_bits;
     return can_have_16_bits(plan, constant) &&
-           (constant->need == OQ_NEEDS_16_BITS || fold_bits == 16 || plan->is_recurrent ||
-            constant->is_element);
+           (constant->need == OQ_NEEDS_16_BITS || fold_bits == 16 || plan->is_recurrent);
 }
 
 static bool is_smaller_in_16_bits(const onnxq_plan *plan, const struct oq_constant *constant)
@@ -309,14 +340,10 @@ static const char *reason_to_widen(onnxq_plan *plan, const struct oq_constant *c
         return constant->need_reason;
     if (plan->options.fold_bits == 16)
         return "--fold-bits 16";
-    if (constant->is_element)
-        return "meets other numbers one by one";
     plan->summary.n_undecided += plan->is_estimate && plan->is_recurrent;
     if (!plan->is_recurrent || summary.mean_bits >= LEAST_OF_RECURRENT)
         return NULL;
-    return oq_arena_printf(&plan->arena,
-                           "a typical weight keeps %.1f of 8 bits, in a model that is recurrent",
-                           fmax(summary.mean_bits, 0));
+    return describe_coarseness(plan, summary.mean_bits);
 }
 
 /* A typical number keeps enough bits to be folded from these integers. */

@@ -81,6 +81,12 @@ bool oq_plan_object(onnxq_plan *plan, bool last);
 struct oq_quantized *oq_plan_find_shared(const struct oq_constant *constant);
 void oq_plan_share(struct oq_constant *constant, struct oq_quantized *shared);
 
+/*
+ * precision.c: the constant has 16 bits, and where there are none, or they would be no smaller,
+ * it stays float: `reason`.
+ */
+void oq_plan_need_16_bits(const onnxq_plan *plan, struct oq_constant *constant, const char *reason);
+
 /* precision.c: 16 bits for folded weights that need them, and one copy for those that do not. */
 bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error);
 bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constant);

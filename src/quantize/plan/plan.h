@@ -76,6 +76,7 @@ struct oq_site {
     const char *form;
     const char *reason;
     const char *screened;           /* why it is kept, whatever is decided of others, or NULL */
+    const char *needs_floats;       /* why its node computes with floats, likewise */
     struct oq_quantized *quantized; /* how the weight is stored, where it is not kept */
     const struct oq_site *through;  /* a chain of operators leads to this site, which takes over */
     const char *refusal; /* why integers for it would not make the file smaller, or NULL */
@@ -92,7 +93,7 @@ struct oq_site {
     bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);
 };
 
-/* What is known of a weight once it is measured; the later the stricter. */
+/* What is known of a weight, at the latest once it is measured; the later the stricter. */
 enum oq_need {
     OQ_NEEDS_NOTHING,
     OQ_NEEDS_FOLDING, /* no integer operator takes it */
@@ -121,10 +122,9 @@ struct oq_constant {
     struct oq_quantized *fold;      /* what the folded uses share, or NULL */
     uint64_t nbytes_after;          /* of what replaces it */
     bool is_folded;                 /* it, or what its integers stand for */
-    bool is_element;                /* meets activations one by one, and no matrix */
     bool is_multiplied;             /* with qdq: some use of it takes no DequantizeLinear */
     bool is_ambiguous;              /* its name is another value in a body, or around one */
-    enum oq_need need;              /* what its numbers ask for, */
+    enum oq_need need;              /* what its uses or its numbers ask for, */
     const char *need_reason;        /* and why */
 };
 

@@ -14,6 +14,7 @@ typedef void (*adjust_fn)(onnxq_options *options);
 
 ADJUST(weights, options->method = ONNXQ_METHOD_WEIGHTS)
 ADJUST(qdq, options->method = ONNXQ_METHOD_QDQ)
+ADJUST(qdq_fold_8_bits, options->method = ONNXQ_METHOD_QDQ; options->fold_bits = 8)
 ADJUST(qdq_asymmetric, options->method = ONNXQ_METHOD_QDQ; options->symmetric = false)
 ADJUST(qdq_uint8, options->method = ONNXQ_METHOD_QDQ; options->weight_type = ONNXQ_WEIGHT_UINT8)
 ADJUST(qdq_per_tensor, options->method = ONNXQ_METHOD_QDQ; options->per_channel = false)
