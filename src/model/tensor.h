@@ -16,8 +16,12 @@
 #define OQ_READ_MAX_NELEM      ((size_t)256 << 10)
 #define OQ_READ_SCRATCH_NBYTES (OQ_READ_MAX_NELEM * 8)
 
-/* Where element k * OQ_MARK_NELEM of a variable-length encoding starts. */
-#define OQ_MARK_NELEM ((uint64_t)64 << 10)
+/*
+ * Where element k * OQ_MARK_NELEM of a variable-length encoding starts. A read decodes half as many
+ * numbers for nothing on average, which is what reading a weight row by row costs; a mark of 16
+ * bytes for 4096 numbers is nothing beside them.
+ */
+#define OQ_MARK_NELEM ((uint64_t)4 << 10)
 struct oq_mark {
     uint32_t fragment;
     uint64_t offset;
