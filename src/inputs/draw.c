@@ -331,22 +331,25 @@ static bool check_size(struct drawer *drawer, size_t index)
     return false;
 }
 
+static bool check_input(struct drawer *drawer, size_t index)
+{
+    const struct oq_parameter *input = &drawer->signature->inputs[index];
+    int64_t lo, hi;
+    if (input->data_type != TYPE(STRING) && kind_of(input->data_type, &lo, &hi) == NO_NUMBERS)
+        return fail_type(drawer, input);
+    return check_size(drawer, index);
+}
+
 static bool draw_input(struct drawer *drawer, size_t index, struct oq_arrays *arrays)
 {
     const struct oq_parameter *input = &drawer->signature->inputs[index];
     struct oq_random random;
-    int64_t lo, hi;
-    bool is_string = input->data_type == TYPE(STRING);
-    if (!is_string && kind_of(input->data_type, &lo, &hi) == NO_NUMBERS)
-        return fail_type(drawer, input);
-    if (!check_size(drawer, index))
-        return false;
     struct oq_array *array = oq_arrays_add(arrays, drawer->error);
     if (array == NULL)
         return false;
     oq_random_init(&random, drawer->options->seed, drawer->number, input->name);
-    return is_string ? draw_strings(drawer, index, &random, array)
-                     : draw_numbers(drawer, index, &random, array);
+    return input->data_type == TYPE(STRING) ? draw_strings(drawer, index, &random, array)
+                                            : draw_numbers(drawer, index, &random, array);
 }
 
 static bool note_sizes(const struct drawer *drawer, struct oq_input_sets *sets)
@@ -360,19 +363,28 @@ static bool note_sizes(const struct drawer *drawer, struct oq_input_sets *sets)
     return sets->sizes != NULL || oq_fail_memory(drawer->error);
 }
 
+static bool fail_input(const struct drawer *drawer, size_t index)
+{
+    oq_error_place(drawer->error, "input \"%s\"", drawer->signature->inputs[index].name);
+    return false;
+}
+
+/* All inputs are looked at before the first is drawn: gigabytes are not made for nothing. */
 static bool draw_set(struct drawer *drawer, struct oq_input_sets *sets)
 {
+    const struct oq_signature *signature = drawer->signature;
     char label[48];
     snprintf(label, sizeof(label), "random inputs %" PRIu64, drawer->number);
     struct oq_input_set *set = oq_input_sets_add(sets, label, drawer->error);
-    for (size_t i = 0; set != NULL && i < drawer->signature->n_inputs; i++) {
-        const struct oq_parameter *input = &drawer->signature->inputs[i];
-        if (!input->has_default && !draw_input(drawer, i, &set->inputs)) {
-            oq_error_place(drawer->error, "input \"%s\"", input->name);
-            return false;
-        }
-    }
-    return set != NULL;
+    if (set == NULL)
+        return false;
+    for (size_t i = 0; i < signature->n_inputs; i++)
+        if (!signature->inputs[i].has_default && !check_input(drawer, i))
+            return fail_input(drawer, i);
+    for (size_t i = 0; i < signature->n_inputs; i++)
+        if (!signature->inputs[i].has_default && !draw_input(drawer, i, &set->inputs))
+            return fail_input(drawer, i);
+    return true;
 }
 
 static bool prepare(struct drawer *drawer, const onnxq_model *const *models)
