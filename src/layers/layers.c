@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layers/layers_run.h"
 #include "compare/measures.h"
+#include "layers/batch.h"
 
 /* What inner values of one batch may take, and how many sites the first one has. */
 #define BATCH_NBYTES  ((uint64_t)1 << 30)
@@ -71,6 +71,21 @@ static size_t at_least_one(uint64_t n, size_t limit)
     return n < 1 ? 1 : n > limit ? limit : (size_t)n;
 }
 
+/* Runs [first, first + count). *nbytes: what their values took. */
+static bool run_batch(struct oq_layers_group *group, size_t first, size_t count, uint64_t *nbytes,
+                      onnxq_error *error)
+{
+    struct oq_batch batch = {
+        .group = group, .options = group->options, .first = first, .count = count};
+    bool ok = oq_batch_init(&batch, error) && oq_pass_reference(&batch, error) &&
+              oq_batch_choose(&batch, error) && oq_pass_apart(&batch, error) &&
+              oq_pass_candidate(&batch, error) && oq_pass_effects(&batch, error);
+    *nbytes = oq_batch_fini_arrays(batch.references, count * batch.n_values) +
+              oq_batch_fini_arrays(batch.deltas, count * batch.n_made);
+    oq_arena_fini(&batch.arena);
+    return ok;
+}
+
 static bool run_group(struct oq_layers_group *group, struct pace *pace, onnxq_error *error)
 {
     const size_t n_runs = group->options->inputs->sets->count;
@@ -79,7 +94,7 @@ static bool run_group(struct oq_layers_group *group, struct pace *pace, onnxq_er
     for (size_t first = 0, count; ok && first < n_runs; first += count) {
         uint64_t nbytes, batch_nbytes = pace->site_nbytes * group->n_layers;
         count = batch_nbytes == 0 ? 1 : at_least_one(BATCH_NBYTES / batch_nbytes, n_runs - first);
-        ok = oq_layers_run_batch(group, first, count, &nbytes, error);
+        ok = run_batch(group, first, count, &nbytes, error);
         pace->site_nbytes = nbytes / count / group->n_layers + 1;
     }
     pace->n_done += group->n_layers * n_runs * OQ_LAYER_STEPS;
