@@ -24,6 +24,7 @@ static struct {
 static size_t n_deferred;
 
 static char folder[4096];
+static const char *current_row; /* name, or NULL */
 
 /* Asking for more memory than there is must give NULL, as without a sanitizer. */
 const char *__asan_default_options(void);
@@ -76,9 +77,18 @@ static void remove_folder(void)
 
 /* --- running --- */
 
+/* The first member of a row is its name. */
+static const char *name_of(const void *row)
+{
+    const char *name = NULL;
+    if (row != NULL)
+        memcpy(&name, row, sizeof(name));
+    return name;
+}
+
 static int start_test(void **state)
 {
-    (void)state;
+    current_row = name_of(*state);
     return empty_folder();
 }
 
@@ -107,11 +117,9 @@ void suite_add(const char *name, CMUnitTestFunction function, const void *rows, 
 {
     for (size_t i = 0; i < n_rows; i++) {
         const char *row = rows == NULL ? NULL : (const char *)rows + i * row_nbytes;
-        const char *row_name = NULL;
+        const char *row_name = name_of(row);
         if (n_tests == MAX_TESTS)
             abort();
-        if (row != NULL)
-            memcpy(&row_name, row, sizeof(row_name));
         tests[n_tests++] =
             (struct CMUnitTest){.name = make_name(name, row_name == NULL ? "all" : row_name),
                                 .test_func = function,
@@ -241,11 +249,81 @@ const char *test_error_text(const onnxq_error *error)
     return strncmp(text, folder, length) == 0 && text[length] == '/' ? text + length + 1 : text;
 }
 
-void test_check_text(const char *actual, const char *expected, const char *file, int line)
+/* --- assertions --- */
+
+/* "row "NAME": ", or nothing for a test that has no rows. */
+static const char *row_text(void)
 {
-    if (actual != NULL && strcmp(actual, expected) == 0)
+    return current_row == NULL ? "" : test_printf("row \"%s\": ", current_row);
+}
+
+static void fail_at(struct test_place place, const char *what)
+{
+    print_error("%s%s %s\n", row_text(), place.actual, what);
+    _fail(place.file, place.line);
+}
+
+/* The value, and the name that the test has for it. */
+static const char *name_value(const char *name, const char *value)
+{
+    bool is_value =
+        strcmp(name, value) == 0 || name[0] == '"' || (name[0] >= '0' && name[0] <= '9');
+    return is_value ? value : test_printf("%s, which is %s", value, name);
+}
+
+static const char *integer_text(bool is_bool, intmax_t value)
+{
+    if (is_bool && (value == 0 || value == 1))
+        return value == 0 ? "false" : "true";
+    return test_printf("%jd", value);
+}
+
+void test_check_integer(struct test_place place, bool is_bool, intmax_t actual, intmax_t expected)
+{
+    if (actual != expected)
+        fail_at(place, test_printf("is %s, expected %s", integer_text(is_bool, actual),
+                                   name_value(place.expected, integer_text(is_bool, expected))));
+}
+
+void test_check_other(struct test_place place, intmax_t actual, intmax_t other)
+{
+    if (actual == other)
+        fail_at(place, test_printf("is %s, expected anything else",
+                                   name_value(place.expected, integer_text(false, other))));
+}
+
+void test_check_range(struct test_place place, intmax_t actual, intmax_t least, intmax_t most)
+{
+    if (actual < least || actual > most)
+        fail_at(place, test_printf("is %jd, expected %jd to %jd", actual, least, most));
+}
+
+void test_check_text(struct test_place place, const char *actual, const char *expected)
+{
+    if (actual != NULL && expected != NULL && strcmp(actual, expected) == 0)
         return;
-    fprintf(stderr, "--- found\n%s\n--- expected\n%s\n---\n", actual == NULL ? "(NULL)" : actual,
-            expected);
-    _fail(file, line);
+    fail_at(place, test_printf("is\n%s\n--- expected\n%s\n---", actual == NULL ? "NULL" : actual,
+                               expected == NULL ? "NULL" : expected));
+}
+
+void test_check_memory(struct test_place place, const void *actual, const void *expected,
+                       size_t nbytes)
+{
+    const uint8_t *a = actual, *b = expected;
+    size_t first = 0, n_different = 0;
+    if (nbytes == 0 || memcmp(a, b, nbytes) == 0)
+        return;
+    while (a[first] == b[first])
+        first++;
+    for (size_t i = first; i < nbytes; i++)
+        n_different += a[i] != b[i];
+    fail_at(place, test_printf("differs in %zu of %zu bytes: byte %zu is %u, expected %u of %s",
+                               n_different, nbytes, first, a[first], b[first], place.expected));
+}
+
+void test_check_bool(struct test_place place, bool right, const char *what, const char *more)
+{
+    if (!right)
+        fail_at(place,
+                test_printf("%s%s%s", what, more == NULL ? "" : " ", more == NULL ? "" : more));
 }

@@ -54,7 +54,64 @@ bool test_exists(const char *path);
 const char *test_error_text(const onnxq_error *error);
 
 /* Fails, with both texts in full, where they differ. */
-#define check_text(actual, expected) test_check_text(actual, expected, __FILE__, __LINE__)
-void test_check_text(const char *actual, const char *expected, const char *file, int line);
+#define check_text(actual, expected) test_check_text(TEST_PLACE(actual, expected), actual, expected)
+
+/* --- assertions --- */
+
+/*
+ * In place of cmocka's, which show numbers as hexadecimal and no names. These say which row
+ * failed, what was looked at, what it is and what it should be:
+ *
+ *     row "NF4, turned": n_found is 0, expected 1
+ */
+struct test_place {
+    const char *actual, *expected; /* as they are written */
+    const char *file;
+    int line;
+};
+
+#define TEST_PLACE(actual, expected) ((struct test_place){#actual, #expected, __FILE__, __LINE__})
+#define TEST_IS_BOOL(value)          _Generic((value), bool : true, default : false)
+
+#undef assert_int_equal
+#define assert_int_equal(actual, expected)                                                         \
+    test_check_integer(TEST_PLACE(actual, expected), TEST_IS_BOOL(actual), (intmax_t)(actual),     \
+                       (intmax_t)(expected))
+#undef assert_int_not_equal
+#define assert_int_not_equal(actual, other)                                                        \
+    test_check_other(TEST_PLACE(actual, other), (intmax_t)(actual), (intmax_t)(other))
+#undef assert_in_range
+#define assert_in_range(actual, least, most)                                                       \
+    test_check_range(TEST_PLACE(actual, least), (intmax_t)(actual), (intmax_t)(least),             \
+                     (intmax_t)(most))
+#undef assert_string_equal
+#define assert_string_equal(actual, expected)                                                      \
+    test_check_text(TEST_PLACE(actual, expected), actual, expected)
+#undef assert_memory_equal
+#define assert_memory_equal(actual, expected, nbytes)                                              \
+    test_check_memory(TEST_PLACE(actual, expected), actual, expected, nbytes)
+#undef assert_ptr_equal
+#define assert_ptr_equal(actual, expected)                                                         \
+    test_check_bool(TEST_PLACE(actual, expected),                                                  \
+                    (const void *)(actual) == (const void *)(expected), "is not", #expected)
+#undef assert_true
+#define assert_true(actual) test_check_bool(TEST_PLACE(actual, true), actual, "is false", NULL)
+#undef assert_false
+#define assert_false(actual) test_check_bool(TEST_PLACE(actual, false), !(actual), "is true", NULL)
+#undef assert_null
+#define assert_null(actual)                                                                        \
+    test_check_bool(TEST_PLACE(actual, NULL), (actual) == NULL, "is not NULL", NULL)
+#undef assert_non_null
+#define assert_non_null(actual)                                                                    \
+    test_check_bool(TEST_PLACE(actual, NULL), (actual) != NULL, "is NULL", NULL)
+
+void test_check_integer(struct test_place place, bool is_bool, intmax_t actual, intmax_t expected);
+void test_check_other(struct test_place place, intmax_t actual, intmax_t other);
+void test_check_range(struct test_place place, intmax_t actual, intmax_t least, intmax_t most);
+void test_check_text(struct test_place place, const char *actual, const char *expected);
+void test_check_memory(struct test_place place, const void *actual, const void *expected,
+                       size_t nbytes);
+/* `what` and `more` (or NULL) say what is wrong with it where it is not right. */
+void test_check_bool(struct test_place place, bool right, const char *what, const char *more);
 
 #endif
