@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Tests onnxq against ONNX Runtime: python tests/ort/run.py --onnxq PATH [-k TEXT] [--without TEXT] [--models DIR] [-v]"""
+"""Tests onnxq against ONNX Runtime: python tests/ort/run.py --onnxq PATH [-k TEXT] [--without TEXT] [--models DIR] [--slowest N] [-v]"""
 
 import argparse
+import resource
 import signal
 import sys
 import time
@@ -15,6 +16,12 @@ sys.path.insert(0, str(HERE))
 import harness  # noqa: E402
 
 
+def processor_seconds() -> float:
+    """Of this process and of all that it has started; the clock would count other programs."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
 class Result(unittest.TestResult):
     """Says what failed and what was skipped, at once."""
 
@@ -23,10 +30,16 @@ class Result(unittest.TestResult):
         self.verbose = verbose
         self.passed = 0
         self.failed = 0
+        self.seconds: dict[str, float] = {}  # of the processor
 
     def startTest(self, test):
         super().startTest(test)
         self.started = time.monotonic()
+        self.before = processor_seconds()
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        self.seconds[test.id()] = processor_seconds() - self.before
 
     def addSuccess(self, test):
         self.passed += 1
@@ -73,6 +86,7 @@ def main() -> int:
     )
     parser.add_argument("-k", metavar="TEXT", default="", help="only tests whose name contains TEXT")
     parser.add_argument("--without", metavar="TEXT", help="no tests whose name contains TEXT")
+    parser.add_argument("--slowest", type=int, metavar="N", default=0, help="the N that took most of the processor")
     parser.add_argument("-v", action="store_true", help="a line for every test")
     arguments = parser.parse_args()
     start_afresh()
@@ -83,6 +97,8 @@ def main() -> int:
     if arguments.without:
         tests = [test for test in tests if arguments.without not in test.id()]
     unittest.TestSuite(tests).run(result)
+    for name in sorted(result.seconds, key=result.seconds.get, reverse=True)[: arguments.slowest]:
+        print(f"{result.seconds[name]:8.2f} s  {name}")
     print(f"{result.passed} passed, {result.failed} failed, {len(result.skipped)} skipped")
     return 1 if result.failed or not tests else 0
 
