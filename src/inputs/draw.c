@@ -11,7 +11,7 @@
 #include "base/nearest.h"
 #include "inputs/random.h"
 #include "inputs/signature.h"
-#include "inputs/sizes.h"
+#include "inputs/usual_sizes.h"
 
 #define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
 

@@ -21,7 +21,4 @@ bool oq_sizes_choose(struct oq_sizes *sizes, const struct oq_signature *signatur
                      const struct oq_draw_options *options, struct oq_trace *traces,
                      size_t n_traces, struct oq_arena *arena, onnxq_error *error);
 
-/* True where the name holds one of the words, all in lower case; words end with NULL. */
-bool oq_name_has(const char *name, const char *const *words);
-
 #endif
