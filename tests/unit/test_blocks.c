@@ -38,7 +38,7 @@ static const struct row {
     {"4 bits, turned, asymmetric", "init w float32[257,270]; y = Gemm(x, w) transB=1",
      adjust_blocks_4_asymmetric},
     {"more than one read", "init w float32[1200,300]; y = MatMul(x, w)", adjust_blocks_4},
-    {"few long columns", "init w float32[40000,5]; y = MatMul(x, w)", adjust_blocks_4_asymmetric},
+    {"few long columns", "init w float32[13200,5]; y = MatMul(x, w)", adjust_blocks_4_asymmetric},
     {"a long column", "init w float32[270001,1]; y = MatMul(x, w)", adjust_blocks_4},
     {"many short columns", "init w float32[130,3000]; y = MatMul(x, w)", adjust_blocks},
     {"long rows", "init w float32[2,270001]; y = Gemm(x, w) transB=1", adjust_blocks_4_asymmetric},
@@ -76,7 +76,7 @@ static const struct row {
 
     {"NF4", "init w float32[256,264]; y = MatMul(x, w)", adjust_nf4},
     {"NF4, blocks across columns", "init w float32[301,259]; y = MatMul(x, w)", adjust_nf4_of_64},
-    {"NF4, more than one tile", "init w float32[1300,259]; y = MatMul(x, w)", adjust_nf4},
+    {"NF4, more than one tile", "init w float32[601,259]; y = MatMul(x, w)", adjust_nf4},
     {"NF4, turned", "init w float32[259,301]; y = Gemm(x, w) transB=1", adjust_nf4_of_64},
     {"NF4, zeros", "init w float32[256,256] = 0; y = MatMul(x, w)", adjust_nf4},
 
