@@ -3,7 +3,8 @@
  *
  * Every shape, as a file of up to 30 KB, takes at most 64 MB of memory and a second; and as a
  * larger one a time that grows as its number of pieces does, and memory within the bound that docs
- * state. Times are those of the processor, not of the clock.
+ * state. Times are those of the processor, not of the clock; growth is looked for where a run takes
+ * long enough to tell it, which quadratic steps do from some nanoseconds each.
  *   --long   larger files, and a table of all of them
  *   --table  only the table of nodes and time
  * The programs that are measured are children of a small process: what counts for a
