@@ -28,6 +28,9 @@
  *    asked from and lives until that is closed. Names come from the file as they are: they may hold
  *    any byte but NUL, so escape them before they reach a terminal
  *    (onnxq_escape()).
+ *  - Messages, hints and reasons name options as options.FIELD=VALUE, with the
+ *    words of the command line for values; what is made for people to read, the
+ *    reports, has the command's flags.
  *  - Sizes are in bytes (`nbytes`) or elements (`nelem`).
  *  - A model and a plan are immutable once made: any number of threads may
  *    read the same object. One object must not be closed while it is used.

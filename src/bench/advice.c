@@ -18,7 +18,7 @@ static const char *find_family(const char *op_type)
 static struct oq_blame compare_family(const struct oq_profile *slow, const struct oq_profile *first,
                                       const char *family)
 {
-    struct oq_blame blame = {.op_type = "", .first_op_type = "", .slowest = "", .advice = ""};
+    struct oq_blame blame = {.op_type = "", .first_op_type = "", .slowest = ""};
     for (size_t i = 0; i < slow->n_ops; i++) {
         const struct oq_profile_op *op = &slow->ops[i];
         if (strcmp(find_family(op->op_type), family) != 0)
@@ -26,7 +26,7 @@ static struct oq_blame compare_family(const struct oq_profile *slow, const struc
         if (blame.op_type[0] == '\0') {
             blame.op_type = op->op_type;
             blame.slowest = op->slowest;
-            blame.advice = oq_operator_named(op->op_type)->advice;
+            blame.advice = oq_flags_text(oq_operator_named(op->op_type)->advice);
         }
         blame.n_nodes += op->n_nodes;
         blame.ms += op->ms;

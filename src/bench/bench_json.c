@@ -147,7 +147,7 @@ static void write_blames(struct oq_json *json, const struct oq_bench_model *mode
         oq_json_number(json, "ms", blames[i].ms);
         oq_json_number(json, "first_ms", blames[i].first_ms);
         oq_json_string(json, "slowest", blames[i].slowest);
-        oq_json_string(json, "advice", blames[i].advice);
+        oq_json_string(json, "advice", blames[i].advice.text);
         oq_json_close(json);
     }
     oq_json_close(json);

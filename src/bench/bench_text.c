@@ -271,8 +271,8 @@ static void print_blames(const struct oq_bench_report *report, size_t i, FILE *s
     for (size_t k = 0; k < n; k++)
         print_blame(&blames[k], unit, stream);
     for (size_t k = 0; k < n; k++) {
-        if (blames[k].advice[0] != '\0')
-            fprintf(stream, "  %s: %s\n", blames[k].op_type, blames[k].advice);
+        if (blames[k].advice.text[0] != '\0')
+            fprintf(stream, "  %s: %s\n", blames[k].op_type, blames[k].advice.text);
     }
     if (report->options->session.opt_level == OQ_OPT_DISABLE)
         fputs("  with --opt-level disable nothing is folded or fused when a model is loaded\n",

@@ -166,7 +166,8 @@ static bool write_model(struct emission *emission, const char *path, onnxq_error
         oq_fail(error, ONNXQ_ERROR_OPTION,
                 "the model would have %llu bytes in one file, but protobuf allows 2147483647",
                 (unsigned long long)emission->model.nbytes);
-        oq_error_hint(error, "let the weights go to a side file: --external-data auto");
+        oq_error_hint(error,
+                      "let the weights go to a side file: options.output.external_data=auto");
         return false;
     }
     return true;
@@ -464,7 +465,7 @@ static bool refuse_side_file(const char *path, onnxq_error *error)
             is_standard ? "standard output" : "what is no file");
     if (!is_standard)
         oq_error_file(error, path);
-    oq_error_hint(error, "name an output file, or use --external-data never");
+    oq_error_hint(error, "name an output file, or use options.output.external_data=never");
     return false;
 }
 

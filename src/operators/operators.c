@@ -24,20 +24,24 @@
 
 #define NONE "" /* advice */
 #define SMALL_PRODUCTS                                                                             \
-    "products this small are faster as float: quantize without --force-integer, or --exclude them"
+    "products this small are faster as float: quantize with options.force_integer=false, or "      \
+    "exclude them"
 #define STATIC        "computed in integers throughout: quantize the float model with onnxq instead"
 #define DEQUANTIZE_IT "computed in integers throughout: onnxq dequantize, then onnxq quantize"
 #define EVERY_RUN                                                                                  \
-    "computed in every run, not folded when the model is loaded: onnxq quantize --method weights"
+    "computed in every run, not folded when the model is loaded: onnxq quantize "                  \
+    "options.method=weights"
 #define SLOW_ON_CPU                                                                                \
-    "slower on CPU than Conv, with the Cast, Mul and Add around it: onnxq quantize --conv fold"
+    "slower on CPU than Conv, with the Cast, Mul and Add around it: onnxq quantize "               \
+    "options.conv=fold"
 #define FIRST_COST "what integer operators cost before they begin: too much where those are small"
-#define FEW_ROWS   "blocks pay for few rows at a time: for many, onnxq quantize --method dynamic"
+#define FEW_ROWS                                                                                   \
+    "blocks pay for few rows at a time: for many, onnxq quantize options.method=dynamic"
 #define NO_FAST_KERNEL                                                                             \
-    "nf4 has no fast kernel on CPU: onnxq quantize --method blocks --bits 4, or 8"
-#define EXCLUDE_ATTENTION "onnxq quantize --exclude-op-types Attention"
-#define EXCLUDE_GATHER    "onnxq quantize --exclude-op-types Gather"
-#define EXCLUDE_LSTM      "onnxq quantize --exclude-op-types LSTM"
+    "nf4 has no fast kernel on CPU: onnxq quantize options.method=blocks options.bits=4, or 8"
+#define EXCLUDE_ATTENTION "onnxq quantize options.exclude_op_types=Attention"
+#define EXCLUDE_GATHER    "onnxq quantize options.exclude_op_types=Gather"
+#define EXCLUDE_LSTM      "onnxq quantize options.exclude_op_types=LSTM"
 
 /* --- the rows --- */
 

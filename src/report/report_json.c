@@ -1,6 +1,7 @@
 /* The report of a quantization as JSON, and members that others share. */
 #include "report/report_json.h"
 
+#include "base/flags.h"
 #include "report/report_lines.h"
 
 static void write_summary(struct oq_json *json, const onnxq_plan *plan)
@@ -28,7 +29,7 @@ static void write_tallies(struct oq_json *json, const char *key, const char *tex
     oq_json_open_array(json, key);
     for (size_t i = 0; i < n_tallies; i++) {
         oq_json_open_object(json, NULL);
-        oq_json_string(json, text_key, tallies[i].text);
+        oq_json_string(json, text_key, oq_flags_text(tallies[i].text).text);
         oq_json_uint(json, "weights", tallies[i].count);
         oq_json_close(json);
     }
@@ -64,7 +65,7 @@ static void write_use(struct oq_json *json, const onnxq_use *use)
     oq_json_uint(json, "input", use->input);
     oq_json_string(json, "action", oq_report_action(use->action));
     oq_json_string(json, "form", use->form);
-    oq_json_string(json, "reason", use->reason);
+    oq_json_string(json, "reason", oq_flags_text(use->reason).text);
     oq_json_close(json);
 }
 

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/flags.h"
+
 #define NAME_MAX_COLUMNS 24
 #define NAME_CAPACITY    160
 #define FORM_CAPACITY    256
@@ -24,7 +26,7 @@ static void append(char *dst, size_t capacity, const char *text)
 {
     size_t used = strlen(dst);
     if (used + 1 < capacity)
-        snprintf(dst + used, capacity - used, "%s", text);
+        snprintf(dst + used, capacity - used, "%.*s", (int)(capacity - used - 1), text);
 }
 
 /* "MatMul", or "com.example.MatMul" for a domain other than ai.onnx. */
@@ -46,7 +48,7 @@ static void format_form(const struct oq_report_line *line, char form[FORM_CAPACI
     form[0] = '\0';
     if (is_kept_for_one_reason(line)) {
         append(form, FORM_CAPACITY, "kept: ");
-        append(form, FORM_CAPACITY, line->reasons[0].text);
+        append(form, FORM_CAPACITY, oq_flags_text(line->reasons[0].text).text);
     }
     for (size_t i = 0; i < line->n_forms; i++) {
         append(form, FORM_CAPACITY, i > 0 ? ", " : "");
@@ -60,7 +62,7 @@ static void append_reason(const struct oq_report_tally *reason, char *notes, siz
     char count[32];
     snprintf(count, sizeof(count), "%zu kept: ", reason->count);
     append(notes, capacity, count);
-    append(notes, capacity, reason->text);
+    append(notes, capacity, oq_flags_text(reason->text).text);
 }
 
 static void format_notes(const struct oq_report_line *line, char notes[NOTES_CAPACITY])

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/flags.h"
+
 #define SHAPE_MAX_DIMS   8
 #define SHAPE_CAPACITY   (SHAPE_MAX_DIMS * 21 + 8)
 #define ACTION_COLUMNS   7
@@ -101,7 +103,7 @@ static void write_weight(FILE *stream, const onnxq_weight *weight, const struct 
     fputs("  ", stream);
     used += 2 + write_column(stream, oq_report_action(weight->action), ACTION_COLUMNS,
                              OQ_REPORT_NO_LIMIT);
-    oq_report_cell(stream, kept ? oq_report_reason(weight) : use->form, 0,
+    oq_report_cell(stream, kept ? oq_flags_text(oq_report_reason(weight)).text : use->form, 0,
                    oq_report_columns_left(widths->line_limit, used));
     putc('\n', stream);
 }

@@ -164,7 +164,8 @@ static const char *list_blames(const struct oq_profile *slow, const struct oq_pr
     size_t n = oq_find_blames(slow, first, found);
     for (size_t i = 0; i < n; i++)
         list = test_printf("%s%s*%zu %g %s %g: %s\n", list, found[i].op_type, found[i].n_nodes,
-                           found[i].ms, found[i].first_op_type, found[i].first_ms, found[i].advice);
+                           found[i].ms, found[i].first_op_type, found[i].first_ms,
+                           found[i].advice.text);
     return list;
 }
 

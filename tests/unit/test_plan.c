@@ -203,12 +203,12 @@ static const struct row {
      "w: Conv.1 fold int8 folded at load\n"
      "b: Conv.2 keep (a vector)"},
     {"Conv of 16 bits", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w)", adjust_fold_16_bits,
-     "w: Conv.1 fold int16 folded at load (--fold-bits 16)"},
+     "w: Conv.1 fold int16 folded at load (options.fold_bits=16)"},
     {"Conv of 16 bits that is float16", OPSET_17 "init w float16[8,8,3,3]; y = Conv(x, w)",
      adjust_fold_16_bits, "w: Conv.1 fold int8 folded at load"},
     {"16 bits beside a product", OPSET_17 MATMUL "z = Add(x, w)", adjust_fold_16_bits,
      "w: MatMul.1 dynamic MatMulInteger\n"
-     "w: Add.1 fold int16 folded at load (--fold-bits 16)"},
+     "w: Add.1 fold int16 folded at load (options.fold_bits=16)"},
     {"Conv in a recurrent model", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w); " RECURRENT,
      NULL, "w: Conv.1 fold int8 folded at load"},
     {"Conv with outliers in a recurrent model",
@@ -267,7 +267,7 @@ static const struct row {
     {"groups as MatMul", OPSET_17 "init w float32[64,128,1]; y = Conv(x, w) group=2",
      adjust_conv_matmul, "w: Conv.1 fold int8 folded at load " NOT_A_POINT},
     {"Conv as float", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w)", adjust_conv_skip,
-     "w: Conv.1 keep (--conv skip)"},
+     "w: Conv.1 keep (options.conv=skip)"},
     {"Conv of two dimensions", OPSET_17 "init w float32[8,8]; y = Conv(x, w)", NULL,
      "w: Conv.1 keep (Conv takes weights of three dimensions or more)"},
     {"ConvTranspose as MatMul", OPSET_17 "init w float32[64,128,1]; y = ConvTranspose(x, w)",
@@ -526,7 +526,7 @@ static const struct row {
      "z = Add(x, v)",
      NULL,
      "v: Add.1 keep (a vector)\n"
-     "w: MatMul.1 keep (a graph input that callers may override: --freeze-inputs "
+     "w: MatMul.1 keep (a graph input that callers may override: options.freeze_inputs=true "
      "takes it)"},
     {"an input that may not be overridden",
      "ir 8; opset 17; in x float32; in w float32[256,256]; init v float32[2]\n" MATMUL
@@ -549,7 +549,8 @@ static const struct row {
      NULL,
      "q: DequantizeLinear.0 keep (quantized already)\n"
      "s: DequantizeLinear.1 keep (belongs to a quantized operator)\n"
-     "w: MatMul.1 keep (a graph input that callers may override: --freeze-inputs takes it)"},
+     "w: MatMul.1 keep (a graph input that callers may override: options.freeze_inputs=true takes "
+     "it)"},
     {"one row, with a scale for each column",
      "opset 17; in x float32[N,1]; init w float32[1,2048]; y = MatMul(x, w)",
      adjust_per_tensor_forced,
@@ -567,15 +568,18 @@ static const struct row {
      "y = MatMul(r, w); z2 = Identity(s); out z2 float32",
      NULL,
      "w: MatMul.1 dynamic MatMulInteger\n"
-     "s: Mul.1 keep (a graph input that callers may override: --freeze-inputs takes it)\n"
-     "s: Identity.0 keep (a graph input that callers may override: --freeze-inputs takes it)\n"
+     "s: Mul.1 keep (a graph input that callers may override: options.freeze_inputs=true takes "
+     "it)\n"
+     "s: Identity.0 keep (a graph input that callers may override: options.freeze_inputs=true "
+     "takes it)\n"
      "n: Reshape.1 keep (int64, not a float type)"},
     {"inputs by intention",
      "ir 8; opset 17; in x float32; in w float32[256,256]; init v float32[256]\n"
      "z = Add(x, v); " MATMUL,
      NULL,
      "v: Add.1 keep (a vector)\n"
-     "w: MatMul.1 keep (a graph input that callers may override: --freeze-inputs takes it)"},
+     "w: MatMul.1 keep (a graph input that callers may override: options.freeze_inputs=true takes "
+     "it)"},
 
     {"in a body",
      OPSET_17 "init w float32[256,256]; y = If(c) then_branch={ t = MatMul(x, w); out t float32 }",

@@ -1,7 +1,9 @@
 /* Texts that users see: escapes, UTF-8, errors. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/flags.h"
 #include "base/utf8.h"
 #include "support/bytes.h"
 #include "support/suite.h"
@@ -205,11 +207,46 @@ static void test_errno(void **state)
     assert_string_equal(error.message, "cannot write: No space left on device");
 }
 
+/* --- options as flags --- */
+
+static const struct flags_row {
+    const char *label, *text, *expected;
+} flags[] = {
+    {"none", "not a float type", "not a float type"},
+    {"value", "options.conv=skip", "--conv skip"},
+    {"two words", "options.fold_bits=16, or 8", "--fold-bits 16, or 8"},
+    {"true", "override: options.freeze_inputs=true takes it", "override: --freeze-inputs takes it"},
+    {"false", "options.per_channel=false has none", "--no-per-channel has none"},
+    {"field", "options.bits goes with options.method=qdq", "--bits goes with --method qdq"},
+    {"of the output", "use options.output.external_data=never.", "use --external-data never."},
+    {"list", "options.exclude_op_types=LSTM", "--exclude-op-types LSTM"},
+    {"quoted", "\"options.x=1\" is options.x=1", "\"options.x=1\" is --x 1"},
+    {"no field", "its options.", "its options."},
+};
+
+static void test_flags(void **state)
+{
+    const struct flags_row *row = *state;
+    check_text(oq_flags_text(row->text).text, row->expected);
+}
+
+static void test_longest_flags(void **state)
+{
+    (void)state;
+    char text[1024];
+    for (size_t n = 480; n < 520; n++) {
+        snprintf(text, sizeof(text), "%*s", (int)n, "options.freeze_inputs=false");
+        assert_in_range(strlen(oq_flags_text(text).text), 0, 511);
+    }
+}
+
 int main(void)
 {
     TEST_ROWS(test_escape, escapes);
     TEST(test_escape_capacity);
     TEST_ROWS(test_utf8, utf8);
+    TEST_ROWS(test_flags, flags);
+    TEST(test_longest_flags);
     TEST(test_first_cause_wins);
     TEST_ROWS(test_format, formats);
     TEST(test_longest);

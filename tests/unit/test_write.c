@@ -306,7 +306,8 @@ static void test_over_2_gb(void **state)
     options.output.external_data = ONNXQ_EXTERNAL_NEVER;
     assert_null(onnxq_plan_create(model, &options, &error));
     assert_int_equal(error.status, ONNXQ_ERROR_OPTION);
-    assert_string_equal(error.hint, "let the weights go to a side file: --external-data auto");
+    assert_string_equal(error.hint,
+                        "let the weights go to a side file: options.output.external_data=auto");
 }
 
 /* --- existing files --- */

@@ -85,7 +85,7 @@ static bool waits_for_freeze(const onnxq_plan *plan)
     for (size_t i = 0; i < onnxq_plan_count(plan); i++) {
         const onnxq_weight *weight = onnxq_plan_get(plan, i);
         for (size_t k = 0; k < weight->n_uses; k++)
-            if (strstr(weight->uses[k].reason, "--freeze-inputs") != NULL)
+            if (strstr(weight->uses[k].reason, "options.freeze_inputs") != NULL)
                 return true;
     }
     return false;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/flags.h"
 #include "base/os.h"
 
 #define MESSAGE_CAPACITY 2048
@@ -128,9 +129,11 @@ int cli_write_error(const cli_common *common, const char *path)
 int cli_library_error(const cli_common *common, const onnxq_error *error)
 {
     char text[MESSAGE_CAPACITY];
-    onnxq_error_format(error, text, sizeof(text));
+    onnxq_error shown = *error;
+    snprintf(shown.message, sizeof(shown.message), "%s", oq_flags_text(error->message).text);
+    onnxq_error_format(&shown, text, sizeof(text));
     print_error(common, text);
     if (error->hint[0] != '\0')
-        cli_hint(common, "%s", error->hint);
+        cli_hint(common, "%s", oq_flags_text(error->hint).text);
     return (int)error->status;
 }

@@ -58,7 +58,7 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
     if (site->graph->parent != NULL && !plan->options.subgraphs)
         return "in a subgraph";
     if (oq_plan_is_overridable(plan, constant))
-        return "a graph input that callers may override: --freeze-inputs takes it";
+        return "a graph input that callers may override: options.freeze_inputs=true takes it";
     const char *refusal = oq_selection_refuses(selection, site->op_type, oq_node_label(site->node),
                                                weight_name(plan, constant));
     if (refusal != NULL)

@@ -339,7 +339,7 @@ static const char *reason_to_widen(onnxq_plan *plan, const struct oq_constant *c
     if (constant->need == OQ_NEEDS_16_BITS)
         return constant->need_reason;
     if (plan->options.fold_bits == 16)
-        return "--fold-bits 16";
+        return "options.fold_bits=16";
     plan->summary.n_undecided += plan->is_estimate && plan->is_recurrent;
     if (!plan->is_recurrent || summary.mean_bits >= LEAST_OF_RECURRENT)
         return NULL;

@@ -117,7 +117,7 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         return;
     }
     if (plan->options.conv == ONNXQ_CONV_SKIP) {
-        oq_site_keep(site, "--conv skip");
+        oq_site_keep(site, "options.conv=skip");
         return;
     }
     if (weight->n_dims < 3) {
@@ -191,7 +191,7 @@ static void decide_transpose(const onnxq_plan *plan, struct oq_site *site)
     if (site->input == 2)
         oq_site_keep(site, "a vector");
     else if (plan->options.conv == ONNXQ_CONV_SKIP)
-        oq_site_keep(site, "--conv skip");
+        oq_site_keep(site, "options.conv=skip");
     else if (site->constant->source.n_dims < 3)
         oq_site_keep(site, "ConvTranspose takes weights of three dimensions or more");
     else
