@@ -44,16 +44,52 @@ struct oq_input_set *oq_input_sets_add(struct oq_input_sets *sets, const char *l
     return added;
 }
 
+static void fini_set(struct oq_input_set *set)
+{
+    free(set->label);
+    oq_arrays_fini(&set->inputs);
+    oq_arrays_fini(&set->outputs);
+}
+
+void oq_input_sets_drop(struct oq_input_sets *sets)
+{
+    fini_set(&sets->list[--sets->count]);
+}
+
 void oq_input_sets_fini(struct oq_input_sets *sets)
 {
-    for (size_t i = 0; i < sets->count; i++) {
-        free(sets->list[i].label);
-        oq_arrays_fini(&sets->list[i].inputs);
-        oq_arrays_fini(&sets->list[i].outputs);
-    }
+    for (size_t i = 0; i < sets->count; i++)
+        fini_set(&sets->list[i]);
     free(sets->list);
     free(sets->sizes);
     *sets = (struct oq_input_sets){0};
+}
+
+/* What a set is filled from, such as a path. */
+typedef bool (*fill_fn)(struct oq_input_set *set, const void *from, onnxq_error *error);
+
+static bool visit_set(struct oq_input_sets *sets, const char *label, fill_fn fill, const void *from,
+                      onnxq_error *error)
+{
+    struct oq_set_visit *visit = sets->visit;
+    uint64_t number = visit->n_sets++;
+    if (number < visit->first || number - visit->first >= visit->count)
+        return true;
+    struct oq_input_set *set = oq_input_sets_add(sets, label, error);
+    bool ok = set != NULL && fill(set, from, error) && visit->take(visit->data, number, set, error);
+    if (set != NULL)
+        oq_input_sets_drop(sets);
+    return ok;
+}
+
+/* One more set, or its turn where sets are visited. */
+static bool make_set(struct oq_input_sets *sets, const char *label, fill_fn fill, const void *from,
+                     onnxq_error *error)
+{
+    if (sets->visit != NULL)
+        return visit_set(sets, label, fill, from, error);
+    struct oq_input_set *set = oq_input_sets_add(sets, label, error);
+    return set != NULL && fill(set, from, error);
 }
 
 /* --- names ------------------------------------------------------------------ */
@@ -308,18 +344,21 @@ static bool read_each(struct oq_input_sets *sets, const struct listing *listing,
     return ok;
 }
 
+static bool fill_from_file(struct oq_input_set *set, const void *from, onnxq_error *error)
+{
+    return read_file(set, from, true, error);
+}
+
 /* A lone file is a set. */
 static bool read_lone_file(struct oq_input_sets *sets, const char *path, onnxq_error *error)
 {
-    struct oq_input_set *set = oq_input_sets_add(sets, path, error);
-    return set != NULL && read_file(set, path, true, error);
+    return make_set(sets, path, fill_from_file, path, error);
 }
 
-static bool read_arrays(struct oq_input_sets *sets, const struct listing *listing,
-                        onnxq_error *error)
+static bool fill_from_folder(struct oq_input_set *set, const void *from, onnxq_error *error)
 {
-    struct oq_input_set *set = oq_input_sets_add(sets, listing->path, error);
-    bool ok = set != NULL;
+    const struct listing *listing = from;
+    bool ok = true;
     for (size_t i = 0; ok && i < listing->folder.count; i++) {
         const struct oq_folder_entry *entry = &listing->folder.list[i];
         if (kind_of_entry(entry) == KIND_IGNORED)
@@ -388,7 +427,7 @@ static bool read_listing(struct oq_input_sets *sets, const struct listing *listi
                read_each(sets, listing, KIND_NPZ, read_lone_file, error);
     if (array != NULL)
         return check_alone(array, npz != NULL ? npz : other, error) &&
-               read_arrays(sets, listing, error);
+               make_set(sets, listing->path, fill_from_folder, listing, error);
     oq_fail(error, ONNXQ_ERROR_INPUT, "holds no %s", outermost ? "inputs" : ".npy or .pb files");
     oq_error_hint(error, "inputs are .npz files, .npy and .pb files, or folders test_data_set_N");
     return false;

@@ -12,8 +12,21 @@ struct oq_input_set {
     struct oq_arrays outputs; /* of ONNX test data: what the model should give; often none */
 };
 
+/*
+ * Sets that are looked at one by one, so that but one is in memory: those of
+ * numbers [first, first + count), from 0 on, are read, given to take(), and
+ * released; the others are counted and not read.
+ */
+struct oq_set_visit {
+    uint64_t first, count;
+    uint64_t n_sets; /* so far, those before and behind included */
+    bool (*take)(void *data, uint64_t number, struct oq_input_set *set, onnxq_error *error);
+    void *data;
+};
+
 /* A growing list that owns its sets. Zero is an empty one. */
 struct oq_input_sets {
+    struct oq_set_visit *visit; /* NULL: all are kept */
     struct oq_input_set *list;
     size_t count, capacity;
     char *sizes;     /* chosen for open dimensions of random inputs: "--dim x:2=224"; NULL: none */
@@ -23,6 +36,7 @@ struct oq_input_sets {
 /* Room for one more, its label copied, or NULL after an error. */
 struct oq_input_set *oq_input_sets_add(struct oq_input_sets *sets, const char *label,
                                        onnxq_error *error);
+void oq_input_sets_drop(struct oq_input_sets *sets); /* the last one, which there is */
 void oq_input_sets_fini(struct oq_input_sets *sets);
 
 /*

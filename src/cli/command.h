@@ -32,8 +32,8 @@ typedef struct cli_command {
     void (*release)(void *settings); /* may be NULL */
 } cli_command;
 
-extern const cli_command cli_quantize, cli_inspect, cli_check, cli_bench, cli_dequantize, cli_help,
-    cli_completion;
+extern const cli_command cli_quantize, cli_inspect, cli_check, cli_bench, cli_dequantize,
+    cli_calibrate, cli_help, cli_completion;
 
 /* Those above, ended by NULL. */
 extern const cli_command *const cli_commands[];

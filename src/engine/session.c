@@ -339,6 +339,16 @@ bool oq_session_get_output(const struct oq_session *session, size_t k, struct oq
     return false;
 }
 
+bool oq_session_borrow_output(const struct oq_session *session, size_t k, struct oq_floats *floats,
+                              onnxq_error *error)
+{
+    if (oq_value_borrow(session->engine, session->outputs[k], floats, error))
+        return true;
+    oq_error_place(error, "output '%s'", session->output_names[k]);
+    oq_error_file(error, session->path);
+    return false;
+}
+
 /* The engine gives the name of the file also where it could not write it. */
 static char *copy_profile_name(const char *name, onnxq_error *error)
 {

@@ -62,6 +62,11 @@ bool oq_session_run(struct oq_session *session, onnxq_error *error);
 bool oq_session_get_output(const struct oq_session *session, size_t k, struct oq_array *array,
                            onnxq_error *error);
 
+/* The same without a copy, for float32 tensors: oq_value_borrow(). Valid until the next run. */
+struct oq_floats;
+bool oq_session_borrow_output(const struct oq_session *session, size_t k, struct oq_floats *floats,
+                              onnxq_error *error);
+
 /* Ends the profile and gives the name of its file, to be freed; NULL on failure. */
 char *oq_session_end_profile(struct oq_session *session, onnxq_error *error);
 

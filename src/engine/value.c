@@ -356,3 +356,40 @@ bool oq_value_read(const struct oq_engine *engine, const struct ort_value *value
         return read_sequence(engine, value, name, array, error);
     return refuse(type, error);
 }
+
+/* --- without a copy -------------------------------------------------------------- */
+
+static bool is_tensor(const struct oq_engine *engine, const struct ort_value *value, bool *yes,
+                      onnxq_error *error)
+{
+    int has_value = 0;
+    unsigned type = OQ_ORT_SEQUENCE;
+    bool ok = value == NULL || accept(engine, engine->api->HasValue(value, &has_value), error);
+    if (ok && has_value)
+        ok = get_type(engine, value, &type, error);
+    *yes = type == OQ_ORT_TENSOR;
+    return ok;
+}
+
+bool oq_value_borrow(const struct oq_engine *engine, const struct ort_value *value,
+                     struct oq_floats *floats, onnxq_error *error)
+{
+    struct shape shape = {0};
+    void *data;
+    bool yes, ok = is_tensor(engine, value, &yes, error);
+    *floats = (struct oq_floats){.data = NULL};
+    if (!ok || !yes)
+        return ok;
+    ok = read_shape(engine, value, &shape, error);
+    if (ok && shape.data_type == TYPE(FLOAT)) {
+        ok = accept(engine,
+                    engine->api->GetTensorMutableData((struct ort_value *)(uintptr_t)value, &data),
+                    error);
+        if (ok) {
+            *floats = (struct oq_floats){data, shape.dims, shape.n_dims, count_elements(&shape)};
+            return true;
+        }
+    }
+    free(shape.dims);
+    return ok;
+}

@@ -413,7 +413,7 @@ bool oq_draw_inputs(const onnxq_model *const *models, size_t n_models,
     struct drawer drawer = {.signature = signature,
                             .options = options,
                             .n_models = n_models,
-                            .number = sets->count + 1,
+                            .number = (sets->visit != NULL ? sets->visit->n_sets : sets->count) + 1,
                             .arena = &arena,
                             .error = error};
     bool drawn = prepare(&drawer, models) && note_sizes(&drawer, sets) && draw_set(&drawer, sets);

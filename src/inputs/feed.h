@@ -21,6 +21,14 @@ bool oq_feed_make(struct oq_input_sets *sets, const onnxq_model *const *models, 
                   onnxq_error *error);
 
 /*
+ * The same, one set after the other: sets->visit says which, and each is bound
+ * before it is taken. `sets` stay empty but for what is said of drawn sizes.
+ */
+bool oq_feed_visit(struct oq_input_sets *sets, const onnxq_model *model,
+                   const struct oq_signature *signature, const struct oq_feed_options *options,
+                   onnxq_error *error);
+
+/*
  * After a run has failed: true where the sets' sizes were drawn and others may do, which *options
  * then asks for, and *error is as if nothing had been. Otherwise *error is that of the first try,
  * with a hint that has its sizes; *first keeps it in between.

@@ -173,6 +173,49 @@ bool oq_probe_add_output(struct oq_probe *probe, const char *name, onnxq_error *
            oq_arena_fail(&probe->arena, error);
 }
 
+/* Room for n more in a list of messages. */
+static bool reserve(struct oq_probe *probe, void *list, size_t count, size_t n)
+{
+    void ***items = list;
+    void **grown = oq_arena_array(&probe->arena, count + n + 1, sizeof(*grown));
+    if (grown == NULL)
+        return false;
+    if (count > 0)
+        memcpy(grown, *items, count * sizeof(*grown));
+    *items = grown;
+    return true;
+}
+
+static bool list_outputs(const Oq__Pb__GraphProto *graph, struct oq_strmap *outputs)
+{
+    for (size_t i = 0; i < graph->n_output; i++) {
+        const char *name = graph->output[i]->name;
+        void **place = oq_strmap_place(outputs, name != NULL ? name : "");
+        if (place == NULL)
+            return false;
+        *place = graph->output[i];
+    }
+    return true;
+}
+
+bool oq_probe_add_outputs(struct oq_probe *probe, const char *const *names, size_t n,
+                          onnxq_error *error)
+{
+    Oq__Pb__GraphProto *graph = probe->proto->graph;
+    struct oq_strmap outputs;
+    oq_strmap_init(&outputs, &probe->arena);
+    bool ok = reserve(probe, &graph->output, graph->n_output, n) && list_outputs(graph, &outputs);
+    for (size_t i = 0; ok && i < n; i++) {
+        if (oq_strmap_find(&outputs, names[i]) != NULL)
+            continue;
+        Oq__Pb__ValueInfoProto *value = make_value(probe, names[i]);
+        ok = value != NULL;
+        if (ok)
+            graph->output[graph->n_output++] = value;
+    }
+    return ok || oq_arena_fail(&probe->arena, error);
+}
+
 static Oq__Pb__TensorShapeProto *make_shape(struct oq_probe *probe, size_t rank)
 {
     Oq__Pb__TensorShapeProto *shape = oq_arena_alloc(&probe->arena, sizeof(*shape));
@@ -297,10 +340,10 @@ bool oq_probe_keep_sites(struct oq_probe *probe, const struct oq_layer_site *con
 
 /* --- deltas --- */
 
-static Oq__Pb__NodeProto *make_add(struct oq_probe *probe, const char *a, const char *b,
-                                   const char *sum)
+/* Inputs a and, where it is not NULL, b; one output. */
+static Oq__Pb__NodeProto *make_node(struct oq_probe *probe, const char *op_type, const char *a,
+                                    const char *b, const char *made)
 {
-    static char op_type[] = "Add";
     Oq__Pb__NodeProto *node = oq_arena_alloc(&probe->arena, sizeof(*node));
     char **names = oq_arena_array(&probe->arena, 3, sizeof(*names));
     if (node == NULL || names == NULL)
@@ -308,10 +351,10 @@ static Oq__Pb__NodeProto *make_add(struct oq_probe *probe, const char *a, const 
     oq__pb__node_proto__init(node);
     names[0] = text(a);
     names[1] = text(b);
-    names[2] = text(sum);
-    node->op_type = op_type;
+    names[2] = text(made);
+    node->op_type = text(op_type);
     node->input = names;
-    node->n_input = 2;
+    node->n_input = b != NULL ? 2 : 1;
     node->output = names + 2;
     node->n_output = 1;
     return node;
@@ -340,7 +383,7 @@ const char *oq_probe_add_delta(struct oq_probe *probe, const char *value,
     const char *before = oq_probe_name(probe, value, "_before");
     const char *delta = oq_probe_name(probe, value, "_delta");
     Oq__Pb__NodeProto *node =
-        before == NULL || delta == NULL ? NULL : make_add(probe, before, delta, value);
+        before == NULL || delta == NULL ? NULL : make_node(probe, "Add", before, delta, value);
     if (node == NULL) {
         oq_arena_fail(&probe->arena, error);
         return NULL;
@@ -351,6 +394,88 @@ const char *oq_probe_add_delta(struct oq_probe *probe, const char *value,
         return NULL;
     }
     return oq_probe_add_input(probe, delta, like, false, error) ? delta : NULL;
+}
+
+/* --- shapes --- */
+
+/* Below this opset the shape that Reshape makes is an attribute. */
+#define OPSET_RESHAPE 5
+
+/* What stands between a value and the nodes that read it. */
+struct measured {
+    Oq__Pb__NodeProto *shape, *reshape;
+};
+
+static struct measured *measure(struct oq_probe *probe, const char *name, const char *shape)
+{
+    struct measured *measured = oq_arena_alloc(&probe->arena, sizeof(*measured));
+    const char *same = oq_probe_name(probe, name, "_same");
+    if (measured == NULL || shape == NULL || same == NULL)
+        return NULL;
+    measured->shape = make_node(probe, "Shape", name, NULL, shape);
+    measured->reshape = make_node(probe, "Reshape", name, shape, same);
+    return measured->shape == NULL || measured->reshape == NULL ? NULL : measured;
+}
+
+static void read_reshaped(Oq__Pb__NodeProto *node, const struct oq_strmap *values)
+{
+    for (size_t i = 0; i < node->n_input; i++) {
+        const struct measured *measured = oq_strmap_find(values, node->input[i]);
+        if (measured != NULL)
+            node->input[i] = measured->reshape->output[0];
+    }
+}
+
+/* Both nodes follow the one that makes the value, and what reads it reads the second one. */
+static bool insert_measured(struct oq_probe *probe, const struct oq_strmap *values)
+{
+    Oq__Pb__GraphProto *graph = probe->proto->graph;
+    size_t n = 0, capacity = graph->n_node + 2 * values->count + 1;
+    Oq__Pb__NodeProto **nodes =
+        oq_arena_array(&probe->arena, capacity, sizeof(Oq__Pb__NodeProto *));
+    bool reshapes = oq_model_opset(probe->proto, "") >= OPSET_RESHAPE;
+    if (nodes == NULL)
+        return false;
+    for (size_t i = 0; i < graph->n_node; i++) {
+        if (reshapes)
+            read_reshaped(graph->node[i], values);
+        nodes[n++] = graph->node[i];
+        for (size_t k = 0; k < graph->node[i]->n_output; k++) {
+            struct measured *made = oq_strmap_find(values, graph->node[i]->output[k]);
+            if (made == NULL)
+                continue;
+            nodes[n++] = made->shape;
+            if (reshapes)
+                nodes[n++] = made->reshape;
+        }
+    }
+    graph->node = nodes;
+    graph->n_node = n;
+    return true;
+}
+
+/*
+ * An engine leaves for the end what nothing waits for, and keeps all values until
+ * then. So the value that nodes read is one that its own shape has gone into: a
+ * Reshape to what it is, which copies nothing.
+ */
+bool oq_probe_add_shapes(struct oq_probe *probe, const char *const *names, size_t n,
+                         const char **shapes, onnxq_error *error)
+{
+    struct oq_strmap values;
+    bool ok = true;
+    oq_strmap_init(&values, &probe->arena);
+    for (size_t i = 0; ok && i < n; i++) {
+        shapes[i] = oq_probe_name(probe, names[i], "_shape");
+        struct measured *measured = measure(probe, names[i], shapes[i]);
+        void **place = measured == NULL ? NULL : oq_strmap_place(&values, names[i]);
+        ok = place != NULL;
+        if (ok)
+            *place = measured;
+    }
+    if (!ok || !insert_measured(probe, &values))
+        return oq_arena_fail(&probe->arena, error);
+    return oq_probe_add_outputs(probe, shapes, n, error);
 }
 
 /* --- into the engine --- */

@@ -46,6 +46,14 @@ bool oq_probe_keep_sites(struct oq_probe *probe, const struct oq_layer_site *con
 const char *oq_probe_add_delta(struct oq_probe *probe, const char *value,
                                const struct oq_array *like, onnxq_error *error);
 
+/* The same for many, each named once. */
+bool oq_probe_add_outputs(struct oq_probe *probe, const char *const *names, size_t n,
+                          onnxq_error *error);
+
+/* The shapes of values as new outputs; shapes[k] is the name of the shape of names[k]. */
+bool oq_probe_add_shapes(struct oq_probe *probe, const char *const *names, size_t n,
+                         const char **shapes, onnxq_error *error);
+
 /* The model file as the engine takes it, in memory: *bytes is the caller's to free(), after a
    failure too. */
 bool oq_probe_write(const struct oq_probe *probe, uint8_t **bytes, size_t *nbytes,

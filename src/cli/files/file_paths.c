@@ -55,19 +55,20 @@ static int cut_suffix(const char *stem, int n_stem, const char *const *suffixes)
 }
 
 char *cli_derive_path(const char *model, const char *folder, const char *const *replaced,
-                      const char *suffix)
+                      const char *suffix, const char *ending)
 {
     const char *base = oq_base_name(model), *dot = strrchr(base, '.');
     int n_stem = (int)(dot != NULL && dot != base ? (size_t)(dot - base) : strlen(base));
     int n_folder = (int)(base - model);
     n_stem = cut_suffix(base, n_stem, replaced);
-    size_t capacity = strlen(model) + (folder != NULL ? strlen(folder) : 0) + strlen(suffix) + 16;
+    size_t capacity = strlen(model) + (folder != NULL ? strlen(folder) : 0) + strlen(suffix) +
+                      strlen(ending) + 16;
     char *path = malloc(capacity);
     if (path != NULL && folder != NULL)
-        snprintf(path, capacity, "%s%s%.*s.%s.onnx", folder, oq_base_name(folder)[0] ? "/" : "",
-                 n_stem, base, suffix);
+        snprintf(path, capacity, "%s%s%.*s.%s.%s", folder, oq_base_name(folder)[0] ? "/" : "",
+                 n_stem, base, suffix, ending);
     else if (path != NULL)
-        snprintf(path, capacity, "%.*s%.*s.%s.onnx", n_folder, model, n_stem, base, suffix);
+        snprintf(path, capacity, "%.*s%.*s.%s.%s", n_folder, model, n_stem, base, suffix, ending);
     return path;
 }
 

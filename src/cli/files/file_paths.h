@@ -15,12 +15,12 @@ bool cli_path_exists(const char *path);
 bool cli_is_same_file(const char *a, const char *b);
 
 /*
- * "FOLDER/model.SUFFIX.onnx" for "some/model.onnx"; folder NULL is the one that
+ * "FOLDER/model.SUFFIX.ENDING" for "some/model.onnx"; folder NULL is the one that
  * the model is in. Where the name has one of the suffixes `replaced` already (a
  * list ended by NULL; NULL: none), that goes. On the heap; NULL where memory ran out.
  */
 char *cli_derive_path(const char *model, const char *folder, const char *const *replaced,
-                      const char *suffix);
+                      const char *suffix, const char *ending);
 
 /*
  * `path` where it is opened by name. Standard input becomes a descriptor that

@@ -107,7 +107,7 @@ static bool fill_item(const cli_job *job, cli_item *item, const char *input, con
     item->derived = output == NULL;
     item->output = item->derived ? cli_derive_path(input, job->files->output_dir,
                                                    job->maker->replaced_suffixes,
-                                                   job->maker->suffix(job->settings))
+                                                   job->maker->suffix(job->settings), "onnx")
                                  : strdup(output);
     return item->output != NULL;
 }

@@ -1,0 +1,422 @@
+/* `onnxq calibrate`: options, files of ranges, and what is said of what was seen. */
+#define _POSIX_C_SOURCE 200809L
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/path.h"
+#include "base/size.h"
+#include "calibrate/calibrate.h"
+#include "cli/command.h"
+#include "cli/commands/run_options.h"
+#include "cli/files/file_paths.h"
+#include "cli/files/report_file.h"
+#include "cli/terminal/interrupt.h"
+#include "cli/terminal/messages.h"
+#include "cli/terminal/progress.h"
+
+/* Random inputs show that a model runs, whatever their number. */
+#define DEFAULT_RUNS 8
+
+/* Names that are listed in one line. */
+#define MAX_LISTED 5
+
+typedef struct calibrate_settings {
+    cli_common common; /* these two first */
+    cli_run run;
+    const char *output;
+    bool force, no_clobber, append;
+    cli_list merge;
+} calibrate_settings;
+
+CLI_IS_RUN(calibrate_settings);
+
+#define FIELD(member) .offset = offsetof(calibrate_settings, member)
+
+static const cli_option calibrate_options[] = {
+    {.kind = CLI_HEADING, .help = "Files"},
+    {.kind = CLI_TEXT,
+     .letter = 'o',
+     .name = "output",
+     .value = "FILE",
+     .source = CLI_FILES,
+     FIELD(output),
+     .help = "same as OUT"},
+    {.kind = CLI_FLAG,
+     .letter = 'f',
+     .name = "force",
+     FIELD(force),
+     .help = "replace an output that was not named and exists"},
+    {.kind = CLI_FLAG,
+     .letter = 'n',
+     .name = "no-clobber",
+     FIELD(no_clobber),
+     .help = "never replace a file"},
+    {.kind = CLI_FLAG,
+     .letter = 'a',
+     .name = "append",
+     FIELD(append),
+     .help = "add to the ranges that the output holds already"},
+    {.kind = CLI_APPEND,
+     .name = "merge",
+     .value = "FILE",
+     .source = CLI_FILES,
+     FIELD(merge),
+     .help = "add the ranges of that file; without --inputs nothing is run; repeatable"},
+    {0}};
+
+/* One run of the command. */
+struct calibrating {
+    const calibrate_settings *settings;
+    const char *model_path;
+    char *output; /* to be freed */
+    bool is_derived;
+    onnxq_model *model;
+    struct oq_calibration result;
+    cli_progress progress;
+    double began;
+};
+
+/* --- what was asked for --------------------------------------------------------------- */
+
+static bool runs_model(const calibrate_settings *settings)
+{
+    return settings->run.inputs.count > 0 || settings->merge.count == 0;
+}
+
+static int check_settings(const calibrate_settings *settings, int n_operands, char **operands)
+{
+    const cli_common *common = &settings->common;
+    if (n_operands == 0)
+        return cli_usage(common, "see 'onnxq help calibrate'", "there is no MODEL");
+    if (n_operands > 2 || (n_operands == 2 && settings->output != NULL))
+        return cli_usage(common, "see 'onnxq help calibrate'",
+                         n_operands > 2 ? "more than MODEL and OUT"
+                                        : "-o and OUT contradict each other");
+    if (cli_is_standard_input(operands[0]))
+        return cli_usage(common, NULL, "a model on standard input cannot be run, name its file");
+    if (settings->force && settings->no_clobber)
+        return cli_usage(common, NULL, "-f and -n contradict each other");
+    if (settings->append && settings->no_clobber)
+        return cli_usage(common, NULL, "--append and -n contradict each other");
+    if (runs_model(settings) && settings->run.inputs.count == 0 && settings->run.n_inputs == 0)
+        return cli_usage(common, NULL, "--random: at least 1 without --inputs");
+    return CLI_EXIT_OK;
+}
+
+static int choose_output(struct calibrating *run, const char *named)
+{
+    const calibrate_settings *settings = run->settings;
+    const cli_common *common = &settings->common;
+    run->is_derived = named == NULL;
+    run->output = named != NULL ? strdup(named)
+                                : cli_derive_path(run->model_path, NULL, NULL, "ranges", "json");
+    if (run->output == NULL)
+        return cli_memory_error(common);
+    if (oq_is_standard_output(run->output))
+        return settings->append ? cli_usage(common, NULL, "--append: standard output holds nothing")
+                                : CLI_EXIT_OK;
+    if (cli_is_same_file(run->output, run->model_path))
+        return cli_usage(common, NULL, "%s is the model", run->output);
+    if (common->json != NULL && !oq_is_standard_output(common->json) &&
+        cli_is_same_file(run->output, common->json))
+        return cli_usage(common, NULL, "--json: %s is the output of this run", common->json);
+    return CLI_EXIT_OK;
+}
+
+/* The exit code where a file of that name is there and stays. */
+static int check_kept(const struct calibrating *run)
+{
+    const calibrate_settings *settings = run->settings;
+    bool keeps = settings->no_clobber || (run->is_derived && !settings->force && !settings->append);
+    if (!keeps || oq_is_standard_output(run->output) || !cli_path_exists(run->output))
+        return CLI_EXIT_OK;
+    cli_error(&settings->common, "%s: it exists and is kept", run->output);
+    cli_hint(&settings->common, settings->no_clobber
+                                    ? "without -n it is replaced"
+                                    : "-f replaces it, --append adds to it, -o FILE names another");
+    return CLI_EXIT_OUTPUT;
+}
+
+/* --- ranges ------------------------------------------------------------------------------ */
+
+static bool show_progress(void *data, uint64_t n_done, uint64_t n_steps)
+{
+    struct calibrating *run = data;
+    cli_progress_count(&run->progress, oq_base_name(run->model_path), n_done, n_steps);
+    return cli_interrupt_signal() == 0;
+}
+
+static void warn_of_drawn(const struct calibrating *run)
+{
+    const cli_common *common = &run->settings->common;
+    if (run->settings->run.inputs.count > 0 || common->quiet > 0)
+        return;
+    cli_error(common, "warning: random inputs; what real ones give may lie far from these ranges");
+    cli_hint(common, "-i gives inputs as the model will see them; 100 are often enough");
+}
+
+static bool run_model(struct calibrating *run, const struct oq_calibrate_options *options,
+                      onnxq_error *error)
+{
+    struct oq_calibrate_options calibrate = *options;
+    calibrate.model = run->model;
+    calibrate.engine = oq_engine_open(run->settings->run.ort_lib, error);
+    if (calibrate.engine == NULL)
+        return false;
+    calibrate.progress = show_progress;
+    calibrate.progress_data = run;
+    cli_progress_init(&run->progress, &run->settings->common);
+    cli_progress_start(&run->progress);
+    bool ok = oq_calibrate(&run->result, &calibrate, error);
+    cli_progress_erase(&run->progress);
+    oq_engine_close(calibrate.engine);
+    return ok;
+}
+
+static bool merge_file(struct calibrating *run, const char *path, onnxq_error *error)
+{
+    onnxq_ranges *other = onnxq_ranges_open(path, error);
+    bool ok = other != NULL && onnxq_ranges_merge(run->result.ranges, other, error) == ONNXQ_OK;
+    onnxq_ranges_close(other);
+    return ok;
+}
+
+/* The ranges of all: those of the run first, whose values are in the order of the model. */
+static bool collect(struct calibrating *run, const struct oq_calibrate_options *options,
+                    onnxq_error *error)
+{
+    const calibrate_settings *settings = run->settings;
+    bool ok;
+    if (runs_model(settings)) {
+        ok = run_model(run, options, error);
+    } else {
+        run->result.ranges = oq_ranges_create(run->model, error);
+        ok = run->result.ranges != NULL;
+    }
+    if (ok && settings->append && cli_path_exists(run->output))
+        ok = merge_file(run, run->output, error);
+    for (size_t i = 0; ok && i < settings->merge.count; i++)
+        ok = merge_file(run, settings->merge.items[i], error);
+    return ok;
+}
+
+/* --- results ------------------------------------------------------------------------------ */
+
+typedef bool (*is_of_kind)(const struct oq_range_stats *stats);
+
+static bool has_no_range(const struct oq_range_stats *stats)
+{
+    return oq_range_is_missing(stats);
+}
+
+static bool is_not_finite(const struct oq_range_stats *stats)
+{
+    return stats->n_nan > 0 || stats->n_infinite > 0;
+}
+
+static const struct kind {
+    const char *key, *text;
+    is_of_kind is;
+} kinds[] = {
+    {"without_range", "without a range", has_no_range},
+    {"not_finite", "with NaN or infinities, which do not count", is_not_finite},
+    {"constant", "always the same", oq_range_is_constant},
+};
+
+static void print_kind(FILE *stream, const onnxq_ranges *ranges, const struct kind *kind)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < ranges->n_values; i++)
+        n += kind->is(ranges->values[i]);
+    if (n == 0)
+        return;
+    fprintf(stream, "  %zu %s:", n, kind->text);
+    for (size_t i = 0, listed = 0; i < ranges->n_values && listed < MAX_LISTED; i++) {
+        if (!kind->is(ranges->values[i]))
+            continue;
+        fputs(listed++ > 0 ? ", " : " ", stream);
+        cli_print_escaped(stream, ranges->values[i]->name);
+    }
+    fputs(n > MAX_LISTED ? ", ...\n" : "\n", stream);
+}
+
+static void print_value(FILE *stream, const struct oq_range_stats *stats)
+{
+    fputs("  ", stream);
+    cli_print_escaped(stream, stats->name);
+    if (oq_range_is_missing(stats))
+        fputs("  no range\n", stream);
+    else
+        fprintf(stream, "  %.6g to %.6g, mean %.4g, %.1f %% zeros\n", (double)stats->min,
+                (double)stats->max, stats->mean,
+                100 * (double)stats->n_zeros / (double)stats->count);
+}
+
+static void print_text(const struct calibrating *run, FILE *stream)
+{
+    const cli_common *common = &run->settings->common;
+    const struct oq_calibration *result = &run->result;
+    const onnxq_ranges *ranges = result->ranges;
+    if (common->quiet > 0)
+        return;
+    if (result->is_stopped)
+        fprintf(stream, "  stopped: what was seen until then\n");
+    fprintf(stream, "  %zu value%s over %" PRIu64 " set%s of inputs", ranges->n_values,
+            ranges->n_values == 1 ? "" : "s", ranges->n_runs, ranges->n_runs == 1 ? "" : "s");
+    if (ranges->n_drawn_runs > 0)
+        fprintf(stream, ", %" PRIu64 " of them random", ranges->n_drawn_runs);
+    fputs("\n", stream);
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        print_kind(stream, ranges, &kinds[i]);
+    for (size_t i = 0; i < ranges->n_values && common->verbose > 0; i++)
+        print_value(stream, ranges->values[i]);
+}
+
+static void print_json(const struct calibrating *run, FILE *stream)
+{
+    const onnxq_ranges *ranges = run->result.ranges;
+    struct oq_json json;
+    oq_json_init(&json, stream);
+    oq_json_open_object(&json, NULL);
+    oq_json_string(&json, "model", run->model_path);
+    oq_json_string(&json, "output", run->output);
+    oq_json_bool(&json, "stopped", run->result.is_stopped);
+    oq_json_uint(&json, "runs", ranges->n_runs);
+    oq_json_uint(&json, "drawn_runs", ranges->n_drawn_runs);
+    oq_json_uint(&json, "groups", run->result.n_groups);
+    oq_json_uint(&json, "values", ranges->n_values);
+    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+        oq_json_open_array(&json, kinds[k].key);
+        for (size_t i = 0; i < ranges->n_values; i++)
+            if (kinds[k].is(ranges->values[i]))
+                oq_json_string(&json, NULL, ranges->values[i]->name);
+        oq_json_close(&json);
+    }
+    oq_json_close(&json);
+    oq_json_finish(&json);
+}
+
+/* --- files -------------------------------------------------------------------------------- */
+
+static int write_file(const struct calibrating *run, const char *path,
+                      void (*print)(const struct calibrating *run, FILE *stream))
+{
+    const cli_common *common = &run->settings->common;
+    cli_report_file file;
+    int status = cli_report_file_open(&file, common, path);
+    if (status == CLI_EXIT_OK) {
+        print(run, file.stream);
+        status = cli_report_file_publish(&file, common);
+    }
+    cli_report_file_close(&file);
+    return status;
+}
+
+static void print_ranges(const struct calibrating *run, FILE *stream)
+{
+    oq_ranges_write(run->result.ranges, stream); /* the stream knows of a failure */
+}
+
+static int write_results(const struct calibrating *run)
+{
+    const cli_common *common = &run->settings->common;
+    bool json_only = common->json != NULL && oq_is_standard_output(common->json);
+    FILE *text = oq_is_standard_output(run->output) ? stderr : stdout;
+    int status = check_kept(run);
+    if (status == CLI_EXIT_OK)
+        status = write_file(run, run->output, print_ranges);
+    if (status != CLI_EXIT_OK)
+        return status;
+    if (!json_only)
+        print_text(run, text);
+    if (!json_only && common->quiet < 2) {
+        fputs("Wrote ", text);
+        cli_print_escaped(text,
+                          oq_is_standard_output(run->output) ? "standard output" : run->output);
+        fprintf(text, " in %.2f s\n", oq_now_seconds() - run->began);
+    }
+    return common->json != NULL ? write_file(run, common->json, print_json) : CLI_EXIT_OK;
+}
+
+/* --- the command --------------------------------------------------------------------------- */
+
+static int calibrate(struct calibrating *run, const struct oq_calibrate_options *options)
+{
+    const cli_common *common = &run->settings->common;
+    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
+    int status = check_kept(run);
+    if (status != CLI_EXIT_OK)
+        return status;
+    run->model = onnxq_model_open(run->model_path, &error);
+    bool ok = run->model != NULL && collect(run, options, &error);
+    if (!ok && cli_interrupt_signal() != 0)
+        return 128 + cli_interrupt_signal();
+    if (!ok)
+        return cli_library_error(common, &error);
+    if (run->result.ranges->n_drawn_runs > 0)
+        warn_of_drawn(run);
+    status = write_results(run);
+    return status == CLI_EXIT_OK && run->result.is_stopped ? 128 + cli_interrupt_signal() : status;
+}
+
+static int run_command(void *data, int n_operands, char **operands)
+{
+    calibrate_settings *settings = data;
+    struct oq_calibrate_options options = {0};
+    struct calibrating run = {.settings = settings, .began = oq_now_seconds()};
+    int status = check_settings(settings, n_operands, operands);
+    if (status != CLI_EXIT_OK)
+        return status;
+    run.model_path = operands[0];
+    status = choose_output(&run, n_operands == 2 ? operands[1] : settings->output);
+    if (status == CLI_EXIT_OK)
+        status = cli_run_fill(&settings->common, &settings->run, &options.feed);
+    if (status == CLI_EXIT_OK) {
+        cli_run_fill_session(&settings->common, &settings->run, &options.session);
+        status = calibrate(&run, &options);
+    }
+    onnxq_ranges_close(run.result.ranges);
+    onnxq_model_close(run.model);
+    free(run.output);
+    return status;
+}
+
+static void set_defaults(void *data)
+{
+    calibrate_settings *settings = data;
+    cli_run_defaults(&settings->run);
+    settings->run.n_inputs = DEFAULT_RUNS;
+    /* Layouts for speed are undone for every value that is looked at. */
+    settings->run.opt_level = OQ_OPT_BASIC;
+}
+
+static void release(void *data)
+{
+    calibrate_settings *settings = data;
+    cli_run_release(&settings->run);
+    cli_list_free(&settings->merge);
+}
+
+const cli_command cli_calibrate = {
+    .name = "calibrate",
+    .summary = "Runs a float model over inputs and writes the ranges of its inner values.",
+    .usage = "calibrate [OPTION]... -i INPUTS MODEL [OUT]\n"
+             "calibrate [OPTION]... --merge FILE... MODEL [OUT]",
+    .notes =
+        "OUT left out is MODEL with .ranges.json for its ending; one that exists is kept. A\n"
+        "named OUT is replaced. '-' is standard output. Ranges add up: those of --merge, or\n"
+        "with --append of OUT itself, are as if all inputs had been seen in one run.\n"
+        "Inputs should be such as the model will see; without --inputs they are random, which\n"
+        "shows that all works and little else. Ctrl-C writes what was seen until then.\n"
+        "docs/ranges.md describes the file.\n"
+        "Exit codes: 0 written, 2 usage, 3 the model, an input or a file of ranges cannot be\n"
+        "used, 4 the output cannot be written, 6 ONNX Runtime was not found, 130 Ctrl-C.",
+    .options = {{calibrate_options, cli_run_options, cli_common_options}},
+    .operands = CLI_FILE_OPERANDS,
+    .settings_nbytes = sizeof(calibrate_settings),
+    .defaults = set_defaults,
+    .run = run_command,
+    .release = release};
