@@ -382,6 +382,9 @@ typedef struct onnxq_summary {
     size_t n_unused;              /* constants that nothing uses, which leave, */
     uint64_t nbytes_unused;       /* and their bytes */
     size_t n_undecided; /* of onnxq_plan_estimate(): their values say if they take 8 bits or 16 */
+    size_t n_annotations_removed;      /* quantization_annotation of tensors that left */
+    const char *const *inputs_removed; /* graph inputs that left: their weights are no defaults */
+    size_t n_inputs_removed;           /* that callers may override any more */
 } onnxq_summary;
 
 /*
@@ -486,6 +489,9 @@ typedef struct onnxq_dequantize_summary {
     uint64_t external_nbytes_after; /* side file, 0: none */
     size_t n_unused;                /* constants that nothing uses, which leave, */
     uint64_t nbytes_unused;         /* and their bytes */
+    size_t n_annotations_removed;   /* as in onnxq_summary, and these */
+    const char *const *inputs_removed;
+    size_t n_inputs_removed;
 } onnxq_dequantize_summary;
 
 typedef struct onnxq_dequantization onnxq_dequantization;

@@ -90,6 +90,10 @@ static int open_again(const struct oq_file *file, onnxq_error *error)
 bool oq_file_read(const struct oq_file *file, uint64_t offset, void *dst, size_t nbytes,
                   onnxq_error *error)
 {
+    if (file->memory != NULL) {
+        memcpy(dst, (const char *)file->memory + offset, nbytes);
+        return true;
+    }
     int fd = file->fd >= 0 ? file->fd : open_again(file, error);
     bool ok = fd >= 0 && read_all(fd, offset, dst, nbytes, error);
     if (!ok)

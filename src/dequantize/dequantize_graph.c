@@ -263,7 +263,11 @@ static bool rewrite(onnxq_dequantization *undo, struct oq_edit *edit)
     undo->summary.n_unused = edit->n_unused;
     undo->summary.nbytes_unused = edit->nbytes_unused;
     drop_import(edit);
-    return add_provenance(undo, edit) && oq_undo_describe(undo, edit) && oq_edit_finish(edit);
+    bool ok = add_provenance(undo, edit) && oq_undo_describe(undo, edit) && oq_edit_finish(edit);
+    undo->summary.n_annotations_removed = edit->n_annotations;
+    undo->summary.inputs_removed = edit->inputs;
+    undo->summary.n_inputs_removed = edit->n_inputs;
+    return ok;
 }
 
 bool oq_undo_rewrite(onnxq_dequantization *undo)

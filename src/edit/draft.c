@@ -69,6 +69,7 @@ static bool copy_payload(void *context, const struct oq_message_path *path, onnx
     proto->raw_data = (ProtobufCBinaryData){sizeof(*payload), (uint8_t *)payload};
     proto->has_data_location = false;
     proto->n_external_data = 0;
+    proto->n_float_data = proto->n_int64_data = 0;
     return true;
 }
 

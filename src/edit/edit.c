@@ -92,7 +92,6 @@ bool oq_edit_init(struct oq_edit *edit, struct oq_draft *draft, bool freeze_inpu
                              .graphs = &draft->model->graphs};
     oq_strmap_init(&edit->value_names, edit->arena);
     oq_strmap_init(&edit->node_names, edit->arena);
-    oq_strmap_init(&edit->mentioned, edit->arena);
     if (!oq_strmap_reserve(&edit->value_names, edit->graphs->n_values))
         return oq_arena_fail(edit->arena, error);
     edit->n_left = oq_arena_array(edit->arena, edit->graphs->n_values, sizeof(*edit->n_left));
@@ -158,7 +157,7 @@ static void filter_nodes(struct oq_edit_graph *state)
     state->proto->n_node = n;
 }
 
-static void filter_annotations(const struct oq_edit_graph *state)
+static void filter_annotations(struct oq_edit *edit, const struct oq_edit_graph *state)
 {
     Oq__Pb__GraphProto *proto = state->proto;
     size_t n = 0;
@@ -170,10 +169,23 @@ static void filter_annotations(const struct oq_edit_graph *state)
     for (size_t i = 0; i < proto->n_quantization_annotation; i++)
         if (!is_gone(state, proto->quantization_annotation[i]->tensor_name))
             proto->quantization_annotation[n++] = proto->quantization_annotation[i];
+    edit->n_annotations += proto->n_quantization_annotation - n;
     proto->n_quantization_annotation = n;
 }
 
-static void filter_inputs(const struct oq_edit *edit, size_t ordinal)
+/* Callers may know it by name: it will be said that it left. */
+static bool note_input(struct oq_edit *edit, size_t ordinal, const char *name)
+{
+    if (ordinal != 0)
+        return true;
+    if (!oq_arena_grow(edit->arena, &edit->inputs, edit->n_inputs, &edit->inputs_capacity,
+                       sizeof(*edit->inputs)))
+        return oq_arena_fail(edit->arena, edit->error);
+    edit->inputs[edit->n_inputs++] = name;
+    return true;
+}
+
+static bool filter_inputs(struct oq_edit *edit, size_t ordinal)
 {
     const struct oq_edit_graph *state = &edit->states[ordinal];
     Oq__Pb__GraphProto *proto = state->proto;
@@ -186,8 +198,11 @@ static void filter_inputs(const struct oq_edit *edit, size_t ordinal)
         bool leaves = is_default && (edit->freeze_inputs || is_dropped(state, name));
         if (!leaves)
             proto->input[n++] = proto->input[i];
+        else if (!note_input(edit, ordinal, name))
+            return false;
     }
     proto->n_input = n;
+    return true;
 }
 
 static bool replace_initializers(struct oq_edit *edit, const struct oq_edit_graph *state)
@@ -228,10 +243,10 @@ static bool add_value_infos(struct oq_edit *edit, const struct oq_edit_graph *st
 static bool finish_graph(struct oq_edit *edit, size_t ordinal)
 {
     struct oq_edit_graph *state = &edit->states[ordinal];
-    filter_inputs(edit, ordinal);
-    filter_annotations(state);
+    filter_annotations(edit, state);
     filter_nodes(state);
-    return add_value_infos(edit, state) && replace_initializers(edit, state);
+    return filter_inputs(edit, ordinal) && add_value_infos(edit, state) &&
+           replace_initializers(edit, state);
 }
 
 /* A version that has all that is written into models without any operator of ai.onnx. */

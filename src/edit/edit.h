@@ -35,12 +35,15 @@ struct oq_edit {
     bool freeze_inputs;               /* no initializer stays a graph input */
 
     struct oq_strmap value_names, node_names; /* all that are taken, over the whole model */
-    struct oq_strmap mentioned;     /* names in annotations and training information, see sweep.c */
     unsigned untried;               /* 0, what these map to until numbers are tried behind a name */
     const struct oq_graphs *graphs; /* of the model, which the draft begins as a copy of */
     size_t *n_left;                 /* [graphs->n_values] uses that are left */
     size_t n_unused; /* constants that left and had no user in the first place, and their bytes */
     uint64_t nbytes_unused;
+    /* Known at the end: inputs of the main graph that left, and annotations of tensors that did. */
+    const char **inputs;
+    size_t n_inputs, inputs_capacity;
+    size_t n_annotations;
     struct oq_edit_graph *states;  /* [graphs->count] */
     struct oq_edit_graph *current; /* that nodes are added to */
 };

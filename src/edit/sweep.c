@@ -5,81 +5,6 @@
  */
 #include "edit/edit.h"
 
-/* --- what is named without being used --- */
-
-static bool mention(struct oq_strmap *names, const char *name)
-{
-    void **place = name == NULL || name[0] == '\0' ? NULL : oq_strmap_place(names, name);
-    if (place != NULL)
-        *place = names;
-    return place != NULL || !names->arena->failed;
-}
-
-static bool mention_entries(struct oq_strmap *names, Oq__Pb__StringStringEntryProto *const *entries,
-                            size_t n)
-{
-    bool ok = true;
-    for (size_t i = 0; ok && i < n; i++)
-        ok = mention(names, entries[i]->key) && mention(names, entries[i]->value);
-    return ok;
-}
-
-static bool mention_annotation(void *names, const struct oq_message_path *path, onnxq_error *error)
-{
-    const Oq__Pb__TensorAnnotation *annotation = (const Oq__Pb__TensorAnnotation *)path->message;
-    (void)error;
-    return mention(names, annotation->tensor_name) &&
-           mention_entries(names, annotation->quant_parameter_tensor_names,
-                           annotation->n_quant_parameter_tensor_names);
-}
-
-static bool mention_inputs(void *names, const struct oq_message_path *path, onnxq_error *error)
-{
-    const Oq__Pb__NodeProto *node = (const Oq__Pb__NodeProto *)path->message;
-    bool ok = true;
-    (void)error;
-    for (size_t i = 0; ok && i < node->n_input; i++)
-        ok = mention(names, node->input[i]);
-    return ok;
-}
-
-static bool mention_outputs(void *names, const struct oq_message_path *path, onnxq_error *error)
-{
-    const Oq__Pb__GraphProto *graph = (const Oq__Pb__GraphProto *)path->message;
-    bool ok = true;
-    (void)error;
-    for (size_t i = 0; ok && i < graph->n_output; i++)
-        ok = mention(names, graph->output[i]->name);
-    return ok;
-}
-
-static bool visit(struct oq_edit *edit, ProtobufCMessage *root,
-                  const ProtobufCMessageDescriptor *type, oq_message_visit_fn visitor)
-{
-    return oq_message_visit(root, type, visitor, &edit->mentioned, edit->error);
-}
-
-/* Training updates initializers by name, and its graphs see those of the main graph. */
-static bool mention_training(struct oq_edit *edit, Oq__Pb__TrainingInfoProto *training)
-{
-    return visit(edit, &training->base, &oq__pb__node_proto__descriptor, mention_inputs) &&
-           visit(edit, &training->base, &oq__pb__graph_proto__descriptor, mention_outputs) &&
-           mention_entries(&edit->mentioned, training->initialization_binding,
-                           training->n_initialization_binding) &&
-           mention_entries(&edit->mentioned, training->update_binding, training->n_update_binding);
-}
-
-/* By name alone, wherever it stands: what is meant by it stays, and maybe a namesake. */
-static bool find_mentioned(struct oq_edit *edit)
-{
-    const Oq__Pb__ModelProto *model = edit->draft->proto;
-    bool ok = visit(edit, &model->graph->base, &oq__pb__tensor_annotation__descriptor,
-                    mention_annotation);
-    for (size_t i = 0; ok && i < model->n_training_info; i++)
-        ok = mention_training(edit, model->training_info[i]);
-    return ok || oq_arena_fail(edit->arena, edit->error);
-}
-
 /* --- uses --- */
 
 /* Uses that are left of a value of the model; new names have none and are not asked about. */
@@ -115,13 +40,18 @@ static bool is_for_callers(const struct oq_edit *edit, const struct oq_value *va
     return value->is_graph_input && !(edit->freeze_inputs && value->graph->parent == NULL);
 }
 
+/* By a node or an output that is left, or by name from outside the graph. */
+static bool is_needed(const struct oq_edit *edit, const struct oq_value *value)
+{
+    return edit->n_left[value->ordinal] > 0 || value->is_named;
+}
+
 /* A constant without users in the model itself, or what has lost them all. */
 static bool is_useless(const struct oq_edit *edit, const struct oq_value *value)
 {
-    if (value == NULL || edit->n_left[value->ordinal] > 0 || is_for_callers(edit, value))
+    if (value == NULL || is_needed(edit, value) || is_for_callers(edit, value))
         return false;
-    return value->n_uses > 0 || (oq_value_tensor(value) != NULL &&
-                                 oq_strmap_find(&edit->mentioned, value->name) == NULL);
+    return value->n_uses > 0 || (oq_value_tensor(value) != NULL && !value->is_annotated);
 }
 
 /* --- what leaves --- */
@@ -142,7 +72,7 @@ static bool is_dead(const struct oq_edit *edit, const struct oq_graph *graph,
     bool dead = false;
     for (size_t i = 0; i < node->n_output; i++) {
         const struct oq_value *value = oq_strmap_find(&graph->values, node->output[i]);
-        if (node->output[i][0] != '\0' && (value == NULL || edit->n_left[value->ordinal] > 0))
+        if (node->output[i][0] != '\0' && (value == NULL || is_needed(edit, value)))
             return false;
         dead |= is_useless(edit, value);
     }
@@ -258,8 +188,6 @@ static bool drop_useless_initializers(struct oq_edit *edit, size_t ordinal)
 
 bool oq_edit_sweep(struct oq_edit *edit)
 {
-    if (!find_mentioned(edit))
-        return false;
     count_uses(edit);
     if (!sweep_nodes(edit))
         return false;

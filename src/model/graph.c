@@ -249,6 +249,23 @@ static bool add_uses(struct builder *builder, const struct oq_graph *graph)
     return true;
 }
 
+/* An annotation is about a tensor, and names others as its scale and zero point. */
+static void note_annotations(const struct oq_graph *graph)
+{
+    const Oq__Pb__GraphProto *proto = graph->proto;
+    for (size_t i = 0; i < proto->n_quantization_annotation; i++) {
+        const Oq__Pb__TensorAnnotation *annotation = proto->quantization_annotation[i];
+        struct oq_value *value = oq_graph_find(graph, annotation->tensor_name);
+        if (value != NULL)
+            value->is_annotated = true;
+        for (size_t k = 0; k < annotation->n_quant_parameter_tensor_names; k++) {
+            value = oq_graph_find(graph, annotation->quant_parameter_tensor_names[k]->value);
+            if (value != NULL)
+                value->is_named = true;
+        }
+    }
+}
+
 static bool add_children(struct builder *builder, const struct oq_graph *graph)
 {
     for (size_t i = 0; i < graph->proto->n_node; i++) {
@@ -279,5 +296,7 @@ bool oq_graphs_init(struct oq_graphs *graphs, const Oq__Pb__GraphProto *main,
     for (size_t i = 0; i < graphs->count; i++)
         if (!add_uses(&builder, graphs->list[i]))
             return false;
+    for (size_t i = 0; i < graphs->count; i++)
+        note_annotations(graphs->list[i]);
     return true;
 }

@@ -31,6 +31,8 @@ struct oq_value {
     const Oq__Pb__TypeProto *type; /* that the model declares, or NULL */
     bool is_graph_input;           /* an initializer that is one too is a default value */
     bool is_graph_output;          /* of any graph */
+    bool is_named;     /* by training information, or as scale or zero point in an annotation */
+    bool is_annotated; /* a quantization_annotation says something of it */
     const struct oq_use *uses;
     struct oq_use *last_use;
     size_t n_uses;

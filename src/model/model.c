@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
+#include "model/constant_nodes.h"
 #include "model/sniff.h"
+#include "model/training.h"
 #include "operators/operators.h"
 
 /* The place of a tensor in words: its own name, or the node and attribute that hold it. */
@@ -110,8 +112,11 @@ size_t oq_model_budget(const onnxq_model *model)
 Oq__Pb__ModelProto *oq_model_copy_proto(const onnxq_model *model, struct oq_arena *arena,
                                         onnxq_error *error)
 {
-    return (Oq__Pb__ModelProto *)oq_message_unpack(&oq__pb__model_proto__descriptor,
-                                                   &model->skeleton, arena, error);
+    Oq__Pb__ModelProto *proto = (Oq__Pb__ModelProto *)oq_message_unpack(
+        &oq__pb__model_proto__descriptor, &model->skeleton, arena, error);
+    bool ok = proto != NULL &&
+              oq_constant_nodes_normalize(proto, oq_model_opset(proto, ""), arena, error);
+    return ok ? proto : NULL;
 }
 
 /* Something else than a model fails to parse in some odd place: say what it is instead. */
@@ -150,9 +155,12 @@ static bool open_model(onnxq_model *model, const char *path, const char *name, o
         explain_failure(model, error);
         return false;
     }
-    return oq_external_init(&model->external, name, &model->arena, error) &&
-           index_tensors(model, error) &&
-           oq_graphs_init(&model->graphs, model->proto->graph, &model->arena, error);
+    if (!oq_external_init(&model->external, name, &model->arena, error) ||
+        !index_tensors(model, error) ||
+        !oq_graphs_init(&model->graphs, model->proto->graph, &model->arena, error))
+        return false;
+    oq_training_note(model->proto, &model->graphs);
+    return true;
 }
 
 static void fill_info(const onnxq_model *model, onnxq_model_info *info)

@@ -277,6 +277,19 @@ static bool init_external(struct oq_tensor *tensor, const struct oq_external_ran
     return true;
 }
 
+/* Numbers of a Constant node's attribute, see constant_nodes.c. */
+static bool init_memory(struct oq_tensor *tensor, const void *numbers, struct oq_arena *arena,
+                        onnxq_error *error)
+{
+    struct oq_file *file = oq_arena_alloc(arena, sizeof(*file));
+    if (file == NULL)
+        return oq_arena_fail(arena, error);
+    *file = (struct oq_file){.fd = -1, .nbytes = tensor->nbytes, .memory = numbers};
+    tensor->file = file;
+    tensor->contiguous = true;
+    return true;
+}
+
 /* Empty pieces, which some writers leave in a field that they do not use, say nothing. */
 static void skip_empty_fragments(struct oq_tensor *tensor)
 {
@@ -338,6 +351,11 @@ bool oq_tensor_init(struct oq_tensor *tensor, const Oq__Pb__TensorProto *proto,
         return false;
     if (external != NULL)
         return init_external(tensor, external, error);
+    if (proto->n_float_data > 0 || proto->n_int64_data > 0)
+        return init_memory(tensor,
+                           proto->n_float_data > 0 ? (const void *)proto->float_data
+                                                   : (const void *)proto->int64_data,
+                           arena, error);
     if (oq_payload_get(proto, &payload)) {
         tensor->fragments = fragments + payload.first;
         tensor->nfragments = payload.count;

@@ -1,7 +1,7 @@
 /*
  * One view on a tensor, however it is stored: raw_data, a typed field (packed,
- * unpacked, in several pieces), or a side file. A view is immutable and reads
- * its elements from the file when asked; threads may read the same view.
+ * unpacked, in several pieces), a side file, or a Constant node's attribute in memory. A view is
+ * immutable and reads its elements from the file when asked; threads may read the same view.
  */
 #ifndef OQ_MODEL_TENSOR_H
 #define OQ_MODEL_TENSOR_H

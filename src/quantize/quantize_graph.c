@@ -87,7 +87,11 @@ static bool rewrite_all(struct oq_rewrite *rewrite)
     for (size_t g = 0; g < rewrite->edit->graphs->count; g++)
         if (!rewrite_nodes(rewrite, g))
             return false;
-    return drop_constants(rewrite) && add_provenance(rewrite) && oq_edit_finish(rewrite->edit);
+    bool ok = drop_constants(rewrite) && add_provenance(rewrite) && oq_edit_finish(rewrite->edit);
+    plan->summary.n_annotations_removed = rewrite->edit->n_annotations;
+    plan->summary.inputs_removed = rewrite->edit->inputs;
+    plan->summary.n_inputs_removed = rewrite->edit->n_inputs;
+    return ok;
 }
 
 static bool has_work(const onnxq_plan *plan)

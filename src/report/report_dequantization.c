@@ -119,6 +119,7 @@ static void write_unused(const struct table *table, FILE *stream)
 {
     const onnxq_dequantize_summary *summary = onnxq_dequantization_get_summary(table->source);
     oq_report_unused(stream, summary->n_unused, summary->nbytes_unused, table->unit);
+    oq_report_annotations(stream, summary->n_annotations_removed);
 }
 
 void onnxq_report_dequantization_table(const onnxq_dequantization *dequantization, FILE *stream)
@@ -200,8 +201,10 @@ static struct columns measure_columns(const onnxq_dequantization *dequantization
 void onnxq_report_dequantization_nodes(const onnxq_dequantization *dequantization, FILE *stream)
 {
     const struct columns columns = measure_columns(dequantization, stream);
+    const onnxq_dequantize_summary *summary = onnxq_dequantization_get_summary(dequantization);
     for (size_t i = 0; i < onnxq_dequantization_count(dequantization); i++)
         write_node(onnxq_dequantization_get(dequantization, i), &columns, stream);
+    oq_report_inputs(stream, summary->inputs_removed, summary->n_inputs_removed);
 }
 
 /* --- JSON --- */
@@ -217,6 +220,8 @@ static void write_summary(struct oq_json *json, const onnxq_dequantization *dequ
     oq_json_uint(json, "external_nbytes_after", summary->external_nbytes_after);
     oq_json_uint(json, "unused", summary->n_unused);
     oq_json_uint(json, "nbytes_unused", summary->nbytes_unused);
+    oq_json_uint(json, "annotations_removed", summary->n_annotations_removed);
+    oq_report_json_names(json, "inputs_removed", summary->inputs_removed, summary->n_inputs_removed);
     oq_json_close(json);
 }
 

@@ -4,6 +4,14 @@
 #include "base/flags.h"
 #include "report/report_lines.h"
 
+void oq_report_json_names(struct oq_json *json, const char *key, const char *const *names, size_t n)
+{
+    oq_json_open_row(json, key);
+    for (size_t i = 0; i < n; i++)
+        oq_json_string(json, NULL, names[i]);
+    oq_json_close(json);
+}
+
 static void write_summary(struct oq_json *json, const onnxq_plan *plan)
 {
     const onnxq_summary *summary = onnxq_plan_get_summary(plan);
@@ -20,6 +28,8 @@ static void write_summary(struct oq_json *json, const onnxq_plan *plan)
     oq_json_uint(json, "round_trips_removed", summary->n_round_trips_removed);
     oq_json_uint(json, "unused", summary->n_unused);
     oq_json_uint(json, "nbytes_unused", summary->nbytes_unused);
+    oq_json_uint(json, "annotations_removed", summary->n_annotations_removed);
+    oq_report_json_names(json, "inputs_removed", summary->inputs_removed, summary->n_inputs_removed);
     oq_json_close(json);
 }
 

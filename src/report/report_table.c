@@ -181,6 +181,7 @@ static void write_unused(FILE *stream, const onnxq_plan *plan, struct oq_report_
 {
     const onnxq_summary *summary = onnxq_plan_get_summary(plan);
     oq_report_unused(stream, summary->n_unused, summary->nbytes_unused, unit);
+    oq_report_annotations(stream, summary->n_annotations_removed);
 }
 
 void onnxq_report_table(const onnxq_plan *plan, FILE *stream)

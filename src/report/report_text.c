@@ -33,6 +33,21 @@ void oq_report_unused(FILE *stream, size_t count, uint64_t nbytes, struct oq_rep
                 (double)nbytes / unit.nbytes, unit.name);
 }
 
+void oq_report_annotations(FILE *stream, size_t count)
+{
+    if (count > 0)
+        fprintf(stream, "  quantization annotations of tensors that left, left out: %zu\n", count);
+}
+
+void oq_report_inputs(FILE *stream, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        fputs("  no graph input any more, a constant: ", stream);
+        oq_report_cell(stream, names[i], 0, OQ_REPORT_NO_LIMIT);
+        putc('\n', stream);
+    }
+}
+
 size_t oq_report_columns_left(size_t limit, size_t used)
 {
     if (limit == OQ_REPORT_NO_LIMIT)

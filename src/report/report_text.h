@@ -25,6 +25,12 @@ struct oq_report_unit oq_report_unit(uint64_t largest_nbytes);
 /* A line on constants that leave because nothing uses them; nothing for none. */
 void oq_report_unused(FILE *stream, size_t count, uint64_t nbytes, struct oq_report_unit unit);
 
+/* A line on annotations that leave with their tensors; nothing for none. */
+void oq_report_annotations(FILE *stream, size_t count);
+
+/* A line for each graph input that leaves: callers cannot give it any more. */
+void oq_report_inputs(FILE *stream, const char *const *names, size_t count);
+
 /* What is left of a limit when `used` columns are taken. */
 size_t oq_report_columns_left(size_t limit, size_t used);
 

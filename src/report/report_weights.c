@@ -121,5 +121,7 @@ void onnxq_report_weights(const onnxq_plan *plan, FILE *stream)
         for (size_t k = 0; k < line->n_weights; k++)
             write_weight(stream, lines.weights[line->first + k], &widths);
     }
+    const onnxq_summary *summary = onnxq_plan_get_summary(plan);
+    oq_report_inputs(stream, summary->inputs_removed, summary->n_inputs_removed);
     oq_report_lines_fini(&lines);
 }

@@ -49,6 +49,15 @@ def constants(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     yield from (
         t for n in nodes for a in n.attribute for t in (*a.tensors, *([a.t] if a.HasField("t") else []))
     )
+    yield from (t for n in all_nodes(model.graph) if op_name(n) == "Constant" for t in numbers(n, model))
+
+
+def numbers(node: onnx.NodeProto, model: onnx.ModelProto) -> list[onnx.TensorProto]:
+    """What a Constant node has in value_float and its like, as a tensor; there are none of them before opset 12."""
+    kinds = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
+    opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    found = [np.array(v, kinds[k]) for k, v in attributes(node).items() if opset >= 12 and k in kinds]
+    return [numpy_helper.from_array(array) for array in found if array.size > 0]
 
 
 def constant_nbytes(model: onnx.ModelProto) -> int:
@@ -99,7 +108,8 @@ class View:
             return self.constant(made.input[0]).transpose(attributes(made).get("perm"))
         if made.op_type == "Reshape":
             return self.constant(made.input[0]).reshape(self.constant(made.input[1]))
-        return numpy_helper.to_array(attributes(made)["value"], self.base_dir)
+        (value,) = attributes(made).values()
+        return numpy_helper.to_array(value, self.base_dir) if isinstance(value, onnx.TensorProto) else np.array(value)
 
     def is_constant(self, name: str) -> bool:
         return name in self.initializer or self.made_by(name, "Constant")

@@ -332,3 +332,76 @@ class Equal(ConstantTest):
         model = build.model(nodes, {"x": X}, {"a": (SIZE, SIZE), "p": (M, SIZE), "q": (M, SIZE)}, {"a": w, "b": w})
         outcome = self.check(model, {"x": X}, "dynamic")
         self.assertEqual([outcome.weight(n)["action"] for n in "ab"], ["keep", "dynamic"])
+
+
+# --- numbers in attributes ---------------------------------------------------------
+
+
+def attribute(name: str, **value) -> onnx.NodeProto:
+    return helper.make_node("Constant", [], [name], **value)
+
+
+class Attributes(ConstantTest):
+    """Constant nodes whose numbers lie in value_float(s) or value_int(s) are like all others."""
+
+    @cases([name for name in METHODS if name not in ("weights", "qdq")])  # which fold no vectors
+    def weight_in_floats(self, method):
+        w = build.weights(SIZE, 144)
+        nodes = [
+            attribute("flat", value_floats=w.ravel().tolist()),
+            attribute("shape", value_ints=w.shape),
+            node("Reshape", "flat shape", "w"),
+            node("MatMul", "x w", "y"),
+        ]
+        model = build.model(nodes, {"x": X.shape}, {"y": (M, 144)})
+        outcome = self.check(model, {"x": X}, method)
+        self.assertEqual(outcome.weight("flat")["nbytes"], w.nbytes)
+        self.assertNotEqual(outcome.weight("flat")["action"], "keep")
+
+    def test_kept(self):
+        """What stays holds the same numbers."""
+        big = build.weights(5000)
+        nodes = [
+            attribute("bias", value_floats=big.tolist()),
+            attribute("factor", value_float=1.5),
+            attribute("nothing", value_float=0.0),
+            attribute("one", value_int=1),
+            node("MatMul", "x w", "p"),
+            node("Mul", "p factor", "m"),
+            node("Add", "m nothing", "n"),
+            node("Add", "n bias", "y"),
+            node("Gather", "ids one", "z"),
+        ]
+        w = build.weights(SIZE, 5000)
+        ids = np.array([3, 5, 7], np.int64)
+        model = build.model(nodes, {"x": X.shape}, {"y": (M, 5000), "z": np.array(1)}, {"w": w, "ids": ids})
+        nodes[2].attribute[0].ClearField("f")
+        for flags in ((), ("--external-data=always",)):
+            outcome = self.quantize(model, *flags)
+            left, right = common.run(outcome.source, {"x": X}), common.run(outcome.path, {"x": X})
+            self.assertLess(common.relative_error(left[:1], right[:1]), 4)
+            np.testing.assert_array_equal(left[1], right[1])
+
+    def test_scale_of_integers(self):
+        """dequantize finds scales there."""
+        path, back = self.dir / "q.onnx", self.dir / "float.onnx"
+        q = build.rng(1).integers(-127, 127, (SIZE, 144)).astype(np.int8)
+        nodes = [
+            attribute("s", value_float=0.125),
+            node("DequantizeLinear", "q s", "w"),
+            node("MatMul", "x w", "y"),
+        ]
+        onnx.save(build.model(nodes, {"x": X.shape}, {"y": (M, 144)}, {"q": q}), path)
+        self.onnxq("dequantize", path, back)
+        (w,) = onnx.load(back).graph.initializer
+        np.testing.assert_array_equal(numpy_helper.to_array(w), q * np.float32(0.125))
+
+    def test_too_old(self):
+        """Before opset 12 there were none: what such a model means is not guessed."""
+        nodes = [attribute("b", value_floats=[1.0, 2.0]), node("MatMul", "x w", "p"), node("Add", "p b", "y")]
+        graph = build.graph(nodes, {"x": X.shape}, {"y": (M, 2)}, {"w": build.weights(SIZE, 2)})
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6)
+        source = self.dir / "model.onnx"
+        onnx.save(model, source)
+        weights = json.loads(self.onnxq("quantize", "--dry-run", "--json", source, status=0).stdout)["weights"]
+        self.assertEqual([w["name"] for w in weights], ["w"])

@@ -98,8 +98,8 @@ class Unused(OrtTest):
         for name, value in (("idle", {"value": numpy_helper.from_array(IDLE, "t")}), ("few", {"value_ints": [1, 2]})):
             model.graph.node.append(helper.make_node("Constant", [], [name], **value))
         outcome = self.quantize(model)
-        self.assertEqual(outcome.report["summary"]["unused"], 1)
-        self.assertEqual([n.output[0] for n in outcome.model.graph.node if n.op_type == "Constant"], ["few"])
+        self.assertEqual(outcome.report["summary"]["unused"], 2)
+        self.assertNotIn("Constant", {n.op_type for n in outcome.model.graph.node})
 
     def if_model(self, outer: dict, inner: dict, nodes: list) -> onnx.ModelProto:
         """y = x @ w; z = c ? s + s : s"""
@@ -157,6 +157,11 @@ class Unused(OrtTest):
         outcome = self.quantize(model)
         self.assert_left(outcome, "idle")
         self.assertEqual([i.name for i in outcome.model.graph.input], ["x"])
+        self.assertEqual(outcome.report["summary"]["inputs_removed"], ["w", "idle"])
+        said = self.onnxq("quantize", "-f", "-v", "--min-elements=1", outcome.source, self.dir / "again.onnx").stdout
+        self.assertIn("  no graph input any more, a constant: w\n  no graph input any more, a constant: idle\n", said)
+        back = json.loads(self.onnxq("dequantize", "--json", outcome.path, self.dir / "back.onnx").stdout)
+        self.assertEqual(back["summary"]["inputs_removed"], [])
 
     def test_annotations(self):
         """What an annotation is about, and what it names, stays; but not what is quantized."""
@@ -165,6 +170,85 @@ class Unused(OrtTest):
             annotation = model.graph.quantization_annotation.add(tensor_name=about)
             annotation.quant_parameter_tensor_names.add(key="SCALE_TENSOR", value=parameter)
         self.assert_left(self.quantize(model), "idle")
+
+    @cases({"folded": ((M, 3), True), "computed": ((M, N), False)})
+    def annotated_weight(self, shape, stays):
+        """An annotation goes with its tensor, and that is said; its scale, used elsewhere too, stays."""
+        w = build.weights(K, shape[1])
+        model = build.model(
+            [node("MatMul", "x w", "y"), node("Add", "s s", "z")],
+            {"x": X.shape}, {"y": shape, "z": (600,)}, {"w": w, "s": build.weights(600)},
+        )
+        annotation = model.graph.quantization_annotation.add(tensor_name="w")
+        annotation.quant_parameter_tensor_names.add(key="SCALE_TENSOR", value="s")
+        outcome = self.quantize(model)
+        self.assertEqual(outcome.report["summary"]["annotations_removed"], 1 - stays)
+        self.assertEqual([a.tensor_name for a in outcome.model.graph.quantization_annotation], ["w"] * stays)
+        self.assertIn("s", names(outcome.model.graph))
+        line = "quantization annotations of tensors that left, left out: 1"
+        again = self.onnxq("quantize", "-f", "--min-elements=1", outcome.source, self.dir / "again.onnx").stdout
+        (self.assertNotIn if stays else self.assertIn)(line, again)
+
+    def trained(self, nodes, constants, outputs, *named) -> onnx.ModelProto:
+        """Training adds up what it names, and stores the sum."""
+        model = build.model(nodes, {"x": X.shape}, outputs, constants)
+        training = model.training_info.add()
+        training.algorithm.name = "algorithm"
+        for name in named:
+            training.algorithm.node.append(node("Add", f"{name} {name}", f"new_{name}"))
+            training.algorithm.output.append(build.info(f"new_{name}", None))
+            training.update_binding.add(key=name, value=f"new_{name}")
+        return model
+
+    def test_trained_weight(self):
+        """Training updates a weight by name, so that it has to stay one; its twin does not."""
+        nodes = [node("MatMul", "x w", "y"), node("MatMul", "x v", "z")]
+        constants = {"w": W, "v": build.weights(K, N, seed=5)}
+        model = self.trained(nodes, constants, {"y": (M, N), "z": (M, N)}, "w")
+        onnx.checker.check_model(model)
+        for method in ("dynamic", "weights", "qdq", "blocks"):
+            outcome = self.quantize(model, f"--method={method}")
+            onnx.checker.check_model(outcome.model)
+            self.assertIn("w", names(outcome.model.graph))
+            self.assertEqual(
+                [(u["action"], u["reason"]) for u in outcome.weight("w")["uses"]],
+                [("keep", "training information or an annotation names it")],
+            )
+            self.assertNotEqual(outcome.weight("v")["action"], "keep")
+
+    def test_trained_through_a_chain(self):
+        """So has one that reaches its operator through others, and what these make where it is named."""
+        nodes = [node("Transpose", "w", "t", perm=[1, 0]), node("MatMul", "x t", "y"), node("MatMul", "x v", "z")]
+        constants = {"w": np.ascontiguousarray(W.T), "v": build.weights(K, N, seed=5)}
+        model = self.trained(nodes, constants, {"y": (M, N), "z": (M, N)}, "w")
+        outcome = self.quantize(model)
+        onnx.checker.check_model(outcome.model)
+        self.assertIn("w", names(outcome.model.graph))
+        model.training_info[0].update_binding[0].key = "v"
+        model.training_info[0].algorithm.node[0].input[:] = ["t", "t"]
+        source = self.dir / "named.onnx"
+        onnx.save(model, source)
+        self.assertIn("all kept", self.onnxq("quantize", source, self.dir / "out.onnx", status=5).stderr)
+
+    def test_trained_integers(self):
+        """On the way back: an activation that passes on is not known by another name there."""
+        path, back = self.dir / "q.onnx", self.dir / "float.onnx"
+        zero, scale = np.array(0, np.int8), np.array(0.01, np.float32)
+        nodes = [
+            node("QuantizeLinear", "x s z", "q"),
+            node("DequantizeLinear", "q s z", "d"),
+            node("DequantizeLinear", "i s z", "w"),
+            node("MatMul", "d w", "y"),
+        ]
+        integers = build.rng(2).integers(-99, 99, (K, N)).astype(np.int8)
+        model = self.trained(nodes, {"s": scale, "z": zero, "i": integers}, {"y": (M, N)}, "i")
+        model.training_info[0].algorithm.node.append(node("Add", "d d", "e"))
+        onnx.save(model, path)
+        self.onnxq("dequantize", path, back)
+        made = onnx.load(back)
+        onnx.checker.check_model(made)
+        self.assertIn("i", names(made.graph))
+        self.assertIn("d", {o for n in made.graph.node for o in n.output})
 
     def test_training(self):
         """Training sees the main graph, and gives its initializers new values."""

@@ -199,7 +199,8 @@ static enum oq_outcome pass_on(onnxq_dequantization *undo, struct oq_match *matc
     if (output == NULL || !oq_is_same_value(match->place.graph, x, quantize->graph, x))
         return oq_leave(undo, match, "its value is not in reach");
     match->activation = x;
-    match->passes = !match->clips && !output->is_graph_output && is_visible_to_users(match, x);
+    match->passes = !match->clips && !output->is_graph_output && !output->is_named &&
+                    is_visible_to_users(match, x);
     return OQ_MATCH;
 }
 

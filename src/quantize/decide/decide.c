@@ -42,6 +42,8 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
         return "a type that onnxq does not know";
     if (constant->is_ambiguous)
         return "its name is another value in a body, or around one";
+    if (constant->is_named)
+        return "training information or an annotation names it";
     if (source->n_dims > MAX_WEIGHT_RANK)
         return "more than 64 dimensions";
     const char *existing = oq_existing_weight(site);
@@ -93,14 +95,26 @@ static void heed(struct oq_site *site)
         site->blocks.form = OQ_BLOCKS_NONE;
 }
 
+/* What names a derived constant needs the chain that makes it. */
+static void mark_bases(const onnxq_plan *plan)
+{
+    for (size_t i = plan->model->n_tensors; i < plan->n_constants; i++) {
+        const struct oq_source *source = &plan->constants[i].source;
+        for (size_t k = 0; plan->constants[i].value->is_named && k < source->n_spans; k++)
+            plan->constants[source->spans[k].tensor->ordinal].is_named = true;
+    }
+}
+
 /*
- * ONNX forbids to hide a name in a body. ONNX Runtime loads it and takes the initializer outside,
- * whatever the body has: both stay.
+ * What names a constant from outside the graph means its floats, and it stays. So does what has
+ * two meanings: ONNX forbids to hide a name in a body. ONNX Runtime loads it and takes the
+ * initializer outside, whatever the body has: both stay.
  */
-static void mark_ambiguous(const onnxq_plan *plan)
+static void mark_names(const onnxq_plan *plan)
 {
     for (size_t i = 0; i < plan->model->n_tensors; i++) {
         struct oq_constant *constant = &plan->constants[i], *outer;
+        constant->is_named = constant->value != NULL && constant->value->is_named;
         if (constant->value == NULL || !oq_value_is_hiding(constant->value))
             continue;
         constant->is_ambiguous = true;
@@ -108,11 +122,14 @@ static void mark_ambiguous(const onnxq_plan *plan)
         if (outer != NULL)
             outer->is_ambiguous = true;
     }
+    mark_bases(plan);
     for (size_t i = plan->model->n_tensors; i < plan->n_constants; i++) {
         const struct oq_source *source = &plan->constants[i].source;
-        for (size_t k = 0; k < source->n_spans; k++)
-            plan->constants[i].is_ambiguous |=
-                plan->constants[source->spans[k].tensor->ordinal].is_ambiguous;
+        for (size_t k = 0; k < source->n_spans; k++) {
+            const struct oq_constant *base = &plan->constants[source->spans[k].tensor->ordinal];
+            plan->constants[i].is_ambiguous |= base->is_ambiguous;
+            plan->constants[i].is_named |= base->is_named;
+        }
     }
 }
 
@@ -172,7 +189,7 @@ static void screen(onnxq_plan *plan, const struct oq_selection *selection,
 
 bool oq_plan_screen(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
 {
-    mark_ambiguous(plan);
+    mark_names(plan);
     for (size_t i = 0; i < plan->n_constants; i++)
         if (plan->constants[i].value != NULL)
             screen(plan, selection, &plan->constants[i]);

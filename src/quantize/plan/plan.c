@@ -15,7 +15,7 @@ struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_gra
 
 bool oq_plan_is_overridable(const onnxq_plan *plan, const struct oq_constant *constant)
 {
-    return constant->is_ambiguous ||
+    return constant->is_ambiguous || constant->is_named ||
            (constant->value != NULL && constant->value->is_graph_input && !plan->freeze_inputs);
 }
 

@@ -124,6 +124,7 @@ struct oq_constant {
     bool is_folded;                 /* it, or what its integers stand for */
     bool is_multiplied;             /* with qdq: some use of it takes no DequantizeLinear */
     bool is_ambiguous;              /* its name is another value in a body, or around one */
+    bool is_named;                  /* from outside the graph, see oq_value */
     enum oq_need need;              /* what its uses or its numbers ask for, */
     const char *need_reason;        /* and why */
 };
@@ -167,7 +168,7 @@ struct onnxq_plan {
 struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_graph *graph,
                                      const char *name);
 
-/* True where callers may give the graph another value instead, or a name has two. */
+/* True where callers or training may give the graph another value instead, or a name has two. */
 bool oq_plan_is_overridable(const onnxq_plan *plan, const struct oq_constant *constant);
 
 /* The site that is input number `input` of that node, or NULL; and of the same node as `site`. */
