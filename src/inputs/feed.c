@@ -99,9 +99,8 @@ bool oq_feed_visit(struct oq_input_sets *sets, const onnxq_model *model,
 static void explain(const struct oq_input_sets *sets, bool tries_others, onnxq_error *error)
 {
     if (sets->sizes != NULL)
-        oq_error_hint(error, "these sizes were drawn, %s: %s",
-                      tries_others ? "and others do not run either" : "give other ones",
-                      sets->sizes);
+        oq_error_hint(error, "--dim sets other sizes than those that were drawn (%s)%s",
+                      sets->sizes, tries_others ? "; other usual ones do not run either" : "");
 }
 
 bool oq_feed_try_others(struct oq_feed_options *options, const struct oq_input_sets *sets,

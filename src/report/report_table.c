@@ -164,9 +164,9 @@ static void write_quantized_before(FILE *stream, const onnxq_plan *plan, struct 
 {
     const onnxq_summary *summary = onnxq_plan_get_summary(plan);
     if (summary->n_quantized_before > 0)
-        fprintf(stream, "  quantized already, and left: %zu weights, %.1f %s\n",
-                summary->n_quantized_before, (double)summary->nbytes_quantized_before / unit.nbytes,
-                unit.name);
+        fprintf(stream, "  quantized already, and left: %zu weight%s, %.1f %s\n",
+                summary->n_quantized_before, oq_report_plural(summary->n_quantized_before),
+                (double)summary->nbytes_quantized_before / unit.nbytes, unit.name);
 }
 
 static void write_round_trips(FILE *stream, const onnxq_plan *plan)

@@ -31,6 +31,12 @@ void oq_report_annotations(FILE *stream, size_t count);
 /* A line for each graph input that leaves: callers cannot give it any more. */
 void oq_report_inputs(FILE *stream, const char *const *names, size_t count);
 
+/* What "%zu weight%s" needs behind it. */
+static inline const char *oq_report_plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 /* What is left of a limit when `used` columns are taken. */
 size_t oq_report_columns_left(size_t limit, size_t used);
 

@@ -42,7 +42,7 @@ void onnxq_report_validation(const onnxq_validation *validation, FILE *stream)
         return;
     }
     fprintf(stream, "not valid: %zu problem%s\n", validation->n_found,
-            validation->n_found == 1 ? "" : "s");
+            oq_report_plural(validation->n_found));
     for (size_t i = 0; i < validation->n_problems; i++)
         print_problem(&validation->problems[i], stream);
     if (validation->n_found > validation->n_problems)

@@ -124,7 +124,7 @@ class Bench(OrtTest):
         source = self.save("a.onnx", build.classifier(40))
         done = self.run_bench("--runs=4", source, status=3)
         self.assertIn("a.onnx: random inputs 1: ", done.stderr)
-        self.assertIn("others do not run either: --dim N=1 --dim height=224 --dim width=224\n", done.stderr)
+        self.assertIn("(--dim N=1 --dim height=224 --dim width=224); other usual ones do not run either\n", done.stderr)
         self.assertEqual(done.stdout, "")
 
     # --- figures ---------------------------------------------------------------

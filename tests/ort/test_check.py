@@ -553,12 +553,13 @@ class Sizes(CheckTest):
         done = self.run_check(path, path, status=3)
         self.assertIn("random inputs 1: ", done.stderr)
         self.assertIn(
-            "hint: these sizes were drawn, and others do not run either: --dim N=1 --dim height=224 --dim width=224\n",
+            "hint: --dim sets other sizes than those that were drawn (--dim N=1 --dim height=224 --dim width=224);"
+            " other usual ones do not run either\n",
             done.stderr,
         )
         self.assertEqual(done.stdout, "")
         done = self.run_check(path, path, "--dim=height=32", "--dim=width=32", status=3)
-        self.assertIn("hint: these sizes were drawn, give other ones: --dim N=1\n", done.stderr)
+        self.assertIn("hint: --dim sets other sizes than those that were drawn (--dim N=1)\n", done.stderr)
         done = self.run_check(path, path, "--dim=height=32", "--dim=width=32", "--dim=N=1", status=3)
         self.assertNotIn("hint", done.stderr)
         report = self.check(path, path, "--dim=height=40", "--dim=width=40")

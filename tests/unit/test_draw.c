@@ -517,21 +517,22 @@ static void test_trying_others(void **state)
     } while (oq_feed_try_others(&options, &sets, &first, &error));
     assert_int_equal(n, OQ_DRAW_TRIES);
     check_text(error.message, "failure 0");
-    check_text(error.hint, "these sizes were drawn, and others do not run either: --dim h=224");
+    check_text(error.hint, "--dim sets other sizes than those that were drawn (--dim h=224); "
+                           "other usual ones do not run either");
 
     sets.has_others = false;
     options.draw.tried = 0;
     oq_error_init(&error);
     oq_fail(&error, ONNXQ_ERROR_INPUT, "failure");
     assert_false(oq_feed_try_others(&options, &sets, &first, &error));
-    check_text(error.hint, "these sizes were drawn, give other ones: --dim h=224");
+    check_text(error.hint, "--dim sets other sizes than those that were drawn (--dim h=224)");
 
     /* A crash is told at once. */
     sets.has_others = true;
     oq_error_init(&error);
     oq_fail(&error, ONNXQ_ERROR_ENGINE, "crashed");
     assert_false(oq_feed_try_others(&options, &sets, &first, &error));
-    check_text(error.hint, "these sizes were drawn, give other ones: --dim h=224");
+    check_text(error.hint, "--dim sets other sizes than those that were drawn (--dim h=224)");
 
     /* What no size is to blame for. */
     oq_error_init(&error);

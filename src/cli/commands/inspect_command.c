@@ -124,10 +124,9 @@ static void print_quantization(const cli_quantize_settings *settings,
     if (summary->n_weights > 0)
         onnxq_report_table(findings->plan, stream);
     if (summary->n_undecided > 0)
-        fprintf(
-            stream,
-            "  an estimate: values of a recurrent model decide if up to %zu weights take 16 bits\n",
-            summary->n_undecided);
+        fprintf(stream,
+                "  an estimate: values of a recurrent model decide if up to %zu weight%s 16 bits\n",
+                summary->n_undecided, summary->n_undecided == 1 ? " takes" : "s take");
     fputs("  ", stream);
     print_outcome(findings, stream);
     putc('\n', stream);

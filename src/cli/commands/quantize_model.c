@@ -97,8 +97,9 @@ void cli_explain_noop(const void *plan, char *text, size_t capacity)
     if (summary->n_weights == 0)
         snprintf(text, capacity, "nothing to quantize: it has no constants");
     else if (summary->n_quantized_before > 0)
-        snprintf(text, capacity, "nothing left to quantize: %zu weights are quantized already",
-                 summary->n_quantized_before);
+        snprintf(text, capacity, "nothing left to quantize: %zu %s quantized already",
+                 summary->n_quantized_before,
+                 summary->n_quantized_before == 1 ? "weight is" : "weights are");
     else
         snprintf(text, capacity, "nothing to quantize (constants: %zu, all kept%s)",
                  summary->n_weights,

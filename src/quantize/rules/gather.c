@@ -34,7 +34,7 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
     else if (oq_plan_constant(plan, site->graph, site->node->input[1]) != NULL)
         oq_site_fold(site, (int)axis, 0, "both inputs are constant");
     else
-        oq_site_dynamic(site, (int)axis, 0, false, "int8 rows");
+        oq_site_dynamic(site, (int)axis, 0, false, site->is_unsigned ? "uint8 rows" : "int8 rows");
     oq_gather_choose_blocks(plan, site);
 }
 

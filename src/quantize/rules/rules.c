@@ -27,7 +27,7 @@ void oq_site_fold(struct oq_site *site, int axis, size_t batch_axes, const char 
     site->action = ONNXQ_FOLD;
     site->blocks.form = OQ_BLOCKS_NONE;
     site->beside_nbytes = 0;
-    site->form = "int8 folded at load";
+    site->form = site->is_unsigned ? "uint8 folded at load" : "int8 folded at load";
     site->reason = reason;
     site->axis = axis;
     site->batch_axes = batch_axes;
