@@ -618,7 +618,10 @@ typedef struct onnxq_validation {
     size_t struct_size;
     const onnxq_problem *problems; /* the first ones, at most ONNXQ_MAX_PROBLEMS, in file order */
     size_t n_problems;
-    size_t n_found; /* with those that are not listed; 0: the model is valid */
+    size_t n_found;                /* with those that are not listed; 0: the model is valid */
+    const onnxq_problem *warnings; /* what may be right, but that onnxq cannot tell: versions that
+                                      are newer than what it knows */
+    size_t n_warnings;
 } onnxq_validation;
 
 /*

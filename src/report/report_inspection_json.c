@@ -124,6 +124,22 @@ static void write_dequantization(struct oq_json *json, const onnxq_dequantizatio
     oq_json_close(json);
 }
 
+static void write_problems(struct oq_json *json, const char *key, const onnxq_problem *problems,
+                           size_t n)
+{
+    oq_json_open_array(json, key);
+    for (size_t i = 0; i < n; i++) {
+        oq_json_open_object(json, NULL);
+        oq_json_string(json, "graph", problems[i].graph);
+        oq_json_string(json, "node", problems[i].node);
+        oq_json_string(json, "op_type", problems[i].op_type);
+        oq_json_string(json, "value", problems[i].value);
+        oq_json_string(json, "message", problems[i].message);
+        oq_json_close(json);
+    }
+    oq_json_close(json);
+}
+
 static void write_validation(struct oq_json *json, const onnxq_validation *validation)
 {
     if (validation == NULL) {
@@ -133,18 +149,8 @@ static void write_validation(struct oq_json *json, const onnxq_validation *valid
     oq_json_open_object(json, "validation");
     oq_json_bool(json, "valid", validation->n_found == 0);
     oq_json_uint(json, "found", validation->n_found);
-    oq_json_open_array(json, "problems");
-    for (size_t i = 0; i < validation->n_problems; i++) {
-        const onnxq_problem *problem = &validation->problems[i];
-        oq_json_open_object(json, NULL);
-        oq_json_string(json, "graph", problem->graph);
-        oq_json_string(json, "node", problem->node);
-        oq_json_string(json, "op_type", problem->op_type);
-        oq_json_string(json, "value", problem->value);
-        oq_json_string(json, "message", problem->message);
-        oq_json_close(json);
-    }
-    oq_json_close(json);
+    write_problems(json, "problems", validation->problems, validation->n_problems);
+    write_problems(json, "warnings", validation->warnings, validation->n_warnings);
     oq_json_close(json);
 }
 

@@ -35,16 +35,28 @@ static void print_problem(const onnxq_problem *problem, FILE *stream)
     fputc('\n', stream);
 }
 
+static void print_head(const onnxq_validation *validation, FILE *stream)
+{
+    size_t n = validation->n_warnings;
+    if (validation->n_found > 0)
+        fprintf(stream, "not valid: %zu problem%s\n", validation->n_found,
+                oq_report_plural(validation->n_found));
+    else if (n > 0)
+        fprintf(stream, "valid, with %zu warning%s\n", n, oq_report_plural(n));
+    else
+        fputs("valid\n", stream);
+}
+
 void onnxq_report_validation(const onnxq_validation *validation, FILE *stream)
 {
-    if (validation->n_found == 0) {
-        fputs("valid\n", stream);
-        return;
-    }
-    fprintf(stream, "not valid: %zu problem%s\n", validation->n_found,
-            oq_report_plural(validation->n_found));
+    print_head(validation, stream);
     for (size_t i = 0; i < validation->n_problems; i++)
         print_problem(&validation->problems[i], stream);
     if (validation->n_found > validation->n_problems)
         fprintf(stream, "  and %zu more\n", validation->n_found - validation->n_problems);
+    for (size_t i = 0; i < validation->n_warnings; i++) {
+        fputs("  warning: ", stream);
+        oq_report_cell(stream, validation->warnings[i].message, 0, OQ_REPORT_NO_LIMIT);
+        fputc('\n', stream);
+    }
 }

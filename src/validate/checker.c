@@ -27,6 +27,21 @@ void oq_problem(struct oq_checker *checker, const struct oq_place *place, const 
         oq_arena_fail(checker->arena, checker->error);
 }
 
+void oq_warn(struct oq_checker *checker, const char *format, ...)
+{
+    char message[256];
+    if (checker->n_warnings == ONNXQ_MAX_PROBLEMS)
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    onnxq_problem *warning = &checker->warnings[checker->n_warnings++];
+    *warning = (onnxq_problem){"", "", "", "", oq_arena_strdup(checker->arena, message)};
+    if (warning->message == NULL)
+        oq_arena_fail(checker->arena, checker->error);
+}
+
 struct oq_fact oq_fact_of(const struct oq_checker *checker, const struct oq_graph *graph,
                           const char *name)
 {

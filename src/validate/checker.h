@@ -16,6 +16,8 @@ struct oq_checker {
     onnxq_error *error; /* of the check itself; problems are no errors */
     onnxq_problem *problems;
     size_t n_found;
+    onnxq_problem *warnings; /* no more than ONNXQ_MAX_PROBLEMS are kept */
+    size_t n_warnings;
     bool is_local[OQ_N_OPERATORS]; /* a function of the model has that name */
     struct oq_strmap functions;    /* "domain:name:overload" -> Oq__Pb__FunctionProto */
 
@@ -37,6 +39,9 @@ struct oq_place {
 void oq_problem(struct oq_checker *checker, const struct oq_place *place, const char *value,
                 const char *format, ...) OQ_PRINTF(4, 5);
 
+/* The same about the model as a whole, where it may well be right. */
+void oq_warn(struct oq_checker *checker, const char *format, ...) OQ_PRINTF(2, 3);
+
 /* Fields that a message lacks are NULL. */
 static inline const char *oq_text_or_empty(const char *text)
 {
@@ -49,6 +54,11 @@ struct oq_fact oq_fact_of(const struct oq_checker *checker, const struct oq_grap
 
 /* "float32", or "an unknown type". */
 const char *oq_type_name(int32_t data_type);
+
+/* --- check_versions.c --- */
+
+/* Versions of the format and of operator sets that are newer than what is known of them. */
+void oq_check_versions(struct oq_checker *checker);
 
 /* --- check_nodes.c --- */
 

@@ -336,6 +336,7 @@ static bool check_model(struct oq_checker *checker)
     const Oq__Pb__ModelProto *proto = checker->model->proto;
     if (!proto->has_ir_version || proto->ir_version < 1)
         oq_problem(checker, &(struct oq_place){NULL, NULL}, "", "the model has no IR version");
+    oq_check_versions(checker);
     oq_operators_note_functions(proto, checker->is_local);
     oq_strmap_init(&checker->node_names, checker->arena);
     oq_strmap_init(&checker->attribute_names, checker->arena);
@@ -352,7 +353,7 @@ static bool check_model(struct oq_checker *checker)
 struct validation {
     onnxq_validation result; /* first: what the caller has */
     struct oq_arena arena;
-    onnxq_problem problems[ONNXQ_MAX_PROBLEMS];
+    onnxq_problem problems[ONNXQ_MAX_PROBLEMS], warnings[ONNXQ_MAX_PROBLEMS];
 };
 
 onnxq_validation *onnxq_validation_create(const onnxq_model *model, onnxq_error *error)
@@ -369,7 +370,8 @@ onnxq_validation *onnxq_validation_create(const onnxq_model *model, onnxq_error 
     struct oq_checker checker = {.model = model,
                                  .arena = &validation->arena,
                                  .error = error,
-                                 .problems = validation->problems};
+                                 .problems = validation->problems,
+                                 .warnings = validation->warnings};
     if (!check_model(&checker)) {
         oq_error_file(error, model->file.path);
         onnxq_validation_destroy(&validation->result);
@@ -379,7 +381,9 @@ onnxq_validation *onnxq_validation_create(const onnxq_model *model, onnxq_error 
         .struct_size = sizeof(validation->result),
         .problems = validation->problems,
         .n_problems = checker.n_found < ONNXQ_MAX_PROBLEMS ? checker.n_found : ONNXQ_MAX_PROBLEMS,
-        .n_found = checker.n_found};
+        .n_found = checker.n_found,
+        .warnings = validation->warnings,
+        .n_warnings = checker.n_warnings};
     return &validation->result;
 }
 

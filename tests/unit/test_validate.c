@@ -640,6 +640,38 @@ static void test_many_problems(void **state)
     assert_string_equal(validation->problems[ONNXQ_MAX_PROBLEMS - 1].node, "y99");
 }
 
+/* A warning, and no reason to refuse the model. */
+static void test_newer_versions(void **state)
+{
+    static const struct {
+        const char *versions, *said;
+    } cases[] = {
+        {"ir 14; opset 28; opset com.microsoft 1; opset ai.onnx.ml 5; opset own 99; ", "valid\n"},
+        {"ir 15; opset 17; ", "valid, with 1 warning\n  warning: IR version 15 is newer than any "
+                              "that onnxq knows (14)\n"},
+        {"ir 8; opset 99; opset com.microsoft 2; ",
+         "valid, with 2 warnings\n"
+         "  warning: opset 99 of ai.onnx is newer than any that onnxq knows (28)\n"
+         "  warning: opset 2 of com.microsoft is newer than any that onnxq knows (1)\n"},
+        {"ir 8; opset 17; opset ai.onnx.ml 6; y = own::Op(x); ",
+         "not valid: 1 problem\n"
+         "  graph \"main\", Op \"y\": its domain \"own\" is not imported\n"
+         "  warning: opset 6 of ai.onnx.ml is newer than any that onnxq knows (5)\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char said[1024];
+        FILE *stream = tmpfile();
+        assert_non_null(stream);
+        onnxq_report_validation(
+            validate(test_model(test_printf("%sin x float32[N,4]", cases[i].versions))), stream);
+        rewind(stream);
+        said[fread(said, 1, sizeof(said) - 1, stream)] = '\0';
+        fclose(stream);
+        check_text(said, cases[i].said);
+    }
+}
+
 /* A node without attributes; the lists are borrowed. */
 static Oq__Pb__NodeProto *make_node(char *op_type, char **inputs, size_t n_inputs, char **outputs,
                                     size_t n_outputs)
@@ -691,5 +723,6 @@ int main(void)
     TEST(test_first_import);
     TEST(test_many_problems);
     TEST(test_many_nodes);
+    TEST(test_newer_versions);
     return suite_run();
 }
