@@ -15,7 +15,7 @@ struct oq_file {
     int fd; /* -1: opened anew for each read, where a model has very many side files */
     uint64_t nbytes;
     struct oq_file_status status; /* when it was opened */
-    const void *memory; /* not NULL: it holds the bytes, and there is no file */
+    const void *memory;           /* not NULL: it holds the bytes, and there is no file */
 };
 
 /* "a FIFO", for what is no regular file. */

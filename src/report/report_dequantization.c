@@ -221,7 +221,8 @@ static void write_summary(struct oq_json *json, const onnxq_dequantization *dequ
     oq_json_uint(json, "unused", summary->n_unused);
     oq_json_uint(json, "nbytes_unused", summary->nbytes_unused);
     oq_json_uint(json, "annotations_removed", summary->n_annotations_removed);
-    oq_report_json_names(json, "inputs_removed", summary->inputs_removed, summary->n_inputs_removed);
+    oq_report_json_names(json, "inputs_removed", summary->inputs_removed,
+                         summary->n_inputs_removed);
     oq_json_close(json);
 }
 
