@@ -83,16 +83,16 @@ static void swap_bytes(uint8_t *bytes, size_t nbytes, size_t width)
 }
 
 /* Where in C order the elements stand that come by in Fortran order. */
-struct walk {
+struct fortran_walk {
     const struct oq_npy_header *header;
     uint64_t position;
     int64_t index[OQ_NPY_MAX_DIMS];
     uint64_t stride[OQ_NPY_MAX_DIMS];
 };
 
-static void walk_init(struct walk *walk, const struct oq_npy_header *header)
+static void walk_init(struct fortran_walk *walk, const struct oq_npy_header *header)
 {
-    *walk = (struct walk){.header = header};
+    *walk = (struct fortran_walk){.header = header};
     uint64_t stride = 1;
     for (size_t i = header->n_dims; i-- > 0;) {
         walk->stride[i] = stride;
@@ -100,7 +100,7 @@ static void walk_init(struct walk *walk, const struct oq_npy_header *header)
     }
 }
 
-static uint64_t walk_next(struct walk *walk)
+static uint64_t walk_next(struct fortran_walk *walk)
 {
     uint64_t position = walk->position;
     for (size_t i = 0; i < walk->header->n_dims; i++) {
@@ -128,7 +128,7 @@ static bool read_transposed(struct oq_array *array, const struct oq_npy_header *
                             struct oq_stream *stream, onnxq_error *error)
 {
     const size_t width = header->width;
-    struct walk walk;
+    struct fortran_walk walk;
     walk_init(&walk, header);
     uint8_t *piece = malloc(PIECE_NBYTES);
     bool ok = piece != NULL || oq_fail_memory(error);
@@ -214,7 +214,7 @@ static bool read_block(char *block, char **strings, uint64_t nelem,
     if (!oq_stream_read(stream, elements, nelem * header->width, error))
         return false;
     swap_bytes(elements, (size_t)(nelem * header->width), header->swap);
-    struct walk walk;
+    struct fortran_walk walk;
     walk_init(&walk, header);
     char *next = block;
     for (uint64_t i = 0; i < nelem && next != NULL; i++) {

@@ -9,7 +9,7 @@
 #define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
 
 /* A position in the text; nothing behind `end` is looked at. */
-struct cursor {
+struct header_cursor {
     const char *next, *end;
 };
 
@@ -29,14 +29,14 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static void skip_spaces(struct cursor *cursor)
+static void skip_spaces(struct header_cursor *cursor)
 {
     while (cursor->next < cursor->end && is_space(*cursor->next))
         cursor->next++;
 }
 
 /* Takes the character where it is the next one. */
-static bool take(struct cursor *cursor, char wanted)
+static bool take(struct header_cursor *cursor, char wanted)
 {
     skip_spaces(cursor);
     if (cursor->next == cursor->end || *cursor->next != wanted)
@@ -45,7 +45,7 @@ static bool take(struct cursor *cursor, char wanted)
     return true;
 }
 
-static bool take_word(struct cursor *cursor, const char *word)
+static bool take_word(struct header_cursor *cursor, const char *word)
 {
     size_t length = strlen(word);
     skip_spaces(cursor);
@@ -55,7 +55,7 @@ static bool take_word(struct cursor *cursor, const char *word)
     return true;
 }
 
-static bool fail_syntax(const struct cursor *cursor, const char *expected, onnxq_error *error)
+static bool fail_syntax(const struct header_cursor *cursor, const char *expected, onnxq_error *error)
 {
     size_t left = (size_t)(cursor->end - cursor->next);
     if (left == 0)
@@ -65,7 +65,7 @@ static bool fail_syntax(const struct cursor *cursor, const char *expected, onnxq
 }
 
 /* Text in quotes. None that means something here has an escape in it. */
-static bool parse_quoted(struct cursor *cursor, struct slice *slice, onnxq_error *error)
+static bool parse_quoted(struct header_cursor *cursor, struct slice *slice, onnxq_error *error)
 {
     char quote = take(cursor, '\'') ? '\'' : take(cursor, '"') ? '"' : '\0';
     if (quote == '\0')
@@ -79,7 +79,7 @@ static bool parse_quoted(struct cursor *cursor, struct slice *slice, onnxq_error
 }
 
 /* Decimal digits; false where there are none, or too many for `most`. */
-static bool parse_digits(struct cursor *cursor, uint64_t most, uint64_t *value)
+static bool parse_digits(struct header_cursor *cursor, uint64_t most, uint64_t *value)
 {
     const char *first = cursor->next;
     for (*value = 0; cursor->next < cursor->end; cursor->next++) {
@@ -126,7 +126,7 @@ static bool find_number_type(struct slice code, struct oq_npy_header *header)
 static bool find_string_type(struct slice code, struct oq_npy_header *header)
 {
     uint64_t length;
-    struct cursor cursor = {code.text + 1, code.text + code.length};
+    struct header_cursor cursor = {code.text + 1, code.text + code.length};
     if (code.length < 2 || (*code.text != 'S' && *code.text != 'U') ||
         !parse_digits(&cursor, UINT32_MAX / 4, &length) || cursor.next != cursor.end)
         return false;
@@ -156,7 +156,7 @@ static bool fail_type(struct slice descr, char kind, onnxq_error *error)
 }
 
 /* The order of bytes, which '|' and '=' leave to the machine, then kind and size. */
-static bool parse_descr(struct cursor *cursor, struct oq_npy_header *header, onnxq_error *error)
+static bool parse_descr(struct header_cursor *cursor, struct oq_npy_header *header, onnxq_error *error)
 {
     struct slice descr;
     skip_spaces(cursor);
@@ -182,7 +182,7 @@ static bool parse_descr(struct cursor *cursor, struct oq_npy_header *header, onn
 
 /* --- the other members ------------------------------------------------------- */
 
-static bool parse_fortran_order(struct cursor *cursor, struct oq_npy_header *header,
+static bool parse_fortran_order(struct header_cursor *cursor, struct oq_npy_header *header,
                                 onnxq_error *error)
 {
     header->fortran_order = take_word(cursor, "True");
@@ -191,7 +191,7 @@ static bool parse_fortran_order(struct cursor *cursor, struct oq_npy_header *hea
 }
 
 /* A dimension, with the L that Python 2 put behind large ones. */
-static bool parse_dim(struct cursor *cursor, struct oq_npy_header *header, onnxq_error *error)
+static bool parse_dim(struct header_cursor *cursor, struct oq_npy_header *header, onnxq_error *error)
 {
     uint64_t dim;
     skip_spaces(cursor);
@@ -205,7 +205,7 @@ static bool parse_dim(struct cursor *cursor, struct oq_npy_header *header, onnxq
 }
 
 /* (), (3,), (3, 4) */
-static bool parse_shape(struct cursor *cursor, struct oq_npy_header *header, onnxq_error *error)
+static bool parse_shape(struct header_cursor *cursor, struct oq_npy_header *header, onnxq_error *error)
 {
     if (!take(cursor, '('))
         return fail_syntax(cursor, "a tuple", error);
@@ -219,16 +219,16 @@ static bool parse_shape(struct cursor *cursor, struct oq_npy_header *header, onn
     return true;
 }
 
-static const struct member {
+static const struct header_member {
     const char *key;
-    bool (*parse)(struct cursor *, struct oq_npy_header *, onnxq_error *);
+    bool (*parse)(struct header_cursor *, struct oq_npy_header *, onnxq_error *);
 } members[] = {
     {"descr", parse_descr}, {"fortran_order", parse_fortran_order}, {"shape", parse_shape}};
 
 #define N_MEMBERS (sizeof(members) / sizeof(members[0]))
 
 /* Each member is there once. */
-static bool parse_member(struct cursor *cursor, struct oq_npy_header *header, unsigned *seen,
+static bool parse_member(struct header_cursor *cursor, struct oq_npy_header *header, unsigned *seen,
                          onnxq_error *error)
 {
     struct slice key;
@@ -250,7 +250,7 @@ static bool parse_member(struct cursor *cursor, struct oq_npy_header *header, un
 bool oq_npy_header_parse(struct oq_npy_header *header, const char *text, size_t nbytes,
                          onnxq_error *error)
 {
-    struct cursor cursor = {text, text + nbytes};
+    struct header_cursor cursor = {text, text + nbytes};
     unsigned seen = 0;
     *header = (struct oq_npy_header){0};
     while (cursor.end > cursor.next && is_space(cursor.end[-1])) /* NumPy fills it up */

@@ -39,7 +39,7 @@ struct directory {
     uint64_t n_entries;
 };
 
-struct entry {
+struct zip_entry {
     unsigned flags, method;
     uint32_t crc;
     uint64_t compressed_nbytes, nbytes;
@@ -179,7 +179,7 @@ static bool widen(uint64_t *value, const uint8_t **field, size_t *nbytes)
 }
 
 /* The extra fields: number, length, bytes. Only the one of zip64 says something here. */
-static bool read_extra(struct entry *entry, const uint8_t *extra, size_t nbytes)
+static bool read_extra(struct zip_entry *entry, const uint8_t *extra, size_t nbytes)
 {
     while (nbytes >= 4) {
         unsigned number = get16(extra);
@@ -199,14 +199,14 @@ static bool read_extra(struct entry *entry, const uint8_t *extra, size_t nbytes)
 }
 
 /* Reads the next one; its name stays in archive->text. */
-static bool next_entry(struct archive *archive, struct entry *entry, onnxq_error *error)
+static bool next_entry(struct archive *archive, struct zip_entry *entry, onnxq_error *error)
 {
     uint8_t record[ENTRY_NBYTES];
     uint64_t limit = archive->directory.offset + archive->directory.nbytes;
     if (!read_record(archive->file, archive->position, limit, ENTRY_SIGNATURE, record,
                      sizeof(record), "directory", error))
         return false;
-    *entry = (struct entry){.flags = get16(record + 8),
+    *entry = (struct zip_entry){.flags = get16(record + 8),
                             .method = get16(record + 10),
                             .crc = get32(record + 16),
                             .compressed_nbytes = get32(record + 20),
@@ -229,7 +229,7 @@ static bool next_entry(struct archive *archive, struct entry *entry, onnxq_error
     return whole || oq_fail(error, ONNXQ_ERROR_INPUT, "its zip64 sizes are missing");
 }
 
-static bool check_method(const struct entry *entry, onnxq_error *error)
+static bool check_method(const struct zip_entry *entry, onnxq_error *error)
 {
     if ((entry->flags & ENCRYPTED) != 0)
         return oq_fail(error, ONNXQ_ERROR_INPUT, "is encrypted, expected a plain archive");
@@ -239,7 +239,7 @@ static bool check_method(const struct entry *entry, onnxq_error *error)
 }
 
 /* Sizes against each other and the file, before any of them is believed. */
-static bool check_sizes(struct archive *archive, const struct entry *entry, onnxq_error *error)
+static bool check_sizes(struct archive *archive, const struct zip_entry *entry, onnxq_error *error)
 {
     uint64_t packed = entry->compressed_nbytes;
     if (packed > archive->directory.offset - archive->compressed_total)
@@ -253,7 +253,7 @@ static bool check_sizes(struct archive *archive, const struct entry *entry, onnx
 }
 
 /* Behind the local header, whose name and extra fields may be others than the directory's. */
-static bool find_data(const struct archive *archive, const struct entry *entry, uint64_t *offset,
+static bool find_data(const struct archive *archive, const struct zip_entry *entry, uint64_t *offset,
                       onnxq_error *error)
 {
     uint8_t record[LOCAL_NBYTES];
@@ -284,7 +284,7 @@ static bool read_stream(struct oq_array *array, const char *name, struct oq_stre
                    crc);
 }
 
-static bool read_array(struct archive *archive, const struct entry *entry, const char *name,
+static bool read_array(struct archive *archive, const struct zip_entry *entry, const char *name,
                        struct oq_arrays *arrays, onnxq_error *error)
 {
     uint64_t offset, packed = entry->compressed_nbytes;
@@ -316,7 +316,7 @@ static bool read_array(struct archive *archive, const struct entry *entry, const
 static bool read_entry(struct archive *archive, struct oq_arrays *arrays,
                        bool (*ignores)(const char *name), onnxq_error *error)
 {
-    struct entry entry;
+    struct zip_entry entry;
     archive->text[0] = '\0';
     if (!next_entry(archive, &entry, error))
         return false;

@@ -24,7 +24,7 @@ struct measuring {
     struct oq_bench *bench;
     const struct oq_bench_options *options;
     struct oq_feed_options feed;
-    struct oq_runner *runners;
+    struct oq_timed_runner *runners;
     struct oq_worker *workers;
     size_t *bursts;                /* runs of a burst, by model */
     size_t *order;                 /* of a turn */
@@ -83,7 +83,7 @@ static bool start_workers(struct measuring *measuring, onnxq_error *error)
     struct oq_bench *bench = measuring->bench;
     for (size_t i = 0; i < bench->n_models; i++) {
         const struct oq_contestant *contestant = &bench->models[i].contestant;
-        measuring->runners[i] = (struct oq_runner){
+        measuring->runners[i] = (struct oq_timed_runner){
             .path = contestant->path,
             .outputs = (const char *const *)contestant->outputs.list,
             .n_outputs = contestant->outputs.count,
@@ -91,7 +91,7 @@ static bool start_workers(struct measuring *measuring, onnxq_error *error)
             .ort_lib = measuring->options->ort_lib,
             .options = measuring->options->session,
         };
-        if (!oq_worker_start(&measuring->workers[i], contestant->path, oq_runner_serve,
+        if (!oq_worker_start(&measuring->workers[i], contestant->path, oq_timed_runner_serve,
                              &measuring->runners[i], measuring->workers, i, error))
             return false;
     }

@@ -38,7 +38,7 @@ struct oq_bench_model {
     struct oq_summary latency;
     double load_ms; /* median */
     struct oq_memory memory, memory_before;
-    struct oq_spread speedup; /* against the first */
+    struct oq_speedup_spread speedup; /* against the first */
     enum oq_verdict verdict;
     bool has_profile;
     struct oq_profile profile;

@@ -67,7 +67,7 @@ static void print_name(FILE *stream, const char *name)
 static struct row make_row(const struct oq_bench_model *model, bool is_first, struct time_unit unit)
 {
     struct row row = {0};
-    const struct oq_spread *speedup = &model->speedup;
+    const struct oq_speedup_spread *speedup = &model->speedup;
     format_size(row.cells[SIZE], oq_bench_nbytes(model));
     format_time(row.cells[LOAD], model->load_ms, choose_unit(model->load_ms));
     if (model->memory.peak > 0)
@@ -197,7 +197,7 @@ static void print_change(double ratio, const char *less, const char *more, FILE 
 
 static void print_speed(const struct oq_bench_model *model, const char *first, FILE *stream)
 {
-    const struct oq_spread *speedup = &model->speedup;
+    const struct oq_speedup_spread *speedup = &model->speedup;
     print_name(stream, model->name);
     if (model->verdict == OQ_FASTER)
         fprintf(stream, " is %.2fx as fast as ", speedup->median);

@@ -26,7 +26,7 @@ struct node {
     double *us; /* in each run that counts; bodies of loops run more than once */
 };
 
-struct reader {
+struct profile_reader {
     struct oq_arena *arena;
     struct oq_strmap ops, nodes;
     struct event *events;
@@ -41,7 +41,7 @@ static bool ends_with(const char *text, const char *ending)
     return n >= n_ending && strcmp(text + n - n_ending, ending) == 0;
 }
 
-static struct oq_profile_op *find_op(struct reader *reader, const char *op_type)
+static struct oq_profile_op *find_op(struct profile_reader *reader, const char *op_type)
 {
     struct oq_profile_op *op = oq_strmap_find(&reader->ops, op_type);
     if (op != NULL)
@@ -57,7 +57,7 @@ static struct oq_profile_op *find_op(struct reader *reader, const char *op_type)
 }
 
 /* Nodes are known by their names, within one type. */
-static struct node *find_node(struct reader *reader, const char *name, const char *op_type)
+static struct node *find_node(struct profile_reader *reader, const char *name, const char *op_type)
 {
     char *key = oq_arena_printf(reader->arena, "%s %s", op_type, name);
     struct node *node = key != NULL ? oq_strmap_find(&reader->nodes, key) : NULL;
@@ -76,7 +76,7 @@ static struct node *find_node(struct reader *reader, const char *name, const cha
     return *place = node;
 }
 
-static bool add_event(struct reader *reader, double begin, double us, struct node *node)
+static bool add_event(struct profile_reader *reader, double begin, double us, struct node *node)
 {
     if (!oq_arena_grow(reader->arena, &reader->events, reader->n_events, &reader->events_capacity,
                        sizeof(*reader->events)))
@@ -92,7 +92,7 @@ static const char *get_text(const json_t *object, const char *key)
     return text != NULL ? text : "";
 }
 
-static bool read_kernel(struct reader *reader, const json_t *object, double begin, double us)
+static bool read_kernel(struct profile_reader *reader, const json_t *object, double begin, double us)
 {
     const char *name = get_text(object, "name");
     const char *op_type = get_text(json_object_get(object, "args"), "op_name");
@@ -103,7 +103,7 @@ static bool read_kernel(struct reader *reader, const json_t *object, double begi
 }
 
 /* False only where memory runs out. */
-static bool read_event(struct reader *reader, const json_t *object)
+static bool read_event(struct profile_reader *reader, const json_t *object)
 {
     const json_t *begin = json_object_get(object, "ts"), *us = json_object_get(object, "dur");
     const char *category = get_text(object, "cat");
@@ -117,7 +117,7 @@ static bool read_event(struct reader *reader, const json_t *object)
 }
 
 /* A line holds one event, with a comma behind it. */
-static bool read_line(struct reader *reader, char *line)
+static bool read_line(struct profile_reader *reader, char *line)
 {
     char *begin = strchr(line, '{'), *end = strrchr(line, '}');
     if (begin == NULL || end == NULL || end < begin)
@@ -128,7 +128,7 @@ static bool read_line(struct reader *reader, char *line)
     return read;
 }
 
-static bool read_file(struct reader *reader, const char *path, onnxq_error *error)
+static bool read_file(struct profile_reader *reader, const char *path, onnxq_error *error)
 {
     char *line = NULL;
     size_t capacity = 0;
@@ -213,7 +213,7 @@ static void add_node(struct node *node, size_t n_runs)
     }
 }
 
-static bool make_room(const struct reader *reader, size_t n_runs)
+static bool make_room(const struct profile_reader *reader, size_t n_runs)
 {
     for (size_t i = 0; i < reader->nodes.capacity; i++) {
         struct node *node = reader->nodes.slots[i].value;
@@ -234,7 +234,7 @@ static int compare_ops(const void *a, const void *b)
     return strcmp(x->op_type, y->op_type);
 }
 
-static bool list_ops(struct oq_profile *profile, const struct reader *reader)
+static bool list_ops(struct oq_profile *profile, const struct profile_reader *reader)
 {
     profile->ops = oq_arena_array(reader->arena, reader->ops.count + 1, sizeof(*profile->ops));
     if (profile->ops == NULL)
@@ -250,7 +250,7 @@ static bool list_ops(struct oq_profile *profile, const struct reader *reader)
     return true;
 }
 
-static bool summarize(struct oq_profile *profile, struct reader *reader, onnxq_error *error)
+static bool summarize(struct oq_profile *profile, struct profile_reader *reader, onnxq_error *error)
 {
     struct event **stack =
         oq_arena_array(reader->arena, reader->n_events + 1, sizeof(struct event *));
@@ -275,7 +275,7 @@ static bool summarize(struct oq_profile *profile, struct reader *reader, onnxq_e
 bool oq_profile_read(struct oq_profile *profile, const char *path, struct oq_arena *arena,
                      onnxq_error *error)
 {
-    struct reader reader = {.arena = arena};
+    struct profile_reader reader = {.arena = arena};
     *profile = (struct oq_profile){0};
     oq_strmap_init(&reader.ops, arena);
     oq_strmap_init(&reader.nodes, arena);

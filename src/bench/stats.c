@@ -67,7 +67,7 @@ struct oq_summary oq_summarize(double *values, size_t n)
                                .mean = sum / (double)n};
 }
 
-bool oq_speedup(const double *first, const double *other, size_t n, struct oq_spread *spread,
+bool oq_speedup(const double *first, const double *other, size_t n, struct oq_speedup_spread *spread,
                 onnxq_error *error)
 {
     double *ratios = calloc(n, sizeof(*ratios));
@@ -76,14 +76,14 @@ bool oq_speedup(const double *first, const double *other, size_t n, struct oq_sp
     for (size_t i = 0; i < n; i++)
         ratios[i] = first[i] / other[i];
     oq_sort(ratios, n);
-    *spread = (struct oq_spread){.median = oq_quantile(ratios, n, 0.5),
+    *spread = (struct oq_speedup_spread){.median = oq_quantile(ratios, n, 0.5),
                                  .low = oq_quantile(ratios, n, 0.25),
                                  .high = oq_quantile(ratios, n, 0.75)};
     free(ratios);
     return true;
 }
 
-enum oq_verdict oq_judge(const struct oq_spread *spread)
+enum oq_verdict oq_judge(const struct oq_speedup_spread *spread)
 {
     return spread->low > 1 ? OQ_FASTER : spread->high < 1 ? OQ_SLOWER : OQ_SAME_SPEED;
 }

@@ -30,7 +30,7 @@ struct oq_summary {
 struct oq_summary oq_summarize(double *values, size_t n);
 
 /* A median, and the range that the middle half of the values is in. */
-struct oq_spread {
+struct oq_speedup_spread {
     double median, low, high;
 };
 
@@ -38,12 +38,12 @@ struct oq_spread {
  * How many times faster `other` is than `first`: of each turn its own ratio, as
  * what slows the machine down for a while slows both. n > 0 turns; false without memory.
  */
-bool oq_speedup(const double *first, const double *other, size_t n, struct oq_spread *spread,
+bool oq_speedup(const double *first, const double *other, size_t n, struct oq_speedup_spread *spread,
                 onnxq_error *error);
 
 enum oq_verdict { OQ_SAME_SPEED, OQ_FASTER, OQ_SLOWER };
 
 /* Clear only where all of the spread is on one side of 1. */
-enum oq_verdict oq_judge(const struct oq_spread *spread);
+enum oq_verdict oq_judge(const struct oq_speedup_spread *spread);
 
 #endif

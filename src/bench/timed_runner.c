@@ -10,7 +10,7 @@
 
 /* --- loading ------------------------------------------------------------------ */
 
-static bool find_providers(struct oq_runner *runner, onnxq_error *error)
+static bool find_providers(struct oq_timed_runner *runner, onnxq_error *error)
 {
     runner->providers = calloc(runner->options.n_providers + 1, sizeof(*runner->providers));
     if (runner->providers == NULL)
@@ -25,21 +25,21 @@ static bool find_providers(struct oq_runner *runner, onnxq_error *error)
     return true;
 }
 
-static bool open_engine(struct oq_runner *runner, onnxq_error *error)
+static bool open_engine(struct oq_timed_runner *runner, onnxq_error *error)
 {
     oq_memory_read(&runner->memory_before);
     runner->engine = oq_engine_open(runner->ort_lib, error);
     return runner->engine != NULL && find_providers(runner, error);
 }
 
-static bool set_inputs(struct oq_runner *runner, size_t set, onnxq_error *error)
+static bool set_inputs(struct oq_timed_runner *runner, size_t set, onnxq_error *error)
 {
     const struct oq_arrays *inputs = &runner->sets->list[set].inputs;
     return oq_session_set_inputs(runner->session, inputs->list, inputs->count, error);
 }
 
 /* Opens a session in the place of the one that is open. */
-static bool open_session(struct oq_runner *runner, const struct oq_session_options *options,
+static bool open_session(struct oq_timed_runner *runner, const struct oq_session_options *options,
                          uint64_t *load_ns, onnxq_error *error)
 {
     oq_session_close(runner->session);
@@ -50,7 +50,7 @@ static bool open_session(struct oq_runner *runner, const struct oq_session_optio
            oq_session_set_outputs(runner->session, runner->outputs, runner->n_outputs, error);
 }
 
-static bool load(struct oq_runner *runner, struct oq_worker_reply *reply, onnxq_error *error)
+static bool load(struct oq_timed_runner *runner, struct oq_worker_reply *reply, onnxq_error *error)
 {
     if (runner->engine == NULL && !open_engine(runner, error))
         return false;
@@ -62,7 +62,7 @@ static bool load(struct oq_runner *runner, struct oq_worker_reply *reply, onnxq_
 
 /* --- running ------------------------------------------------------------------ */
 
-static bool run(struct oq_runner *runner, size_t set, size_t n, uint64_t *times_ns,
+static bool run(struct oq_timed_runner *runner, size_t set, size_t n, uint64_t *times_ns,
                 onnxq_error *error)
 {
     if (!set_inputs(runner, set, error) || !oq_session_run(runner->session, error)) {
@@ -78,14 +78,14 @@ static bool run(struct oq_runner *runner, size_t set, size_t n, uint64_t *times_
     return true;
 }
 
-static bool tell_memory(const struct oq_runner *runner, struct oq_worker_reply *reply)
+static bool tell_memory(const struct oq_timed_runner *runner, struct oq_worker_reply *reply)
 {
     oq_memory_read(&reply->memory);
     reply->memory_before = runner->memory_before;
     return true;
 }
 
-static bool profile(struct oq_runner *runner, const struct oq_worker_request *request,
+static bool profile(struct oq_timed_runner *runner, const struct oq_worker_request *request,
                     struct oq_worker_reply *reply, onnxq_error *error)
 {
     char prefix[OQ_WORKER_PATH_CAPACITY + sizeof("/profile")];
@@ -108,10 +108,10 @@ static bool profile(struct oq_runner *runner, const struct oq_worker_request *re
     return true;
 }
 
-bool oq_runner_serve(void *data, const struct oq_worker_request *request,
+bool oq_timed_runner_serve(void *data, const struct oq_worker_request *request,
                      struct oq_worker_reply *reply, onnxq_error *error)
 {
-    struct oq_runner *runner = data;
+    struct oq_timed_runner *runner = data;
     switch (request->task) {
     case OQ_WORKER_LOAD:
         return load(runner, reply, error);

@@ -7,7 +7,7 @@
 #include "arrays/input_files.h"
 
 /* One model and how it is run; all borrowed. */
-struct oq_runner {
+struct oq_timed_runner {
     const char *path;
     const char *const *outputs;
     size_t n_outputs;
@@ -21,8 +21,8 @@ struct oq_runner {
     struct oq_memory memory_before;
 };
 
-/* An oq_worker_fn; data is a struct oq_runner. */
-bool oq_runner_serve(void *data, const struct oq_worker_request *request,
+/* An oq_worker_fn; data is a struct oq_timed_runner. */
+bool oq_timed_runner_serve(void *data, const struct oq_worker_request *request,
                      struct oq_worker_reply *reply, onnxq_error *error);
 
 #endif

@@ -263,12 +263,12 @@ static bool produce_in_order(struct reader *reader, const struct stretch *stretc
 #define TILE_N ((uint64_t)64)
 #define TILE_K (TILE_NELEM / 64)
 
-struct tile {
+struct float_tile {
     uint64_t matrix, n, k, ns, ks;
 };
 
 static void put_tile(const struct reader *reader, const struct stretch *stretch,
-                     const struct tile *tile)
+                     const struct float_tile *tile)
 {
     const struct oq_weight *weight = reader->weight;
     const uint64_t n_all = weight->sizes[weight->n_axes - 2];
@@ -291,7 +291,7 @@ static void put_tile(const struct reader *reader, const struct stretch *stretch,
 }
 
 static bool produce_tile(struct reader *reader, const struct stretch *stretch,
-                         const struct tile *tile)
+                         const struct float_tile *tile)
 {
     const struct oq_weight *weight = reader->weight;
     const uint64_t n_all = weight->sizes[weight->n_axes - 2];
@@ -317,7 +317,7 @@ static bool produce_matrix(struct reader *reader, const struct stretch *stretch,
     const uint64_t n_end = one_row ? (end - 1) % n_all + 1 : n_all;
     for (uint64_t k = begin / n_all; k < k_end; k += TILE_K) {
         for (uint64_t n = n_begin; n < n_end; n += TILE_N) {
-            const struct tile tile = {matrix, n, k, oq_min_u64(TILE_N, n_end - n),
+            const struct float_tile tile = {matrix, n, k, oq_min_u64(TILE_N, n_end - n),
                                       oq_min_u64(TILE_K, k_end - k)};
             if (!produce_tile(reader, stretch, &tile))
                 return false;

@@ -139,12 +139,12 @@ const char *oq_undo_weight(onnxq_dequantization *undo, const struct oq_graph *gr
 }
 
 /* The shape with which numbers meet the weight as it is stored; at most 8 dimensions and 2. */
-struct shape {
+struct match_shape {
     int64_t dims[OQ_WEIGHT_MAX_RANK + 2];
     size_t n_dims;
 };
 
-static bool set_shape(struct shape *shape, const struct oq_constant_value *constant)
+static bool set_shape(struct match_shape *shape, const struct oq_constant_value *constant)
 {
     if (constant->n_dims > OQ_WEIGHT_MAX_RANK || constant->transposed)
         return false;
@@ -155,7 +155,7 @@ static bool set_shape(struct shape *shape, const struct oq_constant_value *const
 }
 
 /* [.., 1, N] against [.., K, N]; stored the other way round, both change places. */
-static bool turn_columns(struct shape *shape, const struct oq_weight *weight, bool transposed)
+static bool turn_columns(struct match_shape *shape, const struct oq_weight *weight, bool transposed)
 {
     if (shape->n_dims > weight->n_axes || weight->n_axes < 2)
         return false;
@@ -172,7 +172,7 @@ static bool turn_columns(struct shape *shape, const struct oq_weight *weight, bo
 }
 
 /* A vector [n] along an axis of several: [n, 1, ..]. */
-static bool turn_vector(struct shape *shape, const struct oq_weight *weight, size_t axis)
+static bool turn_vector(struct match_shape *shape, const struct oq_weight *weight, size_t axis)
 {
     if (shape->n_dims == 0 || (shape->n_dims == 1 && shape->dims[0] == 1)) {
         shape->n_dims = 0;
@@ -190,7 +190,7 @@ static const char *spread_numbers(struct oq_shared *shared, const struct oq_weig
                                   const struct oq_constant_value *integers,
                                   const struct oq_constant_value *constant, struct oq_spread spread)
 {
-    struct shape shape;
+    struct match_shape shape;
     const char *reason = oq_shared_set(shared, constant->tensor);
     bool fits = set_shape(&shape, constant);
     if (reason != NULL)

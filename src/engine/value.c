@@ -98,14 +98,14 @@ bool oq_value_make(const struct oq_engine *engine, const struct oq_array *array,
 
 /* --- out of the engine: tensors ------------------------------------------------ */
 
-struct shape {
+struct value_shape {
     int32_t data_type;
     int64_t *dims; /* to be freed */
     size_t n_dims;
 };
 
 static bool read_info(const struct oq_engine *engine, const struct ort_tensor_info *info,
-                      struct shape *shape, onnxq_error *error)
+                      struct value_shape *shape, onnxq_error *error)
 {
     const struct ort_api *api = engine->api;
     unsigned type;
@@ -122,7 +122,7 @@ static bool read_info(const struct oq_engine *engine, const struct ort_tensor_in
 }
 
 static bool read_shape(const struct oq_engine *engine, const struct ort_value *value,
-                       struct shape *shape, onnxq_error *error)
+                       struct value_shape *shape, onnxq_error *error)
 {
     struct ort_tensor_info *info;
     if (!accept(engine, engine->api->GetTensorTypeAndShape(value, &info), error))
@@ -132,14 +132,14 @@ static bool read_shape(const struct oq_engine *engine, const struct ort_value *v
     return ok;
 }
 
-static uint64_t count_elements(const struct shape *shape)
+static uint64_t count_elements(const struct value_shape *shape)
 {
     return oq_nelem(shape->dims, 0, shape->n_dims); /* the engine holds as many */
 }
 
 /* The engine gives strings end to end; each needs its NUL. */
 static bool split_strings(char *text, size_t nbytes, const size_t *offsets, size_t count,
-                          const char *name, const struct shape *shape, struct oq_array *array,
+                          const char *name, const struct value_shape *shape, struct oq_array *array,
                           onnxq_error *error)
 {
     char *copy = malloc(nbytes + count + 1), *next = copy;
@@ -159,7 +159,7 @@ static bool split_strings(char *text, size_t nbytes, const size_t *offsets, size
 }
 
 static bool read_strings(const struct oq_engine *engine, const struct ort_value *value,
-                         const char *name, const struct shape *shape, struct oq_array *array,
+                         const char *name, const struct value_shape *shape, struct oq_array *array,
                          onnxq_error *error)
 {
     const struct ort_api *api = engine->api;
@@ -179,7 +179,7 @@ static bool read_strings(const struct oq_engine *engine, const struct ort_value 
 }
 
 static bool read_numbers(const struct oq_engine *engine, const struct ort_value *value,
-                         const char *name, const struct shape *shape, struct oq_array *array,
+                         const char *name, const struct value_shape *shape, struct oq_array *array,
                          onnxq_error *error)
 {
     void *data;
@@ -196,7 +196,7 @@ static bool read_numbers(const struct oq_engine *engine, const struct ort_value 
 static bool read_tensor(const struct oq_engine *engine, const struct ort_value *value,
                         const char *name, struct oq_array *array, onnxq_error *error)
 {
-    struct shape shape = {0};
+    struct value_shape shape = {0};
     bool ok =
         read_shape(engine, value, &shape, error) &&
         (shape.data_type == TYPE(STRING) ? read_strings(engine, value, name, &shape, array, error)

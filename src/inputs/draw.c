@@ -19,7 +19,7 @@
 #define MAX_NBYTES ((uint64_t)2 << 30)
 
 /* What an input's elements are drawn from. */
-struct distribution {
+struct draw_distribution {
     enum { NORMAL, UNIFORM, INTEGERS, SHAPE, AXES } form; /* SHAPE: -1, 1, 1; AXES: 0, 1, 2 */
     double lo, hi;                                        /* UNIFORM */
     int64_t first, last;                                  /* INTEGERS, of any type */
@@ -133,9 +133,9 @@ static double largest_float(int32_t data_type)
     }
 }
 
-static struct distribution between(int64_t first, int64_t last)
+static struct draw_distribution between(int64_t first, int64_t last)
 {
-    return (struct distribution){.form = INTEGERS, .first = first, .last = last};
+    return (struct draw_distribution){.form = INTEGERS, .first = first, .last = last};
 }
 
 static int64_t clamp(int64_t value, int64_t lo, int64_t hi)
@@ -155,7 +155,7 @@ static bool is_mask_name(const char *name)
 }
 
 /* Values of inputs that many models have and whose graphs do not tell. */
-static bool known_by_name(const struct drawer *drawer, size_t index, struct distribution *from)
+static bool known_by_name(const struct drawer *drawer, size_t index, struct draw_distribution *from)
 {
     static const char *const position[] = {"position", NULL};
     static const char *const rate[] = {"sample_rate", "sampling_rate", NULL};
@@ -172,12 +172,12 @@ static bool known_by_name(const struct drawer *drawer, size_t index, struct dist
     return true;
 }
 
-static struct distribution integers_by_default(const struct drawer *drawer, size_t index,
+static struct draw_distribution integers_by_default(const struct drawer *drawer, size_t index,
                                                const struct oq_demand *demand, int64_t lo,
                                                int64_t hi)
 {
     const struct oq_parameter *input = &drawer->signature->inputs[index];
-    struct distribution from;
+    struct draw_distribution from;
     if (demand->is_divisor)
         return between(1, 16); /* engines do not check what they divide by */
     if (demand->has_constant &&
@@ -191,7 +191,7 @@ static struct distribution integers_by_default(const struct drawer *drawer, size
     return between(demand->is_mask && input->data_type != TYPE(BOOL) ? 1 : 0, 1);
 }
 
-static struct distribution distribution_of(const struct drawer *drawer, size_t index,
+static struct draw_distribution distribution_of(const struct drawer *drawer, size_t index,
                                            const struct oq_demand *demand)
 {
     const struct oq_parameter *input = &drawer->signature->inputs[index];
@@ -200,7 +200,7 @@ static struct distribution distribution_of(const struct drawer *drawer, size_t i
     bool is_float = kind_of(input->data_type, &lo, &hi) == FLOATS;
     if (range != NULL && is_float) {
         double largest = largest_float(input->data_type);
-        return (struct distribution){.form = UNIFORM,
+        return (struct draw_distribution){.form = UNIFORM,
                                      .lo = fmax(-largest, fmin(range->lo, largest)),
                                      .hi = fmax(-largest, fmin(range->hi, largest))};
     }
@@ -209,7 +209,7 @@ static struct distribution distribution_of(const struct drawer *drawer, size_t i
         return between(first, clamp(to_integer(floor(range->hi)), first, hi));
     }
     if (demand->is_shape || demand->is_axes)
-        return (struct distribution){.form = demand->is_shape ? SHAPE : AXES};
+        return (struct draw_distribution){.form = demand->is_shape ? SHAPE : AXES};
     bool is_bounded = demand->is_bounded && demand->hi >= 0;
     int64_t first = is_bounded ? clamp(demand->lo, 0, demand->hi) : 0;
     if (is_mask_name(input->name)) {
@@ -219,13 +219,13 @@ static struct distribution distribution_of(const struct drawer *drawer, size_t i
     if (is_bounded)
         return between(clamp(first, lo, hi), clamp(demand->hi, lo, hi));
     if (is_float)
-        return (struct distribution){.form = NORMAL};
+        return (struct draw_distribution){.form = NORMAL};
     return integers_by_default(drawer, index, demand, lo, hi);
 }
 
 /* --- drawing ---------------------------------------------------------------- */
 
-static double next_value(struct oq_random *random, const struct distribution *from, uint64_t index)
+static double next_value(struct oq_random *random, const struct draw_distribution *from, uint64_t index)
 {
     switch (from->form) {
     case NORMAL:
@@ -242,7 +242,7 @@ static double next_value(struct oq_random *random, const struct distribution *fr
 }
 
 static void fill_numbers(struct oq_array *array, struct oq_random *random,
-                         const struct distribution *from)
+                         const struct draw_distribution *from)
 {
     for (uint64_t i = 0; i < array->nelem; i++)
         oq_array_put_double(array, i, next_value(random, from, i));
@@ -290,7 +290,7 @@ static bool draw_numbers(const struct drawer *drawer, size_t index, struct oq_ra
     }
     for (size_t i = 0; i < drawer->n_models; i++)
         oq_trace_values(&drawer->traces[i], input->name, &demand);
-    struct distribution from = distribution_of(drawer, index, &demand);
+    struct draw_distribution from = distribution_of(drawer, index, &demand);
     fill_numbers(array, random, &from);
     return true;
 }

@@ -7,7 +7,7 @@
 /* Parentheses in each other; bounds the recursion. */
 #define MAX_DEPTH 16
 
-struct parser {
+struct expression_parser {
     const char *next;
     oq_name_fn fn;
     void *context;
@@ -26,14 +26,14 @@ static bool is_digit(char c)
 }
 
 /* The character at the front after spaces; "\0" at the end. */
-static char peek(struct parser *parser)
+static char peek(struct expression_parser *parser)
 {
     while (*parser->next == ' ')
         parser->next++;
     return *parser->next;
 }
 
-static bool take(struct parser *parser, char c)
+static bool take(struct expression_parser *parser, char c)
 {
     if (peek(parser) != c)
         return false;
@@ -41,7 +41,7 @@ static bool take(struct parser *parser, char c)
     return true;
 }
 
-static bool number(struct parser *parser, int64_t *value)
+static bool number(struct expression_parser *parser, int64_t *value)
 {
     for (*value = 0; is_digit(*parser->next); parser->next++) {
         if (__builtin_mul_overflow(*value, (int64_t)10, value) ||
@@ -61,7 +61,7 @@ static size_t name_length(const char *text)
     return n;
 }
 
-static bool sum(struct parser *parser, int64_t *value);
+static bool sum(struct expression_parser *parser, int64_t *value);
 
 static bool is_function(const char *text, size_t length, const char *name)
 {
@@ -75,7 +75,7 @@ static bool is_function(const char *text, size_t length, const char *name)
 }
 
 /* Behind "NAME(" */
-static bool call(struct parser *parser, const char *name, size_t length, int64_t *value)
+static bool call(struct expression_parser *parser, const char *name, size_t length, int64_t *value)
 {
     int64_t other;
     bool is_max = is_function(name, length, "max"), is_min = is_function(name, length, "min");
@@ -92,7 +92,7 @@ static bool call(struct parser *parser, const char *name, size_t length, int64_t
     return take(parser, ')');
 }
 
-static bool primary(struct parser *parser, int64_t *value)
+static bool primary(struct expression_parser *parser, int64_t *value)
 {
     char c = peek(parser);
     if (is_digit(c))
@@ -117,7 +117,7 @@ static bool divide(int64_t a, int64_t b, int64_t *quotient)
     return true;
 }
 
-static bool product(struct parser *parser, int64_t *value)
+static bool product(struct expression_parser *parser, int64_t *value)
 {
     int64_t other;
     if (!primary(parser, value))
@@ -138,7 +138,7 @@ static bool product(struct parser *parser, int64_t *value)
 }
 
 /* Recursion comes through here, by parentheses. */
-static bool sum(struct parser *parser, int64_t *value)
+static bool sum(struct expression_parser *parser, int64_t *value)
 {
     int64_t other;
     if (parser->depth++ == MAX_DEPTH || !product(parser, value))
@@ -160,6 +160,6 @@ static bool sum(struct parser *parser, int64_t *value)
 
 bool oq_expression_evaluate(const char *text, oq_name_fn fn, void *context, int64_t *value)
 {
-    struct parser parser = {.next = text, .fn = fn, .context = context};
+    struct expression_parser parser = {.next = text, .fn = fn, .context = context};
     return sum(&parser, value) && peek(&parser) == '\0' && parser.has_operator;
 }

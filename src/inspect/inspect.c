@@ -8,14 +8,14 @@ struct inspection {
     onnxq_inspection facts; /* first: what the caller has */
     struct oq_arena arena;
     const onnxq_model *model;
-    struct oq_strmap domains; /* domain -> struct oq_strmap: op_type -> struct counter */
-    struct counter *counters; /* list */
+    struct oq_strmap domains; /* domain -> struct oq_strmap: op_type -> struct op_counter */
+    struct op_counter *counters; /* list */
     onnxq_error *error;
 };
 
-struct counter {
+struct op_counter {
     onnxq_operator_count count;
-    struct counter *next;
+    struct op_counter *next;
 };
 
 static const char *text_or_empty(const char *text)
@@ -154,10 +154,10 @@ static struct oq_strmap *operators_of(struct inspection *inspection, const char 
     return place == NULL ? NULL : *place;
 }
 
-static struct counter *add_counter(struct inspection *inspection, const char *domain,
+static struct op_counter *add_counter(struct inspection *inspection, const char *domain,
                                    const char *op_type)
 {
-    struct counter *counter = oq_arena_alloc(&inspection->arena, sizeof(*counter));
+    struct op_counter *counter = oq_arena_alloc(&inspection->arena, sizeof(*counter));
     if (counter == NULL)
         return NULL;
     counter->count.domain = domain;
@@ -176,7 +176,7 @@ static onnxq_operator_count *count_of(struct inspection *inspection, const Oq__P
     void **place = operators == NULL ? NULL : oq_strmap_place(operators, op_type);
     if (place != NULL && *place == NULL)
         *place = add_counter(inspection, domain, op_type);
-    struct counter *counter = place == NULL ? NULL : *place;
+    struct op_counter *counter = place == NULL ? NULL : *place;
     if (counter == NULL)
         oq_arena_fail(&inspection->arena, inspection->error);
     return counter == NULL ? NULL : &counter->count;
@@ -246,7 +246,7 @@ static bool set_operators(struct inspection *inspection)
     size_t n = 0;
     onnxq_operator_count *counts =
         allocate(inspection, inspection->facts.n_operators, sizeof(*counts));
-    for (const struct counter *c = inspection->counters; counts != NULL && c != NULL; c = c->next)
+    for (const struct op_counter *c = inspection->counters; counts != NULL && c != NULL; c = c->next)
         counts[n++] = c->count;
     if (counts != NULL)
         qsort(counts, n, sizeof(*counts), compare_counts);

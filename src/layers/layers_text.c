@@ -39,12 +39,12 @@ static void print_percent(FILE *stream, double value)
     print_number(stream, 100 * value, 3);
 }
 
-struct widths {
+struct layer_widths {
     size_t name, form;
 };
 
 static void print_layer(const struct oq_layers *layers, const struct oq_layer *layer,
-                        const struct widths *widths, FILE *stream)
+                        const struct layer_widths *widths, FILE *stream)
 {
     char form[FORM_CAPACITY];
     format_form(layer->site, form);
@@ -77,7 +77,7 @@ static void widen(size_t *width, const char *text)
 
 static void print_table(const struct oq_layers *layers, size_t n, FILE *stream)
 {
-    struct widths widths = {strlen("site"), strlen("operator")};
+    struct layer_widths widths = {strlen("site"), strlen("operator")};
     for (size_t i = 0; i < n; i++) {
         char form[FORM_CAPACITY];
         format_form(layers->list[i].site, form);

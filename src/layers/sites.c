@@ -7,7 +7,7 @@
 #include "model/source.h"
 
 /* Marks of nodes that one walk has been to; a new walk takes the next number. */
-struct walk {
+struct site_walk {
     size_t *marks;    /* [nodes] */
     size_t *partners; /* [nodes]: of the node in the other model that it was compared with */
     size_t number;
@@ -15,9 +15,9 @@ struct walk {
     size_t n_stack;
 };
 
-struct finder {
+struct site_finder {
     struct oq_scope reference, candidate;
-    struct walk reference_walk, candidate_walk, constants_walk;
+    struct site_walk reference_walk, candidate_walk, constants_walk;
     struct oq_same same;
     struct oq_strmap seen; /* name -> the list that it was last added to */
     struct oq_layer_sites *sites;
@@ -25,7 +25,7 @@ struct finder {
     onnxq_error *error;
 };
 
-static bool out_of_memory(const struct finder *finder)
+static bool out_of_memory(const struct site_finder *finder)
 {
     return oq_arena_fail(finder->arena, finder->error);
 }
@@ -36,7 +36,7 @@ static const Oq__Pb__NodeProto *node_at(const struct oq_scope *scope, size_t ind
 }
 
 /* Adds a copy of a name that the list lacks: sites outlive the models. */
-static bool add_name(struct finder *finder, struct oq_name_list *names, const char *name)
+static bool add_name(struct site_finder *finder, struct oq_name_list *names, const char *name)
 {
     void **place = oq_strmap_place(&finder->seen, name);
     if (place == NULL)
@@ -51,7 +51,7 @@ static bool add_name(struct finder *finder, struct oq_name_list *names, const ch
 /* --- common values --- */
 
 /* Computed in both models while they run, or given to both. */
-static bool is_common(const struct finder *finder, const char *name)
+static bool is_common(const struct site_finder *finder, const char *name)
 {
     const struct oq_value *a = oq_scope_find(&finder->reference, name);
     const struct oq_value *b = oq_scope_find(&finder->candidate, name);
@@ -62,14 +62,14 @@ static bool is_common(const struct finder *finder, const char *name)
 
 /* --- whether two cones are the same --- */
 
-static void begin_walk(struct walk *walk)
+static void begin_walk(struct site_walk *walk)
 {
     walk->number++;
     walk->n_stack = 0;
 }
 
 /* True where the walk comes to the node for the first time. */
-static bool visit(struct walk *walk, size_t node)
+static bool visit(struct site_walk *walk, size_t node)
 {
     if (walk->marks[node] == walk->number)
         return false;
@@ -79,16 +79,16 @@ static bool visit(struct walk *walk, size_t node)
 }
 
 /* Two nodes are to be the same; the candidate's is on the stack until they were compared. */
-static bool pair(struct finder *finder, size_t a, size_t b)
+static bool pair(struct site_finder *finder, size_t a, size_t b)
 {
-    struct walk *walk = &finder->candidate_walk;
+    struct site_walk *walk = &finder->candidate_walk;
     if (!visit(walk, b))
         return walk->partners[b] == a;
     walk->partners[b] = a;
     return true;
 }
 
-static bool compare_constants(struct finder *finder, const struct oq_value *a,
+static bool compare_constants(struct site_finder *finder, const struct oq_value *a,
                               const struct oq_value *b, bool *equal)
 {
     const Oq__Pb__TensorProto *left = oq_scope_tensor(&finder->reference, a);
@@ -110,7 +110,7 @@ static size_t output_number(const struct oq_scope *scope, const struct oq_value 
     return k;
 }
 
-static bool compare_reads(struct finder *finder, const char *left, const char *right, bool *equal)
+static bool compare_reads(struct site_finder *finder, const char *left, const char *right, bool *equal)
 {
     const struct oq_value *a = oq_scope_find(&finder->reference, left);
     const struct oq_value *b = oq_scope_find(&finder->candidate, right);
@@ -132,7 +132,7 @@ static bool compare_reads(struct finder *finder, const char *left, const char *r
     return true;
 }
 
-static bool compare_nodes(struct finder *finder, size_t a, size_t b, bool *equal)
+static bool compare_nodes(struct site_finder *finder, size_t a, size_t b, bool *equal)
 {
     size_t count = oq_scope_n_reads(&finder->reference, a);
     if (!oq_same_operators(&finder->same, node_at(&finder->reference, a),
@@ -147,11 +147,11 @@ static bool compare_nodes(struct finder *finder, size_t a, size_t b, bool *equal
 }
 
 /* *equal: both models compute the common value in the same way from the same. */
-static bool compare_cones(struct finder *finder, const char *name, bool *equal)
+static bool compare_cones(struct site_finder *finder, const char *name, bool *equal)
 {
     const struct oq_value *a = oq_scope_find(&finder->reference, name);
     const struct oq_value *b = oq_scope_find(&finder->candidate, name);
-    struct walk *walk = &finder->candidate_walk;
+    struct site_walk *walk = &finder->candidate_walk;
     begin_walk(walk);
     *equal = output_number(&finder->reference, a) == output_number(&finder->candidate, b) &&
              pair(finder, a->index, b->index);
@@ -165,11 +165,11 @@ static bool compare_cones(struct finder *finder, const char *name, bool *equal)
 
 /* --- what belongs to a cone ------------------------------------------------------- */
 
-typedef bool (*node_fn)(struct finder *finder, struct oq_layer_site *site, size_t node);
-typedef bool (*read_fn)(struct finder *finder, struct oq_layer_site *site, const char *name);
+typedef bool (*node_fn)(struct site_finder *finder, struct oq_layer_site *site, size_t node);
+typedef bool (*read_fn)(struct site_finder *finder, struct oq_layer_site *site, const char *name);
 
 /* Calls fns for the nodes that make the site's values, and what those read from outside. */
-static bool walk_cone(struct finder *finder, const struct oq_scope *scope, struct walk *walk,
+static bool walk_cone(struct site_finder *finder, const struct oq_scope *scope, struct site_walk *walk,
                       struct oq_layer_site *site, node_fn on_node, read_fn on_read)
 {
     begin_walk(walk);
@@ -193,7 +193,7 @@ static bool walk_cone(struct finder *finder, const struct oq_scope *scope, struc
     return true;
 }
 
-static bool add_node(struct finder *finder, struct oq_layer_site *site, size_t node)
+static bool add_node(struct site_finder *finder, struct oq_layer_site *site, size_t node)
 {
     if (!oq_arena_grow(finder->arena, &site->nodes.list, site->nodes.count, &site->nodes.capacity,
                        sizeof(*site->nodes.list)))
@@ -202,7 +202,7 @@ static bool add_node(struct finder *finder, struct oq_layer_site *site, size_t n
     return true;
 }
 
-static bool add_input(struct finder *finder, struct oq_layer_site *site, const char *name)
+static bool add_input(struct site_finder *finder, struct oq_layer_site *site, const char *name)
 {
     if (!is_common(finder, name))
         site->unobservable = "it reads an input that the reference lacks";
@@ -218,18 +218,18 @@ static bool is_weight(const Oq__Pb__TensorProto *tensor)
     return dtype != NULL && dtype->is_float && tensor->n_dims > 1;
 }
 
-static void visit_maker(struct walk *walk, const struct oq_value *value)
+static void visit_maker(struct site_walk *walk, const struct oq_value *value)
 {
     if (value != NULL && value->origin == OQ_ORIGIN_NODE)
         visit(walk, value->index);
 }
 
 /* The names of the weights that a constant was made of. */
-static bool add_weights_behind(struct finder *finder, struct oq_layer_site *site,
+static bool add_weights_behind(struct site_finder *finder, struct oq_layer_site *site,
                                const struct oq_value *constant)
 {
     const struct oq_scope *scope = &finder->reference;
-    struct walk *walk = &finder->constants_walk;
+    struct site_walk *walk = &finder->constants_walk;
     begin_walk(walk);
     visit_maker(walk, constant);
     while (walk->n_stack > 0) {
@@ -245,7 +245,7 @@ static bool add_weights_behind(struct finder *finder, struct oq_layer_site *site
     return true;
 }
 
-static bool add_weights_of(struct finder *finder, struct oq_layer_site *site, size_t node)
+static bool add_weights_of(struct site_finder *finder, struct oq_layer_site *site, size_t node)
 {
     const struct oq_scope *scope = &finder->reference;
     const Oq__Pb__NodeProto *proto = node_at(scope, node);
@@ -268,7 +268,7 @@ static bool add_weights_of(struct finder *finder, struct oq_layer_site *site, si
  * Nodes of a body that have weights, be it of the body or of a graph around it; the weight
  * where quantize sees through the node to a later one.
  */
-static bool add_weights_in(struct finder *finder, struct oq_layer_site *site,
+static bool add_weights_in(struct site_finder *finder, struct oq_layer_site *site,
                            const struct oq_graph *body)
 {
     for (size_t i = 0; i < body->proto->n_node; i++) {
@@ -285,10 +285,10 @@ static bool add_weights_in(struct finder *finder, struct oq_layer_site *site,
     return true;
 }
 
-static bool add_weights_inside(struct finder *finder, struct oq_layer_site *site)
+static bool add_weights_inside(struct site_finder *finder, struct oq_layer_site *site)
 {
     const struct oq_scope *scope = &finder->reference;
-    const struct walk *walk = &finder->reference_walk;
+    const struct site_walk *walk = &finder->reference_walk;
     for (size_t g = 1; g < scope->model->graphs.count; g++)
         if (walk->marks[scope->owners[g]] == walk->number &&
             !add_weights_in(finder, site, scope->model->graphs.list[g]))
@@ -296,7 +296,7 @@ static bool add_weights_inside(struct finder *finder, struct oq_layer_site *site
     return true;
 }
 
-static bool ignore_input(struct finder *finder, struct oq_layer_site *site, const char *name)
+static bool ignore_input(struct site_finder *finder, struct oq_layer_site *site, const char *name)
 {
     (void)finder, (void)site, (void)name;
     return true;
@@ -340,7 +340,7 @@ static int telling(const Oq__Pb__NodeProto *node)
 }
 
 /* Where no operator says it: what became of the constants. */
-static const char *form_of_constants(const struct finder *finder, const struct oq_layer_site *site)
+static const char *form_of_constants(const struct site_finder *finder, const struct oq_layer_site *site)
 {
     const struct oq_scope *scope = &finder->candidate;
     for (size_t i = 0; i < site->nodes.count; i++) {
@@ -354,7 +354,7 @@ static const char *form_of_constants(const struct finder *finder, const struct o
     return site->n_inside > 0 ? "in its bodies" : "other weights or operators";
 }
 
-static bool name_form(struct finder *finder, struct oq_layer_site *site)
+static bool name_form(struct site_finder *finder, struct oq_layer_site *site)
 {
     const Oq__Pb__NodeProto *best = NULL;
     for (size_t i = 0; i < site->nodes.count; i++) {
@@ -382,7 +382,7 @@ static bool is_quantized_in(const struct oq_graph *body, const Oq__Pb__NodeProto
     return is_narrow(oq_scope_tensor(&scope, value));
 }
 
-static void count_inside(const struct finder *finder, struct oq_layer_site *site)
+static void count_inside(const struct site_finder *finder, struct oq_layer_site *site)
 {
     const struct oq_scope *scope = &finder->candidate;
     const struct oq_graphs *graphs = &scope->model->graphs;
@@ -403,7 +403,7 @@ static int compare_indices(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static bool describe(struct finder *finder, struct oq_layer_site *site)
+static bool describe(struct site_finder *finder, struct oq_layer_site *site)
 {
     if (!walk_cone(finder, &finder->candidate, &finder->candidate_walk, site, add_node, add_input))
         return false;
@@ -415,7 +415,7 @@ static bool describe(struct finder *finder, struct oq_layer_site *site)
            add_weights_inside(finder, site);
 }
 
-static bool add_site(struct finder *finder, const Oq__Pb__NodeProto *node,
+static bool add_site(struct site_finder *finder, const Oq__Pb__NodeProto *node,
                      const struct oq_name_list *values)
 {
     struct oq_layer_sites *sites = finder->sites;
@@ -432,7 +432,7 @@ static bool add_site(struct finder *finder, const Oq__Pb__NodeProto *node,
 }
 
 /* The values of one node of the reference that the candidate computes in another way. */
-static bool look_at(struct finder *finder, size_t index)
+static bool look_at(struct site_finder *finder, size_t index)
 {
     const Oq__Pb__NodeProto *node = node_at(&finder->reference, index);
     struct oq_name_list values = {0};
@@ -449,7 +449,7 @@ static bool look_at(struct finder *finder, size_t index)
     return values.count == 0 || add_site(finder, node, &values);
 }
 
-static bool init_walk(struct finder *finder, struct walk *walk, const struct oq_scope *scope)
+static bool init_walk(struct site_finder *finder, struct site_walk *walk, const struct oq_scope *scope)
 {
     size_t n = scope->graph->proto->n_node + 1;
     walk->marks = oq_arena_array(finder->arena, n, sizeof(*walk->marks));
@@ -459,7 +459,7 @@ static bool init_walk(struct finder *finder, struct walk *walk, const struct oq_
            out_of_memory(finder);
 }
 
-static bool find(struct finder *finder)
+static bool find(struct site_finder *finder)
 {
     oq_strmap_init(&finder->seen, finder->arena);
     if (!init_walk(finder, &finder->reference_walk, &finder->reference) ||
@@ -475,7 +475,7 @@ static bool find(struct finder *finder)
 bool oq_layer_sites_find(struct oq_layer_sites *sites, const onnxq_model *reference,
                          const onnxq_model *candidate, struct oq_arena *arena, onnxq_error *error)
 {
-    struct finder finder = {.sites = sites, .arena = arena, .error = error};
+    struct site_finder finder = {.sites = sites, .arena = arena, .error = error};
     *sites = (struct oq_layer_sites){0};
     bool ok = oq_scope_init(&finder.reference, reference, arena, error) &&
               oq_scope_init(&finder.candidate, candidate, arena, error) &&

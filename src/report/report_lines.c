@@ -53,14 +53,14 @@ static int compare_operators(const onnxq_weight *a, const onnxq_weight *b)
 }
 
 /* Equal weights keep file order: the plan may hold them in one array, or not. */
-struct entry {
+struct line_entry {
     const onnxq_weight *weight;
     size_t position;
 };
 
 static int compare_entries(const void *left, const void *right)
 {
-    const struct entry *a = left, *b = right;
+    const struct line_entry *a = left, *b = right;
     int order = compare_operators(a->weight, b->weight);
     if (order == 0)
         order = oq_compare_u64(b->weight->nbytes, a->weight->nbytes);
@@ -78,11 +78,11 @@ static int compare_lines(const void *left, const void *right)
 
 static bool sort_weights(struct oq_report_lines *lines, const onnxq_plan *plan)
 {
-    struct entry *entries = calloc(lines->n_weights + 1, sizeof(*entries));
+    struct line_entry *entries = calloc(lines->n_weights + 1, sizeof(*entries));
     if (entries == NULL)
         return false;
     for (size_t i = 0; i < lines->n_weights; i++)
-        entries[i] = (struct entry){onnxq_plan_get(plan, i), i};
+        entries[i] = (struct line_entry){onnxq_plan_get(plan, i), i};
     qsort(entries, lines->n_weights, sizeof(*entries), compare_entries);
     for (size_t i = 0; i < lines->n_weights; i++)
         lines->weights[i] = entries[i].weight;

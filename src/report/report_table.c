@@ -94,13 +94,13 @@ static size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-struct widths {
+struct table_widths {
     size_t name, form, name_limit, line_limit;
 };
 
-static struct widths measure(const struct oq_report_lines *lines, FILE *stream)
+static struct table_widths measure(const struct oq_report_lines *lines, FILE *stream)
 {
-    struct widths widths = {.name = strlen("operator"), .line_limit = oq_report_line_limit(stream)};
+    struct table_widths widths = {.name = strlen("operator"), .line_limit = oq_report_line_limit(stream)};
     for (size_t i = 0; i < lines->n_lines; i++) {
         char name[NAME_CAPACITY], form[FORM_CAPACITY], notes[NOTES_CAPACITY];
         format_name(&lines->lines[i], name);
@@ -132,7 +132,7 @@ static size_t write_numbers(FILE *stream, const struct oq_report_line *line,
 
 /* What stands behind the numbers, from column `column` on. */
 static void write_texts(FILE *stream, const struct oq_report_line *line, size_t column,
-                        const struct widths *widths)
+                        const struct table_widths *widths)
 {
     char form[FORM_CAPACITY], notes[NOTES_CAPACITY];
     format_form(line, form);
@@ -148,7 +148,7 @@ static void write_texts(FILE *stream, const struct oq_report_line *line, size_t 
 }
 
 static void write_line(FILE *stream, const struct oq_report_line *line, struct oq_report_unit unit,
-                       const struct widths *widths)
+                       const struct table_widths *widths)
 {
     char name[NAME_CAPACITY];
     format_name(line, name);
@@ -193,7 +193,7 @@ void onnxq_report_table(const onnxq_plan *plan, FILE *stream)
     }
     oq_report_lines_merge_small(&lines);
     struct oq_report_unit unit = choose_unit(&lines);
-    struct widths widths = measure(&lines, stream);
+    struct table_widths widths = measure(&lines, stream);
     fprintf(stream, "  %-*s  weights  quantized      before       after\n", (int)widths.name,
             "operator");
     for (size_t i = 0; i < lines.n_lines; i++)

@@ -23,7 +23,7 @@ static bool is_second(struct oq_checker *checker, struct oq_strmap *owners, cons
     return second;
 }
 
-static void check_name(struct oq_checker *checker, const struct oq_place *place)
+static void check_name(struct oq_checker *checker, const struct oq_problem_place *place)
 {
     const char *name = oq_text_or_empty(place->node->name);
     if (name[0] != '\0' && is_second(checker, &checker->node_names, name, place->graph))
@@ -56,7 +56,7 @@ static int compare_names(const void *name, const void *row)
     return strcmp(name, ((const struct typed *)row)->name);
 }
 
-static void check_type(struct oq_checker *checker, const struct oq_place *place,
+static void check_type(struct oq_checker *checker, const struct oq_problem_place *place,
                        const Oq__Pb__AttributeProto *attribute)
 {
     const struct typed *row = bsearch(attribute->name, typed, sizeof(typed) / sizeof(typed[0]),
@@ -71,7 +71,7 @@ static void check_type(struct oq_checker *checker, const struct oq_place *place,
                    type_name((int)attribute->type), type_name((int)row->type));
 }
 
-static void check_tensor(struct oq_checker *checker, const struct oq_place *place,
+static void check_tensor(struct oq_checker *checker, const struct oq_problem_place *place,
                          const Oq__Pb__AttributeProto *attribute)
 {
     if (attribute->t != NULL && oq_dtype_find(attribute->t->data_type) == NULL)
@@ -80,7 +80,7 @@ static void check_tensor(struct oq_checker *checker, const struct oq_place *plac
 }
 
 /* `is_known`: of an operator of ai.onnx. */
-static void check_attributes(struct oq_checker *checker, const struct oq_place *place,
+static void check_attributes(struct oq_checker *checker, const struct oq_problem_place *place,
                              bool is_known)
 {
     const bool have_types = checker->model->proto->ir_version >= IR_VERSION_ATTRIBUTE_TYPES;
@@ -101,7 +101,7 @@ static void check_attributes(struct oq_checker *checker, const struct oq_place *
 
 /* --- bodies --- */
 
-static void check_count(struct oq_checker *checker, const struct oq_place *place, const char *body,
+static void check_count(struct oq_checker *checker, const struct oq_problem_place *place, const char *body,
                         const char *what, size_t found, size_t expected)
 {
     if (found != expected)
@@ -109,7 +109,7 @@ static void check_count(struct oq_checker *checker, const struct oq_place *place
                    expected);
 }
 
-static void check_body(struct oq_checker *checker, const struct oq_place *place, const char *name,
+static void check_body(struct oq_checker *checker, const struct oq_problem_place *place, const char *name,
                        size_t n_inputs, size_t n_outputs)
 {
     const Oq__Pb__AttributeProto *attribute = oq_node_attribute(place->node, name);
@@ -125,7 +125,7 @@ static void check_body(struct oq_checker *checker, const struct oq_place *place,
 }
 
 /* What is known to be of another type than the only one that the operator takes. */
-static void expect_type(struct oq_checker *checker, const struct oq_place *place, size_t input,
+static void expect_type(struct oq_checker *checker, const struct oq_problem_place *place, size_t input,
                         int32_t data_type)
 {
     const char *name = oq_node_input(place->node, input);
@@ -135,7 +135,7 @@ static void expect_type(struct oq_checker *checker, const struct oq_place *place
                    oq_type_name(data_type));
 }
 
-static void check_scan(struct oq_checker *checker, const struct oq_place *place)
+static void check_scan(struct oq_checker *checker, const struct oq_problem_place *place)
 {
     const Oq__Pb__NodeProto *node = place->node;
     int64_t n = 0;
@@ -146,7 +146,7 @@ static void check_scan(struct oq_checker *checker, const struct oq_place *place)
                    node->n_input);
 }
 
-static void check_bodies(struct oq_checker *checker, const struct oq_place *place, int64_t version)
+static void check_bodies(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
 {
     const Oq__Pb__NodeProto *node = place->node;
     switch (oq_operator_id_of(node)) {
@@ -191,7 +191,7 @@ bool oq_note_functions(struct oq_checker *checker)
         if (place == NULL)
             return oq_arena_fail(checker->arena, checker->error);
         if (*place != NULL)
-            oq_problem(checker, &(struct oq_place){NULL, NULL}, "",
+            oq_problem(checker, &(struct oq_problem_place){NULL, NULL}, "",
                        "function \"%.80s\" is there a second time",
                        oq_text_or_empty(function->name));
         *place = function;
@@ -208,7 +208,7 @@ static const Oq__Pb__FunctionProto *find_function(struct oq_checker *checker,
     return key == NULL ? NULL : oq_strmap_find(&checker->functions, key);
 }
 
-static void check_call(struct oq_checker *checker, const struct oq_place *place,
+static void check_call(struct oq_checker *checker, const struct oq_problem_place *place,
                        const Oq__Pb__FunctionProto *function)
 {
     const Oq__Pb__NodeProto *node = place->node;
@@ -220,7 +220,7 @@ static void check_call(struct oq_checker *checker, const struct oq_place *place,
 
 /* --- operators of ai.onnx --- */
 
-static void check_onnx(struct oq_checker *checker, const struct oq_place *place, int64_t version)
+static void check_onnx(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
 {
     const struct oq_operator *op = oq_operator_of(place->node);
     const size_t n_inputs = strlen(op->inputs);
@@ -237,7 +237,7 @@ static void check_onnx(struct oq_checker *checker, const struct oq_place *place,
 
 /* --- all together --- */
 
-void oq_check_node(struct oq_checker *checker, const struct oq_place *place, int64_t version)
+void oq_check_node(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
 {
     const Oq__Pb__FunctionProto *function = find_function(checker, place->node);
     const bool is_onnx = oq_domain(place->node->domain)[0] == '\0' && function == NULL;

@@ -7,12 +7,12 @@
 #define TYPE(name) OQ__PB__TENSOR_PROTO__DATA_TYPE__##name
 
 static const struct oq_tensor *constant(const struct oq_checker *checker,
-                                        const struct oq_place *place, size_t input)
+                                        const struct oq_problem_place *place, size_t input)
 {
     return oq_fact_of(checker, place->graph, oq_node_input(place->node, input)).tensor;
 }
 
-static int32_t type_of(const struct oq_checker *checker, const struct oq_place *place, size_t input)
+static int32_t type_of(const struct oq_checker *checker, const struct oq_problem_place *place, size_t input)
 {
     return oq_fact_of(checker, place->graph, oq_node_input(place->node, input)).data_type;
 }
@@ -30,7 +30,7 @@ static const char *shape_text(const struct oq_tensor *tensor, char *text)
 }
 
 /* What is constant and has another number of elements. */
-static void expect_nelem(struct oq_checker *checker, const struct oq_place *place, size_t input,
+static void expect_nelem(struct oq_checker *checker, const struct oq_problem_place *place, size_t input,
                          uint64_t nelem, const char *why)
 {
     char shape[SHAPE_NBYTES];
@@ -41,7 +41,7 @@ static void expect_nelem(struct oq_checker *checker, const struct oq_place *plac
                    nelem, why);
 }
 
-static void expect_rank(struct oq_checker *checker, const struct oq_place *place, size_t input,
+static void expect_rank(struct oq_checker *checker, const struct oq_problem_place *place, size_t input,
                         size_t rank)
 {
     char shape[SHAPE_NBYTES];
@@ -60,7 +60,7 @@ static bool same_dims(const struct oq_tensor *a, const struct oq_tensor *b)
 }
 
 /* A zero point for each scale. One number may be a scalar or a vector of one. */
-static void expect_same_shape(struct oq_checker *checker, const struct oq_place *place,
+static void expect_same_shape(struct oq_checker *checker, const struct oq_problem_place *place,
                               size_t input, size_t as)
 {
     char shape[SHAPE_NBYTES], other_shape[SHAPE_NBYTES];
@@ -76,7 +76,7 @@ static void expect_same_shape(struct oq_checker *checker, const struct oq_place 
 
 /* --- a number for each channel --- */
 
-void oq_check_channels(struct oq_checker *checker, const struct oq_place *place,
+void oq_check_channels(struct oq_checker *checker, const struct oq_problem_place *place,
                        const struct oq_channels *channels)
 {
     const struct oq_tensor *weight = constant(checker, place, channels->weight);
@@ -125,7 +125,7 @@ static int64_t version_of_type(int32_t data_type)
 }
 
 /* com.microsoft has one version, which takes everything. */
-static void check_linear_version(struct oq_checker *checker, const struct oq_place *place,
+static void check_linear_version(struct oq_checker *checker, const struct oq_problem_place *place,
                                  size_t integers, int64_t version)
 {
     const Oq__Pb__NodeProto *node = place->node;
@@ -149,7 +149,7 @@ static void check_linear_version(struct oq_checker *checker, const struct oq_pla
 }
 
 /* Axis number of an attribute for a tensor, -1 where it has no such axis. */
-static int find_axis(const struct oq_place *place, const char *attribute, int64_t otherwise,
+static int find_axis(const struct oq_problem_place *place, const char *attribute, int64_t otherwise,
                      const struct oq_tensor *tensor)
 {
     int64_t axis = oq_node_int(place->node, attribute, otherwise);
@@ -173,7 +173,7 @@ static bool fits_blocks(const struct oq_tensor *x, const struct oq_tensor *scale
     return fits;
 }
 
-static void check_linear_scale(struct oq_checker *checker, const struct oq_place *place,
+static void check_linear_scale(struct oq_checker *checker, const struct oq_problem_place *place,
                                const struct oq_tensor *x, const struct oq_tensor *scale)
 {
     char shape[SHAPE_NBYTES], scale_shape[SHAPE_NBYTES];
@@ -200,7 +200,7 @@ static void check_linear_scale(struct oq_checker *checker, const struct oq_place
                    oq_node_int(place->node, "axis", 1), block);
 }
 
-void oq_check_linear(struct oq_checker *checker, const struct oq_place *place, int64_t version)
+void oq_check_linear(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
 {
     const struct oq_tensor *x = constant(checker, place, 0);
     const struct oq_tensor *scale = constant(checker, place, 1);
@@ -214,7 +214,7 @@ void oq_check_linear(struct oq_checker *checker, const struct oq_place *place, i
 /* --- LSTM --- */
 
 /* W [directions, inputs, 4H], R [directions, H, 4H]; scales [directions] or [directions, 4H]. */
-static void check_lstm_weight(struct oq_checker *checker, const struct oq_place *place,
+static void check_lstm_weight(struct oq_checker *checker, const struct oq_problem_place *place,
                               size_t input, size_t scale_input)
 {
     const struct oq_tensor *weight = constant(checker, place, input);
@@ -232,7 +232,7 @@ static void check_lstm_weight(struct oq_checker *checker, const struct oq_place 
                    shape_text(weight, shape));
 }
 
-void oq_check_lstm(struct oq_checker *checker, const struct oq_place *place, int64_t version)
+void oq_check_lstm(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
 {
     (void)version;
     check_lstm_weight(checker, place, 1, 8);
@@ -247,7 +247,7 @@ struct product {
 };
 
 /* False with a problem where they make no sense; absent ones were reported already. */
-static bool find_product(struct oq_checker *checker, const struct oq_place *place,
+static bool find_product(struct oq_checker *checker, const struct oq_problem_place *place,
                          struct product *product)
 {
     int64_t k, n = oq_node_int(place->node, "N", 0);
@@ -267,7 +267,7 @@ static bool find_product(struct oq_checker *checker, const struct oq_place *plac
     return false;
 }
 
-void oq_check_nbits(struct oq_checker *checker, const struct oq_place *place, int64_t version)
+void oq_check_nbits(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
 {
     struct product p;
     int64_t bits = oq_node_int(place->node, "bits", 4);
@@ -290,7 +290,7 @@ void oq_check_nbits(struct oq_checker *checker, const struct oq_place *place, in
     expect_nelem(checker, place, 5, p.n, "N");
 }
 
-void oq_check_bnb4(struct oq_checker *checker, const struct oq_place *place, int64_t version)
+void oq_check_bnb4(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
 {
     struct product p;
     int64_t type = oq_node_int(place->node, "quant_type", 0);
@@ -304,7 +304,7 @@ void oq_check_bnb4(struct oq_checker *checker, const struct oq_place *place, int
 }
 
 /* Bytes hold elements of `bits` bits, packed along the last axis. */
-void oq_check_gather_blocks(struct oq_checker *checker, const struct oq_place *place,
+void oq_check_gather_blocks(struct oq_checker *checker, const struct oq_problem_place *place,
                             int64_t version)
 {
     const struct oq_tensor *data = constant(checker, place, 0);

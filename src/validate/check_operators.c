@@ -24,7 +24,7 @@
 #define SIGNED       (FLOATS | BIT(INT8) | BIT(INT16) | INDICES)
 #define MAX_VARIABLE 4
 
-struct slot {
+struct operand_slot {
     uint64_t allowed; /* 0: whatever it is */
     unsigned same;    /* number of a type that several slots share; 0: its own */
 };
@@ -36,28 +36,28 @@ struct known_operator {
     unsigned optional;    /* bits of the first min_in inputs that may be left out all the same */
     bool is_variadic;     /* the last input occurs any number of times */
     const char *needs[4]; /* attributes that are integers */
-    struct slot in[12], out[5];
+    struct operand_slot in[12], out[5];
     struct oq_channels channels; /* operands[0] 0: none */
     oq_operands_fn check;        /* or NULL */
     /* The type of output 0 where slots do not tell it, 0: not known; or NULL. */
-    int32_t (*type_of)(const struct oq_checker *checker, const struct oq_place *place);
+    int32_t (*type_of)(const struct oq_checker *checker, const struct oq_problem_place *place);
 };
 
 /* --- types that attributes tell --- */
 
-static int32_t int_type(const struct oq_place *place, const char *attribute)
+static int32_t int_type(const struct oq_problem_place *place, const char *attribute)
 {
     int64_t type = oq_node_int(place->node, attribute, 0);
     return type > 0 && type <= INT32_MAX ? (int32_t)type : 0;
 }
 
-static int32_t type_of_cast(const struct oq_checker *checker, const struct oq_place *place)
+static int32_t type_of_cast(const struct oq_checker *checker, const struct oq_problem_place *place)
 {
     (void)checker;
     return int_type(place, "to");
 }
 
-static int32_t type_of_constant(const struct oq_checker *checker, const struct oq_place *place)
+static int32_t type_of_constant(const struct oq_checker *checker, const struct oq_problem_place *place)
 {
     const Oq__Pb__NodeProto *node = place->node;
     const Oq__Pb__AttributeProto *value = oq_node_attribute(node, "value");
@@ -74,7 +74,7 @@ static int32_t type_of_constant(const struct oq_checker *checker, const struct o
 }
 
 /* Zero point, attribute, or uint8. */
-static int32_t type_of_quantized(const struct oq_checker *checker, const struct oq_place *place)
+static int32_t type_of_quantized(const struct oq_checker *checker, const struct oq_problem_place *place)
 {
     const char *zero_point = oq_node_input(place->node, 2);
     int32_t type = int_type(place, "output_dtype");
@@ -84,14 +84,14 @@ static int32_t type_of_quantized(const struct oq_checker *checker, const struct 
 }
 
 /* Attribute, or scale. */
-static int32_t type_of_dequantized(const struct oq_checker *checker, const struct oq_place *place)
+static int32_t type_of_dequantized(const struct oq_checker *checker, const struct oq_problem_place *place)
 {
     int32_t type = int_type(place, "output_dtype");
     const char *scale = oq_node_input(place->node, 1);
     return type != 0 ? type : oq_fact_of(checker, place->graph, scale).data_type;
 }
 
-static void check_cast(struct oq_checker *checker, const struct oq_place *place, int64_t version)
+static void check_cast(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
 {
     int64_t to;
     (void)version;
@@ -443,14 +443,14 @@ static const struct known_operator *find_operator(enum oq_operator_id id)
 
 /* --- arity and attributes --- */
 
-static void check_count(struct oq_checker *checker, const struct oq_place *place, const char *what,
+static void check_count(struct oq_checker *checker, const struct oq_problem_place *place, const char *what,
                         size_t found, size_t least, size_t most)
 {
     if (found < least || found > most)
         oq_problem(checker, place, "", "has %zu %s, expected %zu to %zu", found, what, least, most);
 }
 
-static void check_arity(struct oq_checker *checker, const struct oq_place *place,
+static void check_arity(struct oq_checker *checker, const struct oq_problem_place *place,
                         const struct known_operator *op)
 {
     const Oq__Pb__NodeProto *node = place->node;
@@ -463,7 +463,7 @@ static void check_arity(struct oq_checker *checker, const struct oq_place *place
 }
 
 /* An attribute that refers to one of the function's own is there, whatever it holds. */
-static void check_needs(struct oq_checker *checker, const struct oq_place *place,
+static void check_needs(struct oq_checker *checker, const struct oq_problem_place *place,
                         const struct known_operator *op)
 {
     for (size_t i = 0; i < sizeof(op->needs) / sizeof(op->needs[0]) && op->needs[i] != NULL; i++) {
@@ -489,8 +489,8 @@ static bool is_allowed(uint64_t allowed, int32_t data_type)
     return allowed == 0 || allowed == ANY || (allowed >> data_type & 1) != 0;
 }
 
-static void check_input_type(struct oq_checker *checker, const struct oq_place *place,
-                             const struct slot *slot, size_t input, struct variables *variables)
+static void check_input_type(struct oq_checker *checker, const struct oq_problem_place *place,
+                             const struct operand_slot *slot, size_t input, struct variables *variables)
 {
     const char *name = oq_node_input(place->node, input);
     int32_t data_type = oq_fact_of(checker, place->graph, name).data_type;
@@ -509,7 +509,7 @@ static void check_input_type(struct oq_checker *checker, const struct oq_place *
     }
 }
 
-static void check_input_types(struct oq_checker *checker, const struct oq_place *place,
+static void check_input_types(struct oq_checker *checker, const struct oq_problem_place *place,
                               const struct known_operator *op, struct variables *variables)
 {
     for (size_t i = 0; i < place->node->n_input; i++) {
@@ -527,7 +527,7 @@ static int32_t only_type(uint64_t allowed)
     return is_one ? (int32_t)__builtin_ctzll(allowed) : 0;
 }
 
-static void set_output_type(struct oq_checker *checker, const struct oq_place *place, size_t output,
+static void set_output_type(struct oq_checker *checker, const struct oq_problem_place *place, size_t output,
                             int32_t data_type)
 {
     const char *name = place->node->output[output];
@@ -541,11 +541,11 @@ static void set_output_type(struct oq_checker *checker, const struct oq_place *p
     fact->data_type = data_type;
 }
 
-static void set_output_types(struct oq_checker *checker, const struct oq_place *place,
+static void set_output_types(struct oq_checker *checker, const struct oq_problem_place *place,
                              const struct known_operator *op, const struct variables *variables)
 {
     for (size_t i = 0; i < place->node->n_output && i < op->max_out; i++) {
-        const struct slot *slot = &op->out[i];
+        const struct operand_slot *slot = &op->out[i];
         int32_t data_type =
             slot->same != 0 ? variables->data_type[slot->same] : only_type(slot->allowed);
         if (op->type_of != NULL)
@@ -555,7 +555,7 @@ static void set_output_types(struct oq_checker *checker, const struct oq_place *
 }
 
 /* A Constant is as good as an initializer. */
-static void learn_constant(struct oq_checker *checker, const struct oq_place *place)
+static void learn_constant(struct oq_checker *checker, const struct oq_problem_place *place)
 {
     const Oq__Pb__AttributeProto *attribute = oq_node_attribute(place->node, "value");
     const struct oq_value *value = oq_graph_find(place->graph, place->node->output[0]);
@@ -568,7 +568,7 @@ bool oq_knows_operator(enum oq_operator_id id)
     return find_operator(id) != NULL;
 }
 
-void oq_check_operator(struct oq_checker *checker, const struct oq_place *place, int64_t version)
+void oq_check_operator(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
 {
     struct variables variables = {0};
     enum oq_operator_id id = oq_operator_id_of(place->node);

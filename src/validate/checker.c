@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void oq_problem(struct oq_checker *checker, const struct oq_place *place, const char *value,
+void oq_problem(struct oq_checker *checker, const struct oq_problem_place *place, const char *value,
                 const char *format, ...)
 {
     char message[256];

@@ -30,13 +30,13 @@ struct oq_checker {
 };
 
 /* Where a problem is. */
-struct oq_place {
+struct oq_problem_place {
     const struct oq_graph *graph;  /* NULL: the model */
     const Oq__Pb__NodeProto *node; /* NULL: the graph */
 };
 
 /* `value` is the name of the value concerned, or "". */
-void oq_problem(struct oq_checker *checker, const struct oq_place *place, const char *value,
+void oq_problem(struct oq_checker *checker, const struct oq_problem_place *place, const char *value,
                 const char *format, ...) OQ_PRINTF(4, 5);
 
 /* The same about the model as a whole, where it may well be right. */
@@ -66,7 +66,7 @@ void oq_check_versions(struct oq_checker *checker);
 bool oq_note_functions(struct oq_checker *checker);
 
 /* A node whose operator may be any; `version` is that of its domain. */
-void oq_check_node(struct oq_checker *checker, const struct oq_place *place, int64_t version);
+void oq_check_node(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version);
 
 /* --- check_operators.c --- */
 
@@ -75,20 +75,20 @@ void oq_check_node(struct oq_checker *checker, const struct oq_place *place, int
  * types of what goes in, as far as they are known. Leaves the types of what
  * comes out in the facts. `version` is that of the operator's domain.
  */
-void oq_check_operator(struct oq_checker *checker, const struct oq_place *place, int64_t version);
+void oq_check_operator(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version);
 
 /* True for operators of which more is checked than what holds for all. */
 bool oq_knows_operator(enum oq_operator_id id);
 
 /* --- check_operands.c: constant operands that have to fit each other --- */
 
-typedef void (*oq_operands_fn)(struct oq_checker *checker, const struct oq_place *place,
+typedef void (*oq_operands_fn)(struct oq_checker *checker, const struct oq_problem_place *place,
                                int64_t version);
-void oq_check_linear(struct oq_checker *checker, const struct oq_place *place, int64_t version);
-void oq_check_lstm(struct oq_checker *checker, const struct oq_place *place, int64_t version);
-void oq_check_nbits(struct oq_checker *checker, const struct oq_place *place, int64_t version);
-void oq_check_bnb4(struct oq_checker *checker, const struct oq_place *place, int64_t version);
-void oq_check_gather_blocks(struct oq_checker *checker, const struct oq_place *place,
+void oq_check_linear(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version);
+void oq_check_lstm(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version);
+void oq_check_nbits(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version);
+void oq_check_bnb4(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version);
+void oq_check_gather_blocks(struct oq_checker *checker, const struct oq_problem_place *place,
                             int64_t version);
 
 /* Inputs that hold one number, or one for each channel of the constant input `weight`. */
@@ -97,7 +97,7 @@ struct oq_channels {
     bool axis_is_first; /* channels lie along the first axis, not along the last one */
     unsigned operands[4];
 };
-void oq_check_channels(struct oq_checker *checker, const struct oq_place *place,
+void oq_check_channels(struct oq_checker *checker, const struct oq_problem_place *place,
                        const struct oq_channels *channels);
 
 #endif

@@ -16,7 +16,7 @@
 /* Two imports of one domain are one where they agree. */
 static bool add_import(struct oq_checker *checker, Oq__Pb__OperatorSetIdProto *import)
 {
-    const struct oq_place model = {NULL, NULL};
+    const struct oq_problem_place model = {NULL, NULL};
     void **place = oq_strmap_place(&checker->imports, oq_domain(import->domain));
     if (place == NULL)
         return oq_arena_fail(checker->arena, checker->error);
@@ -48,7 +48,7 @@ static bool add_imports(struct oq_checker *checker, Oq__Pb__OperatorSetIdProto *
            add_import(checker, &first);
 }
 
-static void check_operator(struct oq_checker *checker, const struct oq_place *place)
+static void check_operator(struct oq_checker *checker, const struct oq_problem_place *place)
 {
     const char *domain = oq_domain(place->node->domain);
     const Oq__Pb__OperatorSetIdProto *import = oq_strmap_find(&checker->imports, domain);
@@ -77,7 +77,7 @@ static int32_t declared_type(const Oq__Pb__TypeProto *type)
 }
 
 /* Of a graph's interface. */
-static void check_declared(struct oq_checker *checker, const struct oq_place *place,
+static void check_declared(struct oq_checker *checker, const struct oq_problem_place *place,
                            const Oq__Pb__ValueInfoProto *info)
 {
     bool is_tensor =
@@ -88,7 +88,7 @@ static void check_declared(struct oq_checker *checker, const struct oq_place *pl
                    (int)declared_type(info->type));
 }
 
-static void check_input(struct oq_checker *checker, const struct oq_place *place,
+static void check_input(struct oq_checker *checker, const struct oq_problem_place *place,
                         const Oq__Pb__ValueInfoProto *info)
 {
     const char *name = oq_text_or_empty(info->name);
@@ -123,7 +123,7 @@ static bool fits_declared(const Oq__Pb__TypeProto *type, const Oq__Pb__TensorPro
     return fits;
 }
 
-static void check_initializer(struct oq_checker *checker, const struct oq_place *place,
+static void check_initializer(struct oq_checker *checker, const struct oq_problem_place *place,
                               const Oq__Pb__TensorProto *proto)
 {
     const int64_t ir_version = checker->model->proto->ir_version;
@@ -161,7 +161,7 @@ static bool is_made(const struct oq_graph *graph, size_t at, const struct oq_val
     return value->origin != OQ_ORIGIN_NODE || value->index < at;
 }
 
-static void check_used(struct oq_checker *checker, const struct oq_place *place, size_t at,
+static void check_used(struct oq_checker *checker, const struct oq_problem_place *place, size_t at,
                        const char *name)
 {
     const struct oq_value *value = oq_graph_find(place->graph, name);
@@ -174,7 +174,7 @@ static void check_used(struct oq_checker *checker, const struct oq_place *place,
 }
 
 /* A name of a graph around must not get a second meaning. */
-static void check_made(struct oq_checker *checker, const struct oq_place *place, const char *name)
+static void check_made(struct oq_checker *checker, const struct oq_problem_place *place, const char *name)
 {
     const struct oq_graph *graph = place->graph;
     const struct oq_value *outer = oq_graph_find(graph->parent, name);
@@ -189,7 +189,7 @@ static void check_made(struct oq_checker *checker, const struct oq_place *place,
 static void check_node(struct oq_checker *checker, const struct oq_graph *graph, size_t index)
 {
     const Oq__Pb__NodeProto *node = graph->proto->node[index];
-    const struct oq_place place = {graph, node};
+    const struct oq_problem_place place = {graph, node};
     for (size_t i = 0; i < node->n_input; i++)
         check_used(checker, &place, index, node->input[i]);
     for (size_t i = 0; i < node->n_output; i++)
@@ -200,7 +200,7 @@ static void check_node(struct oq_checker *checker, const struct oq_graph *graph,
     check_operator(checker, &place);
 }
 
-static void check_output(struct oq_checker *checker, const struct oq_place *place,
+static void check_output(struct oq_checker *checker, const struct oq_problem_place *place,
                          const Oq__Pb__ValueInfoProto *info)
 {
     const char *name = oq_text_or_empty(info->name);
@@ -214,7 +214,7 @@ static void check_output(struct oq_checker *checker, const struct oq_place *plac
 static void check_graph(struct oq_checker *checker, const struct oq_graph *graph)
 {
     const Oq__Pb__GraphProto *proto = graph->proto;
-    const struct oq_place place = {graph, NULL};
+    const struct oq_problem_place place = {graph, NULL};
     for (size_t i = 0; i < proto->n_input; i++)
         check_input(checker, &place, proto->input[i]);
     for (size_t i = 0; i < proto->n_initializer; i++)
@@ -283,7 +283,7 @@ static bool check_function(struct oq_checker *checker, const Oq__Pb__FunctionPro
                check_graphs(checker, &graphs);
     if (error.status != ONNXQ_ERROR_INPUT)
         return oq_arena_fail(checker->arena, checker->error);
-    oq_problem(checker, &(struct oq_place){NULL, NULL}, "", "function \"%.80s\": %.160s",
+    oq_problem(checker, &(struct oq_problem_place){NULL, NULL}, "", "function \"%.80s\": %.160s",
                oq_text_or_empty(function->name), error.message);
     return true;
 }
@@ -324,7 +324,7 @@ static bool check_side_files(struct oq_checker *checker)
     for (size_t i = 1; i < n; i++)
         if (list[i]->file == list[i - 1]->file &&
             list[i]->offset - list[i - 1]->offset < list[i - 1]->nbytes)
-            oq_problem(checker, &(struct oq_place){NULL, NULL}, list[i]->name,
+            oq_problem(checker, &(struct oq_problem_place){NULL, NULL}, list[i]->name,
                        "shares bytes of the side file with \"%.80s\"", list[i - 1]->name);
     return true;
 }
@@ -335,7 +335,8 @@ static bool check_model(struct oq_checker *checker)
 {
     const Oq__Pb__ModelProto *proto = checker->model->proto;
     if (!proto->has_ir_version || proto->ir_version < 1)
-        oq_problem(checker, &(struct oq_place){NULL, NULL}, "", "the model has no IR version");
+        oq_problem(checker, &(struct oq_problem_place){NULL, NULL}, "",
+                   "the model has no IR version");
     oq_check_versions(checker);
     oq_operators_note_functions(proto, checker->is_local);
     oq_strmap_init(&checker->node_names, checker->arena);

@@ -105,7 +105,7 @@ static void fill(struct oq_bench_model *model, const char *name, double ms, doub
     assert_true(oq_series_add(&model->loads, 12, &error));
     model->latency = oq_summarize(model->times.values, model->times.count);
     model->load_ms = 12;
-    model->speedup = (struct oq_spread){factor, 0.96 * factor, 1.05 * factor};
+    model->speedup = (struct oq_speedup_spread){factor, 0.96 * factor, 1.05 * factor};
     model->verdict = oq_judge(&model->speedup);
 }
 

@@ -48,7 +48,7 @@ static void test_compare(void **state)
     (void)state;
     /* Ratios 2, 2, 4, 1, 3: the machine was slow in the third turn, for both. */
     const double first[] = {10, 20, 400, 5, 9}, other[] = {5, 10, 100, 5, 3};
-    struct oq_spread spread;
+    struct oq_speedup_spread spread;
     onnxq_error error = {0};
     assert_true(oq_speedup(first, other, 5, &spread, &error));
     check_near(spread.median, 2);
@@ -58,7 +58,7 @@ static void test_compare(void **state)
 
 static const struct judge_row {
     const char *name;
-    struct oq_spread spread;
+    struct oq_speedup_spread spread;
     enum oq_verdict expected;
 } judgements[] = {
     {"faster", {2, 1.9, 2.1}, OQ_FASTER},         {"slower", {0.5, 0.4, 0.6}, OQ_SLOWER},

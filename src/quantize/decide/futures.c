@@ -3,7 +3,7 @@
 #include "quantize/decide/futures.h"
 #include "quantize/decide/steps.h"
 
-struct finder {
+struct future_finder {
     const onnxq_plan *plan;
     struct oq_futures *futures;
     size_t *n_closed;              /* [values]: uses that are known to take integers */
@@ -12,8 +12,8 @@ struct finder {
 };
 
 /* The inputs of the operator that rearranges elements into this value, one call for each. */
-static void trace_back(struct finder *finder, const struct oq_value *value,
-                       void (*reach)(struct finder *finder, const struct oq_value *input))
+static void trace_back(struct future_finder *finder, const struct oq_value *value,
+                       void (*reach)(struct future_finder *finder, const struct oq_value *input))
 {
     const Oq__Pb__NodeProto *node = oq_value_node(value);
     if (node == NULL || !oq_source_sees_through(node))
@@ -28,7 +28,7 @@ static void trace_back(struct finder *finder, const struct oq_value *value,
 /* --- values that are taken as integers --- */
 
 /* One more use of the value leads to integers. */
-static void close_use(struct finder *finder, const struct oq_value *value)
+static void close_use(struct future_finder *finder, const struct oq_value *value)
 {
     if (++finder->n_closed[value->ordinal] == value->n_uses)
         finder->queue[finder->count++] = value;
@@ -41,7 +41,7 @@ static const struct oq_site *taker_of(const onnxq_plan *plan, const struct oq_si
 }
 
 /* Where a use leads that is known to lead to integers. */
-static const struct oq_site *end_of(const struct finder *finder, const struct oq_use *use)
+static const struct oq_site *end_of(const struct future_finder *finder, const struct oq_use *use)
 {
     const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
     const struct oq_value *output =
@@ -51,7 +51,7 @@ static const struct oq_site *end_of(const struct finder *finder, const struct oq
                                      oq_plan_site(finder->plan, use->graph, use->node, use->input));
 }
 
-static void find_ends(struct finder *finder)
+static void find_ends(struct future_finder *finder)
 {
     const onnxq_plan *plan = finder->plan;
     for (size_t i = plan->model->n_tensors; i < plan->n_constants; i++)
@@ -67,7 +67,7 @@ static void find_ends(struct finder *finder)
 
 /* --- values that are returned --- */
 
-static void mark_returned(struct finder *finder, const struct oq_value *value)
+static void mark_returned(struct future_finder *finder, const struct oq_value *value)
 {
     if (finder->futures->returned[value->ordinal])
         return;
@@ -75,7 +75,7 @@ static void mark_returned(struct finder *finder, const struct oq_value *value)
     finder->queue[finder->count++] = value;
 }
 
-static void find_returned(struct finder *finder)
+static void find_returned(struct future_finder *finder)
 {
     const struct oq_graph *graph = finder->plan->model->graphs.list[0];
     finder->count = 0;
@@ -93,7 +93,7 @@ static void find_returned(struct finder *finder)
 bool oq_futures_find(struct oq_futures *futures, const onnxq_plan *plan, struct oq_arena *arena)
 {
     const size_t n = plan->model->graphs.n_values + 1;
-    struct finder finder = {.plan = plan, .futures = futures};
+    struct future_finder finder = {.plan = plan, .futures = futures};
     futures->ends = oq_arena_array(arena, n, sizeof(*futures->ends));
     futures->returned = oq_arena_array(arena, n, sizeof(*futures->returned));
     finder.n_closed = oq_arena_array(arena, n, sizeof(*finder.n_closed));

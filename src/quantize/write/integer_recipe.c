@@ -108,13 +108,13 @@ struct turn {
     void *scratch;
 };
 
-struct tile {
+struct integer_tile {
     uint64_t n, k;   /* first channel, first element of each */
     uint64_t ns, ks; /* how many */
 };
 
 /* Reads whole channels in one go, else a piece of each. */
-static bool read_tile(const struct turn *turn, const struct tile *tile, float *x,
+static bool read_tile(const struct turn *turn, const struct integer_tile *tile, float *x,
                       onnxq_error *error)
 {
     const struct oq_source *source = turn->quantized->ranges->source;
@@ -130,7 +130,7 @@ static bool read_tile(const struct turn *turn, const struct tile *tile, float *x
 }
 
 /* Row `row` of the tile's transpose, but only what lies in the stretch. */
-static void scatter_row(const struct turn *turn, const struct tile *tile, uint64_t row,
+static void scatter_row(const struct turn *turn, const struct integer_tile *tile, uint64_t row,
                         const uint8_t *q)
 {
     uint64_t at = (tile->k + row) * turn->n_all + tile->n, stop = turn->first + turn->count;
@@ -140,7 +140,7 @@ static void scatter_row(const struct turn *turn, const struct tile *tile, uint64
         turn->dst[at + i - turn->first] = q[i * tile->ks + row];
 }
 
-static bool quantize_tile(const struct turn *turn, const struct tile *tile, onnxq_error *error)
+static bool quantize_tile(const struct turn *turn, const struct integer_tile *tile, onnxq_error *error)
 {
     const struct oq_kernels *kernels = oq_kernels_best();
     float *x = oq_recipe_floats(turn->scratch);
@@ -164,7 +164,7 @@ static bool quantize_turned(const struct turn *turn, onnxq_error *error)
     uint64_t k_end = (turn->first + turn->count - 1) / turn->n_all + 1;
     for (uint64_t k = turn->first / turn->n_all; k < k_end; k += TILE_K) {
         for (uint64_t n = 0; n < turn->n_all; n += TILE_N) {
-            struct tile tile = {n, k, oq_min_u64(TILE_N, turn->n_all - n),
+            struct integer_tile tile = {n, k, oq_min_u64(TILE_N, turn->n_all - n),
                                 oq_min_u64(TILE_K, k_end - k)};
             if (!quantize_tile(turn, &tile, error))
                 return false;

@@ -11,7 +11,7 @@
 
 /* --- finding them --- */
 
-struct finder {
+struct round_trip_finder {
     onnxq_plan *plan;
     struct oq_arena arena;
     enum oq_answer *are_normal; /* [tensors], as scales */
@@ -64,7 +64,7 @@ static bool compare(const struct oq_tensor *a, const struct oq_tensor *b, bool *
 }
 
 /* The same of tensors that other nodes may have, too: they are read once. */
-static bool same_elements(struct finder *finder, const struct oq_tensor *a,
+static bool same_elements(struct round_trip_finder *finder, const struct oq_tensor *a,
                           const struct oq_tensor *b, bool *same)
 {
     static enum oq_answer yes = OQ_YES, no = OQ_NO;
@@ -103,7 +103,7 @@ static bool check_scales(const struct oq_tensor *scale, bool *normal, onnxq_erro
     return ok;
 }
 
-static bool scales_are_normal(struct finder *finder, const struct oq_tensor *scale, bool *normal)
+static bool scales_are_normal(struct round_trip_finder *finder, const struct oq_tensor *scale, bool *normal)
 {
     enum oq_answer *answer = &finder->are_normal[scale->ordinal];
     if (*answer == OQ_NOT_ASKED) {
@@ -159,7 +159,7 @@ static int32_t find_type(const onnxq_plan *plan, const struct oq_graph *graph, c
 }
 
 /* Both give uint8 a zero point of 0 where they have none. */
-static bool zero_points_agree(struct finder *finder, const struct oq_graph *graph,
+static bool zero_points_agree(struct round_trip_finder *finder, const struct oq_graph *graph,
                               const Oq__Pb__NodeProto *dequantize,
                               const Oq__Pb__NodeProto *quantize, bool *agree)
 {
@@ -180,7 +180,7 @@ static bool zero_points_agree(struct finder *finder, const struct oq_graph *grap
     return same_elements(finder, a, b, agree);
 }
 
-static bool is_round_trip(struct finder *finder, const struct oq_graph *graph,
+static bool is_round_trip(struct round_trip_finder *finder, const struct oq_graph *graph,
                           const Oq__Pb__NodeProto *dequantize, const Oq__Pb__NodeProto *quantize,
                           bool *found)
 {
@@ -195,7 +195,7 @@ static bool is_round_trip(struct finder *finder, const struct oq_graph *graph,
            (!*found || scales_are_normal(finder, a, found));
 }
 
-static bool look_at(struct finder *finder, const struct oq_graph *graph, size_t index)
+static bool look_at(struct round_trip_finder *finder, const struct oq_graph *graph, size_t index)
 {
     onnxq_plan *plan = finder->plan;
     const Oq__Pb__NodeProto *quantize = graph->proto->node[index];
@@ -219,7 +219,7 @@ static bool look_at(struct finder *finder, const struct oq_graph *graph, size_t 
     return true;
 }
 
-static bool find_all(struct finder *finder)
+static bool find_all(struct round_trip_finder *finder)
 {
     const struct oq_graphs *graphs = &finder->plan->model->graphs;
     for (size_t g = 0; g < graphs->count; g++) {
@@ -234,7 +234,7 @@ static bool find_all(struct finder *finder)
 
 bool oq_plan_find_round_trips(onnxq_plan *plan, onnxq_error *error)
 {
-    struct finder finder = {.plan = plan, .error = error};
+    struct round_trip_finder finder = {.plan = plan, .error = error};
     if (plan->options.method != ONNXQ_METHOD_QDQ)
         return true;
     oq_arena_init(&finder.arena, plan->arena.budget);

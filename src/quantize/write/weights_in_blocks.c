@@ -2,19 +2,19 @@
 #include "quantize/write/rewrite.h"
 
 /* The shape of a tensor with one number for each block, or each line's bytes, along the axis. */
-struct shape {
+struct block_shape {
     int64_t *dims;
     size_t n_dims;
 };
 
 /* MatMulNBits and MatMulBnb4 of any version take vectors; the others the weight's shape. */
-static struct shape make_shape(struct oq_rewrite *rewrite, const struct oq_blocks *blocks,
+static struct block_shape make_shape(struct oq_rewrite *rewrite, const struct oq_blocks *blocks,
                                uint64_t along_axis)
 {
     const struct oq_source *source = blocks->source;
     bool is_vector =
         blocks->choice.form == OQ_BLOCKS_PADDED || blocks->choice.form == OQ_BLOCKS_FLAT;
-    struct shape shape = {.n_dims = is_vector ? 1 : source->n_dims};
+    struct block_shape shape = {.n_dims = is_vector ? 1 : source->n_dims};
     shape.dims = oq_edit_allocate(rewrite->edit, shape.n_dims, sizeof(*shape.dims));
     if (shape.dims == NULL)
         return shape;
@@ -27,10 +27,10 @@ static struct shape make_shape(struct oq_rewrite *rewrite, const struct oq_block
     return shape;
 }
 
-static struct shape integers_shape(struct oq_rewrite *rewrite, const struct oq_blocks *blocks)
+static struct block_shape integers_shape(struct oq_rewrite *rewrite, const struct oq_blocks *blocks)
 {
     uint64_t per_byte = blocks->choice.form == OQ_BLOCKS_ORIGINAL ? 1 : oq_blocks_per_byte(blocks);
-    struct shape shape = {.n_dims = 3};
+    struct block_shape shape = {.n_dims = 3};
     if (blocks->choice.form == OQ_BLOCKS_FLAT) /* an odd element has a byte as well */
         per_byte = 1;
     if (blocks->choice.form != OQ_BLOCKS_PADDED) {
@@ -60,7 +60,7 @@ static int32_t data_type_of(const struct oq_blocks *blocks)
 }
 
 static const char *add_tensor(struct oq_rewrite *rewrite, const struct oq_quantized *q,
-                              const char *suffix, int32_t data_type, struct shape shape,
+                              const char *suffix, int32_t data_type, struct block_shape shape,
                               const struct oq_recipe *recipe)
 {
     struct oq_constant *owner = q->ranges->constant;
@@ -72,12 +72,12 @@ static const char *add_tensor(struct oq_rewrite *rewrite, const struct oq_quanti
                           shape.n_dims, recipe);
 }
 
-static struct shape scales_shape(struct oq_rewrite *rewrite, const struct oq_blocks *blocks)
+static struct block_shape scales_shape(struct oq_rewrite *rewrite, const struct oq_blocks *blocks)
 {
     return make_shape(rewrite, blocks, blocks->n_blocks);
 }
 
-static struct shape zero_points_shape(struct oq_rewrite *rewrite, const struct oq_blocks *blocks)
+static struct block_shape zero_points_shape(struct oq_rewrite *rewrite, const struct oq_blocks *blocks)
 {
     unsigned per_byte = blocks->choice.form == OQ_BLOCKS_ORIGINAL ? 1 : oq_blocks_per_byte(blocks);
     return make_shape(rewrite, blocks, blocks->line_zero_nelem / per_byte);
@@ -123,7 +123,7 @@ static void add_integers(struct oq_rewrite *rewrite, struct oq_quantized *q)
 }
 
 /* The same bytes in the shape of another form, by a node that engines fold at load. */
-static const char *reshape(struct oq_rewrite *rewrite, const char *name, struct shape shape)
+static const char *reshape(struct oq_rewrite *rewrite, const char *name, struct block_shape shape)
 {
     void **place;
     const char *made = oq_edit_made(rewrite->edit, "reshaped", name, &place);
