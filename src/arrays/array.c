@@ -9,9 +9,7 @@
 
 #include "base/checked.h"
 #include "kernels/kernels.h"
-#include "onnx.pb-c.h"
-
-#define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
+#include "wire/data_type.h"
 
 /* --- making ----------------------------------------------------------------- */
 
@@ -67,7 +65,7 @@ bool oq_array_init(struct oq_array *array, const char *name, int32_t data_type, 
 bool oq_array_init_strings(struct oq_array *array, const char *name, const char *const *strings,
                            const int64_t *dims, size_t n_dims, onnxq_error *error)
 {
-    if (!init_shape(array, name, TYPE(STRING), dims, n_dims, error))
+    if (!init_shape(array, name, OQ_TYPE(STRING), dims, n_dims, error))
         return false;
     if (!oq_mul_u64(array->nelem, sizeof(char *), &array->nbytes))
         return oq_fail(error, ONNXQ_ERROR_INPUT, "its dimensions are too large");
@@ -87,7 +85,7 @@ bool oq_array_init_strings(struct oq_array *array, const char *name, const char 
 
 bool oq_array_copy(struct oq_array *copy, const struct oq_array *array, onnxq_error *error)
 {
-    if (array->data_type == TYPE(STRING))
+    if (array->data_type == OQ_TYPE(STRING))
         return oq_array_init_strings(copy, array->name, array->data, array->dims, array->n_dims,
                                      error);
     if (!oq_array_init(copy, array->name, array->data_type, array->dims, array->n_dims, error))
@@ -119,23 +117,23 @@ void oq_array_fini(struct oq_array *array)
 bool oq_array_is_numeric(const struct oq_array *array)
 {
     switch (array->data_type) {
-    case TYPE(BOOL):
-    case TYPE(INT2):
-    case TYPE(INT4):
-    case TYPE(INT8):
-    case TYPE(INT16):
-    case TYPE(INT32):
-    case TYPE(INT64):
-    case TYPE(UINT2):
-    case TYPE(UINT4):
-    case TYPE(UINT8):
-    case TYPE(UINT16):
-    case TYPE(UINT32):
-    case TYPE(UINT64):
-    case TYPE(FLOAT16):
-    case TYPE(BFLOAT16):
-    case TYPE(FLOAT):
-    case TYPE(DOUBLE):
+    case OQ_TYPE(BOOL):
+    case OQ_TYPE(INT2):
+    case OQ_TYPE(INT4):
+    case OQ_TYPE(INT8):
+    case OQ_TYPE(INT16):
+    case OQ_TYPE(INT32):
+    case OQ_TYPE(INT64):
+    case OQ_TYPE(UINT2):
+    case OQ_TYPE(UINT4):
+    case OQ_TYPE(UINT8):
+    case OQ_TYPE(UINT16):
+    case OQ_TYPE(UINT32):
+    case OQ_TYPE(UINT64):
+    case OQ_TYPE(FLOAT16):
+    case OQ_TYPE(BFLOAT16):
+    case OQ_TYPE(FLOAT):
+    case OQ_TYPE(DOUBLE):
         return true;
     default:
         return false;
@@ -149,12 +147,12 @@ static double get_narrow(const struct oq_array *array, uint64_t index)
     unsigned value = (unsigned)bytes[index / per_byte] >> (index % per_byte * nbits);
     unsigned mask = (1U << nbits) - 1, sign = 1U << (nbits - 1);
     value &= mask;
-    bool is_signed = array->data_type == TYPE(INT4) || array->data_type == TYPE(INT2);
+    bool is_signed = array->data_type == OQ_TYPE(INT4) || array->data_type == OQ_TYPE(INT2);
     return is_signed && (value & sign) != 0 ? (double)value - (double)(mask + 1) : (double)value;
 }
 
 #define CASE(number, type)                                                                         \
-    case TYPE(number):                                                                             \
+    case OQ_TYPE(number):                                                                          \
         return (double)((const type *)array->data)[index]
 
 static double get(const struct oq_array *array, uint64_t index)
@@ -172,10 +170,10 @@ static double get(const struct oq_array *array, uint64_t index)
         CASE(UINT64, uint64_t);
         CASE(FLOAT, float);
         CASE(DOUBLE, double);
-    case TYPE(FLOAT16):
+    case OQ_TYPE(FLOAT16):
         oq_convert_from_half((const uint16_t *)array->data + index, 1, &wide);
         return (double)wide;
-    case TYPE(BFLOAT16):
+    case OQ_TYPE(BFLOAT16):
         oq_convert_from_bfloat16((const uint16_t *)array->data + index, 1, &wide);
         return (double)wide;
     default:
@@ -211,7 +209,7 @@ static uint64_t to_uint64(double value)
 }
 
 #define CASE(number, type, lo, hi)                                                                 \
-    case TYPE(number):                                                                             \
+    case OQ_TYPE(number):                                                                          \
         ((type *)array->data)[index] = (type)clamp(value, lo, hi);                                 \
         break
 
@@ -226,22 +224,22 @@ void oq_array_put_double(struct oq_array *array, uint64_t index, double value)
         CASE(UINT8, uint8_t, 0, UINT8_MAX);
         CASE(UINT16, uint16_t, 0, UINT16_MAX);
         CASE(UINT32, uint32_t, 0, UINT32_MAX);
-    case TYPE(INT64):
+    case OQ_TYPE(INT64):
         ((int64_t *)array->data)[index] = to_int64(value);
         break;
-    case TYPE(UINT64):
+    case OQ_TYPE(UINT64):
         ((uint64_t *)array->data)[index] = to_uint64(value);
         break;
-    case TYPE(FLOAT):
+    case OQ_TYPE(FLOAT):
         ((float *)array->data)[index] = narrow;
         break;
-    case TYPE(DOUBLE):
+    case OQ_TYPE(DOUBLE):
         ((double *)array->data)[index] = value;
         break;
-    case TYPE(FLOAT16):
+    case OQ_TYPE(FLOAT16):
         oq_convert_to_half(&narrow, 1, (uint16_t *)array->data + index);
         break;
-    case TYPE(BFLOAT16):
+    case OQ_TYPE(BFLOAT16):
         oq_convert_to_bfloat16(&narrow, 1, (uint16_t *)array->data + index);
         break;
     default:

@@ -16,7 +16,7 @@
 #include "base/os.h"
 #include "base/path.h"
 #include "model/sniff.h"
-#include "onnx.pb-c.h"
+#include "wire/data_type.h"
 
 /* --- sets ------------------------------------------------------------------- */
 
@@ -163,7 +163,7 @@ static const char *position_name(char *dst, unsigned long number)
 static bool check_booleans(const struct oq_array *array, onnxq_error *error)
 {
     const uint8_t *bytes = array->data;
-    if (array->data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__BOOL)
+    if (array->data_type != OQ_TYPE(BOOL))
         return true;
     for (uint64_t i = 0; i < array->nbytes; i++) {
         if (bytes[i] > 1)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "onnx.pb-c.h"
+#include "wire/data_type.h"
 #include "arrays/npy_header.h"
 
 static const char magic[] = "\x93NUMPY";
@@ -250,7 +250,7 @@ bool oq_npy_read(struct oq_array *array, const char *name, struct oq_stream *str
     uint64_t nelem;
     if (!read_header(&header, stream, error) || !check_size(&header, stream, &nelem, error))
         return false;
-    bool ok = header.data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__STRING
+    bool ok = header.data_type == OQ_TYPE(STRING)
                   ? read_strings(array, name, &header, nelem, stream, error)
                   : read_numbers(array, name, &header, stream, error);
     return ok && oq_stream_finish(stream, error);

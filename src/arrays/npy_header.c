@@ -4,9 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "onnx.pb-c.h"
-
-#define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
+#include "wire/data_type.h"
 
 /* A position in the text; nothing behind `end` is looked at. */
 struct header_cursor {
@@ -55,7 +53,8 @@ static bool take_word(struct header_cursor *cursor, const char *word)
     return true;
 }
 
-static bool fail_syntax(const struct header_cursor *cursor, const char *expected, onnxq_error *error)
+static bool fail_syntax(const struct header_cursor *cursor, const char *expected,
+                        onnxq_error *error)
 {
     size_t left = (size_t)(cursor->end - cursor->next);
     if (left == 0)
@@ -101,11 +100,13 @@ static const struct number_type {
     int32_t data_type;
     uint32_t width, swap;
 } number_types[] = {
-    {"b1", TYPE(BOOL), 1, 1},      {"i1", TYPE(INT8), 1, 1},         {"i2", TYPE(INT16), 2, 2},
-    {"i4", TYPE(INT32), 4, 4},     {"i8", TYPE(INT64), 8, 8},        {"u1", TYPE(UINT8), 1, 1},
-    {"u2", TYPE(UINT16), 2, 2},    {"u4", TYPE(UINT32), 4, 4},       {"u8", TYPE(UINT64), 8, 8},
-    {"f2", TYPE(FLOAT16), 2, 2},   {"f4", TYPE(FLOAT), 4, 4},        {"f8", TYPE(DOUBLE), 8, 8},
-    {"c8", TYPE(COMPLEX64), 8, 4}, {"c16", TYPE(COMPLEX128), 16, 8},
+    {"b1", OQ_TYPE(BOOL), 1, 1},      {"i1", OQ_TYPE(INT8), 1, 1},
+    {"i2", OQ_TYPE(INT16), 2, 2},     {"i4", OQ_TYPE(INT32), 4, 4},
+    {"i8", OQ_TYPE(INT64), 8, 8},     {"u1", OQ_TYPE(UINT8), 1, 1},
+    {"u2", OQ_TYPE(UINT16), 2, 2},    {"u4", OQ_TYPE(UINT32), 4, 4},
+    {"u8", OQ_TYPE(UINT64), 8, 8},    {"f2", OQ_TYPE(FLOAT16), 2, 2},
+    {"f4", OQ_TYPE(FLOAT), 4, 4},     {"f8", OQ_TYPE(DOUBLE), 8, 8},
+    {"c8", OQ_TYPE(COMPLEX64), 8, 4}, {"c16", OQ_TYPE(COMPLEX128), 16, 8},
 };
 
 static bool find_number_type(struct slice code, struct oq_npy_header *header)
@@ -131,7 +132,7 @@ static bool find_string_type(struct slice code, struct oq_npy_header *header)
         !parse_digits(&cursor, UINT32_MAX / 4, &length) || cursor.next != cursor.end)
         return false;
     header->is_unicode = *code.text == 'U';
-    header->data_type = TYPE(STRING);
+    header->data_type = OQ_TYPE(STRING);
     header->width = (uint32_t)length * (header->is_unicode ? 4 : 1);
     header->swap = header->is_unicode ? 4 : 1;
     return true;
@@ -156,7 +157,8 @@ static bool fail_type(struct slice descr, char kind, onnxq_error *error)
 }
 
 /* The order of bytes, which '|' and '=' leave to the machine, then kind and size. */
-static bool parse_descr(struct header_cursor *cursor, struct oq_npy_header *header, onnxq_error *error)
+static bool parse_descr(struct header_cursor *cursor, struct oq_npy_header *header,
+                        onnxq_error *error)
 {
     struct slice descr;
     skip_spaces(cursor);
@@ -191,7 +193,8 @@ static bool parse_fortran_order(struct header_cursor *cursor, struct oq_npy_head
 }
 
 /* A dimension, with the L that Python 2 put behind large ones. */
-static bool parse_dim(struct header_cursor *cursor, struct oq_npy_header *header, onnxq_error *error)
+static bool parse_dim(struct header_cursor *cursor, struct oq_npy_header *header,
+                      onnxq_error *error)
 {
     uint64_t dim;
     skip_spaces(cursor);
@@ -205,7 +208,8 @@ static bool parse_dim(struct header_cursor *cursor, struct oq_npy_header *header
 }
 
 /* (), (3,), (3, 4) */
-static bool parse_shape(struct header_cursor *cursor, struct oq_npy_header *header, onnxq_error *error)
+static bool parse_shape(struct header_cursor *cursor, struct oq_npy_header *header,
+                        onnxq_error *error)
 {
     if (!take(cursor, '('))
         return fail_syntax(cursor, "a tuple", error);

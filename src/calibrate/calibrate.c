@@ -9,15 +9,16 @@
 #include "engine/value.h"
 #include "layers/probe.h"
 #include "run/runner.h"
+#include "wire/data_type.h"
 
 /* A batch is so many times as large as the one before. */
 #define BATCH_GROWTH 4
 
-struct group {
+struct value_group {
     size_t first, end; /* of the wanted values that are computed */
 };
 
-struct work {
+struct calibration {
     const struct oq_calibrate_options *options;
     struct oq_calibration *calibration;
     struct oq_arena arena;
@@ -26,19 +27,19 @@ struct work {
     struct oq_session_options session; /* with the engine's names of providers */
     struct oq_input_sets sets;         /* empty; what is said of drawn sizes */
     struct oq_wanted_list wanted;
-    struct group *groups;
+    struct value_group *groups;
     size_t n_groups, groups_capacity;
     uint64_t n_sets, n_done, n_steps;
     bool engine_failed; /* in the last run */
 };
 
-static bool out_of_memory(struct work *work, onnxq_error *error)
+static bool out_of_memory(struct calibration *work, onnxq_error *error)
 {
     return oq_arena_fail(&work->arena, error);
 }
 
 /* Stops with an error that never leaves here, where the caller has seen enough. */
-static bool advance(struct work *work, onnxq_error *error)
+static bool advance(struct calibration *work, onnxq_error *error)
 {
     const struct oq_calibrate_options *options = work->options;
     work->n_done++;
@@ -51,7 +52,7 @@ static bool advance(struct work *work, onnxq_error *error)
 
 /* --- sets of inputs ------------------------------------------------------------------ */
 
-static bool visit(struct work *work, struct oq_set_visit *visit, onnxq_error *error)
+static bool visit(struct calibration *work, struct oq_set_visit *visit, onnxq_error *error)
 {
     work->sets.visit = visit;
     bool ok =
@@ -60,7 +61,7 @@ static bool visit(struct work *work, struct oq_set_visit *visit, onnxq_error *er
     return ok;
 }
 
-static bool count_sets(struct work *work, onnxq_error *error)
+static bool count_sets(struct calibration *work, onnxq_error *error)
 {
     struct oq_set_visit none = {.count = 0};
     if (!visit(work, &none, error))
@@ -71,8 +72,8 @@ static bool count_sets(struct work *work, onnxq_error *error)
 }
 
 /* Runs the session with the set; an error is the engine's, or tells what does not fit. */
-static bool run_set(struct work *work, struct oq_session *session, const struct oq_input_set *set,
-                    onnxq_error *error)
+static bool run_set(struct calibration *work, struct oq_session *session,
+                    const struct oq_input_set *set, onnxq_error *error)
 {
     work->engine_failed = false;
     if (!oq_session_set_inputs(session, set->inputs.list, set->inputs.count, error))
@@ -86,7 +87,7 @@ static bool run_set(struct work *work, struct oq_session *session, const struct 
 /* --- sessions -------------------------------------------------------------------------- */
 
 /* Names of the values in [first, end) that are computed. */
-static const char **names_of(struct work *work, size_t first, size_t end, size_t *n)
+static const char **names_of(struct calibration *work, size_t first, size_t end, size_t *n)
 {
     const char **names = oq_arena_array(&work->arena, end - first + 1, sizeof(*names));
     *n = 0;
@@ -97,7 +98,7 @@ static const char **names_of(struct work *work, size_t first, size_t end, size_t
 }
 
 /* The model with these values, or their shapes, as outputs, and nothing but those asked for. */
-static struct oq_session *open_session(struct work *work, const char *const *names, size_t n,
+static struct oq_session *open_session(struct calibration *work, const char *const *names, size_t n,
                                        bool shapes, onnxq_error *error)
 {
     const struct oq_calibrate_options *options = work->options;
@@ -128,7 +129,7 @@ static struct oq_session *open_session(struct work *work, const char *const *nam
 /* --- shapes --------------------------------------------------------------------------------- */
 
 struct shapes_pass {
-    struct work *work;
+    struct calibration *work;
     struct oq_session *session;
 };
 
@@ -147,7 +148,7 @@ static uint64_t nbytes_of(const struct oq_array *shape)
 static bool take_shapes(void *data, uint64_t number, struct oq_input_set *set, onnxq_error *error)
 {
     const struct shapes_pass *pass = data;
-    struct work *work = pass->work;
+    struct calibration *work = pass->work;
     (void)number;
     if (!run_set(work, pass->session, set, error))
         return false;
@@ -167,7 +168,7 @@ static bool take_shapes(void *data, uint64_t number, struct oq_input_set *set, o
  * How large values are in a run: that takes no more memory than any other run,
  * and random inputs of sizes that do not run are found out as well.
  */
-static bool measure_shapes(struct work *work, onnxq_error *error)
+static bool measure_shapes(struct calibration *work, onnxq_error *error)
 {
     onnxq_error first;
     size_t n;
@@ -190,17 +191,17 @@ static bool measure_shapes(struct work *work, onnxq_error *error)
 
 /* --- groups --------------------------------------------------------------------------------- */
 
-static bool add_group(struct work *work, size_t first, size_t end, onnxq_error *error)
+static bool add_group(struct calibration *work, size_t first, size_t end, onnxq_error *error)
 {
     if (!oq_arena_grow(&work->arena, &work->groups, work->n_groups, &work->groups_capacity,
                        sizeof(*work->groups)))
         return out_of_memory(work, error);
-    work->groups[work->n_groups++] = (struct group){first, end};
+    work->groups[work->n_groups++] = (struct value_group){first, end};
     return true;
 }
 
 /* Values in the order of the model, as many as fit; inputs, which come first, take nothing. */
-static bool make_groups(struct work *work, onnxq_error *error)
+static bool make_groups(struct calibration *work, onnxq_error *error)
 {
     const struct oq_calibrate_options *options = work->options;
     uint64_t limit = options->nbytes != 0 ? options->nbytes : OQ_CALIBRATE_NBYTES, sum = 0;
@@ -229,7 +230,7 @@ static struct oq_shape_of_channels shape_of(const int64_t *dims, size_t n_dims, 
                                          oq_nelem(dims, at + 1, n_dims), (int)at};
 }
 
-static bool fold(struct work *work, const struct oq_wanted *wanted, const float *data,
+static bool fold(struct calibration *work, const struct oq_wanted *wanted, const float *data,
                  const int64_t *dims, size_t n_dims, onnxq_error *error)
 {
     onnxq_ranges *ranges = work->calibration->ranges;
@@ -239,26 +240,26 @@ static bool fold(struct work *work, const struct oq_wanted *wanted, const float 
                              oq_arena_fail(&ranges->arena, error));
 }
 
-static bool fold_input(struct work *work, struct oq_wanted *wanted, const struct oq_input_set *set,
-                       onnxq_error *error)
+static bool fold_input(struct calibration *work, struct oq_wanted *wanted,
+                       const struct oq_input_set *set, onnxq_error *error)
 {
     const struct oq_array *array = oq_arrays_find(&set->inputs, wanted->name);
     if (array == NULL)
         return true;
-    wanted->is_unfit = array->data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    wanted->is_unfit = array->data_type != OQ_TYPE(FLOAT);
     return wanted->is_unfit || fold(work, wanted, array->data, array->dims, array->n_dims, error);
 }
 
 struct group_pass {
-    struct work *work;
-    const struct group *group;
+    struct calibration *work;
+    const struct value_group *group;
     struct oq_session *session; /* its outputs are the group's values that are computed and fit */
 };
 
 static bool take_values(void *data, uint64_t number, struct oq_input_set *set, onnxq_error *error)
 {
     const struct group_pass *pass = data;
-    struct work *work = pass->work;
+    struct calibration *work = pass->work;
     bool ok = run_set(work, pass->session, set, error);
     (void)number;
     for (size_t i = pass->group->first, k = 0; ok && i < pass->group->end; i++) {
@@ -279,15 +280,15 @@ static bool take_values(void *data, uint64_t number, struct oq_input_set *set, o
 }
 
 /* What has no statistics after the first set is no float32 tensor: nobody asks for it again. */
-static void mark_unfit(struct work *work, const struct group *group)
+static void mark_unfit(struct calibration *work, const struct value_group *group)
 {
     for (size_t i = group->first; i < group->end; i++)
         if (oq_ranges_find(work->calibration->ranges, work->wanted.list[i].name) == NULL)
             work->wanted.list[i].is_unfit = true;
 }
 
-static bool run_group(struct work *work, const struct group *group, uint64_t first, uint64_t count,
-                      onnxq_error *error)
+static bool run_group(struct calibration *work, const struct value_group *group, uint64_t first,
+                      uint64_t count, onnxq_error *error)
 {
     size_t n;
     const char **names = names_of(work, group->first, group->end, &n);
@@ -306,7 +307,7 @@ static bool run_group(struct work *work, const struct group *group, uint64_t fir
 
 /* --- batches -------------------------------------------------------------------------------- */
 
-static bool run_batches(struct work *work, onnxq_error *error)
+static bool run_batches(struct calibration *work, onnxq_error *error)
 {
     onnxq_ranges *ranges = work->calibration->ranges;
     uint64_t size = 1;
@@ -326,7 +327,7 @@ static bool run_batches(struct work *work, onnxq_error *error)
 
 /* --- the whole ------------------------------------------------------------------------------ */
 
-static bool find_providers(struct work *work, onnxq_error *error)
+static bool find_providers(struct calibration *work, onnxq_error *error)
 {
     const struct oq_calibrate_options *options = work->options;
     size_t count = options->session.n_providers;
@@ -343,7 +344,7 @@ static bool find_providers(struct work *work, onnxq_error *error)
     return true;
 }
 
-static bool prepare(struct work *work, onnxq_error *error)
+static bool prepare(struct calibration *work, onnxq_error *error)
 {
     const onnxq_model *model = work->options->model;
     work->feed = work->options->feed;
@@ -353,7 +354,7 @@ static bool prepare(struct work *work, onnxq_error *error)
            oq_wanted_find(&work->wanted, model, &work->arena, error) && count_sets(work, error);
 }
 
-static bool do_work(struct work *work, onnxq_error *error)
+static bool do_work(struct calibration *work, onnxq_error *error)
 {
     if (!prepare(work, error))
         return false;
@@ -365,7 +366,7 @@ static bool do_work(struct work *work, onnxq_error *error)
 }
 
 /* What was seen before the stop is a result, if all values were. */
-static bool accept_stop(const struct work *work, onnxq_error *error)
+static bool accept_stop(const struct calibration *work, onnxq_error *error)
 {
     onnxq_ranges *ranges = work->calibration->ranges;
     uint64_t seen = work->n_done > 1 ? (work->n_done - 1) / work->n_groups : 0;
@@ -381,7 +382,7 @@ static bool accept_stop(const struct work *work, onnxq_error *error)
 bool oq_calibrate(struct oq_calibration *calibration, const struct oq_calibrate_options *options,
                   onnxq_error *error)
 {
-    struct work work = {.options = options, .calibration = calibration};
+    struct calibration work = {.options = options, .calibration = calibration};
     *calibration = (struct oq_calibration){0};
     oq_arena_init(&work.arena, OQ_STRUCTURE_BUDGET);
     bool ok = do_work(&work, error) || accept_stop(&work, error);

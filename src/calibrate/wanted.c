@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-struct finder {
+#include "wire/data_type.h"
+
+struct wanted_finder {
     const onnxq_model *model;
     const struct oq_graph *graph;
     struct oq_wanted_list *wanted;
@@ -20,8 +22,8 @@ static bool is_declared_otherwise(const struct oq_value *value)
     if (type == NULL || type->value_case == OQ__PB__TYPE_PROTO__VALUE__NOT_SET)
         return false;
     return type->value_case != OQ__PB__TYPE_PROTO__VALUE_TENSOR_TYPE ||
-           (type->tensor_type->elem_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT &&
-            type->tensor_type->elem_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__UNDEFINED);
+           (type->tensor_type->elem_type != OQ_TYPE(FLOAT) &&
+            type->tensor_type->elem_type != OQ_TYPE(UNDEFINED));
 }
 
 /* Operators whose results are integers, strings, sequences or may be anything. */
@@ -68,7 +70,7 @@ static bool is_random(const Oq__Pb__NodeProto *node)
            strcmp(name, "Multinomial") == 0 || strcmp(name, "Dropout") == 0;
 }
 
-static bool makes_constants(const struct finder *finder, const Oq__Pb__NodeProto *node)
+static bool makes_constants(const struct wanted_finder *finder, const Oq__Pb__NodeProto *node)
 {
     if (oq_node_is(node, "", "Constant"))
         return true;
@@ -103,7 +105,7 @@ static bool has_channels_first(const Oq__Pb__NodeProto *node)
     }
 }
 
-static int find_axis(const struct finder *finder, const struct oq_value *value)
+static int find_axis(const struct wanted_finder *finder, const struct oq_value *value)
 {
     if (value->origin == OQ_ORIGIN_NODE && has_channels_first(oq_value_node(value)))
         return 1;
@@ -116,7 +118,7 @@ static int find_axis(const struct finder *finder, const struct oq_value *value)
 
 /* --- the list ------------------------------------------------------------------------------ */
 
-static bool add(struct finder *finder, const struct oq_value *value)
+static bool add(struct wanted_finder *finder, const struct oq_value *value)
 {
     struct oq_wanted_list *wanted = finder->wanted;
     if (!oq_arena_grow(finder->arena, &wanted->list, wanted->count, &finder->capacity,
@@ -128,7 +130,7 @@ static bool add(struct finder *finder, const struct oq_value *value)
     return true;
 }
 
-static bool add_inputs(struct finder *finder)
+static bool add_inputs(struct wanted_finder *finder)
 {
     const Oq__Pb__GraphProto *proto = finder->graph->proto;
     for (size_t i = 0; i < proto->n_input; i++) {
@@ -143,7 +145,7 @@ static bool add_inputs(struct finder *finder)
     return true;
 }
 
-static void note_initializers(struct finder *finder)
+static void note_initializers(struct wanted_finder *finder)
 {
     const Oq__Pb__GraphProto *proto = finder->graph->proto;
     for (size_t i = 0; i < proto->n_initializer + proto->n_sparse_initializer; i++) {
@@ -156,7 +158,7 @@ static void note_initializers(struct finder *finder)
     }
 }
 
-static bool add_outputs(struct finder *finder, const Oq__Pb__NodeProto *node)
+static bool add_outputs(struct wanted_finder *finder, const Oq__Pb__NodeProto *node)
 {
     bool is_constant = makes_constants(finder, node), no_floats = gives_no_floats(node);
     for (size_t k = 0; k < node->n_output; k++) {
@@ -175,12 +177,12 @@ static bool add_outputs(struct finder *finder, const Oq__Pb__NodeProto *node)
 bool oq_wanted_find(struct oq_wanted_list *wanted, const onnxq_model *model, struct oq_arena *arena,
                     onnxq_error *error)
 {
-    struct finder finder = {.model = model,
-                            .graph = model->graphs.list[0],
-                            .wanted = wanted,
-                            .is_constant =
-                                oq_arena_array(arena, model->graphs.n_values + 1, sizeof(bool)),
-                            .arena = arena};
+    struct wanted_finder finder = {
+        .model = model,
+        .graph = model->graphs.list[0],
+        .wanted = wanted,
+        .is_constant = oq_arena_array(arena, model->graphs.n_values + 1, sizeof(bool)),
+        .arena = arena};
     *wanted = (struct oq_wanted_list){0};
     bool ok = finder.is_constant != NULL;
     if (ok) {

@@ -6,9 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "onnx.pb-c.h"
-
-#define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
+#include "wire/data_type.h"
 
 /* --- what can be compared ----------------------------------------------------- */
 
@@ -68,14 +66,14 @@ static const char *read_element(struct oq_check *check, const struct oq_array *a
                                 uint64_t index, double *number)
 {
     *number = (double)NAN;
-    if (array->data_type == TYPE(STRING))
+    if (array->data_type == OQ_TYPE(STRING))
         return oq_arena_printf(&check->arena, "\"%.60s\"", ((char *const *)array->data)[index]);
     if (!oq_array_is_numeric(array))
         return oq_arena_strdup(&check->arena, "?");
     oq_array_read_doubles(array, index, 1, number);
-    if (array->data_type == TYPE(INT64))
+    if (array->data_type == OQ_TYPE(INT64))
         return oq_arena_printf(&check->arena, "%" PRId64, ((const int64_t *)array->data)[index]);
-    if (array->data_type == TYPE(UINT64))
+    if (array->data_type == OQ_TYPE(UINT64))
         return oq_arena_printf(&check->arena, "%" PRIu64, ((const uint64_t *)array->data)[index]);
     return oq_arena_printf(&check->arena, "%.7g", *number);
 }

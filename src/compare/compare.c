@@ -5,16 +5,14 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "onnx.pb-c.h"
-
-#define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
+#include "wire/data_type.h"
 
 #define BLOCK 512 /* elements that are read at a time */
 
 enum oq_value_class oq_value_class(const struct oq_array *array)
 {
     const struct oq_dtype *dtype = oq_dtype_find(array->data_type);
-    if (!oq_array_is_numeric(array) || array->data_type == TYPE(BOOL))
+    if (!oq_array_is_numeric(array) || array->data_type == OQ_TYPE(BOOL))
         return OQ_CLASS_OTHER;
     return dtype->is_float ? OQ_CLASS_FLOAT : OQ_CLASS_INTEGER;
 }
@@ -47,7 +45,7 @@ static bool are_equal(const struct comparison *comparison, uint64_t element, dou
 {
     const struct oq_array *reference = comparison->reference, *candidate = comparison->candidate;
     int32_t type = reference->data_type;
-    if (type == candidate->data_type && (type == TYPE(INT64) || type == TYPE(UINT64)))
+    if (type == candidate->data_type && (type == OQ_TYPE(INT64) || type == OQ_TYPE(UINT64)))
         return ((const uint64_t *)reference->data)[element] ==
                ((const uint64_t *)candidate->data)[element];
     return a == b || (isnan(a) && isnan(b));
@@ -154,7 +152,7 @@ static uint64_t find_row_length(const struct oq_array *array, const struct oq_ar
 static bool is_same_element(const struct comparison *comparison, uint64_t element)
 {
     const struct oq_array *reference = comparison->reference, *candidate = comparison->candidate;
-    if (reference->data_type == TYPE(STRING))
+    if (reference->data_type == OQ_TYPE(STRING))
         return strcmp(((char *const *)reference->data)[element],
                       ((char *const *)candidate->data)[element]) == 0;
     /* Smaller elements than a byte are told apart by the byte that they share. */

@@ -7,6 +7,7 @@
  *     quantized  = QuantizeLinear(x, scale, zero point)
  */
 #include "dequantize/undo.h"
+#include "wire/data_type.h"
 
 #define STEPS 255.0f /* of uint8, which these zero points are for */
 
@@ -57,8 +58,7 @@ static bool is_zero_point(onnxq_dequantization *undo, const struct oq_graph *gra
     const struct oq_place sub = oq_producer_behind(&div, 0, "Sub"),
                           min = oq_producer_behind(&sub, 1, "ReduceMin");
     return is_reduced(&min, graph, x) && is_same(&div, 1, graph, scale) &&
-           is_number(undo, &sub, 0, 0) &&
-           oq_node_int(cast.node, "to", 0) == OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8;
+           is_number(undo, &sub, 0, 0) && oq_node_int(cast.node, "to", 0) == OQ_TYPE(UINT8);
 }
 
 /* QuantizeLinear over all that x has. */

@@ -1,6 +1,7 @@
 /* The floats of a weight, made when they are written. */
 #include "base/checked.h"
 #include "dequantize/weight.h"
+#include "wire/data_type.h"
 
 /* What the memory of a recipe behind OQ_READ_SCRATCH_NBYTES holds. */
 #define TILE_NELEM ((size_t)128 << 10) /* floats */
@@ -214,13 +215,13 @@ static size_t width_of(const struct oq_weight *weight)
 static const uint8_t *narrow(const struct reader *reader, size_t n)
 {
     switch (reader->weight->data_type) {
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT16:
+    case OQ_TYPE(FLOAT16):
         oq_convert_to_half(reader->x, n, reader->scratch);
         return reader->scratch;
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__BFLOAT16:
+    case OQ_TYPE(BFLOAT16):
         oq_convert_to_bfloat16(reader->x, n, reader->scratch);
         return reader->scratch;
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__DOUBLE:
+    case OQ_TYPE(DOUBLE):
         oq_convert_to_double(reader->x, n, reader->scratch);
         return reader->scratch;
     default:
@@ -318,7 +319,7 @@ static bool produce_matrix(struct reader *reader, const struct stretch *stretch,
     for (uint64_t k = begin / n_all; k < k_end; k += TILE_K) {
         for (uint64_t n = n_begin; n < n_end; n += TILE_N) {
             const struct float_tile tile = {matrix, n, k, oq_min_u64(TILE_N, n_end - n),
-                                      oq_min_u64(TILE_K, k_end - k)};
+                                            oq_min_u64(TILE_K, k_end - k)};
             if (!produce_tile(reader, stretch, &tile))
                 return false;
         }

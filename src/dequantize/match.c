@@ -1,10 +1,9 @@
 /* Steps from a value to its producer or only user, and constants on the way. */
 #include "base/checked.h"
 #include "dequantize/undo.h"
+#include "wire/data_type.h"
 
-#define FLOAT   OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
-#define FLOAT16 OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT16
-#define DOUBLE  OQ__PB__TENSOR_PROTO__DATA_TYPE__DOUBLE
+#define DOUBLE OQ_TYPE(DOUBLE)
 
 /* --- the model --- */
 
@@ -305,7 +304,7 @@ static bool has_lost_numbers(onnxq_dequantization *undo, const struct oq_weight 
 {
     struct oq_weight as_float = *weight;
     float x[4096], largest = 0, least = HALF_LEAST_NUMBER;
-    as_float.data_type = FLOAT;
+    as_float.data_type = OQ_TYPE(FLOAT);
     const struct oq_recipe recipe = oq_weight_recipe(&as_float);
     for (uint64_t done = 0, n; done < recipe.nbytes; done += n) {
         n = oq_min_u64(sizeof(x), recipe.nbytes - done);
@@ -410,9 +409,9 @@ const char *oq_undo_add_weight(onnxq_dequantization *undo, struct oq_match *matc
     }
     if (*place != NULL)
         return NULL;
-    const bool is_wide = value_type == FLOAT || value_type == DOUBLE;
+    const bool is_wide = value_type == OQ_TYPE(FLOAT) || value_type == DOUBLE;
     if (undo->options.float_type == ONNXQ_FLOAT16 && is_wide && fits_half(undo, weight))
-        weight->data_type = FLOAT16;
+        weight->data_type = OQ_TYPE(FLOAT16);
     add_to_list(&undo->tensors[weight->values->ordinal], weight);
     *place = weight;
     return NULL;
@@ -431,14 +430,14 @@ const char *oq_undo_matrix(onnxq_dequantization *undo, struct oq_match *match,
         reason = "its weight is a vector";
     if (reason == NULL)
         reason = oq_undo_scale(undo, graph, weight, &integers, scale, columns, &data_type);
-    if (reason == NULL && data_type != FLOAT)
+    if (reason == NULL && data_type != OQ_TYPE(FLOAT))
         reason = "its scale is not float32";
     if (reason == NULL)
         reason = oq_undo_zero_point(undo, graph, weight, &integers, zero_point, columns);
     if (reason != NULL)
         return reason;
     match->turn = integers.transposed;
-    return oq_undo_add_weight(undo, match, weight, integers.dims, integers.n_dims, FLOAT);
+    return oq_undo_add_weight(undo, match, weight, integers.dims, integers.n_dims, OQ_TYPE(FLOAT));
 }
 
 /* --- all nodes --- */

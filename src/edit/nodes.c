@@ -2,8 +2,7 @@
 #include "edit/edit.h"
 
 #include "base/checked.h"
-
-#define FLOAT OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
+#include "wire/data_type.h"
 
 static bool fail(struct oq_edit *edit)
 {
@@ -96,7 +95,7 @@ static void declare_float(struct oq_edit *edit, char *name)
     oq__pb__type_proto__init(type);
     oq__pb__type_proto__tensor__init(tensor);
     tensor->has_elem_type = true;
-    tensor->elem_type = FLOAT;
+    tensor->elem_type = OQ_TYPE(FLOAT);
     type->value_case = OQ__PB__TYPE_PROTO__VALUE_TENSOR_TYPE;
     type->tensor_type = tensor;
     info->name = name;
@@ -259,14 +258,14 @@ const char *oq_edit_float_input(struct oq_edit *edit, const char *name, bool tra
     void **place;
     if (transposed)
         name = oq_edit_transpose(edit, name);
-    if (data_type == FLOAT)
+    if (data_type == OQ_TYPE(FLOAT))
         return name;
     const char *made = oq_edit_made(edit, "float32", name, &place);
     if (made != NULL || place == NULL)
         return made;
     made = oq_edit_name(edit, name, "_f32");
     *place = oq_edit_text(made);
-    oq_edit_cast(edit, name, name, FLOAT, made);
+    oq_edit_cast(edit, name, name, OQ_TYPE(FLOAT), made);
     return made;
 }
 
@@ -274,10 +273,11 @@ bool oq_edit_float_output(struct oq_edit *edit, const char *domain, const char *
                           const char *label, const char *const *inputs, int32_t data_type,
                           const char *output)
 {
-    const char *computed = data_type == FLOAT ? output : oq_edit_name(edit, output, "_f32");
+    const char *computed =
+        data_type == OQ_TYPE(FLOAT) ? output : oq_edit_name(edit, output, "_f32");
     const char *outputs[] = {computed, NULL};
     oq_edit_node(edit, domain, op_type, label, inputs, outputs);
-    if (data_type != FLOAT)
+    if (data_type != OQ_TYPE(FLOAT))
         oq_edit_cast(edit, label, computed, data_type, output);
     return !edit->failed;
 }
@@ -290,8 +290,7 @@ bool oq_edit_float_output(struct oq_edit *edit, const char *domain, const char *
 static void need_ir_version(struct oq_edit *edit, int32_t data_type)
 {
     Oq__Pb__ModelProto *model = edit->draft->proto;
-    bool is_4_bits = data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__INT4 ||
-                     data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT4;
+    bool is_4_bits = data_type == OQ_TYPE(INT4) || data_type == OQ_TYPE(UINT4);
     if (!is_4_bits || model->ir_version >= IR_VERSION_4_BITS)
         return;
     model->has_ir_version = true;
@@ -345,13 +344,13 @@ static const char *add_copy(struct oq_edit *edit, const char *name, int32_t data
 const char *oq_edit_floats(struct oq_edit *edit, const char *base, const int64_t *dims,
                            size_t n_dims, const float *values)
 {
-    return add_copy(edit, oq_edit_name(edit, base, "_f32"), FLOAT, sizeof(float), dims, n_dims,
-                    values);
+    return add_copy(edit, oq_edit_name(edit, base, "_f32"), OQ_TYPE(FLOAT), sizeof(float), dims,
+                    n_dims, values);
 }
 
 const char *oq_edit_int64s(struct oq_edit *edit, const char *base, const int64_t *values, size_t n)
 {
     const int64_t dims[] = {(int64_t)n};
-    return add_copy(edit, oq_edit_name(edit, base, ""), OQ__PB__TENSOR_PROTO__DATA_TYPE__INT64,
-                    sizeof(int64_t), dims, 1, values);
+    return add_copy(edit, oq_edit_name(edit, base, ""), OQ_TYPE(INT64), sizeof(int64_t), dims, 1,
+                    values);
 }

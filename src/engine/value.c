@@ -8,9 +8,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "onnx.pb-c.h"
-
-#define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
+#include "wire/data_type.h"
 
 static bool accept(const struct oq_engine *engine, struct ort_status *status, onnxq_error *error)
 {
@@ -24,9 +22,9 @@ static const struct {
     int32_t onnx;
     unsigned engine;
 } renumbered[] = {
-    {TYPE(UINT2), OQ_ORT_UINT2},
-    {TYPE(INT2), OQ_ORT_INT2},
-    {TYPE(FLOAT8E8M0), OQ_ORT_FLOAT8E8M0},
+    {OQ_TYPE(UINT2), OQ_ORT_UINT2},
+    {OQ_TYPE(INT2), OQ_ORT_INT2},
+    {OQ_TYPE(FLOAT8E8M0), OQ_ORT_FLOAT8E8M0},
 };
 
 #define N_RENUMBERED (sizeof(renumbered) / sizeof(renumbered[0]))
@@ -62,8 +60,8 @@ static bool make_strings(const struct oq_engine *engine, const struct oq_array *
     struct ort_allocator *allocator;
     return accept(engine, api->GetAllocatorWithDefaultOptions(&allocator), error) &&
            accept(engine,
-                  api->CreateTensorAsOrtValue(allocator, array->dims, array->n_dims, TYPE(STRING),
-                                              value),
+                  api->CreateTensorAsOrtValue(allocator, array->dims, array->n_dims,
+                                              OQ_TYPE(STRING), value),
                   error) &&
            accept(engine, api->FillStringTensor(*value, array->data, (size_t)array->nelem), error);
 }
@@ -86,7 +84,7 @@ bool oq_value_make(const struct oq_engine *engine, const struct oq_array *array,
                    struct ort_value **value, onnxq_error *error)
 {
     unsigned type;
-    if (array->data_type == TYPE(STRING))
+    if (array->data_type == OQ_TYPE(STRING))
         return make_strings(engine, array, value, error);
     if (!to_engine_type(array->data_type, &type)) {
         const struct oq_dtype *dtype = oq_dtype_find(array->data_type);
@@ -197,10 +195,10 @@ static bool read_tensor(const struct oq_engine *engine, const struct ort_value *
                         const char *name, struct oq_array *array, onnxq_error *error)
 {
     struct value_shape shape = {0};
-    bool ok =
-        read_shape(engine, value, &shape, error) &&
-        (shape.data_type == TYPE(STRING) ? read_strings(engine, value, name, &shape, array, error)
-                                         : read_numbers(engine, value, name, &shape, array, error));
+    bool ok = read_shape(engine, value, &shape, error) &&
+              (shape.data_type == OQ_TYPE(STRING)
+                   ? read_strings(engine, value, name, &shape, array, error)
+                   : read_numbers(engine, value, name, &shape, array, error));
     free(shape.dims);
     return ok;
 }
@@ -238,7 +236,7 @@ static bool has_labels(const struct oq_array *labels, const struct oq_array *key
 {
     if (labels->data_type != keys->data_type || labels->nelem != keys->nelem)
         return false;
-    if (labels->data_type != TYPE(STRING))
+    if (labels->data_type != OQ_TYPE(STRING))
         return memcmp(labels->data, keys->data, (size_t)labels->nbytes) == 0;
     const char *const *a = labels->data, *const *b = keys->data;
     for (uint64_t i = 0; i < labels->nelem; i++) {
@@ -315,7 +313,7 @@ static bool read_sequence(const struct oq_engine *engine, const struct ort_value
     struct matrix matrix = {.name = name, .array = array};
     bool ok = accept(engine, engine->api->GetValueCount(sequence, &matrix.n_rows), error);
     if (ok && matrix.n_rows == 0)
-        ok = oq_array_init(array, name, TYPE(FLOAT), (int64_t[]){0, 0}, 2, error);
+        ok = oq_array_init(array, name, OQ_TYPE(FLOAT), (int64_t[]){0, 0}, 2, error);
     if (ok && matrix.n_rows > INT_MAX)
         ok = oq_fail(error, ONNXQ_ERROR_INPUT, "is a sequence of %zu values", matrix.n_rows);
     for (size_t i = 0; ok && i < matrix.n_rows; i++)

@@ -6,8 +6,7 @@
 
 #include "base/nearest.h"
 #include "inputs/signature.h"
-
-#define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
+#include "wire/data_type.h"
 
 #define DESCRIPTION 160 /* longest "float32 [batch,3,224,224]" of a message */
 
@@ -89,15 +88,15 @@ static bool is_float(int32_t data_type)
 static bool is_integer(int32_t data_type)
 {
     switch (data_type) {
-    case TYPE(BOOL):
-    case TYPE(INT8):
-    case TYPE(INT16):
-    case TYPE(INT32):
-    case TYPE(INT64):
-    case TYPE(UINT8):
-    case TYPE(UINT16):
-    case TYPE(UINT32):
-    case TYPE(UINT64):
+    case OQ_TYPE(BOOL):
+    case OQ_TYPE(INT8):
+    case OQ_TYPE(INT16):
+    case OQ_TYPE(INT32):
+    case OQ_TYPE(INT64):
+    case OQ_TYPE(UINT8):
+    case OQ_TYPE(UINT16):
+    case OQ_TYPE(UINT32):
+    case OQ_TYPE(UINT64):
         return true;
     default:
         return false;
@@ -129,7 +128,7 @@ static bool is_same(double before, double after, bool rounds)
 
 static bool copy_values(const struct oq_array *src, struct oq_array *dst, uint64_t *bad)
 {
-    bool rounds = src->data_type == TYPE(DOUBLE);
+    bool rounds = src->data_type == OQ_TYPE(DOUBLE);
     if (src->nbytes == dst->nbytes && dst->nbytes == 8 * dst->nelem && !rounds)
         return copy_64_bits(src, dst, bad);
     for (*bad = 0; *bad < src->nelem; ++*bad) {

@@ -12,8 +12,7 @@
 #include "inputs/random.h"
 #include "inputs/signature.h"
 #include "inputs/usual_sizes.h"
-
-#define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
+#include "wire/data_type.h"
 
 /* Of one set of inputs; what is larger was not meant. */
 #define MAX_NBYTES ((uint64_t)2 << 30)
@@ -89,23 +88,23 @@ static enum number_kind kind_of(int32_t data_type, int64_t *lo, int64_t *hi)
         enum number_kind kind;
         int64_t lo, hi;
     } types[] = {
-        {TYPE(FLOAT), FLOATS, INT64_MIN, INT64_MAX},
-        {TYPE(FLOAT16), FLOATS, -65504, 65504},
-        {TYPE(BFLOAT16), FLOATS, INT64_MIN, INT64_MAX},
-        {TYPE(DOUBLE), FLOATS, INT64_MIN, INT64_MAX},
-        {TYPE(BOOL), BOOLS, 0, 1},
-        {TYPE(INT8), INTS, INT8_MIN, INT8_MAX},
-        {TYPE(INT16), INTS, INT16_MIN, INT16_MAX},
-        {TYPE(INT32), INTS, INT32_MIN, INT32_MAX},
-        {TYPE(INT64), INTS, INT64_MIN, INT64_MAX},
-        {TYPE(UINT8), INTS, 0, UINT8_MAX},
-        {TYPE(UINT16), INTS, 0, UINT16_MAX},
-        {TYPE(UINT32), INTS, 0, UINT32_MAX},
-        {TYPE(UINT64), INTS, 0, INT64_MAX},
-        {TYPE(INT4), BITS, 0, 0},
-        {TYPE(UINT4), BITS, 0, 0},
-        {TYPE(INT2), BITS, 0, 0},
-        {TYPE(UINT2), BITS, 0, 0},
+        {OQ_TYPE(FLOAT), FLOATS, INT64_MIN, INT64_MAX},
+        {OQ_TYPE(FLOAT16), FLOATS, -65504, 65504},
+        {OQ_TYPE(BFLOAT16), FLOATS, INT64_MIN, INT64_MAX},
+        {OQ_TYPE(DOUBLE), FLOATS, INT64_MIN, INT64_MAX},
+        {OQ_TYPE(BOOL), BOOLS, 0, 1},
+        {OQ_TYPE(INT8), INTS, INT8_MIN, INT8_MAX},
+        {OQ_TYPE(INT16), INTS, INT16_MIN, INT16_MAX},
+        {OQ_TYPE(INT32), INTS, INT32_MIN, INT32_MAX},
+        {OQ_TYPE(INT64), INTS, INT64_MIN, INT64_MAX},
+        {OQ_TYPE(UINT8), INTS, 0, UINT8_MAX},
+        {OQ_TYPE(UINT16), INTS, 0, UINT16_MAX},
+        {OQ_TYPE(UINT32), INTS, 0, UINT32_MAX},
+        {OQ_TYPE(UINT64), INTS, 0, INT64_MAX},
+        {OQ_TYPE(INT4), BITS, 0, 0},
+        {OQ_TYPE(UINT4), BITS, 0, 0},
+        {OQ_TYPE(INT2), BITS, 0, 0},
+        {OQ_TYPE(UINT2), BITS, 0, 0},
     };
     *lo = *hi = 0;
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
@@ -122,11 +121,11 @@ static enum number_kind kind_of(int32_t data_type, int64_t *lo, int64_t *hi)
 static double largest_float(int32_t data_type)
 {
     switch (data_type) {
-    case TYPE(FLOAT16):
+    case OQ_TYPE(FLOAT16):
         return 65504;
-    case TYPE(BFLOAT16):
+    case OQ_TYPE(BFLOAT16):
         return 0x1.fep127;
-    case TYPE(FLOAT):
+    case OQ_TYPE(FLOAT):
         return FLT_MAX;
     default:
         return DBL_MAX / 2;
@@ -173,8 +172,8 @@ static bool known_by_name(const struct drawer *drawer, size_t index, struct draw
 }
 
 static struct draw_distribution integers_by_default(const struct drawer *drawer, size_t index,
-                                               const struct oq_demand *demand, int64_t lo,
-                                               int64_t hi)
+                                                    const struct oq_demand *demand, int64_t lo,
+                                                    int64_t hi)
 {
     const struct oq_parameter *input = &drawer->signature->inputs[index];
     struct draw_distribution from;
@@ -185,14 +184,14 @@ static struct draw_distribution integers_by_default(const struct drawer *drawer,
         return between(demand->constant, demand->constant);
     if (known_by_name(drawer, index, &from))
         return from;
-    if (input->data_type == TYPE(INT8) || input->data_type == TYPE(UINT8) ||
-        input->data_type == TYPE(INT16) || input->data_type == TYPE(UINT16))
+    if (input->data_type == OQ_TYPE(INT8) || input->data_type == OQ_TYPE(UINT8) ||
+        input->data_type == OQ_TYPE(INT16) || input->data_type == OQ_TYPE(UINT16))
         return between(lo, hi); /* pictures and sound as they come */
-    return between(demand->is_mask && input->data_type != TYPE(BOOL) ? 1 : 0, 1);
+    return between(demand->is_mask && input->data_type != OQ_TYPE(BOOL) ? 1 : 0, 1);
 }
 
 static struct draw_distribution distribution_of(const struct drawer *drawer, size_t index,
-                                           const struct oq_demand *demand)
+                                                const struct oq_demand *demand)
 {
     const struct oq_parameter *input = &drawer->signature->inputs[index];
     const struct oq_range_setting *range = oq_strmap_find(&drawer->ranges, input->name);
@@ -201,8 +200,8 @@ static struct draw_distribution distribution_of(const struct drawer *drawer, siz
     if (range != NULL && is_float) {
         double largest = largest_float(input->data_type);
         return (struct draw_distribution){.form = UNIFORM,
-                                     .lo = fmax(-largest, fmin(range->lo, largest)),
-                                     .hi = fmax(-largest, fmin(range->hi, largest))};
+                                          .lo = fmax(-largest, fmin(range->lo, largest)),
+                                          .hi = fmax(-largest, fmin(range->hi, largest))};
     }
     if (range != NULL) {
         int64_t first = clamp(to_integer(ceil(range->lo)), lo, hi);
@@ -225,7 +224,8 @@ static struct draw_distribution distribution_of(const struct drawer *drawer, siz
 
 /* --- drawing ---------------------------------------------------------------- */
 
-static double next_value(struct oq_random *random, const struct draw_distribution *from, uint64_t index)
+static double next_value(struct oq_random *random, const struct draw_distribution *from,
+                         uint64_t index)
 {
     switch (from->form) {
     case NORMAL:
@@ -335,7 +335,7 @@ static bool check_input(struct drawer *drawer, size_t index)
 {
     const struct oq_parameter *input = &drawer->signature->inputs[index];
     int64_t lo, hi;
-    if (input->data_type != TYPE(STRING) && kind_of(input->data_type, &lo, &hi) == NO_NUMBERS)
+    if (input->data_type != OQ_TYPE(STRING) && kind_of(input->data_type, &lo, &hi) == NO_NUMBERS)
         return fail_type(drawer, input);
     return check_size(drawer, index);
 }
@@ -348,8 +348,8 @@ static bool draw_input(struct drawer *drawer, size_t index, struct oq_arrays *ar
     if (array == NULL)
         return false;
     oq_random_init(&random, drawer->options->seed, drawer->number, input->name);
-    return input->data_type == TYPE(STRING) ? draw_strings(drawer, index, &random, array)
-                                            : draw_numbers(drawer, index, &random, array);
+    return input->data_type == OQ_TYPE(STRING) ? draw_strings(drawer, index, &random, array)
+                                               : draw_numbers(drawer, index, &random, array);
 }
 
 static bool note_sizes(const struct drawer *drawer, struct oq_input_sets *sets)

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "wire/field.h"
+#include "wire/data_type.h"
 
 /* What is read of each tensor at once. */
 #define PIECE_NBYTES ((size_t)1 << 18)
@@ -86,7 +87,7 @@ static bool compare_pieces(struct oq_same *same, const struct oq_tensor *a,
 
 static bool is_string(const struct oq_tensor *tensor)
 {
-    return tensor->proto->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__STRING;
+    return tensor->proto->data_type == OQ_TYPE(STRING);
 }
 
 static bool same_strings(const Oq__Pb__TensorProto *a, const Oq__Pb__TensorProto *b)

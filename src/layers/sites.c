@@ -5,6 +5,7 @@
 
 #include "layers/same.h"
 #include "model/source.h"
+#include "wire/data_type.h"
 
 /* Marks of nodes that one walk has been to; a new walk takes the next number. */
 struct site_walk {
@@ -110,7 +111,8 @@ static size_t output_number(const struct oq_scope *scope, const struct oq_value 
     return k;
 }
 
-static bool compare_reads(struct site_finder *finder, const char *left, const char *right, bool *equal)
+static bool compare_reads(struct site_finder *finder, const char *left, const char *right,
+                          bool *equal)
 {
     const struct oq_value *a = oq_scope_find(&finder->reference, left);
     const struct oq_value *b = oq_scope_find(&finder->candidate, right);
@@ -169,8 +171,9 @@ typedef bool (*node_fn)(struct site_finder *finder, struct oq_layer_site *site, 
 typedef bool (*read_fn)(struct site_finder *finder, struct oq_layer_site *site, const char *name);
 
 /* Calls fns for the nodes that make the site's values, and what those read from outside. */
-static bool walk_cone(struct site_finder *finder, const struct oq_scope *scope, struct site_walk *walk,
-                      struct oq_layer_site *site, node_fn on_node, read_fn on_read)
+static bool walk_cone(struct site_finder *finder, const struct oq_scope *scope,
+                      struct site_walk *walk, struct oq_layer_site *site, node_fn on_node,
+                      read_fn on_read)
 {
     begin_walk(walk);
     for (size_t i = 0; i < site->values.count; i++)
@@ -308,7 +311,7 @@ static bool is_narrow(const Oq__Pb__TensorProto *tensor)
 {
     const struct oq_dtype *dtype = tensor == NULL ? NULL : oq_dtype_find(tensor->data_type);
     return dtype != NULL && !dtype->is_float && dtype->nbits > 0 && dtype->nbits <= 16 &&
-           tensor->data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__BOOL;
+           tensor->data_type != OQ_TYPE(BOOL);
 }
 
 /* The narrow integers that a node reads, or NULL. */
@@ -340,7 +343,8 @@ static int telling(const Oq__Pb__NodeProto *node)
 }
 
 /* Where no operator says it: what became of the constants. */
-static const char *form_of_constants(const struct site_finder *finder, const struct oq_layer_site *site)
+static const char *form_of_constants(const struct site_finder *finder,
+                                     const struct oq_layer_site *site)
 {
     const struct oq_scope *scope = &finder->candidate;
     for (size_t i = 0; i < site->nodes.count; i++) {
@@ -449,7 +453,8 @@ static bool look_at(struct site_finder *finder, size_t index)
     return values.count == 0 || add_site(finder, node, &values);
 }
 
-static bool init_walk(struct site_finder *finder, struct site_walk *walk, const struct oq_scope *scope)
+static bool init_walk(struct site_finder *finder, struct site_walk *walk,
+                      const struct oq_scope *scope)
 {
     size_t n = scope->graph->proto->n_node + 1;
     walk->marks = oq_arena_array(finder->arena, n, sizeof(*walk->marks));

@@ -9,38 +9,41 @@
 
 #include "model/graph.h"
 #include "wire/message.h"
+#include "wire/data_type.h"
 
-#define FLOAT     OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
-#define INT64     OQ__PB__TENSOR_PROTO__DATA_TYPE__INT64
+#define INT64     OQ_TYPE(INT64)
 #define MIN_OPSET 12 /* that has these attributes */
 
 /* Numbers of an attribute, where they are in memory; 0 of them: none that are meant here. */
-struct numbers {
+struct constant_numbers {
     int32_t data_type;
     bool is_list;
     size_t count;
     void *data;
 };
 
-static struct numbers numbers_of(Oq__Pb__AttributeProto *attribute)
+static struct constant_numbers numbers_of(Oq__Pb__AttributeProto *attribute)
 {
     const char *name = attribute->name == NULL ? "" : attribute->name;
     /* 0 may be left out where the type is there. */
     const bool is_float = attribute->type == OQ__PB__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT;
     const bool is_int = attribute->type == OQ__PB__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT;
     if (strcmp(name, "value_float") == 0)
-        return (struct numbers){FLOAT, false, attribute->has_f || is_float, &attribute->f};
+        return (struct constant_numbers){OQ_TYPE(FLOAT), false, attribute->has_f || is_float,
+                                         &attribute->f};
     if (strcmp(name, "value_floats") == 0)
-        return (struct numbers){FLOAT, true, attribute->n_floats, attribute->floats};
+        return (struct constant_numbers){OQ_TYPE(FLOAT), true, attribute->n_floats,
+                                         attribute->floats};
     if (strcmp(name, "value_int") == 0)
-        return (struct numbers){INT64, false, attribute->has_i || is_int, &attribute->i};
+        return (struct constant_numbers){INT64, false, attribute->has_i || is_int, &attribute->i};
     if (strcmp(name, "value_ints") == 0)
-        return (struct numbers){INT64, true, attribute->n_ints, attribute->ints};
-    return (struct numbers){0};
+        return (struct constant_numbers){INT64, true, attribute->n_ints, attribute->ints};
+    return (struct constant_numbers){0};
 }
 
 /* The numbers stay where they are. */
-static Oq__Pb__TensorProto *make_tensor(struct oq_arena *arena, const struct numbers *numbers)
+static Oq__Pb__TensorProto *make_tensor(struct oq_arena *arena,
+                                        const struct constant_numbers *numbers)
 {
     Oq__Pb__TensorProto *tensor = oq_arena_alloc(arena, sizeof(*tensor));
     int64_t *dims = oq_arena_alloc(arena, sizeof(*dims));
@@ -52,7 +55,7 @@ static Oq__Pb__TensorProto *make_tensor(struct oq_arena *arena, const struct num
     tensor->n_dims = numbers->is_list ? 1 : 0;
     tensor->has_data_type = true;
     tensor->data_type = numbers->data_type;
-    if (numbers->data_type == FLOAT) {
+    if (numbers->data_type == OQ_TYPE(FLOAT)) {
         tensor->float_data = numbers->data;
         tensor->n_float_data = numbers->count;
     } else {
@@ -63,7 +66,7 @@ static Oq__Pb__TensorProto *make_tensor(struct oq_arena *arena, const struct num
 }
 
 static bool make_value(struct oq_arena *arena, Oq__Pb__AttributeProto *attribute,
-                       const struct numbers *numbers)
+                       const struct constant_numbers *numbers)
 {
     static char name[] = "value";
     Oq__Pb__TensorProto *tensor = make_tensor(arena, numbers);
@@ -92,7 +95,7 @@ static bool normalize(void *context, const struct oq_message_path *path, onnxq_e
     const Oq__Pb__NodeProto *node = (const Oq__Pb__NodeProto *)path->message;
     if (!is_meant(node))
         return true;
-    const struct numbers numbers = numbers_of(node->attribute[0]);
+    const struct constant_numbers numbers = numbers_of(node->attribute[0]);
     return numbers.count == 0 || make_value(arena, node->attribute[0], &numbers) ||
            oq_arena_fail(arena, error);
 }

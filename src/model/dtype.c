@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 #include "base/checked.h"
-#include "onnx.pb-c.h"
+#include "wire/data_type.h"
 
 enum {
     FLOAT_DATA = 4,
@@ -15,37 +15,35 @@ enum {
     UINT64_DATA = 11
 };
 
-#define TYPE(number) OQ__PB__TENSOR_PROTO__DATA_TYPE__##number
-
 static const struct oq_dtype dtypes[] = {
-    [TYPE(FLOAT)] = {"float32", 32, FLOAT_DATA, 1, true},
-    [TYPE(UINT8)] = {"uint8", 8, INT32_DATA, 1, false},
-    [TYPE(INT8)] = {"int8", 8, INT32_DATA, 1, false},
-    [TYPE(UINT16)] = {"uint16", 16, INT32_DATA, 1, false},
-    [TYPE(INT16)] = {"int16", 16, INT32_DATA, 1, false},
-    [TYPE(INT32)] = {"int32", 32, INT32_DATA, 1, false},
-    [TYPE(INT64)] = {"int64", 64, INT64_DATA, 1, false},
-    [TYPE(STRING)] = {"string", 0, STRING_DATA, 1, false},
-    [TYPE(BOOL)] = {"bool", 8, INT32_DATA, 1, false},
-    [TYPE(FLOAT16)] = {"float16", 16, INT32_DATA, 1, true},
-    [TYPE(DOUBLE)] = {"float64", 64, DOUBLE_DATA, 1, true},
-    [TYPE(UINT32)] = {"uint32", 32, UINT64_DATA, 1, false},
-    [TYPE(UINT64)] = {"uint64", 64, UINT64_DATA, 1, false},
-    [TYPE(COMPLEX64)] = {"complex64", 64, FLOAT_DATA, 0, false},
-    [TYPE(COMPLEX128)] = {"complex128", 128, DOUBLE_DATA, 0, false},
-    [TYPE(BFLOAT16)] = {"bfloat16", 16, INT32_DATA, 1, true},
-    [TYPE(FLOAT8E4M3FN)] = {"float8e4m3fn", 8, INT32_DATA, 1, false},
-    [TYPE(FLOAT8E4M3FNUZ)] = {"float8e4m3fnuz", 8, INT32_DATA, 1, false},
-    [TYPE(FLOAT8E5M2)] = {"float8e5m2", 8, INT32_DATA, 1, false},
-    [TYPE(FLOAT8E5M2FNUZ)] = {"float8e5m2fnuz", 8, INT32_DATA, 1, false},
-    [TYPE(UINT4)] = {"uint4", 4, INT32_DATA, 2, false},
-    [TYPE(INT4)] = {"int4", 4, INT32_DATA, 2, false},
-    [TYPE(FLOAT4E2M1)] = {"float4e2m1", 4, INT32_DATA, 2, false},
-    [TYPE(FLOAT8E8M0)] = {"float8e8m0", 8, INT32_DATA, 1, false},
-    [TYPE(UINT2)] = {"uint2", 2, INT32_DATA, 4, false},
-    [TYPE(INT2)] = {"int2", 2, INT32_DATA, 4, false},
-    [TYPE(FLOAT6E2M3)] = {"float6e2m3", 6, INT32_DATA, 1, false},
-    [TYPE(FLOAT6E3M2)] = {"float6e3m2", 6, INT32_DATA, 1, false},
+    [OQ_TYPE(FLOAT)] = {"float32", 32, FLOAT_DATA, 1, true},
+    [OQ_TYPE(UINT8)] = {"uint8", 8, INT32_DATA, 1, false},
+    [OQ_TYPE(INT8)] = {"int8", 8, INT32_DATA, 1, false},
+    [OQ_TYPE(UINT16)] = {"uint16", 16, INT32_DATA, 1, false},
+    [OQ_TYPE(INT16)] = {"int16", 16, INT32_DATA, 1, false},
+    [OQ_TYPE(INT32)] = {"int32", 32, INT32_DATA, 1, false},
+    [OQ_TYPE(INT64)] = {"int64", 64, INT64_DATA, 1, false},
+    [OQ_TYPE(STRING)] = {"string", 0, STRING_DATA, 1, false},
+    [OQ_TYPE(BOOL)] = {"bool", 8, INT32_DATA, 1, false},
+    [OQ_TYPE(FLOAT16)] = {"float16", 16, INT32_DATA, 1, true},
+    [OQ_TYPE(DOUBLE)] = {"float64", 64, DOUBLE_DATA, 1, true},
+    [OQ_TYPE(UINT32)] = {"uint32", 32, UINT64_DATA, 1, false},
+    [OQ_TYPE(UINT64)] = {"uint64", 64, UINT64_DATA, 1, false},
+    [OQ_TYPE(COMPLEX64)] = {"complex64", 64, FLOAT_DATA, 0, false},
+    [OQ_TYPE(COMPLEX128)] = {"complex128", 128, DOUBLE_DATA, 0, false},
+    [OQ_TYPE(BFLOAT16)] = {"bfloat16", 16, INT32_DATA, 1, true},
+    [OQ_TYPE(FLOAT8E4M3FN)] = {"float8e4m3fn", 8, INT32_DATA, 1, false},
+    [OQ_TYPE(FLOAT8E4M3FNUZ)] = {"float8e4m3fnuz", 8, INT32_DATA, 1, false},
+    [OQ_TYPE(FLOAT8E5M2)] = {"float8e5m2", 8, INT32_DATA, 1, false},
+    [OQ_TYPE(FLOAT8E5M2FNUZ)] = {"float8e5m2fnuz", 8, INT32_DATA, 1, false},
+    [OQ_TYPE(UINT4)] = {"uint4", 4, INT32_DATA, 2, false},
+    [OQ_TYPE(INT4)] = {"int4", 4, INT32_DATA, 2, false},
+    [OQ_TYPE(FLOAT4E2M1)] = {"float4e2m1", 4, INT32_DATA, 2, false},
+    [OQ_TYPE(FLOAT8E8M0)] = {"float8e8m0", 8, INT32_DATA, 1, false},
+    [OQ_TYPE(UINT2)] = {"uint2", 2, INT32_DATA, 4, false},
+    [OQ_TYPE(INT2)] = {"int2", 2, INT32_DATA, 4, false},
+    [OQ_TYPE(FLOAT6E2M3)] = {"float6e2m3", 6, INT32_DATA, 1, false},
+    [OQ_TYPE(FLOAT6E3M2)] = {"float6e3m2", 6, INT32_DATA, 1, false},
 };
 
 const struct oq_dtype *oq_dtype_find(int32_t data_type)

@@ -8,6 +8,7 @@
 #include "model/sniff.h"
 #include "model/training.h"
 #include "operators/operators.h"
+#include "wire/data_type.h"
 
 /* The place of a tensor in words: its own name, or the node and attribute that hold it. */
 static void add_tensor_place(const struct oq_message_path *path, onnxq_error *error)
@@ -234,7 +235,7 @@ static bool is_helper(const struct oq_use *use)
 static bool is_narrow_integer(const struct oq_tensor *tensor)
 {
     return !tensor->dtype->is_float && tensor->dtype->nbits > 0 && tensor->dtype->nbits <= 16 &&
-           tensor->proto->data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__BOOL;
+           tensor->proto->data_type != OQ_TYPE(BOOL);
 }
 
 /*

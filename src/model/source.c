@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "model/model.h"
+#include "wire/data_type.h"
 
 /* Longer chains of constant operators than exporters write; bounds the recursion. */
 #define MAX_CHAIN 32
@@ -410,7 +411,7 @@ static enum outcome concat(struct finder *finder, const struct oq_graph *graph,
 /* Cast (6, 9, 13, 19, 21): to float32, which every float type here is read as. */
 static enum outcome cast(const Oq__Pb__NodeProto *node, struct oq_source *source)
 {
-    int32_t float32 = OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    int32_t float32 = OQ_TYPE(FLOAT);
     if (oq_node_int(node, "to", 0) != float32 || source->dtype == NULL || !source->dtype->is_float)
         return OTHER;
     source->data_type = float32;

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "wire/varint.h"
+#include "wire/data_type.h"
 
 enum {
     FLOAT_DATA = 4,
@@ -411,18 +412,18 @@ bool oq_tensor_read_floats(const struct oq_tensor *tensor, uint64_t first, size_
 {
     char *half = (char *)scratch + OQ_READ_SCRATCH_NBYTES / 2;
     switch (tensor->proto->data_type) {
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT:
+    case OQ_TYPE(FLOAT):
         return read_native(tensor, first, count, dst, scratch, error);
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT16:
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__BFLOAT16:
+    case OQ_TYPE(FLOAT16):
+    case OQ_TYPE(BFLOAT16):
         if (!read_native(tensor, first, count, half, scratch, error))
             return false;
-        if (tensor->proto->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT16)
+        if (tensor->proto->data_type == OQ_TYPE(FLOAT16))
             oq_convert_from_half((const uint16_t *)(const void *)half, count, dst);
         else
             oq_convert_from_bfloat16((const uint16_t *)(const void *)half, count, dst);
         return true;
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__DOUBLE:
+    case OQ_TYPE(DOUBLE):
         /* A quarter at a time: the other half of the scratch is for tags. */
         for (size_t done = 0; done < count;) {
             size_t part = count - done;
@@ -443,17 +444,17 @@ bool oq_tensor_read_floats(const struct oq_tensor *tensor, uint64_t first, size_
 bool oq_tensor_integer_type(const struct oq_tensor *tensor, struct oq_integer_type *type)
 {
     switch (tensor->proto->data_type) {
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT2:
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT4:
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8:
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT16:
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT32:
+    case OQ_TYPE(INT2):
+    case OQ_TYPE(INT4):
+    case OQ_TYPE(INT8):
+    case OQ_TYPE(INT16):
+    case OQ_TYPE(INT32):
         *type = (struct oq_integer_type){tensor->dtype->nbits, true, false};
         return true;
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT2:
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT4:
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8:
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT16:
+    case OQ_TYPE(UINT2):
+    case OQ_TYPE(UINT4):
+    case OQ_TYPE(UINT8):
+    case OQ_TYPE(UINT16):
         *type = (struct oq_integer_type){tensor->dtype->nbits, false, false};
         return true;
     default:
@@ -501,8 +502,7 @@ bool oq_tensor_read_integers(const struct oq_tensor *tensor, struct oq_integer_t
 
 bool oq_tensor_is_integer(const struct oq_tensor *tensor)
 {
-    return tensor->proto->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__INT32 ||
-           tensor->proto->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__INT64;
+    return tensor->proto->data_type == OQ_TYPE(INT32) || tensor->proto->data_type == OQ_TYPE(INT64);
 }
 
 bool oq_tensor_read_int64s(const struct oq_tensor *tensor, int64_t *dst, onnxq_error *error)

@@ -49,6 +49,7 @@ static const struct typed {
 } typed[] = {
 #define TYPED(kind, name) {#name, OQ__PB__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##kind},
 #include "validate/attributes.h"
+#include "wire/data_type.h"
 };
 
 static int compare_names(const void *name, const void *row)
@@ -101,16 +102,16 @@ static void check_attributes(struct oq_checker *checker, const struct oq_problem
 
 /* --- bodies --- */
 
-static void check_count(struct oq_checker *checker, const struct oq_problem_place *place, const char *body,
-                        const char *what, size_t found, size_t expected)
+static void check_count(struct oq_checker *checker, const struct oq_problem_place *place,
+                        const char *body, const char *what, size_t found, size_t expected)
 {
     if (found != expected)
         oq_problem(checker, place, "", "its %s has %zu %s, expected %zu", body, found, what,
                    expected);
 }
 
-static void check_body(struct oq_checker *checker, const struct oq_problem_place *place, const char *name,
-                       size_t n_inputs, size_t n_outputs)
+static void check_body(struct oq_checker *checker, const struct oq_problem_place *place,
+                       const char *name, size_t n_inputs, size_t n_outputs)
 {
     const Oq__Pb__AttributeProto *attribute = oq_node_attribute(place->node, name);
     if (attribute == NULL || attribute->g == NULL) {
@@ -125,8 +126,8 @@ static void check_body(struct oq_checker *checker, const struct oq_problem_place
 }
 
 /* What is known to be of another type than the only one that the operator takes. */
-static void expect_type(struct oq_checker *checker, const struct oq_problem_place *place, size_t input,
-                        int32_t data_type)
+static void expect_type(struct oq_checker *checker, const struct oq_problem_place *place,
+                        size_t input, int32_t data_type)
 {
     const char *name = oq_node_input(place->node, input);
     const int32_t found = oq_fact_of(checker, place->graph, name).data_type;
@@ -146,20 +147,21 @@ static void check_scan(struct oq_checker *checker, const struct oq_problem_place
                    node->n_input);
 }
 
-static void check_bodies(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
+static void check_bodies(struct oq_checker *checker, const struct oq_problem_place *place,
+                         int64_t version)
 {
     const Oq__Pb__NodeProto *node = place->node;
     switch (oq_operator_id_of(node)) {
     case OQ_ONNX_If:
         if (oq_node_input(node, 0)[0] == '\0')
             oq_problem(checker, place, "", "it has no condition");
-        expect_type(checker, place, 0, OQ__PB__TENSOR_PROTO__DATA_TYPE__BOOL);
+        expect_type(checker, place, 0, OQ_TYPE(BOOL));
         check_body(checker, place, "then_branch", 0, node->n_output);
         check_body(checker, place, "else_branch", 0, node->n_output);
         break;
     case OQ_ONNX_Loop: /* the condition comes before its outputs */
-        expect_type(checker, place, 0, OQ__PB__TENSOR_PROTO__DATA_TYPE__INT64);
-        expect_type(checker, place, 1, OQ__PB__TENSOR_PROTO__DATA_TYPE__BOOL);
+        expect_type(checker, place, 0, OQ_TYPE(INT64));
+        expect_type(checker, place, 1, OQ_TYPE(BOOL));
         check_body(checker, place, "body", node->n_input, node->n_output + 1);
         break;
     case OQ_ONNX_Scan:
@@ -220,7 +222,8 @@ static void check_call(struct oq_checker *checker, const struct oq_problem_place
 
 /* --- operators of ai.onnx --- */
 
-static void check_onnx(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
+static void check_onnx(struct oq_checker *checker, const struct oq_problem_place *place,
+                       int64_t version)
 {
     const struct oq_operator *op = oq_operator_of(place->node);
     const size_t n_inputs = strlen(op->inputs);
@@ -237,7 +240,8 @@ static void check_onnx(struct oq_checker *checker, const struct oq_problem_place
 
 /* --- all together --- */
 
-void oq_check_node(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
+void oq_check_node(struct oq_checker *checker, const struct oq_problem_place *place,
+                   int64_t version)
 {
     const Oq__Pb__FunctionProto *function = find_function(checker, place->node);
     const bool is_onnx = oq_domain(place->node->domain)[0] == '\0' && function == NULL;

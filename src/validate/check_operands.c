@@ -3,8 +3,7 @@
 
 #include "base/checked.h"
 #include "validate/checker.h"
-
-#define TYPE(name) OQ__PB__TENSOR_PROTO__DATA_TYPE__##name
+#include "wire/data_type.h"
 
 static const struct oq_tensor *constant(const struct oq_checker *checker,
                                         const struct oq_problem_place *place, size_t input)
@@ -12,7 +11,8 @@ static const struct oq_tensor *constant(const struct oq_checker *checker,
     return oq_fact_of(checker, place->graph, oq_node_input(place->node, input)).tensor;
 }
 
-static int32_t type_of(const struct oq_checker *checker, const struct oq_problem_place *place, size_t input)
+static int32_t type_of(const struct oq_checker *checker, const struct oq_problem_place *place,
+                       size_t input)
 {
     return oq_fact_of(checker, place->graph, oq_node_input(place->node, input)).data_type;
 }
@@ -30,8 +30,8 @@ static const char *shape_text(const struct oq_tensor *tensor, char *text)
 }
 
 /* What is constant and has another number of elements. */
-static void expect_nelem(struct oq_checker *checker, const struct oq_problem_place *place, size_t input,
-                         uint64_t nelem, const char *why)
+static void expect_nelem(struct oq_checker *checker, const struct oq_problem_place *place,
+                         size_t input, uint64_t nelem, const char *why)
 {
     char shape[SHAPE_NBYTES];
     const struct oq_tensor *tensor = constant(checker, place, input);
@@ -41,8 +41,8 @@ static void expect_nelem(struct oq_checker *checker, const struct oq_problem_pla
                    nelem, why);
 }
 
-static void expect_rank(struct oq_checker *checker, const struct oq_problem_place *place, size_t input,
-                        size_t rank)
+static void expect_rank(struct oq_checker *checker, const struct oq_problem_place *place,
+                        size_t input, size_t rank)
 {
     char shape[SHAPE_NBYTES];
     const struct oq_tensor *tensor = constant(checker, place, input);
@@ -106,18 +106,18 @@ enum { VERSION_AXIS = 13, VERSION_FLOAT8 = 19, VERSION_BLOCKS = 21, VERSION_2_BI
 static int64_t version_of_type(int32_t data_type)
 {
     switch (data_type) {
-    case TYPE(FLOAT8E4M3FN):
-    case TYPE(FLOAT8E4M3FNUZ):
-    case TYPE(FLOAT8E5M2):
-    case TYPE(FLOAT8E5M2FNUZ):
+    case OQ_TYPE(FLOAT8E4M3FN):
+    case OQ_TYPE(FLOAT8E4M3FNUZ):
+    case OQ_TYPE(FLOAT8E5M2):
+    case OQ_TYPE(FLOAT8E5M2FNUZ):
         return VERSION_FLOAT8;
-    case TYPE(INT4):
-    case TYPE(UINT4):
-    case TYPE(INT16):
-    case TYPE(UINT16):
+    case OQ_TYPE(INT4):
+    case OQ_TYPE(UINT4):
+    case OQ_TYPE(INT16):
+    case OQ_TYPE(UINT16):
         return VERSION_BLOCKS;
-    case TYPE(INT2):
-    case TYPE(UINT2):
+    case OQ_TYPE(INT2):
+    case OQ_TYPE(UINT2):
         return VERSION_2_BITS;
     default:
         return 0;
@@ -137,7 +137,7 @@ static void check_linear_version(struct oq_checker *checker, const struct oq_pro
                    "is %s, which needs opset %" PRId64 ", not %" PRId64, oq_type_name(data_type),
                    version_of_type(data_type), version);
     int32_t scale_type = type_of(checker, place, 1);
-    if (scale_type != 0 && scale_type != TYPE(FLOAT) && version < VERSION_FLOAT8)
+    if (scale_type != 0 && scale_type != OQ_TYPE(FLOAT) && version < VERSION_FLOAT8)
         oq_problem(checker, place, oq_node_input(node, 1),
                    "is %s, which needs opset %d, not %" PRId64, oq_type_name(scale_type),
                    VERSION_FLOAT8, version);
@@ -200,7 +200,8 @@ static void check_linear_scale(struct oq_checker *checker, const struct oq_probl
                    oq_node_int(place->node, "axis", 1), block);
 }
 
-void oq_check_linear(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
+void oq_check_linear(struct oq_checker *checker, const struct oq_problem_place *place,
+                     int64_t version)
 {
     const struct oq_tensor *x = constant(checker, place, 0);
     const struct oq_tensor *scale = constant(checker, place, 1);
@@ -232,7 +233,8 @@ static void check_lstm_weight(struct oq_checker *checker, const struct oq_proble
                    shape_text(weight, shape));
 }
 
-void oq_check_lstm(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
+void oq_check_lstm(struct oq_checker *checker, const struct oq_problem_place *place,
+                   int64_t version)
 {
     (void)version;
     check_lstm_weight(checker, place, 1, 8);
@@ -267,7 +269,8 @@ static bool find_product(struct oq_checker *checker, const struct oq_problem_pla
     return false;
 }
 
-void oq_check_nbits(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
+void oq_check_nbits(struct oq_checker *checker, const struct oq_problem_place *place,
+                    int64_t version)
 {
     struct product p;
     int64_t bits = oq_node_int(place->node, "bits", 4);
@@ -279,8 +282,8 @@ void oq_check_nbits(struct oq_checker *checker, const struct oq_problem_place *p
     if (bits != 2 && bits != 4 && bits != 8)
         return; /* how others lie in bytes is an engine's own business */
     uint64_t blocks = oq_divide_up_u64(p.k, p.block);
-    bool is_packed = type_of(checker, place, 3) == TYPE(UINT8);
-    if (type_of(checker, place, 1) == TYPE(UINT8))
+    bool is_packed = type_of(checker, place, 3) == OQ_TYPE(UINT8);
+    if (type_of(checker, place, 1) == OQ_TYPE(UINT8))
         expect_nelem(checker, place, 1, p.n * blocks * (p.block * (uint64_t)bits / 8),
                      "N times the bytes of its blocks");
     expect_nelem(checker, place, 2, p.n * blocks, "one for each block");
@@ -290,7 +293,8 @@ void oq_check_nbits(struct oq_checker *checker, const struct oq_problem_place *p
     expect_nelem(checker, place, 5, p.n, "N");
 }
 
-void oq_check_bnb4(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
+void oq_check_bnb4(struct oq_checker *checker, const struct oq_problem_place *place,
+                   int64_t version)
 {
     struct product p;
     int64_t type = oq_node_int(place->node, "quant_type", 0);
@@ -324,7 +328,7 @@ void oq_check_gather_blocks(struct oq_checker *checker, const struct oq_problem_
         return;
     }
     uint64_t per_byte =
-        data->proto->data_type == TYPE(UINT8) ? (uint64_t)(8 / bits) : 1; /* else one each */
+        data->proto->data_type == OQ_TYPE(UINT8) ? (uint64_t)(8 / bits) : 1; /* else one each */
     int axis = find_axis(place, "quantize_axis", 1, data);
     if (axis < 0 || !fits_blocks(data, scale, (size_t)axis, (uint64_t)block, per_byte))
         oq_problem(checker, place, oq_node_input(place->node, 2),

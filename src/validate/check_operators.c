@@ -5,9 +5,9 @@
  */
 #include "base/checked.h"
 #include "validate/checker.h"
+#include "wire/data_type.h"
 
-#define TYPE(name)   OQ__PB__TENSOR_PROTO__DATA_TYPE__##name
-#define BIT(name)    (UINT64_C(1) << TYPE(name))
+#define BIT(name)    (UINT64_C(1) << OQ_TYPE(name))
 #define ANY          UINT64_MAX
 #define F32          BIT(FLOAT)
 #define FLOATS       (F32 | BIT(FLOAT16) | BIT(BFLOAT16) | BIT(DOUBLE))
@@ -57,7 +57,8 @@ static int32_t type_of_cast(const struct oq_checker *checker, const struct oq_pr
     return int_type(place, "to");
 }
 
-static int32_t type_of_constant(const struct oq_checker *checker, const struct oq_problem_place *place)
+static int32_t type_of_constant(const struct oq_checker *checker,
+                                const struct oq_problem_place *place)
 {
     const Oq__Pb__NodeProto *node = place->node;
     const Oq__Pb__AttributeProto *value = oq_node_attribute(node, "value");
@@ -66,32 +67,35 @@ static int32_t type_of_constant(const struct oq_checker *checker, const struct o
         return value->t->data_type;
     if (oq_node_attribute(node, "value_float") != NULL ||
         oq_node_attribute(node, "value_floats") != NULL)
-        return TYPE(FLOAT);
+        return OQ_TYPE(FLOAT);
     if (oq_node_attribute(node, "value_int") != NULL ||
         oq_node_attribute(node, "value_ints") != NULL)
-        return TYPE(INT64);
+        return OQ_TYPE(INT64);
     return 0;
 }
 
 /* Zero point, attribute, or uint8. */
-static int32_t type_of_quantized(const struct oq_checker *checker, const struct oq_problem_place *place)
+static int32_t type_of_quantized(const struct oq_checker *checker,
+                                 const struct oq_problem_place *place)
 {
     const char *zero_point = oq_node_input(place->node, 2);
     int32_t type = int_type(place, "output_dtype");
     if (zero_point[0] != '\0')
         return oq_fact_of(checker, place->graph, zero_point).data_type;
-    return type != 0 ? type : TYPE(UINT8);
+    return type != 0 ? type : OQ_TYPE(UINT8);
 }
 
 /* Attribute, or scale. */
-static int32_t type_of_dequantized(const struct oq_checker *checker, const struct oq_problem_place *place)
+static int32_t type_of_dequantized(const struct oq_checker *checker,
+                                   const struct oq_problem_place *place)
 {
     int32_t type = int_type(place, "output_dtype");
     const char *scale = oq_node_input(place->node, 1);
     return type != 0 ? type : oq_fact_of(checker, place->graph, scale).data_type;
 }
 
-static void check_cast(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
+static void check_cast(struct oq_checker *checker, const struct oq_problem_place *place,
+                       int64_t version)
 {
     int64_t to;
     (void)version;
@@ -443,8 +447,8 @@ static const struct known_operator *find_operator(enum oq_operator_id id)
 
 /* --- arity and attributes --- */
 
-static void check_count(struct oq_checker *checker, const struct oq_problem_place *place, const char *what,
-                        size_t found, size_t least, size_t most)
+static void check_count(struct oq_checker *checker, const struct oq_problem_place *place,
+                        const char *what, size_t found, size_t least, size_t most)
 {
     if (found < least || found > most)
         oq_problem(checker, place, "", "has %zu %s, expected %zu to %zu", found, what, least, most);
@@ -490,7 +494,8 @@ static bool is_allowed(uint64_t allowed, int32_t data_type)
 }
 
 static void check_input_type(struct oq_checker *checker, const struct oq_problem_place *place,
-                             const struct operand_slot *slot, size_t input, struct variables *variables)
+                             const struct operand_slot *slot, size_t input,
+                             struct variables *variables)
 {
     const char *name = oq_node_input(place->node, input);
     int32_t data_type = oq_fact_of(checker, place->graph, name).data_type;
@@ -527,8 +532,8 @@ static int32_t only_type(uint64_t allowed)
     return is_one ? (int32_t)__builtin_ctzll(allowed) : 0;
 }
 
-static void set_output_type(struct oq_checker *checker, const struct oq_problem_place *place, size_t output,
-                            int32_t data_type)
+static void set_output_type(struct oq_checker *checker, const struct oq_problem_place *place,
+                            size_t output, int32_t data_type)
 {
     const char *name = place->node->output[output];
     const struct oq_value *value = oq_graph_find(place->graph, name);
@@ -568,7 +573,8 @@ bool oq_knows_operator(enum oq_operator_id id)
     return find_operator(id) != NULL;
 }
 
-void oq_check_operator(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version)
+void oq_check_operator(struct oq_checker *checker, const struct oq_problem_place *place,
+                       int64_t version)
 {
     struct variables variables = {0};
     enum oq_operator_id id = oq_operator_id_of(place->node);

@@ -66,7 +66,8 @@ void oq_check_versions(struct oq_checker *checker);
 bool oq_note_functions(struct oq_checker *checker);
 
 /* A node whose operator may be any; `version` is that of its domain. */
-void oq_check_node(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version);
+void oq_check_node(struct oq_checker *checker, const struct oq_problem_place *place,
+                   int64_t version);
 
 /* --- check_operators.c --- */
 
@@ -75,7 +76,8 @@ void oq_check_node(struct oq_checker *checker, const struct oq_problem_place *pl
  * types of what goes in, as far as they are known. Leaves the types of what
  * comes out in the facts. `version` is that of the operator's domain.
  */
-void oq_check_operator(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version);
+void oq_check_operator(struct oq_checker *checker, const struct oq_problem_place *place,
+                       int64_t version);
 
 /* True for operators of which more is checked than what holds for all. */
 bool oq_knows_operator(enum oq_operator_id id);
@@ -84,10 +86,14 @@ bool oq_knows_operator(enum oq_operator_id id);
 
 typedef void (*oq_operands_fn)(struct oq_checker *checker, const struct oq_problem_place *place,
                                int64_t version);
-void oq_check_linear(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version);
-void oq_check_lstm(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version);
-void oq_check_nbits(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version);
-void oq_check_bnb4(struct oq_checker *checker, const struct oq_problem_place *place, int64_t version);
+void oq_check_linear(struct oq_checker *checker, const struct oq_problem_place *place,
+                     int64_t version);
+void oq_check_lstm(struct oq_checker *checker, const struct oq_problem_place *place,
+                   int64_t version);
+void oq_check_nbits(struct oq_checker *checker, const struct oq_problem_place *place,
+                    int64_t version);
+void oq_check_bnb4(struct oq_checker *checker, const struct oq_problem_place *place,
+                   int64_t version);
 void oq_check_gather_blocks(struct oq_checker *checker, const struct oq_problem_place *place,
                             int64_t version);
 

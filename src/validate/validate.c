@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "validate/checker.h"
+#include "wire/data_type.h"
 
 /* Types that came later than the format itself. */
 #define IR_VERSION_4_BITS 10
@@ -105,8 +106,7 @@ static void check_input(struct oq_checker *checker, const struct oq_problem_plac
 
 static bool is_4_bits(int32_t data_type)
 {
-    return data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__INT4 ||
-           data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT4;
+    return data_type == OQ_TYPE(INT4) || data_type == OQ_TYPE(UINT4);
 }
 
 /* Dimensions that are no numbers may be any. */
@@ -174,7 +174,8 @@ static void check_used(struct oq_checker *checker, const struct oq_problem_place
 }
 
 /* A name of a graph around must not get a second meaning. */
-static void check_made(struct oq_checker *checker, const struct oq_problem_place *place, const char *name)
+static void check_made(struct oq_checker *checker, const struct oq_problem_place *place,
+                       const char *name)
 {
     const struct oq_graph *graph = place->graph;
     const struct oq_value *outer = oq_graph_find(graph->parent, name);

@@ -4,8 +4,9 @@
  * block along it. The result is an initializer with the name of its output.
  */
 #include "dequantize/forms/forms_table.h"
+#include "wire/data_type.h"
 
-#define DOUBLE OQ__PB__TENSOR_PROTO__DATA_TYPE__DOUBLE
+#define DOUBLE OQ_TYPE(DOUBLE)
 
 /* How its scales belong to the integers; false where the axis is none of theirs. */
 static bool find_spread(const Oq__Pb__NodeProto *node, const struct oq_constant_value *integers,

@@ -4,8 +4,7 @@
  * an initializer with the name of the last node's output.
  */
 #include "dequantize/forms/forms_table.h"
-
-#define FLOAT OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
+#include "wire/data_type.h"
 
 static bool is_float_type(int64_t data_type)
 {
@@ -41,7 +40,7 @@ static bool is_cast_by_all(const struct oq_place *mul, const struct oq_value *va
             return false;
         const Oq__Pb__NodeProto *user = use->graph->proto->node[use->node];
         int64_t to = oq_node_int(user, "to", 0);
-        if (!oq_node_is(user, "", "Cast") || !is_float_type(to) || to == FLOAT)
+        if (!oq_node_is(user, "", "Cast") || !is_float_type(to) || to == OQ_TYPE(FLOAT))
             return false;
     }
     return value->uses != NULL;
@@ -69,7 +68,7 @@ struct oq_place oq_find_product(onnxq_dequantization *undo, const struct oq_plac
     struct oq_place mul = oq_producer_of(place->graph, oq_node_input(place->node, 0), "Mul");
     int64_t to = oq_node_int(place->node, "to", 0);
     if (mul.node == NULL || mul.graph != place->graph || mul.node->n_output != 1 ||
-        !is_float_type(to) || to == FLOAT || !ends_in_casts(undo, &mul))
+        !is_float_type(to) || to == OQ_TYPE(FLOAT) || !ends_in_casts(undo, &mul))
         return none;
     *cast_type = (int32_t)to;
     return mul;

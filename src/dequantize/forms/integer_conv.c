@@ -10,9 +10,9 @@
  */
 #include "dequantize/forms/forms_table.h"
 #include "dequantize/forms/integer_product.h"
+#include "wire/data_type.h"
 
-#define FLOAT OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
-#define INT32 OQ__PB__TENSOR_PROTO__DATA_TYPE__INT32
+#define INT32 OQ_TYPE(INT32)
 
 /* The scale of W [O, I, kernel..]: [O, 1, ..] or [1, O, 1, ..], as it meets [batch, O, spatial..].
  */
@@ -24,7 +24,8 @@ static const char *find_scale(onnxq_dequantization *undo, const struct oq_produc
     if (!oq_undo_constant(undo, product->scale_graph, product->scale, &constant))
         return "its scale is no constant";
     size_t rank = integers->n_dims, n = constant.n_dims;
-    bool fits = constant.tensor->proto->data_type == FLOAT && n <= rank && !constant.transposed;
+    bool fits =
+        constant.tensor->proto->data_type == OQ_TYPE(FLOAT) && n <= rank && !constant.transposed;
     for (size_t i = 0; fits && i < n; i++)
         fits =
             constant.dims[i] == 1 || (rank - n + i == 1 && constant.dims[i] == integers->dims[0]);
@@ -48,7 +49,7 @@ static bool is_along_channels(onnxq_dequantization *undo, const struct oq_place 
     const size_t rank = integers->n_dims;
     if (!oq_undo_constant(undo, reshape->graph, oq_node_input(reshape->node, 1), &shape) ||
         shape.tensor->nelem + 1 < rank || shape.tensor->nelem > rank ||
-        shape.data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__INT64)
+        shape.data_type != OQ_TYPE(INT64))
         return false;
     if (!oq_tensor_read_int64s(shape.tensor, dims, undo->error)) {
         undo->failed = true;
@@ -69,7 +70,7 @@ static bool is_bias(onnxq_dequantization *undo, const struct oq_match *match,
 {
     struct oq_constant_value bias;
     return oq_undo_constant(undo, graph, name, &bias) && bias.n_dims == 1 &&
-           bias.dims[0] == integers->dims[0] && bias.tensor->proto->data_type == FLOAT &&
+           bias.dims[0] == integers->dims[0] && bias.tensor->proto->data_type == OQ_TYPE(FLOAT) &&
            oq_is_same_value(match->place.graph, name, graph, name);
 }
 
@@ -151,7 +152,8 @@ static const char *find_filter(onnxq_dequantization *undo, struct oq_match *matc
         reason = oq_undo_zero_point(undo, graph, weight, integers, oq_node_input(node, 3), axis);
     if (reason != NULL)
         return reason;
-    return oq_undo_add_weight(undo, match, weight, integers->dims, integers->n_dims, FLOAT);
+    return oq_undo_add_weight(undo, match, weight, integers->dims, integers->n_dims,
+                              OQ_TYPE(FLOAT));
 }
 
 static enum oq_outcome match_conv(onnxq_dequantization *undo, struct oq_match *match)

@@ -12,8 +12,8 @@
 #include "dequantize/forms/integer_product.h"
 
 #include "dequantize/forms/forms_table.h"
+#include "wire/data_type.h"
 
-#define FLOAT       OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
 #define MAX_FACTORS 3
 
 struct factor {
@@ -57,7 +57,7 @@ static bool take_integers(struct factor *factors, size_t *n, const char *op_type
 {
     for (size_t i = 0; i < *n; i++) {
         struct oq_place cast = oq_producer_of(factors[i].graph, factors[i].name, "Cast");
-        if (cast.node == NULL || oq_node_int(cast.node, "to", 0) != FLOAT ||
+        if (cast.node == NULL || oq_node_int(cast.node, "to", 0) != OQ_TYPE(FLOAT) ||
             !find_integers(cast.graph, oq_node_input(cast.node, 0), op_type, product))
             continue;
         --*n;

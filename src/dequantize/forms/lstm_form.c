@@ -4,8 +4,7 @@
  * wants both transposed.
  */
 #include "dequantize/forms/forms_table.h"
-
-#define FLOAT OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
+#include "wire/data_type.h"
 
 /* [directions] or [directions, 4H], as it meets [directions, inputs, 4H]. */
 static const char *spread(onnxq_dequantization *undo, const struct oq_match *match,
@@ -18,7 +17,7 @@ static const char *spread(onnxq_dequantization *undo, const struct oq_match *mat
     const char *reason = oq_shared_set(shared, constant.tensor);
     if (reason != NULL)
         return reason;
-    bool is_float = constant.tensor->proto->data_type == FLOAT;
+    bool is_float = constant.tensor->proto->data_type == OQ_TYPE(FLOAT);
     if (constant.n_dims < 1 || constant.n_dims > 2 || constant.transposed || is_float != is_scale ||
         shared->is_integer == is_scale)
         return "its scales or zero points do not fit its weight";
@@ -45,7 +44,7 @@ static const char *add_weight(onnxq_dequantization *undo, struct oq_match *match
         return reason;
     const int64_t dims[] = {integers.dims[0], integers.dims[2], integers.dims[1]};
     weight->transposed = true;
-    return oq_undo_add_weight(undo, match, weight, dims, 3, FLOAT);
+    return oq_undo_add_weight(undo, match, weight, dims, 3, OQ_TYPE(FLOAT));
 }
 
 static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)

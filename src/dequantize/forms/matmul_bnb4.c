@@ -5,6 +5,7 @@
  * each block is its scale.
  */
 #include "dequantize/forms/forms_table.h"
+#include "wire/data_type.h"
 
 /* quant_type 0 and 1; the numbers are those of bitsandbytes. */
 static const float fp4[16] = {
@@ -35,8 +36,7 @@ static const char *find_scale(onnxq_dequantization *undo, const struct oq_match 
         return "its scale is no constant";
     const char *reason = oq_shared_set(&weight->scale, constant.tensor);
     *data_type = constant.data_type;
-    if (reason != NULL || weight->scale.is_integer ||
-        *data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__DOUBLE)
+    if (reason != NULL || weight->scale.is_integer || *data_type == OQ_TYPE(DOUBLE))
         return "its scale is not float32, float16 or bfloat16";
     const uint64_t k = weight->sizes[1];
     /* Blocks as the rows are cut into, or as the whole is: the same where they end with a row. */
@@ -68,7 +68,7 @@ static const char *find_weight(onnxq_dequantization *undo, struct oq_match *matc
         oq_undo_weight(undo, match->place.graph, oq_node_input(node, 1), &weight, &integers);
     if (reason != NULL)
         return reason;
-    if (integers.tensor->proto->data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8 ||
+    if (integers.tensor->proto->data_type != OQ_TYPE(UINT8) ||
         integers.tensor->nbytes != ((uint64_t)n * (uint64_t)k + 1) / 2)
         return "its weight is not as large as K and N say";
     weight->type = (struct oq_integer_type){4, false, true};

@@ -8,8 +8,9 @@
  */
 #include "base/checked.h"
 #include "dequantize/forms/forms_table.h"
+#include "wire/data_type.h"
 
-#define INT32 OQ__PB__TENSOR_PROTO__DATA_TYPE__INT32
+#define INT32 OQ_TYPE(INT32)
 
 struct shape {
     uint64_t n, k, bits, block, n_blocks, pitch;
@@ -35,8 +36,7 @@ static const char *find_shape(const Oq__Pb__NodeProto *node, struct shape *shape
 /* Bytes, of which the integers are parts. */
 static bool is_bytes(const struct oq_tensor *tensor, uint64_t nbytes)
 {
-    return tensor->proto->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8 &&
-           tensor->nbytes == nbytes;
+    return tensor->proto->data_type == OQ_TYPE(UINT8) && tensor->nbytes == nbytes;
 }
 
 static const char *set_zero_point(onnxq_dequantization *undo, const struct oq_match *match,
@@ -116,8 +116,7 @@ static const char *set_scale(onnxq_dequantization *undo, const struct oq_match *
         return "its scale is no constant";
     const char *reason = oq_shared_set(&weight->scale, constant.tensor);
     *data_type = constant.data_type;
-    if (reason != NULL || weight->scale.is_integer ||
-        *data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__DOUBLE)
+    if (reason != NULL || weight->scale.is_integer || *data_type == OQ_TYPE(DOUBLE))
         return "its scale is not float32, float16 or bfloat16";
     return oq_shared_spread(&weight->scale, weight, dims, 2, 1, shape->block);
 }

@@ -10,8 +10,8 @@
  * the pair.
  */
 #include "dequantize/forms/forms_table.h"
+#include "wire/data_type.h"
 
-#define FLOAT           OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
 #define CLIP_INPUTS     11 /* opset from which on the bounds of Clip are inputs */
 #define MAX_LOOK_BEHIND 16
 
@@ -23,18 +23,18 @@ struct grid {
 /* The type of a QuantizeLinear without zero point. */
 static bool find_type(const Oq__Pb__NodeProto *node, struct oq_integer_type *type)
 {
-    switch (oq_node_int(node, "output_dtype", OQ__PB__TENSOR_PROTO__DATA_TYPE__UNDEFINED)) {
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UNDEFINED:
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8:
+    switch (oq_node_int(node, "output_dtype", OQ_TYPE(UNDEFINED))) {
+    case OQ_TYPE(UNDEFINED):
+    case OQ_TYPE(UINT8):
         *type = (struct oq_integer_type){8, false, false};
         return true;
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8:
+    case OQ_TYPE(INT8):
         *type = (struct oq_integer_type){8, true, false};
         return true;
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT16:
+    case OQ_TYPE(UINT16):
         *type = (struct oq_integer_type){16, false, false};
         return true;
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT16:
+    case OQ_TYPE(INT16):
         *type = (struct oq_integer_type){16, true, false};
         return true;
     default:
@@ -228,8 +228,8 @@ static enum oq_outcome match_static(onnxq_dequantization *undo, struct oq_match 
     struct oq_constant_value scale;
     bool is_float32 =
         oq_undo_constant(undo, match->place.graph, oq_node_input(match->place.node, 1), &scale) &&
-        scale.tensor->proto->data_type == FLOAT;
-    if (output_type != 0 && (!is_float32 || output_type != FLOAT))
+        scale.tensor->proto->data_type == OQ_TYPE(FLOAT);
+    if (output_type != 0 && (!is_float32 || output_type != OQ_TYPE(FLOAT)))
         return oq_leave(undo, match, "its output may be of another type than its input");
     if (match->clips && !is_float32)
         return oq_leave(undo, match, "it may do the work of a Relu, which needs float32");

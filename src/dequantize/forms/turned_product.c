@@ -9,8 +9,7 @@
  */
 #include "dequantize/forms/forms_table.h"
 #include "dequantize/forms/integer_product.h"
-
-#define FLOAT OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
+#include "wire/data_type.h"
 
 /* True where `perm` of a Transpose is that of a list of `rank` axes. */
 static bool has_order(const Oq__Pb__NodeProto *transpose, const int64_t *order, size_t rank)
@@ -66,7 +65,7 @@ static bool is_bias(onnxq_dequantization *undo, const struct oq_graph *graph, co
 {
     struct oq_constant_value bias;
     return oq_undo_constant(undo, graph, name, &bias) && bias.n_dims == 1 && bias.dims[0] == n &&
-           bias.tensor->proto->data_type == FLOAT;
+           bias.tensor->proto->data_type == OQ_TYPE(FLOAT);
 }
 
 /* The weight, stored as [K, N], with its dimensions the other way round; of rank 2 or more. */
@@ -85,7 +84,7 @@ static const char *find_weight(onnxq_dequantization *undo, struct oq_match *matc
         reason = "its weight is no matrix";
     if (reason == NULL)
         reason = oq_undo_scale(undo, graph, weight, &integers, product->scale, columns, &data_type);
-    if (reason == NULL && data_type != FLOAT)
+    if (reason == NULL && data_type != OQ_TYPE(FLOAT))
         reason = "its scale is not float32";
     if (reason == NULL)
         reason =
@@ -96,7 +95,7 @@ static const char *find_weight(onnxq_dequantization *undo, struct oq_match *matc
     weight->transposed = !integers.transposed;
     dims[0] = integers.dims[weight->transposed ? 1 : 0];
     dims[1] = integers.dims[weight->transposed ? 0 : 1];
-    return oq_undo_add_weight(undo, match, weight, dims, rank, FLOAT);
+    return oq_undo_add_weight(undo, match, weight, dims, rank, OQ_TYPE(FLOAT));
 }
 
 static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)

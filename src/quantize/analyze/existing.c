@@ -1,5 +1,6 @@
 /* Tells by the operators that use them what integers and scales are of an earlier run. */
 #include "quantize/analyze/existing.h"
+#include "wire/data_type.h"
 
 static bool is_quantized(const Oq__Pb__NodeProto *node)
 {
@@ -61,7 +62,7 @@ static bool is_taken(const struct oq_graph *graph, const Oq__Pb__NodeProto *node
 static bool is_narrow_integer(const struct oq_source *source)
 {
     return source->dtype != NULL && !source->dtype->is_float && source->dtype->nbits > 0 &&
-           source->dtype->nbits <= 16 && source->data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__BOOL;
+           source->dtype->nbits <= 16 && source->data_type != OQ_TYPE(BOOL);
 }
 
 const char *oq_existing_weight(const struct oq_site *site)
@@ -71,9 +72,8 @@ const char *oq_existing_weight(const struct oq_site *site)
     if (site->node == NULL)
         return NULL;
     /* A bias that is added to a sum of products is int32; elsewhere int32 is no weight. */
-    bool is_integer =
-        is_narrow_integer(source) ||
-        (source->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__INT32 && is_quantized(site->node));
+    bool is_integer = is_narrow_integer(source) ||
+                      (source->data_type == OQ_TYPE(INT32) && is_quantized(site->node));
     return is_integer && is_taken(site->graph, site->node, site->input, &steps)
                ? "quantized already"
                : NULL;

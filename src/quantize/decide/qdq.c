@@ -7,6 +7,7 @@
 #include "quantize/analyze/fate.h"
 #include "quantize/rules/rules.h"
 #include "quantize/decide/steps.h"
+#include "wire/data_type.h"
 
 /* --- what stands around the weight --- */
 
@@ -144,7 +145,7 @@ static bool is_rearranged_half(const struct oq_site *site)
 {
     const struct oq_source *source = &site->constant->source;
     bool keeps_batch = oq_node_is(site->node, "", "Transpose") && source->n_dims < 3;
-    return source->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT16 && !keeps_batch &&
+    return source->data_type == OQ_TYPE(FLOAT16) && !keeps_batch &&
            oq_source_sees_through(site->node);
 }
 

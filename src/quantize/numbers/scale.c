@@ -5,14 +5,14 @@
 #include "quantize/numbers/scale.h"
 
 #include "kernels/kernels.h"
-#include "onnx.pb-c.h"
+#include "wire/data_type.h"
 
 float oq_largest_of_type(int32_t data_type)
 {
     switch (data_type) {
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT16:
+    case OQ_TYPE(FLOAT16):
         return 65504.0f;
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__BFLOAT16:
+    case OQ_TYPE(BFLOAT16):
         return 0x1.fep127f;
     default:
         return FLT_MAX;

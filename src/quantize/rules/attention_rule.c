@@ -6,6 +6,7 @@
  * takes, but for heads of different sizes and what newer versions have added.
  */
 #include "quantize/rules/rules_table.h"
+#include "wire/data_type.h"
 
 /* Inputs of Attention. */
 enum { INPUT, WEIGHTS, BIAS, MASK, PAST, ATTENTION_BIAS, PAST_LENGTH, N_INPUTS };
@@ -76,7 +77,7 @@ static bool emit_node(struct oq_rewrite *rewrite, const struct oq_site *site,
     const Oq__Pb__NodeProto *node = site->node;
     const char *label = oq_node_label(node);
     int32_t data_type = site->constant->source.data_type;
-    bool is_float = data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    bool is_float = data_type == OQ_TYPE(FLOAT);
     const char *outputs[3] = {NULL};
     for (size_t i = 0; i < node->n_output && i < 2; i++)
         outputs[i] = is_float || node->output[i][0] == '\0'

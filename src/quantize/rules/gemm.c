@@ -8,6 +8,7 @@
 #include "quantize/rules/product.h"
 #include "quantize/rules/matmul_left.h"
 #include "quantize/rules/rules_table.h"
+#include "wire/data_type.h"
 
 #include <math.h>
 
@@ -51,7 +52,7 @@ static enum bias find_bias(const onnxq_plan *plan, const struct oq_site *site)
         return BIAS_SUM;
     const struct oq_source *c = &constant->source;
     if (beta == 1 && c->n_dims == 1 && c->nelem == (uint64_t)n &&
-        site->constant->source.data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT)
+        site->constant->source.data_type == OQ_TYPE(FLOAT))
         return BIAS_AS_IS;
     bool is_known = !oq_plan_is_overridable(plan, constant) && c->dtype != NULL;
     return is_known && c->dtype->is_float && is_row(c, n) ? BIAS_ROW : BIAS_SUM;
@@ -160,7 +161,7 @@ static bool emit_sum(struct oq_rewrite *rewrite, const struct oq_site *site,
     const char *bias = make_bias_node(rewrite, site, beta);
     struct oq_matmul product = *matmul;
     product.output = oq_edit_name(rewrite->edit, matmul->output, "_product");
-    product.output_type = OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    product.output_type = OQ_TYPE(FLOAT);
     const char *inputs[] = {product.output, bias, NULL};
     return emit_product(rewrite, site, &product) &&
            oq_edit_float_output(rewrite->edit, "", "Add", oq_node_label(site->node), inputs,

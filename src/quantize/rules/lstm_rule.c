@@ -6,6 +6,7 @@
  * int8 only, and both weights or none.
  */
 #include "quantize/rules/rules_table.h"
+#include "wire/data_type.h"
 
 /* W and R are inputs 1 and 2. */
 static bool is_weight(size_t input)
@@ -34,7 +35,7 @@ static bool weights_fit(const onnxq_plan *plan, const struct oq_site *site)
 static const char *refuse(const onnxq_plan *plan, const struct oq_site *site)
 {
     const Oq__Pb__NodeProto *node = site->node;
-    if (site->constant->source.data_type != OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT)
+    if (site->constant->source.data_type != OQ_TYPE(FLOAT))
         return "DynamicQuantizeLSTM takes float32";
     if (!plan->options.symmetric)
         return "DynamicQuantizeLSTM takes symmetric weights";

@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "quantize/write/rewrite.h"
+#include "wire/data_type.h"
 
 /* --- finding them --- */
 
@@ -90,7 +91,7 @@ static bool check_scales(const struct oq_tensor *scale, bool *normal, onnxq_erro
     void *scratch = NULL;
     struct oq_arena arena;
     oq_arena_init(&arena, SIZE_MAX);
-    *normal = scale->proto->data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    *normal = scale->proto->data_type == OQ_TYPE(FLOAT);
     bool ok = !*normal || (scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES)) != NULL ||
               oq_fail_memory(error);
     for (uint64_t done = 0; ok && *normal && done < scale->nelem; done += 256) {
@@ -103,7 +104,8 @@ static bool check_scales(const struct oq_tensor *scale, bool *normal, onnxq_erro
     return ok;
 }
 
-static bool scales_are_normal(struct round_trip_finder *finder, const struct oq_tensor *scale, bool *normal)
+static bool scales_are_normal(struct round_trip_finder *finder, const struct oq_tensor *scale,
+                              bool *normal)
 {
     enum oq_answer *answer = &finder->are_normal[scale->ordinal];
     if (*answer == OQ_NOT_ASKED) {
@@ -118,12 +120,12 @@ static bool scales_are_normal(struct round_trip_finder *finder, const struct oq_
 static bool is_integer_type(int32_t data_type)
 {
     switch (data_type) {
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT4:
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT4:
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8:
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8:
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__INT16:
-    case OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT16:
+    case OQ_TYPE(INT4):
+    case OQ_TYPE(UINT4):
+    case OQ_TYPE(INT8):
+    case OQ_TYPE(UINT8):
+    case OQ_TYPE(INT16):
+    case OQ_TYPE(UINT16):
         return true;
     default: /* float8 rounds; int32 is wider than the 24 bits of a float */
         return false;
@@ -134,7 +136,7 @@ static bool is_integer_type(int32_t data_type)
 static bool attributes_agree(const Oq__Pb__NodeProto *dequantize, const Oq__Pb__NodeProto *quantize,
                              const struct oq_tensor *scale)
 {
-    const int64_t float32 = OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    const int64_t float32 = OQ_TYPE(FLOAT);
     int64_t type = oq_node_int(dequantize, "output_dtype", 0);
     int64_t precision = oq_node_int(quantize, "precision", 0);
     return (scale->nelem == 1 ||
@@ -169,7 +171,7 @@ static bool zero_points_agree(struct round_trip_finder *finder, const struct oq_
                            *b = find_tensor(plan, graph, right);
     *agree = false;
     if (left[0] == '\0' && right[0] == '\0') {
-        const int32_t uint8 = OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8;
+        const int32_t uint8 = OQ_TYPE(UINT8);
         int64_t type = oq_node_int(quantize, "output_dtype", 0);
         *agree =
             (type == 0 || type == uint8) && find_type(plan, graph, dequantize->input[0]) == uint8;

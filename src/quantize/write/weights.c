@@ -3,8 +3,7 @@
 
 #include "base/checked.h"
 #include "quantize/numbers/blocks.h"
-
-#define FLOAT OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT
+#include "wire/data_type.h"
 
 /* An initializer whose bytes are in the arena; what it weighs is put down to `owner`. */
 static const char *add_bytes(struct oq_rewrite *rewrite, struct oq_edit_graph *graph,
@@ -35,12 +34,10 @@ static struct oq_edit_graph *graph_of(const struct oq_rewrite *rewrite,
 static int32_t data_type_of(const struct oq_quantized *q)
 {
     if (q->is_wide)
-        return OQ__PB__TENSOR_PROTO__DATA_TYPE__INT16;
+        return OQ_TYPE(INT16);
     if (q->ranges->is_4_bits)
-        return q->is_unsigned ? OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT4
-                              : OQ__PB__TENSOR_PROTO__DATA_TYPE__INT4;
-    return q->is_unsigned ? OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8
-                          : OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8;
+        return q->is_unsigned ? OQ_TYPE(UINT4) : OQ_TYPE(INT4);
+    return q->is_unsigned ? OQ_TYPE(UINT8) : OQ_TYPE(INT8);
 }
 
 static const char *add_weight(struct oq_rewrite *rewrite, struct oq_quantized *q)
@@ -83,8 +80,8 @@ const char *oq_rewrite_zeros(struct oq_rewrite *rewrite, const struct oq_site *s
         return made == NULL ? NULL : *made;
     const void *zeros = oq_edit_allocate(rewrite->edit, (size_t)oq_nelem(dims, 0, n_dims), 1);
     *made = oq_edit_text(add_bytes(rewrite, graph_of(rewrite, q), owner,
-                                   oq_edit_name(rewrite->edit, owner->name, suffix),
-                                   OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8, 1, dims, n_dims, zeros));
+                                   oq_edit_name(rewrite->edit, owner->name, suffix), OQ_TYPE(INT8),
+                                   1, dims, n_dims, zeros));
     return *made;
 }
 
@@ -153,8 +150,8 @@ static const char *add_scale(struct oq_rewrite *rewrite, const struct oq_quantiz
         scale = values;
     }
     *made = oq_edit_text(add_bytes(rewrite, graph_of(rewrite, q), owner,
-                                   oq_edit_name(rewrite->edit, owner->name, "_scale"), FLOAT,
-                                   sizeof(float), dims, n_dims, scale));
+                                   oq_edit_name(rewrite->edit, owner->name, "_scale"),
+                                   OQ_TYPE(FLOAT), sizeof(float), dims, n_dims, scale));
     return *made;
 }
 
@@ -209,7 +206,7 @@ bool oq_rewrite_dequantize(struct oq_rewrite *rewrite, const char *label, const 
 const char *oq_rewrite_cast(struct oq_rewrite *rewrite, const char *label, const char *value)
 {
     const char *cast = oq_edit_name(rewrite->edit, value, "_cast");
-    oq_edit_cast(rewrite->edit, label, value, FLOAT, cast);
+    oq_edit_cast(rewrite->edit, label, value, OQ_TYPE(FLOAT), cast);
     return cast;
 }
 
@@ -264,7 +261,8 @@ struct oq_rewrite_values oq_rewrite_float_zero_point(struct oq_rewrite *rewrite,
     if (made != NULL && *made == NULL)
         *made = oq_edit_text(add_bytes(rewrite, graph_of(rewrite, q), owner,
                                        oq_edit_name(rewrite->edit, owner->name, "_zero_point"),
-                                       FLOAT, sizeof(float), dims, values.n_dims, q->zero_point));
+                                       OQ_TYPE(FLOAT), sizeof(float), dims, values.n_dims,
+                                       q->zero_point));
     values.name = made == NULL ? NULL : *made;
     return values;
 }
@@ -297,7 +295,8 @@ static const char *dequantize_linear(struct oq_rewrite *rewrite, struct oq_const
     const int64_t n = (int64_t)q->ranges->n_scales;
     size_t n_dims = q->ranges->axis < 0 ? 0 : 1;
     int32_t data_type = constant->source.data_type;
-    const char *value = data_type == FLOAT ? output : oq_edit_name(rewrite->edit, label, "_f32");
+    const char *value =
+        data_type == OQ_TYPE(FLOAT) ? output : oq_edit_name(rewrite->edit, label, "_f32");
     if (q->blocks != NULL)
         return dequantize_blocks(rewrite, constant, value);
     const char *inputs[] = {add_weight(rewrite, constant->fold),
@@ -367,7 +366,7 @@ bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant)
     if (rewrite->plan->options.method != ONNXQ_METHOD_QDQ || constant->is_multiplied)
         return multiply_out(rewrite, constant, output);
     const char *value = dequantize_linear(rewrite, constant, output);
-    if (constant->source.data_type != FLOAT)
+    if (constant->source.data_type != OQ_TYPE(FLOAT))
         oq_edit_cast(rewrite->edit, constant->name, value, constant->source.data_type, output);
     return !rewrite->edit->failed;
 }

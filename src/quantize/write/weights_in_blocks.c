@@ -1,5 +1,6 @@
 /* Weights of a plan in blocks, as initializers of the output. */
 #include "quantize/write/rewrite.h"
+#include "wire/data_type.h"
 
 /* The shape of a tensor with one number for each block, or each line's bytes, along the axis. */
 struct block_shape {
@@ -9,7 +10,7 @@ struct block_shape {
 
 /* MatMulNBits and MatMulBnb4 of any version take vectors; the others the weight's shape. */
 static struct block_shape make_shape(struct oq_rewrite *rewrite, const struct oq_blocks *blocks,
-                               uint64_t along_axis)
+                                     uint64_t along_axis)
 {
     const struct oq_source *source = blocks->source;
     bool is_vector =
@@ -53,10 +54,8 @@ static int32_t data_type_of(const struct oq_blocks *blocks)
 {
     bool bytes = blocks->choice.form != OQ_BLOCKS_ORIGINAL || blocks->choice.bits == ONNXQ_BITS_8;
     if (bytes)
-        return blocks->choice.is_unsigned ? OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT8
-                                          : OQ__PB__TENSOR_PROTO__DATA_TYPE__INT8;
-    return blocks->choice.is_unsigned ? OQ__PB__TENSOR_PROTO__DATA_TYPE__UINT4
-                                      : OQ__PB__TENSOR_PROTO__DATA_TYPE__INT4;
+        return blocks->choice.is_unsigned ? OQ_TYPE(UINT8) : OQ_TYPE(INT8);
+    return blocks->choice.is_unsigned ? OQ_TYPE(UINT4) : OQ_TYPE(INT4);
 }
 
 static const char *add_tensor(struct oq_rewrite *rewrite, const struct oq_quantized *q,
@@ -77,7 +76,8 @@ static struct block_shape scales_shape(struct oq_rewrite *rewrite, const struct 
     return make_shape(rewrite, blocks, blocks->n_blocks);
 }
 
-static struct block_shape zero_points_shape(struct oq_rewrite *rewrite, const struct oq_blocks *blocks)
+static struct block_shape zero_points_shape(struct oq_rewrite *rewrite,
+                                            const struct oq_blocks *blocks)
 {
     unsigned per_byte = blocks->choice.form == OQ_BLOCKS_ORIGINAL ? 1 : oq_blocks_per_byte(blocks);
     return make_shape(rewrite, blocks, blocks->line_zero_nelem / per_byte);
@@ -91,8 +91,8 @@ static const char *make_scales(struct oq_rewrite *rewrite, const struct oq_quant
         return NULL;
     *scales = (struct oq_block_scales){q->blocks, factor};
     const struct oq_recipe recipe = oq_blocks_scales(scales);
-    return add_tensor(rewrite, q, "_scale", OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT,
-                      scales_shape(rewrite, q->blocks), &recipe);
+    return add_tensor(rewrite, q, "_scale", OQ_TYPE(FLOAT), scales_shape(rewrite, q->blocks),
+                      &recipe);
 }
 
 /* Once for all uses that have the factor. */
