@@ -372,14 +372,14 @@ static bool is_tensor(const struct oq_engine *engine, const struct ort_value *va
 bool oq_value_borrow(const struct oq_engine *engine, const struct ort_value *value,
                      struct oq_floats *floats, onnxq_error *error)
 {
-    struct shape shape = {0};
+    struct value_shape shape = {0};
     void *data;
     bool yes, ok = is_tensor(engine, value, &yes, error);
     *floats = (struct oq_floats){.data = NULL};
     if (!ok || !yes)
         return ok;
     ok = read_shape(engine, value, &shape, error);
-    if (ok && shape.data_type == TYPE(FLOAT)) {
+    if (ok && shape.data_type == OQ_TYPE(FLOAT)) {
         ok = accept(engine,
                     engine->api->GetTensorMutableData((struct ort_value *)(uintptr_t)value, &data),
                     error);

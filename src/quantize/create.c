@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
+#include "base/option_values.h"
 #include "quantize/analyze/existing.h"
 #include "quantize/analyze/fate.h"
 #include "quantize/rules/rules.h"
@@ -24,7 +25,7 @@ void onnxq_options_init(onnxq_options *options)
 
 static bool check_block_size(const onnxq_options *options, onnxq_error *error)
 {
-    static const int sizes[] = {0, 16, 32, 64, 128, 256};
+    static const int sizes[] = {0, OQ_BLOCK_SIZE_VALUES(OQ_VALUE)};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         if (options->block_size == sizes[i])
             return true;

@@ -1,6 +1,7 @@
 /* Applies a plan to a copy of the model's structure. */
 #include "quantize/write/rewrite.h"
 
+#include "base/option_values.h"
 #include "quantize/rules/rules.h"
 #include "quantize/quantize_graph.h"
 
@@ -56,17 +57,17 @@ static bool add_provenance(struct oq_rewrite *rewrite)
 {
     static char version_key[] = "onnxq.version", settings_key[] = "onnxq.settings";
     static char version[] = ONNXQ_VERSION_STRING;
-    static const char *const conv_names[] = {"fold", "integer", "skip", "matmul"};
-    static const char *const reduce_names[] = {"none", "bits", "pairs"};
-    static const char *const method_names[] = {"dynamic", "weights", "qdq", "blocks"};
-    static const char *const bits_names[] = {"8", "4", "nf4"};
+    static const char *const conv_names[] = {OQ_CONV_VALUES(OQ_VALUE_NAME)};
+    static const char *const reduce_names[] = {OQ_REDUCE_RANGE_VALUES(OQ_VALUE_NAME)};
+    static const char *const method_names[] = {OQ_METHOD_VALUES(OQ_VALUE_NAME)};
+    static const char *const type_names[] = {OQ_WEIGHT_TYPE_VALUES(OQ_VALUE_NAME)};
+    static const char *const bits_names[] = {OQ_BITS_VALUES(OQ_VALUE_NAME)};
     const onnxq_options *options = &rewrite->plan->options;
     char *settings = oq_arena_printf(
         rewrite->edit->arena,
         "method=%s weight_type=%s per_channel=%d symmetric=%d reduce_range=%s conv=%s "
         "fold_bits=%u force_integer=%d min_elements=%llu bits=%s block_size=%d",
-        method_names[options->method],
-        options->weight_type == ONNXQ_WEIGHT_UINT8 ? "uint8" : "int8", options->per_channel,
+        method_names[options->method], type_names[options->weight_type], options->per_channel,
         options->symmetric, reduce_names[options->reduce_range], conv_names[options->conv],
         options->fold_bits, options->force_integer, (unsigned long long)options->min_elements,
         bits_names[options->bits], options->block_size);

@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include <onnxq/onnxq.h>
 
+#include "base/option_values.h"
 #include "cli/command.h"
 #include "cli/files/job.h"
 #include "cli/terminal/messages.h"
@@ -15,8 +16,7 @@ typedef struct dequantize_settings {
 /* The parser writes enums as int. */
 _Static_assert(sizeof(onnxq_float_type) == sizeof(int), "enum as wide as int");
 
-static const cli_choice float_types[] = {
-    {"float32", ONNXQ_FLOAT32, false}, {"float16", ONNXQ_FLOAT16, false}, {0}};
+static const cli_choice float_types[] = {OQ_FLOAT_TYPE_VALUES(CLI_CHOICE_OF){0}};
 
 CLI_IS_JOB(dequantize_settings);
 
@@ -40,7 +40,8 @@ static const cli_option dequantize_options[] = {
 static const char *type_suffix(const void *data)
 {
     const dequantize_settings *settings = data;
-    return settings->options.float_type == ONNXQ_FLOAT32 ? "float32" : "float16";
+    static const char *const names[] = {OQ_FLOAT_TYPE_VALUES(OQ_VALUE_NAME)};
+    return names[settings->options.float_type];
 }
 
 /* What a quantized model may be called. */

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/option_values.h"
 #include "cli/command.h"
 #include "cli/terminal/messages.h"
 
@@ -14,39 +15,27 @@ _Static_assert(sizeof(onnxq_method) == sizeof(int), "enum as wide as int");
 _Static_assert(sizeof(onnxq_conv) == sizeof(int), "enum as wide as int");
 _Static_assert(sizeof(onnxq_bits) == sizeof(int), "enum as wide as int");
 
-static const cli_choice methods[] = {{"dynamic", ONNXQ_METHOD_DYNAMIC, false},
-                                     {"weights", ONNXQ_METHOD_WEIGHTS, false},
-                                     {"qdq", ONNXQ_METHOD_QDQ, false},
-                                     {"blocks", ONNXQ_METHOD_BLOCKS, false},
-                                     {0}};
+static const cli_choice methods[] = {OQ_METHOD_VALUES(CLI_CHOICE_OF){0}};
 
-static const cli_choice weight_types[] = {{"int8", ONNXQ_WEIGHT_INT8, false},
-                                          {"uint8", ONNXQ_WEIGHT_UINT8, false},
-                                          {"QInt8", ONNXQ_WEIGHT_INT8, true},
-                                          {"QUInt8", ONNXQ_WEIGHT_UINT8, true},
-                                          {"QuantType.QInt8", ONNXQ_WEIGHT_INT8, true},
-                                          {"QuantType.QUInt8", ONNXQ_WEIGHT_UINT8, true},
-                                          {0}};
+static const cli_choice weight_types[] = {
+    OQ_WEIGHT_TYPE_VALUES(CLI_CHOICE_OF){"QInt8", ONNXQ_WEIGHT_INT8, true},
+    {"QUInt8", ONNXQ_WEIGHT_UINT8, true},
+    {"QuantType.QInt8", ONNXQ_WEIGHT_INT8, true},
+    {"QuantType.QUInt8", ONNXQ_WEIGHT_UINT8, true},
+    {0}};
 
 static const cli_choice reduce_ranges[] = {
-    {"bits", ONNXQ_REDUCE_BITS, false}, {"pairs", ONNXQ_REDUCE_PAIRS, false},
-    {"none", ONNXQ_REDUCE_NONE, false}, {"true", ONNXQ_REDUCE_BITS, true},
-    {"false", ONNXQ_REDUCE_NONE, true}, {0}};
+    OQ_REDUCE_RANGE_VALUES(CLI_CHOICE_OF){"true", ONNXQ_REDUCE_BITS, true},
+    {"false", ONNXQ_REDUCE_NONE, true},
+    {0}};
 
 static const cli_choice fold_bits[] = {{"auto", 0, false}, {"8", 8, false}, {"16", 16, false}, {0}};
 
-static const cli_choice bits[] = {
-    {"8", ONNXQ_BITS_8, false}, {"4", ONNXQ_BITS_4, false}, {"nf4", ONNXQ_BITS_NF4, false}, {0}};
+static const cli_choice bits[] = {OQ_BITS_VALUES(CLI_CHOICE_OF){0}};
 
-static const cli_choice block_sizes[] = {{"16", 16, false},   {"32", 32, false},
-                                         {"64", 64, false},   {"128", 128, false},
-                                         {"256", 256, false}, {0}};
+static const cli_choice block_sizes[] = {OQ_BLOCK_SIZE_VALUES(CLI_CHOICE_OF){0}};
 
-static const cli_choice convs[] = {{"fold", ONNXQ_CONV_FOLD, false},
-                                   {"integer", ONNXQ_CONV_INTEGER, false},
-                                   {"matmul", ONNXQ_CONV_MATMUL, false},
-                                   {"skip", ONNXQ_CONV_SKIP, false},
-                                   {0}};
+static const cli_choice convs[] = {OQ_CONV_VALUES(CLI_CHOICE_OF){0}};
 
 static const cli_choice external_data_format[] = {
     {"true", ONNXQ_EXTERNAL_ALWAYS, true}, {"false", ONNXQ_EXTERNAL_NEVER, true}, {0}};

@@ -1,15 +1,22 @@
 /* What `onnxq quantize` makes of one model, and says about it. */
 #include <string.h>
 
+#include "base/option_values.h"
 #include "cli/terminal/messages.h"
 #include "cli/commands/quantize_command.h"
+
+static const char *name_integers(const onnxq_options *options)
+{
+    static const char *const types[] = {OQ_WEIGHT_TYPE_VALUES(OQ_VALUE_NAME)};
+    if (options->bits == ONNXQ_BITS_8)
+        return types[options->weight_type];
+    return options->bits == ONNXQ_BITS_NF4 ? "nf4" : "int4";
+}
 
 static const char *type_suffix(const void *data)
 {
     const cli_quantize_settings *settings = data;
-    if (settings->options.bits != ONNXQ_BITS_8)
-        return settings->options.bits == ONNXQ_BITS_NF4 ? "nf4" : "int4";
-    return settings->options.weight_type == ONNXQ_WEIGHT_INT8 ? "int8" : "uint8";
+    return name_integers(&settings->options);
 }
 
 static void *create(const void *data, const onnxq_model *model, const onnxq_output_options *output,
@@ -49,9 +56,7 @@ void cli_print_quantize_settings(const onnxq_options *options, FILE *stream)
     static const char *const methods[] = {"dynamic activations", "folded when loaded",
                                           "DequantizeLinear", "operators of com.microsoft"};
     static const char *const ranges[] = {"", " of 7 bits", " safe in pairs"};
-    static const char *const bits[] = {"int8", "int4", "nf4"};
-    fprintf(stream, "%s weights%s, per %s%s, %s",
-            options->weight_type == ONNXQ_WEIGHT_UINT8 ? "uint8" : bits[options->bits],
+    fprintf(stream, "%s weights%s, per %s%s, %s", name_integers(options),
             ranges[options->reduce_range],
             options->method == ONNXQ_METHOD_BLOCKS || options->block_size != 0 ? "block"
             : options->per_channel                                             ? "channel"

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/option_values.h"
 #include "base/os.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
@@ -17,10 +18,7 @@
 /* The parser writes enums as int. */
 _Static_assert(sizeof(onnxq_external_data) == sizeof(int), "enum as wide as int");
 
-static const cli_choice external_data[] = {{"auto", ONNXQ_EXTERNAL_AUTO, false},
-                                           {"always", ONNXQ_EXTERNAL_ALWAYS, false},
-                                           {"never", ONNXQ_EXTERNAL_NEVER, false},
-                                           {0}};
+static const cli_choice external_data[] = {OQ_EXTERNAL_DATA_VALUES(CLI_CHOICE_OF){0}};
 
 #define FIELD(member) .offset = offsetof(cli_job_settings, files.member)
 

@@ -31,6 +31,9 @@ typedef struct cli_choice {
     bool hidden; /* understood, but not shown: another spelling */
 } cli_choice;
 
+/* Of a value in base/option_values.h; a comma is its own. */
+#define CLI_CHOICE_OF(name, value) {name, value, false},
+
 typedef enum cli_value_source { CLI_WORDS = 0, CLI_FILES, CLI_FOLDERS } cli_value_source;
 
 typedef struct cli_option {

@@ -1,0 +1,56 @@
+/*
+ * The names of options' values, in the order in which people are shown them: of
+ * the command line, and of what a model that was quantized says of it. X(name, value).
+ */
+#ifndef OQ_BASE_OPTION_VALUES_H
+#define OQ_BASE_OPTION_VALUES_H
+
+#include <onnxq/onnxq.h>
+
+#define OQ_METHOD_VALUES(X)                                                                        \
+    X("dynamic", ONNXQ_METHOD_DYNAMIC)                                                             \
+    X("weights", ONNXQ_METHOD_WEIGHTS)                                                             \
+    X("qdq", ONNXQ_METHOD_QDQ)                                                                     \
+    X("blocks", ONNXQ_METHOD_BLOCKS)
+
+#define OQ_WEIGHT_TYPE_VALUES(X)                                                                   \
+    X("int8", ONNXQ_WEIGHT_INT8)                                                                   \
+    X("uint8", ONNXQ_WEIGHT_UINT8)
+
+#define OQ_REDUCE_RANGE_VALUES(X)                                                                  \
+    X("bits", ONNXQ_REDUCE_BITS)                                                                   \
+    X("pairs", ONNXQ_REDUCE_PAIRS)                                                                 \
+    X("none", ONNXQ_REDUCE_NONE)
+
+#define OQ_BITS_VALUES(X)                                                                          \
+    X("8", ONNXQ_BITS_8)                                                                           \
+    X("4", ONNXQ_BITS_4)                                                                           \
+    X("nf4", ONNXQ_BITS_NF4)
+
+#define OQ_BLOCK_SIZE_VALUES(X)                                                                    \
+    X("16", 16)                                                                                    \
+    X("32", 32)                                                                                    \
+    X("64", 64)                                                                                    \
+    X("128", 128)                                                                                  \
+    X("256", 256)
+
+#define OQ_CONV_VALUES(X)                                                                          \
+    X("fold", ONNXQ_CONV_FOLD)                                                                     \
+    X("integer", ONNXQ_CONV_INTEGER)                                                               \
+    X("matmul", ONNXQ_CONV_MATMUL)                                                                 \
+    X("skip", ONNXQ_CONV_SKIP)
+
+#define OQ_EXTERNAL_DATA_VALUES(X)                                                                 \
+    X("auto", ONNXQ_EXTERNAL_AUTO)                                                                 \
+    X("always", ONNXQ_EXTERNAL_ALWAYS)                                                             \
+    X("never", ONNXQ_EXTERNAL_NEVER)
+
+#define OQ_FLOAT_TYPE_VALUES(X)                                                                    \
+    X("float32", ONNXQ_FLOAT32)                                                                    \
+    X("float16", ONNXQ_FLOAT16)
+
+/* For an array of names by value, and for one of values. */
+#define OQ_VALUE_NAME(name, value) [value] = name,
+#define OQ_VALUE(name, value)      value,
+
+#endif
