@@ -18,6 +18,7 @@ from onnx import numpy_helper
 
 LEAST_BITS = -2  # OQ_LEAST_BITS
 BLOCK = 32
+MIN_COUNT = 16  # of spread.c
 RECURRENT = {"LSTM", "GRU", "RNN", "Loop", "Scan"}
 
 
@@ -43,6 +44,17 @@ def measure(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return bits[count > 0], count[count > 0]
 
 
+def find_hidden(w: np.ndarray) -> float:
+    """The part of rows or columns, in percent, whose deviation is below two steps beside their mean."""
+    rows, part = w.reshape(-1, w.shape[-1]), 0.0
+    for group in (rows, rows.T) if w.ndim > 1 else ():
+        deviation, largest = group.std(1), np.abs(group).max(1, initial=0)
+        if group.shape[1] >= MIN_COUNT and (deviation > 0).any():
+            hidden = (np.abs(group.mean(1)) > 4 * deviation) & (deviation < 2 * largest / 127)
+            part = max(part, 100 * hidden[deviation > 0].mean())
+    return part
+
+
 def plan(onnxq: str, path: str) -> list[dict]:
     """The weights that would be quantized, and the axes of their channels."""
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
@@ -55,11 +67,12 @@ def plan(onnxq: str, path: str) -> list[dict]:
 def describe(onnxq: str, path: str) -> str:
     model = onnx.load(path)
     tensors = find_tensors(model.graph, {})
-    worst, lost, block_worst, means = np.inf, 0.0, np.inf, []
+    worst, lost, block_worst, means, hidden = np.inf, 0.0, np.inf, [], 0.0
     for weight in plan(onnxq, path):
         if weight["name"] not in tensors:
             continue
         w = numpy_helper.to_array(tensors[weight["name"]]).astype(np.float64)
+        hidden = max(hidden, find_hidden(w))
         axis = weight["channel_axis"]
         rows = np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1) if axis >= 0 else w.reshape(1, -1)
         bits, count = measure(rows)
@@ -75,7 +88,7 @@ def describe(onnxq: str, path: str) -> str:
     recurrent = "yes" if any(node.op_type in RECURRENT for node in model.graph.node) else ""
     return (
         f"| {Path(path).stem} | {len(means)} | {worst:.1f} | {100 * lost:.1f} | {block_worst:.1f} | "
-        f"{min(means):.1f} | {recurrent} |"
+        f"{min(means):.1f} | {hidden:.1f} | {recurrent} |"
     )
 
 
@@ -84,8 +97,8 @@ def main() -> None:
     parser.add_argument("--onnxq", required=True)
     parser.add_argument("models", nargs="+")
     arguments = parser.parse_args()
-    print("| model | weights | worst channel | lost % | worst block | worst on average | recurrent |")
-    print("|---|---|---|---|---|---|---|")
+    print("| model | weights | worst channel | lost % | worst block | worst on average | hidden % | recurrent |")
+    print("|---|---|---|---|---|---|---|---|")
     for path in arguments.models:
         line = describe(arguments.onnxq, path)
         if line:

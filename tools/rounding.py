@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What rounding does to constants that meet activations one by one, and to products in front of
-logarithms, divisors, sines and cuts: the tables in docs/decisions.md, on graphs as networks have them.
+logarithms, divisors, sines, cuts and means: the tables in docs/decisions.md, on graphs as networks have them.
 
     build/venv/bin/python tools/rounding.py --onnxq build/release/onnxq
 """
@@ -177,6 +177,20 @@ def print_cuts(onnxq: str) -> None:
         print(f"| {name} | {' | '.join(cells)} |")
 
 
+def print_offsets(onnxq: str) -> None:
+    print(f"\n| deviation | {' | '.join(WAYS)} | as decided |\n|{'---|' * (len(WAYS) + 2)}")
+    for deviation in (0.01, 1, 5, 20, 100):
+        x, w = normal(256, 256) / 16, 1000 + deviation * normal(256, 256)
+        cells = []
+        for flags in WAYS.values():
+            want, got = (a - a.mean(1, keepdims=True) for a in results(onnxq, bare(x, w), *flags)[:2])
+            cells.append(f"{relative(want, got):.3g}")
+        nodes = [node("MatMul", "x w", "m"), node("ReduceMean", "m", "c", axes=[1]), node("Sub", "m c", "y")]
+        made = model_of(nodes, {"x": x}, {"w": w.astype(np.float32)})
+        cells.append(f"{error(onnxq, (made, {'x': x}), '--force-integer', '--allow-noop')[0]:.3g}")
+        print(f"| {deviation:g} | {' | '.join(cells)} |")
+
+
 ANGLES = {
     "Fourier features, a turn": lambda: fourier(1),
     "Fourier features, 10 turns": lambda: fourier(10),
@@ -219,6 +233,7 @@ def main() -> None:
         print(f"| {name} | {' | '.join(cells)} |")
     print_angles(onnxq)
     print_cuts(onnxq)
+    print_offsets(onnxq)
 
 
 if __name__ == "__main__":

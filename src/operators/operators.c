@@ -16,6 +16,7 @@
 #define COMPARES OQ_COMPARES
 #define RECURS   OQ_RECURRENT
 #define BODIES   OQ_HAS_BODIES
+#define CENTERS  OQ_CENTERS
 
 #define GOES       NULL /* why it stays */
 #define UNKNOWN    "there is no float form of it here"

@@ -258,7 +258,7 @@ static bool summarize(onnxq_plan *plan, onnxq_error *error)
 static bool find_ranges(onnxq_plan *plan, onnxq_error *error)
 {
     if (!plan->is_estimate)
-        return oq_plan_measure(plan, error);
+        return oq_plan_measure(plan, error) && oq_plan_measure_spread(plan, error);
     oq_plan_assume_ranges(plan);
     return true;
 }

@@ -366,6 +366,71 @@ class Coarse(OrtTest):
         self.assertEqual((weight["action"], weight["bits"]), ("fold", 16) if dtype == np.float32 else ("keep", 0))
 
 
+MEAN = [node("ReduceMean", "w", "mean", axes=[1]), node("Sub", "w mean", "c"), node("MatMul", "x c", "y")]
+CENTERED = {
+    "norm": [node("MatMul", "x w", "m"), node("LayerNormalization", "m g", "y")],
+    "residual": [
+        node("MatMul", "x w", "m"), node("Add", "m x", "a"), node("Add", "a x", "b"),
+        node("LayerNormalization", "b g", "y"),
+    ],
+    "softmax": [node("MatMul", "x w", "m"), node("Softmax", "m", "y")],
+    "rows": [node("Gather", "w i", "r"), node("Mul", "r two", "d"), node("LayerNormalization", "d g", "y")],
+    "mean": MEAN,
+    "subtracted": [node("MatMul", "x w", "m"), node("ReduceMean", "m", "n", axes=[-1]), node("Sub", "m n", "y")],
+}  # fmt: skip
+
+
+class Offsets(OrtTest):
+    """Numbers that differ by little beside what they have in common, which is taken off behind them."""
+
+    @cases(
+        {
+            f"{name}_{method}_{spread}": (nodes, flags, spread)
+            for name, nodes in CENTERED.items()
+            for method, flags in {**METHODS, "blocks_4": ("--method=blocks", "--bits=4")}.items()
+            for spread in (0.01, 5)
+            if method != "qdq_blocks"
+        }
+    )
+    def offset(self, nodes, flags, spread):
+        rng = np.random.default_rng(1)
+        w = (1000 + spread * rng.standard_normal((128, 128))).astype(np.float32)
+        x = (rng.standard_normal((128, 128)) / 16).astype(np.float32)
+        constants = {"w": w, "g": np.ones(128, np.float32), "i": np.arange(128), "two": np.float32(2)}
+        used = {name for n in nodes for name in n.input}
+        model = beside(nodes, x, x, {n: a for n, a in constants.items() if n in used}, 17)
+        outcome = self.quantize(model, "--force-integer" if flags in ((), ("--method=blocks",)) else "-q", *flags)
+        self.assertEqual(outcome.weight("w")["action"], "keep" if spread < 1 else "fold")
+        want = self.run_levels(self.dir / "model.onnx", {"x": x})["disabled"][0]
+        for found in self.run_levels(outcome.path, {"x": x}).values():
+            self.assertLess(np.linalg.norm(found[0] - want), 0.01 * np.linalg.norm(want - want.mean(-1, keepdims=True)))
+
+    @cases({"blocks": ("--method=blocks", "--bits=4"), "qdq": ("--method=qdq", "--bits=4")})
+    def of_4_bits(self, *flags):
+        """They lose what 8 bits would keep."""
+        w = (10 + np.random.default_rng(1).standard_normal((256, 256))).astype(np.float32)
+        x = build.activations(16, 256)
+        nodes = [node("MatMul", "x w", "m"), node("LayerNormalization", "m g", "y")]
+        outcome = self.quantize(beside(nodes, x, x, {"w": w, "g": np.ones(256, np.float32)}, 21), *flags)
+        self.assertEqual(outcome.weight("w")["action"], "fold")
+        want = self.run_levels(self.dir / "model.onnx", {"x": x})["disabled"][0]
+        for found in self.run_levels(outcome.path, {"x": x}).values():
+            self.assertLess(np.linalg.norm(found[0] - want), 0.01 * np.linalg.norm(want))
+
+    @cases(METHODS)
+    def difference(self, *flags):
+        """Of two constants that are nearly equal."""
+        rng = np.random.default_rng(1)
+        w = (1000 * rng.standard_normal((128, 128))).astype(np.float32)
+        v = (w + 0.1 * rng.standard_normal((128, 128))).astype(np.float32)
+        x = build.activations(16, 128)
+        nodes = [node("Sub", "w u", "d"), node("MatMul", "x d", "y")]
+        outcome = self.quantize(beside(nodes, x, x, {"w": w, "u": v}, 21), *flags)
+        want = self.run_levels(self.dir / "model.onnx", {"x": x})["disabled"][0]
+        for found in self.run_levels(outcome.path, {"x": x}).values():
+            self.assertLess(np.linalg.norm(found[0] - want), 0.01 * np.linalg.norm(want))
+
+
 class Chain(OrtTest):
     def test_what_follows_from_a_refusal_stays_among_those_that_share_weights(self):
         """NaN in one LSTM; each shares a weight with the next. A last one has two of its own."""

@@ -118,6 +118,13 @@ class Extremes(OrtTest):
         return action
 
     @cases(METHODS)
+    def sums(self, *flags: str) -> None:
+        """Products that float32 holds, of weights whose rows add up to more than it does."""
+        w = build.rng().uniform(0.5e37, 1e37, (64, 33)).astype(np.float32)
+        w[::2] *= -1
+        self.compare(w, build.rng().uniform(0.5, 1, (5, 64)).astype(np.float32), flags)
+
+    @cases(METHODS)
     def tiny(self, *flags: str) -> None:
         """Below 1.5e-36 a scale would be no normal float32."""
         w = build.rng().choice([1e-37, -1e-37], (256, 256)).astype(np.float32)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 TINY = float(np.finfo(np.float32).tiny)  # the smallest normal number: no step is finer
+EPSILON = float(np.finfo(np.float32).eps)
+LARGEST = float(np.finfo(np.float32).max)
 NF4_GAP = 0.1520  # half of the widest gap between neighbours, of the largest in a block
 
 
@@ -50,6 +52,9 @@ def weight_error(w: np.ndarray, keep: tuple[int, ...], o: Options, integer: bool
         error = (high - low) / (127 if o.reduce and integer else 255)
     else:
         error = largest / (64 if o.reduce and integer else 127) / 2
+    # What shares a scale and is too small for one becomes 0, beside numbers from which float32 would not
+    # tell it (docs/decisions.md): weights of which nothing is larger stay float.
+    error = np.where((high - low < 255 * TINY) & (high - low < EPSILON * np.abs(w).max()), largest, error)
     return np.broadcast_to(error, w.shape) * (1 + 1e-5)
 
 
@@ -78,6 +83,15 @@ def activation_error(x: np.ndarray, o: Options, axis: int) -> np.ndarray:
         error = (max(x.max(), 0) - min(x.min(), 0)) / 255
         error = error if error >= TINY else 255 * error
     return np.broadcast_to(error, x.shape) * (1 + 1e-5)
+
+
+def spans_floats(x: np.ndarray) -> bool:
+    """
+    From the least to the largest number is more than float32 holds: DynamicQuantizeLinear, as ONNX defines it,
+    divides just that by 255, and all operators of integers take float32. No weight tells that activations do so.
+    """
+    x = x.astype(np.float64)
+    return x.size > 0 and bool(max(x.max(), 0) - min(x.min(), 0) > LARGEST * (1 - 2.0**-22))
 
 
 def row_error(largest: np.ndarray) -> np.ndarray:

@@ -419,6 +419,9 @@ class Comparison:
 
     def product_error(self, node, output, inputs, base):
         op = node.op_type
+        activations = [a for n, a in inputs.items() if n not in self.reference.constants and a is not None]
+        if not self.is_float and any(a.dtype.kind == "f" and bounds.spans_floats(a) for a in activations):
+            return np.full(base.shape, np.inf)
         if op in ("MatMul", "Gemm", "Conv"):
             return self.linear_error(node, inputs, base + self.bias_error(node))
         if op == "Gather":

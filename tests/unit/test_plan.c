@@ -439,6 +439,38 @@ static const struct row {
      "w: MatMul.1 dynamic MatMulInteger"},
     {"an outlier", OPSET_17 "init w float32[256,256] @9=1e10; y = MatMul(x, w)", NULL,
      "w: MatMul.1 keep (most of it is lost in integers beside its largest number, 1e+10)"},
+    {"an offset that is taken off behind a product and a sum",
+     OPSET_17 "init w float32[256,256] = 1000.01 999.99 1000; init g float32[256]\n"
+              "t = MatMul(x, w); a = Add(t, x); y = LayerNormalization(a, g)",
+     NULL,
+     "w: MatMul.1 keep (its numbers differ by less than what they have in common)\n"
+     "g: LayerNormalization.1 keep (a vector)"},
+    {"an offset that 16 bits are fine enough for",
+     OPSET_17 "init w float32[256,256] = 1001 999 1000; t = MatMul(x, w); y = Softmax(t)", NULL,
+     "w: MatMul.1 fold int16 folded at load (its numbers differ by less than what they have in "
+     "common)"},
+    {"an offset that stays",
+     OPSET_17 "init w float32[256,256] = 1000.01 999.99 1000; t = MatMul(x, w); y = Relu(t)", NULL,
+     "w: MatMul.1 dynamic MatMulInteger"},
+    {"an outlier is no offset",
+     OPSET_17 "init w float32[256,256] = 100 1 -1 1 -1 1 -1; t = MatMul(x, w); y = Softmax(t)",
+     NULL, "w: MatMul.1 dynamic MatMulInteger"},
+    {"the same number everywhere",
+     OPSET_17 "init w float32[256,256] = 1000; t = MatMul(x, w); y = Softmax(t)", NULL,
+     "w: MatMul.1 dynamic MatMulInteger"},
+    {"sums that could be infinite, as integers",
+     OPSET_17 "init w float32[256,256] = 1e32 -1e32; y = MatMul(x, w)", NULL,
+     "w: MatMul.1 dynamic MatMulInteger"},
+    {"sums that could be infinite, in blocks",
+     OPSET_17 "init w float32[256,256] = 1e32 -1e32; y = MatMul(x, w)", adjust_blocks,
+     "w: MatMul.1 fold int8 folded at load (so large that its sums with activations could be "
+     "infinite)"},
+    {"sums that could be infinite, behind DequantizeLinear",
+     OPSET_17 "init w float32[256,256] = 1e32 -1e32; y = MatMul(x, w)", adjust_qdq,
+     "w: MatMul.1 keep (so large that its sums with activations could be infinite)"},
+    {"large numbers that nothing sums up",
+     OPSET_17 "init w float32[256,256] = 1e32 -1e32; y = Add(x, w)", adjust_qdq,
+     "w: Add.1 fold int16 folded at load (meets other numbers one by one)"},
     {"an outlier in a block", OPSET_17 "init w float32[256,256] @9=1e10; y = MatMul(x, w)",
      adjust_blocks,
      "w: MatMul.1 keep (most of it is lost in integers beside its largest number, 1e+10)"},
@@ -725,7 +757,8 @@ static bool did_values_decide(const char *plan)
     return strstr(plan, "NaN or infinity") != NULL ||
            strstr(plan, "a typical weight keeps") != NULL ||
            strstr(plan, "beside its largest") != NULL ||
-           strstr(plan, "too small for a scale") != NULL || strstr(plan, "times alpha") != NULL;
+           strstr(plan, "too small for a scale") != NULL || strstr(plan, "times alpha") != NULL ||
+           strstr(plan, "could be infinite") != NULL || strstr(plan, "have in common") != NULL;
 }
 
 /* What a look at the weights cannot change is known without one. */

@@ -17,13 +17,14 @@ enum mark {
     CUT = 16 | HARMED,   /* what is off by anything may be another integer, also behind a product */
     ANGLE = 32 | HARMED, /* off by the same, a small result is as wrong as a large one; */
     FINE = 64,           /* and the weight of the product that makes it wants 16 bits */
-    MET = 128            /* a constant whose elements meet those of activations one by one */
+    MET = 128,           /* a constant whose elements meet those of activations one by one */
+    CENTERED = 256       /* a constant: what all of it has in common is taken off behind it */
 };
 
 struct oq_fate {
     const Oq__Pb__NodeProto *node; /* of HARMED and DIVIDES: where, */
     enum oq_role role;             /* and as what */
-    unsigned char marks;           /* of enum mark */
+    uint16_t marks;                /* of enum mark */
     bool is_constant;
     const Oq__Pb__NodeProto
         *norm;       /* of a tensor: whose norms divide; the node that does, or NULL */
@@ -34,7 +35,7 @@ struct oq_fate {
 struct node_facts {
     const struct oq_fate *harm; /* of an output, where it is HARMED or DIVIDES */
     uint32_t n_variable;        /* inputs that are not constant */
-    unsigned char marks;        /* of all outputs; nodes with bodies have none */
+    uint16_t marks;             /* of all outputs; nodes with bodies have none */
 };
 
 struct oq_fates {
@@ -113,6 +114,21 @@ static enum oq_role role_of_power(const struct oq_fates *fates, const struct oq_
     return exponent == 1 || exponent == 2 || exponent == MAX_POWER ? OQ_ELEMENT : OQ_UNBOUNDED;
 }
 
+/* True where it is a constant of more than one number. */
+static bool has_many(const struct oq_fates *fates, const struct oq_graph *graph, const char *name)
+{
+    const struct oq_constant *constant = oq_plan_constant(fates->plan, graph, name);
+    return constant != NULL && constant->source.dtype != NULL && constant->source.nelem > 1;
+}
+
+/* Of two constants that are nearly equal, rounding leaves nothing of the difference. */
+static bool is_of_constants(const struct oq_fates *fates, const struct oq_graph *graph,
+                            const Oq__Pb__NodeProto *node)
+{
+    return has_many(fates, graph, oq_node_input(node, 0)) &&
+           has_many(fates, graph, oq_node_input(node, 1));
+}
+
 /* What an input is to this node, which may depend on its attributes and other inputs. */
 static enum oq_role role_of(const struct oq_fates *fates, const struct oq_graph *graph, size_t node,
                             size_t input)
@@ -123,6 +139,8 @@ static enum oq_role role_of(const struct oq_fates *fates, const struct oq_graph 
         return casts_to_float(proto) ? OQ_PASSED : OQ_EXACT;
     if (oq_operator_id(op) == OQ_ONNX_Pow && input == 0)
         return role_of_power(fates, graph, oq_node_input(proto, 1));
+    if (oq_operator_id(op) == OQ_ONNX_Sub && is_of_constants(fates, graph, proto))
+        return OQ_UNBOUNDED;
     return oq_operator_role(op, input);
 }
 
@@ -214,7 +232,13 @@ static bool passes_products(enum mark mark)
 /* Of a weight that is multiplied and summed up with activations, or added to them. */
 static enum mark of_weight(enum mark mark)
 {
-    return mark == CUT ? CUT : mark == ANGLE ? FINE : 0;
+    return mark == CUT || mark == CENTERED ? mark : mark == ANGLE ? FINE : 0;
+}
+
+static bool is_sum(const Oq__Pb__NodeProto *node)
+{
+    return oq_node_is(node, "", "Add") || oq_node_is(node, "", "Sub") ||
+           oq_node_is(node, "", "Sum");
 }
 
 /* In a sum, something else than zero becomes zero. */
@@ -238,6 +262,8 @@ static enum mark handed_on(const struct oq_fates *fates, const struct oq_graph *
     case OQ_ELEMENT: /* the others are constant */
         if (passes_products(mark) && is_product(graph->proto->node[node]))
             return mark;
+        if (mark == CENTERED)
+            return is_sum(graph->proto->node[node]) || n_variable == !is_constant ? mark : 0;
         if (is_constant && n_variable > 0)
             return of_weight(mark);
         return n_variable == !is_constant ? behind_sum(mark) : 0;
@@ -429,7 +455,7 @@ static void mark(struct oq_fates *fates, struct queue *queue, const struct oq_gr
         fate->node = cause->node;
         fate->role = cause->role;
     }
-    fate->marks |= (unsigned char)mark;
+    fate->marks |= (uint16_t)mark;
     push(queue, value, mark);
 }
 
@@ -469,8 +495,35 @@ static void mark_met(struct oq_fates *fates, struct queue *queue, const struct o
     for (size_t i = 0; combines && i < proto->n_input; i++) {
         const struct oq_fate *fate = fate_of(fates, graph, proto->input[i]);
         if (fate != NULL && fate->is_constant && role_of(fates, graph, node, i) == OQ_ELEMENT)
-            mark(fates, queue, graph, proto->input[i], MET, fate);
+            mark(fates, queue, graph, proto->input[i], MET, NULL);
     }
+}
+
+/* x - ReduceMean(x) */
+static bool takes_mean_off(const struct oq_graph *graph, const Oq__Pb__NodeProto *node)
+{
+    const Oq__Pb__NodeProto *mean = oq_value_node(oq_graph_find(graph, oq_node_input(node, 1)));
+    return oq_node_is(node, "", "Sub") && mean != NULL && oq_node_is(mean, "", "ReduceMean") &&
+           strcmp(oq_node_input(mean, 0), oq_node_input(node, 0)) == 0;
+}
+
+/* From a constant: its mean, or what it is around, may be just that. */
+static bool subtracts_constants(const struct oq_fates *fates, const struct oq_graph *graph,
+                                size_t node)
+{
+    const Oq__Pb__NodeProto *proto = graph->proto->node[node];
+    return oq_node_is(proto, "", "Sub") && facts_of(fates, graph, node)->n_variable == 0;
+}
+
+static void mark_centered(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
+                          size_t node)
+{
+    const Oq__Pb__NodeProto *proto = graph->proto->node[node];
+    bool all = oq_operator_has(operator_of(fates, proto), OQ_CENTERS) ||
+               subtracts_constants(fates, graph, node);
+    size_t n = all ? proto->n_input : takes_mean_off(graph, proto) ? 1 : 0;
+    for (size_t i = 0; i < n; i++)
+        mark(fates, queue, graph, proto->input[i], CENTERED, NULL);
 }
 
 static void mark_body_output(struct oq_fates *fates, struct queue *queue,
@@ -519,7 +572,7 @@ static void trace_back(struct oq_fates *fates, struct queue *queue, const struct
         return;
     if (!is_harmed(facts->marks) && is_harmed(step->mark))
         facts->harm = fate;
-    facts->marks |= (unsigned char)step->mark;
+    facts->marks |= (uint16_t)step->mark;
     if (step->mark == DIVIDES && node->n_input > 0 && role_of(fates, graph, index, 0) == OQ_NORM)
         note_norm(fates, graph, index, fate->node);
     for (size_t i = 0; i < node->n_input; i++) {
@@ -537,6 +590,8 @@ static void spread_marks(struct oq_fates *fates, struct queue *queue, enum mark 
         for (size_t i = 0; i < graphs->list[g]->proto->n_node; i++)
             if (wanted == MET)
                 mark_met(fates, queue, graphs->list[g], i);
+            else if (wanted == CENTERED)
+                mark_centered(fates, queue, graphs->list[g], i);
             else
                 mark_uses(fates, queue, graphs->list[g], i, wanted);
     for (size_t i = 0; i < queue->count; i++) {
@@ -596,6 +651,7 @@ bool oq_fates_find(onnxq_plan *plan, onnxq_error *error)
     spread_marks(fates, &queue, HARMED);
     spread_marks(fates, &queue, ELEMENTWISE);
     spread_marks(fates, &queue, MET);
+    spread_marks(fates, &queue, CENTERED);
     bool ok = !scratch.failed || oq_arena_fail(&scratch, error);
     oq_arena_fini(&scratch);
     return ok;
@@ -695,6 +751,12 @@ bool oq_fate_is_fine(const onnxq_plan *plan, const struct oq_constant *constant)
 {
     const struct oq_fate *fate = fate_of_constant(plan, constant);
     return fate != NULL && (fate->marks & FINE) != 0;
+}
+
+bool oq_fate_is_centered(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    const struct oq_fate *fate = fate_of_constant(plan, constant);
+    return fate != NULL && (fate->marks & CENTERED) != 0;
 }
 
 bool oq_fate_has_norms(const onnxq_plan *plan, const struct oq_constant *constant)

@@ -24,6 +24,9 @@ const char *oq_fate_refuses_integers(onnxq_plan *plan, const struct oq_site *sit
 /* True where a product of the constant with activations is an angle: 8 bits are too coarse. */
 bool oq_fate_is_fine(const onnxq_plan *plan, const struct oq_constant *constant);
 
+/* True where what its elements have in common is taken off behind it, as normalizations do. */
+bool oq_fate_is_centered(const onnxq_plan *plan, const struct oq_constant *constant);
+
 /* True where elements of the site's constant meet others one by one, such as coordinates do. */
 bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site);
 

@@ -194,6 +194,30 @@ static bool object_to_ranges(onnxq_plan *plan, struct oq_constant *constant,
     return object_to_rounding(plan, constant, &summary, ranges->is_4_bits);
 }
 
+static bool has_4_bits(const struct oq_constant *constant)
+{
+    for (const struct oq_ranges *r = constant->ranges; r != NULL; r = r->next)
+        if (r->is_4_bits || (r->blocks != NULL && r->blocks->choice.bits != ONNXQ_BITS_8))
+            return true;
+    return false;
+}
+
+/* What is left of the spread is noise in more rows or columns than real models have. */
+static bool object_to_spread(const onnxq_plan *plan, struct oq_constant *constant)
+{
+    const struct oq_hidden *spread = &constant->spread;
+    static const char reason[] = "its numbers differ by less than what they have in common";
+    double lost = has_4_bits(constant) ? spread->lost_in_4_bits : spread->lost_in_8_bits;
+    if (!spread->is_measured || lost <= MOST_LOST)
+        return false;
+    enum oq_need before = constant->need;
+    if (spread->lost_in_16_bits <= MOST_LOST)
+        oq_plan_need_16_bits(plan, constant, reason);
+    else
+        object(constant, OQ_NEEDS_FLOAT, reason);
+    return constant->need != before;
+}
+
 /* What would have 16 bits in a recurrent model, and has none: float16 is no larger. */
 static bool object_to_coarseness(onnxq_plan *plan, struct oq_constant *constant)
 {
@@ -221,6 +245,27 @@ static bool object_to_factor(struct oq_constant *constant, const struct oq_site 
     if (oq_is_usable_scale(finest) && isfinite(coarsest * 255))
         return false;
     return object(constant, OQ_NEEDS_FOLDING, "its scales times alpha are no normal numbers");
+}
+
+/*
+ * MatMulNBits, which engines also make of DequantizeLinear and a product, adds up rows of weights
+ * and activations before it subtracts what is too much: beside activations of ordinary size, that
+ * must stay finite.
+ */
+static bool object_to_sums(const onnxq_plan *plan, struct oq_constant *constant,
+                           const struct oq_site *site)
+{
+    bool multiplies = site->rule != NULL && site->quantized != NULL &&
+                      (site->rule->op == OQ_ONNX_MatMul || site->rule->op == OQ_ONNX_Gemm);
+    bool is_dequantized = plan->options.method == ONNXQ_METHOD_QDQ && !site->is_multiplied;
+    if (!multiplies || (site->blocks.form == OQ_BLOCKS_NONE && !is_dequantized))
+        return false;
+    const struct summary summary = summarize(site->quantized->ranges);
+    double sum = (double)largest_of_range(summary.lo, summary.hi) * (double)constant->source.nelem /
+                 OQ_ORDINARY_MIN;
+    return sum > (double)FLT_MAX &&
+           object(constant, is_dequantized ? OQ_NEEDS_FLOAT : OQ_NEEDS_FOLDING,
+                  "so large that its sums with activations could be infinite");
 }
 
 /* What norms divide, they must not become zero in. */
@@ -259,8 +304,10 @@ bool oq_plan_object(onnxq_plan *plan, bool last)
         struct oq_constant *constant = &plan->constants[i];
         is_new |= object_to_norms(plan, constant);
         is_new |= object_to_coarseness(plan, constant);
+        is_new |= object_to_spread(plan, constant);
         for (size_t k = 0; k < constant->n_sites; k++) {
             is_new |= object_to_factor(constant, &constant->sites[k]);
+            is_new |= object_to_sums(plan, constant, &constant->sites[k]);
             is_new |= pass_on(constant, &constant->sites[k]);
         }
     }

@@ -69,6 +69,12 @@ void oq_plan_assume_ranges(onnxq_plan *plan); /* or reads none, and takes usual 
 void oq_plan_scale(onnxq_plan *plan);
 
 /*
+ * spread.c: of weights of which what all elements have in common is taken off, how much is left
+ * of the rest.
+ */
+bool oq_plan_measure_spread(onnxq_plan *plan, onnxq_error *error);
+
+/*
  * precision.c: what the measured numbers object to. True where that is new, so
  * that all has to be decided once more; `last`: once more and never again.
  */

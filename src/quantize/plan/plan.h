@@ -93,6 +93,12 @@ struct oq_site {
     bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);
 };
 
+/* How much of what rows or columns have beside what is common to them is lost, as a part of all. */
+struct oq_hidden {
+    bool is_measured;
+    double lost_in_4_bits, lost_in_8_bits, lost_in_16_bits;
+};
+
 /* What is known of a weight, at the latest once it is measured; the later the stricter. */
 enum oq_need {
     OQ_NEEDS_NOTHING,
@@ -125,6 +131,7 @@ struct oq_constant {
     bool is_multiplied;             /* with qdq: some use of it takes no DequantizeLinear */
     bool is_ambiguous;              /* its name is another value in a body, or around one */
     bool is_named;                  /* from outside the graph, see oq_value */
+    struct oq_hidden spread;        /* where what its elements have in common is taken off */
     enum oq_need need;              /* what its uses or its numbers ask for, */
     const char *need_reason;        /* and why */
 };
