@@ -125,7 +125,9 @@ typedef enum onnxq_method {
     ONNXQ_METHOD_DYNAMIC = 0, /* integer operators with dynamically quantized activations */
     ONNXQ_METHOD_WEIGHTS = 1, /* int8 in the file, folded to float when the model is loaded */
     ONNXQ_METHOD_QDQ = 2,     /* int8 with DequantizeLinear: plain ONNX, for any engine */
-    ONNXQ_METHOD_BLOCKS = 3   /* operators of com.microsoft that take weights in blocks */
+    ONNXQ_METHOD_BLOCKS = 3,  /* operators of com.microsoft that take weights in blocks */
+    ONNXQ_METHOD_STATIC = 4   /* integer operators with activations of known ranges, from one to
+                                 the next; the rest as with DYNAMIC. Needs `ranges` */
 } onnxq_method;
 
 /* Bits of a weight; other than 8 with ONNXQ_METHOD_BLOCKS, and 4 with ONNXQ_METHOD_QDQ. */

@@ -11,7 +11,14 @@
     X("dynamic", ONNXQ_METHOD_DYNAMIC)                                                             \
     X("weights", ONNXQ_METHOD_WEIGHTS)                                                             \
     X("qdq", ONNXQ_METHOD_QDQ)                                                                     \
-    X("blocks", ONNXQ_METHOD_BLOCKS)
+    X("blocks", ONNXQ_METHOD_BLOCKS)                                                               \
+    X("static", ONNXQ_METHOD_STATIC)
+
+#define OQ_RANGE_METHOD_VALUES(X)                                                                  \
+    X("minmax", ONNXQ_RANGE_MINMAX)                                                                \
+    X("entropy", ONNXQ_RANGE_ENTROPY)                                                              \
+    X("percentile", ONNXQ_RANGE_PERCENTILE)                                                        \
+    X("mse", ONNXQ_RANGE_MSE)
 
 #define OQ_WEIGHT_TYPE_VALUES(X)                                                                   \
     X("int8", ONNXQ_WEIGHT_INT8)                                                                   \

@@ -2,6 +2,7 @@
 #include "dequantize/forms/forms_table.h"
 
 const struct oq_form *const oq_forms[] = {&oq_form_pair,
+                                          &oq_form_pair_contrib,
                                           &oq_form_dequantized_rows,
                                           &oq_form_dequantize_linear,
                                           &oq_form_dequantize_linear_contrib,

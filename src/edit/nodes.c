@@ -77,7 +77,7 @@ static char **copy_names(struct oq_edit *edit, const char *const *names, size_t 
 }
 
 /* Shape inference knows only operators of ONNX: it is told the type of what others give. */
-static void declare_float(struct oq_edit *edit, char *name)
+static void declare(struct oq_edit *edit, char *name, int32_t data_type)
 {
     struct oq_edit_graph *graph = edit->current;
     Oq__Pb__ValueInfoProto *info = oq_edit_allocate(edit, 1, sizeof(*info));
@@ -95,7 +95,7 @@ static void declare_float(struct oq_edit *edit, char *name)
     oq__pb__type_proto__init(type);
     oq__pb__type_proto__tensor__init(tensor);
     tensor->has_elem_type = true;
-    tensor->elem_type = OQ_TYPE(FLOAT);
+    tensor->elem_type = data_type;
     type->value_case = OQ__PB__TYPE_PROTO__VALUE_TENSOR_TYPE;
     type->tensor_type = tensor;
     info->name = name;
@@ -126,7 +126,8 @@ Oq__Pb__NodeProto *oq_edit_node(struct oq_edit *edit, const char *domain, const 
     if (domain[0] != '\0') {
         edit->uses_contrib = true;
         for (size_t i = 0; i < node->n_output; i++)
-            declare_float(edit, node->output[i]);
+            declare(edit, node->output[i],
+                    strcmp(op_type, "QuantizeLinear") == 0 ? OQ_TYPE(UINT8) : OQ_TYPE(FLOAT));
     }
     return node;
 }

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/option_values.h"
+#include "quantize/activations/activations.h"
 #include "quantize/analyze/existing.h"
 #include "quantize/analyze/fate.h"
 #include "quantize/rules/rules.h"
@@ -37,6 +38,7 @@ static bool check_block_size(const onnxq_options *options, onnxq_error *error)
 static bool check_effects(const onnxq_options *options, onnxq_error *error)
 {
     bool blocks = options->method == ONNXQ_METHOD_BLOCKS, qdq = options->method == ONNXQ_METHOD_QDQ;
+    bool is_static = options->method == ONNXQ_METHOD_STATIC;
     bool dynamic = options->method == ONNXQ_METHOD_DYNAMIC;
     bool is_4_bits = options->bits != ONNXQ_BITS_8;
     bool in_blocks = blocks || options->block_size != 0; /* of what follows, qdq only */
@@ -54,13 +56,26 @@ static bool check_effects(const onnxq_options *options, onnxq_error *error)
         {!dynamic && (options->conv == ONNXQ_CONV_INTEGER || options->conv == ONNXQ_CONV_MATMUL),
          "options.conv=integer and options.conv=matmul have no effect with this method",
          "they go with options.method=dynamic"},
-        {!dynamic && !blocks && options->force_integer,
+        {is_static && options->ranges == NULL, "this method needs the ranges of activations",
+         "options.ranges has them; onnxq calibrate makes them"},
+        {!is_static && options->ranges != NULL, "options.ranges has no effect with this method",
+         "it goes with options.method=static"},
+        {!is_static && options->range_method != ONNXQ_RANGE_MINMAX,
+         "options.range_method has no effect with this method",
+         "it goes with options.method=static"},
+        {options->range_method != ONNXQ_RANGE_PERCENTILE && options->percentile != 0,
+         "options.percentile has no effect on other ranges",
+         "it goes with options.range_method=percentile"},
+        {is_static && is_unsigned, "options.weight_type=uint8 has no effect with this method", ""},
+        {is_static && !options->symmetric, "options.symmetric=false has no effect with this method",
+         ""},
+        {!dynamic && !blocks && !is_static && options->force_integer,
          "options.force_integer=true has no effect with this method",
          "it goes with options.method=dynamic or options.method=blocks"},
         {in_blocks && !options->per_channel, "options.per_channel=false has no effect on blocks",
          "every block has a scale of its own"},
-        {options->reduce_range != ONNXQ_REDUCE_NONE && !dynamic,
-         "reduce-range concerns integer products: method dynamic", ""},
+        {options->reduce_range != ONNXQ_REDUCE_NONE && !dynamic && !is_static,
+         "reduce-range concerns integer products: method dynamic or static", ""},
         {options->reduce_range == ONNXQ_REDUCE_PAIRS && !options->symmetric,
          "reduce-range pairs takes symmetric weights", ""},
         {(blocks || is_4_bits) && is_unsigned,
@@ -84,12 +99,14 @@ static bool check_options(const onnxq_options *options, onnxq_error *error)
     if (options->struct_size != sizeof(*options))
         return oq_fail(error, ONNXQ_ERROR_OPTION,
                        "options were not set up with onnxq_options_init()");
-    if ((unsigned)options->method > ONNXQ_METHOD_BLOCKS ||
+    if ((unsigned)options->method > ONNXQ_METHOD_STATIC ||
         (unsigned)options->weight_type > ONNXQ_WEIGHT_UINT8 ||
         (unsigned)options->reduce_range > ONNXQ_REDUCE_PAIRS ||
         (unsigned)options->conv > ONNXQ_CONV_MATMUL ||
         (options->fold_bits != 0 && options->fold_bits != 8 && options->fold_bits != 16) ||
         (unsigned)options->output.external_data > ONNXQ_EXTERNAL_NEVER ||
+        (unsigned)options->range_method > ONNXQ_RANGE_MSE ||
+        !(options->percentile >= 0 && options->percentile <= 100) ||
         (unsigned)options->bits > ONNXQ_BITS_NF4)
         return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");
     return check_block_size(options, error) && check_effects(options, error);
@@ -273,17 +290,20 @@ static bool decide(onnxq_plan *plan, onnxq_error *error)
         if (!oq_plan_decide(plan, error) || !find_ranges(plan, error))
             return false;
         oq_plan_scale(plan);
-        if (!oq_plan_object(plan, round >= MAX_ROUNDS))
+        if (!oq_plan_object(plan, round >= MAX_ROUNDS)) {
+            oq_activations_scale(plan);
             return true;
+        }
     }
 }
 
 static bool make_plan(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
 {
     return oq_plan_collect(plan, error) && oq_fates_find(plan, error) &&
-           oq_plan_screen(plan, selection, error) && decide(plan, error) &&
-           oq_plan_find_round_trips(plan, error) && oq_plan_widen(plan, error) &&
-           oq_plan_rewrite(plan, error) && describe(plan, error) && summarize(plan, error);
+           oq_plan_screen(plan, selection, error) && oq_activations_find(plan, error) &&
+           decide(plan, error) && oq_plan_find_round_trips(plan, error) &&
+           oq_plan_widen(plan, error) && oq_plan_rewrite(plan, error) && describe(plan, error) &&
+           summarize(plan, error);
 }
 
 static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options, bool is_estimate,
@@ -310,6 +330,7 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options
         ok = make_plan(plan, selection, error);
         plan->options.selectors = NULL;
         plan->options.op_types = plan->options.exclude_op_types = NULL;
+        plan->options.ranges = NULL;
     }
     oq_selection_destroy(selection);
     if (ok)

@@ -2,6 +2,8 @@
 #include "quantize/write/rewrite.h"
 
 #include "base/option_values.h"
+#include "edit/raise.h"
+#include "quantize/activations/activations.h"
 #include "quantize/rules/rules.h"
 #include "quantize/quantize_graph.h"
 
@@ -12,7 +14,10 @@ static bool rewrite_nodes(struct oq_rewrite *rewrite, size_t ordinal)
     oq_edit_enter(edit, ordinal);
     for (size_t i = 0; i < graph->n_node; i++) {
         const struct oq_site *site = rewrite->plan->products[ordinal][i];
-        bool ok = site == NULL ? oq_edit_keep(edit, graph->node[i]) : site->emit(rewrite, site);
+        bool ok = site != NULL ? site->emit(rewrite, site)
+                  : ordinal == 0 && oq_activations_change(rewrite->plan, i)
+                      ? oq_activations_write(rewrite, i)
+                      : oq_edit_keep(edit, graph->node[i]);
         if (!ok)
             return false;
     }
@@ -71,6 +76,11 @@ static bool add_provenance(struct oq_rewrite *rewrite)
         options->symmetric, reduce_names[options->reduce_range], conv_names[options->conv],
         options->fold_bits, options->force_integer, (unsigned long long)options->min_elements,
         bits_names[options->bits], options->block_size);
+    static const char *const range_names[] = {OQ_RANGE_METHOD_VALUES(OQ_VALUE_NAME)};
+    if (settings != NULL && options->method == ONNXQ_METHOD_STATIC)
+        settings =
+            oq_arena_printf(rewrite->edit->arena, "%s range_method=%s percentile=%g", settings,
+                            range_names[options->range_method], options->percentile);
     if (settings == NULL)
         return oq_arena_fail(rewrite->edit->arena, rewrite->edit->error);
     return oq_edit_set_metadata(rewrite->edit, version_key, version) &&
@@ -81,10 +91,15 @@ static bool rewrite_all(struct oq_rewrite *rewrite)
 {
     onnxq_plan *plan = rewrite->plan;
     oq_strmap_init(&rewrite->companions, rewrite->edit->arena);
+    if (plan->activations != NULL && plan->activations->opset != plan->model->opset &&
+        !oq_raise(rewrite->edit))
+        return false;
     oq_rewrite_round_trips(rewrite);
     for (size_t i = 0; i < plan->n_constants; i++) /* they come first in their graph */
         if (plan->constants[i].fold != NULL && !oq_rewrite_fold(rewrite, &plan->constants[i]))
             return false;
+    if (!oq_activations_write_floats(rewrite))
+        return false;
     for (size_t g = 0; g < rewrite->edit->graphs->count; g++)
         if (!rewrite_nodes(rewrite, g))
             return false;

@@ -245,8 +245,8 @@ static int run_inspect(void *data, int n_operands, char **operands)
     int status = check_operands(common, n_operands, operands);
     if (status != CLI_EXIT_OK)
         return status;
-    if (!cli_quantize_fill_options(settings))
-        return cli_memory_error(common);
+    if ((status = cli_quantize_fill_options(settings)) != CLI_EXIT_OK)
+        return status;
     if (onnxq_options_check(&settings->options, &error) != ONNXQ_OK)
         return cli_library_error(common, &error);
     if (common->json != NULL && oq_is_standard_output(common->json))

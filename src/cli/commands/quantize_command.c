@@ -13,6 +13,7 @@ _Static_assert(sizeof(onnxq_weight_type) == sizeof(int), "enum as wide as int");
 _Static_assert(sizeof(onnxq_reduce_range) == sizeof(int), "enum as wide as int");
 _Static_assert(sizeof(onnxq_method) == sizeof(int), "enum as wide as int");
 _Static_assert(sizeof(onnxq_conv) == sizeof(int), "enum as wide as int");
+_Static_assert(sizeof(onnxq_range_method) == sizeof(int), "enum as wide as int");
 _Static_assert(sizeof(onnxq_bits) == sizeof(int), "enum as wide as int");
 
 static const cli_choice methods[] = {OQ_METHOD_VALUES(CLI_CHOICE_OF){0}};
@@ -42,6 +43,8 @@ static const cli_choice external_data_format[] = {
 
 CLI_IS_JOB(cli_quantize_settings);
 
+static const cli_choice range_methods[] = {OQ_RANGE_METHOD_VALUES(CLI_CHOICE_OF){0}};
+
 #define FIELD(member) .offset = offsetof(cli_quantize_settings, member)
 
 const cli_option cli_quantize_options[] = {
@@ -50,7 +53,7 @@ const cli_option cli_quantize_options[] = {
      .name = "method",
      .choices = methods,
      FIELD(options.method),
-     .help = "integer operators; folded at load; DequantizeLinear; MatMulNBits"},
+     .help = "integer operators; folded at load; DequantizeLinear; MatMulNBits; known ranges"},
     {.kind = CLI_CHOICE,
      .name = "bits",
      .choices = bits,
@@ -94,6 +97,22 @@ const cli_option cli_quantize_options[] = {
      .choices = fold_bits,
      FIELD(options.fold_bits),
      .help = "of what is folded; auto: 16 where a recurrent model needs it"},
+    {.kind = CLI_TEXT,
+     .source = CLI_FILES,
+     .name = "ranges",
+     .value = "FILE",
+     FIELD(ranges_path),
+     .help = "of activations, for --method static; 'onnxq calibrate' makes it"},
+    {.kind = CLI_CHOICE,
+     .name = "range-method",
+     .choices = range_methods,
+     FIELD(options.range_method),
+     .help = "what is quantized of a range: all, or the better part of it"},
+    {.kind = CLI_REAL,
+     .name = "percentile",
+     .value = "P",
+     FIELD(options.percentile),
+     .help = "of --range-method percentile; 0 is 99.99"},
     {.kind = CLI_FLAG,
      .name = "force-integer",
      FIELD(options.force_integer),
@@ -177,9 +196,10 @@ const cli_option cli_quantize_options[] = {
 static int run_quantize(void *data, int n_operands, char **operands)
 {
     cli_quantize_settings *settings = data;
-    if (!cli_quantize_fill_options(settings))
-        return cli_memory_error(&settings->common);
     onnxq_error error;
+    int code = cli_quantize_fill_options(settings);
+    if (code != 0)
+        return code;
     if (onnxq_options_check(&settings->options, &error) != ONNXQ_OK)
         return cli_library_error(&settings->common, &error);
     cli_job job = {.maker = &cli_quantize_maker,
@@ -206,6 +226,7 @@ void cli_quantize_release(void *data)
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
         cli_list_free(lists[i]);
     free(settings->selectors);
+    onnxq_ranges_close(settings->ranges);
 }
 
 const cli_command cli_quantize = {

@@ -16,6 +16,8 @@ typedef struct cli_quantize_settings {
     cli_list include_globs, exclude_globs, include_regexes, exclude_regexes;
     cli_list include_names, exclude_names; /* as they are, nothing in them is a wildcard */
     onnxq_selector *selectors;
+    const char *ranges_path; /* NULL: none */
+    onnxq_ranges *ranges;
 } cli_quantize_settings;
 
 extern const cli_option cli_quantize_options[]; /* how and which weights */
@@ -28,8 +30,8 @@ void cli_print_quantize_settings(const onnxq_options *options, FILE *stream);
 /* Why the plan of a model has nothing to do. */
 void cli_explain_noop(const void *plan, char *text, size_t capacity);
 
-/* Completes settings->options from the lists; false where memory ran out. */
-bool cli_quantize_fill_options(cli_quantize_settings *settings);
+/* Completes settings->options from the lists and the file of ranges; an exit code. */
+int cli_quantize_fill_options(cli_quantize_settings *settings);
 
 /* What is made of a model, in quantize_model.c. */
 extern const cli_maker cli_quantize_maker;

@@ -54,7 +54,8 @@ static onnxq_status write(const void *plan, const char *path, onnxq_error *error
 void cli_print_quantize_settings(const onnxq_options *options, FILE *stream)
 {
     static const char *const methods[] = {"dynamic activations", "folded when loaded",
-                                          "DequantizeLinear", "operators of com.microsoft"};
+                                          "DequantizeLinear", "operators of com.microsoft",
+                                          "activations of known ranges"};
     static const char *const ranges[] = {"", " of 7 bits", " safe in pairs"};
     fprintf(stream, "%s weights%s, per %s%s, %s", name_integers(options),
             ranges[options->reduce_range],

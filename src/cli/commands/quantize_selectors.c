@@ -1,7 +1,9 @@
-/* The options that select weights, in the order in which they were given. */
+/* The options that select weights, in the order in which they were given; and ranges. */
 #include "cli/commands/quantize_command.h"
 
 #include <stdlib.h>
+
+#include "cli/terminal/messages.h"
 
 static bool make_selectors(cli_quantize_settings *settings)
 {
@@ -30,12 +32,17 @@ static bool make_selectors(cli_quantize_settings *settings)
     return true;
 }
 
-bool cli_quantize_fill_options(cli_quantize_settings *settings)
+int cli_quantize_fill_options(cli_quantize_settings *settings)
 {
     onnxq_options *options = &settings->options;
+    onnxq_error error;
+    if (settings->ranges_path != NULL &&
+        (settings->ranges = onnxq_ranges_open(settings->ranges_path, &error)) == NULL)
+        return cli_library_error(&settings->common, &error);
+    options->ranges = settings->ranges;
     options->op_types = (const char *const *)settings->op_types.items;
     options->n_op_types = settings->op_types.count;
     options->exclude_op_types = (const char *const *)settings->exclude_op_types.items;
     options->n_exclude_op_types = settings->exclude_op_types.count;
-    return make_selectors(settings);
+    return make_selectors(settings) ? 0 : cli_memory_error(&settings->common);
 }

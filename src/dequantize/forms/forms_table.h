@@ -4,7 +4,7 @@
 
 #include "dequantize/undo.h"
 
-extern const struct oq_form oq_form_pair;
+extern const struct oq_form oq_form_pair, oq_form_pair_contrib;
 extern const struct oq_form oq_form_dequantize_linear, oq_form_dequantize_linear_contrib;
 extern const struct oq_form oq_form_dequantized_rows;
 extern const struct oq_form oq_form_matmul_integer, oq_form_conv_integer;

@@ -15,6 +15,22 @@
 #define CLIP_INPUTS     11 /* opset from which on the bounds of Clip are inputs */
 #define MAX_LOOK_BEHIND 16
 
+static bool is_of(const Oq__Pb__NodeProto *node, enum oq_operator_id onnx, enum oq_operator_id ms)
+{
+    const enum oq_operator_id id = oq_operator_id_of(node);
+    return id == onnx || id == ms;
+}
+
+static bool is_quantize(const Oq__Pb__NodeProto *node)
+{
+    return is_of(node, OQ_ONNX_QuantizeLinear, OQ_MS_QuantizeLinear);
+}
+
+static bool is_dequantize(const Oq__Pb__NodeProto *node)
+{
+    return is_of(node, OQ_ONNX_DequantizeLinear, OQ_MS_DequantizeLinear);
+}
+
 struct grid {
     struct oq_integer_type type;
     float scale, zero_point;
@@ -53,7 +69,7 @@ static bool read_grid(onnxq_dequantization *undo, const struct oq_place *place, 
         !(grid->scale > 0))
         return false;
     if (oq_node_input(place->node, 2)[0] == '\0')
-        return oq_node_is(place->node, "", "QuantizeLinear") && find_type(place->node, &grid->type);
+        return is_quantize(place->node) && find_type(place->node, &grid->type);
     return oq_undo_number(undo, place->graph, oq_node_input(place->node, 2), &grid->zero_point,
                           &grid->type) &&
            grid->type.nbits < 32;
@@ -155,14 +171,25 @@ static bool is_kept(onnxq_dequantization *undo, const struct oq_graph *graph, co
             return by->inputs;
         if (is_one_of(place.node, by->op_types))
             return true;
-        bool is_grid = oq_node_is(place.node, "", "DequantizeLinear");
+        bool is_grid = is_dequantize(place.node);
         if (is_grid && read_grid(undo, &place, &earlier) && by->does(&earlier, grid))
             return true;
-        if (!is_grid && !is_one_of(place.node, keep_range) &&
-            !oq_node_is(place.node, "", "QuantizeLinear"))
+        if (!is_grid && !is_one_of(place.node, keep_range) && !is_quantize(place.node))
             return false;
         graph = place.graph;
         name = oq_node_input(place.node, 0);
+    }
+    return false;
+}
+
+/* onnxq leaves every Relu and Clip where it is. */
+static bool is_ours(const onnxq_dequantization *undo)
+{
+    const Oq__Pb__ModelProto *model = undo->model->proto;
+    for (size_t i = 0; i < model->n_metadata_props; i++) {
+        const Oq__Pb__StringStringEntryProto *entry = model->metadata_props[i];
+        if (entry->key != NULL && entry->value != NULL && strcmp(entry->key, "onnxq.settings") == 0)
+            return strncmp(entry->value, "method=static ", strlen("method=static ")) == 0;
     }
     return false;
 }
@@ -221,7 +248,7 @@ static enum oq_outcome match_static(onnxq_dequantization *undo, struct oq_match 
     if (grid.scale != other.scale || grid.zero_point != other.zero_point ||
         grid.type.nbits != other.type.nbits || grid.type.is_signed != other.type.is_signed)
         return oq_leave(undo, match, "it does not undo the QuantizeLinear before it");
-    match->clips = clips(undo, quantize, &grid);
+    match->clips = !is_ours(undo) && clips(undo, quantize, &grid);
     match->lo = low_end(&grid);
     match->hi = high_end(&grid);
     const int64_t output_type = oq_node_int(match->place.node, "output_dtype", 0);
@@ -241,7 +268,7 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     struct oq_place made = oq_producer(match->place.graph, oq_node_input(match->place.node, 0));
     if (made.node == NULL)
         return OQ_NO_MATCH;
-    if (oq_node_is(made.node, "", "QuantizeLinear"))
+    if (is_quantize(made.node))
         return match_static(undo, match, &made);
     if (!oq_node_is(made.node, "", "DynamicQuantizeLinear"))
         return OQ_NO_MATCH;
@@ -280,3 +307,5 @@ static bool emit(onnxq_dequantization *undo, struct oq_edit *edit, const struct 
 
 const struct oq_form oq_form_pair = {"QuantizeLinear and DequantizeLinear",
                                      OQ_ONNX_DequantizeLinear, match, emit};
+const struct oq_form oq_form_pair_contrib = {"QuantizeLinear and DequantizeLinear",
+                                             OQ_MS_DequantizeLinear, match, emit};

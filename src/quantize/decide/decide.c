@@ -5,6 +5,7 @@
 #include "quantize/analyze/existing.h"
 #include "quantize/analyze/fate.h"
 #include "quantize/decide/futures.h"
+#include "quantize/activations/activations.h"
 #include "quantize/rules/rules.h"
 #include "quantize/decide/selector.h"
 #include "quantize/decide/steps.h"
@@ -69,7 +70,8 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
         return "behind a Transpose";
     if (source->nelem == 0)
         return "no elements";
-    if (source->nelem < plan->options.min_elements)
+    /* The weights of integers from one operator to the next count for speed, not for size. */
+    if (source->nelem < plan->options.min_elements && plan->options.method != ONNXQ_METHOD_STATIC)
         return oq_arena_printf(&plan->arena, "under %llu elements",
                                (unsigned long long)plan->options.min_elements);
     if (plan->model->opset < OQ_OPSET_BROADCAST)
@@ -202,6 +204,13 @@ static void decide_site(onnxq_plan *plan, struct oq_site *site)
         oq_site_keep(site, site->screened);
         return;
     }
+    if (oq_activations_decide_site(plan, site))
+        return;
+    if (site->constant->source.nelem < plan->options.min_elements) {
+        oq_site_keep(site, oq_arena_printf(&plan->round, "under %llu elements",
+                                           (unsigned long long)plan->options.min_elements));
+        return;
+    }
     site->form = site->reason = NULL;
     site->is_unsigned = plan->options.weight_type == ONNXQ_WEIGHT_UINT8;
     site->symmetric = plan->options.symmetric;
@@ -214,6 +223,7 @@ static void decide_site(onnxq_plan *plan, struct oq_site *site)
         site->reason = "";
     if (site->form == NULL)
         site->form = "";
+    oq_activations_explain(plan, site);
     const char *refusal = site->refusal != NULL ? site->refusal : site->needs_floats;
     if (site->action == ONNXQ_DYNAMIC && refusal != NULL)
         oq_site_fold(site, site->axis, site->batch_axes, refusal);
@@ -355,7 +365,7 @@ static void reset(struct oq_constant *constant)
 {
     put_ranges_aside(constant);
     constant->quantized = constant->fold = NULL;
-    constant->is_folded = false;
+    constant->is_folded = constant->is_static = false;
     for (size_t i = 0; i < constant->n_sites; i++) {
         struct oq_site *site = &constant->sites[i];
         site->through = NULL;
@@ -372,6 +382,7 @@ static bool decide_all(onnxq_plan *plan, onnxq_error *error)
     for (size_t i = 0; i < plan->n_constants; i++)
         reset(&plan->constants[i]);
     oq_arena_clear(&plan->round);
+    oq_activations_decide(plan);
     for (size_t i = 0; i < plan->n_constants; i++) {
         struct oq_constant *constant = &plan->constants[i];
         for (size_t k = 0; constant->value != NULL && k < constant->n_sites; k++)

@@ -27,8 +27,8 @@ struct candidate {
 static bool is_candidate(const onnxq_plan *plan, const struct oq_constant *constant)
 {
     const struct oq_tensor *tensor = constant->tensor;
-    return constant->value != NULL && tensor->contiguous && tensor->nbytes >= SAMPLE_NBYTES &&
-           oq_plan_find_keeper(plan, constant) == NULL;
+    return constant->value != NULL && constant->source.factors == NULL && tensor->contiguous &&
+           tensor->nbytes >= SAMPLE_NBYTES && oq_plan_find_keeper(plan, constant) == NULL;
 }
 
 /*
@@ -38,7 +38,9 @@ static bool is_candidate(const onnxq_plan *plan, const struct oq_constant *const
 static bool may_share(const onnxq_plan *plan, const struct oq_constant *a,
                       const struct oq_constant *b)
 {
-    return plan->options.method != ONNXQ_METHOD_QDQ || a->graph == b->graph;
+    bool stays_behind =
+        plan->options.method == ONNXQ_METHOD_QDQ || plan->options.method == ONNXQ_METHOD_STATIC;
+    return !stays_behind || a->graph == b->graph;
 }
 
 static int compare_kinds(const struct oq_source *a, const struct oq_source *b)

@@ -358,7 +358,7 @@ static bool widen(onnxq_plan *plan, struct oq_constant *constant, const char *re
 bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constant)
 {
     const unsigned fold_bits = plan->options.fold_bits;
-    return can_have_16_bits(plan, constant) &&
+    return !constant->is_static && can_have_16_bits(plan, constant) &&
            (constant->need == OQ_NEEDS_16_BITS || fold_bits == 16 || plan->is_recurrent);
 }
 

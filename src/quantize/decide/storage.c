@@ -246,6 +246,12 @@ static bool fail_storage(const onnxq_plan *plan, onnxq_error *error)
     return oq_arena_fail(plan->round.failed ? &plan->round : &plan->arena, error);
 }
 
+/* As integers, with those of an activation. */
+static bool is_multiplied(const struct oq_site *site)
+{
+    return site->constant->is_static || (site->action == ONNXQ_DYNAMIC && site->rule->is_product);
+}
+
 /*
  * One layout serves where it can: a site that wants the transpose takes it by a node where
  * the weight is stored as it lies anyway, for another product or for what is folded.
@@ -261,8 +267,7 @@ static bool choose_storage(onnxq_plan *plan, struct oq_site *site, onnxq_error *
     struct oq_quantized wanted = {.ranges = find_ranges(plan, constant, site),
                                   .n_dims = constant->source.n_dims,
                                   .is_unsigned = site->is_unsigned};
-    if (wanted.ranges == NULL || (site->action == ONNXQ_DYNAMIC && site->rule->is_product &&
-                                  !reduce(plan, wanted.ranges, site)))
+    if (wanted.ranges == NULL || (is_multiplied(site) && !reduce(plan, wanted.ranges, site)))
         return fail_storage(plan, error);
     if (site->action == ONNXQ_DYNAMIC) {
         wanted.n_dims = site->n_dims;

@@ -14,6 +14,7 @@
 #include "quantize/numbers/layout.h"
 #include "quantize/numbers/pairs.h"
 
+struct oq_activations;
 struct oq_rule;
 struct oq_rewrite;
 
@@ -128,6 +129,7 @@ struct oq_constant {
     struct oq_quantized *fold;      /* what the folded uses share, or NULL */
     uint64_t nbytes_after;          /* of what replaces it */
     bool is_folded;                 /* it, or what its integers stand for */
+    bool is_static;                 /* computed with integers of known ranges: DequantizeLinear */
     bool is_multiplied;             /* with qdq: some use of it takes no DequantizeLinear */
     bool is_ambiguous;              /* its name is another value in a body, or around one */
     bool is_named;                  /* from outside the graph, see oq_value */
@@ -164,6 +166,7 @@ struct onnxq_plan {
     struct oq_fates *fates;            /* of values, see fate.h */
     const struct oq_site ***products;  /* [graphs][nodes]: what replaces that node, or NULL */
     onnxq_weight *weights;             /* the same for the caller */
+    struct oq_activations *activations; /* NULL: the method leaves them float; see activations/ */
     struct oq_round_trip *round_trips; /* [n_round_trips]: these leave */
     size_t n_round_trips, round_trips_capacity;
     onnxq_summary summary;

@@ -99,6 +99,9 @@ bool oq_plan_find_round_trips(onnxq_plan *plan, onnxq_error *error);
 /* round_trips.c: takes those of the plan out, before nodes are written. */
 void oq_rewrite_round_trips(struct oq_rewrite *rewrite);
 
+/* Of QuantizeLinear and DequantizeLinear with scales along an axis. */
+const char *oq_rewrite_qdq_domain(const onnxq_plan *plan);
+
 /* Integers of a weight, its scales and zero points in the form in which they are folded. */
 bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant);
 

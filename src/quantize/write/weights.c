@@ -203,6 +203,13 @@ bool oq_rewrite_dequantize(struct oq_rewrite *rewrite, const char *label, const 
 
 /* --- weights that become float again --- */
 
+const char *oq_rewrite_qdq_domain(const onnxq_plan *plan)
+{
+    bool is_old = plan->options.method == ONNXQ_METHOD_STATIC &&
+                  plan->model->opset < OQ_OPSET_DEQUANTIZE_AXIS;
+    return is_old ? "com.microsoft" : "";
+}
+
 const char *oq_rewrite_cast(struct oq_rewrite *rewrite, const char *label, const char *value)
 {
     const char *cast = oq_edit_name(rewrite->edit, value, "_cast");
@@ -303,8 +310,8 @@ static const char *dequantize_linear(struct oq_rewrite *rewrite, struct oq_const
                             add_scale(rewrite, q, &n, n_dims, 1),
                             add_zero_point(rewrite, q, &n, n_dims), NULL};
     const char *outputs[] = {value, NULL};
-    Oq__Pb__NodeProto *node =
-        oq_edit_node(rewrite->edit, "", "DequantizeLinear", label, inputs, outputs);
+    Oq__Pb__NodeProto *node = oq_edit_node(rewrite->edit, oq_rewrite_qdq_domain(rewrite->plan),
+                                           "DequantizeLinear", label, inputs, outputs);
     if (n_dims > 0)
         oq_edit_add_int(rewrite->edit, node, "axis", q->ranges->axis);
     return value;
@@ -363,7 +370,9 @@ bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant)
 {
     oq_edit_enter(rewrite->edit, constant->value->graph->ordinal);
     const char *output = constant->name; /* so that its users stay as they are */
-    if (rewrite->plan->options.method != ONNXQ_METHOD_QDQ || constant->is_multiplied)
+    bool is_linear = constant->is_static || (rewrite->plan->options.method == ONNXQ_METHOD_QDQ &&
+                                             !constant->is_multiplied);
+    if (!is_linear)
         return multiply_out(rewrite, constant, output);
     const char *value = dequantize_linear(rewrite, constant, output);
     if (constant->source.data_type != OQ_TYPE(FLOAT))

@@ -1,0 +1,118 @@
+/*
+ * Which values of a model engines keep in 8 bits from one operator to the next
+ * (ONNXQ_METHOD_STATIC), with which scales and zero points, and how that is
+ * written: QuantizeLinear and DequantizeLinear around operators, which engines
+ * make integer operators of.
+ *
+ * Values are those of the main graph. Bodies of If, Loop and Scan stay float.
+ */
+#ifndef OQ_QUANTIZE_ACTIVATIONS_ACTIVATIONS_H
+#define OQ_QUANTIZE_ACTIVATIONS_ACTIVATIONS_H
+
+#include "quantize/plan/plan.h"
+#include "quantize/write/rewrite.h"
+
+/* What an operator does with integers, where an engine computes with them. */
+enum oq_carry {
+    OQ_CARRY_NONE,    /* takes none */
+    OQ_CARRY_PRODUCT, /* multiplies them with those of a constant weight */
+    OQ_CARRY_MAP,     /* other integers, with a scale of their own */
+    OQ_CARRY_JOIN,    /* of many inputs, each with a scale of its own */
+    OQ_CARRY_PASS,    /* the same integers, at other places or fewer of them */
+    OQ_CARRY_CLAMP,   /* nothing, where what is cut off is outside the range of integers */
+    OQ_CARRY_FOLDED   /* leaves: the weight before it is multiplied by it */
+};
+
+/* A node of the main graph. */
+struct oq_carrier {
+    enum oq_carry carry;
+    bool is_integer;                       /* decided: computed with integers */
+    const char *reason;                    /* why it is not, or "" */
+    const struct oq_value *input, *output; /* output: behind what is folded into it */
+    /* of a product */
+    const char *refusal; /* why it is never computed with integers, or NULL */
+    size_t n_channels;
+    int channel_axis;          /* of the weight */
+    struct oq_factors factors; /* that are folded into it */
+    float *bias;               /* [n_channels], likewise */
+    bool has_bias, has_folded;
+    float low, high; /* of a clamp */
+};
+
+/* A value of the main graph. */
+struct oq_carried {
+    bool has_range;
+    float low, high;
+    const char *refusal;            /* why it has none */
+    const struct oq_value *like;    /* the value whose scale and zero point it has; NULL: its own */
+    const struct oq_carrier *maker; /* the node that makes it of integers, or NULL */
+    bool is_carried;                /* as integers, between such nodes */
+    float scale;
+    int zero_point;
+    const char *scale_name, *zero_point_name, *float_name; /* set by the rewrite */
+};
+
+struct oq_activations {
+    struct oq_carrier *carriers; /* [nodes of the main graph] */
+    struct oq_carried *values;   /* [values of the model] */
+    size_t n_nodes;
+    int64_t opset; /* of the output */
+};
+
+/* Reads ranges, and folds what follows a product into it. Sets plan->activations. */
+bool oq_activations_find(onnxq_plan *plan, onnxq_error *error);
+
+/* Once in each round of decisions: which nodes compute with integers. */
+void oq_activations_decide(onnxq_plan *plan);
+
+/* True where it decides on that site, and has: the weights of such a node, and its constants. */
+bool oq_activations_decide_site(onnxq_plan *plan, struct oq_site *site);
+
+/* Why a product's weight is not taken as integers, where nothing else was said of its site. */
+void oq_activations_explain(const onnxq_plan *plan, struct oq_site *site);
+
+/* After the last round: scales and zero points of values. */
+void oq_activations_scale(onnxq_plan *plan);
+
+/* True where node number `index` of the main graph is not what it was; written, then. */
+bool oq_activations_change(const onnxq_plan *plan, size_t index);
+bool oq_activations_write(struct oq_rewrite *rewrite, size_t index);
+
+/* Weights that are neither quantized nor what they were. */
+bool oq_activations_write_floats(struct oq_rewrite *rewrite);
+
+/* --- between the files of this room --- */
+
+/* carriers.c: what the operator of a node does; NONE where its attributes or inputs forbid it. */
+bool oq_carrier_init(onnxq_plan *plan, size_t index, struct oq_carrier *carrier,
+                     onnxq_error *error);
+
+/* The value that a name means, if it is one of the main graph; its record; NULL for no value. */
+const struct oq_value *oq_main_value(const onnxq_plan *plan, const char *name);
+struct oq_carried *oq_carried_of(const onnxq_plan *plan, const struct oq_value *value);
+
+/* The record that has scale and zero point of a value. */
+struct oq_carried *oq_carried_root(const onnxq_plan *plan, const struct oq_value *value);
+
+/* A product's site of its weight, or NULL. */
+struct oq_site *oq_product_site(const onnxq_plan *plan, size_t index);
+
+/*
+ * constants.c: the elements of a small constant of float32, in the arena; *values is NULL where
+ * the name is none. False on failure.
+ */
+#define OQ_SMALL_CONSTANT_NELEM ((uint64_t)64 << 10)
+const struct oq_constant *oq_find_small_constant(const onnxq_plan *plan, const char *name);
+bool oq_small_constant(onnxq_plan *plan, const char *name, const float **values,
+                       const struct oq_source **source, onnxq_error *error);
+
+/* carry.c: the inputs of a node that are computed with: those of Add, or the first one. */
+size_t oq_count_operands(const Oq__Pb__NodeProto *node);
+
+/* products.c: weight and bias of a product; what makes it impossible in `refusal`. */
+bool oq_product_init(onnxq_plan *plan, size_t index, onnxq_error *error);
+
+/* folds.c: what follows a product and can be folded into it. */
+bool oq_products_fold(onnxq_plan *plan, onnxq_error *error);
+
+#endif

@@ -1,0 +1,424 @@
+/*
+ * Decides which nodes compute with integers. Products do, where their input and output have ranges;
+ * what lies between them does, so that values stay integers; what follows the last of
+ * them does not: it would only round.
+ */
+#include "quantize/activations/activations.h"
+
+#include <math.h>
+
+#include "edit/raise.h"
+#include "quantize/rules/rules.h"
+#include "ranges/calibrated.h"
+
+/* --- names and records --- */
+
+const struct oq_value *oq_main_value(const onnxq_plan *plan, const char *name)
+{
+    return name == NULL || name[0] == '\0'
+               ? NULL
+               : oq_strmap_find(&plan->model->graphs.list[0]->values, name);
+}
+
+struct oq_carried *oq_carried_of(const onnxq_plan *plan, const struct oq_value *value)
+{
+    return value == NULL ? NULL : &plan->activations->values[value->ordinal];
+}
+
+struct oq_carried *oq_carried_root(const onnxq_plan *plan, const struct oq_value *value)
+{
+    struct oq_carried *carried = oq_carried_of(plan, value);
+    for (size_t steps = 0; carried->like != NULL && steps < plan->activations->n_nodes; steps++)
+        carried = oq_carried_of(plan, carried->like);
+    return carried;
+}
+
+/* --- setting up --- */
+
+static void read_range(onnxq_plan *plan, const struct oq_value *value)
+{
+    const onnxq_options *options = &plan->options;
+    struct oq_carried *carried = oq_carried_of(plan, value);
+    const struct oq_range_rule rule = {
+        .method = options->range_method, .percentile = options->percentile, .bits = 8};
+    const struct oq_range_stats *stats = oq_ranges_find(options->ranges, value->name);
+    if (stats == NULL)
+        carried->refusal = "has no range";
+    else if (stats->n_nan + stats->n_infinite > 0)
+        carried->refusal = "was NaN or infinite";
+    else if (!oq_range_of(stats, &rule, &carried->low, &carried->high))
+        carried->refusal = "was never reached";
+    else if (carried->low == carried->high)
+        carried->refusal = "was always 0";
+    else
+        carried->has_range = true;
+}
+
+static bool init_carriers(onnxq_plan *plan, onnxq_error *error)
+{
+    struct oq_activations *activations = plan->activations;
+    for (size_t i = 0; i < activations->n_nodes; i++) {
+        struct oq_carrier *carrier = &activations->carriers[i];
+        if (!oq_carrier_init(plan, i, carrier, error))
+            return false;
+        if (carrier->carry == OQ_CARRY_NONE)
+            continue;
+        read_range(plan, carrier->input);
+        read_range(plan, carrier->output);
+        if (carrier->carry == OQ_CARRY_PRODUCT && !oq_product_init(plan, i, error))
+            return false;
+    }
+    return true;
+}
+
+/* QuantizeLinear and what engines make of it begin with opset 10. */
+static bool choose_opset(onnxq_plan *plan, onnxq_error *error)
+{
+    const onnxq_model *model = plan->model;
+    const Oq__Pb__NodeProto *node;
+    plan->activations->opset = model->opset;
+    if (model->opset < OQ_OPSET_RAISED_FROM || model->opset >= OQ_OPSET_RAISED)
+        return true;
+    if ((node = oq_raise_refuses(model)) != NULL) {
+        oq_error_hint(error, "onnx.version_converter.convert_version(model, 13) may raise it");
+        return oq_fail(error, ONNXQ_ERROR_INPUT,
+                       "method static needs opset %d, the model has %lld, and %s \"%s\" is another "
+                       "operator there",
+                       OQ_OPSET_RAISED, (long long)model->opset, node->op_type,
+                       oq_node_label(node));
+    }
+    plan->activations->opset = OQ_OPSET_RAISED;
+    return true;
+}
+
+static bool has_products(const onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (size_t k = 0; k < plan->constants[i].n_sites; k++) {
+            const struct oq_site *site = &plan->constants[i].sites[k];
+            if (site->graph != NULL && site->rule != NULL && site->rule->is_product &&
+                site->input < 2 && site->screened == NULL)
+                return true;
+        }
+    return false;
+}
+
+bool oq_activations_find(onnxq_plan *plan, onnxq_error *error)
+{
+    const onnxq_model *model = plan->model;
+    if (plan->options.method != ONNXQ_METHOD_STATIC)
+        return true;
+    if (!has_products(plan))
+        return true; /* quantized already, or never to be: whatever the ranges are of */
+    if (!oq_ranges_check(plan->options.ranges, model, error))
+        return false;
+    struct oq_activations *activations = oq_arena_alloc(&plan->arena, sizeof(*activations));
+    if (activations == NULL)
+        return oq_arena_fail(&plan->arena, error);
+    plan->activations = activations;
+    activations->n_nodes = model->proto->graph->n_node;
+    activations->carriers =
+        oq_arena_array(&plan->arena, activations->n_nodes + 1, sizeof(*activations->carriers));
+    activations->values =
+        oq_arena_array(&plan->arena, model->graphs.n_values + 1, sizeof(*activations->values));
+    if (activations->carriers == NULL || activations->values == NULL)
+        return oq_arena_fail(&plan->arena, error);
+    return choose_opset(plan, error) && init_carriers(plan, error) && oq_products_fold(plan, error);
+}
+
+/* --- what a node needs --- */
+
+static const char *tell(onnxq_plan *plan, const struct oq_value *value, const char *what)
+{
+    const char *text = oq_arena_printf(&plan->round, "\"%s\" %s", value->name, what);
+    return text == NULL ? "" : text;
+}
+
+static struct oq_carrier *carrier_of(const onnxq_plan *plan, size_t index)
+{
+    return &plan->activations->carriers[index];
+}
+
+/* The clamp that takes a value and is the only one to do so; it vanishes with it. */
+static const struct oq_carrier *find_clamp(const onnxq_plan *plan, const struct oq_value *value)
+{
+    const struct oq_use *use = value->uses;
+    if (value->n_uses != 1 || value->is_graph_output || use->node == OQ_NO_NODE ||
+        use->graph->parent != NULL)
+        return NULL;
+    const struct oq_carrier *user = carrier_of(plan, use->node);
+    return user->carry == OQ_CARRY_CLAMP && user->is_integer ? user : NULL;
+}
+
+/* A value that a node takes as integers: it has a range, or the one it is like. */
+static bool has_range(const onnxq_plan *plan, const struct oq_value *value)
+{
+    return oq_carried_root(plan, value)->has_range;
+}
+
+static const char *refuse_value(onnxq_plan *plan, const struct oq_value *value)
+{
+    const struct oq_carried *root = oq_carried_root(plan, value);
+    return root->has_range
+               ? NULL
+               : tell(plan, value, root->refusal != NULL ? root->refusal : "has no range");
+}
+
+/* What a node gives, to which what follows may belong. */
+static const struct oq_value *find_result(const onnxq_plan *plan, const struct oq_carrier *carrier)
+{
+    const struct oq_carrier *clamp =
+        carrier->carry == OQ_CARRY_PASS ? NULL : find_clamp(plan, carrier->output);
+    return clamp == NULL ? carrier->output : clamp->output;
+}
+
+/* --- products --- */
+
+static bool is_convolution(const onnxq_plan *plan, size_t index)
+{
+    return oq_node_is(plan->model->proto->graph->node[index], "", "Conv");
+}
+
+static const char *refuse_product(onnxq_plan *plan, size_t index)
+{
+    const struct oq_carrier *product = carrier_of(plan, index);
+    const struct oq_site *site = oq_product_site(plan, index);
+    if (product->refusal != NULL)
+        return product->refusal;
+    if (site->constant->need != OQ_NEEDS_NOTHING)
+        return site->constant->need_reason;
+    const char *refusal = site->needs_floats;
+    if (refusal == NULL)
+        refusal = refuse_value(plan, product->input);
+    if (refusal == NULL && !is_convolution(plan, index) &&
+        oq_carried_of(plan, product->input)->maker == NULL)
+        refusal = "its input is no integer anyway";
+    return refusal;
+}
+
+/* --- all kinds --- */
+
+size_t oq_count_operands(const Oq__Pb__NodeProto *node)
+{
+    switch (oq_operator_id_of(node)) {
+    case OQ_ONNX_Add:
+    case OQ_ONNX_Mul:
+    case OQ_ONNX_Concat:
+        return node->n_input;
+    default:
+        return 1;
+    }
+}
+
+static const char *refuse_operands(onnxq_plan *plan, size_t index)
+{
+    const Oq__Pb__NodeProto *node = plan->model->proto->graph->node[index];
+    bool any_made = false;
+    for (size_t i = 0; i < oq_count_operands(node); i++) {
+        const struct oq_value *value = oq_main_value(plan, node->input[i]);
+        if (oq_find_small_constant(plan, node->input[i]) != NULL)
+            continue;
+        if (value == NULL || value->origin == OQ_ORIGIN_INITIALIZER)
+            return "an input is a constant that has no range";
+        const char *refusal = refuse_value(plan, value);
+        if (refusal != NULL)
+            return refusal;
+        any_made |= oq_carried_of(plan, value)->maker != NULL;
+    }
+    return any_made ? NULL : "its inputs are no integers anyway";
+}
+
+/*
+ * Inputs that differ so much in range share one scale in the result, in which the smaller ones
+ * have four bits left or less: boxes and scores of a detector.
+ */
+#define MAX_RANGE_RATIO 16
+
+static const char *refuse_join(onnxq_plan *plan, size_t index)
+{
+    const Oq__Pb__NodeProto *node = plan->model->proto->graph->node[index];
+    float least = INFINITY, most = 0;
+    for (size_t i = 0; i < node->n_input; i++) {
+        const struct oq_value *value = oq_main_value(plan, node->input[i]);
+        const struct oq_carried *root = value == NULL ? NULL : oq_carried_root(plan, value);
+        if (root == NULL || !root->has_range)
+            continue;
+        float width = root->high - root->low;
+        least = fminf(least, width);
+        most = fmaxf(most, width);
+    }
+    return most > MAX_RANGE_RATIO * least ? "its inputs have ranges that do not fit together"
+                                          : NULL;
+}
+
+static bool is_taken_by_integers(const onnxq_plan *plan, const struct oq_value *value)
+{
+    for (const struct oq_use *use = value->uses; use != NULL; use = use->next)
+        if (use->node != OQ_NO_NODE && use->graph->parent == NULL &&
+            carrier_of(plan, use->node)->is_integer)
+            return true;
+    return false;
+}
+
+static const char *refuse_tail(const onnxq_plan *plan, const struct oq_carrier *carrier)
+{
+    if (carrier->carry == OQ_CARRY_PRODUCT)
+        return NULL;
+    if (carrier->carry == OQ_CARRY_CLAMP) {
+        const struct oq_carrier *maker = oq_carried_of(plan, carrier->input)->maker;
+        if (maker != NULL && maker->carry == OQ_CARRY_PRODUCT)
+            return NULL; /* vanishes anyway */
+    }
+    return is_taken_by_integers(plan, carrier->output) ? NULL
+                                                       : "nothing behind it computes with integers";
+}
+
+static const char *refuse_node(onnxq_plan *plan, size_t index)
+{
+    const struct oq_carrier *carrier = carrier_of(plan, index);
+    const char *refusal = carrier->carry == OQ_CARRY_PRODUCT ? refuse_product(plan, index)
+                                                             : refuse_operands(plan, index);
+    if (refusal == NULL && carrier->carry == OQ_CARRY_JOIN)
+        refusal = refuse_join(plan, index);
+    if (refusal == NULL)
+        refusal = refuse_tail(plan, carrier);
+    /* What is no convolution may give floats. */
+    if (refusal == NULL && (carrier->carry != OQ_CARRY_PRODUCT || is_convolution(plan, index)) &&
+        !has_range(plan, find_result(plan, carrier)))
+        refusal = refuse_value(plan, find_result(plan, carrier));
+    return refusal;
+}
+
+/* --- rounds --- */
+
+static void mark_made(const onnxq_plan *plan, const struct oq_carrier *carrier)
+{
+    struct oq_carried *made = oq_carried_of(plan, carrier->output);
+    made->maker = carrier->is_integer ? carrier : NULL;
+    made->like = carrier->is_integer && carrier->carry == OQ_CARRY_PASS ? carrier->input : NULL;
+}
+
+static bool review(onnxq_plan *plan, size_t index)
+{
+    struct oq_carrier *carrier = carrier_of(plan, index);
+    if (!carrier->is_integer)
+        return false;
+    const char *refusal = refuse_node(plan, index);
+    if (refusal == NULL)
+        return false;
+    carrier->is_integer = false;
+    carrier->reason = refusal;
+    mark_made(plan, carrier);
+    return true;
+}
+
+/* There and back, so that chains in either direction take one round. */
+static bool review_all(onnxq_plan *plan)
+{
+    const size_t n = plan->activations->n_nodes;
+    bool changed = false;
+    for (size_t i = 0; i < n; i++)
+        changed |= review(plan, i);
+    for (size_t i = n; i-- > 0;)
+        changed |= review(plan, i);
+    return changed;
+}
+
+/* Enough for real models; what changes its mind more often is left to floats, but for products. */
+#define MAX_ROUNDS 64
+
+static void give_up(onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->activations->n_nodes; i++) {
+        struct oq_carrier *carrier = carrier_of(plan, i);
+        if (!carrier->is_integer || carrier->carry == OQ_CARRY_PRODUCT)
+            continue;
+        carrier->is_integer = false;
+        carrier->reason = "too many nodes depend on each other";
+        mark_made(plan, carrier);
+    }
+}
+
+/* Convolutions give integers; of the others those that are taken as such. */
+static void settle_values(onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->activations->n_nodes; i++) {
+        const struct oq_carrier *carrier = carrier_of(plan, i);
+        if (!carrier->is_integer)
+            continue;
+        bool vanishes = find_result(plan, carrier) != carrier->output;
+        oq_carried_of(plan, carrier->output)->is_carried =
+            !vanishes && (is_convolution(plan, i) || carrier->carry != OQ_CARRY_PRODUCT ||
+                          is_taken_by_integers(plan, carrier->output));
+    }
+}
+
+void oq_activations_decide(onnxq_plan *plan)
+{
+    struct oq_activations *activations = plan->activations;
+    if (activations == NULL)
+        return;
+    for (size_t i = 0; i < activations->n_nodes; i++) {
+        struct oq_carrier *carrier = &activations->carriers[i];
+        carrier->is_integer = carrier->carry != OQ_CARRY_NONE && carrier->carry != OQ_CARRY_FOLDED;
+        carrier->reason = "";
+        if (!carrier->is_integer)
+            continue;
+        oq_carried_of(plan, carrier->output)->is_carried = false;
+        mark_made(plan, carrier);
+    }
+    size_t rounds = 0;
+    while (review_all(plan))
+        if (++rounds == MAX_ROUNDS)
+            give_up(plan);
+    settle_values(plan);
+}
+
+/* --- what becomes of constants --- */
+
+static const char *find_part(const onnxq_plan *plan, const struct oq_site *site)
+{
+    const struct oq_carrier *carrier = carrier_of(plan, site->node_index);
+    if (carrier->carry == OQ_CARRY_FOLDED)
+        return "folded into the weight before it";
+    if (carrier->carry == OQ_CARRY_PRODUCT && site->input == 2 &&
+        (carrier->is_integer || carrier->has_folded))
+        return carrier->is_integer ? "int32, in steps of weight and activation"
+                                   : "folded into the product";
+    if (carrier->is_integer && carrier->carry != OQ_CARRY_PRODUCT)
+        return "an operand in 8 bits of its own";
+    return NULL;
+}
+
+bool oq_activations_decide_site(onnxq_plan *plan, struct oq_site *site)
+{
+    struct oq_constant *constant = (struct oq_constant *)(uintptr_t)site->constant;
+    if (plan->activations == NULL || site->graph == NULL || site->graph->parent != NULL ||
+        site->node == NULL)
+        return false;
+    const struct oq_carrier *carrier = carrier_of(plan, site->node_index);
+    const char *part = find_part(plan, site);
+    if (part != NULL)
+        oq_site_keep(site, part);
+    if (part != NULL || carrier->carry != OQ_CARRY_PRODUCT || site->input != 1)
+        return part != NULL;
+    if (!carrier->is_integer)
+        return false;
+    oq_site_fold(site, carrier->channel_axis, 0, "");
+    site->form = "8-bit activations";
+    site->n_dims = constant->source.n_dims;
+    site->symmetric = true;
+    site->is_unsigned = false;
+    constant->is_static = true;
+    return true;
+}
+
+void oq_activations_explain(const onnxq_plan *plan, struct oq_site *site)
+{
+    if (plan->activations == NULL || site->graph->parent != NULL || site->input != 1)
+        return;
+    const struct oq_carrier *carrier = carrier_of(plan, site->node_index);
+    bool is_left = carrier->carry == OQ_CARRY_PRODUCT && !carrier->is_integer;
+    if (is_left && site->action == ONNXQ_FOLD && site->reason[0] == '\0')
+        site->reason = carrier->reason;
+}

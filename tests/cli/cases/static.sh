@@ -1,0 +1,13 @@
+# --method static: what goes with it, and with which ranges it does not.
+make_model demo demo.onnx
+echo '{"onnxq_ranges": 1, "model": {"digest": "0000000000000000", "node_outputs": 1}, "runs": 1, "drawn_runs": 0, "values": []}' >other.json
+run onnxq quantize --method static demo.onnx
+run onnxq quantize --method static --ranges missing.json demo.onnx
+run onnxq quantize --method static --ranges other.json demo.onnx
+run onnxq quantize --ranges other.json demo.onnx
+run onnxq quantize --range-method mse demo.onnx
+run onnxq quantize --method static --ranges other.json --percentile 99 demo.onnx
+run onnxq quantize --method static --ranges other.json --range-method percentile --percentile 101 demo.onnx
+run onnxq quantize --method static --ranges other.json -t uint8 demo.onnx
+run onnxq quantize --method static --ranges other.json --no-symmetric demo.onnx
+run ls

@@ -1,0 +1,434 @@
+"""--method static: integers from one operator to the next, with ranges that were known before."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import TensorProto, helper, numpy_helper
+
+import build
+import common
+import ranges
+from build import node
+from harness import OrtTest, cases
+
+LIBRARY = next(Path(ort.__file__).parent.glob("capi/libonnxruntime.so*"))
+
+# What ONNX Runtime makes of operators between integers, and what only moves these.
+INTEGER = {
+    "QLinearConv", "QLinearMatMul", "QGemm", "QLinearAdd", "QLinearMul", "QLinearConcat",
+    "QLinearAveragePool", "QLinearGlobalAveragePool", "QLinearLeakyRelu", "QLinearSigmoid",
+    "QLinearSoftmax", "NhwcMaxPool", "MatMulIntegerToFloat",
+}  # fmt: skip
+MOVES = {"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Resize", "DepthToSpace", "MaxPool"}
+SIZE = 16
+CHANNELS = 8
+
+
+def optimize(path, directory):
+    """The session, and the nodes of the graph that it runs."""
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(directory / "optimized.onnx")
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(str(path), options)
+    return session, list(onnx.load(options.optimized_model_filepath).graph.node)
+
+
+class Net:
+    """Nodes that are added one by one; constants get names of their own."""
+
+    def __init__(self, opset: int = 13, seed: int = 5):
+        self.nodes, self.constants, self.opset = [], {}, opset
+        self.rng = np.random.default_rng(seed)
+
+    def constant(self, value) -> str:
+        name = f"const_{len(self.constants)}"
+        self.constants[name] = np.asarray(value)
+        return name
+
+    def normal(self, *shape, scale=1.0) -> np.ndarray:
+        return (self.rng.standard_normal(shape) * scale).astype(np.float32)
+
+    def op(self, op_type: str, *inputs: str, **attributes) -> str:
+        name = f"v{len(self.nodes)}_{op_type.lower()}"
+        self.nodes.append(helper.make_node(op_type, list(inputs), [name], name=f"n_{name}", **attributes))
+        return name
+
+    def conv(self, x, i, o, k=3, group=1, bias=True, **attributes) -> str:
+        w = self.normal(o, i // group, k, k, scale=(2 / (i // group * k * k)) ** 0.5)
+        w *= np.exp(self.rng.uniform(-1, 1, (o, 1, 1, 1))).astype(np.float32)
+        names = [self.constant(w)] + ([self.constant(self.normal(o, scale=0.2))] if bias else [])
+        attributes.setdefault("pads", [k // 2] * 4)
+        return self.op("Conv", x, *names, group=group, **attributes)
+
+    def normalize(self, x, c) -> str:
+        values = [self.normal(c) + np.float32(0.2), self.normal(c, scale=0.1), self.normal(c, scale=0.1)]
+        names = [self.constant(v) for v in values] + [self.constant(np.exp(self.normal(c)))]
+        return self.op("BatchNormalization", x, *names)
+
+    def clip(self, x, low, high) -> str:
+        if self.opset < 11:
+            return self.op("Clip", x, min=low, max=high)
+        return self.op("Clip", x, self.constant(np.float32(low)), self.constant(np.float32(high)))
+
+    def model(self, output: str, shape, inputs=None) -> onnx.ModelProto:
+        self.nodes[-1].output[0] = "y" if self.nodes[-1].output[0] == output else output
+        return build.model(
+            self.nodes, inputs or {"x": (1, 3, SIZE, SIZE)}, {"y": shape}, self.constants, self.opset
+        )
+
+
+def nchw(seed=1, n=3, size=SIZE, channels=3):
+    return [{"x": build.activations(1, channels, size, size, seed=seed + i)} for i in range(n)]
+
+
+class StaticTest(OrtTest):
+    def static(self, model, feeds, *flags, change=None):
+        path = ranges.write(self.dir / "ranges.json", model, feeds, change)
+        return self.quantize(model, "--method=static", f"--ranges={path}", *flags)
+
+    def assert_integer(self, path, floats=()) -> ort.InferenceSession:
+        """All that computes does so with integers, but for operators that are expected not to."""
+        session, nodes = optimize(path, self.dir)
+        wrong = [
+            f"{n.op_type} {n.name}" for n in nodes
+            if n.op_type not in INTEGER | MOVES | {"QuantizeLinear", "DequantizeLinear"} | set(floats)
+        ]  # fmt: skip
+        self.assertEqual(wrong, [], [n.op_type for n in nodes])
+        self.assertTrue(any(n.op_type in INTEGER for n in nodes))
+        pairs = sum(n.op_type == "QuantizeLinear" for n in nodes)
+        self.assertLessEqual(pairs, 1 + len(floats), [n.op_type for n in nodes])
+        return session
+
+    def assert_simulated(self, outcome, session, feeds, steps=2) -> None:
+        """As if every value was rounded to its integers, in floats: the form itself, computed here."""
+        for feed in feeds:
+            want = simulate(outcome.model, feed)
+            got = session.run(None, feed)
+            scale = np.abs(want).max() / 255
+            np.testing.assert_allclose(got[0], want, atol=steps * scale, rtol=0)
+
+
+def simulate(model, feed):
+    """Node by node: QuantizeLinear and DequantizeLinear by their formulas, others by the engine in float."""
+    values = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer} | dict(feed)
+    opset = next(o.version for o in model.opset_import if o.domain == "")
+    for n in model.graph.node:
+        inputs = [values[name] for name in n.input if name]
+        axis = next((a.i for a in n.attribute if a.name == "axis"), None)
+        if n.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            x, scale, zero = inputs
+            shape = [-1 if i == axis else 1 for i in range(x.ndim)] if scale.ndim else []
+            scale, zero = scale.reshape(shape), zero.reshape(shape)
+            if n.op_type == "QuantizeLinear":
+                q = np.rint(x / scale) + zero.astype(np.float32)
+                values[n.output[0]] = np.clip(q, 0, 255).astype(np.uint8)
+            else:
+                centered = x.astype(np.int64) - zero.astype(np.int64)
+                values[n.output[0]] = (centered * scale.astype(np.float32)).astype(np.float32)
+            continue
+        named = {name: values[name] for name in n.input if name}
+        one = build.graph([n], named, {}, {})
+        del one.output[:]
+        one.output.append(helper.make_empty_tensor_value_info(n.output[0]))
+        alone = helper.make_model(one, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+        values[n.output[0]] = common.run(alone, named)[0]
+    return values[model.graph.output[0].name]
+
+
+def between(op_type, opset, *extra, inputs=1, final=CHANNELS, **attributes):
+    """Conv -> the operator -> Conv"""
+    net = Net(opset)
+    ends = [net.conv("x", 3, CHANNELS) for _ in range(inputs)]
+    constants = [net.constant(value) if value is not None else "" for value in extra]
+    y = net.op(op_type, *ends, *constants, **attributes)
+    net.conv(y, final, CHANNELS, pads=[1, 1, 1, 1])
+    return net
+
+
+PATTERNS = {
+    "Add": (lambda o: between("Add", o, inputs=2), 10),
+    "Add_constant": (lambda o: between("Add", o, np.float32([[[0.5]]] * 3 + [[[-0.25]]] * 5), inputs=1), 10),
+    "Mul": (lambda o: between("Mul", o, inputs=2), 10),
+    "Concat": (lambda o: between("Concat", o, inputs=2, axis=1, final=2 * CHANNELS), 10),
+    "AveragePool": (lambda o: between("AveragePool", o, kernel_shape=[2, 2], strides=[2, 2]), 10),
+    "MaxPool": (lambda o: between("MaxPool", o, kernel_shape=[2, 2], strides=[2, 2]), 12),
+    "LeakyRelu": (lambda o: between("LeakyRelu", o, alpha=0.1), 10),
+    "Sigmoid": (lambda o: between("Sigmoid", o), 10),
+    "Softmax": (lambda o: between("Softmax", o, axis=3), 13),
+    "Transpose": (lambda o: between("Transpose", o, perm=[0, 1, 3, 2]), 10),
+    "Slice": (lambda o: between("Slice", o, np.array([2]), np.array([10]), np.array([2])), 10),
+    "DepthToSpace": (lambda o: between("DepthToSpace", o, blocksize=2, final=CHANNELS // 4), 11),
+    "Resize": (
+        lambda o: between(
+            "Resize", o, None, np.float32([1, 1, 2, 2]), mode="nearest",
+            coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+        ),
+        13,
+    ),
+    "Resize_10": (lambda o: between("Resize", o, np.float32([1, 1, 2, 2]), mode="nearest"), 0),
+    "GlobalAveragePool": (lambda o: between("GlobalAveragePool", o), 10),
+}  # fmt: skip
+
+
+class Operators(StaticTest):
+    """Each operator between two convolutions, and what they begin and end with."""
+
+    @cases(
+        {
+            f"{name}_{opset}": (make, opset)
+            for name, (make, least) in PATTERNS.items()
+            for opset in ((10,) if least == 0 else (10, 11, 12, 13, 17, 21))
+            if opset >= least
+        }
+    )
+    def between(self, make, opset) -> None:
+        net = make(opset)
+        model = net.model(net.nodes[-1].output[0], None or ("n", "c", "h", "w"))
+        feeds = nchw()
+        outcome = self.static(model, feeds)
+        self.assert_simulated(outcome, self.assert_integer(outcome.path), feeds)
+
+    @cases({f"{kind}_{opset}": (kind, opset) for kind in ("Relu", "Clip", "Add_Relu") for opset in (10, 13, 21)})
+    def clamp(self, kind, opset) -> None:
+        """Nothing is left of it."""
+        net = Net(opset)
+        c = net.conv("x", 3, CHANNELS)
+        if kind == "Add_Relu":
+            c = net.op("Add", c, net.conv("x", 3, CHANNELS))
+        r = net.clip(c, 0.0, 6.0) if kind == "Clip" else net.op("Relu", c)
+        net.conv(r, CHANNELS, CHANNELS)
+        outcome = self.static(net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE, SIZE)), nchw())
+        self.assert_simulated(outcome, self.assert_integer(outcome.path), nchw())
+
+    @cases({f"{k}_{opset}": (k, opset) for k in ("Gemm", "Gemm_turned", "MatMul") for opset in (11, 13, 21)})
+    def head(self, kind, opset) -> None:
+        """Products of what a convolution leaves, with floats at the end."""
+        net = Net(opset)
+        p = net.op("GlobalAveragePool", net.op("Relu", net.conv("x", 3, CHANNELS)))
+        f = net.op("Flatten", p)
+        w = net.normal(CHANNELS, 10)
+        if kind == "MatMul":
+            net.op("MatMul", f, net.constant(w))
+        else:
+            turned = kind == "Gemm_turned"
+            names = [net.constant(w.T.copy() if turned else w), net.constant(net.normal(10))]
+            net.op("Gemm", f, *names, transB=int(turned))
+        outcome = self.static(net.model(net.nodes[-1].output[0], (1, 10)), nchw())
+        self.assert_simulated(outcome, self.assert_integer(outcome.path), nchw())
+
+    @cases([10, 13, 21])
+    def normalization(self, opset) -> None:
+        """Folded, with negative factors; Mul and Add by channel as well. The way back gives a Conv."""
+        net = Net(opset)
+        c = net.normalize(net.conv("x", 3, CHANNELS, bias=False), CHANNELS)
+        c = net.op("Mul", c, net.constant(net.normal(CHANNELS, 1, 1)))
+        c = net.op("Relu", net.op("Add", net.constant(net.normal(1, CHANNELS, 1, 1)), c))
+        net.conv(c, CHANNELS, CHANNELS)
+        model = net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE, SIZE))
+        outcome = self.static(model, nchw())
+        self.assert_simulated(outcome, self.assert_integer(outcome.path), nchw())
+        self.assert_close_to_float(outcome, nchw(), 3)
+        back = self.dir / "back.onnx"
+        self.onnxq("dequantize", outcome.path, back)
+        self.assertEqual([n.op_type for n in onnx.load(back).graph.node], ["Conv", "Relu", "Conv", "Identity"])
+        self.assertLess(common.relative_error(common.run(model, nchw()[0]), common.run(onnx.load(back), nchw()[0])), 2)
+
+    def assert_close_to_float(self, outcome, feeds, percent) -> None:
+        session, _ = optimize(outcome.path, self.dir)
+        for feed in feeds:
+            want = common.run(outcome.original, feed)
+            self.assertLess(common.relative_error(want, session.run(None, feed)), percent)
+
+
+class OldOpsets(StaticTest):
+    """Below 10 the model becomes one of opset 10, where no operator means something else."""
+
+    @cases([7, 8, 9])
+    def raised(self, opset) -> None:
+        net = Net(opset)
+        c = net.op("Relu", net.conv("x", 3, CHANNELS))
+        s = net.op("Slice", c, axes=[2, 3], starts=[1, 0], ends=[9, 8])
+        if opset == 9:
+            u = net.op("Upsample", s, net.constant(np.float32([1, 1, 2, 2])), mode="linear")
+        else:
+            u = net.op("Upsample", s, scales=[1.0, 1.0, 2.0, 2.0], mode="nearest")
+        net.conv(u, CHANNELS, CHANNELS)
+        model = net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE, SIZE))
+        outcome = self.static(model, nchw())
+        self.assertEqual(outcome.model.opset_import[0].version, 10)
+        session = self.assert_integer(outcome.path, ("Resize",))
+        self.assert_simulated(outcome, session, nchw())
+        back = self.dir / "back.onnx"
+        self.onnxq("dequantize", outcome.path, back)
+        want, got = common.run(model, nchw()[0]), common.run(onnx.load(back), nchw()[0])
+        self.assertLess(common.relative_error(want, got), 2)
+
+    def test_refused(self) -> None:
+        net = Net(9)
+        net.op("TopK", net.op("Flatten", net.conv("x", 3, CHANNELS)), axis=1, k=3)
+        net.nodes[-1].output.append("indices")
+        model = net.model(net.nodes[-1].output[0], (1, 3))
+        path = ranges.write(self.dir / "ranges.json", model, nchw())
+        onnx.save(model, self.dir / "model.onnx")
+        done = self.onnxq("quantize", "--method=static", "--ranges", path, self.dir / "model.onnx",
+                          self.dir / "q.onnx", status=3)  # fmt: skip
+        self.assertRegex(done.stderr, 'needs opset 10, the model has 9, and TopK "n_v2_topk" is another')
+        self.assertFalse((self.dir / "q.onnx").exists())
+
+
+class Left(StaticTest):
+    """What stays float, and why."""
+
+    def net(self):
+        net = Net()
+        c = net.op("Relu", net.conv("x", 3, CHANNELS))
+        d = net.op("Relu", net.conv(c, CHANNELS, CHANNELS))
+        net.conv(d, CHANNELS, CHANNELS)
+        return net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE, SIZE))
+
+    @cases(
+        {
+            "missing": (lambda v: None, '"v1_relu" has no range'),
+            "nan": (lambda v: v.update(nan=1) or v.pop("channels") and None or v, '"v1_relu" was NaN or infinite'),
+            "zero": (
+                lambda v: v.pop("channels") and None or v.update(
+                    min=0.0, max=0.0, mean=0.0, zeros=v["count"],
+                    histogram={"exponent": -149, "first": 0, "counts": [v["count"]]}) or v,
+                '"v1_relu" was always 0',
+            ),
+            "unreached": (
+                lambda v: {"name": v["name"], "tensors": 0, "count": 0, "zeros": 0, "nan": 0, "infinite": 0},
+                '"v1_relu" was never reached',
+            ),
+        }
+    )  # fmt: skip
+    def no_range(self, change, reason) -> None:
+        def edit(values):
+            index = next(i for i, v in enumerate(values) if v["name"] == "v1_relu")
+            value = change(values[index])
+            values[index : index + 1] = [] if value is None else [value]
+
+        outcome = self.static(self.net(), nchw(), change=edit)
+        reasons = [use["reason"] for w in outcome.report["weights"] for use in w["uses"]]
+        self.assertIn(reason, reasons)
+        optimize(outcome.path, self.dir)
+
+    def test_other_model(self) -> None:
+        path = ranges.write(self.dir / "ranges.json", self.net(), nchw())
+        net = Net()
+        net.conv(net.conv("x", 3, CHANNELS), CHANNELS, CHANNELS)
+        model = net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE, SIZE))
+        onnx.save(model, self.dir / "model.onnx")
+        done = self.onnxq("quantize", "--method=static", "--ranges", path, self.dir / "model.onnx",
+                          self.dir / "q.onnx", status=3)  # fmt: skip
+        self.assertIn("ranges of another model", done.stderr)
+        self.assertFalse((self.dir / "q.onnx").exists())
+
+    def test_excluded(self) -> None:
+        outcome = self.static(self.net(), nchw(), "--exclude=n_v2_conv")
+        _, nodes = optimize(outcome.path, self.dir)
+        self.assertEqual(sum(n.op_type == "QLinearConv" for n in nodes), 2)
+
+    def test_tail(self) -> None:
+        """Boxes and scores side by side, behind the last convolution: floats."""
+        net = Net()
+        c = net.op("Relu", net.conv("x", 3, CHANNELS))
+        boxes = net.op("Mul", net.conv(c, CHANNELS, 4), net.constant(np.float32(320)))
+        scores = net.op("Sigmoid", net.conv(c, CHANNELS, 2))
+        net.op("Concat", boxes, scores, axis=1)
+        model = net.model(net.nodes[-1].output[0], (1, 6, SIZE, SIZE))
+        outcome = self.static(model, nchw())
+        self.assert_integer(outcome.path, ("Sigmoid", "Concat", "Mul"))
+
+    def test_unlike_ranges(self) -> None:
+        """The same before another convolution."""
+        net = Net()
+        c = net.op("Relu", net.conv("x", 3, CHANNELS))
+        a, b = net.conv(c, CHANNELS, 4), net.op("Sigmoid", net.conv(c, CHANNELS, 4))
+        wide = net.op("Mul", a, net.conv(c, CHANNELS, 4))
+        wide = net.op("Mul", wide, net.conv(c, CHANNELS, 4))
+        net.conv(net.op("Concat", wide, b, axis=1), 8, CHANNELS)
+        model = net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE, SIZE))
+        outcome = self.static(model, nchw())
+        session, nodes = optimize(outcome.path, self.dir)
+        self.assertNotIn("QLinearConcat", [n.op_type for n in nodes])
+        for feed in nchw():
+            want = common.run(model, feed)
+            self.assertLess(common.relative_error(want, session.run(None, feed)), 8)
+
+
+class Networks(StaticTest):
+    """Whole nets as users have them."""
+
+    def check(self, net, output, shape, percent, floats=()) -> None:
+        model = net.model(output, shape)
+        feeds = nchw(n=4)
+        outcome = self.static(model, feeds)
+        session = self.assert_integer(outcome.path, floats)
+        for feed in nchw(seed=11):
+            self.assertLess(common.relative_error(common.run(model, feed), session.run(None, feed)), percent)
+        back = self.dir / "back.onnx"
+        self.onnxq("dequantize", outcome.path, back)
+        feed = feeds[0]
+        self.assertLess(common.relative_error(common.run(model, feed), common.run(onnx.load(back), feed)), 4)
+        done = self.onnxq_any(
+            "check", "--ort-lib", LIBRARY, self.dir / "model.onnx", outcome.path, "--layers", "-q"
+        )
+        self.assertIn(done.returncode, (0, 1), done.stderr)
+
+    def block(self, net, x, i, o, **attributes):
+        return net.op("Relu", net.normalize(net.conv(x, i, o, bias=False, **attributes), o))
+
+    def test_resnet(self) -> None:
+        net = Net()
+        x = net.op("MaxPool", self.block(net, "x", 3, 16, strides=[2, 2]), kernel_shape=[3, 3],
+                   strides=[1, 1], pads=[1, 1, 1, 1])  # fmt: skip
+        for _ in range(2):
+            y = net.normalize(net.conv(self.block(net, x, 16, 16), 16, 16, bias=False), 16)
+            x = net.op("Relu", net.op("Add", y, x))
+        f = net.op("Flatten", net.op("GlobalAveragePool", x))
+        net.op("Gemm", f, net.constant(net.normal(10, 16)), net.constant(net.normal(10)), transB=1)
+        self.check(net, net.nodes[-1].output[0], (1, 10), 8)
+
+    def test_mobilenet(self) -> None:
+        net = Net()
+        x = net.clip(net.normalize(net.conv("x", 3, 16, bias=False), 16), 0.0, 6.0)
+        for _ in range(2):
+            e = net.clip(net.normalize(net.conv(x, 16, 32, k=1, bias=False), 32), 0.0, 6.0)
+            d = net.clip(net.normalize(net.conv(e, 32, 32, group=32, bias=False), 32), 0.0, 6.0)
+            x = net.op("Add", net.normalize(net.conv(d, 32, 16, k=1, bias=False), 16), x)
+        net.conv(x, 16, 8, k=1)
+        self.check(net, net.nodes[-1].output[0], (1, 8, SIZE, SIZE), 12)
+
+    def test_unet(self) -> None:
+        net = Net()
+        a = self.block(net, "x", 3, 8)
+        b = self.block(net, net.op("MaxPool", a, kernel_shape=[2, 2], strides=[2, 2]), 8, 16)
+        up = net.op("Resize", b, "", net.constant(np.float32([1, 1, 2, 2])), mode="nearest",
+                    coordinate_transformation_mode="asymmetric", nearest_mode="floor")  # fmt: skip
+        c = self.block(net, net.op("Concat", a, up, axis=1), 24, 8)
+        net.conv(c, 8, 2, k=1)
+        self.check(net, net.nodes[-1].output[0], (1, 2, SIZE, SIZE), 8)
+
+    def test_detector(self) -> None:
+        """SiLU, a pyramid, and a head that ends in boxes and scores."""
+        net = Net()
+
+        def silu(x, i, o, **attributes):
+            c = net.conv(x, i, o, **attributes)
+            return net.op("Mul", c, net.op("Sigmoid", c))
+
+        a = silu("x", 3, 8)
+        b = silu(a, 8, 16, strides=[2, 2])
+        up = net.op("Resize", b, "", net.constant(np.float32([1, 1, 2, 2])), mode="nearest",
+                    coordinate_transformation_mode="asymmetric", nearest_mode="floor")  # fmt: skip
+        c = silu(net.op("Concat", up, a, axis=1), 24, 16)
+        shape = net.constant(np.array([1, 4, SIZE * SIZE]))
+        boxes = net.op("Mul", net.op("Reshape", net.conv(c, 16, 4, k=1), shape), net.constant(np.float32(640)))
+        shape = net.constant(np.array([1, 3, SIZE * SIZE]))
+        scores = net.op("Sigmoid", net.op("Reshape", net.conv(c, 16, 3, k=1), shape))
+        net.op("Concat", boxes, scores, axis=1)
+        self.check(net, net.nodes[-1].output[0], (1, 7, SIZE * SIZE), 8, ("Sigmoid", "Mul", "Concat"))
