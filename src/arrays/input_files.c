@@ -96,6 +96,7 @@ static bool make_set(struct oq_input_sets *sets, const char *label, fill_fn fill
 
 enum kind {
     KIND_NPZ,
+    KIND_PICTURE,
     KIND_NPY,
     KIND_PB,
     KIND_SET_FOLDER, /* test_data_set_N */
@@ -110,10 +111,12 @@ static const struct ending {
     enum kind kind;
 } endings[] = {
     {".npz", KIND_NPZ},      {".npy", KIND_NPY},      {".pb", KIND_PB},
-    {".md", KIND_IGNORED},   {".txt", KIND_IGNORED},  {".rst", KIND_IGNORED},
-    {".html", KIND_IGNORED}, {".json", KIND_IGNORED}, {".yaml", KIND_IGNORED},
-    {".yml", KIND_IGNORED},  {".toml", KIND_IGNORED}, {".log", KIND_IGNORED},
-    {".py", KIND_IGNORED},   {".sh", KIND_IGNORED},   {".onnx", KIND_IGNORED},
+    {".png", KIND_PICTURE},  {".jpg", KIND_PICTURE},  {".jpeg", KIND_PICTURE},
+    {".ppm", KIND_PICTURE},  {".pgm", KIND_PICTURE},  {".md", KIND_IGNORED},
+    {".txt", KIND_IGNORED},  {".rst", KIND_IGNORED},  {".html", KIND_IGNORED},
+    {".json", KIND_IGNORED}, {".yaml", KIND_IGNORED}, {".yml", KIND_IGNORED},
+    {".toml", KIND_IGNORED}, {".log", KIND_IGNORED},  {".py", KIND_IGNORED},
+    {".sh", KIND_IGNORED},   {".onnx", KIND_IGNORED},
 };
 
 /* Of a file, by its name. Without an ending: README, LICENSE, Makefile. */
@@ -284,6 +287,45 @@ static bool read_named(struct oq_input_set *set, const struct oq_file *file, enu
     return ok;
 }
 
+/* --- pictures ---------------------------------------------------------------- */
+
+struct picture_file {
+    const char *path;
+    const struct oq_picture_maker *maker;
+};
+
+static bool fill_from_picture(struct oq_input_set *set, const void *from, onnxq_error *error)
+{
+    const struct picture_file *picture = from;
+    struct oq_file file;
+    struct oq_array array = {0};
+    bool ok = oq_file_open(&file, picture->path, error);
+    if (ok) {
+        ok = picture->maker->make(picture->maker->data, &file, &array, error);
+        oq_file_close(&file);
+    }
+    if (ok)
+        ok = add_array(&set->inputs, &array, error);
+    else
+        oq_array_fini(&array);
+    oq_error_file(error, picture->path);
+    return ok;
+}
+
+static bool read_picture(struct oq_input_sets *sets, const char *path, onnxq_error *error)
+{
+    const struct picture_file picture = {.path = path, .maker = sets->pictures};
+    if (sets->pictures == NULL) {
+        oq_fail(error, ONNXQ_ERROR_INPUT, "is a picture, expected arrays");
+        oq_error_file(error, path);
+        return false;
+    }
+    sets->pictures->n_pictures++;
+    return make_set(sets, path, fill_from_picture, &picture, error);
+}
+
+/* --- arrays, again ------------------------------------------------------------- */
+
 static bool read_file(struct oq_input_set *set, const char *path, bool alone, onnxq_error *error)
 {
     enum kind kind = kind_of(oq_base_name(path));
@@ -394,6 +436,12 @@ static bool check_alone(const char *some, const char *other, onnxq_error *error)
 static bool read_listing(struct oq_input_sets *sets, const struct listing *listing, bool outermost,
                          onnxq_error *error);
 
+/* A picture where there is an archive as well, or NULL. */
+static const char *two_forms(const struct listing *listing)
+{
+    return listing->examples[KIND_NPZ] != NULL ? listing->examples[KIND_PICTURE] : NULL;
+}
+
 static bool read_folder_at(struct oq_input_sets *sets, const char *path, bool outermost,
                            onnxq_error *error)
 {
@@ -413,7 +461,7 @@ static bool read_set_folder(struct oq_input_sets *sets, const char *path, onnxq_
 static bool read_listing(struct oq_input_sets *sets, const struct listing *listing, bool outermost,
                          onnxq_error *error)
 {
-    const char *npz = listing->examples[KIND_NPZ];
+    const char *npz = FIRST_OF(listing, KIND_NPZ, KIND_PICTURE);
     const char *set_folder = listing->examples[KIND_SET_FOLDER];
     const char *array = FIRST_OF(listing, KIND_NPY, KIND_PB);
     const char *other = FIRST_OF(listing, KIND_OTHER, KIND_FOLDER);
@@ -424,12 +472,15 @@ static bool read_listing(struct oq_input_sets *sets, const struct listing *listi
         other = set_folder;
     if (outermost && npz != NULL)
         return check_alone(npz, array != NULL ? array : other, error) &&
-               read_each(sets, listing, KIND_NPZ, read_lone_file, error);
+               check_alone(npz, two_forms(listing), error) &&
+               read_each(sets, listing, KIND_NPZ, read_lone_file, error) &&
+               read_each(sets, listing, KIND_PICTURE, read_picture, error);
     if (array != NULL)
         return check_alone(array, npz != NULL ? npz : other, error) &&
                make_set(sets, listing->path, fill_from_folder, listing, error);
     oq_fail(error, ONNXQ_ERROR_INPUT, "holds no %s", outermost ? "inputs" : ".npy or .pb files");
-    oq_error_hint(error, "inputs are .npz files, .npy and .pb files, or folders test_data_set_N");
+    oq_error_hint(
+        error, "inputs are .npz files, pictures, .npy and .pb files, or folders test_data_set_N");
     return false;
 }
 
@@ -444,8 +495,10 @@ bool oq_input_sets_read(struct oq_input_sets *sets, const char *path, onnxq_erro
     else if (status.type == OQ_FILE_FOLDER)
         ok = read_folder_at(sets, path, true, error);
     else if (kind_of(oq_base_name(path)) > KIND_PB)
-        ok =
-            oq_fail(error, ONNXQ_ERROR_INPUT, "is no .npz, .npy or .pb file, nor a folder of them");
+        ok = oq_fail(error, ONNXQ_ERROR_INPUT,
+                     "is no .npz, .npy or .pb file, picture or folder of them");
+    else if (kind_of(oq_base_name(path)) == KIND_PICTURE)
+        ok = read_picture(sets, path, error);
     else
         ok = read_lone_file(sets, path, error);
     oq_error_file(error, path);

@@ -5,6 +5,7 @@
 #define OQ_ARRAYS_INPUT_FILES_H
 
 #include "arrays/array.h"
+#include "base/file.h"
 
 struct oq_input_set {
     char *label; /* the file or folder it came from, or "random inputs 3"; for messages */
@@ -24,9 +25,18 @@ struct oq_set_visit {
     void *data;
 };
 
+/* Makes the array of a picture's file. */
+struct oq_picture_maker {
+    bool (*make)(void *data, const struct oq_file *file, struct oq_array *array,
+                 onnxq_error *error);
+    void *data;
+    uint64_t n_pictures; /* so far, those that were counted only included */
+};
+
 /* A growing list that owns its sets. Zero is an empty one. */
 struct oq_input_sets {
-    struct oq_set_visit *visit; /* NULL: all are kept */
+    struct oq_picture_maker *pictures; /* NULL: they are no inputs */
+    struct oq_set_visit *visit;        /* NULL: all are kept */
     struct oq_input_set *list;
     size_t count, capacity;
     char *sizes;     /* chosen for open dimensions of random inputs: "--dim x:2=224"; NULL: none */
@@ -43,7 +53,8 @@ void oq_input_sets_fini(struct oq_input_sets *sets);
  * Adds what `path` holds:
  *   FILE.npz                       one set, arrays by their names
  *   FILE.npy, FILE.pb              one set of one array (a .pb is a TensorProto)
- *   a folder of .npz               a set for each, in the order of their names
+ *   FILE.png, .jpg, .ppm, .pgm     one set: what sets->pictures makes of it
+ *   a folder of .npz or pictures   a set for each, in the order of their names
  *   a folder of .npy and .pb       one set: input_N.* by position, output_N.* among the
  *                                  outputs, others by name (of the TensorProto, else the file)
  *   a folder of test_data_set_N    a set for each, in the order of N

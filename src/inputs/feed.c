@@ -1,14 +1,17 @@
 /* Takes inputs from files or draws them, run by run. */
 #include "inputs/feed.h"
 
-static bool read_files(struct oq_input_sets *sets, const struct oq_feed_options *options,
-                       onnxq_error *error)
+static bool read_files(struct oq_input_sets *sets, const struct oq_signature *signature,
+                       const struct oq_feed_options *options, onnxq_error *error)
 {
-    for (size_t i = 0; i < options->n_paths; i++) {
-        if (!oq_input_sets_read(sets, options->paths[i], error))
-            return false;
-    }
-    return true;
+    struct oq_pictures pictures;
+    bool ok = true;
+    oq_pictures_init(&pictures, signature, &options->pictures);
+    sets->pictures = &pictures.maker;
+    for (size_t i = 0; ok && i < options->n_paths; i++)
+        ok = oq_input_sets_read(sets, options->paths[i], error);
+    sets->pictures = NULL;
+    return ok && oq_pictures_check(&pictures, error);
 }
 
 static bool draw(struct oq_input_sets *sets, const onnxq_model *const *models, size_t n_models,
@@ -34,7 +37,7 @@ bool oq_feed_make(struct oq_input_sets *sets, const onnxq_model *const *models, 
                   const struct oq_signature *signature, const struct oq_feed_options *options,
                   onnxq_error *error)
 {
-    bool made = options->n_paths > 0 ? read_files(sets, options, error)
+    bool made = options->n_paths > 0 ? read_files(sets, signature, options, error)
                                      : draw(sets, models, n_models, signature, options, error);
     if (!made)
         return false;
@@ -85,7 +88,7 @@ bool oq_feed_visit(struct oq_input_sets *sets, const onnxq_model *model,
     bound.take = take_bound;
     bound.data = &data;
     sets->visit = &bound;
-    bool ok = options->n_paths > 0 ? read_files(sets, options, error)
+    bool ok = options->n_paths > 0 ? read_files(sets, signature, options, error)
                                    : visit_drawn(sets, model, signature, options, error);
     sets->visit = wanted;
     wanted->n_sets = bound.n_sets;

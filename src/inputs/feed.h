@@ -2,13 +2,14 @@
 #ifndef OQ_INPUTS_FEED_H
 #define OQ_INPUTS_FEED_H
 
-#include "inputs/signature.h"
+#include "inputs/pictures.h"
 
 struct oq_feed_options {
     const char *const *paths; /* as oq_input_sets_read() takes them */
     size_t n_paths;           /* 0: random inputs */
     uint64_t n_random;        /* how many sets of them */
     struct oq_draw_options draw;
+    struct oq_picture_settings pictures;
 };
 
 /*

@@ -71,8 +71,9 @@ static void write_files(const char *const *names)
 /* --- folders ------------------------------------------------------------------ */
 
 #define U8(value) "uint8 []: " #value
-#define NO_INPUTS " (inputs are .npz files, .npy and .pb files, or folders test_data_set_N)"
-#define ONE_KIND  ", expected one kind of inputs and nothing else"
+#define NO_INPUTS                                                                                  \
+    " (inputs are .npz files, pictures, .npy and .pb files, or folders test_data_set_N)"
+#define ONE_KIND ", expected one kind of inputs and nothing else"
 
 static const struct folder_row {
     const char *name;
@@ -121,8 +122,8 @@ static const struct folder_row {
     {"another file",
      {"x.bin"},
      "x.bin",
-     "x.bin: is no .npz, .npy or .pb file, nor a folder of them"},
-    {"text", {"x.md"}, "x.md", "x.md: is no .npz, .npy or .pb file, nor a folder of them"},
+     "x.bin: is no .npz, .npy or .pb file, picture or folder of them"},
+    {"text", {"x.md"}, "x.md", "x.md: is no .npz, .npy or .pb file, picture or folder of them"},
     {"empty folder", {"f/"}, "f", "f: holds no inputs" NO_INPUTS},
     {"folder of texts", {"f/", "f/README"}, "f", "f: holds no inputs" NO_INPUTS},
     {"folder of folders", {"f/", "f/g/"}, "f", "f: holds no inputs" NO_INPUTS},
@@ -153,7 +154,7 @@ static const struct folder_row {
     {"arrays and images",
      {"f/", "f/a.npy", "f/a.png"},
      "f",
-     "f: holds \"a.npy\" and \"a.png\"" ONE_KIND},
+     "f: holds \"a.png\" and \"a.npy\"" ONE_KIND},
     {"arrays and a folder",
      {"f/", "f/a.npy", "f/b/"},
      "f",

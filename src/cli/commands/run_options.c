@@ -19,6 +19,13 @@ static const cli_choice opt_levels[] = {{"disable", OQ_OPT_DISABLE, false},
                                         {"all", OQ_OPT_ALL, false},
                                         {0}};
 
+_Static_assert(sizeof(enum oq_picture_layout) == sizeof(int), "enum as wide as int");
+
+static const cli_choice layouts[] = {{"auto", OQ_LAYOUT_AUTO, false},
+                                     {"nchw", OQ_LAYOUT_NCHW, false},
+                                     {"nhwc", OQ_LAYOUT_NHWC, false},
+                                     {0}};
+
 #define FIELD(member) .offset = offsetof(cli_run_settings, run.member)
 
 const cli_option cli_run_options[] = {
@@ -29,7 +36,27 @@ const cli_option cli_run_options[] = {
      .value = "PATH",
      .source = CLI_FILES,
      FIELD(inputs),
-     .help = ".npz, .npy, .pb, or a folder of them; repeatable"},
+     .help = ".npz, .npy, .pb, pictures, or a folder of them; repeatable"},
+    {.kind = CLI_CHOICE,
+     .name = "image-layout",
+     .choices = layouts,
+     FIELD(layout),
+     .help = "where the channels of a picture go"},
+    {.kind = CLI_TEXT,
+     .name = "size",
+     .value = "WxH",
+     FIELD(size),
+     .help = "of pictures, where the model leaves it open"},
+    {.kind = CLI_LIST,
+     .name = "mean",
+     .value = "X[,X,X]",
+     FIELD(mean),
+     .help = "of the pixels of a picture: (pixel - mean) / std goes in"},
+    {.kind = CLI_LIST,
+     .name = "std",
+     .value = "X[,X,X]",
+     FIELD(std),
+     .help = "pixels are 0 to 255; or 0 to 1 with a deviation below 1"},
     {.kind = CLI_NUMBER,
      .name = "random",
      .value = "N",
@@ -135,6 +162,69 @@ static int fill_ranges(const cli_common *common, cli_run *run)
     return CLI_EXIT_OK;
 }
 
+/* One number, or one for each of three channels. */
+static int fill_channels(const cli_common *common, const char *option, const cli_list *list,
+                         double values[3], size_t *n)
+{
+    *n = list->count;
+    if (*n != 0 && *n != 1 && *n != 3)
+        return cli_usage(common, "as in --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225",
+                         "%s: expected one number or three, not %zu", option, *n);
+    for (size_t i = 0; i < *n; i++) {
+        char *end;
+        values[i] = strtod(list->items[i], &end);
+        if (end == list->items[i] || *end != '\0' || !isfinite(values[i]))
+            return cli_usage(common, NULL, "%s: '%s' is no number", option, list->items[i]);
+    }
+    return CLI_EXIT_OK;
+}
+
+static bool read_length(const char **text, uint64_t *length)
+{
+    char *end;
+    if (**text < '1' || **text > '9')
+        return false;
+    errno = 0;
+    *length = strtoull(*text, &end, 10);
+    *text = end;
+    return errno == 0 && *length <= INT32_MAX;
+}
+
+/* "224", or "640x480": the width first. */
+static bool read_picture_size(const char *text, struct oq_picture_settings *settings)
+{
+    if (!read_length(&text, &settings->width))
+        return false;
+    settings->height = settings->width;
+    if (*text == 'x') {
+        text++;
+        if (!read_length(&text, &settings->height))
+            return false;
+    }
+    return *text == '\0';
+}
+
+static int fill_pictures(const cli_common *common, const cli_run *run,
+                         struct oq_picture_settings *settings)
+{
+    *settings = (struct oq_picture_settings){.layout = run->layout};
+    settings->given = run->layout != OQ_LAYOUT_AUTO || run->mean.count > 0 || run->std.count > 0 ||
+                      run->size != NULL;
+    if (settings->given && run->inputs.count == 0)
+        return cli_usage(common, NULL,
+                         "--image-layout, --mean, --std and --size are for pictures: --inputs");
+    if (run->size != NULL && !read_picture_size(run->size, settings))
+        return cli_usage(common, "as in --size 224 or --size 640x480",
+                         "--size: '%s' is no WIDTHxHEIGHT", run->size);
+    int status = fill_channels(common, "--mean", &run->mean, settings->mean, &settings->n_mean);
+    if (status == CLI_EXIT_OK)
+        status = fill_channels(common, "--std", &run->std, settings->std, &settings->n_std);
+    for (size_t i = 0; i < settings->n_std && status == CLI_EXIT_OK; i++)
+        if (settings->std[i] <= 0)
+            status = cli_usage(common, NULL, "--std: '%s' is not above 0", run->std.items[i]);
+    return status;
+}
+
 int cli_run_fill(const cli_common *common, cli_run *run, struct oq_feed_options *options)
 {
     run->dim_settings = calloc(run->dims.count + 1, sizeof(*run->dim_settings));
@@ -154,7 +244,7 @@ int cli_run_fill(const cli_common *common, cli_run *run, struct oq_feed_options 
                                                  .ranges = run->range_settings,
                                                  .n_ranges = run->ranges.count,
                                                  .seed = run->seed}};
-    return status;
+    return status == CLI_EXIT_OK ? fill_pictures(common, run, &options->pictures) : status;
 }
 
 void cli_run_fill_session(const cli_common *common, const cli_run *run,
@@ -172,6 +262,8 @@ void cli_run_release(cli_run *run)
     cli_list_free(&run->inputs);
     cli_list_free(&run->dims);
     cli_list_free(&run->ranges);
+    cli_list_free(&run->mean);
+    cli_list_free(&run->std);
     free(run->dim_settings);
     free(run->range_settings);
 }

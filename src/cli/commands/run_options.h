@@ -11,6 +11,9 @@ typedef struct cli_run {
     const char *ort_lib;
     cli_list inputs, dims, ranges; /* as they were written */
     uint64_t n_inputs, seed;
+    enum oq_picture_layout layout;
+    cli_list mean, std;
+    const char *size; /* as it was written */
     enum oq_opt_level opt_level;
     cli_list providers; /* by preference */
     struct oq_dim_setting *dim_settings;
