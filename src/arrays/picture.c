@@ -36,7 +36,7 @@ void oq_picture_fini(struct oq_picture *picture)
 
 /* --- PPM and PGM ------------------------------------------------------------------- */
 
-struct text {
+struct pnm_text {
     const uint8_t *bytes;
     size_t nbytes, at;
 };
@@ -47,7 +47,7 @@ static bool is_space(uint8_t byte)
 }
 
 /* A number behind white space and comments, which go to the end of their line. */
-static bool read_number(struct text *text, uint64_t *value)
+static bool read_number(struct pnm_text *text, uint64_t *value)
 {
     *value = 0;
     while (text->at < text->nbytes &&
@@ -69,7 +69,7 @@ static bool read_number(struct text *text, uint64_t *value)
 static bool decode_pnm(struct oq_picture *picture, const uint8_t *bytes, size_t nbytes,
                        onnxq_error *error)
 {
-    struct text text = {.bytes = bytes, .nbytes = nbytes, .at = 2};
+    struct pnm_text text = {.bytes = bytes, .nbytes = nbytes, .at = 2};
     uint64_t width, height, largest;
     if (!read_number(&text, &width) || !read_number(&text, &height) ||
         !read_number(&text, &largest) || largest == 0 || largest > UINT16_MAX ||

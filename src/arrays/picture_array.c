@@ -7,15 +7,15 @@
 /* --- resizing --------------------------------------------------------------------- */
 
 /* Where a pixel of the result lies in a row of n_src pixels, and how wide it is there. */
-struct window {
+struct pixel_window {
     double center, radius;
     size_t first, end;
 };
 
-static struct window window_of(size_t i, size_t n_src, size_t n_dst)
+static struct pixel_window window_of(size_t i, size_t n_src, size_t n_dst)
 {
     double scale = (double)n_src / (double)n_dst;
-    struct window window = {.center = ((double)i + 0.5) * scale, .radius = fmax(scale, 1)};
+    struct pixel_window window = {.center = ((double)i + 0.5) * scale, .radius = fmax(scale, 1)};
     double first = floor(window.center - window.radius), end = ceil(window.center + window.radius);
     window.first = first > 0 ? (size_t)first : 0;
     window.end = end < (double)n_src ? (size_t)end : n_src;
@@ -23,7 +23,7 @@ static struct window window_of(size_t i, size_t n_src, size_t n_dst)
 }
 
 /* What pixel k counts, at its middle. */
-static double weight_of(const struct window *window, size_t k)
+static double weight_of(const struct pixel_window *window, size_t k)
 {
     return fmax(1 - fabs((double)k + 0.5 - window->center) / window->radius, 0);
 }
@@ -33,7 +33,7 @@ static void resize_axis(const float *src, size_t n_src, float *dst, size_t n_dst
                         size_t count)
 {
     for (size_t i = 0; i < n_dst; i++) {
-        struct window window = window_of(i, n_src, n_dst);
+        struct pixel_window window = window_of(i, n_src, n_dst);
         double sum = 0;
         for (size_t k = window.first; k < window.end; k++)
             sum += weight_of(&window, k);
