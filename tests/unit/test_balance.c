@@ -28,6 +28,13 @@ static const struct row {
      "MatMul dynamic, Add fold | 67584"},
     {"a turned product and a fold", HEAD W "y = Gemm(x, w) transB=1; z = Add(t, w)", NULL,
      "Gemm dynamic, Add fold | 67584"},
+    {"two forms and a fold in 16 bits",
+     HEAD W "y = Gemm(x, w); z = Gemm(x, w) transB=1; s = Add(t, w)", adjust_fold_16_bits,
+     "Gemm dynamic, Gemm fold (--fold-bits 16), Add fold (--fold-bits 16) | 198656"},
+    {"a product of a tensor, and one of it and another",
+     HEAD "in u float32[N,128]; init a float32[128,256]; init w float32[128,256]\n"
+          "k = Concat(a, w) axis=0; y = MatMul(x, k); z = MatMul(u, w)",
+     adjust_force_integer, "Concat dynamic, MatMul dynamic | 33792"},
     {"somebody needs the floats", HEAD W "y = MatMul(x, w); z = custom::Op(w)", NULL,
      "MatMul keep (Op \"z\" takes it as it is), Op keep (no rule for custom.Op) | 262144"},
     {"the graph returns it", HEAD W "y = MatMul(x, w); out w float32[256,256]", NULL,

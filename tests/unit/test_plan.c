@@ -437,6 +437,16 @@ static const struct row {
      "w: MatMul.1 keep (too small for a scale in float32)"},
     {"a column of denormals", OPSET_17 "init w float32[256,256] @7=1e-40; y = MatMul(x, w)", NULL,
      "w: MatMul.1 dynamic MatMulInteger"},
+    {"a row of denormals that is divided by its norm",
+     OPSET_17 "init w float32[64,32] "
+              "@64=1e-40 @65=1e-40 @66=1e-40 @67=1e-40 @68=1e-40 @69=1e-40 @70=1e-40 @71=1e-40 "
+              "@72=1e-40 @73=1e-40 @74=1e-40 @75=1e-40 @76=1e-40 @77=1e-40 @78=1e-40 @79=1e-40 "
+              "@80=1e-40 @81=1e-40 @82=1e-40 @83=1e-40 @84=1e-40 @85=1e-40 @86=1e-40 @87=1e-40 "
+              "@88=1e-40 @89=1e-40 @90=1e-40 @91=1e-40 @92=1e-40 @93=1e-40 @94=1e-40 @95=1e-40; "
+              "n = ReduceL2(w) axes=[1]; y = Div(w, n)",
+     NULL,
+     "w: ReduceL2.0 keep (too small for a scale in float32)\n"
+     "w: Div.0 keep (too small for a scale in float32)"},
     {"an outlier", OPSET_17 "init w float32[256,256] @9=1e10; y = MatMul(x, w)", NULL,
      "w: MatMul.1 keep (most of it is lost in integers beside its largest number, 1e+10)"},
     {"an offset that is taken off behind a product and a sum",
