@@ -259,7 +259,7 @@ static void check_words(const onnxq_error *error, onnxq_status status)
     assert_int_equal(error->status, status);
     assert_true(status == ONNXQ_ERROR_INPUT || status == ONNXQ_ERROR_OUTPUT ||
                 status == ONNXQ_ERROR_MEMORY);
-    assert_true(error->message[0] != '\0');
+    assert_compare(error->message[0], !=, '\0');
     assert_null(strstr(error->message, "Success"));
 }
 
@@ -385,7 +385,7 @@ static void test_faults(void **state)
         run_row(&rows[i], scenario, &expected, true);
     }
     print_message("           %zu faults\n", n_faults);
-    assert_true(n_faults > 100);
+    assert_compare(n_faults, >, 100);
 }
 
 /* --- without an output ------------------------------------------------------------ */
@@ -436,7 +436,7 @@ static void test_inspect_faults(void **state)
             check_words(&error, status);
     } while (atomic_load(&fault.happened));
     fclose(sink);
-    assert_true(n > 1);
+    assert_compare(n, >, 1);
     check_text(test_files(), "in.onnx");
 }
 

@@ -104,7 +104,7 @@ static void test_budget_of_many(void **state)
     while (oq_arena_alloc(arena, 1000) != NULL)
         n++;
     assert_in_range(n, 1500, 3 * MB / 1000);
-    assert_true(arena->allocated <= 3 * MB);
+    assert_compare(arena->allocated, <=, 3 * MB);
     oq_error_init(&error);
     assert_false(oq_arena_fail(arena, &error));
     assert_int_equal(error.status, ONNXQ_ERROR_MEMORY);
@@ -143,7 +143,7 @@ static void test_grow(void **state)
     size_t capacity = 0;
     for (int i = 0; i < 1000; i++) {
         assert_true(oq_arena_grow(arena, &items, (size_t)i, &capacity, sizeof(*items)));
-        assert_true(capacity > (size_t)i);
+        assert_compare(capacity, >, (size_t)i);
         items[i] = i;
     }
     for (int i = 0; i < 1000; i++)
@@ -212,7 +212,7 @@ static void test_map_memory(void **state)
         *place = &map;
         n++;
     }
-    assert_true(n > 10);
+    assert_compare(n, >, 10);
     for (size_t i = 0; i < n; i++)
         assert_ptr_equal(oq_strmap_find(&map, make_key(i)), &map);
     assert_null(oq_strmap_find(&map, make_key(n)));
@@ -243,25 +243,25 @@ static void test_checked(void **state)
     size_t size;
     assert_int_equal(oq_add_u64(row->a, row->b, &result), row->sum_fits);
     if (row->sum_fits)
-        assert_true(result == row->a + row->b);
+        assert_compare(result, ==, row->a + row->b);
     assert_int_equal(oq_mul_u64(row->a, row->b, &result), row->product_fits);
     if (row->product_fits)
-        assert_true(result == row->a * row->b);
+        assert_compare(result, ==, row->a * row->b);
     if (sizeof(size) == sizeof(result))
         assert_int_equal(oq_mul_size((size_t)row->a, (size_t)row->b, &size), row->product_fits);
-    assert_true(oq_min_u64(row->a, row->b) == (row->a < row->b ? row->a : row->b));
-    assert_true(oq_max_u64(row->a, row->b) == (row->a < row->b ? row->b : row->a));
+    assert_compare(oq_min_u64(row->a, row->b), ==, (row->a < row->b ? row->a : row->b));
+    assert_compare(oq_max_u64(row->a, row->b), ==, (row->a < row->b ? row->b : row->a));
 }
 
 static void test_align(void **state)
 {
     (void)state;
-    assert_true(oq_align_u64(0, 4096) == 0);
-    assert_true(oq_align_u64(1, 4096) == 4096);
-    assert_true(oq_align_u64(4096, 4096) == 4096);
-    assert_true(oq_align_u64(4097, 4096) == 8192);
-    assert_true(oq_align_u64(((uint64_t)5 << 32) + 1, 16) == ((uint64_t)5 << 32) + 16);
-    assert_true(oq_align_u64(7, 1) == 7);
+    assert_compare(oq_align_u64(0, 4096), ==, 0);
+    assert_compare(oq_align_u64(1, 4096), ==, 4096);
+    assert_compare(oq_align_u64(4096, 4096), ==, 4096);
+    assert_compare(oq_align_u64(4097, 4096), ==, 8192);
+    assert_compare(oq_align_u64(((uint64_t)5 << 32) + 1, 16), ==, ((uint64_t)5 << 32) + 16);
+    assert_compare(oq_align_u64(7, 1), ==, 7);
 }
 
 int main(void)

@@ -92,7 +92,7 @@ static void test_worth(void **state)
     check_text(describe(plan), row->expected);
     check_text(describe(test_estimate(model, &options)), row->expected);
     const onnxq_summary *summary = onnxq_plan_get_summary(plan);
-    assert_true(summary->weight_nbytes_after <= summary->weight_nbytes_before);
+    assert_compare(summary->weight_nbytes_after, <=, summary->weight_nbytes_before);
 }
 
 int main(void)

@@ -71,12 +71,12 @@ static void test_density(void **state)
     double density[10];
     const double sorted[] = {0.5, 2.5, 2.5, 2.6, 5.5, 99};
     oq_plot_density(sorted, 6, 10, density, 10);
-    assert_true(density[2] == 1);
+    assert_compare(density[2], ==, 1);
     assert_true(density[0] > density[9] && density[5] > density[7]);
-    assert_true(density[9] < 0.01); /* what is beyond the end is not there */
+    assert_compare(density[9], <, 0.01); /* what is beyond the end is not there */
     oq_plot_density(&sorted[5], 1, 10, density, 10);
     for (size_t i = 0; i < 10; i++)
-        assert_true(density[i] == 0);
+        assert_compare(density[i], ==, 0);
 }
 
 /* --- reports -------------------------------------------------------------------- */
@@ -222,10 +222,10 @@ static void check_well_formed(const char *svg)
         if (end[-1] == '/')
             continue;
         if (name[0] == '/') {
-            assert_true(depth > 0);
+            assert_compare(depth, >, 0);
             check_text(name + 1, open[--depth]);
         } else {
-            assert_true(depth < COUNT(open));
+            assert_compare(depth, <, COUNT(open));
             strcpy(open[depth++], name);
         }
     }

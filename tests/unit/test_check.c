@@ -128,7 +128,7 @@ static void test_total_is_of_floats(void **state)
     compare(check, 0, 0, TYPE(INT32), (const double[]){7, 8}, 2, (const double[]){7, 10}, 2);
     assert_true(judge(check, OQ_N_MEASURES, 0, &error));
     assert_int_equal(check->total_class, OQ_CLASS_INTEGER);
-    assert_true(check->total.max_abs == 2);
+    assert_compare(check->total.max_abs, ==, 2);
 }
 
 /* The second run is off; over both ||d|| / ||a|| is 2 / sqrt(200). */
@@ -143,7 +143,7 @@ static void test_worst_run_is_named(void **state)
     assert_true(judge(check, OQ_MEASURE_RELATIVE, 0.1, &error));
     assert_int_equal(check->n_failures, 1);
     assert_int_equal(check->failures[0].run, 1);
-    assert_true(fabs(check->failures[0].found - 2 / sqrt(200)) < 1e-15);
+    assert_compare(fabs(check->failures[0].found - 2 / sqrt(200)), <, 1e-15);
     assert_int_equal(check->outputs[0].worst_run, 1);
 }
 

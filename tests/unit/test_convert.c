@@ -87,7 +87,7 @@ static void test_lengths(void **state)
         oq_convert_from_half(patterns, n, out);
         oq_convert_from_bfloat16(patterns, n, out);
         oq_convert_from_double(doubles, n, out);
-        assert_true(out[n] == 12345);
+        assert_compare(out[n], ==, 12345);
     }
 }
 

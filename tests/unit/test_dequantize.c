@@ -370,7 +370,7 @@ static const char *kept_text(const onnxq_dequantization *made)
     const char *text = "";
     for (size_t i = 0; i < onnxq_dequantization_count(made); i++) {
         const onnxq_dequantized *node = onnxq_dequantization_get(made, i);
-        assert_true((node->form[0] == '\0') != (node->reason[0] == '\0'));
+        assert_compare((node->form[0] == '\0'), !=, (node->reason[0] == '\0'));
         if (node->form[0] == '\0')
             text = test_printf("%s%s: %s\n", text, node->op_type, node->reason);
     }

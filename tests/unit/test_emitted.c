@@ -136,7 +136,7 @@ static void test_weight(void **state)
 
     const float *written = elements(&result, "w_scale", row->n_scales * sizeof(*written));
     for (size_t k = 0; k < row->n_scales; k++)
-        assert_true(written[k] == scales[row->axis < 0 ? 0 : k] * row->factor);
+        assert_compare(written[k], ==, scales[row->axis < 0 ? 0 : k] * row->factor);
 
     bool is_unsigned = test_tensor(result.model->graph, "w_quantized")->data_type == 2;
     const uint8_t *q = elements(&result, "w_quantized", nelem);
@@ -193,7 +193,7 @@ static void test_bias(void **state)
     const float *b = input_floats(&result, "b");
     const float *written = elements(&result, "b_f32", 512 * sizeof(*written));
     for (size_t i = 0; i < 512; i++)
-        assert_true(written[i] == b[i * row->stride] * row->beta);
+        assert_compare(written[i], ==, b[i * row->stride] * row->beta);
 }
 
 /* A bias that is no row: the graph multiplies it. */
@@ -204,7 +204,7 @@ static void test_beta(void **state)
         quantize_text("opset 17; in x float32; in c float32; init w float32[128,512]\n"
                       "y = Gemm(x, w, c) beta=0.625; out y float32",
                       NULL);
-    assert_true(*(const float *)elements(&result, "beta_f32", sizeof(float)) == 0.625f);
+    assert_compare(*(const float *)elements(&result, "beta_f32", sizeof(float)), ==, 0.625f);
 }
 
 static void test_zero_points(void **state)
@@ -224,8 +224,8 @@ static void test_zero_points(void **state)
             lo = fminf(lo, w[k * 512 + n]);
             hi = fmaxf(hi, w[k * 512 + n]);
         }
-        assert_true(scale[n] == (float)(((double)hi - (double)lo) / 255));
-        assert_true(zero_point[n] == (int)rintf(-128 - lo / scale[n]));
+        assert_compare(scale[n], ==, (float)(((double)hi - (double)lo) / 255));
+        assert_compare(zero_point[n], ==, (int)rintf(-128 - lo / scale[n]));
         for (size_t k = 0; k < 128; k++)
             assert_int_equal(q[k * 512 + n], reference_quantize(w[k * 512 + n], scale[n],
                                                                 zero_point[n], -128, 127));

@@ -72,7 +72,7 @@ static void check_elements(const struct oq_tensor *tensor, float first)
     assert_true(
         oq_tensor_read_floats(tensor, 0, 4, values, test_alloc(OQ_READ_SCRATCH_NBYTES), &error));
     for (size_t i = 0; i < 4; i++)
-        assert_true(values[i] == first + (float)i);
+        assert_compare(values[i], ==, first + (float)i);
 }
 
 static const struct row {
@@ -259,7 +259,7 @@ static void check_many_files(size_t most)
     }
     size_t before = count_descriptors();
     const onnxq_model *model = test_open(builder);
-    assert_true(count_descriptors() <= before + most);
+    assert_compare(count_descriptors(), <=, before + most);
     assert_int_equal(model->external.count, MANY);
     for (size_t i = 0; i < MANY; i += 37)
         check_elements(&model->tensors[i], (float)i + 2);

@@ -54,7 +54,7 @@ static void test_link(void **state)
     uint8_t *bytes;
     const struct oq_file *file = make_file(10, &bytes);
     assert_int_equal(symlink("file", test_path("link")), 0);
-    assert_true(open_file(test_path("link"))->status.inode == file->status.inode);
+    assert_compare(open_file(test_path("link"))->status.inode, ==, file->status.inode);
 }
 
 static const char *fail_to_open(const char *path)
@@ -188,7 +188,7 @@ static void test_large(void **state)
         skip(); /* no sparse files here */
     struct oq_file *file = open_file(test_path("file"));
     oq_error_init(&error);
-    assert_true(file->nbytes == nbytes);
+    assert_compare(file->nbytes, ==, nbytes);
     assert_true(oq_file_read(file, nbytes - 4, bytes, 4, &error));
     assert_memory_equal(bytes, "\0\0\0\0", 4);
     check_text(fail_to_read(file, nbytes - 3, 4), "file: ends early: it changed while it was read");

@@ -219,8 +219,8 @@ static void test_attributes(void **state)
     assert_int_equal(oq_node_int(node, "axis", 3), -1); /* the first one */
     assert_int_equal(oq_node_int(node, "group", 3), 3);
     assert_int_equal(oq_node_int(node, "alpha", 3), 3); /* a float is no int */
-    assert_true(oq_node_float(node, "alpha", 1) == 0.5f);
-    assert_true(oq_node_float(node, "beta", 1) == 1);
+    assert_compare(oq_node_float(node, "alpha", 1), ==, 0.5f);
+    assert_compare(oq_node_float(node, "beta", 1), ==, 1);
     assert_null(oq_node_attribute(node, "alph"));
     assert_non_null(oq_node_attribute(node, "alpha"));
 }
@@ -242,8 +242,8 @@ static void test_attributes_of_zero(void **state)
     node->attribute[4]->ref_attr_name = name;
     int64_t value;
     assert_int_equal(oq_node_int(node, "axis", 1), 0);
-    assert_true(oq_node_float(node, "alpha", 1) == 0);
-    assert_true(oq_node_float(node, "beta", 1) == 0.5f);
+    assert_compare(oq_node_float(node, "alpha", 1), ==, 0);
+    assert_compare(oq_node_float(node, "beta", 1), ==, 0.5f);
     assert_int_equal(oq_node_int(node, "K", 1), 7);
     assert_int_equal(oq_node_int(node, "to", 1), 1);
     assert_false(oq_attribute_int(oq_node_attribute(node, "alpha"), &value));

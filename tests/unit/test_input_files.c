@@ -384,8 +384,8 @@ static const struct order_row {
 static void test_order(void **state)
 {
     const struct order_row *row = *state;
-    assert_true(oq_compare_names(row->less, row->more) < 0);
-    assert_true(oq_compare_names(row->more, row->less) > 0);
+    assert_compare(oq_compare_names(row->less, row->more), <, 0);
+    assert_compare(oq_compare_names(row->more, row->less), >, 0);
     assert_int_equal(oq_compare_names(row->less, row->less), 0);
 }
 

@@ -168,14 +168,14 @@ static void test_key_order(void **state)
         float back = oq_key_to_float(key);
         assert_memory_equal(&back, &ordered[i], sizeof(back));
         if (i > 0)
-            assert_true(oq_key_from_float(ordered[i - 1]) < key);
+            assert_compare(oq_key_from_float(ordered[i - 1]), <, key);
     }
     /* NaN of either sign is beyond infinity. */
-    assert_true(oq_key_from_float(float_of_bits(0x7fc00000)) > oq_key_from_float(INFINITY));
-    assert_true(oq_key_from_float(float_of_bits(0x7f800001)) > oq_key_from_float(INFINITY));
-    assert_true(oq_key_from_float(float_of_bits(0xffc00000)) < oq_key_from_float(-INFINITY));
-    assert_true(OQ_KEY_NONE_LO >= oq_key_from_float(INFINITY));
-    assert_true(OQ_KEY_NONE_HI <= oq_key_from_float(-INFINITY));
+    assert_compare(oq_key_from_float(float_of_bits(0x7fc00000)), >, oq_key_from_float(INFINITY));
+    assert_compare(oq_key_from_float(float_of_bits(0x7f800001)), >, oq_key_from_float(INFINITY));
+    assert_compare(oq_key_from_float(float_of_bits(0xffc00000)), <, oq_key_from_float(-INFINITY));
+    assert_compare(OQ_KEY_NONE_LO, >=, oq_key_from_float(INFINITY));
+    assert_compare(OQ_KEY_NONE_HI, <=, oq_key_from_float(-INFINITY));
 }
 
 /* --- the generic form against the reference --- */
@@ -399,7 +399,7 @@ static void test_join(void **state)
             memcpy(a, x, n * sizeof(float));
             list[i]->join(a, y, n);
             for (size_t k = 0; k < n; k++)
-                assert_true(a[k] == reference_join(x[k], y[k]));
+                assert_compare(a[k], ==, reference_join(x[k], y[k]));
             memcpy(a, x, n * sizeof(float));
             list[i]->join_neighbours(a, n - n % 2);
             for (size_t k = 0; k + 1 < n; k += 2)

@@ -241,7 +241,7 @@ static void test_truncations(void **state)
     (void)state;
     struct builder_bytes *bytes = make(1, HEADER_6, (struct bytes)BYTES_6);
     for (size_t n = 0; n < bytes->nbytes; n++)
-        assert_true(strncmp(test_inputs_of("x.npy", bytes->bytes, n), "x.npy: ", 7) == 0);
+        assert_compare(strncmp(test_inputs_of("x.npy", bytes->bytes, n), "x.npy: ", 7), ==, 0);
     builder_put(bytes, "", 1);
     check_text(test_inputs_of("x.npy", bytes->bytes, bytes->nbytes),
                "x.npy: has 7 bytes of elements, its header needs 6");

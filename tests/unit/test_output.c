@@ -103,7 +103,7 @@ static void test_atomic(void **state)
     char text[7] = "";
     test_write_file(test_path("file"), "before", 6);
     int reader = open(test_path("file"), O_RDONLY);
-    assert_true(reader >= 0);
+    assert_compare(reader, >=, 0);
     assert_true(run(&output, test_path("file"), "afterwards", PUBLISH, false, &error));
     oq_output_close(&output);
     assert_int_equal(read(reader, text, 6), 6);
@@ -420,7 +420,7 @@ static void test_device(void **state)
     check_text(fail_to_write("/dev/full"), "/dev/full: cannot write: No space left on device");
     assert_true(run(&output, "/dev/null", "text", PUBLISH, true, &error));
     oq_output_close(&output);
-    assert_true(access("/dev/null", W_OK) == 0); /* it is still there */
+    assert_compare(access("/dev/null", W_OK), ==, 0); /* it is still there */
 }
 
 static void test_fifo(void **state)
@@ -431,7 +431,7 @@ static void test_fifo(void **state)
     char text[5] = "";
     assert_int_equal(mkfifo(test_path("fifo"), 0666), 0);
     int reader = open(test_path("fifo"), O_RDONLY | O_NONBLOCK);
-    assert_true(reader >= 0);
+    assert_compare(reader, >=, 0);
     assert_true(run(&output, test_path("fifo"), "text", PUBLISH, false, &error));
     oq_output_close(&output);
     assert_int_equal(read(reader, text, 4), 4);

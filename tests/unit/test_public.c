@@ -130,7 +130,7 @@ static void test_wrong_options(void **state)
     const onnxq_model *model = test_model(TEXT);
     assert_null(onnxq_plan_create(model, &options, &error));
     assert_int_equal(error.status, ONNXQ_ERROR_OPTION);
-    assert_true(error.message[0] != '\0');
+    assert_compare(error.message[0], !=, '\0');
     assert_null(onnxq_plan_create(model, &options, NULL));
     assert_int_equal(
         onnxq_quantize_file(test_path("model.onnx"), test_path("out.onnx"), &options, NULL),

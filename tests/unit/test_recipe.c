@@ -139,7 +139,7 @@ static void test_quantize(void **state)
             n_found++;
         }
     }
-    assert_true(n_found > 0);
+    assert_compare(n_found, >, 0);
 }
 
 static void test_bytes(void **state)

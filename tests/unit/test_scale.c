@@ -117,7 +117,7 @@ static void test_error_bound(void **state)
         if (moved > 0.5001 * (double)q->ranges->scale[i % 30])
             fail_msg("column %zu: %g moved by %g, the step is %g", i % 30, (double)w[i], moved,
                      (double)q->ranges->scale[i % 30]);
-        assert_true(dequantize(q, i % 30, 0) == 0);
+        assert_compare(dequantize(q, i % 30, 0), ==, 0);
     }
 }
 
@@ -153,7 +153,7 @@ static void test_channels(void **state)
     float *largest = test_alloc(ranges->n_scales * sizeof(*largest));
     for (uint64_t i = 0; i < proto->raw_data.len / sizeof(*w); i++) {
         uint64_t k = reference_scale_of(proto->dims, proto->n_dims, row->axis, row->batch_axes, i);
-        assert_true(k < ranges->n_scales);
+        assert_compare(k, <, ranges->n_scales);
         largest[k] = fmaxf(largest[k], fabsf(w[i]));
     }
     for (uint64_t k = 0; k < ranges->n_scales; k++)

@@ -106,10 +106,10 @@ static void test_other(void **state)
 static void make_socket(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    assert_true(strlen(path) < sizeof(address.sun_path));
+    assert_compare(strlen(path), <, sizeof(address.sun_path));
     strcpy(address.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    assert_true(fd >= 0);
+    assert_compare(fd, >=, 0);
     assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
     close(fd);
 }

@@ -197,7 +197,7 @@ static const char *describe(const struct oq_source *source)
     for (size_t i = 0; i < source->n_spans; i++) {
         const struct oq_span *span = &source->spans[i];
         nelem += span->nelem;
-        assert_true(span->first + span->nelem <= span->tensor->nelem);
+        assert_compare(span->first + span->nelem, <=, span->tensor->nelem);
         text = test_printf("%s %s:%llu+%llu", text, span->tensor->name,
                            (unsigned long long)span->first, (unsigned long long)span->nelem);
     }

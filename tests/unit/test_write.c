@@ -95,7 +95,7 @@ static void check_places(const Oq__Pb__GraphProto *graph, const char *location, 
     for (size_t i = 0; i < graph->n_initializer; i++) {
         const Oq__Pb__TensorProto *tensor = graph->initializer[i];
         if (tensor->n_external_data == 0) {
-            assert_true(tensor->raw_data.len < 4096);
+            assert_compare(tensor->raw_data.len, <, 4096);
             assert_false(tensor->has_data_location);
             continue;
         }
@@ -404,13 +404,13 @@ static bool advance(void *data, onnxq_phase phase, uint64_t done, uint64_t total
 {
     struct progress *progress = data;
     if (progress->n_calls > 0 && phase == progress->phase) {
-        assert_true(done > progress->done);
+        assert_compare(done, >, progress->done);
         assert_int_equal(total, progress->total);
     } else if (progress->n_calls > 0) {
         assert_int_equal(progress->done, progress->total); /* a phase ends with all of it */
-        assert_true(phase > progress->phase);
+        assert_compare(phase, >, progress->phase);
     }
-    assert_true(done <= total);
+    assert_compare(done, <=, total);
     progress->phase = phase;
     progress->done = done;
     progress->total = total;
@@ -453,7 +453,7 @@ static void test_cancel(void **state)
     size_t n_calls = count_calls(row->mode);
     test_write_file(test_path("out.onnx"), "before", 6);
     const char *before = test_files();
-    assert_true(n_calls > 8);
+    assert_compare(n_calls, >, 8);
     for (size_t stop_at = 1; stop_at <= n_calls; stop_at++) {
         struct progress progress = {.stop_at = stop_at};
         onnxq_options options = make_options(&progress, row->mode);

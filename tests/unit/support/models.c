@@ -185,7 +185,7 @@ const void *test_elements(const char *path, const Oq__Pb__TensorProto *tensor, s
     const uint8_t *side = test_read_file(side_path, &side_nbytes);
     size_t offset = strtoul(external_entry(tensor, "offset"), NULL, 10);
     *nbytes = strtoul(external_entry(tensor, "length"), NULL, 10);
-    assert_true(offset + *nbytes <= side_nbytes);
+    assert_compare(offset + *nbytes, <=, side_nbytes);
     return side + offset;
 }
 

@@ -26,7 +26,7 @@ static void make(struct scope *scope, const char *name)
         return;
     if (knows(scope, name))
         fail_msg("\"%s\" is made twice", name);
-    assert_true(scope->n_names < COUNT(scope->names));
+    assert_compare(scope->n_names, <, COUNT(scope->names));
     scope->names[scope->n_names++] = name;
 }
 
@@ -92,6 +92,6 @@ static void check_graph(const Oq__Pb__ModelProto *model, const Oq__Pb__GraphProt
 
 void check_sound(const Oq__Pb__ModelProto *model)
 {
-    assert_true(model->ir_version >= 4);
+    assert_compare(model->ir_version, >=, 4);
     check_graph(model, model->graph, NULL);
 }

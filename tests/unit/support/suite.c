@@ -298,6 +298,14 @@ void test_check_range(struct test_place place, intmax_t actual, intmax_t least, 
         fail_at(place, test_printf("is %jd, expected %jd to %jd", actual, least, most));
 }
 
+void test_check_compare(struct test_place place, bool right, long double actual, const char *how,
+                        long double expected)
+{
+    if (!right)
+        fail_at(place, test_printf("is %.17Lg, expected %s %s", actual, how,
+                                   name_value(place.expected, test_printf("%.17Lg", expected))));
+}
+
 void test_check_text(struct test_place place, const char *actual, const char *expected)
 {
     if (actual != NULL && expected != NULL && strcmp(actual, expected) == 0)

@@ -90,6 +90,12 @@ struct test_place {
 #undef assert_memory_equal
 #define assert_memory_equal(actual, expected, nbytes)                                              \
     test_check_memory(TEST_PLACE(actual, expected), actual, expected, nbytes)
+/* assert_compare(value, <=, limit): numbers of any type, each evaluated once. */
+#define assert_compare(actual, operator, expected)                                                 \
+    do {                                                                                           \
+        const long double a_ = (long double)(actual), e_ = (long double)(expected);                \
+        test_check_compare(TEST_PLACE(actual, expected), a_ operator e_, a_, #operator, e_);       \
+    } while (0)
 #undef assert_ptr_equal
 #define assert_ptr_equal(actual, expected)                                                         \
     test_check_bool(TEST_PLACE(actual, expected),                                                  \
@@ -108,6 +114,8 @@ struct test_place {
 void test_check_integer(struct test_place place, bool is_bool, intmax_t actual, intmax_t expected);
 void test_check_other(struct test_place place, intmax_t actual, intmax_t other);
 void test_check_range(struct test_place place, intmax_t actual, intmax_t least, intmax_t most);
+void test_check_compare(struct test_place place, bool right, long double actual, const char *how,
+                        long double expected);
 void test_check_text(struct test_place place, const char *actual, const char *expected);
 void test_check_memory(struct test_place place, const void *actual, const void *expected,
                        size_t nbytes);
