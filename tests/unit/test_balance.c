@@ -30,7 +30,7 @@ static const struct row {
      "Gemm dynamic, Add fold | 67584"},
     {"two forms and a fold in 16 bits",
      HEAD W "y = Gemm(x, w); z = Gemm(x, w) transB=1; s = Add(t, w)", adjust_fold_16_bits,
-     "Gemm dynamic, Gemm fold (--fold-bits 16), Add fold (--fold-bits 16) | 198656"},
+     "Gemm dynamic, Gemm fold (options.fold_bits=16), Add fold (options.fold_bits=16) | 198656"},
     {"a product of a tensor, and one of it and another",
      HEAD "in u float32[N,128]; init a float32[128,256]; init w float32[128,256]\n"
           "k = Concat(a, w) axis=0; y = MatMul(x, k); z = MatMul(u, w)",

@@ -7,7 +7,7 @@
 #include "kernels/kernels.h"
 #include "quantize/numbers/scale.h"
 
-struct measuring {
+struct block_measuring {
     const struct oq_blocks *blocks;
     struct oq_blocks_found *found;
     uint64_t turn;                /* whose it is to be looked into; */
@@ -42,7 +42,7 @@ static int32_t size_of(int32_t lo, int32_t hi)
 }
 
 /* False where the scale is not usable. */
-static bool note_scale(const struct measuring *measuring, float low, float high)
+static bool note_scale(const struct block_measuring *measuring, float low, float high)
 {
     struct oq_blocks_found *found = measuring->found;
     float scale = fabsf(oq_block_own_scale(measuring->blocks, low, high));
@@ -61,7 +61,7 @@ static bool goes_by_size(const struct oq_blocks *blocks)
            (choice->form != OQ_BLOCKS_ORIGINAL || choice->bits == ONNXQ_BITS_8);
 }
 
-static void note_ranges(const struct measuring *measuring, size_t n, const int32_t *lo,
+static void note_ranges(const struct block_measuring *measuring, size_t n, const int32_t *lo,
                         const int32_t *hi)
 {
     struct oq_blocks_found *found = measuring->found;
@@ -105,8 +105,8 @@ static void take_levels(const struct oq_block_patch *patch, size_t first, size_t
 }
 
 /* A block that stands for so many. */
-static void add_block(const struct measuring *measuring, int32_t lo, int32_t hi, int32_t count,
-                      int32_t octaves, size_t weight)
+static void add_block(const struct block_measuring *measuring, int32_t lo, int32_t hi,
+                      int32_t count, int32_t octaves, size_t weight)
 {
     struct oq_blocks_found *found = measuring->found;
     float low = oq_key_to_float(lo), high = oq_key_to_float(hi);
@@ -122,7 +122,7 @@ static void add_block(const struct measuring *measuring, int32_t lo, int32_t hi,
 }
 
 /* Looks into blocks that stand for all; such as are out of the way stand for themselves. */
-static void look_into_some(struct measuring *measuring, const struct oq_block_patch *patch,
+static void look_into_some(struct block_measuring *measuring, const struct oq_block_patch *patch,
                            size_t first, size_t n, const int32_t *lo, const int32_t *hi,
                            size_t weight)
 {
@@ -141,8 +141,9 @@ static void look_into_some(struct measuring *measuring, const struct oq_block_pa
     }
 }
 
-static void look_into_unusual(const struct measuring *measuring, const struct oq_block_patch *patch,
-                              size_t first, size_t end, const int32_t *lo, const int32_t *hi)
+static void look_into_unusual(const struct block_measuring *measuring,
+                              const struct oq_block_patch *patch, size_t first, size_t end,
+                              const int32_t *lo, const int32_t *hi)
 {
     struct levels levels;
     for (size_t i = first; i < end; i++) {
@@ -160,7 +161,7 @@ static void look_into_unusual(const struct measuring *measuring, const struct oq
  */
 static void measure_patch(void *context, const struct oq_block_patch *patch)
 {
-    struct measuring *measuring = context;
+    struct block_measuring *measuring = context;
     int32_t lo[OQ_BLOCK_MAX_COLUMNS], hi[OQ_BLOCK_MAX_COLUMNS];
     const size_t step = measuring->blocks->n_scales < MANY_BLOCKS ? 1 : OQ_SAMPLE_STEP;
     const size_t turn = measuring->turn++ % step;
@@ -178,7 +179,7 @@ static void measure_patch(void *context, const struct oq_block_patch *patch)
 bool oq_blocks_measure(const struct oq_blocks *blocks, uint64_t first, uint64_t n, void *scratch,
                        struct oq_blocks_found *found, onnxq_error *error)
 {
-    struct measuring measuring = {.blocks = blocks, .found = found, .turn = first};
+    struct block_measuring measuring = {.blocks = blocks, .found = found, .turn = first};
     const struct oq_block_walk walk = {blocks, scratch, error, measure_patch, &measuring};
     const uint64_t n_blocks = blocks->n_blocks, line = first / n_blocks, at = first % n_blocks;
     if (blocks->inner == 1)

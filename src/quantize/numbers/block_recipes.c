@@ -13,7 +13,7 @@ struct numbers {
 };
 
 /* A stretch of a recipe's result, and what put_patch() does with a patch's numbers. */
-struct writing {
+struct block_writing {
     const struct oq_blocks *blocks;
     uint64_t first; /* byte of the output */
     size_t count;
@@ -21,7 +21,7 @@ struct writing {
     float factor;
     void *scratch;
     onnxq_error *error;
-    void (*put)(struct writing *writing, const struct oq_block_patch *patch,
+    void (*put)(struct block_writing *writing, const struct oq_block_patch *patch,
                 const struct numbers *numbers);
 };
 
@@ -74,7 +74,7 @@ static void find_numbers(const struct oq_blocks *blocks, const struct oq_block_p
 
 static void put_patch(void *context, const struct oq_block_patch *patch)
 {
-    struct writing *writing = context;
+    struct block_writing *writing = context;
     struct numbers numbers;
     find_numbers(writing->blocks, patch, &numbers);
     writing->put(writing, patch, &numbers);
@@ -83,7 +83,7 @@ static void put_patch(void *context, const struct oq_block_patch *patch)
 /* --- what is written of a patch --- */
 
 /* Bytes [at, at + n) of the output, as far as they were asked for. */
-static void put_bytes(struct writing *writing, uint64_t at, const void *bytes, size_t n)
+static void put_bytes(struct block_writing *writing, uint64_t at, const void *bytes, size_t n)
 {
     uint64_t begin = oq_max_u64(at, writing->first);
     uint64_t end = oq_min_u64(at + n, writing->first + writing->count);
@@ -93,7 +93,7 @@ static void put_bytes(struct writing *writing, uint64_t at, const void *bytes, s
 }
 
 /* Two in a byte, the first in the low half but for NF4; the bytes were zeroed. */
-static void put_halves(struct writing *writing, uint64_t at, const uint8_t *codes, size_t n)
+static void put_halves(struct block_writing *writing, uint64_t at, const uint8_t *codes, size_t n)
 {
     bool is_nf4 = writing->blocks->choice.bits == ONNXQ_BITS_NF4;
     uint64_t base = writing->first * 2, limit = base + (uint64_t)writing->count * 2;
@@ -109,7 +109,7 @@ static void put_halves(struct writing *writing, uint64_t at, const uint8_t *code
         *dst |= (uint8_t)((codes[i] & 15) << even);
 }
 
-static void put_codes(struct writing *writing, uint64_t at, const uint8_t *codes, size_t n)
+static void put_codes(struct block_writing *writing, uint64_t at, const uint8_t *codes, size_t n)
 {
     if (writing->blocks->choice.bits == ONNXQ_BITS_8)
         put_bytes(writing, at, codes, n);
@@ -142,8 +142,8 @@ static void quantize_row(const struct oq_blocks *blocks, const struct oq_block_p
 }
 
 /* The integers of column `column`, and what fills up its block. */
-static void put_column(struct writing *writing, const struct oq_block_patch *patch, size_t column,
-                       const struct numbers *numbers, uint8_t *codes)
+static void put_column(struct block_writing *writing, const struct oq_block_patch *patch,
+                       size_t column, const struct numbers *numbers, uint8_t *codes)
 {
     const struct oq_block_choice *choice = &writing->blocks->choice;
     size_t n = patch->rows;
@@ -153,7 +153,7 @@ static void put_column(struct writing *writing, const struct oq_block_patch *pat
 }
 
 /* Rows are quantized, columns lie in one piece in the output. */
-static void put_turned(struct writing *writing, const struct oq_block_patch *patch,
+static void put_turned(struct block_writing *writing, const struct oq_block_patch *patch,
                        const struct numbers *numbers)
 {
     uint8_t *all = writing->scratch; /* what reading needed it for is over */
@@ -167,7 +167,7 @@ static void put_turned(struct writing *writing, const struct oq_block_patch *pat
     }
 }
 
-static void put_integers(struct writing *writing, const struct oq_block_patch *patch,
+static void put_integers(struct block_writing *writing, const struct oq_block_patch *patch,
                          const struct numbers *numbers)
 {
     uint8_t codes[OQ_BLOCK_MAX_COLUMNS];
@@ -184,7 +184,7 @@ static void put_integers(struct writing *writing, const struct oq_block_patch *p
     }
 }
 
-static void put_scales(struct writing *writing, const struct oq_block_patch *patch,
+static void put_scales(struct block_writing *writing, const struct oq_block_patch *patch,
                        const struct numbers *numbers)
 {
     for (size_t i = 0; i < patch->columns; i++) {
@@ -194,7 +194,7 @@ static void put_scales(struct writing *writing, const struct oq_block_patch *pat
     }
 }
 
-static void put_zero_points(struct writing *writing, const struct oq_block_patch *patch,
+static void put_zero_points(struct block_writing *writing, const struct oq_block_patch *patch,
                             const struct numbers *numbers)
 {
     for (size_t i = 0; i < patch->columns; i++) {
@@ -212,13 +212,13 @@ struct units {
     uint64_t line, block;
 };
 
-static struct oq_block_walk walk_of(struct writing *writing)
+static struct oq_block_walk walk_of(struct block_writing *writing)
 {
     return (struct oq_block_walk){writing->blocks, writing->scratch, writing->error, put_patch,
                                   writing};
 }
 
-static bool walk_units_in_lines(struct writing *writing, const struct units *units)
+static bool walk_units_in_lines(struct block_writing *writing, const struct units *units)
 {
     const struct oq_block_walk walk = walk_of(writing);
     uint64_t n_blocks = writing->blocks->n_blocks;
@@ -239,7 +239,7 @@ static bool walk_units_in_lines(struct writing *writing, const struct units *uni
     return true;
 }
 
-static bool walk_units_in_bands(struct writing *writing, const struct units *units)
+static bool walk_units_in_bands(struct block_writing *writing, const struct units *units)
 {
     const struct oq_block_walk walk = walk_of(writing);
     uint64_t inner = writing->blocks->inner, plane = units->line * inner;
@@ -258,7 +258,7 @@ static bool walk_units_in_bands(struct writing *writing, const struct units *uni
     return true;
 }
 
-static bool walk_units(struct writing *writing, const struct units *units)
+static bool walk_units(struct block_writing *writing, const struct units *units)
 {
     memset(writing->dst, 0, writing->count);
     if (writing->blocks->choice.form == OQ_BLOCKS_ORIGINAL && writing->blocks->inner > 1)
@@ -267,7 +267,7 @@ static bool walk_units(struct writing *writing, const struct units *units)
 }
 
 /* The units in a stretch of bytes; the last byte may have room for one more than there are. */
-static void set_range(struct units *units, const struct writing *writing, unsigned per_byte)
+static void set_range(struct units *units, const struct block_writing *writing, unsigned per_byte)
 {
     const struct oq_blocks *blocks = writing->blocks;
     uint64_t n = blocks->outer * blocks->inner * units->line;
@@ -277,22 +277,23 @@ static void set_range(struct units *units, const struct writing *writing, unsign
 
 /* --- recipes --- */
 
-static struct writing make_writing(const struct oq_blocks *blocks, uint64_t first, size_t count,
-                                   uint8_t *dst, void *scratch, onnxq_error *error)
+static struct block_writing make_writing(const struct oq_blocks *blocks, uint64_t first,
+                                         size_t count, uint8_t *dst, void *scratch,
+                                         onnxq_error *error)
 {
-    return (struct writing){.blocks = blocks,
-                            .first = first,
-                            .count = count,
-                            .dst = dst,
-                            .scratch = scratch,
-                            .error = error};
+    return (struct block_writing){.blocks = blocks,
+                                  .first = first,
+                                  .count = count,
+                                  .dst = dst,
+                                  .scratch = scratch,
+                                  .error = error};
 }
 
 static bool produce_integers(const void *source, uint64_t first, size_t count, uint8_t *dst,
                              void *scratch, onnxq_error *error)
 {
     const struct oq_blocks *blocks = source;
-    struct writing writing = make_writing(blocks, first, count, dst, scratch, error);
+    struct block_writing writing = make_writing(blocks, first, count, dst, scratch, error);
     writing.put = put_integers;
     struct units units = {.line = blocks->line_nelem, .block = blocks->choice.size};
     set_range(&units, &writing, oq_blocks_per_byte(blocks));
@@ -303,7 +304,7 @@ static bool produce_scales(const void *source, uint64_t first, size_t count, uin
                            void *scratch, onnxq_error *error)
 {
     const struct oq_block_scales *scales = source;
-    struct writing writing = make_writing(scales->blocks, first, count, dst, scratch, error);
+    struct block_writing writing = make_writing(scales->blocks, first, count, dst, scratch, error);
     writing.put = put_scales;
     writing.factor = scales->factor;
     const struct units units = {.first = first / sizeof(float),
@@ -317,7 +318,7 @@ static bool produce_zero_points(const void *source, uint64_t first, size_t count
                                 void *scratch, onnxq_error *error)
 {
     const struct oq_blocks *blocks = source;
-    struct writing writing = make_writing(blocks, first, count, dst, scratch, error);
+    struct block_writing writing = make_writing(blocks, first, count, dst, scratch, error);
     writing.put = put_zero_points;
     struct units units = {.line = blocks->line_zero_nelem, .block = 1};
     set_range(&units, &writing, oq_blocks_per_byte(blocks));
