@@ -40,6 +40,10 @@ DECIDING = {
 }
 
 
+# Of these, inputs that are cut to integers, or have to be exactly equal: no weight of the product is rounded, either.
+CUTTING = {**dict.fromkeys("Floor Ceil Round NonZero Mod".split(), (0,)), "Equal": (0, 1)}
+
+
 @dataclass
 class Finding:
     kind: str
@@ -217,6 +221,11 @@ class Comparison:
             for i in deciding(node):
                 if i < len(node.input):
                     self.check_deciding(node, i)
+            for i in CUTTING.get(node.op_type, deciding(node) if node.op_type == "Cast" else ()):
+                product = reference.seen.producers.get(node.input[i])
+                if product is not None and product.op_type in PRODUCTS:
+                    for k in range(2):
+                        self.check_deciding(product, k)
 
     def means_the_same(self, name: str) -> bool:
         """On the way back a weight may have kept its name but not its form: what still reads it decides."""
