@@ -453,6 +453,7 @@ typedef struct onnxq_dequantize_options {
      */
     onnxq_float_type float_type;
     bool freeze_inputs; /* take weights that are graph inputs with a default value, too */
+    bool keep_ranges;   /* a Clip takes the place of each pair that may cut off values */
     onnxq_output_options output;
 } onnxq_dequantize_options;
 
@@ -494,6 +495,7 @@ typedef struct onnxq_dequantize_summary {
     size_t n_annotations_removed;   /* as in onnxq_summary, and these */
     const char *const *inputs_removed;
     size_t n_inputs_removed;
+    size_t n_ranges_removed; /* of QuantizeLinear: values beyond them are no longer cut off */
 } onnxq_dequantize_summary;
 
 typedef struct onnxq_dequantization onnxq_dequantization;

@@ -45,6 +45,7 @@ struct oq_match {
     const Oq__Pb__NodeProto *turned; /* a Transpose that the activation goes through, or NULL */
     bool is_left;                    /* the weight is the left factor */
     bool passes;                     /* the activation itself takes the place of the output */
+    bool cuts;                       /* what lay beyond a range passes from now on */
     bool clips;                      /* within these bounds: */
     float lo, hi;
     int32_t value_type;

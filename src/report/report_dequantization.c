@@ -115,6 +115,13 @@ static void write_kept(const struct table *table, const struct kept *kept, FILE 
     putc('\n', stream);
 }
 
+static void write_ranges(const struct table *table, FILE *stream)
+{
+    size_t n = onnxq_dequantization_get_summary(table->source)->n_ranges_removed;
+    if (n > 0)
+        fprintf(stream, "  ranges of activations that cut nothing off any more: %zu\n", n);
+}
+
 static void write_unused(const struct table *table, FILE *stream)
 {
     const onnxq_dequantize_summary *summary = onnxq_dequantization_get_summary(table->source);
@@ -135,6 +142,7 @@ void onnxq_report_dequantization_table(const onnxq_dequantization *dequantizatio
         write_form(&table, onnxq_dequantization_get_form(dequantization, i), stream);
     for (size_t i = 0; i < table.n_kept; i++)
         write_kept(&table, &table.kept[i], stream);
+    write_ranges(&table, stream);
     write_unused(&table, stream);
     free(table.kept);
 }
@@ -220,6 +228,7 @@ static void write_summary(struct oq_json *json, const onnxq_dequantization *dequ
     oq_json_uint(json, "external_nbytes_after", summary->external_nbytes_after);
     oq_json_uint(json, "unused", summary->n_unused);
     oq_json_uint(json, "nbytes_unused", summary->nbytes_unused);
+    oq_json_uint(json, "ranges_removed", summary->n_ranges_removed);
     oq_json_uint(json, "annotations_removed", summary->n_annotations_removed);
     oq_report_json_names(json, "inputs_removed", summary->inputs_removed,
                          summary->n_inputs_removed);

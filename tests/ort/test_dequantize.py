@@ -568,6 +568,23 @@ class Pairs(DequantizeTest):
         made = self.dequantize(build.model(nodes, {"x": x}, {"y": x}, constants), feeds={"x": x})
         self.assertNotIn("Clip", ops(made))
 
+    def test_kept_ranges(self) -> None:
+        """What passes beyond a range is said; --keep-ranges cuts it off, once."""
+        x, s = build.activations(64, 8), np.float32(1.2137 / 255)
+        nodes = [node("Neg", "x", "t"), *self.pair("t", "b"), node("Flatten", "b", "c"), *self.pair("c", "d")]
+        nodes += [node("Neg", "d", "y")]
+        source, path = self.dir / "cut.onnx", self.dir / "float.onnx"
+        onnx.save(build.model(nodes, {"x": x}, {"y": x}, {"s": s, "z": np.uint8(120)}), source)
+        want = common.run(source, {"x": x})[0]
+        for flags, left, error in (((), 1, np.inf), (("--keep-ranges",), 0, 1.01 * s / 2)):
+            done = self.onnxq("dequantize", f"--json={self.dir / 'report.json'}", *flags, source, path)
+            summary = json.loads((self.dir / "report.json").read_text())["summary"]
+            self.assertEqual(summary["ranges_removed"], left)
+            line = "ranges of activations that cut nothing off any more: 1\n"
+            (self.assertIn if left else self.assertNotIn)(line, done.stdout)
+            self.assertEqual(ops(onnx.load(path)).get("Clip", 0), 1 - left)
+            self.assertLess(np.abs(common.run(path, {"x": x})[0] - want).max(), error)
+
     def test_other_grid(self) -> None:
         x = build.activations(4, 8)
         nodes = [node("QuantizeLinear", "x s z", "q"), node("DequantizeLinear", "q t z", "y")]

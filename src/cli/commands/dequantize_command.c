@@ -33,6 +33,11 @@ static const cli_option dequantize_options[] = {
      .name = "freeze-inputs",
      FIELD(options.freeze_inputs),
      .help = "weights that are graph inputs with a default value, too"},
+    {.kind = CLI_HEADING, .help = "Activations"},
+    {.kind = CLI_FLAG,
+     .name = "keep-ranges",
+     FIELD(options.keep_ranges),
+     .help = "cut off what QuantizeLinear did: Clip in its place"},
     {0}};
 
 /* --- one model ------------------------------------------------------------- */

@@ -7,7 +7,8 @@
  * or Clip when the range of the integers does its work. So where that range
  * starts (or ends) at 0 or is as long as somebody would write it down, and the
  * values are not known to stay within, a Clip to the range takes the place of
- * the pair.
+ * the pair. All other ranges come from a calibration: what they cut off is an
+ * error of the quantized model. They are counted, and clip where users ask for it.
  */
 #include "dequantize/forms/forms_table.h"
 #include "wire/data_type.h"
@@ -125,7 +126,7 @@ static bool is_written_down(const struct grid *grid)
 
 static const char *const not_negative[] = {"Abs",     "Clip",    "Exp",  "HardSigmoid", "Relu",
                                            "Sigmoid", "Softmax", "Sqrt", "Softplus",    NULL};
-static const char *const bounded[] = {"Clip", NULL};
+static const char *const bounded[] = {"Clip", NULL}, *const nobody[] = {NULL};
 
 /* What these give lies in the range of what they take. */
 static const char *const keep_range[] = {
@@ -160,6 +161,7 @@ struct keepers {
 };
 static const struct keepers of_sign = {not_negative, starts_as_well, false};
 static const struct keepers of_bounds = {bounded, goes_no_further, true};
+static const struct keepers of_range = {nobody, goes_no_further, false};
 
 static bool is_kept(onnxq_dequantization *undo, const struct oq_graph *graph, const char *name,
                     const struct grid *grid, const struct keepers *by)
@@ -249,6 +251,12 @@ static enum oq_outcome match_static(onnxq_dequantization *undo, struct oq_match 
         grid.type.nbits != other.type.nbits || grid.type.is_signed != other.type.is_signed)
         return oq_leave(undo, match, "it does not undo the QuantizeLinear before it");
     match->clips = !is_ours(undo) && clips(undo, quantize, &grid);
+    match->cuts = !match->clips && !is_kept(undo, quantize->graph, oq_node_input(quantize->node, 0),
+                                            &grid, &of_range);
+    if (match->cuts && undo->options.keep_ranges) {
+        match->clips = true;
+        match->cuts = false;
+    }
     match->lo = low_end(&grid);
     match->hi = high_end(&grid);
     const int64_t output_type = oq_node_int(match->place.node, "output_dtype", 0);
@@ -259,7 +267,8 @@ static enum oq_outcome match_static(onnxq_dequantization *undo, struct oq_match 
     if (output_type != 0 && (!is_float32 || output_type != OQ_TYPE(FLOAT)))
         return oq_leave(undo, match, "its output may be of another type than its input");
     if (match->clips && !is_float32)
-        return oq_leave(undo, match, "it may do the work of a Relu, which needs float32");
+        return oq_leave(undo, match,
+                        "it may cut values off as a Relu or Clip, which needs float32");
     return pass_on(undo, match, quantize);
 }
 
@@ -284,6 +293,7 @@ static bool emit(onnxq_dequantization *undo, struct oq_edit *edit, const struct 
 {
     const char *label = oq_node_label(match->place.node);
     const char *outputs[] = {match->place.node->output[0], NULL};
+    undo->summary.n_ranges_removed += match->cuts;
     if (match->passes)
         return oq_undo_alias(undo, edit, match, match->activation);
     if (!match->clips) {
