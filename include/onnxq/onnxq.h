@@ -360,6 +360,8 @@ typedef struct onnxq_weight {
     uint64_t nbytes;       /* in the input */
     uint64_t nbytes_after; /* all that replaces it, scales and zero points included */
     uint64_t n_scales;     /* 0 where it is kept */
+    uint64_t
+        n_input_scales;    /* that those are multiplied by, a scale for each input channel; or 0 */
     int channel_axis;      /* axis of the scales in `dims`, or -1 for one scale per tensor */
     unsigned bits;         /* of an integer: 8, 4 or 16; 0 where it is kept */
     uint64_t block_size;   /* elements along channel_axis that share a scale; 0: no blocks */

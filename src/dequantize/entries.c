@@ -45,6 +45,7 @@ static bool add_match(onnxq_dequantization *undo, const struct oq_match *match)
         }
         entry.nbytes += count_tensor(undo, weight->values) +
                         count_tensor(undo, weight->scale.tensor) +
+                        count_tensor(undo, weight->factor.tensor) +
                         count_tensor(undo, weight->zero_point.tensor);
         entry.nbytes_after += weight->counted ? 0 : oq_weight_recipe(weight).nbytes;
         weight->counted = true;

@@ -8,7 +8,7 @@
 #define READ_NELEM ((size_t)64 << 10)  /* integers that are read at once */
 #define RUN_NELEM  ((size_t)4 << 10)   /* elements that are handled at once, and scales for them */
 _Static_assert(RUN_NELEM >= OQ_WEIGHT_MAX_GROUPS, "all blocks of a row at once");
-_Static_assert((TILE_NELEM + READ_NELEM + 5 * RUN_NELEM) * 4 <= OQ_READ_MAX_NELEM * sizeof(float),
+_Static_assert((TILE_NELEM + READ_NELEM + 8 * RUN_NELEM) * 4 <= OQ_READ_MAX_NELEM * sizeof(float),
                "fits the scratch");
 
 /*
@@ -33,7 +33,8 @@ struct reader {
     float *x;        /* TILE_NELEM */
     int32_t *q;      /* READ_NELEM */
     int32_t *shared; /* RUN_NELEM */
-    struct window scale, zero_point;
+    struct window scale, zero_point, factor;
+    float *product; /* RUN_NELEM scales times factors */
     onnxq_error *error;
 };
 
@@ -49,6 +50,8 @@ static void init_reader(struct reader *reader, const struct oq_weight *weight, v
         .shared = (int32_t *)(void *)(windows + 4 * RUN_NELEM),
         .scale = {&weight->scale, 0, 0, windows, windows + RUN_NELEM},
         .zero_point = {&weight->zero_point, 0, 0, windows + 2 * RUN_NELEM, windows + 3 * RUN_NELEM},
+        .factor = {&weight->factor, 0, 0, windows + 5 * RUN_NELEM, windows + 6 * RUN_NELEM},
+        .product = windows + 7 * RUN_NELEM,
         .error = error};
 }
 
@@ -155,18 +158,36 @@ static uint64_t base_of(const struct oq_weight *weight, const struct oq_shared *
     return base;
 }
 
+/* The scales of elements [k, k + n) of a row, as look_along() has them. */
+static const float *look_at_scales(struct reader *reader, uint64_t row, uint64_t k, size_t n,
+                                   size_t *step)
+{
+    const struct oq_weight *weight = reader->weight;
+    size_t factor_step;
+    const float *scale =
+        look_along(reader, &reader->scale, base_of(weight, &weight->scale, row), k, n, step);
+    if (scale == NULL || weight->factor.tensor == NULL)
+        return scale;
+    const float *factor = look_along(reader, &reader->factor, base_of(weight, &weight->factor, row),
+                                     k, n, &factor_step);
+    if (factor == NULL)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        reader->product[i] = scale[i * *step] * factor[i * factor_step];
+    *step = 1;
+    return reader->product;
+}
+
 /* Elements [k, k + n) of a row, from their integers. */
 static bool dequantize_row(struct reader *reader, uint64_t row, uint64_t k, size_t n,
                            const int32_t *q, float *dst)
 {
     const struct oq_weight *weight = reader->weight;
-    const uint64_t scale_base = base_of(weight, &weight->scale, row);
     const uint64_t zero_point_base = base_of(weight, &weight->zero_point, row);
     for (size_t done = 0, part; done < n; done += part) {
         part = n - done < RUN_NELEM ? n - done : RUN_NELEM;
         size_t scale_step, zero_point_step;
-        const float *scale =
-            look_along(reader, &reader->scale, scale_base, k + done, part, &scale_step);
+        const float *scale = look_at_scales(reader, row, k + done, part, &scale_step);
         const float *zero_point = look_along(reader, &reader->zero_point, zero_point_base, k + done,
                                              part, &zero_point_step);
         if (scale == NULL || zero_point == NULL)

@@ -222,6 +222,19 @@ const char *oq_undo_scale(onnxq_dequantization *undo, const struct oq_graph *gra
     return spread_numbers(&weight->scale, weight, integers, &constant, spread);
 }
 
+const char *oq_undo_factor(onnxq_dequantization *undo, const struct oq_graph *graph,
+                           struct oq_weight *weight, const struct oq_constant_value *integers,
+                           const char *name, int32_t data_type)
+{
+    const struct oq_spread broadcast = {OQ_SPREAD_BROADCAST, 0, 1};
+    struct oq_constant_value constant;
+    if (!oq_undo_constant(undo, graph, name, &constant))
+        return "its scale is no constant";
+    if (constant.data_type != data_type)
+        return "its scales are of different types";
+    return spread_numbers(&weight->factor, weight, integers, &constant, broadcast);
+}
+
 /* *zero: the integers of that tensor all are. */
 static bool are_zero(onnxq_dequantization *undo, const struct oq_tensor *tensor, bool *zero)
 {
@@ -322,6 +335,29 @@ static bool has_lost_numbers(onnxq_dequantization *undo, const struct oq_weight 
     return least < HALF_LEAST_NUMBER || (largest > 0 && largest < HALF_LEAST_NUMBER);
 }
 
+/* What the scales are multiplied by: the least, but for 0, and the largest; 1 where it is nothing.
+ */
+static bool find_factors(onnxq_dequantization *undo, const struct oq_shared *factor, float *least,
+                         float *largest)
+{
+    enum { PART = 16 << 10 };
+    float *x = oq_recipe_floats(undo->scratch);
+    *least = *largest = 1;
+    for (uint64_t done = 0; factor->tensor != NULL && done < factor->nelem; done += PART) {
+        size_t n = (size_t)oq_min_u64(PART, factor->nelem - done);
+        if (!oq_shared_read(factor, done, n, x, NULL, undo->scratch, undo->error)) {
+            undo->failed = true;
+            return false;
+        }
+        for (size_t i = 0; i < n; i++) {
+            float size = x[i] < 0 ? -x[i] : x[i];
+            *least = size > 0 && size < *least ? size : *least;
+            *largest = size <= *largest ? *largest : size; /* NaN as well */
+        }
+    }
+    return true;
+}
+
 /* Whether float16 holds what the weight stands for. */
 static bool fits_half(onnxq_dequantization *undo, const struct oq_weight *weight)
 {
@@ -329,7 +365,9 @@ static bool fits_half(onnxq_dequantization *undo, const struct oq_weight *weight
     float *x = oq_recipe_floats(undo->scratch);
     const float steps = weight->table != NULL ? 1 : largest_integer(weight->type);
     struct half_fit fit = {false, false};
-    if (weight->zero_point.tensor != NULL && !weight->zero_point.is_integer)
+    float least, largest;
+    if ((weight->zero_point.tensor != NULL && !weight->zero_point.is_integer) ||
+        !find_factors(undo, &weight->factor, &least, &largest))
         return false;
     for (uint64_t done = 0; done < weight->scale.nelem; done += PART) {
         size_t n = (size_t)oq_min_u64(PART, weight->scale.nelem - done);
@@ -337,8 +375,10 @@ static bool fits_half(onnxq_dequantization *undo, const struct oq_weight *weight
             undo->failed = true;
             return false;
         }
-        for (size_t i = 0; i < n; i++)
-            judge_scale(&fit, x[i], steps);
+        for (size_t i = 0; i < n; i++) {
+            judge_scale(&fit, x[i] * least, steps);
+            judge_scale(&fit, x[i] * largest, steps);
+        }
     }
     return !fit.too_large && (!fit.may_be_too_small || !has_lost_numbers(undo, weight));
 }
@@ -396,7 +436,8 @@ const char *oq_undo_add_weight(onnxq_dequantization *undo, struct oq_match *matc
     for (size_t i = 0; i < n_dims; i++)
         weight->dims[i] = dims[i];
     weight->value_type = weight->data_type = value_type;
-    if (!collapse(undo, &weight->scale) || !collapse(undo, &weight->zero_point)) {
+    if (!collapse(undo, &weight->scale) || !collapse(undo, &weight->zero_point) ||
+        !collapse(undo, &weight->factor)) {
         undo->failed = true;
         return "not readable";
     }

@@ -166,6 +166,10 @@ struct oq_spread {
 const char *oq_undo_scale(onnxq_dequantization *undo, const struct oq_graph *graph,
                           struct oq_weight *weight, const struct oq_constant_value *integers,
                           const char *name, struct oq_spread spread, int32_t *data_type);
+/* Floats of that type with which the scales are multiplied first. */
+const char *oq_undo_factor(onnxq_dequantization *undo, const struct oq_graph *graph,
+                           struct oq_weight *weight, const struct oq_constant_value *integers,
+                           const char *name, int32_t data_type);
 const char *oq_undo_zero_point(onnxq_dequantization *undo, const struct oq_graph *graph,
                                struct oq_weight *weight, const struct oq_constant_value *integers,
                                const char *name, struct oq_spread spread);

@@ -78,12 +78,12 @@ static bool is_mergeable(const struct oq_weight *weight, const struct oq_shared 
 
 static void drop_axis(struct oq_weight *weight, size_t i)
 {
-    struct oq_shared *both[] = {&weight->scale, &weight->zero_point};
+    struct oq_shared *all[] = {&weight->scale, &weight->zero_point, &weight->factor};
     for (size_t k = i; k + 1 < weight->n_axes; k++) {
         weight->sizes[k] = weight->sizes[k + 1];
-        for (size_t s = 0; s < 2; s++) {
-            both[s]->stride[k] = both[s]->stride[k + 1];
-            both[s]->block[k] = both[s]->block[k + 1];
+        for (size_t s = 0; s < 3; s++) {
+            all[s]->stride[k] = all[s]->stride[k + 1];
+            all[s]->block[k] = all[s]->block[k + 1];
         }
     }
     weight->n_axes--;
@@ -99,7 +99,8 @@ static void merge_axes(struct oq_weight *weight)
             drop_axis(weight, i);
     for (size_t i = weight->n_axes; i-- > 1;) {
         if (i + kept >= weight->n_axes || !is_mergeable(weight, &weight->scale, i - 1) ||
-            !is_mergeable(weight, &weight->zero_point, i - 1))
+            !is_mergeable(weight, &weight->zero_point, i - 1) ||
+            !is_mergeable(weight, &weight->factor, i - 1))
             continue;
         weight->sizes[i] *= weight->sizes[i - 1];
         drop_axis(weight, i - 1);
@@ -110,16 +111,16 @@ static void merge_axes(struct oq_weight *weight)
 
 bool oq_weight_settle(struct oq_weight *weight)
 {
-    struct oq_shared *both[] = {&weight->scale, &weight->zero_point};
+    struct oq_shared *all[] = {&weight->scale, &weight->zero_point, &weight->factor};
     uint64_t nbytes;
     if (weight->n_axes == 0) {
         weight->sizes[0] = 1;
         weight->n_axes = 1;
     }
-    for (size_t s = 0; s < 2; s++)
+    for (size_t s = 0; s < 3; s++)
         for (size_t i = 0; i < weight->n_axes; i++)
-            if (both[s]->tensor == NULL || both[s]->block[i] == 0)
-                both[s]->block[i] = 1;
+            if (all[s]->tensor == NULL || all[s]->block[i] == 0)
+                all[s]->block[i] = 1;
     weight->nelem = 1;
     for (size_t i = 0; i < weight->n_axes; i++)
         if (!oq_mul_u64(weight->nelem, weight->sizes[i], &weight->nelem))
@@ -235,7 +236,10 @@ bool oq_weight_equal(const struct oq_weight *a, const struct oq_weight *b, void 
     *equal = a->values == b->values && is_same_type(&a->type, &b->type) && a->table == b->table &&
              a->value_type == b->value_type && a->graph == b->graph && has_same_axes(a, b) &&
              has_same_layout(a, &a->scale, b, &b->scale) &&
-             has_same_layout(a, &a->zero_point, b, &b->zero_point);
+             has_same_layout(a, &a->zero_point, b, &b->zero_point) &&
+             (a->factor.tensor == NULL) == (b->factor.tensor == NULL) &&
+             has_same_layout(a, &a->factor, b, &b->factor);
     return (!*equal || compare_shared(a, &a->scale, &b->scale, scratch, equal, error)) &&
-           (!*equal || compare_shared(a, &a->zero_point, &b->zero_point, scratch, equal, error));
+           (!*equal || compare_shared(a, &a->zero_point, &b->zero_point, scratch, equal, error)) &&
+           (!*equal || compare_shared(a, &a->factor, &b->factor, scratch, equal, error));
 }

@@ -30,6 +30,7 @@ struct oq_weight {
     struct oq_integer_type type;
     const float *table; /* what the integers stand for; NULL: themselves */
     struct oq_shared scale, zero_point;
+    struct oq_shared factor; /* that scales are multiplied by first; tensor NULL: nothing */
 
     /* The axes in the order in which the integers are stored. */
     size_t n_axes;

@@ -62,6 +62,12 @@ struct oq_kernels {
     /* The same with a scale and a zero point for each i. */
     void (*quantize_channels)(const float *x, size_t n, const float *scale, const float *zero_point,
                               float qmin, float qmax, uint8_t *out);
+
+    /*
+     * out[i] = clamp(round(x[i]), -most, most), ties to even; x[i], clamped as well, becomes what
+     * is left of it. most is a whole number <= 127, and no x is NaN.
+     */
+    void (*round_run)(float *x, size_t n, float most, int8_t *out);
 };
 
 /* Variants that this processor runs, best first; the last one is generic. Ends with NULL. */

@@ -206,6 +206,18 @@ OQ_TARGET static void NAME(quantize_channels)(const float *restrict x, size_t n,
         out[i] = NAME(quantize)(x[i], scale[i], zero_point[i], qmin, qmax);
 }
 
+OQ_TARGET static void NAME(round_run)(float *restrict x, size_t n, float most, int8_t *restrict out)
+{
+    for (size_t i = 0; i < n; i++) {
+        float value = x[i] < -most ? -most : x[i];
+        value = value > most ? most : value;
+        float rounded = value + MAGIC;
+        rounded -= MAGIC;
+        out[i] = (int8_t)(int32_t)rounded;
+        x[i] = value - rounded;
+    }
+}
+
 #define OQ_STRING2(text) #text
 #define OQ_STRING(text)  OQ_STRING2(text)
 
@@ -219,6 +231,7 @@ static const struct oq_kernels NAME(kernels) = {
     .join_neighbours = NAME(join_neighbours),
     .quantize_run = NAME(quantize_run),
     .quantize_channels = NAME(quantize_channels),
+    .round_run = NAME(round_run),
 };
 
 #undef OQ_STRING

@@ -207,6 +207,8 @@ static void describe_integers(const struct oq_quantized *quantized, onnxq_weight
     weight->bits = quantized->is_wide ? 16 : quantized->ranges->is_4_bits ? 4 : 8;
     weight->n_scales = quantized->ranges->n_scales;
     weight->channel_axis = quantized->ranges->axis;
+    if (quantized->refinement != NULL && quantized->refinement->input_scale != NULL)
+        weight->n_input_scales = oq_refinement_n_inputs(quantized->refinement);
     if (blocks == NULL)
         return;
     weight->bits = 8 / oq_blocks_per_byte(blocks);
@@ -302,8 +304,8 @@ static bool make_plan(onnxq_plan *plan, const struct oq_selection *selection, on
     return oq_plan_collect(plan, error) && oq_fates_find(plan, error) &&
            oq_plan_screen(plan, selection, error) && oq_activations_find(plan, error) &&
            decide(plan, error) && oq_plan_find_round_trips(plan, error) &&
-           oq_plan_widen(plan, error) && oq_plan_rewrite(plan, error) && describe(plan, error) &&
-           summarize(plan, error);
+           oq_plan_widen(plan, error) && oq_plan_refine(plan, error) &&
+           oq_plan_rewrite(plan, error) && describe(plan, error) && summarize(plan, error);
 }
 
 static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options, bool is_estimate,

@@ -95,6 +95,7 @@ static void write_weight(struct oq_json *json, const onnxq_weight *weight)
     oq_json_string(json, "action", oq_report_action(weight->action));
     oq_json_bool(json, "quantized_before", weight->quantized_before);
     oq_json_uint(json, "scales", weight->n_scales);
+    oq_json_uint(json, "input_scales", weight->n_input_scales);
     if (weight->channel_axis >= 0)
         oq_json_int(json, "channel_axis", weight->channel_axis);
     else

@@ -89,6 +89,16 @@ static size_t write_column(FILE *stream, const char *text, size_t width, size_t 
     return used + 2;
 }
 
+/* What is done with it: the form of its integers, and what scales there are beside the usual ones.
+ */
+static void write_form(FILE *stream, const onnxq_weight *weight, const char *form, size_t limit)
+{
+    char text[128];
+    snprintf(text, sizeof(text), "%s%s", form,
+             weight->n_input_scales > 0 ? ", scales of inputs too" : "");
+    oq_report_cell(stream, text, 0, limit);
+}
+
 static void write_weight(FILE *stream, const onnxq_weight *weight, const struct widths *widths)
 {
     const onnxq_use *use = oq_report_main_use(weight);
@@ -103,8 +113,11 @@ static void write_weight(FILE *stream, const onnxq_weight *weight, const struct 
     fputs("  ", stream);
     used += 2 + write_column(stream, oq_report_action(weight->action), ACTION_COLUMNS,
                              OQ_REPORT_NO_LIMIT);
-    oq_report_cell(stream, kept ? oq_flags_text(oq_report_reason(weight)).text : use->form, 0,
-                   oq_report_columns_left(widths->line_limit, used));
+    const size_t limit = oq_report_columns_left(widths->line_limit, used);
+    if (kept)
+        oq_report_cell(stream, oq_flags_text(oq_report_reason(weight)).text, 0, limit);
+    else
+        write_form(stream, weight, use->form, limit);
     putc('\n', stream);
 }
 

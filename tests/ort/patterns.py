@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import onnx
@@ -180,7 +181,7 @@ def match_contrib(view: View, node: onnx.NodeProto) -> Match:
 
 def match_fold(view: View, node: onnx.NodeProto, index: int) -> Match:
     """
-    Mul(Cast(q), s), or Mul(Sub(Cast(q), zp), s), as input `index` of an operator that is left as it was;
+    Mul(Cast(q), s), or Mul(Sub(Cast(q), zp), s), s being one constant or Mul of two, as input `index` of an operator that is left as it was;
     with a Cast behind it where that is not float32.
     """
     weight = node.input[index]
@@ -192,13 +193,14 @@ def match_fold(view: View, node: onnx.NodeProto, index: int) -> Match:
         factor, zero_name = view.node(factor).input
         zero_point = view.constant(zero_name)
     cast = view.node(factor, "Cast")
+    factors = view.node(scale).input if view.made_by(scale, "Mul") else [scale]
     bias = node.input[2] if len(node.input) > 2 else ""
     return Match(
         "fold",
         node,
         node.input[1 - index],
         view.constant(cast.input[0]),
-        view.constant(scale),
+        reduce(np.multiply, map(view.constant, factors)),
         zero_point,
         bias,
     )

@@ -137,6 +137,74 @@ def quantize_conv(w: np.ndarray, scheme: Scheme) -> Quantized:
     return quantize(w, scheme, (0,))
 
 
+def keep_sums(steps: np.ndarray, kernels: bool, rows: bool) -> np.ndarray:
+    """
+    Integers of steps [rows, kernels, elements]: rounded, then those moved to the next that are
+    nearest to it, until the sum of each kernel, then of each row, is off by half at most.
+    """
+    steps = np.clip(steps, -127, 127)
+    q = np.rint(steps)
+
+    def move(row: int, kernel: int, by: int) -> None:
+        left = by * (steps[row, kernel] - q[row, kernel])
+        q[row, kernel, np.where(by * q[row, kernel] < 127, left, -np.inf).argmax()] += by
+
+    for row in range(len(q)):
+        for kernel in range(q.shape[1] if kernels and q.shape[2] > 1 else 0):
+            left = (steps[row, kernel] - q[row, kernel]).sum(dtype=np.float64)
+            for _ in range(int(np.ceil(abs(left) - 0.5))):
+                move(row, kernel, 1 if left > 0 else -1)
+        rest = (steps[row] - q[row]).sum(1, dtype=np.float64).astype(np.float32)
+        left = rest.sum(dtype=np.float64)
+        by = 1 if left > 0 else -1
+        for _ in range(int(np.ceil(abs(left) - 0.5)) if rows and len(rest) > 1 else 0):
+            kernel = (by * rest).argmax()
+            move(row, kernel, by)
+            rest[kernel] -= by
+    return q
+
+
+def fold(w: np.ndarray, scheme: Scheme, axis: int, kernels: bool, grouped: bool = False) -> Quantized:
+    """
+    A weight [O, I, ..] (axis 0) or [I, O, ..] (axis 1) that is only folded: where one of its inputs
+    needs half of the steps or less, scales are multiplied by one for each input; and sums are kept.
+    grouped: each kernel has a scale.
+    """
+    stored = quantize(w, scheme, (0, 1) if grouped else (axis,))
+    if not scheme.symmetric or not scheme.per_channel or not (kernels or axis == 0 or w.shape[0] > 1):
+        return stored
+    inputs = 1 - axis
+    others = tuple(i for i in range(w.ndim) if i != inputs)
+    views = np.abs(w).max(axis=tuple(range(2, w.ndim)), keepdims=True)
+    needed = (views / (stored.scale * np.float32(127))).max(axis=others, keepdims=True)
+    scale = stored.scale
+    if not grouped and w.shape[inputs] > 1 and w.size // w.shape[inputs] >= 64 and ((needed > 0) & (needed <= 0.5)).any():
+        scale = scale * np.where(needed > 0, np.clip(needed, np.float32(2**-24), np.float32(1)), np.float32(1))
+    steps = (w / scale).reshape(*w.shape[:2], -1)
+    q = keep_sums(steps, kernels, axis == 0).reshape(w.shape)
+    return Quantized((q + int(stored.zero_point)).astype(scheme.dtype), scale, stored.zero_point)
+
+
+def fold_as(op: str, w: np.ndarray, scheme: Scheme, axis: int) -> Quantized:
+    """What is stored of the weight of that operator, where it is only folded."""
+    if op in ("conv", "gemm", "matmul"):
+        return fold(w, scheme, axis, kernels=op == "conv")
+    return quantize(w, scheme, (axis,))
+
+
+def fold_conv(w: np.ndarray, scheme: Scheme) -> Quantized:
+    """The weight of Conv, [O, I, ...], where it is only folded."""
+    return fold(w, scheme, 0, kernels=True)
+
+
+def fold_matmul(w: np.ndarray, scheme: Scheme, turned: bool = False) -> Quantized:
+    """The right operand of MatMul or Gemm, [K, N], where it is only folded; turned: stored as [N, K]."""
+    if w.ndim != 2:
+        return quantize_matmul(w, scheme)
+    found = fold(np.ascontiguousarray(w.T) if turned else w, scheme, 0 if turned else 1, kernels=False)
+    return Quantized(found.q.T, found.scale.T, found.zero_point.T) if turned else found
+
+
 def dynamic_quantize_linear(x: np.ndarray) -> Quantized:
     """ONNX DynamicQuantizeLinear-11."""
     low = np.minimum(x.min(), np.float32(0))

@@ -65,7 +65,7 @@ def make(shape: Shape, bias: str = "constant", opset: int = build.OPSET, seed: i
 
 class ConvTest(OrtTest):
     def check_folded(self, outcome: Outcome, feeds: dict, w: np.ndarray, scheme: Scheme = DEFAULT) -> None:
-        quantized = reference.quantize_conv(w, scheme.folded)
+        quantized = reference.fold_conv(w, scheme.folded)
         found = outcome.match("y")
         self.assertEqual((found.form, found.x), ("fold", "x"))
         self.assert_stored(found, quantized)
@@ -110,7 +110,7 @@ class Folded(ConvTest):
         w, x = build.weights(8, 8, 3, 3), build.activations(1, 8, 12, 12)
         nodes = [node("Conv", "x w", "h", pads=[1, 1, 1, 1]), node("Conv", "h w", "y", dilations=[2, 2])]
         outcome = self.quantize(build.model(nodes, {"x": x.shape}, {"y": [None] * 4}, {"w": w}))
-        quantized = reference.quantize_conv(w, DEFAULT)
+        quantized = reference.fold_conv(w, DEFAULT)
         self.assert_stored(outcome.match("y"), quantized)
         self.assert_stored(outcome.match("h"), quantized)
         self.assertEqual(len(outcome.model.graph.initializer), 2, "one copy of integers and scales")
@@ -131,7 +131,7 @@ class Folded(ConvTest):
         ]
         x = build.activations(1, 3, 16, 16)
         outcome = self.quantize(build.model(nodes, {"x": x.shape}, {"y": [None] * 4}, {**w, **bias}))
-        stored = {name: reference.quantize_conv(value, DEFAULT).dequantize() for name, value in w.items()}
+        stored = {name: reference.fold_conv(value, DEFAULT).dequantize() for name, value in w.items()}
         self.assert_folds_to(outcome, {"x": x}, stored)
 
     def test_skip(self):

@@ -151,7 +151,7 @@ class Kinds(GemmTest):
         w = build.weights(K, build.SMALL_N)
         model, feeds, addend = self.make(0.5, 0.3, 1, trans_b, "N", w=w)
         outcome = self.quantize(model, *scheme.flags())
-        quantized = reference.quantize_matmul(w, scheme.folded)
+        quantized = reference.fold_matmul(w, scheme.folded, bool(trans_b))
         found = outcome.match("y")
         self.assertEqual(found.form, "fold")
         if trans_b:

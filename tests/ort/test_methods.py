@@ -63,7 +63,7 @@ class Weights(OrtTest):
     def folded(self, maker: str, scheme: str) -> None:
         model, feeds, w, axis = MAKERS[maker]()
         outcome = self.quantize(model, "--method", "weights", *SCHEMES[scheme].flags())
-        want = reference.quantize(w, SCHEMES[scheme], (axis,))
+        want = reference.fold_as(maker, w, SCHEMES[scheme], axis)
         self.assertEqual(outcome.weight("w")["action"], "fold")
         self.assert_folds_to(outcome, feeds, {"w": want.dequantize()})
 

@@ -48,8 +48,8 @@ class StorageTest(OrtTest):
     def check_three(self, outcome) -> None:
         self.assertEqual([outcome.match(name).form for name in "yzc"], ["dynamic", "fold", "fold"])
         self.assert_stored(outcome.match("y"), reference.quantize_matmul(W, DEFAULT))
-        self.assert_stored(outcome.match("z"), reference.quantize_matmul(SMALL, DEFAULT))
-        self.assert_stored(outcome.match("c"), reference.quantize_conv(FILTER, DEFAULT))
+        self.assert_stored(outcome.match("z"), reference.fold_matmul(SMALL, DEFAULT))
+        self.assert_stored(outcome.match("c"), reference.fold_conv(FILTER, DEFAULT))
         want = reference.dynamic_matmul(X, reference.quantize_matmul(W, DEFAULT))
         plain = common.run(three_weights(), FEEDS)
         for level, outputs in self.run_levels(outcome.path, FEEDS).items():
@@ -251,7 +251,7 @@ class ElementTypes(OrtTest):
         found = outcome.match("y")
         folds = op in ("small", "conv")
         self.assertEqual(found.form, "fold" if folds else "dynamic" if opset >= 11 else "contrib")
-        quantize = reference.quantize_conv if op == "conv" else reference.quantize_matmul
+        quantize = {"conv": reference.fold_conv, "small": reference.fold_matmul}.get(op, reference.quantize_matmul)
         self.assert_stored(found, quantize(w.astype(np.float32), DEFAULT), factor=0.5 if op == "gemm" else 1)
         for level, outputs in self.run_levels(outcome.path, feeds).items():
             self.assertEqual(outputs[0].dtype, dtype)

@@ -2,6 +2,7 @@
 #include "quantize/plan/plan.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "support/adjust.h"
@@ -140,10 +141,13 @@ static void test_weight(void **state)
 
     bool is_unsigned = test_tensor(result.model->graph, "w_quantized")->data_type == 2;
     const uint8_t *q = elements(&result, "w_quantized", nelem);
+    bool keeps_sums = row->adjust == NULL && strstr(row->text, "Conv") != NULL;
     for (uint64_t i = 0; i < nelem; i++) {
         uint64_t k = reference_scale_of(w->dims, w->n_dims, row->axis, row->batch_axes, i);
         int expected = reference_quantize(x[i], scales[k], 0, -127, 127) + (is_unsigned ? 128 : 0);
-        assert_int_equal(q[place_of(w, row->transposed, i)], (uint8_t)expected);
+        int found = q[place_of(w, row->transposed, i)];
+        int off = is_unsigned ? found - expected : (int8_t)found - expected;
+        assert_true(abs(off) <= (keeps_sums ? 1 : 0)); /* see test_refine.c */
     }
     check_sound(result.model);
 }

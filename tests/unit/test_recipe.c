@@ -101,6 +101,22 @@ static uint64_t source_of(const struct oq_quantized *q, uint64_t at)
     return matrix * n * k + inside % n * k + inside / n;
 }
 
+static uint8_t *keep_sums(const struct oq_quantized *q, const float *w, uint8_t *result)
+{
+    const size_t kernels = (size_t)q->refinement->kernels, kernel = (size_t)q->refinement->kernel;
+    float *x = test_alloc(kernels * kernel * sizeof(*x));
+    int *integers = test_alloc(kernels * kernel * sizeof(*integers));
+    assert_null(q->refinement->input_scale);
+    for (uint64_t row = 0; row < q->refinement->rows; row++) {
+        for (size_t i = 0; i < kernels * kernel; i++)
+            x[i] = w[row * kernels * kernel + i] / q->scale[row];
+        reference_keep_sums(x, kernels, kernel, true, true, integers);
+        for (size_t i = 0; i < kernels * kernel; i++)
+            result[row * kernels * kernel + i] = (uint8_t)integers[i];
+    }
+    return result;
+}
+
 static uint8_t *quantize_all(const struct oq_quantized *q)
 {
     const struct oq_ranges *ranges = q->ranges;
@@ -108,6 +124,8 @@ static uint8_t *quantize_all(const struct oq_quantized *q)
     const float *w = test_read_floats(source);
     size_t width = q->is_wide ? 2 : 1;
     uint8_t *result = test_alloc((size_t)source->nelem * width);
+    if (q->refinement != NULL) /* see test_refine.c */
+        return keep_sums(q, w, result);
     for (uint64_t at = 0; at < source->nelem; at++) {
         uint64_t i = source_of(q, at);
         uint64_t k =

@@ -1,7 +1,8 @@
 /*
  * Weights that the graph itself makes float: Cast(integers) [- zero point] *
- * scale [and a Cast to the type of the model]. All of it is constant and becomes
- * an initializer with the name of the last node's output.
+ * scale [and a Cast to the type of the model], where the scale may be a product of
+ * two. All of it is constant and becomes an initializer with the name of the last
+ * node's output.
  */
 #include "dequantize/forms/forms_table.h"
 #include "wire/data_type.h"
@@ -91,6 +92,22 @@ bool oq_emit_constant(onnxq_dequantization *undo, struct oq_edit *edit,
            oq_undo_alias(undo, edit, match, name);
 }
 
+/* One constant, or Mul(scale, factor). */
+static const char *find_scale(onnxq_dequantization *undo, const struct oq_scaled *scaled,
+                              struct oq_weight *weight, const struct oq_constant_value *integers,
+                              int32_t *data_type)
+{
+    const struct oq_spread broadcast = {OQ_SPREAD_BROADCAST, 0, 1};
+    const struct oq_place product = oq_producer_of(scaled->graph, scaled->scale, "Mul");
+    const char *scale = product.node == NULL ? scaled->scale : oq_node_input(product.node, 0);
+    const struct oq_graph *graph = product.node == NULL ? scaled->graph : product.graph;
+    const char *reason = oq_undo_scale(undo, graph, weight, integers, scale, broadcast, data_type);
+    if (reason != NULL || product.node == NULL)
+        return reason;
+    return oq_undo_factor(undo, graph, weight, integers, oq_node_input(product.node, 1),
+                          *data_type);
+}
+
 static const char *find_weight(onnxq_dequantization *undo, const struct oq_scaled *scaled,
                                struct oq_weight **weight, struct oq_constant_value *integers)
 {
@@ -101,8 +118,7 @@ static const char *find_weight(onnxq_dequantization *undo, const struct oq_scale
     if (reason == NULL && integers->transposed)
         reason = "behind a Transpose";
     if (reason == NULL)
-        reason = oq_undo_scale(undo, scaled->graph, *weight, integers, scaled->scale, broadcast,
-                               &data_type);
+        reason = find_scale(undo, scaled, *weight, integers, &data_type);
     if (reason == NULL && data_type != scaled->data_type)
         reason = "its scale is of another type than the product";
     if (reason != NULL || scaled->zero_point[0] == '\0')

@@ -142,13 +142,24 @@ static bool is_scale(const onnxq_plan *plan, const struct oq_value *value)
     return false;
 }
 
+/* Scales of channels times scales of inputs. */
+static bool multiplies_constants(const onnxq_plan *plan, const struct oq_site *site)
+{
+    const Oq__Pb__NodeProto *node = site->node;
+    return oq_node_is(node, "", "Mul") && node->n_input == 2 && node->n_output > 0 &&
+           oq_plan_constant(plan, site->graph, node->input[0]) != NULL &&
+           oq_plan_constant(plan, site->graph, node->input[1]) != NULL;
+}
+
 /* Scales of rows are gathered as the rows are. All inputs of a node ask: it is found once. */
 static bool scales_after(const onnxq_plan *plan, const struct oq_site *site)
 {
     enum oq_answer *answer = &plan->nodes[site->graph->ordinal][site->node_index].makes_scale;
     if (*answer == OQ_NOT_ASKED) {
         const struct oq_value *value =
-            only_rearranges(site->node) ? oq_graph_find(site->graph, site->node->output[0]) : NULL;
+            only_rearranges(site->node) || multiplies_constants(plan, site)
+                ? oq_graph_find(site->graph, site->node->output[0])
+                : NULL;
         *answer = value != NULL && is_scale(plan, value) ? OQ_YES : OQ_NO;
     }
     return *answer == OQ_YES;

@@ -97,4 +97,7 @@ void oq_plan_need_16_bits(const onnxq_plan *plan, struct oq_constant *constant, 
 bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error);
 bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constant);
 
+/* refine.c: scales for inputs as well, and sums that are kept, of what is only folded. */
+bool oq_plan_refine(onnxq_plan *plan, onnxq_error *error);
+
 #endif

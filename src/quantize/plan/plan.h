@@ -46,6 +46,21 @@ struct oq_ranges {
     struct oq_ranges *next; /* of the same constant */
 };
 
+/*
+ * What integers that are only folded have besides, as it costs nothing at run time. The weight is
+ * seen as [rows, kernels, kernel]; one of the first two axes is that of the channels, the other
+ * that of the inputs.
+ */
+struct oq_refinement {
+    uint64_t rows, kernels, kernel;
+    int axis;           /* of the channels: 0 or 1, */
+    bool is_grouped;    /* or both: each kernel has a scale */
+    bool keeps_sums;    /* of kernels, */
+    bool keeps_row;     /* and of all kernels of a row */
+    bool is_unwanted;   /* uses of the weight see it in different ways */
+    float *input_scale; /* [inputs] by which scales are multiplied; NULL: 1 */
+};
+
 /* A weight as integers of 8 bits or 4, or of 16 where it is only folded. */
 struct oq_quantized {
     struct oq_ranges *ranges;
@@ -55,14 +70,15 @@ struct oq_quantized {
     bool transposed;          /* [N, K] in the model, [K, N] in the output */
     bool is_unsigned;
     float qmin, qmax;
-    const float *scale;          /* [n_scales] */
-    float *zero_point;           /* [n_scales] */
-    const char *name;            /* of the new initializer, set by the rewrite */
-    const char *zero_point_name; /* likewise */
-    size_t n_products;           /* sites that an integer operator computes with it */
-    uint64_t beside_nbytes;      /* what all sites together have beside the integers */
-    const char *refusal;         /* why it is not worth its place, or NULL; see balance.c */
-    struct oq_quantized *next;   /* of the same constant */
+    const float *scale;               /* [n_scales] */
+    float *zero_point;                /* [n_scales] */
+    struct oq_refinement *refinement; /* or NULL */
+    const char *name;                 /* of the new initializer, set by the rewrite */
+    const char *zero_point_name;      /* likewise */
+    size_t n_products;                /* sites that an integer operator computes with it */
+    uint64_t beside_nbytes;           /* what all sites together have beside the integers */
+    const char *refusal;              /* why it is not worth its place, or NULL; see balance.c */
+    struct oq_quantized *next;        /* of the same constant */
 };
 
 struct oq_site {
@@ -93,6 +109,24 @@ struct oq_site {
     /* Writes the nodes that replace the site's node; only for ONNXQ_DYNAMIC. */
     bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);
 };
+
+static inline uint64_t oq_refinement_n_inputs(const struct oq_refinement *refinement)
+{
+    return refinement->axis == 0 ? refinement->kernels : refinement->rows;
+}
+
+/* The scale of a kernel: the float that the graph itself multiplies integers by. */
+static inline float oq_refined_scale(const struct oq_quantized *quantized, uint64_t row,
+                                     uint64_t kernel)
+{
+    const struct oq_refinement *refinement = quantized->refinement;
+    if (refinement->is_grouped)
+        return quantized->scale[row * refinement->kernels + kernel];
+    float scale = quantized->scale[refinement->axis == 0 ? row : kernel];
+    if (refinement->input_scale != NULL)
+        scale *= refinement->input_scale[refinement->axis == 0 ? kernel : row];
+    return scale;
+}
 
 /* How much of what rows or columns have beside what is common to them is lost, as a part of all. */
 struct oq_hidden {
@@ -161,13 +195,13 @@ struct onnxq_plan {
 
     struct oq_constant *constants; /* [model->n_tensors] by ordinal, then derived ones */
     size_t n_constants;
-    struct oq_node_sites **nodes;      /* [graphs][nodes] */
-    struct oq_constant **derived;      /* [values of the model]: what a value is, where it is one */
-    struct oq_fates *fates;            /* of values, see fate.h */
-    const struct oq_site ***products;  /* [graphs][nodes]: what replaces that node, or NULL */
-    onnxq_weight *weights;             /* the same for the caller */
+    struct oq_node_sites **nodes;     /* [graphs][nodes] */
+    struct oq_constant **derived;     /* [values of the model]: what a value is, where it is one */
+    struct oq_fates *fates;           /* of values, see fate.h */
+    const struct oq_site ***products; /* [graphs][nodes]: what replaces that node, or NULL */
+    onnxq_weight *weights;            /* the same for the caller */
     struct oq_activations *activations; /* NULL: the method leaves them float; see activations/ */
-    struct oq_round_trip *round_trips; /* [n_round_trips]: these leave */
+    struct oq_round_trip *round_trips;  /* [n_round_trips]: these leave */
     size_t n_round_trips, round_trips_capacity;
     onnxq_summary summary;
 

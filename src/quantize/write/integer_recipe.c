@@ -215,6 +215,8 @@ static bool produce_quantized(const void *source, uint64_t first, size_t count, 
                               void *scratch, onnxq_error *error)
 {
     const struct oq_quantized *quantized = source;
+    if (quantized->refinement != NULL)
+        return oq_produce_refined(quantized, first, count, dst, scratch, error);
     if (quantized->is_wide)
         return produce_wide(quantized, first, count, dst, scratch, error);
     if (quantized->ranges->is_4_bits)

@@ -108,4 +108,10 @@ bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant);
 /* integer_recipe.c: the integers of a weight that has no blocks. */
 struct oq_recipe oq_quantized_recipe(const struct oq_quantized *quantized);
 
+/* refined_recipe.c: the same for those of oq_refinement, whose rows have at most so many elements.
+ */
+#define OQ_REFINED_ROW_MAX ((size_t)64 << 10)
+bool oq_produce_refined(const struct oq_quantized *quantized, uint64_t first, size_t count,
+                        uint8_t *dst, void *scratch, onnxq_error *error);
+
 #endif

@@ -254,6 +254,41 @@ struct oq_rewrite_values oq_rewrite_float_scale(struct oq_rewrite *rewrite,
     return values;
 }
 
+/* For each input channel: of the weight's rank, 1 but for that axis. */
+static const char *add_input_scale(struct oq_rewrite *rewrite, const struct oq_quantized *q)
+{
+    const struct oq_source *source = q->ranges->source;
+    const size_t axis = q->refinement->axis == 0 ? 1 : 0;
+    int64_t *dims = oq_edit_allocate(rewrite->edit, source->n_dims, sizeof(*dims));
+    if (dims == NULL)
+        return NULL;
+    for (size_t i = 0; i < source->n_dims; i++)
+        dims[i] = i == axis ? source->dims[i] : 1;
+    struct oq_constant *owner = q->ranges->constant;
+    void **made = oq_rewrite_companion(rewrite, q, "input scale", dims, source->n_dims, 0);
+    if (made != NULL && *made == NULL)
+        *made = oq_edit_text(add_bytes(rewrite, graph_of(rewrite, q), owner,
+                                       oq_edit_name(rewrite->edit, owner->name, "_input_scale"),
+                                       OQ_TYPE(FLOAT), sizeof(float), dims, source->n_dims,
+                                       q->refinement->input_scale));
+    return made == NULL ? NULL : *made;
+}
+
+/* The scale that the integers are multiplied by: two factors are multiplied with each other first.
+ */
+static const char *full_scale(struct oq_rewrite *rewrite, const struct oq_quantized *q,
+                              const char *label)
+{
+    const char *scale = oq_rewrite_float_scale(rewrite, q).name;
+    if (q->refinement == NULL || q->refinement->input_scale == NULL)
+        return scale;
+    const char *product = oq_edit_name(rewrite->edit, label, "_full_scale");
+    const char *inputs[] = {scale, add_input_scale(rewrite, q), NULL};
+    const char *outputs[] = {product, NULL};
+    oq_edit_node(rewrite->edit, "", "Mul", label, inputs, outputs);
+    return product;
+}
+
 struct oq_rewrite_values oq_rewrite_float_zero_point(struct oq_rewrite *rewrite,
                                                      const struct oq_quantized *q)
 {
@@ -360,7 +395,7 @@ static bool multiply_out(struct oq_rewrite *rewrite, struct oq_constant *constan
     /* In float: ONNX Runtime folds no integer Sub of 8 bits. */
     if (zero_point.name != NULL)
         value = oq_rewrite_subtract(rewrite, label, value, zero_point.name);
-    const char *inputs[] = {value, oq_rewrite_float_scale(rewrite, q).name, NULL};
+    const char *inputs[] = {value, full_scale(rewrite, q, label), NULL};
     bool ok = oq_edit_float_output(rewrite->edit, "", "Mul", label, inputs,
                                    constant->source.data_type, product);
     return ok && (!q->transposed || turn_back(rewrite, label, product, q->n_dims, output));

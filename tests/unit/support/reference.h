@@ -20,6 +20,14 @@ uint64_t reference_scale_of(const int64_t *dims, size_t n_dims, int axis, size_t
 /* clamp(rint(x / scale) + zero_point, qmin, qmax); x is finite. */
 int reference_quantize(float x, float scale, int zero_point, int qmin, int qmax);
 
+/*
+ * The integers of a row of kernels, x in steps: rounded to the nearest, then those moved to the
+ * next one that are nearest to it, the first of several, until the sum of each kernel (of more
+ * than one element), then that of the row, is off by half a step at most.
+ */
+void reference_keep_sums(const float *x, size_t n_kernels, size_t kernel, bool keeps_kernels,
+                         bool keeps_row, int *q);
+
 /* largest |x| / steps, or 1 where that is no normal number */
 float reference_symmetric_scale(const float *x, size_t n, float steps);
 

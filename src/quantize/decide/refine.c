@@ -1,0 +1,243 @@
+/*
+ * What is only folded is made finer, as that costs nothing at run time: a second factor of its
+ * scales for each input channel, which makes no step larger than it was, and rounding that keeps
+ * the sums of kernels. Weights that a product computes with have no place for either.
+ */
+#include "base/checked.h"
+#include "base/pipeline.h"
+#include "quantize/decide/steps.h"
+#include "quantize/numbers/kept_sums.h"
+#include "quantize/numbers/scale.h"
+#include "quantize/write/rewrite.h"
+
+/*
+ * The weight is read once more, and its rounding takes a few nanoseconds for each element. Larger
+ * ones are left as they are, so that no model takes twice its time.
+ */
+#define MAX_NELEM ((uint64_t)2 << 20)
+
+/*
+ * A factor is worth its bytes where some input's steps are half of what they were, and where it
+ * weighs no more than a sixteenth of the integers.
+ */
+#define LARGEST_FACTOR 0.5f
+#define LEAST_SHARING  64 /* elements of one input channel */
+
+/* An input channel of next to nothing gets no more than as many bits again as float32 has. */
+#define LEAST_FACTOR 0x1p-24f
+
+/* --- how an operator sees its weight --- */
+
+/*
+ * Axes 0 and 1 are channels and inputs, or the other way round; what follows is a kernel. Where
+ * results come back as inputs, kept sums were measured to lose more than they win.
+ */
+static bool find_view(const onnxq_plan *plan, const struct oq_site *site,
+                      struct oq_refinement *view)
+{
+    const struct oq_source *source = &site->constant->source;
+    const enum oq_operator_id op = site->node == NULL ? 0 : oq_operator_id_of(site->node);
+    const bool is_conv = op == OQ_ONNX_Conv, is_transposed = op == OQ_ONNX_ConvTranspose;
+    const bool is_matrix = (op == OQ_ONNX_MatMul || op == OQ_ONNX_Gemm) && source->n_dims == 2;
+    if (site->input != 1 || source->transposed || source->n_dims < 2 ||
+        !(is_conv || is_transposed || is_matrix))
+        return false;
+    *view = (struct oq_refinement){.rows = (uint64_t)source->dims[0],
+                                   .kernels = (uint64_t)source->dims[1],
+                                   .kernel = oq_nelem(source->dims, 2, source->n_dims),
+                                   .axis = site->axis,
+                                   .is_grouped = site->batch_axes > 0 && is_transposed,
+                                   .keeps_sums = !plan->is_recurrent && !is_matrix,
+                                   .keeps_row = !plan->is_recurrent && site->axis == 0};
+    return (site->axis == 0 || site->axis == 1) &&
+           view->kernels * view->kernel <= OQ_REFINED_ROW_MAX;
+}
+
+static bool is_same_view(const struct oq_refinement *a, const struct oq_refinement *b)
+{
+    return a->axis == b->axis && a->is_grouped == b->is_grouped && a->keeps_sums == b->keeps_sums;
+}
+
+static bool can_be_finer(const struct oq_quantized *q)
+{
+    const struct oq_ranges *ranges = q->ranges;
+    return q->n_products == 0 && !q->is_wide && !q->transposed && q->blocks == NULL &&
+           !ranges->is_4_bits && ranges->symmetric && ranges->source->nelem <= MAX_NELEM;
+}
+
+/* Without a second factor, and with no sum of more than one element. */
+static bool changes_nothing(const struct oq_refinement *view)
+{
+    bool keeps_kernels = view->keeps_sums && view->kernel > 1;
+    bool keeps_row = view->keeps_row && view->kernels > 1;
+    return view->input_scale == NULL && !keeps_kernels && !keeps_row;
+}
+
+/* The first use of the integers says how they are seen; all others have to agree. */
+static bool add_site(onnxq_plan *plan, const struct oq_site *site)
+{
+    struct oq_quantized *q = site->quantized;
+    struct oq_refinement view;
+    /* DequantizeLinear, where activations are static, has one factor. */
+    if (site->action != ONNXQ_FOLD || q == NULL || site->constant->is_static || !can_be_finer(q))
+        return true;
+    bool is_wanted = find_view(plan, site, &view) && q->ranges->axis == site->axis &&
+                     q->ranges->batch_axes == site->batch_axes;
+    if (q->refinement != NULL) {
+        q->refinement->is_unwanted |= !is_wanted || !is_same_view(q->refinement, &view);
+        return true;
+    }
+    q->refinement = oq_arena_alloc(&plan->arena, sizeof(*q->refinement));
+    if (q->refinement == NULL)
+        return false;
+    if (is_wanted)
+        *q->refinement = view;
+    q->refinement->is_unwanted = !is_wanted;
+    return true;
+}
+
+static bool add_sites(onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (size_t k = 0; k < plan->constants[i].n_sites; k++)
+            if (!add_site(plan, &plan->constants[i].sites[k]))
+                return false;
+    return true;
+}
+
+static void drop_refinements(onnxq_plan *plan, bool (*is_useless)(const struct oq_refinement *))
+{
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (struct oq_quantized *q = plan->constants[i].quantized; q != NULL; q = q->next)
+            if (q->refinement != NULL && is_useless(q->refinement))
+                q->refinement = NULL;
+}
+
+static bool is_unwanted(const struct oq_refinement *view)
+{
+    return view->is_unwanted;
+}
+
+/* --- the second factor --- */
+
+struct refine {
+    struct oq_quantized **jobs; /* [n_jobs] weights that may have one */
+    size_t n_jobs, jobs_capacity;
+    size_t most_inputs;
+    onnxq_plan *plan;
+};
+
+static bool has_room(const struct oq_quantized *q)
+{
+    const struct oq_refinement *refinement = q->refinement;
+    const uint64_t inputs = oq_refinement_n_inputs(refinement);
+    if (refinement->is_grouped || inputs < 2)
+        return false;
+    for (uint64_t i = 0; i < q->ranges->n_scales; i++)
+        if (q->scale[i] * LEAST_FACTOR < FLT_MIN)
+            return false;
+    return q->ranges->source->nelem / inputs >= LEAST_SHARING;
+}
+
+static float find_largest(const float *x, size_t n)
+{
+    float largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        float size = fabsf(x[i]);
+        largest = size > largest ? size : largest;
+    }
+    return largest;
+}
+
+/* Whole rows: what each input needs of the steps that its channels have. */
+static void measure_rows(const struct oq_quantized *q, uint64_t row, uint64_t n, const float *x,
+                         float *most)
+{
+    const struct oq_refinement *refinement = q->refinement;
+    const size_t kernel = (size_t)refinement->kernel;
+    const bool by_row = refinement->axis == 0;
+    for (uint64_t end = row + n; row < end; row++)
+        for (uint64_t i = 0; i < refinement->kernels; i++, x += kernel) {
+            float part = find_largest(x, kernel) / (q->scale[by_row ? row : i] * OQ_KEPT_SUMS_QMAX);
+            float *place = &most[by_row ? i : row];
+            *place = part > *place ? part : *place;
+        }
+}
+
+static bool measure(void *context, size_t job, void *buffer, void *scratch, onnxq_error *error)
+{
+    const struct refine *refine = context;
+    const struct oq_quantized *q = refine->jobs[job];
+    const uint64_t row_nelem = q->refinement->kernels * q->refinement->kernel;
+    const uint64_t at_once = OQ_READ_MAX_NELEM / row_nelem;
+    float *x = oq_recipe_floats(scratch);
+    memset(buffer, 0, refine->most_inputs * sizeof(float));
+    for (uint64_t row = 0, n; row < q->refinement->rows; row += n) {
+        n = oq_min_u64(at_once, q->refinement->rows - row);
+        if (!oq_source_read_floats(q->ranges->source, row * row_nelem, (size_t)(n * row_nelem), x,
+                                   scratch, error))
+            return false;
+        measure_rows(q, row, n, x, buffer);
+    }
+    return true;
+}
+
+static bool take(void *context, size_t job, const void *buffer, onnxq_error *error)
+{
+    const struct refine *refine = context;
+    struct oq_refinement *refinement = refine->jobs[job]->refinement;
+    const size_t n = (size_t)oq_refinement_n_inputs(refinement);
+    const float *most = buffer;
+    bool pays = false;
+    for (size_t i = 0; i < n; i++)
+        pays |= most[i] > 0 && most[i] <= LARGEST_FACTOR;
+    if (!pays)
+        return true;
+    refinement->input_scale = oq_arena_array(&refine->plan->arena, n, sizeof(float));
+    if (refinement->input_scale == NULL)
+        return oq_arena_fail(&refine->plan->arena, error);
+    for (size_t i = 0; i < n; i++) /* inputs of zeros keep the scales */
+        refinement->input_scale[i] = most[i] > 0 ? fminf(fmaxf(most[i], LEAST_FACTOR), 1) : 1;
+    return true;
+}
+
+static bool add_job(struct refine *refine, struct oq_quantized *q)
+{
+    if (!oq_arena_grow(&refine->plan->arena, &refine->jobs, refine->n_jobs, &refine->jobs_capacity,
+                       sizeof(*refine->jobs)))
+        return false;
+    refine->jobs[refine->n_jobs++] = q;
+    size_t n = (size_t)oq_refinement_n_inputs(q->refinement);
+    refine->most_inputs = n > refine->most_inputs ? n : refine->most_inputs;
+    return true;
+}
+
+static bool find_factors(onnxq_plan *plan, onnxq_error *error)
+{
+    struct refine refine = {.plan = plan};
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (struct oq_quantized *q = plan->constants[i].quantized; q != NULL; q = q->next)
+            if (q->refinement != NULL && has_room(q) && !add_job(&refine, q))
+                return oq_arena_fail(&plan->arena, error);
+    const struct oq_pipeline pipeline = {.threads = plan->options.output.threads,
+                                         .njobs = refine.n_jobs,
+                                         .buffer_nbytes = refine.most_inputs * sizeof(float),
+                                         .scratch_nbytes = OQ_RECIPE_SCRATCH_NBYTES,
+                                         .context = &refine,
+                                         .produce = measure,
+                                         .consume = take};
+    return refine.n_jobs == 0 || oq_pipeline_run(&pipeline, error);
+}
+
+bool oq_plan_refine(onnxq_plan *plan, onnxq_error *error)
+{
+    if (plan->options.method == ONNXQ_METHOD_QDQ) /* DequantizeLinear has one factor */
+        return true;
+    if (!add_sites(plan))
+        return oq_arena_fail(&plan->arena, error);
+    drop_refinements(plan, is_unwanted);
+    if (!plan->is_estimate && !find_factors(plan, error))
+        return false;
+    drop_refinements(plan, changes_nothing);
+    return true;
+}
