@@ -469,17 +469,18 @@ static bool refuse_side_file(const char *path, onnxq_error *error)
     return false;
 }
 
-static bool write_emission(struct emission *emission, const char *path, onnxq_error *error)
+/* Where the side file goes; NULL: there is none. */
+static bool name_side_file(struct emission *emission, const char *path, char **external_path,
+                           onnxq_error *error)
 {
+    *external_path = NULL;
     if (emission->external_nbytes == 0)
-        return write_files(emission, path, NULL, error);
+        return true;
     if (is_stream(path))
         return refuse_side_file(path, error);
-    char *external_path = oq_arena_printf(&emission->arena, "%s.data", path);
-    if (external_path == NULL)
-        return oq_arena_fail(&emission->arena, error);
-    return check_path(emission, external_path, error) &&
-           write_files(emission, path, external_path, error);
+    *external_path = oq_arena_printf(&emission->arena, "%s.data", path);
+    return *external_path != NULL ? check_path(emission, *external_path, error)
+                                  : oq_arena_fail(&emission->arena, error);
 }
 
 /* A copy of the model finds its side files only where they are. */
@@ -534,7 +535,10 @@ bool oq_draft_write(const struct oq_draft *draft, const onnxq_output_options *op
         return oq_fail(error, ONNXQ_NOTHING_TO_DO, "has %s; nothing written", nothing);
     if (draft->proto == NULL)
         return copy_input(&emission, path, error);
-    bool ok = lay_out(&emission, path, error) && write_emission(&emission, path, error);
+    char *external_path;
+    bool ok = lay_out(&emission, path, error) &&
+              name_side_file(&emission, path, &external_path, error) &&
+              write_files(&emission, path, external_path, error);
     release(&emission);
     return ok;
 }

@@ -53,58 +53,31 @@ static const char *type_suffix(const void *data)
 static const char *const quantized_suffixes[] = {"int8", "uint8", "int4",      "uint4", "int2",
                                                  "nf4",  "quant", "quantized", NULL};
 
-static void *create(const void *data, const onnxq_model *model, const onnxq_output_options *output,
-                    onnxq_error *error)
+static cli_work create(const void *data, const onnxq_model *model,
+                       const onnxq_output_options *output, onnxq_error *error)
 {
     const dequantize_settings *settings = data;
     onnxq_dequantize_options options = settings->options;
     options.output = *output;
-    return onnxq_dequantization_create(model, &options, error);
+    return (cli_work){.dequantization = onnxq_dequantization_create(model, &options, error)};
 }
 
-static void destroy(void *work)
-{
-    onnxq_dequantization_destroy(work);
-}
-
-static cli_sizes summarize(const void *work)
-{
-    const onnxq_dequantize_summary *summary = onnxq_dequantization_get_summary(work);
-    return (cli_sizes){summary->nbytes_before, summary->nbytes_after, summary->n_dequantized == 0};
-}
-
-static onnxq_status get_output_size(const void *work, const char *path, uint64_t *model_nbytes,
-                                    uint64_t *external_nbytes, onnxq_error *error)
-{
-    return onnxq_dequantization_get_output_size(work, path, model_nbytes, external_nbytes, error);
-}
-
-static onnxq_status write(const void *work, const char *path, onnxq_error *error)
-{
-    return onnxq_dequantization_write(work, path, error);
-}
-
-static void print(const void *data, const onnxq_model *model, const void *work, int level,
+static void print(const void *data, const onnxq_model *model, const cli_work *work, int level,
                   FILE *stream)
 {
     const dequantize_settings *settings = data;
-    if (level < 0 || onnxq_dequantization_count(work) == 0)
+    if (level < 0 || onnxq_dequantization_count(work->dequantization) == 0)
         return;
     fprintf(stream, "  %s weights  ", type_suffix(settings));
     cli_print_origin(stream, model);
     if (level > 0)
-        onnxq_report_dequantization_nodes(work, stream);
-    onnxq_report_dequantization_table(work, stream);
+        onnxq_report_dequantization_nodes(work->dequantization, stream);
+    onnxq_report_dequantization_table(work->dequantization, stream);
 }
 
-static void print_json(const void *work, const char *input, const char *output, FILE *stream)
+static void explain_nothing(const cli_work *work, char *text, size_t capacity)
 {
-    onnxq_report_dequantization_json(work, input, output, stream);
-}
-
-static void explain_nothing(const void *work, char *text, size_t capacity)
-{
-    size_t n = onnxq_dequantization_count(work);
+    size_t n = onnxq_dequantization_count(work->dequantization);
     if (n == 0)
         snprintf(text, capacity, "nothing to dequantize: it is not quantized");
     else
@@ -115,12 +88,7 @@ static const cli_maker maker = {.verb = "dequantize",
                                 .suffix = type_suffix,
                                 .replaced_suffixes = quantized_suffixes,
                                 .create = create,
-                                .destroy = destroy,
-                                .summarize = summarize,
-                                .get_output_size = get_output_size,
-                                .write = write,
                                 .print = print,
-                                .print_json = print_json,
                                 .explain_nothing = explain_nothing};
 
 /* --- the command ----------------------------------------------------------- */

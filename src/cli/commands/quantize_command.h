@@ -28,7 +28,7 @@ void cli_quantize_release(void *settings);
 void cli_print_quantize_settings(const onnxq_options *options, FILE *stream);
 
 /* Why the plan of a model has nothing to do. */
-void cli_explain_noop(const void *plan, char *text, size_t capacity);
+void cli_explain_noop(const onnxq_plan *plan, char *text, size_t capacity);
 
 /* Completes settings->options from the lists and the file of ranges; an exit code. */
 int cli_quantize_fill_options(cli_quantize_settings *settings);

@@ -19,36 +19,13 @@ static const char *type_suffix(const void *data)
     return name_integers(&settings->options);
 }
 
-static void *create(const void *data, const onnxq_model *model, const onnxq_output_options *output,
-                    onnxq_error *error)
+static cli_work create(const void *data, const onnxq_model *model,
+                       const onnxq_output_options *output, onnxq_error *error)
 {
     const cli_quantize_settings *settings = data;
     onnxq_options options = settings->options;
     options.output = *output;
-    return onnxq_plan_create(model, &options, error);
-}
-
-static void destroy(void *plan)
-{
-    onnxq_plan_destroy(plan);
-}
-
-static cli_sizes summarize(const void *plan)
-{
-    const onnxq_summary *summary = onnxq_plan_get_summary(plan);
-    return (cli_sizes){summary->nbytes_before, summary->nbytes_after,
-                       summary->n_quantized == 0 && summary->n_round_trips_removed == 0};
-}
-
-static onnxq_status get_output_size(const void *plan, const char *path, uint64_t *model_nbytes,
-                                    uint64_t *external_nbytes, onnxq_error *error)
-{
-    return onnxq_plan_get_output_size(plan, path, model_nbytes, external_nbytes, error);
-}
-
-static onnxq_status write(const void *plan, const char *path, onnxq_error *error)
-{
-    return onnxq_plan_write(plan, path, error);
+    return (cli_work){.plan = onnxq_plan_create(model, &options, error)};
 }
 
 void cli_print_quantize_settings(const onnxq_options *options, FILE *stream)
@@ -65,24 +42,19 @@ void cli_print_quantize_settings(const onnxq_options *options, FILE *stream)
             options->symmetric ? "" : ", asymmetric", methods[options->method]);
 }
 
-static void print(const void *data, const onnxq_model *model, const void *plan, int level,
+static void print(const void *data, const onnxq_model *model, const cli_work *work, int level,
                   FILE *stream)
 {
     const cli_quantize_settings *settings = data;
-    if (level < 0 || onnxq_plan_count(plan) == 0)
+    if (level < 0 || onnxq_plan_count(work->plan) == 0)
         return;
     fputs("  ", stream);
     cli_print_quantize_settings(&settings->options, stream);
     fputs("  ", stream);
     cli_print_origin(stream, model);
     if (level > 0)
-        onnxq_report_weights(plan, stream);
-    onnxq_report_table(plan, stream);
-}
-
-static void print_json(const void *plan, const char *input, const char *output, FILE *stream)
-{
-    onnxq_report_json(plan, input, output, stream);
+        onnxq_report_weights(work->plan, stream);
+    onnxq_report_table(work->plan, stream);
 }
 
 /* Some weight stays only because a caller may override it. */
@@ -97,7 +69,7 @@ static bool waits_for_freeze(const onnxq_plan *plan)
     return false;
 }
 
-void cli_explain_noop(const void *plan, char *text, size_t capacity)
+void cli_explain_noop(const onnxq_plan *plan, char *text, size_t capacity)
 {
     const onnxq_summary *summary = onnxq_plan_get_summary(plan);
     if (summary->n_weights == 0)
@@ -113,13 +85,13 @@ void cli_explain_noop(const void *plan, char *text, size_t capacity)
                                         : "");
 }
 
+static void explain_nothing(const cli_work *work, char *text, size_t capacity)
+{
+    cli_explain_noop(work->plan, text, capacity);
+}
+
 const cli_maker cli_quantize_maker = {.verb = "quantize",
                                       .suffix = type_suffix,
                                       .create = create,
-                                      .destroy = destroy,
-                                      .summarize = summarize,
-                                      .get_output_size = get_output_size,
-                                      .write = write,
                                       .print = print,
-                                      .print_json = print_json,
-                                      .explain_nothing = cli_explain_noop};
+                                      .explain_nothing = explain_nothing};

@@ -27,6 +27,18 @@ void cli_print_sizes(FILE *stream, uint64_t before, uint64_t after)
         fputs(" (about the same)", stream);
 }
 
+/* An item while it is worked on. */
+struct item_run {
+    cli_job *job;
+    const cli_item *item;
+    cli_input input;
+    onnxq_model *model;
+    cli_work work;
+    cli_progress progress;
+    uint64_t nbytes_before, nbytes_after; /* model and side files */
+    bool is_copy;                         /* there is nothing to do */
+};
+
 static bool is_kept(const cli_job *job, const cli_item *item)
 {
     const cli_files *files = job->files;
@@ -67,18 +79,11 @@ void cli_print_origin(FILE *stream, const onnxq_model *model)
     fputs(")\n", stream);
 }
 
-/* output NULL: none was written. */
-static void print_report(cli_job *job, const char *input, const char *output, const void *work)
-{
-    FILE *stream = cli_reports_next(&job->json);
-    if (stream != NULL)
-        job->maker->print_json(work, input, output, stream);
-}
-
 /* "Wrote OUT   90.8 MB -> 23.3 MB (3.9x smaller)", or what a dry run has instead. */
-static void print_outcome(const cli_job *job, const cli_item *item, const cli_sizes *sizes,
-                          double seconds)
+static void print_outcome(const struct item_run *run)
 {
+    const cli_job *job = run->job;
+    const cli_item *item = run->item;
     bool is_dry = job->files->dry_run;
     if (job->text == NULL || job->common->quiet > 1)
         return;
@@ -86,16 +91,27 @@ static void print_outcome(const cli_job *job, const cli_item *item, const cli_si
     cli_print_escaped(job->text,
                       oq_is_standard_output(item->output) ? "standard output" : item->output);
     fputs("   ", job->text);
-    cli_print_sizes(job->text, sizes->before, sizes->after);
+    cli_print_sizes(job->text, run->nbytes_before, run->nbytes_after);
     if (!is_dry)
-        fprintf(job->text, " in %.2f s", seconds);
+        fprintf(job->text, " in %.2f s", oq_now_seconds() - job->item_began);
     else if (is_kept(job, item))
         fputs(", it exists: -f replaces it", job->text);
-    if (sizes->is_copy)
+    if (run->is_copy)
         fprintf(job->text, ", a copy: nothing to %s", job->maker->verb);
     putc('\n', job->text);
     if (job->n_items > 1)
         fflush(job->text); /* so that messages about the next model come after it */
+}
+
+/* output NULL: none was written. */
+static void print_report(const struct item_run *run, const char *output)
+{
+    FILE *stream = cli_reports_next(&run->job->json);
+    if (stream != NULL && run->work.plan != NULL)
+        onnxq_report_json(run->work.plan, run->item->input, output, stream);
+    else if (stream != NULL)
+        onnxq_report_dequantization_json(run->work.dequantization, run->item->input, output,
+                                         stream);
 }
 
 /* --- the work -------------------------------------------------------------- */
@@ -111,120 +127,124 @@ static int fail_exists(const cli_job *job, const cli_item *item)
     return CLI_EXIT_OUTPUT;
 }
 
-static int fail_nothing(const cli_job *job, const cli_item *item, const void *work)
+static int fail_nothing(const struct item_run *run)
 {
     char reason[256];
-    job->maker->explain_nothing(work, reason, sizeof(reason));
-    cli_error(job->common, "%s: %s; no file was written", item->input, reason);
-    cli_hint(job->common, "--allow-noop copies such a model as it is and exits 0");
+    run->job->maker->explain_nothing(&run->work, reason, sizeof(reason));
+    cli_error(run->job->common, "%s: %s; no file was written", run->item->input, reason);
+    cli_hint(run->job->common, "--allow-noop copies such a model as it is and exits 0");
     return ONNXQ_NOTHING_TO_DO;
 }
 
-static int make_folder(cli_job *job)
+/* The model, and what becomes of it. */
+static bool decide(struct item_run *run, onnxq_error *error)
 {
-    const char *folder = job->files->output_dir;
-    if (folder == NULL)
-        return CLI_EXIT_OK;
-    if (oq_os_make_folder(folder)) {
-        job->folder_created = true;
-    } else if (errno != EEXIST) {
-        cli_error(job->common, "%s: cannot make the folder: %s", folder, strerror(errno));
-        return CLI_EXIT_OUTPUT;
-    }
-    return CLI_EXIT_OK;
-}
-
-static int write_output(cli_job *job, const cli_item *item, const cli_input *input,
-                        const void *work, cli_progress *progress)
-{
-    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
-    int status = make_folder(job);
-    if (status != CLI_EXIT_OK)
-        return status;
-    cli_progress_start(progress);
-    onnxq_status written = job->maker->write(work, item->output, &error);
-    cli_progress_erase(progress);
-    return written == ONNXQ_OK ? CLI_EXIT_OK
-                               : cli_model_input_fail(job->common, input, item->input, &error);
-}
-
-/* The size under the output's own name, where there will be an output. */
-static bool measure(const cli_job *job, const cli_item *item, const void *work, cli_sizes *sizes,
-                    onnxq_error *error)
-{
-    uint64_t model_nbytes, external_nbytes;
-    *sizes = job->maker->summarize(work);
-    if (sizes->is_copy)
-        return true;
-    if (job->maker->get_output_size(work, item->output, &model_nbytes, &external_nbytes, error) !=
-        ONNXQ_OK)
-        return false;
-    sizes->after = model_nbytes + external_nbytes;
-    return true;
-}
-
-/* From the plan on: what is written, and what is said about it. */
-static int carry_out(cli_job *job, const cli_item *item, const cli_input *input,
-                     const onnxq_model *model, const void *work, cli_progress *progress)
-{
-    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
-    cli_sizes sizes;
-    int status = CLI_EXIT_OK;
-    if (!measure(job, item, work, &sizes, &error))
-        return cli_model_input_fail(job->common, input, item->input, &error);
-    bool is_noop = sizes.is_copy && !job->files->allow_noop;
-    if (!is_noop && !job->files->dry_run)
-        status = write_output(job, item, input, work, progress);
-    if (status != CLI_EXIT_OK)
-        return status;
-    if (job->text != NULL)
-        job->maker->print(job->settings, model, work, verbosity(job), job->text);
-    print_report(job, item->input, is_noop || job->files->dry_run ? NULL : item->output, work);
-    if (is_noop)
-        return fail_nothing(job, item, work);
-    print_outcome(job, item, &sizes, oq_now_seconds() - job->item_began);
-    job->n_done++;
-    job->nbytes_before += sizes.before;
-    job->nbytes_after += sizes.after;
-    return CLI_EXIT_OK;
-}
-
-static int process(cli_job *job, const cli_item *item, const cli_input *input)
-{
-    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
-    cli_progress progress;
-    cli_progress_init(&progress, job->common);
+    const cli_job *job = run->job;
     const cli_files *files = job->files;
     const onnxq_output_options output = {.external_data = files->external_data,
-                                         .keep_existing =
-                                             files->no_clobber || (item->derived && !files->force),
+                                         .keep_existing = files->no_clobber ||
+                                                          (run->item->derived && !files->force),
                                          .sync = files->sync,
                                          .allow_noop = files->allow_noop,
                                          .threads = (unsigned)job->common->threads,
                                          .progress = cli_progress_update,
-                                         .progress_data = &progress};
-    void *work = NULL;
-    onnxq_model *model = onnxq_model_open(input->path, &error);
-    cli_progress_start(&progress);
-    if (model != NULL)
-        work = job->maker->create(job->settings, model, &output, &error);
-    cli_progress_erase(&progress);
-    int status = work == NULL ? cli_model_input_fail(job->common, input, item->input, &error)
-                              : carry_out(job, item, input, model, work, &progress);
-    job->maker->destroy(work);
-    onnxq_model_close(model);
-    return status;
+                                         .progress_data = &run->progress};
+    cli_progress_init(&run->progress, job->common);
+    run->model = onnxq_model_open(run->input.path, error);
+    if (run->model == NULL)
+        return false;
+    cli_progress_start(&run->progress);
+    run->work = job->maker->create(job->settings, run->model, &output, error);
+    cli_progress_erase(&run->progress);
+    return run->work.plan != NULL || run->work.dequantization != NULL;
+}
+
+/* The size under the output's own name, where there will be an output. */
+static bool measure(struct item_run *run, onnxq_error *error)
+{
+    const onnxq_plan *plan = run->work.plan;
+    const onnxq_dequantization *back = run->work.dequantization;
+    const char *path = run->item->output;
+    uint64_t model_nbytes = 0, external_nbytes = 0;
+    if (plan != NULL) {
+        const onnxq_summary *summary = onnxq_plan_get_summary(plan);
+        run->is_copy = summary->n_quantized == 0 && summary->n_round_trips_removed == 0;
+        run->nbytes_before = run->nbytes_after = summary->nbytes_before;
+        onnxq_plan_get_output_size(plan, path, &model_nbytes, &external_nbytes, error);
+    } else {
+        const onnxq_dequantize_summary *summary = onnxq_dequantization_get_summary(back);
+        run->is_copy = summary->n_dequantized == 0;
+        run->nbytes_before = run->nbytes_after = summary->nbytes_before;
+        onnxq_dequantization_get_output_size(back, path, &model_nbytes, &external_nbytes, error);
+    }
+    if (!run->is_copy)
+        run->nbytes_after = model_nbytes + external_nbytes;
+    return run->is_copy || error->status == ONNXQ_OK;
+}
+
+static bool make_folder(cli_job *job)
+{
+    const char *folder = job->files->output_dir;
+    job->folder_created |= folder != NULL && oq_os_make_folder(folder);
+    if (folder == NULL || job->folder_created || errno == EEXIST)
+        return true;
+    cli_error(job->common, "%s: cannot make the folder: %s", folder, strerror(errno));
+    return false;
+}
+
+static bool write_output(struct item_run *run, onnxq_error *error)
+{
+    const char *path = run->item->output;
+    cli_progress_start(&run->progress);
+    onnxq_status status = run->work.plan != NULL
+                              ? onnxq_plan_write(run->work.plan, path, error)
+                              : onnxq_dequantization_write(run->work.dequantization, path, error);
+    cli_progress_erase(&run->progress);
+    return status == ONNXQ_OK;
+}
+
+/* What is said of a model, and of all of them together. */
+static int report(const struct item_run *run, bool is_written)
+{
+    cli_job *job = run->job;
+    bool is_noop = run->is_copy && !job->files->allow_noop;
+    if (job->text != NULL)
+        job->maker->print(job->settings, run->model, &run->work, verbosity(job), job->text);
+    print_report(run, is_written ? run->item->output : NULL);
+    if (is_noop)
+        return fail_nothing(run);
+    print_outcome(run);
+    job->n_done++;
+    job->nbytes_before += run->nbytes_before;
+    job->nbytes_after += run->nbytes_after;
+    return CLI_EXIT_OK;
+}
+
+static int process(struct item_run *run)
+{
+    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
+    const cli_files *files = run->job->files;
+    bool ok = decide(run, &error) && measure(run, &error);
+    bool writes = ok && !files->dry_run && (!run->is_copy || files->allow_noop);
+    if (writes && !make_folder(run->job))
+        return CLI_EXIT_OUTPUT;
+    if (!ok || (writes && !write_output(run, &error)))
+        return cli_model_input_fail(run->job->common, &run->input, run->item->input, &error);
+    return report(run, writes);
 }
 
 int cli_item_run(cli_job *job, const cli_item *item)
 {
-    cli_input input;
+    struct item_run run = {.job = job, .item = item};
     job->item_began = oq_now_seconds();
     if (!job->files->dry_run && is_kept(job, item))
         return fail_exists(job, item);
-    int status = cli_model_input_open(job->common, &input, item->input);
+    int status = cli_model_input_open(job->common, &run.input, item->input);
     if (status == CLI_EXIT_OK)
-        status = process(job, item, &input);
-    cli_input_close(&input);
+        status = process(&run);
+    onnxq_plan_destroy(run.work.plan);
+    onnxq_dequantization_destroy(run.work.dequantization);
+    onnxq_model_close(run.model);
+    cli_input_close(&run.input);
     return status;
 }

@@ -234,31 +234,29 @@ static int run_items(cli_job *job)
     return cli_reports_finish(&job->json, job->common, status);
 }
 
-static int run_job(cli_job *job, int n_operands, char **operands)
+/* Where results go: decided, and opened, before there are any. */
+static int open_results(cli_job *job)
 {
-    const cli_files *files = job->files;
-    if (!fill_items(job, n_operands, operands))
-        return cli_memory_error(job->common);
-    int status = check_items(job);
-    if (status != CLI_EXIT_OK)
-        return status;
     choose_text_stream(job);
-    job->json.is_array = files->output_dir != NULL;
-    if (job->common->json != NULL)
-        status = cli_report_file_open(&job->json.file, job->common, job->common->json);
-    if (status != CLI_EXIT_OK)
-        return status;
-    status = run_items(job);
-    if (job->folder_created && job->n_done == 0)
-        oq_os_remove_folder(files->output_dir);
-    return status;
+    job->json.is_array = job->files->output_dir != NULL;
+    if (job->common->json == NULL)
+        return CLI_EXIT_OK;
+    return cli_report_file_open(&job->json.file, job->common, job->common->json);
 }
 
 int cli_job_run(cli_job *job, int n_operands, char **operands)
 {
     int status = check_operands(job, n_operands);
+    if (status == CLI_EXIT_OK && !fill_items(job, n_operands, operands))
+        status = cli_memory_error(job->common);
     if (status == CLI_EXIT_OK)
-        status = run_job(job, n_operands, operands);
+        status = check_items(job);
+    if (status == CLI_EXIT_OK)
+        status = open_results(job);
+    if (status == CLI_EXIT_OK)
+        status = run_items(job);
+    if (job->folder_created && job->n_done == 0)
+        oq_os_remove_folder(job->files->output_dir);
     cli_report_file_close(&job->json.file);
     for (size_t i = 0; i < job->n_items; i++)
         free(job->items[i].output);

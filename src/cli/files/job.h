@@ -33,30 +33,24 @@ typedef struct cli_job_settings {
 extern const cli_option cli_job_options[]; /* what they share */
 void cli_job_defaults(cli_files *files);
 
-/* Bytes of model and side files. */
-typedef struct cli_sizes {
-    uint64_t before, after;
-    bool is_copy; /* there is nothing to do */
-} cli_sizes;
+/* What is made of a model: one of the two. */
+typedef struct cli_work {
+    onnxq_plan *plan;
+    onnxq_dequantization *dequantization;
+} cli_work;
 
-/* `settings` are the command's, `work` is what create() has returned. */
+/* `settings` are the command's. */
 typedef struct cli_maker {
     const char *verb; /* as in "nothing to quantize" */
     const char *(*suffix)(const void *settings);
     const char *const *replaced_suffixes; /* endings that the suffix takes the place of, or NULL */
-    void *(*create)(const void *settings, const onnxq_model *model,
-                    const onnxq_output_options *output, onnxq_error *error);
-    void (*destroy)(void *work);
-    cli_sizes (*summarize)(const void *work);
-    onnxq_status (*get_output_size)(const void *work, const char *path, uint64_t *model_nbytes,
-                                    uint64_t *external_nbytes, onnxq_error *error);
-    onnxq_status (*write)(const void *work, const char *path, onnxq_error *error);
+    cli_work (*create)(const void *settings, const onnxq_model *model,
+                       const onnxq_output_options *output, onnxq_error *error);
     /* For people; the level is that of -v less that of -q. */
-    void (*print)(const void *settings, const onnxq_model *model, const void *work, int level,
+    void (*print)(const void *settings, const onnxq_model *model, const cli_work *work, int level,
                   FILE *stream);
-    void (*print_json)(const void *work, const char *input, const char *output, FILE *stream);
     /* Such as "nothing to quantize: it has no constants". */
-    void (*explain_nothing)(const void *work, char *text, size_t capacity);
+    void (*explain_nothing)(const cli_work *work, char *text, size_t capacity);
 } cli_maker;
 
 typedef struct cli_item {
