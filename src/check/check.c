@@ -6,7 +6,7 @@
 
 #include "check/expected.h"
 #include "check/output_pairs.h"
-#include "run/runs.h"
+#include "run/runner.h"
 #include "check/verdict.h"
 
 /* What is needed while models run. */
@@ -18,12 +18,10 @@ struct work {
     struct oq_signature candidate_signature, reference_signature;
     struct oq_feed_options feed;
     struct oq_input_sets sets;
-    bool engine_failed;                /* in the last run */
-    struct oq_session_options session; /* with the engine's names of providers */
     struct oq_feedback *feedback;
-    struct oq_run_inputs inputs; /* sets, feedback and mask together */
-    const char **outputs;        /* names of what is compared */
-    struct oq_arrays *stored;    /* of each run, what the candidate has to give */
+    struct oq_run_setup setup; /* sets, feedback and mask, too */
+    const char **outputs;      /* names of what is compared */
+    struct oq_arrays *stored;  /* of each run, what the candidate has to give */
 };
 
 /* --- the models ------------------------------------------------------------------ */
@@ -96,7 +94,7 @@ static bool read_feedback(struct work *work, onnxq_error *error)
     work->feedback = oq_arena_array(&work->arena, n + 1, sizeof(*work->feedback));
     if (work->feedback == NULL)
         return oq_arena_fail(&work->arena, error);
-    work->inputs.feedback = work->feedback;
+    work->setup.inputs.feedback = work->feedback;
     return oq_feedback_parse(work->feedback, options->feedback, n, &work->candidate_signature,
                              error) &&
            (work->reference == NULL || oq_feedback_parse(work->feedback, options->feedback, n,
@@ -116,7 +114,7 @@ static bool find_mask_input(const struct work *work, onnxq_error *error)
 static bool make_inputs(struct work *work, onnxq_error *error)
 {
     return make_feed(work, error) &&
-           oq_feedback_start(work->feedback, work->inputs.n_feedback, first_signature(work),
+           oq_feedback_start(work->feedback, work->setup.inputs.n_feedback, first_signature(work),
                              &work->feed.draw, &work->sets.list[0], error);
 }
 
@@ -124,7 +122,7 @@ static bool prepare_inputs(struct work *work, onnxq_error *error)
 {
     const struct oq_check_options *options = work->options;
     work->feed = options->feed;
-    work->inputs = (struct oq_run_inputs){
+    work->setup.inputs = (struct oq_run_inputs){
         .sets = &work->sets, .n_feedback = options->n_feedback, .mask = options->mask};
     return find_mask_input(work, error) && read_feedback(work, error) && make_inputs(work, error);
 }
@@ -238,28 +236,20 @@ static bool compare_outputs(void *data, size_t run, struct oq_arrays *outputs, o
     struct work *work = data;
     for (size_t i = 0; i < work->check->n_outputs; i++) {
         if (!oq_pair_compare(work->check, &work->check->outputs[i], run, find_stored(work, run, i),
-                             &outputs->list[i], oq_run_inputs_mask(&work->inputs, run), error))
+                             &outputs->list[i], oq_run_inputs_mask(&work->setup.inputs, run),
+                             error))
             return false;
     }
     oq_arrays_fini(&work->stored[run]);
     return true;
 }
 
-static bool run_both(struct work *work, onnxq_error *error)
+static bool run_both(struct work *work, struct oq_runs *runs, onnxq_error *error)
 {
     const struct oq_check_options *options = work->options;
-    struct oq_runs runs = {.engine = options->engine,
-                           .session = &work->session,
-                           .inputs = &work->inputs,
-                           .outputs = work->outputs,
-                           .n_outputs = work->check->n_outputs,
-                           .progress = options->progress,
-                           .progress_data = options->progress_data,
-                           .engine_failed = &work->engine_failed};
-    work->engine_failed = false;
     return (work->reference == NULL ||
-            oq_runs_do(&runs, options->reference, keep_outputs, work, error)) &&
-           oq_runs_do(&runs, options->candidate, compare_outputs, work, error);
+            oq_runs_do(runs, options->reference, keep_outputs, work, error)) &&
+           oq_runs_do(runs, options->candidate, compare_outputs, work, error);
 }
 
 /* As if nothing had been run, with other inputs. */
@@ -302,8 +292,10 @@ static bool note_inputs(struct work *work, onnxq_error *error)
 static bool run_models(struct work *work, onnxq_error *error)
 {
     onnxq_error first;
-    while (!run_both(work, error)) {
-        if (!work->engine_failed || !oq_feed_try_others(&work->feed, &work->sets, &first, error))
+    struct oq_runs runs = {
+        .setup = &work->setup, .outputs = work->outputs, .n_outputs = work->check->n_outputs};
+    while (!run_both(work, &runs, error)) {
+        if (!runs.engine_failed || !oq_feed_try_others(&work->feed, &work->sets, &first, error))
             return false;
         if (!start_again(work, error)) {
             *error = first;
@@ -313,36 +305,9 @@ static bool run_models(struct work *work, onnxq_error *error)
     return note_inputs(work, error) && check_mask(work, error);
 }
 
-/* --- inner values -------------------------------------------------------------------------- */
-
-static void report_layers(void *data, uint64_t n_done, uint64_t n_steps)
-{
-    const struct oq_check_options *options = data;
-    if (options->progress != NULL)
-        options->progress(options->progress_data, "layers", n_done, n_steps);
-}
-
-static bool measure_layers(struct work *work, onnxq_error *error)
-{
-    const struct oq_check_options *options = work->options;
-    const struct oq_layers_options layers = {.reference = work->reference,
-                                             .candidate = work->candidate,
-                                             .engine = options->engine,
-                                             .session = &work->session,
-                                             .inputs = &work->inputs,
-                                             .progress = report_layers,
-                                             .progress_data = (void *)(uintptr_t)options};
-    if (!options->layers)
-        return true;
-    work->check->layers = calloc(1, sizeof(*work->check->layers));
-    if (work->check->layers == NULL)
-        return oq_fail_memory(error);
-    return oq_layers_measure(work->check->layers, &layers, error);
-}
-
 /* --- the whole ---------------------------------------------------------------------------- */
 
-static bool find_providers(struct work *work, onnxq_error *error)
+static bool prepare_engine(struct work *work, onnxq_error *error)
 {
     const struct oq_check_options *options = work->options;
     size_t count = options->session.n_providers;
@@ -354,8 +319,11 @@ static bool find_providers(struct work *work, onnxq_error *error)
         if (names[i] == NULL)
             return false;
     }
-    work->session = options->session;
-    work->session.providers = names;
+    work->setup.engine = options->engine;
+    work->setup.session = options->session;
+    work->setup.session.providers = names;
+    work->setup.progress = options->progress;
+    work->setup.progress_data = options->progress_data;
     return true;
 }
 
@@ -367,14 +335,12 @@ static bool describe_engine(struct work *work, onnxq_error *error)
     return check->engine_version != NULL || oq_arena_fail(&check->arena, error);
 }
 
-static bool do_work(struct work *work, onnxq_error *error)
+static bool measure_layers(struct work *work, onnxq_error *error)
 {
-    return describe_engine(work, error) && find_providers(work, error) &&
-           open_models(work, error) && check_models(work, error) && prepare_inputs(work, error) &&
-           list_labels(work, error) && read_stored(work, error) && init_outputs(work, error) &&
-           list_extra_outputs(work, error) && run_models(work, error) &&
-           measure_layers(work, error) &&
-           oq_verdict_make(work->check, work->options->tolerances, error);
+    struct oq_check *check = work->check;
+    if (work->options->layers)
+        check->layers = oq_layers_create(work->reference, work->candidate, &work->setup, error);
+    return check->layers != NULL || !work->options->layers;
 }
 
 static void fini_work(struct work *work)
@@ -411,7 +377,12 @@ struct oq_check *oq_check_create(const struct oq_check_options *options, onnxq_e
     if (work.check == NULL)
         return NULL;
     oq_arena_init(&work.arena, OQ_STRUCTURE_BUDGET);
-    bool ok = do_work(&work, error);
+    bool ok =
+        describe_engine(&work, error) && prepare_engine(&work, error) &&
+        open_models(&work, error) && check_models(&work, error) && prepare_inputs(&work, error) &&
+        list_labels(&work, error) && read_stored(&work, error) && init_outputs(&work, error) &&
+        list_extra_outputs(&work, error) && run_models(&work, error) &&
+        measure_layers(&work, error) && oq_verdict_make(work.check, options->tolerances, error);
     fini_work(&work);
     if (ok)
         return work.check;
@@ -423,9 +394,7 @@ void oq_check_destroy(struct oq_check *check)
 {
     if (check == NULL)
         return;
-    if (check->layers != NULL)
-        oq_layers_fini(check->layers);
-    free(check->layers);
+    oq_layers_destroy(check->layers);
     oq_arena_fini(&check->arena);
     free(check);
 }

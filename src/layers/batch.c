@@ -10,11 +10,9 @@ bool oq_batch_fail(const struct oq_batch *batch, onnxq_error *error)
 
 void oq_batch_advance(const struct oq_batch *batch, size_t steps)
 {
-    const struct oq_layers_options *options = batch->options;
     struct oq_layers_group *group = batch->group;
     group->n_done += steps;
-    if (options->progress != NULL)
-        options->progress(options->progress_data, group->n_done, group->n_steps);
+    oq_run_progress(group->setup, "layers", group->n_done, group->n_steps);
 }
 
 struct oq_array *oq_batch_reference(const struct oq_batch *batch, size_t run, const char *name)
@@ -30,8 +28,9 @@ struct oq_session *oq_batch_open(const struct oq_batch *batch, const onnxq_model
     bool ok = oq_probe_init(&probe, model, error);
     for (size_t i = 0; ok && i < n; i++)
         ok = oq_probe_add_output(&probe, names[i], error);
-    struct oq_session *session =
-        ok ? oq_probe_open(&probe, batch->options->engine, batch->options->session, error) : NULL;
+    struct oq_session *session = ok ? oq_probe_open(&probe, batch->group->setup->engine,
+                                                    &batch->group->setup->session, error)
+                                    : NULL;
     oq_probe_fini(&probe);
     return session;
 }
@@ -65,10 +64,10 @@ static bool add_values(struct oq_batch *batch, const struct oq_name_list *names,
         if (value == NULL || !oq_arena_grow(&batch->arena, &batch->values, batch->n_values,
                                             &batch->values_capacity, sizeof(*batch->values)))
             return oq_batch_fail(batch, error);
-        *value = (struct oq_batch_value){.name = names->list[i],
-                                         .number = batch->n_values,
-                                         .is_input =
-                                             is_input(batch->options->reference, names->list[i])};
+        *value =
+            (struct oq_batch_value){.name = names->list[i],
+                                    .number = batch->n_values,
+                                    .is_input = is_input(batch->group->reference, names->list[i])};
         *place = value;
         batch->values[batch->n_values++] = value;
     }

@@ -21,16 +21,18 @@ struct oq_layer_sums {
 
 /* Some sites in all runs. */
 struct oq_layers_group {
-    const struct oq_layers_options *options;
+    const onnxq_model *reference, *candidate;
+    const struct oq_run_setup *setup;
     struct oq_arena *arena;     /* of reasons */
     struct oq_layer *layers;    /* [n_layers] */
     struct oq_layer_sums *sums; /* [n_layers] */
     size_t n_layers;
     const char *const *outputs; /* of the reference */
     size_t n_outputs;
-    const char *no_effects;                        /* why there are none, or NULL */
-    struct oq_arrays reference, candidate, deltas; /* what is carried from run to run, by session */
-    uint64_t n_done, n_steps;                      /* for the progress */
+    const char *no_effects; /* why there are none, or NULL */
+    struct oq_arrays reference_state, candidate_state,
+        deltas;               /* what is carried from run to run, by session */
+    uint64_t n_done, n_steps; /* for the progress */
 };
 
 /* Steps of one site in one run. */
@@ -54,7 +56,6 @@ struct oq_batch_site {
 
 struct oq_batch {
     struct oq_layers_group *group;
-    const struct oq_layers_options *options;
     size_t first, count; /* runs */
     struct oq_arena arena;
     struct oq_strmap values_by_name;
@@ -83,7 +84,7 @@ bool oq_pass_effects(struct oq_batch *batch, onnxq_error *error);
 
 /* --- what they share --- */
 
-/* The values that the sites of the group need; the rest is zero but for group, options and runs. */
+/* The values that the sites of the group need; the rest is zero but for group and runs. */
 bool oq_batch_init(struct oq_batch *batch, onnxq_error *error);
 
 /* The sites, all but those that cannot be measured, now or in an earlier batch. */

@@ -75,8 +75,7 @@ static size_t at_least_one(uint64_t n, size_t limit)
 static bool run_batch(struct oq_layers_group *group, size_t first, size_t count, uint64_t *nbytes,
                       onnxq_error *error)
 {
-    struct oq_batch batch = {
-        .group = group, .options = group->options, .first = first, .count = count};
+    struct oq_batch batch = {.group = group, .first = first, .count = count};
     bool ok = oq_batch_init(&batch, error) && oq_pass_reference(&batch, error) &&
               oq_batch_choose(&batch, error) && oq_pass_apart(&batch, error) &&
               oq_pass_candidate(&batch, error) && oq_pass_effects(&batch, error);
@@ -88,7 +87,7 @@ static bool run_batch(struct oq_layers_group *group, size_t first, size_t count,
 
 static bool run_group(struct oq_layers_group *group, struct pace *pace, onnxq_error *error)
 {
-    const size_t n_runs = group->options->inputs->sets->count;
+    const size_t n_runs = group->setup->inputs.sets->count;
     bool ok = init_sums(group, error);
     group->n_done = pace->n_done;
     for (size_t first = 0, count; ok && first < n_runs; first += count) {
@@ -100,8 +99,8 @@ static bool run_group(struct oq_layers_group *group, struct pace *pace, onnxq_er
     pace->n_done += group->n_layers * n_runs * OQ_LAYER_STEPS;
     if (ok)
         conclude(group);
-    oq_arrays_fini(&group->reference);
-    oq_arrays_fini(&group->candidate);
+    oq_arrays_fini(&group->reference_state);
+    oq_arrays_fini(&group->candidate_state);
     oq_arrays_fini(&group->deltas);
     return ok;
 }
@@ -119,13 +118,15 @@ static const char **list_outputs(const onnxq_model *model, struct oq_arena *aren
     return outputs;
 }
 
-static bool run_all(struct oq_layers *layers, const struct oq_layers_options *options,
+static bool run_all(struct oq_layers *layers, const onnxq_model *reference,
+                    const onnxq_model *candidate, const struct oq_run_setup *setup,
                     onnxq_error *error)
 {
     struct pace pace = {0};
-    struct oq_layers_group group = {.options = options, .arena = &layers->arena};
-    group.n_steps = layers->count * options->inputs->sets->count * OQ_LAYER_STEPS;
-    group.outputs = list_outputs(options->reference, &layers->arena, &group.n_outputs, error);
+    struct oq_layers_group group = {
+        .reference = reference, .candidate = candidate, .setup = setup, .arena = &layers->arena};
+    group.n_steps = layers->count * setup->inputs.sets->count * OQ_LAYER_STEPS;
+    group.outputs = list_outputs(reference, &layers->arena, &group.n_outputs, error);
     bool ok = group.outputs != NULL;
     for (size_t first = 0; ok && first < layers->count; first += group.n_layers) {
         group.layers = layers->list + first;
@@ -172,21 +173,27 @@ static bool list_layers(struct oq_layers *layers, onnxq_error *error)
     return true;
 }
 
-bool oq_layers_measure(struct oq_layers *layers, const struct oq_layers_options *options,
-                       onnxq_error *error)
+struct oq_layers *oq_layers_create(const onnxq_model *reference, const onnxq_model *candidate,
+                                   const struct oq_run_setup *setup, onnxq_error *error)
 {
-    *layers = (struct oq_layers){0};
+    struct oq_layers *layers = calloc(1, sizeof(*layers));
+    if (layers == NULL) {
+        oq_fail_memory(error);
+        return NULL;
+    }
     oq_arena_init(&layers->arena, OQ_STRUCTURE_BUDGET);
-    if (!oq_layer_sites_find(&layers->sites, options->reference, options->candidate, &layers->arena,
-                             error) ||
-        !list_layers(layers, error) || !run_all(layers, options, error))
-        return false;
-    qsort(layers->list, layers->count, sizeof(*layers->list), compare_layers);
-    return true;
+    if (oq_layer_sites_find(&layers->sites, reference, candidate, &layers->arena, error) &&
+        list_layers(layers, error) && run_all(layers, reference, candidate, setup, error)) {
+        qsort(layers->list, layers->count, sizeof(*layers->list), compare_layers);
+        return layers;
+    }
+    oq_layers_destroy(layers);
+    return NULL;
 }
 
-void oq_layers_fini(struct oq_layers *layers)
+void oq_layers_destroy(struct oq_layers *layers)
 {
-    oq_arena_fini(&layers->arena);
-    *layers = (struct oq_layers){0};
+    if (layers != NULL)
+        oq_arena_fini(&layers->arena);
+    free(layers);
 }

@@ -15,15 +15,6 @@
 #include "layers/sites.h"
 #include "run/runner.h"
 
-struct oq_layers_options {
-    const onnxq_model *reference, *candidate;
-    struct oq_engine *engine;
-    const struct oq_session_options *session;
-    const struct oq_run_inputs *inputs; /* the mask concerns the effects */
-    void (*progress)(void *data, uint64_t n_done, uint64_t n_steps); /* or NULL */
-    void *progress_data;
-};
-
 /* All errors are ||difference|| / ||reference|| over all inputs, NAN where they are not known. */
 struct oq_layer {
     const struct oq_layer_site *site;
@@ -40,11 +31,10 @@ struct oq_layers {
     const char *no_effects; /* why no site has an effect, or NULL */
 };
 
-/* Runs parts of both models. The models have to outlive the result; release it after a failure too.
- */
-bool oq_layers_measure(struct oq_layers *layers, const struct oq_layers_options *options,
-                       onnxq_error *error);
-void oq_layers_fini(struct oq_layers *layers);
+/* Runs parts of both models, which have to outlive the result; a mask concerns the effects. */
+struct oq_layers *oq_layers_create(const onnxq_model *reference, const onnxq_model *candidate,
+                                   const struct oq_run_setup *setup, onnxq_error *error);
+void oq_layers_destroy(struct oq_layers *layers); /* NULL is fine */
 
 /* --- layers_text.c --- */
 

@@ -45,7 +45,7 @@ static bool add_given(struct oq_batch *batch, struct oq_probe *probe, struct oq_
     oq_strmap_init(&seen, &batch->arena);
     for (size_t run = 0; run < batch->count; run++) {
         const struct oq_arrays *arrays =
-            &batch->options->inputs->sets->list[batch->first + run].inputs;
+            &batch->group->setup->inputs.sets->list[batch->first + run].inputs;
         for (size_t i = 0; i < arrays->count; i++) {
             const struct oq_array *array = &arrays->list[i];
             void **place = oq_strmap_place(&seen, array->name);
@@ -66,7 +66,7 @@ static bool add_given(struct oq_batch *batch, struct oq_probe *probe, struct oq_
 static bool put_given(const struct oq_batch *batch, struct oq_runner *runner,
                       const struct oq_name_list *given, size_t run, onnxq_error *error)
 {
-    const struct oq_input_set *set = &batch->options->inputs->sets->list[batch->first + run];
+    const struct oq_input_set *set = &batch->group->setup->inputs.sets->list[batch->first + run];
     for (size_t i = 0; i < given->count; i++) {
         const struct oq_array *array = oq_arrays_find(&set->inputs, given->list[i]);
         if (array != NULL && !oq_runner_put(runner, given->list[i], array, error))
@@ -86,13 +86,15 @@ static struct oq_session *open_apart(struct oq_batch *batch, const struct oq_bat
         oq_batch_fail(batch, error);
     for (size_t s = 0; found != NULL && s < n; s++)
         found[s] = sites[s].found;
-    bool ok = found != NULL && oq_probe_init(probe, batch->options->candidate, error) &&
+    bool ok = found != NULL && oq_probe_init(probe, batch->group->candidate, error) &&
               oq_probe_keep_sites(probe, found, n, made, error) &&
               add_given(batch, probe, given, error);
     for (size_t i = 0; ok && i < inputs->count; i++)
         ok = oq_probe_add_input(probe, inputs->list[i],
                                 oq_batch_reference(batch, 0, inputs->list[i]), true, error);
-    return ok ? oq_probe_open(probe, batch->options->engine, batch->options->session, error) : NULL;
+    return ok ? oq_probe_open(probe, batch->group->setup->engine, &batch->group->setup->session,
+                              error)
+              : NULL;
 }
 
 /* delta = b - a; elements that are the same NaN or infinity do not differ. */
@@ -162,7 +164,8 @@ static bool measure_apart(struct oq_batch *batch, const struct oq_batch_site *si
     if (made == NULL || !list_inputs(batch, sites, n, &inputs, error))
         return oq_batch_fail(batch, error);
     struct oq_session *session = open_apart(batch, sites, n, &inputs, &given, made, &probe, error);
-    bool ok = oq_runner_init(&runner, batch->options->inputs, session, made, n_made, NULL, error);
+    bool ok =
+        oq_runner_init(&runner, &batch->group->setup->inputs, session, made, n_made, NULL, error);
     for (size_t run = 0; ok && run < batch->count; run++)
         ok = run_apart(batch, &runner, sites, n, &inputs, &given, run, error);
     oq_runner_fini(&runner);

@@ -36,9 +36,9 @@ bool oq_pass_candidate(struct oq_batch *batch, onnxq_error *error)
     for (size_t s = 0; s < batch->n_sites; s++)
         for (size_t k = 0; k < batch->sites[s].found->values.count; k++)
             names[n++] = batch->sites[s].found->values.list[k];
-    struct oq_session *session = oq_batch_open(batch, batch->options->candidate, names, n, error);
-    bool ok = oq_runner_init(&runner, batch->options->inputs, session, names, n,
-                             &batch->group->candidate, error);
+    struct oq_session *session = oq_batch_open(batch, batch->group->candidate, names, n, error);
+    bool ok = oq_runner_init(&runner, &batch->group->setup->inputs, session, names, n,
+                             &batch->group->candidate_state, error);
     for (size_t run = 0; ok && run < batch->count; run++)
         ok = oq_runner_put_set(&runner, batch->first + run, error) &&
              oq_runner_run(&runner, error) &&

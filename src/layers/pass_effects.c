@@ -49,13 +49,13 @@ static bool open_changed(struct changed *changed, onnxq_error *error)
     changed->before = oq_arena_array(&batch->arena, group->n_outputs + 1, sizeof(*changed->before));
     if (changed->inputs == NULL || changed->zeros == NULL || changed->before == NULL)
         return oq_batch_fail(batch, error);
-    bool ok = oq_probe_init(&changed->probe, batch->options->reference, error);
+    bool ok = oq_probe_init(&changed->probe, batch->group->reference, error);
     for (size_t s = 0; ok && s < batch->n_sites; s++)
         ok = !has_deltas(batch, &batch->sites[s]) || add_inputs(changed, &batch->sites[s], error);
-    struct oq_session *session =
-        ok ? oq_probe_open(&changed->probe, batch->options->engine, batch->options->session, error)
-           : NULL;
-    return oq_runner_init(&changed->runner, batch->options->inputs, session, group->outputs,
+    struct oq_session *session = ok ? oq_probe_open(&changed->probe, batch->group->setup->engine,
+                                                    &batch->group->setup->session, error)
+                                    : NULL;
+    return oq_runner_init(&changed->runner, &batch->group->setup->inputs, session, group->outputs,
                           group->n_outputs, &batch->group->deltas, error);
 }
 
@@ -109,7 +109,8 @@ static bool take_effects(struct changed *changed, const struct oq_batch_site *si
                          onnxq_error *error)
 {
     const struct oq_batch *batch = changed->batch;
-    const struct oq_array *mask = oq_run_inputs_mask(batch->options->inputs, batch->first + run);
+    const struct oq_array *mask =
+        oq_run_inputs_mask(&batch->group->setup->inputs, batch->first + run);
     for (size_t i = 0; i < changed->batch->group->n_outputs; i++) {
         struct oq_array after = {0};
         if (changed->before[i].data == NULL || !oq_batch_is_float(&changed->before[i]))
@@ -166,7 +167,7 @@ bool oq_pass_effects(struct oq_batch *batch, onnxq_error *error)
 {
     struct changed changed = {.batch = batch};
     struct oq_layers_group *group = batch->group;
-    if (batch->options->reference->opset < OPSET_BROADCAST)
+    if (batch->group->reference->opset < OPSET_BROADCAST)
         group->no_effects = "the reference's opset is below 7";
     if (group->no_effects != NULL || batch->n_sites == 0)
         return true;

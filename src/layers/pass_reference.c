@@ -59,9 +59,9 @@ bool oq_pass_reference(struct oq_batch *batch, onnxq_error *error)
     const char **names = computed_names(batch, &n, error);
     if (names == NULL)
         return false;
-    struct oq_session *session = oq_batch_open(batch, batch->options->reference, names, n, error);
-    bool ok = oq_runner_init(&runner, batch->options->inputs, session, names, n,
-                             &batch->group->reference, error);
+    struct oq_session *session = oq_batch_open(batch, batch->group->reference, names, n, error);
+    bool ok = oq_runner_init(&runner, &batch->group->setup->inputs, session, names, n,
+                             &batch->group->reference_state, error);
     for (size_t run = 0; ok && run < batch->count; run++) {
         ok = oq_runner_put_set(&runner, batch->first + run, error) &&
              oq_runner_run(&runner, error) && keep_references(batch, &runner, run, error) &&

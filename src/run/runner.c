@@ -7,6 +7,13 @@
 #include <malloc.h>
 #endif
 
+void oq_run_progress(const struct oq_run_setup *setup, const char *model, uint64_t n_done,
+                     uint64_t n_runs)
+{
+    if (setup->progress != NULL)
+        setup->progress(setup->progress_data, model, n_done, n_runs);
+}
+
 const struct oq_array *oq_run_inputs_mask(const struct oq_run_inputs *inputs, size_t run)
 {
     return inputs->mask == NULL ? NULL
@@ -163,5 +170,64 @@ bool oq_runner_carry(struct oq_runner *runner, onnxq_error *error)
     if (ok)
         oq_runner_go_on(runner, &next);
     oq_arrays_fini(&next);
+    return ok;
+}
+
+/* --- a model with every set ----------------------------------------------------- */
+
+static bool get_outputs(const struct oq_runs *runs, const struct oq_session *session,
+                        struct oq_arrays *outputs, onnxq_error *error)
+{
+    for (size_t i = 0; i < runs->n_outputs; i++) {
+        struct oq_array *array = oq_arrays_add(outputs, error);
+        if (array == NULL || !oq_session_get_output(session, i, array, error))
+            return false;
+    }
+    return true;
+}
+
+static bool run_set(struct oq_runs *runs, struct oq_runner *runner, size_t run, oq_runs_take take,
+                    void *data, onnxq_error *error)
+{
+    struct oq_arrays outputs = {0};
+    bool is_ready = oq_runner_put_set(runner, run, error);
+    bool has_run = is_ready && oq_runner_run(runner, error);
+    runs->engine_failed = is_ready && !has_run;
+    bool ok = has_run && get_outputs(runs, runner->session, &outputs, error) &&
+              oq_runner_carry(runner, error) && take(data, run, &outputs, error);
+    oq_arrays_fini(&outputs);
+    return ok;
+}
+
+static bool run_all(struct oq_runs *runs, struct oq_runner *runner, const char *path,
+                    oq_runs_take take, void *data, onnxq_error *error)
+{
+    const struct oq_input_sets *sets = runs->setup->inputs.sets;
+    for (size_t run = 0; run < sets->count; run++) {
+        if (!run_set(runs, runner, run, take, data, error)) {
+            oq_error_place(error, "%s", sets->list[run].label);
+            return false;
+        }
+        oq_run_progress(runs->setup, path, run + 1, sets->count);
+    }
+    return true;
+}
+
+bool oq_runs_do(struct oq_runs *runs, const char *path, oq_runs_take take, void *data,
+                onnxq_error *error)
+{
+    const struct oq_run_setup *setup = runs->setup;
+    struct oq_runner runner;
+    struct oq_arrays carried = {0};
+    runs->engine_failed = false;
+    oq_run_progress(setup, path, 0, setup->inputs.sets->count);
+    struct oq_session *session = oq_session_open(setup->engine, path, &setup->session, error);
+    bool ok = oq_runner_init(&runner, &setup->inputs, session, runs->outputs, runs->n_outputs,
+                             &carried, error) &&
+              run_all(runs, &runner, path, take, data, error);
+    oq_runner_fini(&runner);
+    oq_arrays_fini(&carried);
+    if (!ok)
+        oq_error_file(error, path);
     return ok;
 }

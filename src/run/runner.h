@@ -1,4 +1,4 @@
-/* A session that is run with one set of inputs after the other. */
+/* A session, or a model as a whole, that is run with one set of inputs after the other. */
 #ifndef OQ_RUN_RUNNER_H
 #define OQ_RUN_RUNNER_H
 
@@ -12,6 +12,18 @@ struct oq_run_inputs {
     size_t n_feedback;
     const char *mask; /* an input: where it is 0, outputs do not count; NULL: everything counts */
 };
+
+/* What models are run with; all borrowed. */
+struct oq_run_setup {
+    struct oq_engine *engine;
+    struct oq_session_options session; /* with the engine's names of providers */
+    struct oq_run_inputs inputs;
+    void (*progress)(void *data, const char *model, uint64_t n_done, uint64_t n_runs); /* or NULL */
+    void *progress_data;
+};
+
+void oq_run_progress(const struct oq_run_setup *setup, const char *model, uint64_t n_done,
+                     uint64_t n_runs);
 
 /* The mask of a run, or NULL. */
 const struct oq_array *oq_run_inputs_mask(const struct oq_run_inputs *inputs, size_t run);
@@ -50,5 +62,21 @@ void oq_runner_go_on(struct oq_runner *runner, struct oq_arrays *next);
 
 /* Both at once. */
 bool oq_runner_carry(struct oq_runner *runner, onnxq_error *error);
+
+/* --- a model with every set ------------------------------------------------------ */
+
+struct oq_runs {
+    const struct oq_run_setup *setup; /* what is fed back need not be among the outputs */
+    const char *const *outputs;       /* that are wanted */
+    size_t n_outputs;
+    bool engine_failed; /* in the last run */
+};
+
+/* Takes what a run gave; it may keep the arrays by clearing the list. */
+typedef bool (*oq_runs_take)(void *data, size_t run, struct oq_arrays *outputs, onnxq_error *error);
+
+/* Loads the model, runs it with every set, and lets go of it. */
+bool oq_runs_do(struct oq_runs *runs, const char *path, oq_runs_take take, void *data,
+                onnxq_error *error);
 
 #endif

@@ -179,30 +179,23 @@ static void show_progress(void *data, const char *model, uint64_t n_done, uint64
     cli_progress_count(data, oq_base_name(model), n_done, n_runs);
 }
 
-static struct oq_check *run_check(const check_settings *settings, struct oq_check_options *options,
-                                  onnxq_error *error)
+static int run_check(const check_settings *settings, struct oq_check_options *options)
 {
+    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
     cli_progress progress;
-    options->engine = oq_engine_open(settings->run.ort_lib, error);
+    cli_interrupt_restore();
+    if (cli_interrupt_signal() != 0)
+        return 128 + cli_interrupt_signal();
+    options->engine = oq_engine_open(settings->run.ort_lib, &error);
     if (options->engine == NULL)
-        return NULL;
+        return cli_library_error(&settings->common, &error);
     cli_progress_init(&progress, &settings->common);
     cli_progress_start(&progress);
     options->progress = show_progress;
     options->progress_data = &progress;
-    struct oq_check *check = oq_check_create(options, error);
+    struct oq_check *check = oq_check_create(options, &error);
     cli_progress_erase(&progress);
     oq_engine_close(options->engine);
-    return check;
-}
-
-static int check_models(const check_settings *settings, struct oq_check_options *options)
-{
-    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
-    cli_interrupt_restore();
-    if (cli_interrupt_signal() != 0)
-        return 128 + cli_interrupt_signal();
-    struct oq_check *check = run_check(settings, options, &error);
     int status =
         check != NULL ? report(settings, check) : cli_library_error(&settings->common, &error);
     oq_check_destroy(check);
@@ -226,7 +219,7 @@ static int run_command(void *data, int n_operands, char **operands)
     options.reference = n_operands == 2 ? operands[0] : NULL;
     options.candidate = operands[n_operands - 1];
     memcpy(options.tolerances, settings->tolerances, sizeof(options.tolerances));
-    return check_models(settings, &options);
+    return run_check(settings, &options);
 }
 
 static void set_defaults(void *data)
