@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
-"""Runs models on stored inputs: run_models.py FEEDS.npz OUT.npz MODEL.onnx..., also in an emulator."""
+"""Runs models on stored inputs, also in an emulator: each line of standard input is a JSON list
+[FEEDS.npz, OUT.npz, MODEL.onnx...], and is answered with a line when that is done.
+"""
 
+import json
 import sys
 from pathlib import Path
 
@@ -14,8 +17,7 @@ import onnxruntime as ort  # noqa: E402
 ort.set_default_logger_severity(4)
 
 
-def main() -> None:
-    feeds_path, out_path, *models = sys.argv[1:]
+def run(feeds_path: str, out_path: str, *models: str) -> None:
     feeds = dict(np.load(feeds_path))
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -29,4 +31,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    for line in sys.stdin:
+        run(*json.loads(line))
+        print("done", flush=True)

@@ -549,7 +549,7 @@ class Backend(Draw):
         _, wrong = backend_suite.attempt(session.run, None, feeds)
         return "refused" if wrong else "runs"
 
-    def test_survey(self):
+    def test_backend_models(self):
         ort.set_default_logger_severity(4)
         self.addCleanup(ort.set_default_logger_severity, 3)
         os.environ["ALLOW_RELEASED_ONNX_OPSET_ONLY"] = "0"

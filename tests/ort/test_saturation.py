@@ -1,5 +1,6 @@
 """--reduce-range on a processor that adds u8 x s8 products in 16 bits: a Haswell, emulated."""
 
+import json
 import platform
 import shutil
 import subprocess
@@ -21,14 +22,23 @@ CHOICES = ("none", "bits", "pairs")
 
 @unittest.skipUnless(QEMU and platform.machine() == "x86_64", "needs qemu-x86_64 (qemu-user) on x86-64")
 class Saturation(OrtTest):
-    def run_all(self, feeds: common.Feeds, emulator: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    @classmethod
+    def setUpClass(cls) -> None:
+        """One process for all tests: it takes seconds to start an engine in an emulator."""
+        command = [QEMU, "-cpu", "Haswell", sys.executable, SCRIPT]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        cls.emulator = subprocess.Popen(command, text=True, **pipes)
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.emulator.communicate()
+
+    def run_emulated(self, feeds: common.Feeds) -> dict[str, np.ndarray]:
         np.savez(self.dir / "feeds.npz", **feeds)
-        models = [self.dir / f"{choice}.onnx" for choice in CHOICES]
-        subprocess.run(
-            [*emulator, sys.executable, SCRIPT, self.dir / "feeds.npz", self.dir / "out.npz", *models],
-            check=True,
-            stderr=subprocess.DEVNULL,
-        )
+        paths = ["feeds.npz", "out.npz", *(f"{choice}.onnx" for choice in CHOICES)]
+        self.emulator.stdin.write(json.dumps([str(self.dir / path) for path in paths]) + "\n")
+        self.emulator.stdin.flush()
+        self.assertEqual(self.emulator.stdout.readline(), "done\n")
         results = dict(np.load(self.dir / "out.npz"))
         return {choice: results[f"{choice}.0"] for choice in CHOICES}
 
@@ -38,7 +48,7 @@ class Saturation(OrtTest):
             outcome = self.quantize(model, f"--reduce-range={choice}", *flags)
             shutil.copy(outcome.path, self.dir / f"{choice}.onnx")
         want = common.run(outcome.source, feeds)
-        emulated = self.run_all(feeds, (QEMU, "-cpu", "Haswell"))
+        emulated = self.run_emulated(feeds)
         error = {choice: common.relative_error(want[:1], [emulated[choice]]) for choice in CHOICES}
         here = {choice: common.run(self.dir / f"{choice}.onnx", feeds)[:1] for choice in CHOICES}
         exact = {choice: common.relative_error(want[:1], here[choice]) for choice in CHOICES}
