@@ -67,10 +67,20 @@ static const struct weight_row {
     {"Gemm with alpha 0", "init w float32[128,512]; y = Gemm(x, w) alpha=0.0", NULL, 1, 0, false, 0,
      512},
     {"Gemm transB", "init w float32[512,128]; y = Gemm(x, w) transB=1", NULL, 0, 0, true, 1, 512},
+    {"Gemm transB, as wide as is turned in the file",
+     "init w float32[16384,65]; y = Gemm(x, w) transB=1", adjust_force_integer, 0, 0, true, 1,
+     16384},
+    {"Gemm transB, as deep as is turned in the file",
+     "init w float32[16385,64]; y = Gemm(x, w) transB=1", adjust_force_integer, 0, 0, true, 1,
+     16385},
+    {"Gemm transB, turned by a node", "init w float32[16385,65]; y = Gemm(x, w) transB=1",
+     adjust_force_integer, 0, 0, false, 1, 16385},
     {"behind a Transpose", "init w float32[512,128]; t = Transpose(w); y = MatMul(x, t)", NULL, 0,
      0, true, 1, 512},
     {"MatMul on the left", "in z float32[128,4]; init w float32[1024,128]; y = MatMul(w, z)", NULL,
      0, 0, true, 1, 1024},
+    {"batches on the left", "in z float32[4,128,8]; init w float32[4,64,128]; y = MatMul(w, z)",
+     NULL, 1, 1, false, 1, 256},
     {"MatMul on the left, per tensor",
      "in z float32[128,4]; init w float32[1024,128]; y = MatMul(w, z)", adjust_per_tensor, -1, 0,
      true, 1, 1024},
@@ -198,6 +208,22 @@ static void test_bias(void **state)
     const float *written = elements(&result, "b_f32", 512 * sizeof(*written));
     for (size_t i = 0; i < 512; i++)
         assert_compare(written[i], ==, b[i * row->stride] * row->beta);
+}
+
+/* More than one call reads. */
+static void test_long_bias(void **state)
+{
+    (void)state;
+    const size_t n = OQ_READ_MAX_NELEM + 10;
+    struct result result =
+        quantize_text(test_printf("opset 17; in x float32; init w float32[8,%zu]; init b "
+                                  "float32[%zu]; y = Gemm(x, w, b) beta=0.25; out y float32",
+                                  n, n),
+                      adjust_force_integer);
+    const float *b = input_floats(&result, "b");
+    const float *written = elements(&result, "b_f32", n * sizeof(*written));
+    for (size_t i = 0; i < n; i++)
+        assert_compare(written[i], ==, b[i] * 0.25f);
 }
 
 /* A bias that is no row: the graph multiplies it. */
@@ -521,6 +547,7 @@ int main(void)
     TEST_ROWS(test_weight, weights);
     TEST(test_pointwise);
     TEST_ROWS(test_bias, biases);
+    TEST(test_long_bias);
     TEST(test_beta);
     TEST(test_zero_points);
     TEST(test_conv_integer);

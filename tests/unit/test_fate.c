@@ -208,6 +208,10 @@ static const struct row {
     /* --- norms --- */
     {"a norm of rows", TABLE "n = ReduceL2(w) axes=[1]; y = Div(w, n)", harmless},
     {"a norm of columns", TABLE "n = ReduceL1(w) axes=[-2]; y = Div(w, n)", harmless},
+    {"a norm of the shortest columns with scales of their own",
+     "init w float32[16,64]\nn = ReduceL1(w) axes=[0]; y = Div(w, n)", harmless},
+    {"a norm of columns that are shorter",
+     "init w float32[15,70]\nn = ReduceL1(w) axes=[0]; y = Div(w, n)", in_div},
     {"a norm of all", TABLE "n = ReduceSumSquare(w); y = Div(w, n)", harmless},
     {"a norm of short rows", "init w float32[64,8,4]\nn = ReduceL2(w) axes=[1,2]; y = Div(w, n)",
      harmless},

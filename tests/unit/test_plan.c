@@ -257,6 +257,9 @@ static const struct row {
     {"Conv as MatMul in opset 10",
      "opset 10; in x float32; init w float32[64,128,1]; y = Conv(x, w)", adjust_conv_matmul,
      "w: Conv.1 fold int8 folded at load (MatMulInteger on dynamic activations needs opset 11)"},
+    {"Conv as MatMul in opset 11",
+     "opset 11; in x float32; init w float32[64,128,1]; y = Conv(x, w)", adjust_conv_matmul,
+     "w: Conv.1 dynamic MatMulInteger"},
     {"Conv as MatMul of constants",
      OPSET_17 "init v float32[1,128,9]; init w float32[64,128,1]; y = Conv(v, w)",
      adjust_conv_matmul,
@@ -317,6 +320,12 @@ static const struct row {
      OPSET_17 "init w float32[64,192]; y = com.microsoft::Attention(x, w)", NULL,
      "w: com.microsoft::Attention.1 fold int8 folded at load (not faster in integers under 65536 "
      "elements)"},
+    {"Attention, and a sum with activations",
+     "opset 17; in x float32; in h float32[256,768]; init w float32[256,768]\n"
+     "y = com.microsoft::Attention(x, w); z = Add(h, w)",
+     NULL,
+     "w: com.microsoft::Attention.1 dynamic QAttention\n"
+     "w: Add.1 fold int8 folded at load"},
     {"Attention in opset 10",
      "opset 10; in x float32; init w float32[256,768]; y = com.microsoft::Attention(x, w)", NULL,
      "w: com.microsoft::Attention.1 fold int8 folded at load (QAttention on dynamic activations "
