@@ -228,6 +228,12 @@ typedef struct onnxq_options {
     const onnxq_ranges *ranges; /* of the activations, for methods that quantize those beforehand */
     onnxq_range_method range_method;
     double percentile; /* with ONNXQ_RANGE_PERCENTILE: above 0, at most 100; 0: 99.99 */
+    /*
+     * Add and LayerNormalization behind an integer product stay as they are, and so do the
+     * names of open dimensions of inner values: ONNX Runtime joins them. That is faster in its
+     * versions 1.27 to 1.29 and on GPUs; by default it is kept from it.
+     */
+    bool join_norms;
     onnxq_output_options output;
 } onnxq_options;
 

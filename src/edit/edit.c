@@ -173,6 +173,27 @@ static void filter_annotations(struct oq_edit *edit, const struct oq_edit_graph 
     proto->n_quantization_annotation = n;
 }
 
+static bool drop_dim_name(void *unused, const struct oq_message_path *path, onnxq_error *error)
+{
+    Oq__Pb__TensorShapeProto__Dimension *dim = (Oq__Pb__TensorShapeProto__Dimension *)path->message;
+    (void)unused;
+    (void)error;
+    if (dim->value_case == OQ__PB__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM)
+        dim->value_case = OQ__PB__TENSOR_SHAPE_PROTO__DIMENSION__VALUE__NOT_SET;
+    return true;
+}
+
+/* Types, ranks and fixed dimensions stay. */
+static bool drop_dim_names(const struct oq_edit *edit, const Oq__Pb__GraphProto *graph)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < graph->n_value_info; i++)
+        ok = oq_message_visit(&graph->value_info[i]->base,
+                              &oq__pb__tensor_shape_proto__dimension__descriptor, drop_dim_name,
+                              NULL, edit->error);
+    return ok;
+}
+
 /* Callers may know it by name: it will be said that it left. */
 static bool note_input(struct oq_edit *edit, size_t ordinal, const char *name)
 {
@@ -245,6 +266,8 @@ static bool finish_graph(struct oq_edit *edit, size_t ordinal)
     struct oq_edit_graph *state = &edit->states[ordinal];
     filter_annotations(edit, state);
     filter_nodes(state);
+    if (state->drop_dim_names && !drop_dim_names(edit, state->proto))
+        return false;
     return filter_inputs(edit, ordinal) && add_value_infos(edit, state) &&
            replace_initializers(edit, state);
 }

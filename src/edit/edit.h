@@ -24,6 +24,7 @@ struct oq_edit_graph {
     struct oq_strmap typed;   /* names whose type the model declares */
     struct oq_strmap made;    /* what has been made once for all, see oq_edit_made() */
     struct oq_strmap dropped; /* names of initializers and values that leave */
+    bool drop_dim_names;      /* inner values lose the names of their open dimensions */
 };
 
 struct oq_edit {

@@ -198,10 +198,17 @@ static const Oq__Pb__AttributeProto *find_attribute(const Oq__Pb__NodeProto *nod
     return oq_node_attribute(node, name == NULL ? "" : name);
 }
 
+/* Add is a Sum of two, as which quantize writes it in front of a normalization. */
+static const char *operator_of(const Oq__Pb__NodeProto *node)
+{
+    bool is_add = oq_node_is(node, "", "Sum") && node->n_input == 2;
+    return is_add ? "Add" : node->op_type;
+}
+
 bool oq_same_operators(struct oq_same *same, const Oq__Pb__NodeProto *a, const Oq__Pb__NodeProto *b,
                        bool *equal, onnxq_error *error)
 {
-    *equal = same_text(a->op_type, b->op_type) &&
+    *equal = same_text(operator_of(a), operator_of(b)) &&
              strcmp(oq_domain(a->domain), oq_domain(b->domain)) == 0 &&
              a->n_attribute == b->n_attribute;
     for (size_t i = 0; *equal && i < a->n_attribute; i++) {

@@ -51,7 +51,8 @@ def draw_flags(seed: int, method: str, model: onnx.ModelProto) -> list[str]:
     nodes = [n.name for n in model.graph.node if n.op_type in often]
     if nodes and r.random() < 0.2:
         flags += [f"--exclude={r.choice(nodes)}", "--allow-unmatched"]
-    return flags + (["--external-data=always"] if r.random() < 0.08 else [])
+    flags += ["--external-data=always"] if r.random() < 0.08 else []
+    return flags + (["--join-norms"] if method in ("dynamic", "blocks") and r.random() < 0.2 else [])
 
 
 def options_of(method: str, flags: list[str]) -> Options:

@@ -21,6 +21,15 @@
     "y_int32_scale = Mul(x_scale, w_scale)\n"
 #define MATMUL PRODUCT "y = Mul(y_int32_cast, y_int32_scale)\n"
 
+/* A product, a bias and another path, added. */
+#define RESIDUAL                                                                                   \
+    X_AND_W                                                                                        \
+    "in r float32[N,512]; init b float32[512]; init g float32[512]; info s float32[N,512]\n"       \
+    "y = MatMul(x, w); z = Add(y, b); s = Add(z, r)\n"
+#define RESIDUAL_INTEGERS                                                                          \
+    "in x float32\nin r float32[N,512]\ninit b float32[512]\ninit g float32[512]\n" INTEGERS
+#define RESIDUAL_NODES MATMUL "z = Add(y, b)\n"
+
 /* In the order in, init, info, nodes, out; see text.h. */
 static const struct row {
     const char *name, *text;
@@ -1302,6 +1311,32 @@ static const struct row {
      NULL,
      "in x float32\nin unused float32[3]\ninit unused float32[3]\n" INTEGERS MATMUL
      "out y float32\n"},
+    {"a sum that is normalized", RESIDUAL "n = LayerNormalization(s, g)\nout n float32", NULL,
+     RESIDUAL_INTEGERS "info s float32[N,512]\n" RESIDUAL_NODES "s = Sum(z, r)\n"
+                       "n = LayerNormalization(s, g)\nout n float32\n"},
+    {"a sum that is normalized in parts",
+     RESIDUAL "m = ReduceMean(s); d = Sub(s, m); k = Mul(d, g)\nout k float32", NULL,
+     RESIDUAL_INTEGERS "info s float32[N,512]\n" RESIDUAL_NODES "s = Sum(z, r)\n"
+                       "m = ReduceMean(s)\nd = Sub(s, m)\nk = Mul(d, g)\nout k float32\n"},
+    {"a sum that is normalized, for the engine to join",
+     RESIDUAL "n = LayerNormalization(s, g)\nout n float32", adjust_join_norms,
+     RESIDUAL_INTEGERS "info s float32[N,512]\n" RESIDUAL_NODES "s = Add(z, r)\n"
+                       "n = LayerNormalization(s, g)\nout n float32\n"},
+    {"a sum that is normalized, and more is done with it",
+     RESIDUAL "n = LayerNormalization(s, g); t = Relu(s)\nout n float32; out t float32", NULL,
+     RESIDUAL_INTEGERS "info s float32[N,512]\n" RESIDUAL_NODES "s = Add(z, r)\n"
+                       "n = LayerNormalization(s, g)\nt = Relu(s)\n"
+                       "out n float32\nout t float32\n"},
+    {"a sum that is normalized and returned",
+     RESIDUAL "n = LayerNormalization(s, g)\nout n float32; out s float32", NULL,
+     RESIDUAL_INTEGERS "info s float32[N,512]\n" RESIDUAL_NODES "s = Add(z, r)\n"
+                       "n = LayerNormalization(s, g)\nout n float32\nout s float32\n"},
+    {"a biased product that is normalized",
+     X_AND_W "init b float32[512]; init g float32[512]; y = MatMul(x, w); z = Add(y, b)\n"
+             "n = LayerNormalization(z, g); out n float32",
+     NULL,
+     "in x float32\ninit b float32[512]\ninit g float32[512]\n" INTEGERS MATMUL
+     "z = Add(y, b)\nn = LayerNormalization(z, g)\nout n float32\n"},
     {"another domain",
      "opset 17; opset custom 1; in x float32; init w float32[128,512]; init v float32[128,512]\n"
      "y = MatMul(x, w); z = custom::MatMul(x, v); out y float32; out z float32",

@@ -117,6 +117,10 @@ const cli_option cli_quantize_options[] = {
      .name = "force-integer",
      FIELD(options.force_integer),
      .help = "integer operators for small weights, where float is faster"},
+    {.kind = CLI_FLAG,
+     .name = "join-norms",
+     FIELD(options.join_norms),
+     .help = "leave Add and LayerNormalization to the engine to join"},
 
     {.kind = CLI_HEADING, .help = "Which weights (all these may be repeated)"},
     {.kind = CLI_LIST,

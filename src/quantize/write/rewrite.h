@@ -102,6 +102,9 @@ void oq_rewrite_round_trips(struct oq_rewrite *rewrite);
 /* Of QuantizeLinear and DequantizeLinear with scales along an axis. */
 const char *oq_rewrite_qdq_domain(const onnxq_plan *plan);
 
+/* norms.c: keeps Add and LayerNormalization apart, before nodes are written. */
+void oq_rewrite_norms(struct oq_rewrite *rewrite);
+
 /* Integers of a weight, its scales and zero points in the form in which they are folded. */
 bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant);
 

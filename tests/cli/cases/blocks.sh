@@ -13,6 +13,7 @@ run onnxq quantize --method qdq --bits nf4 demo.onnx
 run onnxq quantize --method blocks --conv integer demo.onnx
 run onnxq quantize --method weights --conv matmul demo.onnx
 run onnxq quantize --method qdq --force-integer demo.onnx
+run onnxq quantize --method qdq --join-norms demo.onnx
 run onnxq quantize --method blocks --no-per-channel demo.onnx
 run onnxq quantize --method blocks --reduce-range demo.onnx
 run onnxq quantize --method blocks -t uint8 demo.onnx

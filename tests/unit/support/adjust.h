@@ -36,6 +36,7 @@ ADJUST(qdq_of_32_asymmetric, adjust_qdq_of_32(options); options->symmetric = fal
 ADJUST(qdq_of_32_uint8, adjust_qdq_of_32(options); options->weight_type = ONNXQ_WEIGHT_UINT8)
 ADJUST(qdq_4_of_32, adjust_qdq_of_32(options); options->bits = ONNXQ_BITS_4)
 ADJUST(qdq_4_of_32_asymmetric, adjust_qdq_4_of_32(options); options->symmetric = false)
+ADJUST(join_norms, options->join_norms = true)
 ADJUST(asymmetric, options->symmetric = false)
 ADJUST(per_tensor, options->per_channel = false)
 ADJUST(per_tensor_asymmetric, options->per_channel = options->symmetric = false)
