@@ -33,20 +33,14 @@ bool oq_source_from_tensor(struct oq_source *source, const struct oq_tensor *ten
     return true;
 }
 
-/* Runs of elements that share their indices of axis 0 and 1. */
 static void multiply(const struct oq_source *source, uint64_t first, size_t count, float *x)
 {
-    const struct oq_factors *factors = source->factors;
-    const uint64_t columns = source->n_dims > 1 ? (uint64_t)source->dims[1] : 1;
-    const uint64_t inner = oq_nelem(source->dims, 2, source->n_dims);
+    const uint64_t row = oq_nelem(source->dims, 1, source->n_dims);
     for (size_t done = 0; done < count;) {
-        uint64_t line = (first + done) / inner;
-        size_t run = (size_t)oq_min_u64(count - done, inner - (first + done) % inner);
-        float factor = factors->of_axis_0 == NULL ? 1 : factors->of_axis_0[line / columns];
-        if (factors->of_axis_1 != NULL)
-            factor *= factors->of_axis_1[line % columns];
+        const uint64_t at = first + done;
+        const size_t run = (size_t)oq_min_u64(count - done, row - at % row);
         for (size_t i = 0; i < run; i++)
-            x[done + i] *= factor;
+            x[done + i] *= source->factors[at / row];
         done += run;
     }
 }

@@ -15,14 +15,6 @@ struct oq_span {
     uint64_t first, nelem; /* elements of the tensor, in order */
 };
 
-/*
- * What elements are multiplied by as they are read: a factor for each index of axis 0, and one
- * for each of axis 1. NULL: 1.
- */
-struct oq_factors {
-    const float *of_axis_0, *of_axis_1;
-};
-
 struct oq_source {
     const struct oq_span *spans;
     size_t n_spans;
@@ -34,7 +26,8 @@ struct oq_source {
     uint64_t nbytes;
     /* The value is the transpose of what is stored: its dims are dims[1], dims[0]. */
     bool transposed;
-    const struct oq_factors *factors; /* NULL: as stored */
+    /* What elements are multiplied by as they are read, for each index of axis 0; NULL: 1. */
+    const float *factors;
 };
 
 /* All of one tensor. The span lives in the arena; false when memory is out. */

@@ -296,8 +296,7 @@ static bool decide(onnxq_plan *plan, onnxq_error *error)
             return false;
         oq_plan_scale(plan);
         if (!oq_plan_object(plan, round >= MAX_ROUNDS)) {
-            oq_activations_scale(plan);
-            return true;
+            return oq_activations_scale(plan, error);
         }
     }
 }

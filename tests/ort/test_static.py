@@ -243,6 +243,30 @@ class Operators(StaticTest):
             self.assertLess(common.relative_error(want, session.run(None, feed)), percent)
 
 
+class Corrected(StaticTest):
+    """Biases take back what rounding weights adds on average."""
+
+    @cases({"plain": (1,), "depthwise": (CHANNELS,), "groups": (2,)})
+    def means(self, group) -> None:
+        feeds, shifts = nchw(n=6), {}
+        net = Net()
+        c = net.op("Relu", net.conv("x", 3, CHANNELS))
+        net.conv(c, CHANNELS, CHANNELS, k=3, group=group, pads=[0] * 4)
+        net.constants["const_2"] = np.exp(net.rng.normal(size=net.constants["const_2"].shape)).astype(np.float32)
+        model = net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE - 2, SIZE - 2))
+        want = np.stack([common.run(model, feed)[0] for feed in feeds])
+
+        def forget(values):
+            for value in values:
+                value.pop("channels", None)
+
+        for name, change in (("with", None), ("without", forget)):
+            outcome = self.static(model, feeds, change=change)
+            got = np.stack([simulate(outcome.model, feed) for feed in feeds])
+            shifts[name] = np.abs((got - want).mean((0, 1, 3, 4))).mean()
+        self.assertLess(shifts["with"], 0.75 * shifts["without"])
+
+
 class OldOpsets(StaticTest):
     """Below 10 the model becomes one of opset 10, where no operator means something else."""
 

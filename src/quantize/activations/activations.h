@@ -32,9 +32,9 @@ struct oq_carrier {
     /* of a product */
     const char *refusal; /* why it is never computed with integers, or NULL */
     size_t n_channels;
-    int channel_axis;          /* of the weight */
-    struct oq_factors factors; /* that are folded into it */
-    float *bias;               /* [n_channels], likewise */
+    int channel_axis;     /* of the weight */
+    const float *factors; /* that are folded into it */
+    float *bias;          /* [n_channels], likewise */
     bool has_bias, has_folded;
     float low, high; /* of a clamp */
 };
@@ -71,8 +71,8 @@ bool oq_activations_decide_site(onnxq_plan *plan, struct oq_site *site);
 /* Why a product's weight is not taken as integers, where nothing else was said of its site. */
 void oq_activations_explain(const onnxq_plan *plan, struct oq_site *site);
 
-/* After the last round: scales and zero points of values. */
-void oq_activations_scale(onnxq_plan *plan);
+/* After the last round: scales and zero points of values, and biases. */
+bool oq_activations_scale(onnxq_plan *plan, onnxq_error *error);
 
 /* True where node number `index` of the main graph is not what it was; written, then. */
 bool oq_activations_change(const onnxq_plan *plan, size_t index);
@@ -111,6 +111,14 @@ size_t oq_count_operands(const Oq__Pb__NodeProto *node);
 
 /* products.c: weight and bias of a product; what makes it impossible in `refusal`. */
 bool oq_product_init(onnxq_plan *plan, size_t index, onnxq_error *error);
+
+/* weights_pass.c: elements [first, first + n) of a product's weight, until all were visited. */
+typedef void (*oq_weight_fn)(void *context, uint64_t first, size_t n, const float *x);
+bool oq_product_visit(const struct oq_site *site, oq_weight_fn visit, void *context,
+                      onnxq_error *error);
+
+/* correct.c: biases take back what rounding weights adds on average. */
+bool oq_products_correct(const onnxq_plan *plan, onnxq_error *error);
 
 /* folds.c: what follows a product and can be folded into it. */
 bool oq_products_fold(onnxq_plan *plan, onnxq_error *error);

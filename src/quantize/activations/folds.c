@@ -178,11 +178,11 @@ static bool fold_into(onnxq_plan *plan, size_t index, onnxq_error *error)
         affine.factor[i] = 1;
         affine.offset[i] = (double)product->bias[i];
     }
-    product->factors.of_axis_0 = factors;
+    product->factors = factors;
     if (!fold_followers(plan, product, weight->source.n_dims, &affine, factors, error))
         return false;
     if (product->has_folded)
-        weight->source.factors = &product->factors;
+        weight->source.factors = product->factors;
     return true;
 }
 

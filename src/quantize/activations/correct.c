@@ -1,0 +1,93 @@
+/*
+ * Rounding a weight moves the mean of what the product gives, by the error of the weight times the
+ * mean of the activation. The means of channels are known: the bias takes the shift back (Nagel et
+ * al. 2019). What padding adds at the edges is not counted.
+ */
+#include <math.h>
+
+#include "base/checked.h"
+#include "quantize/activations/activations.h"
+#include "ranges/calibrated.h"
+
+struct mean_shift {
+    const struct oq_source *source;
+    const struct oq_quantized *quantized;
+    const double *means; /* of the inputs, [channels] */
+    size_t n_inputs;     /* of an output: axis 1 of the weight */
+    size_t group_size;   /* outputs that see the same inputs */
+    double *shifts;      /* of the outputs */
+};
+
+static void add_shifts(void *context, uint64_t first, size_t n, const float *x)
+{
+    const struct mean_shift *shift = context;
+    const struct oq_quantized *q = shift->quantized;
+    const uint64_t inner = oq_nelem(shift->source->dims, 2, shift->source->n_dims);
+    for (size_t i = 0; i < n; i++) {
+        const size_t line = (size_t)((first + i) / inner);
+        const size_t output = line / shift->n_inputs;
+        const size_t input = output / shift->group_size * shift->n_inputs + line % shift->n_inputs;
+        const float scale = q->ranges->scale[q->ranges->n_scales == 1 ? 0 : output];
+        const float integer = fminf(fmaxf(rintf(x[i] / scale), q->qmin), q->qmax);
+        shift->shifts[output] +=
+            ((double)integer * (double)scale - (double)x[i]) * shift->means[input];
+    }
+}
+
+/* The means of what a convolution takes. */
+static bool find_means(const onnxq_plan *plan, const struct oq_carrier *product, size_t n,
+                       double *means)
+{
+    const struct oq_range_stats *stats = oq_ranges_find(plan->options.ranges, product->input->name);
+    if (stats == NULL || stats->channels.n != n || stats->channels.axis != 1)
+        return false;
+    for (size_t c = 0; c < n; c++)
+        means[c] = stats->channels.mean[c];
+    return true;
+}
+
+static bool correct(const onnxq_plan *plan, size_t index, struct oq_arena *arena,
+                    onnxq_error *error)
+{
+    struct oq_carrier *product = &plan->activations->carriers[index];
+    const struct oq_site *site = oq_product_site(plan, index);
+    const struct oq_source *source = &site->constant->source;
+    const int64_t group = oq_node_int(site->node, "group", 1);
+    if (group < 1 || group > source->dims[0])
+        return true;
+    const size_t n = (size_t)(source->dims[1] * group), n_outputs = product->n_channels;
+    double *means = oq_arena_array(arena, n, sizeof(*means));
+    struct mean_shift shift = {.source = source,
+                               .quantized = site->quantized,
+                               .means = means,
+                               .n_inputs = (size_t)source->dims[1],
+                               .group_size = n_outputs / (size_t)group,
+                               .shifts = oq_arena_array(arena, n_outputs, sizeof(double))};
+    if (means == NULL || shift.shifts == NULL)
+        return oq_fail_memory(error);
+    if (!find_means(plan, product, n, means))
+        return true;
+    if (!oq_product_visit(site, add_shifts, &shift, error))
+        return false;
+    for (size_t o = 0; o < n_outputs; o++)
+        product->bias[o] -= (float)shift.shifts[o];
+    product->has_bias = true;
+    return true;
+}
+
+bool oq_products_correct(const onnxq_plan *plan, onnxq_error *error)
+{
+    const struct oq_activations *activations = plan->activations;
+    bool ok = true;
+    for (size_t i = 0; ok && i < activations->n_nodes; i++) {
+        const struct oq_carrier *carrier = &activations->carriers[i];
+        if (!carrier->is_integer || carrier->carry != OQ_CARRY_PRODUCT ||
+            !oq_node_is(plan->model->proto->graph->node[i], "", "Conv"))
+            continue;
+        struct oq_arena arena;
+        oq_arena_init(&arena, SIZE_MAX);
+        ok = correct(plan, i, &arena, error);
+        oq_arena_fini(&arena);
+    }
+    return ok;
+}
