@@ -19,17 +19,13 @@ struct program_settings {
     bool version;
 };
 
+#define OPTION(kind, letter, name, member, ...)                                                    \
+    CLI_OPTION(kind, letter, name, offsetof(struct program_settings, member), __VA_ARGS__)
+
 static const cli_option program_options[] = {
     {.kind = CLI_HEADING, .help = "Options"},
-    {.kind = CLI_FLAG,
-     .name = "version",
-     .offset = offsetof(struct program_settings, version),
-     .help = "show the version"},
-    {.kind = CLI_FLAG,
-     .letter = 'h',
-     .name = "help",
-     .offset = offsetof(struct program_settings, common.help),
-     .help = "show this text"},
+    OPTION(FLAG, 0, "version", version, .help = "show the version"),
+    OPTION(FLAG, 'h', "help", common.help, .help = "show this text"),
     {0}};
 
 static int run_program(void *settings, int n_operands, char **operands)

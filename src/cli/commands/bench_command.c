@@ -29,45 +29,23 @@ typedef struct bench_settings {
 
 CLI_IS_RUN(bench_settings);
 
-#define FIELD(member) .offset = offsetof(bench_settings, member)
+#define OPTION(kind, letter, name, member, ...)                                                    \
+    CLI_OPTION(kind, letter, name, offsetof(bench_settings, member), __VA_ARGS__)
 
 static const cli_option bench_options[] = {
     {.kind = CLI_HEADING, .help = "Measuring"},
-    {.kind = CLI_REAL,
-     .name = "time",
-     .value = "SECONDS",
-     FIELD(seconds),
-     .help = "how long to measure each model"},
-    {.kind = CLI_NUMBER,
-     .name = "runs",
-     .value = "N",
-     .maximum = 10000000,
-     FIELD(n_runs),
-     .help = "runs of each model in place of --time"},
-    {.kind = CLI_NUMBER,
-     .name = "warmup",
-     .value = "N",
-     .maximum = 500,
-     FIELD(warmup),
-     .help = "runs after loading that do not count, at least 2"},
+    OPTION(REAL, 0, "time", seconds, .value = "SECONDS", .help = "how long to measure each model"),
+    OPTION(NUMBER, 0, "runs", n_runs, .value = "N", .maximum = 10000000,
+           .help = "runs of each model in place of --time"),
+    OPTION(NUMBER, 0, "warmup", warmup, .value = "N", .maximum = 500,
+           .help = "runs after loading that do not count, at least 2"),
     {.kind = CLI_HEADING, .help = "Results"},
-    {.kind = CLI_REAL,
-     .name = "min-speedup",
-     .value = "X",
-     FIELD(min_speedup),
-     .help = "exit 1 unless all are X times as fast as the first"},
-    {.kind = CLI_TEXT,
-     .name = "plot",
-     .value = "FILE",
-     .source = CLI_FILES,
-     FIELD(plot),
-     .help = "latency, size and memory as a picture (SVG)"},
-    {.kind = CLI_TEXT,
-     .name = "profile",
-     .value = "DIR",
-     .source = CLI_FOLDERS,
-     FIELD(profile),
-     .help = "keep the engine's profile of each model in DIR"},
+    OPTION(REAL, 0, "min-speedup", min_speedup, .value = "X",
+           .help = "exit 1 unless all are X times as fast as the first"),
+    OPTION(TEXT, 0, "plot", plot, .value = "FILE", .source = CLI_FILES,
+           .help = "latency, size and memory as a picture (SVG)"),
+    OPTION(TEXT, 0, "profile", profile, .value = "DIR", .source = CLI_FOLDERS,
+           .help = "keep the engine's profile of each model in DIR"),
     {0}};
 
 /* One run of the command. */

@@ -33,38 +33,18 @@ typedef struct calibrate_settings {
 
 CLI_IS_RUN(calibrate_settings);
 
-#define FIELD(member) .offset = offsetof(calibrate_settings, member)
+#define OPTION(kind, letter, name, member, ...)                                                    \
+    CLI_OPTION(kind, letter, name, offsetof(calibrate_settings, member), __VA_ARGS__)
 
 static const cli_option calibrate_options[] = {
     {.kind = CLI_HEADING, .help = "Files"},
-    {.kind = CLI_TEXT,
-     .letter = 'o',
-     .name = "output",
-     .value = "FILE",
-     .source = CLI_FILES,
-     FIELD(output),
-     .help = "same as OUT"},
-    {.kind = CLI_FLAG,
-     .letter = 'f',
-     .name = "force",
-     FIELD(force),
-     .help = "replace an output that was not named and exists"},
-    {.kind = CLI_FLAG,
-     .letter = 'n',
-     .name = "no-clobber",
-     FIELD(no_clobber),
-     .help = "never replace a file"},
-    {.kind = CLI_FLAG,
-     .letter = 'a',
-     .name = "append",
-     FIELD(append),
-     .help = "add to the ranges that the output holds already"},
-    {.kind = CLI_APPEND,
-     .name = "merge",
-     .value = "FILE",
-     .source = CLI_FILES,
-     FIELD(merge),
-     .help = "add the ranges of that file; without --inputs nothing is run; repeatable"},
+    OPTION(TEXT, 'o', "output", output, .value = "FILE", .source = CLI_FILES,
+           .help = "same as OUT"),
+    OPTION(FLAG, 'f', "force", force, .help = "replace an output that was not named and exists"),
+    OPTION(FLAG, 'n', "no-clobber", no_clobber, .help = "never replace a file"),
+    OPTION(FLAG, 'a', "append", append, .help = "add to the ranges that the output holds already"),
+    OPTION(APPEND, 0, "merge", merge, .value = "FILE", .source = CLI_FILES,
+           .help = "add the ranges of that file; without --inputs nothing is run; repeatable"),
     {0}};
 
 /* One run of the command. */

@@ -31,12 +31,10 @@ typedef struct check_settings {
 
 CLI_IS_RUN(check_settings);
 
-#define FIELD(member) .offset = offsetof(check_settings, member)
-#define TOLERANCE(long_name, measure, text)                                                        \
-    {                                                                                              \
-        .kind = CLI_REAL, .name = long_name, .value = "X", FIELD(tolerances[measure]),             \
-        .help = text                                                                               \
-    }
+#define OPTION(kind, letter, name, member, ...)                                                    \
+    CLI_OPTION(kind, letter, name, offsetof(check_settings, member), __VA_ARGS__)
+#define TOLERANCE(name, measure, text)                                                             \
+    OPTION(REAL, 0, name, tolerances[measure], .value = "X", .help = text)
 
 static const cli_option check_options[] = {
     {.kind = CLI_HEADING, .help = "What is allowed (nothing set: --rel-tol 0.5 --agreement 0.8)"},
@@ -49,38 +47,17 @@ static const cli_option check_options[] = {
     TOLERANCE("agreement", OQ_MEASURE_AGREEMENT,
               "least share of equal integers, booleans, strings"),
     {.kind = CLI_HEADING, .help = "What is compared"},
-    {.kind = CLI_TEXT,
-     .name = "expected",
-     .value = "PATH",
-     .source = CLI_FILES,
-     FIELD(expected),
-     .help = "stored outputs in place of REFERENCE: as for --inputs"},
-    {.kind = CLI_APPEND,
-     .name = "feedback",
-     .value = "OUT=IN",
-     FIELD(feedback),
-     .help = "that output is that input of the next run; repeatable"},
-    {.kind = CLI_TEXT,
-     .name = "mask",
-     .value = "INPUT",
-     FIELD(mask),
-     .help = "leave out of outputs what lies where this input is 0: padding"},
-    {.kind = CLI_FLAG,
-     .name = "layers",
-     FIELD(layers),
-     .help = "inner values, too: which site to leave float"},
-    {.kind = CLI_NUMBER,
-     .name = "runs",
-     .value = "N",
-     .maximum = 1000000,
-     FIELD(run.n_inputs),
-     .help = "as --random N"},
-    {.kind = CLI_TEXT,
-     .name = "report",
-     .value = "FILE",
-     .source = CLI_FILES,
-     FIELD(report),
-     .help = "as --json=FILE"},
+    OPTION(TEXT, 0, "expected", expected, .value = "PATH", .source = CLI_FILES,
+           .help = "stored outputs in place of REFERENCE: as for --inputs"),
+    OPTION(APPEND, 0, "feedback", feedback, .value = "OUT=IN",
+           .help = "that output is that input of the next run; repeatable"),
+    OPTION(TEXT, 0, "mask", mask, .value = "INPUT",
+           .help = "leave out of outputs what lies where this input is 0: padding"),
+    OPTION(FLAG, 0, "layers", layers, .help = "inner values, too: which site to leave float"),
+    OPTION(NUMBER, 0, "runs", run.n_inputs, .value = "N", .maximum = 1000000,
+           .help = "as --random N"),
+    OPTION(TEXT, 0, "report", report, .value = "FILE", .source = CLI_FILES,
+           .help = "as --json=FILE"),
     {0}};
 
 /* --- what was asked for ------------------------------------------------------ */

@@ -20,24 +20,18 @@ static const cli_choice float_types[] = {OQ_FLOAT_TYPE_VALUES(CLI_CHOICE_OF){0}}
 
 CLI_IS_JOB(dequantize_settings);
 
-#define FIELD(member) .offset = offsetof(dequantize_settings, member)
+#define OPTION(kind, letter, name, member, ...)                                                    \
+    CLI_OPTION(kind, letter, name, offsetof(dequantize_settings, member), __VA_ARGS__)
 
 static const cli_option dequantize_options[] = {
     {.kind = CLI_HEADING, .help = "Weights"},
-    {.kind = CLI_CHOICE,
-     .name = "float-type",
-     .choices = float_types,
-     FIELD(options.float_type),
-     .help = "as what they are stored"},
-    {.kind = CLI_FLAG,
-     .name = "freeze-inputs",
-     FIELD(options.freeze_inputs),
-     .help = "weights that are graph inputs with a default value, too"},
+    OPTION(CHOICE, 0, "float-type", options.float_type, .choices = float_types,
+           .help = "as what they are stored"),
+    OPTION(FLAG, 0, "freeze-inputs", options.freeze_inputs,
+           .help = "weights that are graph inputs with a default value, too"),
     {.kind = CLI_HEADING, .help = "Activations"},
-    {.kind = CLI_FLAG,
-     .name = "keep-ranges",
-     FIELD(options.keep_ranges),
-     .help = "cut off what QuantizeLinear did: Clip in its place"},
+    OPTION(FLAG, 0, "keep-ranges", options.keep_ranges,
+           .help = "cut off what QuantizeLinear did: Clip in its place"),
     {0}};
 
 /* --- one model ------------------------------------------------------------- */

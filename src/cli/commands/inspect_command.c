@@ -18,12 +18,13 @@ struct inspect_settings {
     bool validate;
 };
 
+#define OPTION(kind, letter, name, member, ...)                                                    \
+    CLI_OPTION(kind, letter, name, offsetof(struct inspect_settings, member), __VA_ARGS__)
+
 static const cli_option inspect_options[] = {
     {.kind = CLI_HEADING, .help = "Check"},
-    {.kind = CLI_FLAG,
-     .name = "validate",
-     .offset = offsetof(struct inspect_settings, validate),
-     .help = "look for what is wrong with it; exit 3 where something is"},
+    OPTION(FLAG, 0, "validate", validate,
+           .help = "look for what is wrong with it; exit 3 where something is"),
     {.kind = CLI_END}};
 
 /* The models of one run. */

@@ -20,54 +20,27 @@ _Static_assert(sizeof(onnxq_external_data) == sizeof(int), "enum as wide as int"
 
 static const cli_choice external_data[] = {OQ_EXTERNAL_DATA_VALUES(CLI_CHOICE_OF){0}};
 
-#define FIELD(member) .offset = offsetof(cli_job_settings, files.member)
+#define OPTION(kind, letter, name, member, ...)                                                    \
+    CLI_OPTION(kind, letter, name, offsetof(cli_job_settings, files.member), __VA_ARGS__)
 
-const cli_option cli_job_options[] = {{.kind = CLI_HEADING, .help = "Files"},
-                                      {.kind = CLI_TEXT,
-                                       .letter = 'o',
-                                       .name = "output",
-                                       .value = "FILE",
-                                       .source = CLI_FILES,
-                                       FIELD(output),
-                                       .help = "same as OUT"},
-                                      {.kind = CLI_TEXT,
-                                       .letter = 'd',
-                                       .name = "output-dir",
-                                       .value = "DIR",
-                                       .source = CLI_FOLDERS,
-                                       FIELD(output_dir),
-                                       .help = "one or more models, written into DIR"},
-                                      {.kind = CLI_FLAG,
-                                       .letter = 'f',
-                                       .name = "force",
-                                       FIELD(force),
-                                       .help = "replace an output that was not named and exists"},
-                                      {.kind = CLI_FLAG,
-                                       .letter = 'n',
-                                       .name = "no-clobber",
-                                       FIELD(no_clobber),
-                                       .help = "never replace a file"},
-                                      {.kind = CLI_FLAG,
-                                       .name = "dry-run",
-                                       FIELD(dry_run),
-                                       .help = "show what would be done, write nothing"},
-                                      {.kind = CLI_CHOICE,
-                                       .name = "external-data",
-                                       .choices = external_data,
-                                       FIELD(external_data),
-                                       .help = "side file; auto: over 2 GB, or MODEL has one"},
-                                      {.kind = CLI_FLAG,
-                                       .name = "sync",
-                                       .negated = "false",
-                                       FIELD(sync),
-                                       .help = "wait until the output is on the disk"},
-                                      {.kind = CLI_FLAG,
-                                       .name = "allow-noop",
-                                       FIELD(allow_noop),
-                                       .help = "copy a model that has nothing to do, and exit 0"},
-                                      {0}};
+const cli_option cli_job_options[] = {
+    {.kind = CLI_HEADING, .help = "Files"},
+    OPTION(TEXT, 'o', "output", output, .value = "FILE", .source = CLI_FILES,
+           .help = "same as OUT"),
+    OPTION(TEXT, 'd', "output-dir", output_dir, .value = "DIR", .source = CLI_FOLDERS,
+           .help = "one or more models, written into DIR"),
+    OPTION(FLAG, 'f', "force", force, .help = "replace an output that was not named and exists"),
+    OPTION(FLAG, 'n', "no-clobber", no_clobber, .help = "never replace a file"),
+    OPTION(FLAG, 0, "dry-run", dry_run, .help = "show what would be done, write nothing"),
+    OPTION(CHOICE, 0, "external-data", external_data, .choices = external_data,
+           .help = "side file; auto: over 2 GB, or MODEL has one"),
+    OPTION(FLAG, 0, "sync", sync, .negated = "false",
+           .help = "wait until the output is on the disk"),
+    OPTION(FLAG, 0, "allow-noop", allow_noop,
+           .help = "copy a model that has nothing to do, and exit 0"),
+    {0}};
 
-#undef FIELD
+#undef OPTION
 
 void cli_job_defaults(cli_files *files)
 {

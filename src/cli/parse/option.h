@@ -50,6 +50,12 @@ typedef struct cli_option {
     const char *help;
 } cli_option;
 
+/* A line of a table; a file's own OPTION() adds where the field is. The rest names its columns. */
+#define CLI_OPTION(kind_, letter_, name_, offset_, ...)                                            \
+    {                                                                                              \
+        .kind = CLI_##kind_, .letter = letter_, .name = name_, .offset = offset_, __VA_ARGS__      \
+    }
+
 /* Tables that are one together; those that are not needed are NULL. */
 #define CLI_MAX_TABLES 3
 typedef struct cli_options {
