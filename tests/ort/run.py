@@ -56,6 +56,10 @@ class Result(unittest.TestResult):
 
     addError = addFailure
 
+    def addSubTest(self, test, subtest, err):
+        if err is not None:
+            self.addFailure(subtest, err)
+
 
 def select(suite: unittest.TestSuite, text: str) -> list[unittest.TestCase]:
     tests = []

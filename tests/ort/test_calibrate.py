@@ -3,15 +3,18 @@
 import json
 import math
 import signal
+import struct
 import subprocess
 import time
 import unittest
+import zlib
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization.calibrate import CalibrationDataReader, CalibrationMethod, create_calibrator
 
 import build
 import common
@@ -50,7 +53,11 @@ def network(rows: int | str = "n") -> onnx.ModelProto:
         node("Cast", "label", "number", to=TensorProto.FLOAT),
         node("Cast", "y", "half", to=TensorProto.FLOAT16),
     ]
-    outputs = [build.info("y", (rows, 5)), build.info("number", (rows, 1)), build.info("half", (rows, 5), TensorProto.FLOAT16)]
+    outputs = [
+        build.info("y", (rows, 5)),
+        build.info("number", (rows, 1)),
+        build.info("half", (rows, 5), TensorProto.FLOAT16),
+    ]
     graph = helper.make_graph(
         nodes,
         "g",
@@ -139,8 +146,7 @@ class CalibrateTest(OrtTest):
         runs = [values_of(model, x, VALUES) for x in inputs]
         self.assertEqual(ranges["runs"], len(inputs))
         for name in VALUES:
-            with self.subTest(value=name):
-                self.check_value(found[name], [run[name] for run in runs], AXES[name])
+            self.check_value(found[name], [run[name] for run in runs], AXES[name])
 
 
 class Values(CalibrateTest):
@@ -282,6 +288,100 @@ class Files(CalibrateTest):
         report = json.loads(done.stdout)
         self.assertEqual((report["runs"], report["values"], report["groups"]), (2, len(VALUES), 1))
         self.assertEqual((report["not_finite"], report["without_range"]), ([], []))
+
+
+class Peer(CalibrateTest):
+    """What onnxruntime.quantization makes of the same inputs."""
+
+    def peer(self, path: Path, inputs: list[np.ndarray], method: CalibrationMethod, **options) -> dict:
+        class Reader(CalibrationDataReader):
+            def __init__(self) -> None:
+                self.left = iter(inputs)
+
+            def get_next(self) -> dict | None:
+                x = next(self.left, None)
+                return None if x is None else {"x": x}
+
+        augmented = str(self.dir / "augmented.onnx")
+        operators = ["Conv", "MaxPool", "Concat", "MatMul"]  # with a value that is constant it fails
+        calibrator = create_calibrator(str(path), operators, augmented, method, extra_options=options)
+        calibrator.set_execution_providers(["CPUExecutionProvider"])
+        calibrator.collect_data(Reader())
+        found = calibrator.compute_data()
+        return {k: [float(np.min(v.range_value[0])), float(np.max(v.range_value[1]))] for k, v in found.items()}
+
+    def ours(self, path: Path, folder: Path) -> dict[str, dict]:
+        self.calibrate("-i", folder, path)
+        program = Path(harness.ONNXQ).parent / "tests" / "ranges_dump"
+        done = subprocess.run([program, self.dir / "ranges.json"], capture_output=True, check=True)
+        return json.loads(done.stdout)
+
+    def test_minmax(self):
+        """The same but for 0, which ours hold."""
+        path, (folder, inputs) = self.save(network()), self.sets(6)
+        ours, peer = self.ours(path, folder), self.peer(path, inputs, CalibrationMethod.MinMax)
+        self.assertEqual(set(peer) - set(ours), {"w4"})  # which is a constant
+        for name in set(peer) & set(ours):
+            expected = [min(peer[name][0], 0), max(peer[name][1], 0)]
+            np.testing.assert_allclose(ours[name]["minmax"], expected, rtol=1e-5, err_msg=name)
+
+    def test_percentile(self):
+        """That of numpy. (The peer's histograms lose what is below the least number of the first input.)"""
+        model, (folder, inputs) = network(), self.sets(3, rows=1024)
+        ours = self.ours(self.save(model), folder)
+        runs = [values_of(model, x, VALUES) for x in inputs]
+        for name in ("x", "c1", "r1", "p1", "c2", "k"):
+            x = np.concatenate([run[name].ravel() for run in runs])
+            low, high = np.percentile(x, [0.005, 99.995])
+            atol = 0.01 * max(abs(low), abs(high))
+            found = ours[name]["percentile 99.99"]
+            np.testing.assert_allclose(found, [min(low, 0), max(high, 0)], rtol=0, atol=atol, err_msg=name)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """Bytes of red, green and blue, or of gray, [height, width, channels]."""
+    height, width, channels = pixels.shape
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2 if channels == 3 else 0, 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+class Pictures(CalibrateTest):
+    def pictures(self, count: int = 3, size: int = 8) -> tuple[Path, list[np.ndarray]]:
+        (self.dir / "pictures").mkdir()
+        found = [build.rng(i).integers(0, 256, (size, size, 3), np.uint8) for i in range(count)]
+        for i, pixels in enumerate(found):
+            (self.dir / "pictures" / f"{i}.png").write_bytes(png(pixels))
+        return self.dir / "pictures", found
+
+    def test_png(self):
+        """Pixels as they are, in the model's layout, and its values are those of the arrays."""
+        model, (folder, found) = network(), self.pictures()
+        inputs = [p.transpose(2, 0, 1)[None].astype(np.float32) for p in found]
+        self.check_ranges(self.calibrate("-i", folder, self.save(model)), model, inputs)
+
+    def test_scaled(self):
+        """Mean and deviation as torchvision has them."""
+        model, (folder, found) = network(), self.pictures(1)
+        mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+        x = (((found[0] / 255 - mean) / std).transpose(2, 0, 1)[None]).astype(np.float32)
+        flags = ("--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225")
+        ranges = self.calibrate("-i", folder, *flags, self.save(model))
+        np.testing.assert_allclose([ranges["values"][0]["min"], ranges["values"][0]["max"]], [x.min(), x.max()], 1e-6)
+
+    def test_check_takes_them(self):
+        path, (folder, _) = self.save(network()), self.pictures(2, 21)
+        done = self.onnxq("check", "--ort-lib", LIBRARY, "-i", folder, path, path)
+        self.assertIn("Passed", done.stdout)
+
+    def test_options_without_pictures(self):
+        path, (folder, _) = self.save(network()), self.sets(1)
+        self.calibrate("-i", folder, "--size", "8", path, status=2)
+        self.assertIn("are for pictures, and there are none", self.messages)
 
 
 def large(size: int = 1024, layers: int = 8) -> onnx.ModelProto:
