@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/json_reader.h"
 #include "ranges/calibrated.h"
 #include "ranges/ranges_format.h"
@@ -323,7 +324,9 @@ static bool read_mark(struct reading *reading)
     uint64_t version = 0;
     if (!oq_json_enter_object(json) || !oq_json_next_member(json, &key) ||
         strcmp(key, OQ_RANGES_MARK) != 0 || !oq_json_read_uint(json, &version)) {
-        *reading->error = (onnxq_error){.status = ONNXQ_OK, .offset = ONNXQ_NO_OFFSET};
+        if (reading->error->status == ONNXQ_ERROR_MEMORY)
+            return false;
+        oq_error_init(reading->error);
         oq_fail(reading->error, ONNXQ_ERROR_INPUT,
                 "not a file of ranges: it does not begin with {\"%s\": %d", OQ_RANGES_MARK,
                 OQ_RANGES_VERSION);

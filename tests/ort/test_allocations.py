@@ -30,12 +30,14 @@ COMMANDS = {
     "check": ("check", "a.onnx", "b.onnx", "--report=report.json", "--rel-tol=0.5"),
     "check_stored": ("check", "-i", "x.npz", "--expected", "y.npz", "a.onnx"),
     "check_feedback": ("check", "-i", "x.npz", "--feedback", "y=x", "a.onnx", "b.onnx"),
+    "calibrate": ("calibrate", "-i", "x.npz", "--merge", "r.json", "a.onnx", "out.json", "--json=report.json"),
+    "calibrate_picture": ("calibrate", "-i", "p.ppm", "--size", "2x1", "--std", "255", "-v", "c.onnx", "out.json"),
     "layers": ("check", "a.onnx", "b.onnx", "-i", "x.npz", "--layers", "-v"),
     "bench": ("bench", "a.onnx", "b.onnx", "--runs=2", "--plot=plot.svg", "--json=report.json"),
     "bench_slower": ("bench", "b.onnx", "a.onnx", "--runs=2", "--range", "x=0:1", "-j1"),
 }
 WRITTEN_ONE_BY_ONE = {"folder", "folder/a.int8.onnx", "folder/b.int8.onnx"}
-RUNS_MODELS = ("check", "bench")
+RUNS_MODELS = ("check", "bench", "calibrate")
 
 
 class Allocations(OrtTest):
@@ -57,6 +59,13 @@ class Allocations(OrtTest):
         session = onnxruntime.InferenceSession(self.dir / "a.onnx", providers=["CPUExecutionProvider"])
         np.savez(self.dir / "x.npz", x=x)
         np.savez(self.dir / "y.npz", y=session.run(None, {"x": x})[0])
+        (self.dir / "p.ppm").write_bytes(b"P6 2 1 255\nabcdef")
+        onnx.save(
+            build.model([node("Relu", "x", "y")], {"x": (1, 3, "h", "w")}, {"y": (1, 3, "h", "w")}),
+            self.dir / "c.onnx",
+        )
+        flags = ("--ort-lib", LIBRARY, "-i", self.dir / "x.npz", "-o", self.dir / "r.json")
+        self.onnxq("calibrate", "-q", *flags, self.dir / "a.onnx")
         self.files = self.listing()
         self.problems = []
 

@@ -281,44 +281,55 @@ static void print_json(const struct calibrating *run, FILE *stream)
 
 /* --- files -------------------------------------------------------------------------------- */
 
-static int write_file(const struct calibrating *run, const char *path,
-                      void (*print)(const struct calibrating *run, FILE *stream))
+static int write_ranges(const struct calibrating *run)
 {
     const cli_common *common = &run->settings->common;
     cli_report_file file;
-    int status = cli_report_file_open(&file, common, path);
+    int status = check_kept(run);
+    if (status != CLI_EXIT_OK)
+        return status;
+    status = cli_report_file_open(&file, common, run->output);
     if (status == CLI_EXIT_OK) {
-        print(run, file.stream);
+        oq_ranges_write(run->result.ranges, file.stream); /* which knows of a failure */
         status = cli_report_file_publish(&file, common);
     }
     cli_report_file_close(&file);
     return status;
 }
 
-static void print_ranges(const struct calibrating *run, FILE *stream)
+static void tell(const struct calibrating *run)
 {
-    oq_ranges_write(run->result.ranges, stream); /* the stream knows of a failure */
+    const cli_common *common = &run->settings->common;
+    bool is_stream = oq_is_standard_output(run->output);
+    FILE *text = is_stream ? stderr : stdout;
+    if (common->json != NULL && oq_is_standard_output(common->json))
+        return;
+    print_text(run, text);
+    if (common->quiet > 1)
+        return;
+    fputs("Wrote ", text);
+    cli_print_escaped(text, is_stream ? "standard output" : run->output);
+    fprintf(text, " in %.2f s\n", oq_now_seconds() - run->began);
 }
 
+/* The report is opened first: where that fails there are no ranges without one. */
 static int write_results(const struct calibrating *run)
 {
     const cli_common *common = &run->settings->common;
-    bool json_only = common->json != NULL && oq_is_standard_output(common->json);
-    FILE *text = oq_is_standard_output(run->output) ? stderr : stdout;
-    int status = check_kept(run);
+    cli_report_file report = {.output = OQ_OUTPUT_CLOSED};
+    int status = CLI_EXIT_OK;
+    if (common->json != NULL)
+        status = cli_report_file_open(&report, common, common->json);
     if (status == CLI_EXIT_OK)
-        status = write_file(run, run->output, print_ranges);
-    if (status != CLI_EXIT_OK)
-        return status;
-    if (!json_only)
-        print_text(run, text);
-    if (!json_only && common->quiet < 2) {
-        fputs("Wrote ", text);
-        cli_print_escaped(text,
-                          oq_is_standard_output(run->output) ? "standard output" : run->output);
-        fprintf(text, " in %.2f s\n", oq_now_seconds() - run->began);
+        status = write_ranges(run);
+    if (status == CLI_EXIT_OK)
+        tell(run);
+    if (status == CLI_EXIT_OK && common->json != NULL) {
+        print_json(run, report.stream);
+        status = cli_report_file_publish(&report, common);
     }
-    return common->json != NULL ? write_file(run, common->json, print_json) : CLI_EXIT_OK;
+    cli_report_file_close(&report);
+    return status;
 }
 
 /* --- the command --------------------------------------------------------------------------- */
