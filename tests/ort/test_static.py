@@ -351,6 +351,19 @@ class Left(StaticTest):
         self.assertIn("ranges of another model", done.stderr)
         self.assertFalse((self.dir / "q.onnx").exists())
 
+    def test_inputs(self) -> None:
+        """-i does at once what calibrate and --ranges do one after the other."""
+        model, source = self.net(), self.dir / "model.onnx"
+        onnx.save(model, source)
+        for i, feed in enumerate(nchw()):
+            np.savez(self.dir / f"{i}.npz", **feed)
+        inputs = [f"-i={self.dir / f'{i}.npz'}" for i in range(3)] + [f"--ort-lib={LIBRARY}"]
+        self.onnxq("calibrate", *inputs, source, self.dir / "ranges.json")
+        self.onnxq("quantize", "--method=static", f"--ranges={self.dir / 'ranges.json'}", source, self.dir / "a.onnx")
+        self.onnxq("quantize", "--method=static", *inputs, source, self.dir / "b.onnx")
+        self.assertEqual((self.dir / "a.onnx").read_bytes(), (self.dir / "b.onnx").read_bytes())
+        self.assert_integer(self.dir / "a.onnx")
+
     def test_excluded(self) -> None:
         outcome = self.static(self.net(), nchw(), "--exclude=n_v2_conv")
         _, nodes = optimize(outcome.path, self.dir)

@@ -46,6 +46,8 @@ CLI_IS_JOB(cli_quantize_settings);
 static const cli_choice range_methods[] = {OQ_RANGE_METHOD_VALUES(CLI_CHOICE_OF){0}};
 
 #define FIELD(member) .offset = offsetof(cli_quantize_settings, member)
+#define RUN_OPTION(kind, letter, name, member, ...)                                                \
+    CLI_OPTION(kind, letter, name, offsetof(cli_quantize_settings, run.member), __VA_ARGS__)
 
 const cli_option cli_quantize_options[] = {
     {.kind = CLI_HEADING, .help = "How weights are stored"},
@@ -97,12 +99,25 @@ const cli_option cli_quantize_options[] = {
      .choices = fold_bits,
      FIELD(options.fold_bits),
      .help = "of what is folded; auto: 16 where a recurrent model needs it"},
+    {.kind = CLI_FLAG,
+     .name = "force-integer",
+     FIELD(options.force_integer),
+     .help = "integer operators for small weights, where float is faster"},
+    {.kind = CLI_FLAG,
+     .name = "join-norms",
+     FIELD(options.join_norms),
+     .help = "leave Add and LayerNormalization to the engine to join"},
+
+    {.kind = CLI_HEADING, .help = "Ranges of activations, for --method static"},
     {.kind = CLI_TEXT,
      .source = CLI_FILES,
      .name = "ranges",
      .value = "FILE",
      FIELD(ranges_path),
-     .help = "of activations, for --method static; 'onnxq calibrate' makes it"},
+     .help = "as 'onnxq calibrate' writes it"},
+    CLI_INPUT_ROWS(RUN_OPTION),
+    CLI_DIM_ROW(RUN_OPTION),
+    CLI_ENGINE_ROW(RUN_OPTION),
     {.kind = CLI_CHOICE,
      .name = "range-method",
      .choices = range_methods,
@@ -113,14 +128,6 @@ const cli_option cli_quantize_options[] = {
      .value = "P",
      FIELD(options.percentile),
      .help = "of --range-method percentile; 0 is 99.99"},
-    {.kind = CLI_FLAG,
-     .name = "force-integer",
-     FIELD(options.force_integer),
-     .help = "integer operators for small weights, where float is faster"},
-    {.kind = CLI_FLAG,
-     .name = "join-norms",
-     FIELD(options.join_norms),
-     .help = "leave Add and LayerNormalization to the engine to join"},
 
     {.kind = CLI_HEADING, .help = "Which weights (all these may be repeated)"},
     {.kind = CLI_LIST,
@@ -204,7 +211,8 @@ static int run_quantize(void *data, int n_operands, char **operands)
     int code = cli_quantize_fill_options(settings);
     if (code != 0)
         return code;
-    if (onnxq_options_check(&settings->options, &error) != ONNXQ_OK)
+    bool has_inputs = settings->run.inputs.count > 0; /* then ranges are made for each model */
+    if (!has_inputs && onnxq_options_check(&settings->options, &error) != ONNXQ_OK)
         return cli_library_error(&settings->common, &error);
     cli_job job = {.maker = &cli_quantize_maker,
                    .settings = settings,
@@ -218,6 +226,8 @@ void cli_quantize_defaults(void *data)
     cli_quantize_settings *settings = data;
     onnxq_options_init(&settings->options);
     cli_job_defaults(&settings->files);
+    cli_run_defaults(&settings->run);
+    settings->run.opt_level = OQ_OPT_BASIC; /* as calibrate */
 }
 
 void cli_quantize_release(void *data)
@@ -231,6 +241,7 @@ void cli_quantize_release(void *data)
         cli_list_free(lists[i]);
     free(settings->selectors);
     onnxq_ranges_close(settings->ranges);
+    cli_run_release(&settings->run);
 }
 
 const cli_command cli_quantize = {

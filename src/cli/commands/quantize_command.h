@@ -4,6 +4,7 @@
 
 #include <onnxq/onnxq.h>
 
+#include "cli/commands/run_options.h"
 #include "cli/files/job.h"
 #include "cli/parse/name_list.h"
 #include "cli/parse/option.h"
@@ -18,6 +19,8 @@ typedef struct cli_quantize_settings {
     onnxq_selector *selectors;
     const char *ranges_path; /* NULL: none */
     onnxq_ranges *ranges;
+    cli_run run; /* inputs, where ranges are measured here */
+    struct oq_feed_options feed;
 } cli_quantize_settings;
 
 extern const cli_option cli_quantize_options[]; /* how and which weights */

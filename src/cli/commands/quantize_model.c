@@ -2,6 +2,9 @@
 #include <string.h>
 
 #include "base/option_values.h"
+#include "base/error.h"
+#include "calibrate/calibrate.h"
+#include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 #include "cli/commands/quantize_command.h"
 
@@ -19,13 +22,48 @@ static const char *type_suffix(const void *data)
     return name_integers(&settings->options);
 }
 
+static bool goes_on(void *data, uint64_t n_done, uint64_t n_steps)
+{
+    (void)data, (void)n_done, (void)n_steps;
+    return cli_interrupt_signal() == 0;
+}
+
+/* What `onnxq calibrate` would write into a file. */
+static onnxq_ranges *measure_ranges(const cli_quantize_settings *settings, const onnxq_model *model,
+                                    onnxq_error *error)
+{
+    struct oq_calibration result = {0};
+    struct oq_calibrate_options options = {.model = model,
+                                           .feed = settings->feed,
+                                           .engine = oq_engine_open(settings->run.ort_lib, error),
+                                           .progress = goes_on};
+    if (options.engine == NULL)
+        return NULL;
+    cli_run_fill_session(&settings->common, &settings->run, &options.session);
+    bool ok = oq_calibrate(&result, &options, error);
+    oq_engine_close(options.engine);
+    if (ok && result.is_stopped) {
+        oq_fail(error, ONNXQ_ERROR_CANCELLED, "cancelled");
+        onnxq_ranges_close(result.ranges);
+        return NULL;
+    }
+    return ok ? result.ranges : NULL;
+}
+
 static cli_work create(const void *data, const onnxq_model *model,
                        const onnxq_output_options *output, onnxq_error *error)
 {
     const cli_quantize_settings *settings = data;
     onnxq_options options = settings->options;
     options.output = *output;
-    return (cli_work){.plan = onnxq_plan_create(model, &options, error)};
+    onnxq_ranges *ranges = NULL;
+    if (settings->run.inputs.count > 0 && (ranges = measure_ranges(settings, model, error)) == NULL)
+        return (cli_work){0};
+    if (ranges != NULL)
+        options.ranges = ranges;
+    const cli_work work = {.plan = onnxq_plan_create(model, &options, error)};
+    onnxq_ranges_close(ranges);
+    return work;
 }
 
 void cli_print_quantize_settings(const onnxq_options *options, FILE *stream)

@@ -40,6 +40,15 @@ int cli_quantize_fill_options(cli_quantize_settings *settings)
         (settings->ranges = onnxq_ranges_open(settings->ranges_path, &error)) == NULL)
         return cli_library_error(&settings->common, &error);
     options->ranges = settings->ranges;
+    if (settings->run.inputs.count > 0 && options->method != ONNXQ_METHOD_STATIC)
+        return cli_usage(&settings->common, "it goes with --method static",
+                         "--inputs has no effect with this method");
+    if (settings->run.inputs.count > 0 && settings->ranges != NULL)
+        return cli_usage(&settings->common, "onnxq calibrate --append adds inputs to a file",
+                         "--inputs and --ranges contradict each other");
+    int code = cli_run_fill(&settings->common, &settings->run, &settings->feed);
+    if (code != 0)
+        return code;
     options->op_types = (const char *const *)settings->op_types.items;
     options->n_op_types = settings->op_types.count;
     options->exclude_op_types = (const char *const *)settings->exclude_op_types.items;

@@ -21,37 +21,26 @@ static const cli_choice opt_levels[] = {{"disable", OQ_OPT_DISABLE, false},
 
 _Static_assert(sizeof(enum oq_picture_layout) == sizeof(int), "enum as wide as int");
 
-static const cli_choice layouts[] = {{"auto", OQ_LAYOUT_AUTO, false},
-                                     {"nchw", OQ_LAYOUT_NCHW, false},
-                                     {"nhwc", OQ_LAYOUT_NHWC, false},
-                                     {0}};
+const cli_choice cli_picture_layouts[] = {{"auto", OQ_LAYOUT_AUTO, false},
+                                          {"nchw", OQ_LAYOUT_NCHW, false},
+                                          {"nhwc", OQ_LAYOUT_NHWC, false},
+                                          {0}};
 
 #define OPTION(kind, letter, name, member, ...)                                                    \
     CLI_OPTION(kind, letter, name, offsetof(cli_run_settings, run.member), __VA_ARGS__)
 
 const cli_option cli_run_options[] = {
     {.kind = CLI_HEADING, .help = "What goes in"},
-    OPTION(APPEND, 'i', "inputs", inputs, .value = "PATH", .source = CLI_FILES,
-           .help = ".npz, .npy, .pb, pictures, or a folder of them; repeatable"),
-    OPTION(CHOICE, 0, "image-layout", layout, .choices = layouts,
-           .help = "where the channels of a picture go"),
-    OPTION(TEXT, 0, "size", size, .value = "WxH",
-           .help = "of pictures, where the model leaves it open"),
-    OPTION(LIST, 0, "mean", mean, .value = "X[,X,X]",
-           .help = "of the pixels of a picture: (pixel - mean) / std goes in"),
-    OPTION(LIST, 0, "std", std, .value = "X[,X,X]",
-           .help = "pixels are 0 to 255; or 0 to 1 with a deviation below 1"),
+    CLI_INPUT_ROWS(OPTION),
     OPTION(NUMBER, 0, "random", n_inputs, .value = "N", .maximum = 1000000,
            .help = "without --inputs: how many random inputs"),
     OPTION(NUMBER, 0, "seed", seed, .value = "N", .maximum = UINT64_MAX,
            .help = "of the random inputs"),
-    OPTION(LIST, 0, "dim", dims, .value = "NAME=N",
-           .help = "size of an open dimension: batch=4, or images:0=4"),
+    CLI_DIM_ROW(OPTION),
     OPTION(LIST, 0, "range", ranges, .value = "NAME=LO:HI",
            .help = "lowest and highest value of a random input"),
     {.kind = CLI_HEADING, .help = "Engine"},
-    OPTION(TEXT, 0, "ort-lib", ort_lib, .value = "PATH", .source = CLI_FILES,
-           .help = "libonnxruntime.so, or a folder that has it; else it is looked for"),
+    CLI_ENGINE_ROW(OPTION),
     OPTION(LIST, 0, "ep", providers, .value = "NAME,...",
            .help = "execution providers by preference, such as cuda,cpu"),
     OPTION(CHOICE, 0, "opt-level", opt_level, .choices = opt_levels,

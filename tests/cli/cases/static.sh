@@ -10,4 +10,6 @@ run onnxq quantize --method static --ranges other.json --percentile 99 demo.onnx
 run onnxq quantize --method static --ranges other.json --range-method percentile --percentile 101 demo.onnx
 run onnxq quantize --method static --ranges other.json -t uint8 demo.onnx
 run onnxq quantize --method static --ranges other.json --no-symmetric demo.onnx
+run onnxq quantize -i other.json demo.onnx
+run onnxq quantize --method static -i other.json --ranges other.json demo.onnx
 run ls
