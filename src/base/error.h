@@ -15,6 +15,14 @@
 
 void oq_error_init(onnxq_error *error);
 
+/* Of a public function, which callers may leave out: initialized, or `ignored` in its place. */
+static inline onnxq_error *oq_error_start(onnxq_error *error, onnxq_error *ignored)
+{
+    error = error != NULL ? error : ignored;
+    oq_error_init(error);
+    return error;
+}
+
 /* Records status and message; always returns false, so that `return oq_fail(...)` reads well. */
 bool oq_fail(onnxq_error *error, onnxq_status status, const char *format, ...) OQ_PRINTF(3, 4);
 

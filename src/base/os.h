@@ -110,5 +110,6 @@ void oq_os_close_folder(struct oq_os_folder *folder);
 unsigned oq_os_count_processors(void); /* that this process may use */
 size_t oq_os_max_descriptors(void);    /* that it may have open */
 bool oq_os_random(void *dst, size_t nbytes);
+void oq_os_give_back_memory(void); /* that was freed */
 
 #endif

@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -346,4 +349,11 @@ size_t oq_os_max_descriptors(void)
 bool oq_os_random(void *dst, size_t nbytes)
 {
     return getentropy(dst, nbytes) == 0;
+}
+
+void oq_os_give_back_memory(void)
+{
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
 }

@@ -39,8 +39,7 @@ onnxq_dequantization *onnxq_dequantization_create(const onnxq_model *model,
     onnxq_dequantize_options defaults;
     onnxq_dequantize_options_init(&defaults);
     options = options == NULL ? &defaults : options;
-    error = error == NULL ? &ignored : error;
-    oq_error_init(error);
+    error = oq_error_start(error, &ignored);
     if (!check_options(options, error))
         return NULL;
     onnxq_dequantization *undo = calloc(1, sizeof(*undo));
@@ -100,24 +99,15 @@ onnxq_status onnxq_dequantization_get_output_size(const onnxq_dequantization *un
                                                   const char *path, uint64_t *model_nbytes,
                                                   uint64_t *external_nbytes, onnxq_error *error)
 {
-    onnxq_error ignored;
-    error = error == NULL ? &ignored : error;
-    oq_error_init(error);
-    if (!oq_draft_get_size(&undo->draft, &undo->options.output, path, model_nbytes, external_nbytes,
-                           error))
-        oq_error_file(error, undo->model->file.path);
-    return error->status;
+    return oq_draft_get_size(&undo->draft, &undo->options.output, path, model_nbytes,
+                             external_nbytes, error);
 }
 
 onnxq_status onnxq_dequantization_write(const onnxq_dequantization *undo, const char *path,
                                         onnxq_error *error)
 {
-    onnxq_error ignored;
-    error = error == NULL ? &ignored : error;
-    oq_error_init(error);
-    if (!oq_draft_write(&undo->draft, &undo->options.output, "nothing to dequantize", path, error))
-        oq_error_file(error, undo->model->file.path);
-    return error->status;
+    return oq_draft_write(&undo->draft, &undo->options.output, "nothing to dequantize", path,
+                          error);
 }
 
 onnxq_status onnxq_dequantize_file(const char *input, const char *output,

@@ -76,10 +76,11 @@ struct oq_draft_sizes {
 bool oq_draft_measure(struct oq_draft *draft, const onnxq_output_options *options,
                       struct oq_draft_sizes *sizes, onnxq_error *error);
 
-/* What oq_draft_write() would write under that name: with a side file it depends on that. */
-bool oq_draft_get_size(const struct oq_draft *draft, const onnxq_output_options *options,
-                       const char *path, uint64_t *model_nbytes, uint64_t *external_nbytes,
-                       onnxq_error *error);
+/* What oq_draft_write() would write under that name: with a side file it depends on that. As
+ * there, what the caller does not want may be NULL. */
+onnxq_status oq_draft_get_size(const struct oq_draft *draft, const onnxq_output_options *options,
+                               const char *path, uint64_t *model_nbytes, uint64_t *external_nbytes,
+                               onnxq_error *error);
 
 /*
  * The tensor names its place in a side file instead of holding its payload; what it
@@ -95,7 +96,7 @@ extern const bool oq_draft_checks_output;
  * Writes model and side file, which appear under their names when they are complete. Where
  * nothing changes the file is copied, or the error is that it has `nothing`.
  */
-bool oq_draft_write(const struct oq_draft *draft, const onnxq_output_options *options,
-                    const char *nothing, const char *path, onnxq_error *error);
+onnxq_status oq_draft_write(const struct oq_draft *draft, const onnxq_output_options *options,
+                            const char *nothing, const char *path, onnxq_error *error);
 
 #endif

@@ -195,23 +195,26 @@ static void release(struct emission *emission)
     oq_arena_fini(&emission->arena);
 }
 
-bool oq_draft_get_size(const struct oq_draft *draft, const onnxq_output_options *options,
-                       const char *path, uint64_t *model_nbytes, uint64_t *external_nbytes,
-                       onnxq_error *error)
+onnxq_status oq_draft_get_size(const struct oq_draft *draft, const onnxq_output_options *options,
+                               const char *path, uint64_t *model_nbytes, uint64_t *external_nbytes,
+                               onnxq_error *error)
 {
     struct emission emission = {.draft = draft, .options = options};
-    uint64_t ignored[2];
-    model_nbytes = model_nbytes == NULL ? &ignored[0] : model_nbytes;
-    external_nbytes = external_nbytes == NULL ? &ignored[1] : external_nbytes;
-    *external_nbytes = 0;
-    *model_nbytes = draft->proto == NULL ? draft->model->file.nbytes : draft->written.nbytes;
-    if (*model_nbytes != 0)
-        return true;
-    bool ok = lay_out(&emission, path, error);
-    *model_nbytes = emission.model.nbytes;
-    *external_nbytes = emission.external_nbytes;
-    release(&emission);
-    return ok;
+    onnxq_error ignored;
+    uint64_t sizes[2] = {draft->proto == NULL ? draft->model->file.nbytes : draft->written.nbytes};
+    error = oq_error_start(error, &ignored);
+    if (draft->proto != NULL && sizes[0] == 0) {
+        if (!lay_out(&emission, path, error))
+            oq_error_file(error, draft->model->file.path);
+        sizes[0] = emission.model.nbytes;
+        sizes[1] = emission.external_nbytes;
+        release(&emission);
+    }
+    if (model_nbytes != NULL)
+        *model_nbytes = sizes[0];
+    if (external_nbytes != NULL)
+        *external_nbytes = sizes[1];
+    return error->status;
 }
 
 bool oq_draft_measure(struct oq_draft *draft, const onnxq_output_options *options,
@@ -525,20 +528,25 @@ static bool copy_input(struct emission *emission, const char *path, onnxq_error 
     return ok;
 }
 
-bool oq_draft_write(const struct oq_draft *draft, const onnxq_output_options *options,
-                    const char *nothing, const char *path, onnxq_error *error)
+onnxq_status oq_draft_write(const struct oq_draft *draft, const onnxq_output_options *options,
+                            const char *nothing, const char *path, onnxq_error *error)
 {
     struct emission emission = {.draft = draft, .options = options};
-    if (!check_path(&emission, path, error))
-        return false;
-    if (draft->proto == NULL && !options->allow_noop)
-        return oq_fail(error, ONNXQ_NOTHING_TO_DO, "has %s; nothing written", nothing);
-    if (draft->proto == NULL)
-        return copy_input(&emission, path, error);
+    onnxq_error ignored;
     char *external_path;
-    bool ok = lay_out(&emission, path, error) &&
-              name_side_file(&emission, path, &external_path, error) &&
-              write_files(&emission, path, external_path, error);
-    release(&emission);
-    return ok;
+    error = oq_error_start(error, &ignored);
+    bool ok = check_path(&emission, path, error);
+    if (ok && draft->proto != NULL) {
+        ok = lay_out(&emission, path, error) &&
+             name_side_file(&emission, path, &external_path, error) &&
+             write_files(&emission, path, external_path, error);
+        release(&emission);
+    } else if (ok && options->allow_noop) {
+        ok = copy_input(&emission, path, error);
+    } else if (ok) {
+        ok = oq_fail(error, ONNXQ_NOTHING_TO_DO, "has %s; nothing written", nothing);
+    }
+    if (!ok)
+        oq_error_file(error, draft->model->file.path);
+    return error->status;
 }

@@ -8,7 +8,7 @@ struct inspection {
     onnxq_inspection facts; /* first: what the caller has */
     struct oq_arena arena;
     const onnxq_model *model;
-    struct oq_strmap domains; /* domain -> struct oq_strmap: op_type -> struct op_counter */
+    struct oq_strmap domains;    /* domain -> struct oq_strmap: op_type -> struct op_counter */
     struct op_counter *counters; /* list */
     onnxq_error *error;
 };
@@ -155,7 +155,7 @@ static struct oq_strmap *operators_of(struct inspection *inspection, const char 
 }
 
 static struct op_counter *add_counter(struct inspection *inspection, const char *domain,
-                                   const char *op_type)
+                                      const char *op_type)
 {
     struct op_counter *counter = oq_arena_alloc(&inspection->arena, sizeof(*counter));
     if (counter == NULL)
@@ -246,7 +246,8 @@ static bool set_operators(struct inspection *inspection)
     size_t n = 0;
     onnxq_operator_count *counts =
         allocate(inspection, inspection->facts.n_operators, sizeof(*counts));
-    for (const struct op_counter *c = inspection->counters; counts != NULL && c != NULL; c = c->next)
+    for (const struct op_counter *c = inspection->counters; counts != NULL && c != NULL;
+         c = c->next)
         counts[n++] = c->count;
     if (counts != NULL)
         qsort(counts, n, sizeof(*counts), compare_counts);
@@ -259,8 +260,7 @@ static bool set_operators(struct inspection *inspection)
 onnxq_inspection *onnxq_inspection_create(const onnxq_model *model, onnxq_error *error)
 {
     onnxq_error ignored;
-    error = error == NULL ? &ignored : error;
-    oq_error_init(error);
+    error = oq_error_start(error, &ignored);
     struct inspection *inspection = calloc(1, sizeof(*inspection));
     if (inspection == NULL) {
         oq_fail_memory(error);

@@ -118,8 +118,7 @@ static bool check_options(const onnxq_options *options, onnxq_error *error)
 onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_error *error)
 {
     onnxq_error ignored;
-    error = error == NULL ? &ignored : error;
-    oq_error_init(error);
+    error = oq_error_start(error, &ignored);
     if (options != NULL)
         check_options(options, error);
     return error->status;
@@ -317,8 +316,7 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options
     onnxq_options defaults;
     onnxq_options_init(&defaults);
     options = options == NULL ? &defaults : options;
-    error = error == NULL ? &ignored : error;
-    oq_error_init(error);
+    error = oq_error_start(error, &ignored);
     if (!check_options(options, error))
         return NULL;
     onnxq_plan *plan = calloc(1, sizeof(*plan));
@@ -385,26 +383,19 @@ onnxq_status onnxq_plan_get_output_size(const onnxq_plan *plan, const char *path
                                         uint64_t *model_nbytes, uint64_t *external_nbytes,
                                         onnxq_error *error)
 {
-    onnxq_error ignored;
-    error = error == NULL ? &ignored : error;
-    oq_error_init(error);
-    if (!oq_draft_get_size(&plan->draft, &plan->options.output, path, model_nbytes, external_nbytes,
-                           error))
-        oq_error_file(error, plan->model->file.path);
-    return error->status;
+    return oq_draft_get_size(&plan->draft, &plan->options.output, path, model_nbytes,
+                             external_nbytes, error);
 }
 
 onnxq_status onnxq_plan_write(const onnxq_plan *plan, const char *path, onnxq_error *error)
 {
     onnxq_error ignored;
-    error = error == NULL ? &ignored : error;
-    oq_error_init(error);
-    if (plan->is_estimate)
-        oq_fail(error, ONNXQ_ERROR_OPTION,
-                "the plan is an estimate, expected one of onnxq_plan_create()");
-    else if (!oq_draft_write(&plan->draft, &plan->options.output, "no weight to quantize", path,
-                             error))
-        oq_error_file(error, plan->model->file.path);
+    if (!plan->is_estimate)
+        return oq_draft_write(&plan->draft, &plan->options.output, "no weight to quantize", path,
+                              error);
+    error = oq_error_start(error, &ignored);
+    oq_fail(error, ONNXQ_ERROR_OPTION,
+            "the plan is an estimate, expected one of onnxq_plan_create()");
     return error->status;
 }
 

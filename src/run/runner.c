@@ -3,9 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
+
+#include "base/os.h"
 
 void oq_run_progress(const struct oq_run_setup *setup, const char *model, uint64_t n_done,
                      uint64_t n_runs)
@@ -56,18 +55,10 @@ bool oq_runner_init(struct oq_runner *runner, const struct oq_run_inputs *given,
     return session != NULL && init_outputs(runner, outputs, n_outputs, error);
 }
 
-/* What a session had is not kept for the next one, which would come on top of it. */
-static void give_back_memory(void)
-{
-#if defined(__GLIBC__)
-    malloc_trim(0);
-#endif
-}
-
 void oq_runner_fini(struct oq_runner *runner)
 {
     oq_session_close(runner->session);
-    give_back_memory();
+    oq_os_give_back_memory(); /* the next session's would come on top of it */
     free(runner->inputs);
     free(runner->outputs);
     *runner = (struct oq_runner){0};

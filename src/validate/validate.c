@@ -361,8 +361,7 @@ struct validation {
 onnxq_validation *onnxq_validation_create(const onnxq_model *model, onnxq_error *error)
 {
     onnxq_error ignored;
-    error = error == NULL ? &ignored : error;
-    oq_error_init(error);
+    error = oq_error_start(error, &ignored);
     struct validation *validation = calloc(1, sizeof(*validation));
     if (validation == NULL) {
         oq_fail_memory(error);
