@@ -202,7 +202,11 @@ typedef struct onnxq_options {
     onnxq_method method;
     onnxq_weight_type weight_type;
     bool per_channel; /* a scale per output channel (default), or one per tensor */
-    bool symmetric;   /* zero point in the middle (default), or fitted to the range */
+    /*
+     * 1: zero point in the middle; 0: fitted to the range; -1 (default): fitted to that of what
+     * has 4 bits, in the middle elsewhere.
+     */
+    int symmetric;
     onnxq_reduce_range reduce_range;
     onnxq_conv conv;
     onnxq_bits bits;
@@ -221,7 +225,12 @@ typedef struct onnxq_options {
     size_t n_exclude_op_types;
     const onnxq_selector *selectors;
     size_t n_selectors;
-    bool allow_unmatched;       /* a selector or operator type that matches nothing is no error */
+    bool allow_unmatched; /* a selector or operator type that matches nothing is no error */
+    /*
+     * Of MatMulNBits: in what activations are multiplied, 1 float32, 2 float16, 3 bfloat16, 4 int8
+     * by rows and blocks (default), 0 as the engine likes.
+     */
+    int accuracy_level;
     bool force_integer;         /* integer operators also where float was measured faster */
     bool freeze_inputs;         /* take weights that are graph inputs with a default value, too */
     bool subgraphs;             /* look into If, Loop and Scan bodies (default) */

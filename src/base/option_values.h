@@ -41,6 +41,13 @@
     X("128", 128)                                                                                  \
     X("256", 256)
 
+#define OQ_ACCURACY_LEVEL_VALUES(X)                                                                \
+    X("0", 0)                                                                                      \
+    X("1", 1)                                                                                      \
+    X("2", 2)                                                                                      \
+    X("3", 3)                                                                                      \
+    X("4", 4)
+
 #define OQ_CONV_VALUES(X)                                                                          \
     X("fold", ONNXQ_CONV_FOLD)                                                                     \
     X("integer", ONNXQ_CONV_INTEGER)                                                               \
@@ -55,6 +62,12 @@
 #define OQ_FLOAT_TYPE_VALUES(X)                                                                    \
     X("float32", ONNXQ_FLOAT32)                                                                    \
     X("float16", ONNXQ_FLOAT16)
+
+/* What symmetric stands for where it is left out, of 4 bits and of others. */
+static inline bool oq_is_symmetric(const onnxq_options *options, bool is_4_bits)
+{
+    return options->symmetric < 0 ? !is_4_bits : options->symmetric != 0;
+}
 
 /* For an array of names by value, and for one of values. */
 #define OQ_VALUE_NAME(name, value) [value] = name,

@@ -18,7 +18,8 @@ void onnxq_options_init(onnxq_options *options)
 {
     *options = (onnxq_options){.struct_size = sizeof(*options),
                                .per_channel = true,
-                               .symmetric = true,
+                               .symmetric = -1,
+                               .accuracy_level = 4,
                                .min_elements = 1024,
                                .subgraphs = true,
                                .output.sync = true};
@@ -84,6 +85,9 @@ static bool check_effects(const onnxq_options *options, onnxq_error *error)
         {(blocks || is_4_bits) && is_unsigned,
          "options.weight_type=uint8 has no effect on blocks or fewer than 8 bits",
          "options.symmetric=false stores zero points"},
+        {options->accuracy_level != 4 && (!blocks || options->bits == ONNXQ_BITS_NF4),
+         "options.accuracy_level has no effect without MatMulNBits",
+         "it goes with options.method=blocks and options.bits=8 or 4"},
         {options->bits == ONNXQ_BITS_NF4 && !options->symmetric,
          "options.symmetric=false has no effect on nf4", "its values are symmetric"},
     };
@@ -102,7 +106,8 @@ static bool check_options(const onnxq_options *options, onnxq_error *error)
     if (options->struct_size != sizeof(*options))
         return oq_fail(error, ONNXQ_ERROR_OPTION,
                        "options were not set up with onnxq_options_init()");
-    if ((unsigned)options->method > ONNXQ_METHOD_STATIC ||
+    if ((unsigned)options->method > ONNXQ_METHOD_STATIC || options->symmetric < -1 ||
+        options->symmetric > 1 || (unsigned)options->accuracy_level > 4 ||
         (unsigned)options->weight_type > ONNXQ_WEIGHT_UINT8 ||
         (unsigned)options->reduce_range > ONNXQ_REDUCE_PAIRS ||
         (unsigned)options->conv > ONNXQ_CONV_MATMUL ||

@@ -73,14 +73,18 @@ static bool add_provenance(struct oq_rewrite *rewrite)
         "method=%s weight_type=%s per_channel=%d symmetric=%d reduce_range=%s conv=%s "
         "fold_bits=%u force_integer=%d min_elements=%llu bits=%s block_size=%d%s",
         method_names[options->method], type_names[options->weight_type], options->per_channel,
-        options->symmetric, reduce_names[options->reduce_range], conv_names[options->conv],
-        options->fold_bits, options->force_integer, (unsigned long long)options->min_elements,
+        oq_is_symmetric(options, options->bits == ONNXQ_BITS_4),
+        reduce_names[options->reduce_range], conv_names[options->conv], options->fold_bits,
+        options->force_integer, (unsigned long long)options->min_elements,
         bits_names[options->bits], options->block_size, options->join_norms ? " join_norms=1" : "");
     static const char *const range_names[] = {OQ_RANGE_METHOD_VALUES(OQ_VALUE_NAME)};
     if (settings != NULL && options->method == ONNXQ_METHOD_STATIC)
         settings =
             oq_arena_printf(rewrite->edit->arena, "%s range_method=%s percentile=%g", settings,
                             range_names[options->range_method], options->percentile);
+    if (settings != NULL && options->method == ONNXQ_METHOD_BLOCKS)
+        settings = oq_arena_printf(rewrite->edit->arena, "%s accuracy_level=%d", settings,
+                                   options->accuracy_level);
     if (settings == NULL)
         return oq_arena_fail(rewrite->edit->arena, rewrite->edit->error);
     return oq_edit_set_metadata(rewrite->edit, version_key, version) &&

@@ -64,15 +64,15 @@ CONFIGURATIONS = {
         (*BLOCKS, "--block-size=16"), **FOLDED, forms=frozenset({"MatMulNBits", "GatherBlockQuantized"})
     ),
     "blocks_4": Configuration(  # the largest is -8 steps, one of the other sign has only 7
-        (*BLOCKS, "--bits=4", "--block-size=16"), levels=7, off_by=1, forms=frozenset({"MatMulNBits"})
+        (*BLOCKS, "--bits=4", "--block-size=16", "--symmetric"), levels=7, off_by=1, forms=frozenset({"MatMulNBits"})
     ),
     "blocks_4_asymmetric": Configuration(
-        (*BLOCKS, "--bits=4", "--no-symmetric"), levels=15, off_by=1, symmetric=False
+        (*BLOCKS, "--bits=4"), levels=15, off_by=1, symmetric=False
     ),
     "blocks_nf4": Configuration(  # off_by: 4-bit rows of Gather
         (*BLOCKS, "--bits=nf4"), levels=NF4_LEVELS, off_by=1, forms=frozenset({"MatMulBnb4"})
     ),
-    "qdq_4": Configuration(("--method=qdq", "--bits=4"), levels=7, rounds_activations=True),
+    "qdq_4": Configuration(("--method=qdq", "--bits=4", "--symmetric"), levels=7, rounds_activations=True),
     "qdq_blocks": Configuration(("--method=qdq", "--block-size=16"), rounds_activations=True),
 }
 

@@ -975,6 +975,16 @@ static const struct row {
      "y = com.microsoft::MatMulNBits(x, w_quantized, w_scale, w_zero_point) K=144 N=512 "
      "block_size=32 bits=4 accuracy_level=4\n"
      "out y float32\n"},
+    {"MatMulNBits of 4 bits by default, and float activations",
+     "opset 17; in x float32; init w float32[128,512]; y = MatMul(x, w); out y float32",
+     adjust_blocks_4_of_level_1,
+     "in x float32\n"
+     "init w_quantized uint8[512,4,16]\n"
+     "init w_zero_point uint8[1024]\n"
+     "init w_scale float32[2048]\n"
+     "y = com.microsoft::MatMulNBits(x, w_quantized, w_scale, w_zero_point) K=128 N=512 "
+     "block_size=32 bits=4 accuracy_level=1\n"
+     "out y float32\n"},
     {"MatMulNBits of float16",
      "opset 17; in x float16; init w float16[128,512]; y = MatMul(x, w); out y float16",
      adjust_blocks_4,

@@ -36,6 +36,11 @@ static const cli_choice bits[] = {OQ_BITS_VALUES(CLI_CHOICE_OF){0}};
 
 static const cli_choice block_sizes[] = {OQ_BLOCK_SIZE_VALUES(CLI_CHOICE_OF){0}};
 
+static const cli_choice symmetries[] = {
+    {"auto", -1, true}, {"true", 1, true}, {"false", 0, true}, {0}};
+
+static const cli_choice accuracy_levels[] = {OQ_ACCURACY_LEVEL_VALUES(CLI_CHOICE_OF){0}};
+
 static const cli_choice convs[] = {OQ_CONV_VALUES(CLI_CHOICE_OF){0}};
 
 static const cli_choice external_data_format[] = {
@@ -77,11 +82,18 @@ const cli_option cli_quantize_options[] = {
      .negated = "false",
      FIELD(options.per_channel),
      .help = "a scale per output channel; off: one per weight"},
-    {.kind = CLI_FLAG,
+    {.kind = CLI_CHOICE,
      .name = "symmetric",
+     .choices = symmetries,
+     .implied = "true",
      .negated = "false",
      FIELD(options.symmetric),
-     .help = "zero point in the middle; off: range fitted"},
+     .help = "zero point in the middle (default: not of 4 bits); off: range fitted"},
+    {.kind = CLI_CHOICE,
+     .name = "accuracy-level",
+     .choices = accuracy_levels,
+     FIELD(options.accuracy_level),
+     .help = "of MatMulNBits: activations in float32 (1), 16 bits (2, 3) or int8 (4)"},
     {.kind = CLI_CHOICE,
      .name = "reduce-range",
      .choices = reduce_ranges,

@@ -77,7 +77,8 @@ void cli_print_quantize_settings(const onnxq_options *options, FILE *stream)
             options->method == ONNXQ_METHOD_BLOCKS || options->block_size != 0 ? "block"
             : options->per_channel                                             ? "channel"
                                                                                : "tensor",
-            options->symmetric ? "" : ", asymmetric", methods[options->method]);
+            oq_is_symmetric(options, options->bits == ONNXQ_BITS_4) ? "" : ", asymmetric",
+            methods[options->method]);
 }
 
 static void print(const void *data, const onnxq_model *model, const cli_work *work, int level,

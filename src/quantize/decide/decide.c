@@ -2,6 +2,7 @@
 #include "quantize/plan/plan.h"
 
 #include "base/checked.h"
+#include "base/option_values.h"
 #include "quantize/analyze/existing.h"
 #include "quantize/analyze/fate.h"
 #include "quantize/decide/futures.h"
@@ -213,7 +214,7 @@ static void decide_site(onnxq_plan *plan, struct oq_site *site)
     }
     site->form = site->reason = NULL;
     site->is_unsigned = plan->options.weight_type == ONNXQ_WEIGHT_UINT8;
-    site->symmetric = plan->options.symmetric;
+    site->symmetric = oq_is_symmetric(&plan->options, false);
     site->n_dims = site->constant->source.n_dims;
     site->rule->decide(plan, site);
     oq_plan_apply_method(plan, site);

@@ -3,6 +3,7 @@
  * takes. Engines move DequantizeLinear through the graph and make operators of
  * integers of what they meet; tests/engines has what was measured.
  */
+#include "base/option_values.h"
 #include "operators/operators.h"
 #include "quantize/analyze/fate.h"
 #include "quantize/rules/rules.h"
@@ -209,7 +210,7 @@ static void choose_blocks(const onnxq_plan *plan, struct oq_site *site, int axis
     oq_site_blocks(plan, site, OQ_BLOCKS_ORIGINAL, axis, site->form);
     site->blocks.is_unsigned = options->bits == ONNXQ_BITS_8
                                    ? options->weight_type == ONNXQ_WEIGHT_UINT8
-                                   : !options->symmetric;
+                                   : !site->blocks.symmetric;
 }
 
 static const char *refuse(onnxq_plan *plan)
@@ -241,8 +242,10 @@ void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site)
     if (site->is_multiplied)
         return;
     site->form = "DequantizeLinear";
-    if (plan->options.bits != ONNXQ_BITS_8)
-        site->is_unsigned = !plan->options.symmetric;
+    if (plan->options.bits != ONNXQ_BITS_8) {
+        site->symmetric = oq_is_symmetric(&plan->options, true);
+        site->is_unsigned = !site->symmetric;
+    }
     /* Conv of integers takes one zero point, up to 1.27; a symmetric weight has one. */
     site->symmetric |= among_integers && oq_node_is(site->node, "", "Conv");
     if (!among_integers)

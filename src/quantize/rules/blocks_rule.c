@@ -8,9 +8,6 @@
 #include "quantize/rules/product.h"
 #include "wire/data_type.h"
 
-/* Without it, 8 bits were measured 2 to 17 times slower than float. */
-#define ACCURACY_LEVEL 4
-
 #define NF4 1 /* quant_type of MatMulBnb4 */
 
 /* The engine's name for what is written, with float32 around it as float32 is what it is best at.
@@ -85,7 +82,7 @@ bool oq_matmul_emit_blocks(struct oq_rewrite *rewrite, const struct oq_site *sit
         oq_edit_add_int(edit, node, "quant_type", NF4);
     } else {
         oq_edit_add_int(edit, node, "bits", count_bits(blocks));
-        oq_edit_add_int(edit, node, "accuracy_level", ACCURACY_LEVEL);
+        oq_edit_add_int(edit, node, "accuracy_level", rewrite->plan->options.accuracy_level);
     }
     return !edit->failed;
 }

@@ -1,6 +1,8 @@
 /* The table of rules, and what decide() of all of them ends with. */
 #include "quantize/rules/rules.h"
 
+#include "base/option_values.h"
+
 #include "quantize/rules/rules_table.h"
 
 static const struct oq_rule *const rules[] = {
@@ -54,7 +56,7 @@ void oq_site_blocks(const onnxq_plan *plan, struct oq_site *site, enum oq_block_
         .axis = axis,
         .bits = options->bits,
         .size = (uint64_t)(options->block_size != 0 ? options->block_size : size),
-        .symmetric = options->symmetric};
+        .symmetric = oq_is_symmetric(options, options->bits == ONNXQ_BITS_4)};
     site->form = form;
 }
 
