@@ -97,9 +97,12 @@ static const char **names_of(struct calibration *work, size_t first, size_t end,
     return names;
 }
 
-/* The model with these values, or their shapes, as outputs, and nothing but those asked for. */
+/*
+ * The model up to the node `end` with these values, or their shapes, as outputs;
+ * what it is run for is those.
+ */
 static struct oq_session *open_session(struct calibration *work, const char *const *names, size_t n,
-                                       bool shapes, onnxq_error *error)
+                                       size_t end, bool shapes, onnxq_error *error)
 {
     const struct oq_calibrate_options *options = work->options;
     struct oq_probe probe;
@@ -109,6 +112,8 @@ static struct oq_session *open_session(struct calibration *work, const char *con
         return NULL;
     }
     bool ok = oq_probe_init(&probe, options->model, error);
+    if (ok && n > 0 && work->wanted.is_sorted)
+        oq_probe_keep_first(&probe, end);
     if (ok)
         ok = shapes ? oq_probe_add_shapes(&probe, names, n, asked, error)
                     : oq_probe_add_outputs(&probe, names, n, error);
@@ -119,6 +124,8 @@ static struct oq_session *open_session(struct calibration *work, const char *con
     struct oq_session *session =
         ok ? oq_probe_open(&probe, options->engine, &work->session, error) : NULL;
     oq_probe_fini(&probe);
+    if (n == 0 && work->signature.n_outputs > 0) /* an engine does not run for nothing */
+        asked[n++] = work->signature.outputs[0].name;
     if (session != NULL && !oq_session_set_outputs(session, asked, n, error)) {
         oq_session_close(session);
         session = NULL;
@@ -175,7 +182,8 @@ static bool measure_shapes(struct calibration *work, onnxq_error *error)
     const char **names = names_of(work, 0, work->wanted.count, &n);
     if (names == NULL)
         return out_of_memory(work, error);
-    struct shapes_pass pass = {.work = work, .session = open_session(work, names, n, true, error)};
+    struct shapes_pass pass = {.work = work,
+                               .session = open_session(work, names, n, SIZE_MAX, true, error)};
     bool ok = pass.session != NULL;
     while (ok) {
         struct oq_set_visit one = {.count = 1, .take = take_shapes, .data = &pass};
@@ -294,8 +302,11 @@ static bool run_group(struct calibration *work, const struct value_group *group,
     const char **names = names_of(work, group->first, group->end, &n);
     if (names == NULL)
         return out_of_memory(work, error);
+    size_t end = 0;
+    for (size_t i = group->first; i < group->end; i++)
+        end = work->wanted.list[i].node + 1;
     struct group_pass pass = {
-        .work = work, .group = group, .session = open_session(work, names, n, false, error)};
+        .work = work, .group = group, .session = open_session(work, names, n, end, false, error)};
     struct oq_set_visit batch = {
         .first = first, .count = count, .take = take_values, .data = &pass};
     bool ok = pass.session != NULL && visit(work, &batch, error);
@@ -362,7 +373,9 @@ static bool do_work(struct calibration *work, onnxq_error *error)
     if (!measure_shapes(work, error) || !make_groups(work, error))
         return false;
     work->n_steps = 1 + work->n_sets * work->n_groups;
-    return run_batches(work, error);
+    return run_batches(work, error) &&
+           (work->calibration->ranges->n_values > 0 ||
+            oq_fail(error, ONNXQ_NOTHING_TO_DO, "no float32 value in it depends on inputs"));
 }
 
 /* What was seen before the stop is a result, if all values were. */

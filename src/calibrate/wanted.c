@@ -124,9 +124,11 @@ static bool add(struct wanted_finder *finder, const struct oq_value *value)
     if (!oq_arena_grow(finder->arena, &wanted->list, wanted->count, &finder->capacity,
                        sizeof(*wanted->list)))
         return false;
-    wanted->list[wanted->count++] = (struct oq_wanted){.name = value->name,
-                                                       .is_input = value->origin == OQ_ORIGIN_INPUT,
-                                                       .axis = find_axis(finder, value)};
+    wanted->list[wanted->count++] =
+        (struct oq_wanted){.name = value->name,
+                           .is_input = value->origin == OQ_ORIGIN_INPUT,
+                           .node = value->origin == OQ_ORIGIN_NODE ? value->index : 0,
+                           .axis = find_axis(finder, value)};
     return true;
 }
 
@@ -174,6 +176,30 @@ static bool add_outputs(struct wanted_finder *finder, const Oq__Pb__NodeProto *n
     return true;
 }
 
+/* Uses in bodies are those of the node that has them: the nearest one in the main graph. */
+static size_t reader_of(const struct oq_use *use)
+{
+    size_t node = use->node;
+    for (const struct oq_graph *graph = use->graph; graph->parent != NULL; graph = graph->parent)
+        node = graph->node;
+    return node;
+}
+
+static bool is_sorted(const struct wanted_finder *finder)
+{
+    const Oq__Pb__GraphProto *proto = finder->graph->proto;
+    for (size_t i = 0; i < proto->n_node; i++) {
+        for (size_t k = 0; k < proto->node[i]->n_output; k++) {
+            const struct oq_value *value = oq_graph_find(finder->graph, proto->node[i]->output[k]);
+            for (const struct oq_use *use = value != NULL ? value->uses : NULL; use != NULL;
+                 use = use->next)
+                if (reader_of(use) <= i)
+                    return false;
+        }
+    }
+    return true;
+}
+
 bool oq_wanted_find(struct oq_wanted_list *wanted, const onnxq_model *model, struct oq_arena *arena,
                     onnxq_error *error)
 {
@@ -191,5 +217,6 @@ bool oq_wanted_find(struct oq_wanted_list *wanted, const onnxq_model *model, str
     }
     for (size_t i = 0; ok && i < finder.graph->proto->n_node; i++)
         ok = add_outputs(&finder, finder.graph->proto->node[i]);
+    wanted->is_sorted = ok && is_sorted(&finder);
     return ok || oq_arena_fail(arena, error);
 }

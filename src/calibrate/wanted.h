@@ -7,6 +7,7 @@
 struct oq_wanted {
     const char *name;
     bool is_input;   /* of the model: nobody has to compute it */
+    size_t node;     /* that computes it, or 0 */
     int axis;        /* of the channels; -1: the last one */
     uint64_t nbytes; /* as it was in the first run */
     bool is_unfit;   /* it turned out to be no float32 tensor */
@@ -15,6 +16,7 @@ struct oq_wanted {
 struct oq_wanted_list {
     struct oq_wanted *list; /* in the order of the model, inputs first */
     size_t count;
+    bool is_sorted; /* no node of the model reads what a later one makes */
 };
 
 /*

@@ -216,6 +216,21 @@ bool oq_probe_add_outputs(struct oq_probe *probe, const char *const *names, size
     return ok || oq_arena_fail(&probe->arena, error);
 }
 
+void oq_probe_keep_first(struct oq_probe *probe, size_t n)
+{
+    Oq__Pb__GraphProto *graph = probe->proto->graph;
+    size_t kept = 0;
+    graph->n_node = n < graph->n_node ? n : graph->n_node;
+    for (size_t i = 0; i < graph->n_output; i++) {
+        const char *name = graph->output[i]->name;
+        const struct oq_value *value =
+            oq_graph_find(probe->model->graphs.list[0], name != NULL ? name : "");
+        if (value == NULL || value->origin != OQ_ORIGIN_NODE || value->index < graph->n_node)
+            graph->output[kept++] = graph->output[i];
+    }
+    graph->n_output = kept;
+}
+
 static Oq__Pb__TensorShapeProto *make_shape(struct oq_probe *probe, size_t rank)
 {
     Oq__Pb__TensorShapeProto *shape = oq_arena_alloc(&probe->arena, sizeof(*shape));

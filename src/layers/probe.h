@@ -50,6 +50,12 @@ const char *oq_probe_add_delta(struct oq_probe *probe, const char *value,
 bool oq_probe_add_outputs(struct oq_probe *probe, const char *const *names, size_t n,
                           onnxq_error *error);
 
+/*
+ * Leaves away all nodes but the first n, and outputs that they do not make. The
+ * nodes have to stand in the order in which they are computed.
+ */
+void oq_probe_keep_first(struct oq_probe *probe, size_t n);
+
 /* The shapes of values as new outputs; shapes[k] is the name of the shape of names[k]. */
 bool oq_probe_add_shapes(struct oq_probe *probe, const char *const *names, size_t n,
                          const char **shapes, onnxq_error *error);

@@ -83,17 +83,42 @@ bool oq_histogram_cover(struct oq_histogram *histogram, float min, float max,
  */
 #define TABLES 4
 
+#define BLOCK 256
+
+/* Bins of x[0..BLOCK); whole numbers below 2^17 fit an int32. */
+static void find_bins(const float *x, double per_bin, int32_t first, int32_t *bins)
+{
+    for (size_t i = 0; i < BLOCK; i++) {
+        double place = (double)x[i] * per_bin;
+        int32_t whole = (int32_t)place; /* towards 0, and from there down */
+        bins[i] = whole - ((double)whole > place) - first;
+    }
+}
+
+static void count_bins(uint32_t tables[TABLES][OQ_HISTOGRAM_BINS], const float *x, size_t n,
+                       double per_bin, int32_t first)
+{
+    float rest[BLOCK] = {0};
+    int32_t bins[BLOCK];
+    for (size_t i = 0; i < n; i += BLOCK) {
+        size_t now = n - i < BLOCK ? n - i : BLOCK;
+        if (now < BLOCK)
+            memcpy(rest, x + i, now * sizeof(*rest));
+        find_bins(now < BLOCK ? rest : x + i, per_bin, first, bins);
+        for (size_t k = 0; k < now; k++)
+            tables[k % TABLES][bins[k]]++;
+    }
+}
+
 void oq_histogram_add(struct oq_histogram *histogram, const float *x, size_t n)
 {
     static const size_t part = (size_t)1 << 30; /* counts of a part fit 32 bits */
-    uint32_t tables[TABLES][OQ_HISTOGRAM_BINS] = {{0}};
+    uint32_t tables[TABLES][OQ_HISTOGRAM_BINS];
     double per_bin = ldexp(1, -histogram->exponent);
-    int64_t first = histogram->first;
     while (n > 0) {
         size_t now = n < part ? n : part;
         memset(tables, 0, sizeof(tables));
-        for (size_t i = 0; i < now; i++)
-            tables[i % TABLES][(int64_t)floor((double)x[i] * per_bin) - first]++;
+        count_bins(tables, x, now, per_bin, (int32_t)histogram->first);
         for (size_t t = 0; t < TABLES; t++)
             for (size_t i = 0; i < histogram->n_bins; i++)
                 histogram->counts[i] += tables[t][i];

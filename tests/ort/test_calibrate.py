@@ -208,6 +208,17 @@ class Values(CalibrateTest):
         self.assertIn("2 without a range: a, y", self.text)
         self.assertIn("1 always the same: b", self.text)
 
+    def test_nothing(self):
+        """A model of other types has no ranges, and no file."""
+        half = TensorProto.FLOAT16
+        graph = helper.make_graph(
+            [node("Relu", "x", "y")], "g", [build.info("x", (2,), half)], [build.info("y", (2,), half)]
+        )
+        path = self.save(build.model(graph))
+        self.calibrate("--random", "1", path, status=5)
+        self.assertIn("no float32 value in it depends on inputs", self.messages)
+        self.assertFalse((self.dir / "ranges.json").exists())
+
     def test_bodies_and_sequences(self):
         """What may be no tensor is not asked for, and does not keep the others from being seen."""
         branch = helper.make_graph([node("Abs", "x", "t")], "b", [], [build.info("t", (3,))])

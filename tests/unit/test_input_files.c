@@ -389,6 +389,59 @@ static void test_order(void **state)
     assert_int_equal(oq_compare_names(row->less, row->less), 0);
 }
 
+/* --- one after the other ---------------------------------------------------- */
+
+struct visited {
+    const struct oq_input_sets *sets;
+    char text[256];
+};
+
+static bool note_set(void *data, uint64_t number, struct oq_input_set *set, onnxq_error *error)
+{
+    struct visited *visited = data;
+    size_t used = strlen(visited->text);
+    (void)error;
+    assert_int_equal(visited->sets->count, 1); /* no other one is in memory */
+    snprintf(visited->text + used, sizeof(visited->text) - used, " %u:%s:%u", (unsigned)number,
+             strrchr(set->label, '/') + 1, *(uint8_t *)set->inputs.list[0].data);
+    return true;
+}
+
+static const struct visit_row {
+    const char *name;
+    uint64_t first, count;
+    const char *expected;
+} visits[] = {
+    {"none", 0, 0, ""},
+    {"the first", 0, 1, " 0:a.npz:2"},
+    {"some", 1, 2, " 1:b.npz:3 2:c.npy:4"},
+    {"from one on", 3, UINT64_MAX, " 3:test_data_set_0:7 4:test_data_set_1:9"},
+};
+
+/* Only those that are asked for are read: another one may be no file of inputs at all. */
+static void test_visit(void **state)
+{
+    const struct visit_row *row = *state;
+    struct visited visited = {0};
+    struct oq_set_visit visit = {
+        .first = row->first, .count = row->count, .take = note_set, .data = &visited};
+    struct oq_input_sets sets = {.visit = &visit};
+    onnxq_error error = {0};
+    visited.sets = &sets;
+    write_files((const char *const[]){"f/", "f/a.npz", "f/b.npz", "c.npy", "t/",
+                                      "t/test_data_set_0/", "t/test_data_set_0/input_0.npy",
+                                      "t/test_data_set_1/", "t/test_data_set_1/input_0.npy", NULL});
+    if (row->first > 0)
+        test_write_file(test_path("f/a.npz"), "broken", 6);
+    assert_true(oq_input_sets_read(&sets, test_path("f"), &error));
+    assert_true(oq_input_sets_read(&sets, test_path("c.npy"), &error));
+    assert_true(oq_input_sets_read(&sets, test_path("t"), &error));
+    assert_int_equal(visit.n_sets, 5);
+    assert_int_equal(sets.count, 0);
+    check_text(visited.text, row->expected);
+    oq_input_sets_fini(&sets);
+}
+
 int main(void)
 {
     TEST_ROWS(test_folder, folders);
@@ -399,5 +452,6 @@ int main(void)
     TEST_ROWS(test_wire, wires);
     TEST(test_damaged_tensor);
     TEST_ROWS(test_order, orders);
+    TEST_ROWS(test_visit, visits);
     return suite_run();
 }

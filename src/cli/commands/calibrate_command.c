@@ -404,7 +404,8 @@ const cli_command cli_calibrate = {
         "shows that all works and little else. Ctrl-C writes what was seen until then.\n"
         "docs/ranges.md describes the file.\n"
         "Exit codes: 0 written, 2 usage, 3 the model, an input or a file of ranges cannot be\n"
-        "used, 4 the output cannot be written, 6 ONNX Runtime was not found, 130 Ctrl-C.",
+        "used, 4 the output cannot be written, 5 the model computes no float32 values, 6 ONNX\n"
+        "Runtime was not found, 130 Ctrl-C.",
     .options = {{calibrate_options, cli_run_options, cli_common_options}},
     .operands = CLI_FILE_OPERANDS,
     .settings_nbytes = sizeof(calibrate_settings),
