@@ -35,6 +35,10 @@ static const struct row {
      HEAD "in u float32[N,128]; init a float32[128,256]; init w float32[128,256]\n"
           "k = Concat(a, w) axis=0; y = MatMul(x, k); z = MatMul(u, w)",
      adjust_force_integer, "Concat dynamic, MatMul dynamic | 33792"},
+    {"what another tensor pays for a form leaves the first to others",
+     "opset 17; in x float16[N,128]; in u float16[N,64]; init a float16[64,64]\n"
+     "init w float16[64,64]; k = Concat(a, w) axis=0; y = MatMul(x, k); z = MatMul(u, w)",
+     adjust_force_integer, "Concat dynamic, MatMul dynamic | 4352"},
     {"somebody needs the floats", HEAD W "y = MatMul(x, w); z = custom::Op(w)", NULL,
      "MatMul keep (Op \"z\" takes it as it is), Op keep (no rule for custom.Op) | 262144"},
     {"the graph returns it", HEAD W "y = MatMul(x, w); out w float32[256,256]", NULL,

@@ -3,9 +3,10 @@
  * if nobody needs them, and it may be stored in more than one form.
  *
  * What a tensor weighs that leaves is shared out among the forms in which it is stored,
- * in proportion to what they cost. A form that costs no less than its shares is not worth
- * it, and the operators that would have taken it do without. Then all forms together
- * cost less than what leaves.
+ * in proportion to what they claim: at first what they cost, less of it where they have
+ * more than they need, as what is made of several tensors may have. A form that costs no
+ * less than its shares is not worth it, and the operators that would have taken it do
+ * without. Then all forms together cost less than what leaves.
  */
 #include "quantize/rules/rules.h"
 
@@ -16,7 +17,7 @@
 struct holding {
     const struct oq_site *keeper; /* needs its floats; NULL: they leave */
     uint64_t available;           /* bytes that leave, but for what folding it alone takes */
-    double cost;                  /* bytes of all forms that are stored for it */
+    double claims;                /* of all forms that are stored for it */
 };
 
 struct balance {
@@ -95,8 +96,10 @@ static bool count_sites(onnxq_plan *plan, struct oq_arena *arena)
     struct oq_strmap shared;
     oq_strmap_init(&shared, arena);
     for (size_t i = 0; i < plan->n_constants; i++)
-        for (struct oq_quantized *q = plan->constants[i].quantized; q != NULL; q = q->next)
+        for (struct oq_quantized *q = plan->constants[i].quantized; q != NULL; q = q->next) {
             q->n_products = q->beside_nbytes = 0;
+            q->claim = 1;
+        }
     for (size_t i = 0; i < plan->n_constants; i++)
         for (size_t k = 0; k < plan->constants[i].n_sites; k++) {
             const struct oq_site *site = &plan->constants[i].sites[k];
@@ -130,10 +133,10 @@ static bool is_form(const struct oq_quantized *q)
     return q->n_products > 0 && q->refusal == NULL;
 }
 
-/* A form's cost for one of its stretches. */
-static double cost_of(const struct oq_quantized *q, const struct oq_span *span)
+/* A form's claim on the tensor of one of its stretches. */
+static double claim_of(const struct oq_quantized *q, const struct oq_span *span)
 {
-    return (double)nbytes_of(q) * (double)span->nelem / (double)q->ranges->source->nelem;
+    return q->claim * (double)nbytes_of(q) * (double)span->nelem / (double)q->ranges->source->nelem;
 }
 
 static struct holding *holding_of(const struct balance *balance, const struct oq_span *span)
@@ -147,33 +150,82 @@ static void count_form(const struct balance *balance, const struct oq_quantized 
     const struct oq_source *source = q->ranges->source;
     for (size_t i = 0; i < source->n_spans; i++) {
         struct holding *holding = holding_of(balance, &source->spans[i]);
-        holding->cost += sign * cost_of(q, &source->spans[i]);
+        holding->claims += sign * claim_of(q, &source->spans[i]);
     }
 }
 
-static void fill_holdings(struct balance *balance)
+/* Its shares of what leaves. */
+static double worth_of(const struct balance *balance, const struct oq_quantized *q)
+{
+    const struct oq_source *source = q->ranges->source;
+    double worth = 0;
+    for (size_t i = 0; i < source->n_spans; i++) {
+        const struct holding *holding = holding_of(balance, &source->spans[i]);
+        worth += (double)holding->available * claim_of(q, &source->spans[i]) / holding->claims;
+    }
+    return worth;
+}
+
+static bool is_worth_it(const struct balance *balance, const struct oq_quantized *q)
+{
+    return (double)nbytes_of(q) < worth_of(balance, q);
+}
+
+static void make_holdings(const struct balance *balance)
 {
     const onnxq_plan *plan = balance->plan;
     for (size_t i = 0; i < plan->model->n_tensors; i++)
         balance->holdings[i] = make_holding(plan, &plan->constants[i]);
+}
+
+static void count_forms(const struct balance *balance)
+{
+    const onnxq_plan *plan = balance->plan;
+    for (size_t i = 0; i < plan->model->n_tensors; i++)
+        balance->holdings[i].claims = 0;
     for (size_t i = 0; i < plan->n_constants; i++)
         for (struct oq_quantized *q = plan->constants[i].quantized; q != NULL; q = q->next)
             if (is_form(q))
                 count_form(balance, q, 1);
 }
 
-/* --- what is not worth it --- */
-
-static bool is_worth_it(const struct balance *balance, const struct oq_quantized *q)
+/* Of those that have more than they need; true where another has less. */
+static bool lower_claims(const struct balance *balance)
 {
-    const struct oq_source *source = q->ranges->source;
-    double worth = 0;
-    for (size_t i = 0; i < source->n_spans; i++) {
-        const struct holding *holding = holding_of(balance, &source->spans[i]);
-        worth += (double)holding->available * cost_of(q, &source->spans[i]) / holding->cost;
-    }
-    return (double)nbytes_of(q) < worth;
+    const onnxq_plan *plan = balance->plan;
+    bool lacks = false;
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (struct oq_quantized *q = plan->constants[i].quantized; q != NULL; q = q->next) {
+            if (!is_form(q))
+                continue;
+            double worth = worth_of(balance, q), cost = (double)nbytes_of(q);
+            if (cost < worth)
+                q->claim *= cost / worth;
+            else
+                lacks = true;
+        }
+    return lacks;
 }
+
+/*
+ * A form that lowers its claims by what it has too much keeps enough: others on the same tensors
+ * have lowered theirs as well, or get no more than it leaves. What one tensor gives goes at once,
+ * the rest in ever smaller parts.
+ */
+#define MAX_LOWERINGS 16
+
+static void share_out(const struct balance *balance)
+{
+    bool lacks = true;
+    make_holdings(balance);
+    count_forms(balance);
+    for (unsigned i = 0; i < MAX_LOWERINGS && lacks; i++) {
+        lacks = lower_claims(balance);
+        count_forms(balance);
+    }
+}
+
+/* --- what is not worth it --- */
 
 static const char *find_refusal(const struct balance *balance, const struct oq_source *source)
 {
@@ -335,7 +387,7 @@ bool oq_plan_balance(onnxq_plan *plan, bool strictly, bool *any, onnxq_error *er
     } else if (!count_sites(plan, &arena)) {
         oq_arena_fail(&arena, error);
     } else {
-        fill_holdings(&balance);
+        share_out(&balance);
         ok = refuse_forms(&balance, any) || oq_arena_fail(&plan->arena, error);
         if (ok && *any && strictly)
             ok = refuse_dependents(&balance, &arena) || oq_fail_memory(error);

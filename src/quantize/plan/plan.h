@@ -77,8 +77,9 @@ struct oq_quantized {
     const char *zero_point_name;      /* likewise */
     size_t n_products;                /* sites that an integer operator computes with it */
     uint64_t beside_nbytes;           /* what all sites together have beside the integers */
-    const char *refusal;              /* why it is not worth its place, or NULL; see balance.c */
-    struct oq_quantized *next;        /* of the same constant */
+    double claim;              /* on each tensor that it needs, for each byte; see balance.c */
+    const char *refusal;       /* why it is not worth its place, or NULL; see balance.c */
+    struct oq_quantized *next; /* of the same constant */
 };
 
 struct oq_site {
