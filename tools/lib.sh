@@ -126,3 +126,9 @@ build() {
     cmake --preset "$preset" "$@"
     cmake --build --preset "$preset" --parallel "$jobs"
 }
+
+# build_only PRESET TARGET...: what its tests need and no more.
+build_only() {
+    cmake --preset "$1" -DBUILD_TESTING=ON
+    cmake --build --preset "$1" --parallel "$jobs" --target "${@:2}"
+}
