@@ -220,6 +220,13 @@ static const struct row {
      "w: Conv.1 fold int16 folded at load (a typical weight keeps 1.0 of 8 bits, in a model that "
      "is "
      "recurrent)"},
+    {"Conv of which enough is left in a recurrent model",
+     OPSET_17 "init w float32[2,480,1] = 1 @0=15.5 @480=15.5; y = Conv(x, w); " RECURRENT, NULL,
+     "w: Conv.1 fold int8 folded at load"},
+    {"Conv of which not enough is left in a recurrent model",
+     OPSET_17 "init w float32[2,480,1] = 1 @0=17 @480=17; y = Conv(x, w); " RECURRENT, NULL,
+     "w: Conv.1 fold int16 folded at load (a typical weight keeps 3.4 of 8 bits, in a model that "
+     "is recurrent)"},
     {"Conv with outliers in a recurrent model, of 8 bits",
      OPSET_17 "init w float32[2,480,1] = " OUTLIERS "; y = Conv(x, w); " RECURRENT,
      adjust_fold_8_bits, "w: Conv.1 fold int8 folded at load"},
