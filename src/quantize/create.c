@@ -311,7 +311,8 @@ static bool make_plan(onnxq_plan *plan, const struct oq_selection *selection, on
            oq_plan_screen(plan, selection, error) && oq_activations_find(plan, error) &&
            decide(plan, error) && oq_plan_find_round_trips(plan, error) &&
            oq_plan_widen(plan, error) && oq_plan_refine(plan, error) &&
-           oq_plan_rewrite(plan, error) && describe(plan, error) && summarize(plan, error);
+           oq_plan_find_constant_quantizers(plan, error) && oq_plan_rewrite(plan, error) &&
+           describe(plan, error) && summarize(plan, error);
 }
 
 static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options, bool is_estimate,

@@ -99,6 +99,8 @@ static bool rewrite_all(struct oq_rewrite *rewrite)
         !oq_raise(rewrite->edit))
         return false;
     oq_rewrite_round_trips(rewrite);
+    if (!oq_rewrite_constant_quantizers(rewrite))
+        return false;
     oq_rewrite_norms(rewrite);
     for (size_t i = 0; i < plan->n_constants; i++) /* they come first in their graph */
         if (plan->constants[i].fold != NULL && !oq_rewrite_fold(rewrite, &plan->constants[i]))
@@ -117,7 +119,7 @@ static bool rewrite_all(struct oq_rewrite *rewrite)
 
 static bool has_work(const onnxq_plan *plan)
 {
-    if (plan->n_round_trips > 0)
+    if (plan->n_round_trips > 0 || plan->n_quantizers > 0)
         return true;
     for (size_t i = 0; i < plan->n_constants; i++)
         if (plan->constants[i].quantized != NULL)

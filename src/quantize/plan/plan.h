@@ -185,6 +185,13 @@ struct oq_round_trip {
     size_t dequantize, quantize; /* nodes */
 };
 
+/* A QuantizeLinear of a constant, and what it gives. */
+struct oq_constant_quantizer {
+    const struct oq_graph *graph;
+    size_t node;
+    struct oq_quantized *quantized;
+};
+
 struct onnxq_plan {
     struct oq_arena arena;
     struct oq_arena round; /* what one round of decisions takes: the next one starts it anew */
@@ -204,6 +211,8 @@ struct onnxq_plan {
     struct oq_activations *activations; /* NULL: the method leaves them float; see activations/ */
     struct oq_round_trip *round_trips;  /* [n_round_trips]: these leave */
     size_t n_round_trips, round_trips_capacity;
+    struct oq_constant_quantizer *quantizers; /* [n_quantizers]: their integers are stored */
+    size_t n_quantizers, quantizers_capacity;
     onnxq_summary summary;
 
     struct oq_draft draft; /* the output; without a structure where nothing is quantized */

@@ -105,6 +105,13 @@ const char *oq_rewrite_qdq_domain(const onnxq_plan *plan);
 /* norms.c: keeps Add and LayerNormalization apart, before nodes are written. */
 void oq_rewrite_norms(struct oq_rewrite *rewrite);
 
+/* constant_quantizers.c: QuantizeLinear of constants; once all else is decided. */
+bool oq_plan_find_constant_quantizers(onnxq_plan *plan, onnxq_error *error);
+bool oq_rewrite_constant_quantizers(struct oq_rewrite *rewrite);
+
+/* The integers as an initializer where the weight is defined. */
+const char *oq_rewrite_integers(struct oq_rewrite *rewrite, struct oq_quantized *quantized);
+
 /* Integers of a weight, its scales and zero points in the form in which they are folded. */
 bool oq_rewrite_fold(struct oq_rewrite *rewrite, struct oq_constant *constant);
 

@@ -62,6 +62,11 @@ static const char *add_weight(struct oq_rewrite *rewrite, struct oq_quantized *q
     return q->name;
 }
 
+const char *oq_rewrite_integers(struct oq_rewrite *rewrite, struct oq_quantized *quantized)
+{
+    return add_weight(rewrite, quantized);
+}
+
 const char *oq_rewrite_weight(struct oq_rewrite *rewrite, const struct oq_site *site)
 {
     const char *name = add_weight(rewrite, site->quantized);

@@ -1,0 +1,76 @@
+"""QuantizeLinear of constants, as exports of quantization-aware training have it: integers are stored."""
+
+import numpy as np
+import onnx
+
+import build
+import common
+from build import node
+from harness import OrtTest, cases
+
+W = build.weights(24, 16, 3, 3)
+X = build.activations(1, 16, 9, 9)
+
+
+def scales(axis: int | None) -> np.ndarray:
+    """Some elements are cut off, and some lie halfway between two integers."""
+    n = 1 if axis is None else W.shape[axis]
+    scale = (np.abs(W).max() / np.linspace(90, 200, n)).astype(np.float32)
+    return scale[0] if axis is None else scale
+
+
+def make(axis: int | None, dtype: type, zero: str, clip: bool = False, opset: int = 13, w: np.ndarray = W):
+    scale = scales(axis)
+    center = 128 if dtype == np.uint8 else 0
+    zero_point = np.full(scale.shape, center) + (np.arange(scale.size).reshape(scale.shape) if zero == "other" else 0)
+    along = {} if axis is None else {"axis": axis}
+    constants = {"w": w, "s": scale, "z": zero_point.astype(dtype)}
+    zero_name = "" if zero == "none" else " z"
+    nodes, q = [node("QuantizeLinear", "w s" + zero_name, "q", **along)], "q"
+    if zero == "none":
+        del constants["z"]
+    if clip:
+        nodes.append(node("Clip", "q lo hi", "c"))
+        constants |= {"lo": np.array(-100, dtype), "hi": np.array(100, dtype)}
+        q = "c"
+    nodes += [node("DequantizeLinear", f"{q} s" + zero_name, "d", **along), node("Conv", "x d", "y")]
+    return build.model(nodes, {"x": X.shape}, {"y": (1, 24, 7, 7)}, constants, opset)
+
+
+class Quantizers(OrtTest):
+    @cases(
+        {
+            "tensor": (None, np.int8, "zero"),
+            "channels": (0, np.int8, "zero"),
+            "other_axis": (1, np.int8, "other"),
+            "axis_from_the_end": (-3, np.int8, "other"),
+            "uint8": (0, np.uint8, "other"),
+            "no_zero_point": (None, np.uint8, "none"),
+            "clip": (0, np.int8, "zero", True),
+            "opset_10": (None, np.int8, "zero", False, 10),
+            "opset_21": (0, np.int8, "zero", False, 21),
+        }
+    )
+    def integers(self, *arguments):
+        model = make(*arguments)
+        outcome = self.quantize(model)
+        self.assertEqual(outcome.weight("w")["action"], "fold")
+        self.assertNotIn("QuantizeLinear", [n.op_type for n in outcome.model.graph.node])
+        [stored] = [t for t in outcome.model.graph.initializer if list(t.dims) == list(W.shape)]
+        self.assertEqual(len(stored.raw_data), W.size)
+        want = common.run(model, {"x": X}, "disabled")[0]
+        np.testing.assert_array_equal(common.run(outcome.path, {"x": X}, "disabled")[0], want)
+
+    @cases({"float_needed": ("returned",), "nan": ("nan",), "small": ("small",)})
+    def what_stays(self, why):
+        w = W.copy()
+        if why == "nan":
+            w[0, 0, 0, 0] = np.nan
+        model = make(None, np.int8, "zero", w=w)
+        if why == "returned":
+            model.graph.output.append(onnx.helper.make_tensor_value_info("w", 1, W.shape))
+        onnx.save(model, self.dir / "model.onnx")
+        limit = W.size + 1 if why == "small" else 1
+        self.onnxq(
+            "quantize", self.dir / "model.onnx", self.dir / "out.onnx", f"--min-elements={limit}", status=5
+        )
