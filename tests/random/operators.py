@@ -519,13 +519,16 @@ def body_graph(inner: Drawing, inputs: list, outputs: list[str]) -> onnx.GraphPr
 def if_body(d: Drawing) -> None:
     need(d.depth < 2)
     x = d.activation()
-    graphs = []
+    graphs, shapes = [], set()
     for _ in range(2):
         inner = Drawing(0, d)
         add_nodes(inner, d.random.randrange(1, 4))
         result = [v for v in inner.values if not v.is_constant and v.array.dtype == d.dtype]
         need(bool(result))
         graphs.append(body_graph(inner, [], [result[-1].name]))
+        shapes.add(result[-1].array.shape)
+    if len(shapes) > 1:  # what follows fits one of them only: rounding must not decide which
+        x = d.activations()[0]
     total = d.node("ReduceSum", [x], keepdims=0)
     condition = d.cast(total, np.bool_) if d.chance(0.7) or d.opset < 9 else d.node("Greater", [total, d.store(np.array(0, d.dtype))])
     d.node("If", [condition], then_branch=graphs[0], else_branch=graphs[1])
