@@ -291,9 +291,17 @@ ONNXQ_API onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_e
  *
  * 0 is always exact. Where s would be no normal float32 number, it is the smallest
  * other one of the weight, or 2^-23; where (q - z) * s would be infinite, s is the
- * next smaller with which it is not. ONNXQ_METHOD_DYNAMIC quantizes activations x
- * with 8 bits, not symmetric, uint8, one s for the whole tensor, each time the
- * model runs (DynamicQuantizeLinear).
+ * next smaller with which it is not.
+ *
+ * A weight that is only folded may have n_input_scales as well, r <= 1 for each
+ * input channel: w is then about (q - z) * s * r, and w / r stands for w above. Its
+ * q may be the second nearest, less than a step away, so that sums are kept.
+ *
+ * ONNXQ_METHOD_DYNAMIC quantizes activations x with 8 bits, not symmetric, uint8,
+ * one s for the whole tensor, each time the model runs (DynamicQuantizeLinear).
+ * ONNXQ_METHOD_STATIC has s = (hi - lo) / 255 and z = round(-lo / s) in the model, of
+ * the ranges that it is given; weights have a larger s where a bias, in steps of
+ * both, would not fit into int32.
  *
  * Sources: QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear of the ONNX
  * operators; Jacob et al., "Quantization and Training of Neural Networks for
