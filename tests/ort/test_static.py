@@ -127,7 +127,7 @@ def simulate(model, feed):
                 values[n.output[0]] = np.clip(q, 0, 255).astype(np.uint8)
             else:
                 centered = x.astype(np.int64) - zero.astype(np.int64)
-                values[n.output[0]] = (centered * scale.astype(np.float32)).astype(np.float32)
+                values[n.output[0]] = np.asarray(centered * scale.astype(np.float32), np.float32)
             continue
         named = {name: values[name] for name in n.input if name}
         one = build.graph([n], named, {}, {})
@@ -241,6 +241,48 @@ class Operators(StaticTest):
         for feed in feeds:
             want = common.run(outcome.original, feed)
             self.assertLess(common.relative_error(want, session.run(None, feed)), percent)
+
+
+class Scales(StaticTest):
+    """What is multiplied or divided by a number is the same integers."""
+
+    def hard_swish(self, net, x, number):
+        """As Paddle writes it, with a factor and an offset behind it."""
+        six = net.constant(np.float32(6))
+        y = net.op("Mul", x, net.clip(net.op("Add", x, net.constant(np.float32(3))), 0.0, 6.0))
+        y = net.op("Mul", net.constant(np.float32([number])), net.op("Div", y, six))
+        return net.op("Add", y, net.constant(np.float32([0.25])))
+
+    @cases([10, 13, 21])
+    def hard_swishes(self, opset) -> None:
+        net = Net(opset)
+        x = self.hard_swish(net, net.conv("x", 3, CHANNELS), 1.5)
+        x = self.hard_swish(net, net.conv(x, CHANNELS, CHANNELS), 0.3)
+        net.conv(x, CHANNELS, CHANNELS)
+        model = net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE, SIZE))
+        outcome = self.static(model, nchw())
+        session = self.assert_integer(outcome.path)
+        self.assertNotIn("Div", [n.op_type for n in outcome.model.graph.node])
+        self.assert_simulated(outcome, session, nchw())
+        back = self.dir / "back.onnx"
+        self.onnxq("dequantize", outcome.path, back)
+        for feed in nchw():
+            want = common.run(model, feed)
+            self.assertLess(common.relative_error(want, session.run(None, feed)), 4)
+            self.assertLess(common.relative_error(want, common.run(onnx.load(back), feed)), 2)
+
+    @cases({"negative": (-0.5,), "zero": (0.0,), "many": (np.float32([[[0.5], [0.25]]] * 4).reshape(8, 1, 1),)})
+    def others(self, number) -> None:
+        """A product with a constant, which is no matter of the scale."""
+        net = Net()
+        x = net.op("Add", net.conv("x", 3, CHANNELS), net.conv("x", 3, CHANNELS))
+        x = net.op("Add", net.op("Mul", x, net.constant(np.float32(number))), net.conv("x", 3, CHANNELS))
+        net.conv(x, CHANNELS, CHANNELS)
+        outcome = self.static(net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE, SIZE)), nchw())
+        optimize(outcome.path, self.dir)
+        for feed in nchw():
+            want, got = common.run(outcome.original, feed), common.run(outcome.model, feed)
+            self.assertLess(common.relative_error(want, got), 4)
 
 
 class Corrected(StaticTest):

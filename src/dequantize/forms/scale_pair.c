@@ -228,8 +228,8 @@ static enum oq_outcome pass_on(onnxq_dequantization *undo, struct oq_match *matc
     if (output == NULL || !oq_is_same_value(match->place.graph, x, quantize->graph, x))
         return oq_leave(undo, match, "its value is not in reach");
     match->activation = x;
-    match->passes = !match->clips && !output->is_graph_output && !output->is_named &&
-                    is_visible_to_users(match, x);
+    match->passes = !match->clips && match->ratio == 0 && !output->is_graph_output &&
+                    !output->is_named && is_visible_to_users(match, x);
     return OQ_MATCH;
 }
 
@@ -247,8 +247,12 @@ static enum oq_outcome match_static(onnxq_dequantization *undo, struct oq_match 
     }
     if (!is_plain)
         return oq_leave(undo, match, "its scale and zero point are not one constant number each");
-    if (grid.scale != other.scale || grid.zero_point != other.zero_point ||
-        grid.type.nbits != other.type.nbits || grid.type.is_signed != other.type.is_signed)
+    if (grid.scale != other.scale && is_ours(undo))
+        match->ratio = other.scale / grid.scale; /* a Mul by a number */
+    else if (grid.scale != other.scale)
+        return oq_leave(undo, match, "it does not undo the QuantizeLinear before it");
+    if (grid.zero_point != other.zero_point || grid.type.nbits != other.type.nbits ||
+        grid.type.is_signed != other.type.is_signed)
         return oq_leave(undo, match, "it does not undo the QuantizeLinear before it");
     match->clips = !is_ours(undo) && clips(undo, quantize, &grid);
     match->cuts = !match->clips && !is_kept(undo, quantize->graph, oq_node_input(quantize->node, 0),
@@ -296,6 +300,12 @@ static bool emit(onnxq_dequantization *undo, struct oq_edit *edit, const struct 
     undo->summary.n_ranges_removed += match->cuts;
     if (match->passes)
         return oq_undo_alias(undo, edit, match, match->activation);
+    if (match->ratio != 0) {
+        const char *inputs[] = {match->activation,
+                                oq_edit_floats(edit, "factor", NULL, 0, &match->ratio), NULL};
+        oq_edit_node(edit, "", "Mul", label, inputs, outputs);
+        return !edit->failed;
+    }
     if (!match->clips) {
         const char *inputs[] = {match->activation, NULL};
         oq_edit_node(edit, "", "Identity", label, inputs, outputs);

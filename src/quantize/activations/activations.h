@@ -19,6 +19,7 @@ enum oq_carry {
     OQ_CARRY_MAP,     /* other integers, with a scale of their own */
     OQ_CARRY_JOIN,    /* of many inputs, each with a scale of its own */
     OQ_CARRY_PASS,    /* the same integers, at other places or fewer of them */
+    OQ_CARRY_SCALE,   /* leaves: the same integers with another scale */
     OQ_CARRY_CLAMP,   /* nothing, where what is cut off is outside the range of integers */
     OQ_CARRY_FOLDED   /* leaves: the weight before it is multiplied by it */
 };
@@ -37,6 +38,7 @@ struct oq_carrier {
     float *bias;          /* [n_channels], likewise */
     bool has_bias, has_folded;
     float low, high; /* of a clamp */
+    float factor;    /* of a scale: above 0 */
 };
 
 /* A value of the main graph. */
@@ -49,7 +51,7 @@ struct oq_carried {
     bool is_carried;                /* as integers, between such nodes */
     float scale;
     int zero_point;
-    const char *scale_name, *zero_point_name, *float_name; /* set by the rewrite */
+    const char *scale_name, *zero_point_name, *float_name, *integers; /* set by the rewrite */
 };
 
 struct oq_activations {

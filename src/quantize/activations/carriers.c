@@ -13,27 +13,17 @@ struct carry_row {
 };
 
 static const struct carry_row rows[] = {
-    {OQ_ONNX_Add, OQ_CARRY_MAP, 7},
-    {OQ_ONNX_AveragePool, OQ_CARRY_MAP, 7},
-    {OQ_ONNX_Clip, OQ_CARRY_CLAMP, 6},
-    {OQ_ONNX_Concat, OQ_CARRY_JOIN, 4},
-    {OQ_ONNX_Conv, OQ_CARRY_PRODUCT, 1},
-    {OQ_ONNX_DepthToSpace, OQ_CARRY_PASS, 11},
-    {OQ_ONNX_Flatten, OQ_CARRY_PASS, 9},
-    {OQ_ONNX_Gemm, OQ_CARRY_PRODUCT, 7},
-    {OQ_ONNX_GlobalAveragePool, OQ_CARRY_MAP, 1},
-    {OQ_ONNX_LeakyRelu, OQ_CARRY_MAP, 6},
-    {OQ_ONNX_MatMul, OQ_CARRY_PRODUCT, 1},
-    {OQ_ONNX_MaxPool, OQ_CARRY_PASS, 12},
-    {OQ_ONNX_Mul, OQ_CARRY_MAP, 7},
-    {OQ_ONNX_Relu, OQ_CARRY_CLAMP, 6},
-    {OQ_ONNX_Reshape, OQ_CARRY_PASS, 5},
-    {OQ_ONNX_Resize, OQ_CARRY_PASS, 10},
-    {OQ_ONNX_Sigmoid, OQ_CARRY_MAP, 6},
-    {OQ_ONNX_Slice, OQ_CARRY_PASS, 10},
-    {OQ_ONNX_Softmax, OQ_CARRY_MAP, 1},
-    {OQ_ONNX_Squeeze, OQ_CARRY_PASS, 1},
-    {OQ_ONNX_Transpose, OQ_CARRY_PASS, 1},
+    {OQ_ONNX_Add, OQ_CARRY_MAP, 7},        {OQ_ONNX_AveragePool, OQ_CARRY_MAP, 7},
+    {OQ_ONNX_Clip, OQ_CARRY_CLAMP, 6},     {OQ_ONNX_Concat, OQ_CARRY_JOIN, 4},
+    {OQ_ONNX_Conv, OQ_CARRY_PRODUCT, 1},   {OQ_ONNX_DepthToSpace, OQ_CARRY_PASS, 11},
+    {OQ_ONNX_Div, OQ_CARRY_SCALE, 7},      {OQ_ONNX_Flatten, OQ_CARRY_PASS, 9},
+    {OQ_ONNX_Gemm, OQ_CARRY_PRODUCT, 7},   {OQ_ONNX_GlobalAveragePool, OQ_CARRY_MAP, 1},
+    {OQ_ONNX_LeakyRelu, OQ_CARRY_MAP, 6},  {OQ_ONNX_MatMul, OQ_CARRY_PRODUCT, 1},
+    {OQ_ONNX_MaxPool, OQ_CARRY_PASS, 12},  {OQ_ONNX_Mul, OQ_CARRY_MAP, 7},
+    {OQ_ONNX_Relu, OQ_CARRY_CLAMP, 6},     {OQ_ONNX_Reshape, OQ_CARRY_PASS, 5},
+    {OQ_ONNX_Resize, OQ_CARRY_PASS, 10},   {OQ_ONNX_Sigmoid, OQ_CARRY_MAP, 6},
+    {OQ_ONNX_Slice, OQ_CARRY_PASS, 10},    {OQ_ONNX_Softmax, OQ_CARRY_MAP, 1},
+    {OQ_ONNX_Squeeze, OQ_CARRY_PASS, 1},   {OQ_ONNX_Transpose, OQ_CARRY_PASS, 1},
     {OQ_ONNX_Unsqueeze, OQ_CARRY_PASS, 1},
 };
 
@@ -100,6 +90,39 @@ static bool init_clamp(onnxq_plan *plan, const Oq__Pb__NodeProto *node, struct o
     return true;
 }
 
+/* --- Mul and Div by a number --- */
+
+/*
+ * Integers stand for other numbers then, and nothing is computed. What makes them comes before,
+ * so that their scale is known.
+ */
+static bool init_scale(onnxq_plan *plan, size_t index, struct oq_carrier *carrier,
+                       onnxq_error *error)
+{
+    const Oq__Pb__NodeProto *node = plan->model->proto->graph->node[index];
+    const bool divides = oq_node_is(node, "", "Div");
+    const float *values = NULL;
+    const struct oq_source *source = NULL;
+    size_t constant = 1;
+    if (node->n_input == 2 && !divides && oq_find_small_constant(plan, node->input[1]) == NULL)
+        constant = 0;
+    if (node->n_input == 2 &&
+        !oq_small_constant(plan, node->input[constant], &values, &source, error))
+        return false;
+    const struct oq_value *x =
+        node->n_input == 2 ? oq_main_value(plan, node->input[1 - constant]) : NULL;
+    bool fits = values != NULL && source->nelem == 1 && source->n_dims <= 1 && values[0] > 0 &&
+                x != NULL && x->origin == OQ_ORIGIN_NODE && x->index < index;
+    carrier->factor = !fits ? 0 : divides ? 1 / values[0] : values[0];
+    if (fits && isnormal(carrier->factor)) {
+        carrier->carry = OQ_CARRY_SCALE;
+        carrier->input = x;
+    } else if (divides) {
+        carrier->carry = OQ_CARRY_NONE;
+    }
+    return true;
+}
+
 bool oq_carrier_init(onnxq_plan *plan, size_t index, struct oq_carrier *carrier, onnxq_error *error)
 {
     const Oq__Pb__NodeProto *node = plan->model->proto->graph->node[index];
@@ -113,5 +136,8 @@ bool oq_carrier_init(onnxq_plan *plan, size_t index, struct oq_carrier *carrier,
     carrier->output = oq_main_value(plan, node->output[0]);
     if (carrier->input == NULL || carrier->output == NULL)
         carrier->carry = OQ_CARRY_NONE;
+    bool may_scale = oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Div");
+    if (carrier->carry != OQ_CARRY_NONE && may_scale)
+        return init_scale(plan, index, carrier, error);
     return carrier->carry != OQ_CARRY_CLAMP || init_clamp(plan, node, carrier, error);
 }

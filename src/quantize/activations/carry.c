@@ -54,6 +54,18 @@ static void read_range(onnxq_plan *plan, const struct oq_value *value)
         carried->has_range = true;
 }
 
+/* Of what a node computes with, and of what it gives. */
+static void read_ranges(onnxq_plan *plan, size_t index)
+{
+    const Oq__Pb__NodeProto *node = plan->model->proto->graph->node[index];
+    for (size_t i = 0; i < oq_count_operands(node); i++) {
+        const struct oq_value *value = oq_main_value(plan, node->input[i]);
+        if (value != NULL)
+            read_range(plan, value);
+    }
+    read_range(plan, plan->activations->carriers[index].output);
+}
+
 static bool init_carriers(onnxq_plan *plan, onnxq_error *error)
 {
     struct oq_activations *activations = plan->activations;
@@ -63,8 +75,7 @@ static bool init_carriers(onnxq_plan *plan, onnxq_error *error)
             return false;
         if (carrier->carry == OQ_CARRY_NONE)
             continue;
-        read_range(plan, carrier->input);
-        read_range(plan, carrier->output);
+        read_ranges(plan, i);
         if (carrier->carry == OQ_CARRY_PRODUCT && !oq_product_init(plan, i, error))
             return false;
     }
@@ -168,7 +179,9 @@ static const char *refuse_value(onnxq_plan *plan, const struct oq_value *value)
 static const struct oq_value *find_result(const onnxq_plan *plan, const struct oq_carrier *carrier)
 {
     const struct oq_carrier *clamp =
-        carrier->carry == OQ_CARRY_PASS ? NULL : find_clamp(plan, carrier->output);
+        carrier->carry == OQ_CARRY_PASS || carrier->carry == OQ_CARRY_SCALE
+            ? NULL
+            : find_clamp(plan, carrier->output);
     return clamp == NULL ? carrier->output : clamp->output;
 }
 
@@ -203,6 +216,7 @@ size_t oq_count_operands(const Oq__Pb__NodeProto *node)
     switch (oq_operator_id_of(node)) {
     case OQ_ONNX_Add:
     case OQ_ONNX_Mul:
+    case OQ_ONNX_Div:
     case OQ_ONNX_Concat:
         return node->n_input;
     default:
@@ -381,6 +395,8 @@ static const char *find_part(const onnxq_plan *plan, const struct oq_site *site)
     const struct oq_carrier *carrier = carrier_of(plan, site->node_index);
     if (carrier->carry == OQ_CARRY_FOLDED)
         return "folded into the weight before it";
+    if (carrier->is_integer && carrier->carry == OQ_CARRY_SCALE)
+        return "a factor of the scale behind it";
     if (carrier->carry == OQ_CARRY_PRODUCT && site->input == 2 &&
         (carrier->is_integer || carrier->has_folded))
         return carrier->is_integer ? "int32, in steps of weight and activation"

@@ -35,6 +35,12 @@ static void scale_value(const onnxq_plan *plan, const struct oq_value *value,
     struct oq_carried *carried = oq_carried_of(plan, value);
     if (carried->scale != 0 || !carried->has_range || carried->like != NULL)
         return;
+    if (maker != NULL && maker->carry == OQ_CARRY_SCALE && maker->is_integer) {
+        const struct oq_carried *root = oq_carried_root(plan, maker->input);
+        carried->scale = root->scale * maker->factor;
+        carried->zero_point = root->zero_point;
+        return;
+    }
     if (maker != NULL && maker->carry == OQ_CARRY_CLAMP && maker->is_integer)
         fit_clamp(carried, maker);
     else

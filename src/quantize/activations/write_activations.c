@@ -58,17 +58,32 @@ static void name_scale(struct oq_rewrite *rewrite, struct oq_carried *root, cons
         add_numbers(rewrite, NULL, name, "_zero_point", OQ_TYPE(UINT8), NULL, 0, 1, &zero_point);
 }
 
-/* output = x, rounded to the integers of `value`. */
+/* Whether anybody but further scales takes the value. */
+static bool is_taken(const onnxq_plan *plan, const struct oq_value *value)
+{
+    for (const struct oq_use *use = value->uses; use != NULL; use = use->next) {
+        const struct oq_carrier *user = use->node == OQ_NO_NODE || use->graph->parent != NULL
+                                            ? NULL
+                                            : &plan->activations->carriers[use->node];
+        if (user == NULL || !user->is_integer || user->carry != OQ_CARRY_SCALE)
+            return true;
+    }
+    return false;
+}
+
+/* output = x, rounded to the integers of `value`; no output, no DequantizeLinear. */
 static void write_pair(struct oq_rewrite *rewrite, const struct oq_value *value, const char *x,
                        const char *output)
 {
     struct oq_carried *root = oq_carried_root(rewrite->plan, value);
     const char *integers = oq_edit_name(rewrite->edit, value->name, "_quantized");
+    oq_carried_of(rewrite->plan, value)->integers = integers;
     name_scale(rewrite, root, value->name);
     add_node(rewrite, "QuantizeLinear", value->name, x, root->scale_name, root->zero_point_name, -1,
              integers);
-    add_node(rewrite, "DequantizeLinear", value->name, integers, root->scale_name,
-             root->zero_point_name, -1, output);
+    if (output != NULL)
+        add_node(rewrite, "DequantizeLinear", value->name, integers, root->scale_name,
+                 root->zero_point_name, -1, output);
 }
 
 static bool is_weighted(const Oq__Pb__NodeProto *node)
@@ -100,6 +115,20 @@ static const char *protect(struct oq_rewrite *rewrite, const struct oq_value *va
     const char *outputs[] = {sum, NULL};
     oq_edit_node(rewrite->edit, "", "Sum", value->name, inputs, outputs);
     return sum;
+}
+
+/* The integers of what it takes, with a scale of their own. */
+static bool write_scale(struct oq_rewrite *rewrite, const struct oq_carrier *carrier)
+{
+    const struct oq_value *value = carrier->output;
+    struct oq_carried *carried = oq_carried_of(rewrite->plan, value);
+    carried->integers = oq_carried_of(rewrite->plan, carrier->input)->integers;
+    if (!is_taken(rewrite->plan, value))
+        return true;
+    name_scale(rewrite, carried, value->name);
+    add_node(rewrite, "DequantizeLinear", value->name, carried->integers, carried->scale_name,
+             carried->zero_point_name, -1, value->name);
+    return !rewrite->edit->failed;
 }
 
 /* A float value as nodes with integers take it. Once for all of them. */
@@ -273,6 +302,8 @@ bool oq_activations_write(struct oq_rewrite *rewrite, size_t index)
     Oq__Pb__NodeProto *node = edit->states[0].proto->node[index];
     if (carrier->carry == OQ_CARRY_FOLDED)
         return true;
+    if (carrier->carry == OQ_CARRY_SCALE)
+        return write_scale(rewrite, carrier);
     if (!set_inputs(rewrite, node, carrier) ||
         (carrier->carry == OQ_CARRY_PRODUCT &&
          !set_bias(rewrite, node, carrier, oq_product_site(rewrite->plan, index))))
@@ -286,7 +317,8 @@ bool oq_activations_write(struct oq_rewrite *rewrite, size_t index)
     node->output[0] = oq_edit_text(oq_edit_name(edit, carrier->output->name, "_float"));
     if (!oq_edit_keep(edit, node))
         return false;
-    write_pair(rewrite, carrier->output, node->output[0], carrier->output->name);
+    write_pair(rewrite, carrier->output, node->output[0],
+               is_taken(rewrite->plan, carrier->output) ? carrier->output->name : NULL);
     return !edit->failed;
 }
 

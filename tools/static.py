@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""
+Static quantization against its peer, onnxruntime.quantization.quantize_static, in the same run.
+
+    tools/static.py --onnxq build/release/onnxq --models DIR [MODEL...]
+
+Calibrates on some natural pictures and judges on others: time and memory of calibrating and
+quantizing, size, relative error of each output, and speed against float (one thread, in turns).
+The peer gets its own pre-processing, opset 13, weights per channel and uint8 activations, ranges by
+minimum and maximum. Needs onnxruntime, onnx, numpy, sympy, scikit-image and scikit-learn.
+"""
+
+import argparse
+import logging
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "ort"))
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from measure import Starter
+
+
+def pictures():
+    import sklearn.datasets
+    from skimage import data
+
+    natural = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
+    natural += list(sklearn.datasets.load_sample_images().images)
+    pages = [np.repeat(page[..., None], 3, 2) for page in (data.page(), data.text())]
+    turned = [page[::-1, ::-1] for page in pages]
+    return [p[..., :3] for p in natural], pages + turned
+
+
+def resize(picture, height, width):
+    from skimage import transform
+
+    return transform.resize(picture, (height, width), preserve_range=True, anti_aliasing=True).astype(np.float32)
+
+
+def chw(x):
+    return x.transpose(2, 0, 1)[None]
+
+
+GRAY = np.float32([0.299, 0.587, 0.114]) / 255
+MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+INPUTS = {
+    "super_resolution_10": ("input", lambda p: (resize(p, 224, 224) @ GRAY)[None, None]),
+    "ultraface": ("input", lambda p: chw((resize(p, 240, 320) - 127) / 128)),
+    "bodypix_x050": ("input", lambda p: (resize(p, 257, 257) / 127.5 - 1)[None]),
+    "deeplab_v3": ("sub_7", lambda p: (resize(p, 257, 257) / 127.5 - 1)[None]),
+    "ppocr_det": ("x", lambda p: chw((resize(p, 320, 640) / 255 - MEAN) / STD)),
+}
+
+
+def first_input(model):
+    constants = {t.name for t in model.graph.initializer}
+    return next(i.name for i in model.graph.input if i.name not in constants)
+
+
+def feeds_of(name, model):
+    natural, pages = pictures()
+    make = INPUTS[name][1]
+    chosen = pages if name == "ppocr_det" else natural
+    return [{first_input(model): np.ascontiguousarray(make(p), np.float32)} for p in chosen]
+
+
+def measured(starter, command):
+    """Seconds, and the peak resident memory in MB."""
+    seconds, status, peak = starter.measure(command)
+    if status != 0:
+        raise SystemExit(f"{' '.join(map(str, command))}: exit code {status}")
+    return seconds, peak
+
+
+def quantize_with_peer(source, feeds_file, output):
+    """In a process of its own: `tools/static.py --peer SOURCE FEEDS OUTPUT`."""
+    from onnx import version_converter
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    logging.disable(logging.WARNING)
+
+    class Reader(CalibrationDataReader):
+        def __init__(self):
+            stored = np.load(feeds_file)
+            names = sorted(stored.files)
+            self.feeds = iter([{n.rsplit("__", 1)[0]: stored[n]} for n in names])
+
+        def get_next(self):
+            return next(self.feeds, None)
+
+    model = onnx.load(source)
+    constants = {t.name for t in model.graph.initializer}
+    inputs = [i for i in model.graph.input if i.name not in constants]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    if next(o.version for o in model.opset_import if o.domain == "") < 13:
+        model = version_converter.convert_version(model, 13)
+    raised, prepared = f"{output}.13.onnx", f"{output}.pre.onnx"
+    onnx.save(model, raised)
+    try:
+        quant_pre_process(raised, prepared)
+    except Exception:
+        quant_pre_process(raised, prepared, skip_symbolic_shape=True)
+    quantize_static(
+        prepared, output, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
+        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+    )  # fmt: skip
+
+
+def errors(source, made, feeds):
+    """Percent of the norm of each output, over all inputs."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    a, b = (onnxruntime.InferenceSession(str(path), options) for path in (source, made))
+    each = []
+    for feed in feeds:
+        pairs = zip(a.run(None, feed), b.run(None, feed))
+        each.append([100 * np.linalg.norm(p.astype(np.float64) - q) / np.linalg.norm(p) for p, q in pairs])
+    return " ".join(f"{e:.3g}" for e in np.mean(each, 0))
+
+
+def speeds(onnxq, paths, inputs, seconds):
+    done = subprocess.run(
+        [onnxq, "bench", "--threads=1", f"--time={seconds}", "-i", inputs, *paths],
+        capture_output=True, text=True,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    found = [re.search(rf"^  {re.escape(Path(p).name)} .* ([\d.]+) \(([\d.-]+)\)$", done.stdout, re.M) for p in paths[1:]]
+    if not all(found):
+        raise SystemExit(done.stdout + done.stderr)
+    return [f"{m[1]} ({m[2]})" for m in found]
+
+
+def run(starter, onnxq, source, name, directory, seconds):
+    model = onnx.load(source)
+    feeds = feeds_of(name, model)
+    half = len(feeds) // 2
+    ours, peers, inputs = directory / f"{name}.onnxq.onnx", directory / f"{name}.peer.onnx", directory / "inputs"
+    inputs.mkdir(exist_ok=True)
+    for old in inputs.iterdir():
+        old.unlink()
+    for i, feed in enumerate(feeds[:half]):
+        np.savez(inputs / f"{i}.npz", **feed)
+    stored, judged = directory / "feeds.npz", directory / "judged.npz"
+    np.savez(stored, **{f"{k}__{i}": v for i, feed in enumerate(feeds[:half]) for k, v in feed.items()})
+    np.savez(judged, **feeds[half])
+    library = next(Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so*"))
+    each = [f"-i={path}" for path in sorted(inputs.iterdir())]
+    cost = measured(starter, [onnxq, "quantize", "--method=static", f"--ort-lib={library}", "-f", *each, source, ours])
+    peer_cost = measured(starter, [sys.executable, __file__, "--peer", source, stored, peers])
+    speed, peer_speed = speeds(onnxq, [str(source), str(ours), str(peers)], judged, seconds)
+    sizes = [path.stat().st_size / 1e6 for path in (ours, peers)]
+    for who, speed, path, size, cost in (
+        ("onnxq", speed, ours, sizes[0], cost), ("quantize_static", peer_speed, peers, sizes[1], peer_cost)
+    ):  # fmt: skip
+        print(f"| {name} | {who} | {speed} | {errors(source, path, feeds[half:])} | {size:.2f} "
+              f"| {cost[0]:.1f} | {cost[1]:.0f} |", flush=True)  # fmt: skip
+
+
+def main():
+    if sys.argv[1:2] == ["--peer"]:
+        return quantize_with_peer(*sys.argv[2:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--onnxq", required=True, type=Path)
+    parser.add_argument("--models", required=True, type=Path)
+    parser.add_argument("--time", type=float, default=5, help="seconds of measuring, each model")
+    parser.add_argument("names", nargs="*", default=list(INPUTS))
+    options = parser.parse_args()
+    starter = Starter()
+    print("| model | quantized by | speed (middle half) | error, % of each output | MB | s | peak MB |")
+    print("|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory(prefix="onnxq-static-") as directory:
+        for name in options.names:
+            run(starter, options.onnxq.resolve(), options.models / f"{name}.onnx", name, Path(directory), options.time)
+    starter.close()
+
+
+if __name__ == "__main__":
+    main()
