@@ -74,3 +74,31 @@ class Quantizers(OrtTest):
         self.onnxq(
             "quantize", self.dir / "model.onnx", self.dir / "out.onnx", f"--min-elements={limit}", status=5
         )
+
+    @cases({"channels": (0, np.int8, "zero"), "other_axis": (1, np.int8, "other"), "uint8": (0, np.uint8, "other")})
+    def way_back(self, *arguments):
+        """The weight that was trained is what is left."""
+        onnx.save(make(*arguments), self.dir / "model.onnx")
+        self.onnxq("dequantize", self.dir / "model.onnx", self.dir / "out.onnx")
+        made = onnx.load(self.dir / "out.onnx")
+        self.assertEqual([n.op_type for n in made.graph.node], ["Conv"])
+        [stored] = made.graph.initializer
+        np.testing.assert_array_equal(onnx.numpy_helper.to_array(stored), W)
+
+    @cases({"tensor": (None,), "columns": (1,), "rows": (0,), "from_the_end": (-1,)})
+    def behind_a_transpose(self, axis):
+        """DequantizeLinear of integers that a Transpose turns; the axis is that of the result."""
+        q = np.random.default_rng(1).integers(-128, 128, (70, 130)).astype(np.int8)
+        n = 1 if axis is None else q.T.shape[axis]
+        scale, zero = np.linspace(0.01, 0.1, n).astype(np.float32), (np.arange(n) % 5).astype(np.int8)
+        constants = {"q": q, "s": scale if n > 1 else scale[0], "z": zero if n > 1 else zero[0]}
+        along = {} if axis is None else {"axis": axis}
+        nodes = [node("Transpose", "q", "t"), node("DequantizeLinear", "t s z", "w", **along), node("MatMul", "x w", "y")]
+        x = build.activations(3, 130)
+        model = build.model(nodes, {"x": x.shape}, {"y": (3, 70)}, constants, 13)
+        onnx.save(model, self.dir / "model.onnx")
+        self.onnxq("dequantize", self.dir / "model.onnx", self.dir / "out.onnx")
+        made = onnx.load(self.dir / "out.onnx")
+        self.assertEqual([n.op_type for n in made.graph.node], ["MatMul"])
+        got, want = (common.run(m, {"x": x}, "disabled")[0] for m in (self.dir / "out.onnx", model))
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)

@@ -37,6 +37,22 @@ static bool has_axis(onnxq_dequantization *undo, const struct oq_match *match,
            scale.tensor->nelem == 1;
 }
 
+/* Behind a Transpose the axis counts in the result, whose last two are those of the integers
+ * turned. */
+static struct oq_constant_value as_stored(struct oq_constant_value *integers,
+                                          struct oq_weight *weight, struct oq_spread *spread)
+{
+    struct oq_constant_value stored = *integers;
+    const size_t rank = integers->n_dims;
+    if (!integers->transposed || rank < 2)
+        return stored;
+    weight->transposed = true;
+    stored.transposed = false;
+    if (spread->axis + 2 >= rank)
+        spread->axis = 2 * rank - 3 - spread->axis;
+    return stored;
+}
+
 static const char *find_weight(onnxq_dequantization *undo, struct oq_match *match,
                                struct oq_weight **weight, struct oq_constant_value *integers,
                                int32_t *data_type)
@@ -47,15 +63,28 @@ static const char *find_weight(onnxq_dequantization *undo, struct oq_match *matc
     const char *reason = oq_undo_weight(undo, graph, oq_node_input(node, 0), weight, integers);
     if (reason != NULL)
         return reason;
-    if (integers->transposed)
-        return "behind a Transpose";
     if (!find_spread(node, integers, &spread) || !has_axis(undo, match, integers))
         return "its axis or block size is out of range";
+    if (integers->transposed && spread.kind == OQ_SPREAD_BLOCKS)
+        return "blocks behind a Transpose";
+    const struct oq_constant_value stored = as_stored(integers, *weight, &spread);
     reason =
-        oq_undo_scale(undo, graph, *weight, integers, oq_node_input(node, 1), spread, data_type);
+        oq_undo_scale(undo, graph, *weight, &stored, oq_node_input(node, 1), spread, data_type);
     if (reason != NULL)
         return reason;
-    return oq_undo_zero_point(undo, graph, *weight, integers, oq_node_input(node, 2), spread);
+    return oq_undo_zero_point(undo, graph, *weight, &stored, oq_node_input(node, 2), spread);
+}
+
+/* Its shape is that of the result. */
+static const char *add_weight(onnxq_dequantization *undo, struct oq_match *match,
+                              struct oq_weight *weight, const struct oq_constant_value *integers,
+                              int32_t data_type)
+{
+    int64_t dims[OQ_WEIGHT_MAX_RANK];
+    const size_t n = integers->n_dims;
+    for (size_t i = 0; i < n; i++)
+        dims[i] = integers->dims[weight->transposed && i + 2 >= n ? 2 * n - 3 - i : i];
+    return oq_undo_add_weight(undo, match, weight, dims, n, data_type);
 }
 
 /* From opset 23 on the output may be of another float type than the scale. */
@@ -87,7 +116,7 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     if (reason == NULL)
         reason = find_output_type(node, &data_type);
     if (reason == NULL)
-        reason = oq_undo_add_weight(undo, match, weight, integers.dims, integers.n_dims, data_type);
+        reason = add_weight(undo, match, weight, &integers, data_type);
     if (reason != NULL)
         return oq_leave(undo, match, reason);
     oq_want_name(match);

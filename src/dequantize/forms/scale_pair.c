@@ -10,6 +10,7 @@
  * the pair. All other ranges come from a calibration: what they cut off is an
  * error of the quantized model. They are counted, and clip where users ask for it.
  */
+#include "base/checked.h"
 #include "dequantize/forms/forms_table.h"
 #include "wire/data_type.h"
 
@@ -233,6 +234,55 @@ static enum oq_outcome pass_on(onnxq_dequantization *undo, struct oq_match *matc
     return OQ_MATCH;
 }
 
+/* Both are one constant, or constants of the same numbers. */
+static bool is_same_constant(onnxq_dequantization *undo, const struct oq_place *a,
+                             const struct oq_place *b, size_t input)
+{
+    enum { PART = 4096 };
+    const char *names[] = {oq_node_input(a->node, input), oq_node_input(b->node, input)};
+    const struct oq_graph *graphs[] = {a->graph, b->graph};
+    float *x[] = {oq_recipe_floats(undo->scratch), oq_recipe_floats(undo->scratch) + PART};
+    int32_t *integers = (int32_t *)(void *)(x[1] + PART);
+    struct oq_constant_value constants[2];
+    struct oq_shared numbers[2] = {{0}};
+    if (names[0][0] == '\0' || names[1][0] == '\0')
+        return names[0][0] == names[1][0];
+    for (size_t i = 0; i < 2; i++)
+        if (!oq_undo_constant(undo, graphs[i], names[i], &constants[i]) ||
+            oq_shared_set(&numbers[i], constants[i].tensor) != NULL)
+            return false;
+    bool same =
+        constants[0].data_type == constants[1].data_type && numbers[0].nelem == numbers[1].nelem;
+    for (uint64_t done = 0; same && done < numbers[0].nelem; done += PART) {
+        const size_t n = (size_t)oq_min_u64(PART, numbers[0].nelem - done);
+        for (size_t i = 0; i < 2; i++)
+            undo->failed |=
+                !oq_shared_read(&numbers[i], done, n, x[i], integers, undo->scratch, undo->error);
+        same = !undo->failed;
+        for (size_t i = 0; same && i < n; i++)
+            same = x[0][i] == x[1][i];
+    }
+    return same;
+}
+
+/*
+ * A weight with a scale for each channel, as quantization-aware training leaves it: it is what
+ * was trained, and nothing is meant to be cut off.
+ */
+static bool is_weight_pair(onnxq_dequantization *undo, const struct oq_place *quantize,
+                           const struct oq_place *dequantize)
+{
+    struct oq_constant_value weight;
+    return oq_undo_constant(undo, quantize->graph, oq_node_input(quantize->node, 0), &weight) &&
+           weight.data_type == OQ_TYPE(FLOAT) &&
+           oq_node_int(quantize->node, "axis", 1) == oq_node_int(dequantize->node, "axis", 1) &&
+           oq_node_int(quantize->node, "block_size", 0) ==
+               oq_node_int(dequantize->node, "block_size", 0) &&
+           oq_node_int(dequantize->node, "output_dtype", OQ_TYPE(FLOAT)) == OQ_TYPE(FLOAT) &&
+           is_same_constant(undo, quantize, dequantize, 1) &&
+           is_same_constant(undo, quantize, dequantize, 2);
+}
+
 static enum oq_outcome match_static(onnxq_dequantization *undo, struct oq_match *match,
                                     const struct oq_place *quantize)
 {
@@ -245,6 +295,8 @@ static enum oq_outcome match_static(onnxq_dequantization *undo, struct oq_match 
     } else if (is_plain) {
         is_plain = read_grid(undo, &match->place, &other);
     }
+    if (!is_plain && is_weight_pair(undo, quantize, &match->place))
+        return pass_on(undo, match, quantize);
     if (!is_plain)
         return oq_leave(undo, match, "its scale and zero point are not one constant number each");
     if (grid.scale != other.scale && is_ours(undo))
