@@ -95,6 +95,7 @@ static bool rewrite_all(struct oq_rewrite *rewrite)
 {
     onnxq_plan *plan = rewrite->plan;
     oq_strmap_init(&rewrite->companions, rewrite->edit->arena);
+    oq_strmap_init(&rewrite->scalars, rewrite->edit->arena);
     if (plan->activations != NULL && plan->activations->opset != plan->model->opset &&
         !oq_raise(rewrite->edit))
         return false;

@@ -39,7 +39,7 @@ class LeftTest(OrtTest):
         found = outcome.match("y")
         self.assertEqual((found.form, found.x), ("dynamic", "x"))
         self.assertEqual(found.q.shape, w.shape[::-1])
-        self.assertEqual(found.scale.shape, (len(w),), "the scale has to be a vector")
+        self.assertEqual(found.scale.shape, (len(w),) if quantized.scale.size > 1 else ())
         self.assert_stored(found, quantized, factor=alpha)
         self.assertEqual(outcome.weight("w")["action"], "dynamic")
         want = np.float64(alpha) * turn(reference.dynamic_matmul(turn(x), quantized))

@@ -60,7 +60,7 @@ static const struct weight_row {
 } weights[] = {
     {"MatMul", "init w float32[128,512]; y = MatMul(x, w)", NULL, 1, 0, false, 1, 512},
     {"MatMul, per tensor", "init w float32[128,512]; y = MatMul(x, w)", adjust_per_tensor, -1, 0,
-     false, 1, 512},
+     false, 1, 1},
     {"batches", "init w float32[2,128,512]; y = MatMul(x, w)", NULL, 2, 1, false, 1, 1024},
     {"Gemm with alpha", "init w float32[128,512]; y = Gemm(x, w) alpha=-0.75", NULL, 1, 0, false,
      -0.75f, 512},
@@ -83,7 +83,7 @@ static const struct weight_row {
      NULL, 1, 1, false, 1, 256},
     {"MatMul on the left, per tensor",
      "in z float32[128,4]; init w float32[1024,128]; y = MatMul(w, z)", adjust_per_tensor, -1, 0,
-     true, 1, 1024},
+     true, 1, 1},
     {"MatMul on the left behind a Transpose",
      "in z float32[128,4]; init w float32[128,1024]; t = Transpose(w); y = MatMul(t, z)", NULL, 1,
      0, false, 1, 1024},

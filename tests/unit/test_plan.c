@@ -613,10 +613,9 @@ static const struct row {
      "s: DequantizeLinear.1 keep (belongs to a quantized operator)\n"
      "w: MatMul.1 keep (a graph input that callers may override: options.freeze_inputs=true takes "
      "it)"},
-    {"one row, with a scale for each column",
+    {"one row and one scale",
      "opset 17; in x float32[N,1]; init w float32[1,2048]; y = MatMul(x, w)",
-     adjust_per_tensor_forced,
-     "w: MatMul.1 fold int8 folded at load (would not be smaller otherwise)"},
+     adjust_per_tensor_forced, "w: MatMul.1 dynamic MatMulInteger"},
     {"inputs by habit, but for helpers",
      "ir 8; opset 17; in x float32; in w float32[256,256]; init s float32[4]; init n int64[2000]\n"
      "z = Resize(x, x, s); r = Reshape(x, n); " MATMUL,
@@ -935,7 +934,7 @@ static const struct weight_row {
      65536 + 256 * 4, 256, 1, 8, 0},
     /* The scale is written once for every column: engines fuse no other form. */
     {"per tensor", OPSET_17 MATMUL, adjust_per_tensor_asymmetric, ONNXQ_DYNAMIC, 65536, 262144,
-     65536 + 256 * 4 + 1, 1, -1, 8, 0},
+     65536 + 4 + 1, 1, -1, 8, 0},
     {"asymmetric", OPSET_17 MATMUL, adjust_asymmetric, ONNXQ_DYNAMIC, 65536, 262144,
      65536 + 256 * 4 + 256, 256, 1, 8, 0},
     {"blocks", OPSET_17 MATMUL, adjust_blocks, ONNXQ_DYNAMIC, 65536, 262144, 65536 + 512 * 4, 512,

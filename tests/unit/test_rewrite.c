@@ -52,11 +52,17 @@ static const struct row {
      "out y float32\n"},
     {"MatMul, per tensor",
      "opset 17; in x float32[N,128]; init w float32[128,512]; y = MatMul(x, w); out y float32",
-     adjust_per_tensor, "in x float32[N,128]\n" INTEGERS MATMUL "out y float32\n"},
+     adjust_per_tensor,
+     "in x float32[N,128]\n"
+     "init w_quantized int8[128,512]\n"
+     "init w_scale float32[]\n" MATMUL "out y float32\n"},
     {"MatMul, asymmetric per tensor",
      "opset 17; in x float32[N,128]; init w float32[128,512]; y = MatMul(x, w); out y float32",
      adjust_per_tensor_asymmetric,
-     "in x float32[N,128]\n" INTEGERS "init w_zero_point int8[]\n"
+     "in x float32[N,128]\n"
+     "init w_quantized int8[128,512]\n"
+     "init w_scale float32[]\n"
+     "init w_zero_point int8[]\n"
      "x_quantized, x_scale, x_zero_point = DynamicQuantizeLinear(x)\n"
      "y_int32 = MatMulInteger(x_quantized, w_quantized, x_zero_point, w_zero_point)\n"
      "y_int32_cast = Cast(y_int32) to=1\n"

@@ -13,11 +13,12 @@ static bool is_product(const struct oq_site *site)
     return site->action == ONNXQ_DYNAMIC && site->rule->is_product;
 }
 
-/* A product has a scale for each channel, be they different or not. */
+/* Some products have a scale for each channel, be they different or not. */
 static uint64_t count_scales(const onnxq_plan *plan, const struct oq_site *site)
 {
     const struct oq_source *source = &site->constant->source;
-    bool per_channel = plan->options.per_channel || is_product(site);
+    bool per_channel =
+        plan->options.per_channel || (is_product(site) && !site->rule->takes_one_scale);
     if (site->quantized != NULL && !is_product(site))
         return site->quantized->ranges->n_scales;
     struct oq_layout layout =

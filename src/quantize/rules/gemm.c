@@ -222,6 +222,7 @@ const struct oq_rule oq_rule_gemm = {.op = OQ_ONNX_Gemm,
                                      .takes_transposed = 1 << 0 | 1 << 1,
                                      .decide = decide,
                                      .is_product = true,
+                                     .takes_one_scale = true,
                                      .releases = releases,
                                      .find_risk = find_risk,
                                      .emit = emit};

@@ -86,4 +86,5 @@ const struct oq_rule oq_rule_matmul = {.op = OQ_ONNX_MatMul,
                                        .takes_transposed = 1 << 0 | 1 << 1,
                                        .decide = decide,
                                        .is_product = true,
+                                       .takes_one_scale = true,
                                        .emit = emit};

@@ -12,8 +12,8 @@ static bool emit_contrib(struct oq_rewrite *rewrite, const struct oq_site *site,
     const char *x = oq_edit_float_input(rewrite->edit, matmul->activation, matmul->transposed,
                                         site->constant->source.data_type);
     const char *weight = oq_rewrite_weight(rewrite, site);
-    const char *scale =
-        oq_rewrite_scale(rewrite, site, matmul->scale_dims, matmul->n_scale_dims, matmul->factor);
+    const char *scale = oq_rewrite_product_scale(rewrite, site, matmul->scale_dims,
+                                                 matmul->n_scale_dims, matmul->factor);
     const char *zero_point = oq_rewrite_zero_point(rewrite, site);
     const char *inputs[] = {x, weight, scale, zero_point, matmul->bias, NULL};
     return oq_edit_float_output(rewrite->edit, "com.microsoft", "DynamicQuantizeMatMul",
@@ -39,8 +39,8 @@ bool oq_matmul_emit_product(struct oq_rewrite *rewrite, const struct oq_site *si
 {
     const char *label = oq_node_label(site->node);
     const char *weight = oq_rewrite_weight(rewrite, site);
-    const char *scale =
-        oq_rewrite_scale(rewrite, site, matmul->scale_dims, matmul->n_scale_dims, matmul->factor);
+    const char *scale = oq_rewrite_product_scale(rewrite, site, matmul->scale_dims,
+                                                 matmul->n_scale_dims, matmul->factor);
     const char *zero_point = oq_rewrite_zero_point(rewrite, site);
     const char *product = oq_edit_name(rewrite->edit, matmul->output, "_int32");
     const char *inputs[] = {x->quantized, weight, x->zero_point, zero_point, NULL};

@@ -30,6 +30,9 @@ struct oq_rule {
     /* Its integers are multiplied with those of an activation: --reduce-range applies. */
     bool is_product;
 
+    /* One scale for a whole weight is written once, not for each channel. */
+    bool takes_one_scale;
+
     /* True where what replaces the site's node does not take that input of it; NULL: it takes all.
      */
     bool (*releases)(const onnxq_plan *plan, const struct oq_site *site, size_t input);

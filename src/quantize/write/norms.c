@@ -7,6 +7,8 @@
  */
 #include "quantize/write/rewrite.h"
 
+#include "wire/data_type.h"
+
 #define OPSET_SUM_BROADCASTS 8
 
 static const struct oq_value *made_here(const struct oq_graph *graph, const char *name)
@@ -19,8 +21,7 @@ static const struct oq_value *made_here(const struct oq_graph *graph, const char
 static bool is_product(const onnxq_plan *plan, const struct oq_value *value)
 {
     const struct oq_site *site = plan->products[value->graph->ordinal][value->index];
-    return site != NULL &&
-           site->constant->source.data_type == OQ__PB__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    return site != NULL && site->constant->source.data_type == OQ_TYPE(FLOAT);
 }
 
 /* The same, or that with a bias. */

@@ -21,6 +21,7 @@ struct oq_rewrite {
     onnxq_plan *plan;
     struct oq_edit *edit;
     struct oq_strmap companions; /* what was made beside integers, once for all that want it */
+    struct oq_strmap scalars;    /* scales of one number that products have, each once */
 };
 
 /* The integers of a site's weight, as an initializer where the weight is defined. */
@@ -35,6 +36,13 @@ const char *oq_rewrite_zero_point(struct oq_rewrite *rewrite, const struct oq_si
  */
 const char *oq_rewrite_scale(struct oq_rewrite *rewrite, const struct oq_site *site,
                              const int64_t *dims, size_t n_dims, float factor);
+
+/*
+ * The same for a product of matrices: a scalar where there is one scale per tensor. ONNX
+ * Runtime computes with it faster than with a vector where rows are few.
+ */
+const char *oq_rewrite_product_scale(struct oq_rewrite *rewrite, const struct oq_site *site,
+                                     const int64_t *dims, size_t n_dims, float factor);
 
 /*
  * Scales and zero points as float32 that broadcast over the weight itself: of

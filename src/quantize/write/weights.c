@@ -1,6 +1,8 @@
 /* What the weights of a plan become in the output: integers, scales, zero points. */
 #include "quantize/write/rewrite.h"
 
+#include <math.h>
+
 #include "base/checked.h"
 #include "quantize/numbers/blocks.h"
 #include "wire/data_type.h"
@@ -164,6 +166,47 @@ const char *oq_rewrite_scale(struct oq_rewrite *rewrite, const struct oq_site *s
                              const int64_t *dims, size_t n_dims, float factor)
 {
     return add_scale(rewrite, site->quantized, dims, n_dims, factor);
+}
+
+/*
+ * The number, or the next below it in size that no other product has: ONNX Runtime makes one
+ * tensor of equal scalars, then one node of their products with one activation scale, and
+ * fuses none of the products that share it. 0 stays 0.
+ */
+static float make_distinct(struct oq_rewrite *rewrite, float value)
+{
+    for (; value != 0; value = nextafterf(value, 0)) {
+        char *key = oq_arena_printf(rewrite->edit->arena, "%a", (double)value);
+        void **place = key == NULL ? NULL : oq_strmap_place(&rewrite->scalars, key);
+        if (place == NULL)
+            rewrite->edit->failed = true;
+        if (place == NULL || *place == NULL) {
+            if (place != NULL)
+                *place = key;
+            break;
+        }
+    }
+    return value;
+}
+
+const char *oq_rewrite_product_scale(struct oq_rewrite *rewrite, const struct oq_site *site,
+                                     const int64_t *dims, size_t n_dims, float factor)
+{
+    const struct oq_quantized *q = site->quantized;
+    struct oq_constant *owner = q->ranges->constant;
+    if (q->ranges->n_scales > 1)
+        return add_scale(rewrite, q, dims, n_dims, factor);
+    void **made = oq_rewrite_companion(rewrite, q, "product scale", NULL, 0, factor);
+    if (made == NULL || *made != NULL)
+        return made == NULL ? NULL : *made;
+    float *value = oq_edit_allocate(rewrite->edit, 1, sizeof(*value));
+    if (value == NULL)
+        return NULL;
+    *value = make_distinct(rewrite, q->scale[0] * factor);
+    *made = oq_edit_text(add_bytes(rewrite, graph_of(rewrite, q), owner,
+                                   oq_edit_name(rewrite->edit, owner->name, "_scale"),
+                                   OQ_TYPE(FLOAT), sizeof(float), NULL, 0, value));
+    return *made;
 }
 
 /* --- activations --- */
