@@ -403,6 +403,8 @@ bool oq_calibrate(struct oq_calibration *calibration, const struct oq_calibrate_
     calibration->n_sets = work.n_sets;
     if (ok && options->feed.n_paths == 0)
         calibration->ranges->n_drawn_runs = calibration->ranges->n_runs;
+    if (ok && work.sets.sizes != NULL) /* without memory nothing is said of them */
+        calibration->sizes = oq_arena_strdup(&calibration->ranges->arena, work.sets.sizes);
     if (!ok) {
         onnxq_ranges_close(calibration->ranges);
         calibration->ranges = NULL;

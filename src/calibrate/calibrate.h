@@ -37,6 +37,7 @@ struct oq_calibration {
     size_t n_groups;
     uint64_t n_sets; /* of inputs */
     bool is_stopped;
+    const char *sizes; /* drawn for open dimensions: "--dim x:2=224"; NULL: none. The ranges' own */
 };
 
 /*

@@ -185,6 +185,11 @@ class Values(CalibrateTest):
         self.assertIn("5 of them random", self.text)
         self.assertEqual(ranges["values"][0]["count"], 5 * 2 * 3 * 8 * 8)
 
+    def test_sizes(self):
+        """Those that were drawn for open dimensions are said."""
+        self.calibrate("--random", "1", self.save(network()))
+        self.assertIn("1 of them random, sizes --dim n=1", self.text)
+
     def test_not_finite(self):
         """The finite numbers count; channels, of which one is not what it was, do not."""
         x = build.activations(1, 3, 8, 8)

@@ -135,7 +135,7 @@ static void warn_of_drawn(const struct calibrating *run)
     if (run->settings->run.inputs.count > 0 || common->quiet > 0)
         return;
     cli_error(common, "warning: random inputs; what real ones give may lie far from these ranges");
-    cli_hint(common, "-i gives inputs as the model will see them; 100 are often enough");
+    cli_hint(common, "-i gives inputs as the model will see them");
 }
 
 static bool run_model(struct calibrating *run, const struct oq_calibrate_options *options,
@@ -248,6 +248,10 @@ static void print_text(const struct calibrating *run, FILE *stream)
             ranges->n_values == 1 ? "" : "s", ranges->n_runs, ranges->n_runs == 1 ? "" : "s");
     if (ranges->n_drawn_runs > 0)
         fprintf(stream, ", %" PRIu64 " of them random", ranges->n_drawn_runs);
+    if (result->sizes != NULL) {
+        fputs(", sizes ", stream);
+        cli_print_escaped(stream, result->sizes);
+    }
     fputs("\n", stream);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         print_kind(stream, ranges, &kinds[i]);
