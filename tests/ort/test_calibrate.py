@@ -342,7 +342,7 @@ class Peer(CalibrateTest):
             np.testing.assert_allclose(ours[name]["minmax"], expected, rtol=1e-5, err_msg=name)
 
     def test_percentile(self):
-        """That of numpy. (The peer's histograms lose what is below the least number of the first input.)"""
+        """That of numpy."""
         model, (folder, inputs) = network(), self.sets(3, rows=1024)
         ours = self.ours(self.save(model), folder)
         runs = [values_of(model, x, VALUES) for x in inputs]
