@@ -271,6 +271,30 @@ class Scales(StaticTest):
             self.assertLess(common.relative_error(want, session.run(None, feed)), 4)
             self.assertLess(common.relative_error(want, common.run(onnx.load(back), feed)), 2)
 
+    @cases(
+        {f"{name}_{opset}": (name, opset) for name, opset in (("HardSwish", 14), ("HardSwish", 21), ("HardSigmoid", 10),
+                                                              ("HardSigmoid", 13), ("HardSigmoid_alpha", 17))}
+    )  # fmt: skip
+    def hard_operators(self, name, opset) -> None:
+        """Written in parts, as engines have no integers for them."""
+        net = Net(opset)
+        x = net.conv("x", 3, CHANNELS)
+        attributes = {"HardSigmoid": {"alpha": 1 / 6, "beta": 0.5}, "HardSigmoid_alpha": {"alpha": 0.3, "beta": 0.7}}
+        y = net.op(name.split("_")[0], x, **attributes.get(name, {}))
+        if name != "HardSwish":
+            y = net.op("Mul", x, y)
+        net.conv(y, CHANNELS, CHANNELS)
+        model = net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE, SIZE))
+        outcome = self.static(model, nchw())
+        session = self.assert_integer(outcome.path)
+        self.assert_simulated(outcome, session, nchw())
+        back = self.dir / "back.onnx"
+        self.onnxq("dequantize", outcome.path, back)
+        for feed in nchw():
+            want = common.run(model, feed)
+            self.assertLess(common.relative_error(want, session.run(None, feed)), 4)
+            self.assertLess(common.relative_error(want, common.run(onnx.load(back), feed)), 2)
+
     @cases({"negative": (-0.5,), "zero": (0.0,), "many": (np.float32([[[0.5], [0.25]]] * 4).reshape(8, 1, 1),)})
     def others(self, number) -> None:
         """A product with a constant, which is no matter of the scale."""
@@ -392,6 +416,18 @@ class Left(StaticTest):
                           self.dir / "q.onnx", status=3)  # fmt: skip
         self.assertIn("ranges of another model", done.stderr)
         self.assertFalse((self.dir / "q.onnx").exists())
+
+    def test_quantized_in_part(self) -> None:
+        """Found by random models: the engine fuses what it then refuses to run."""
+        net = Net()
+        c = net.op("Relu", net.conv("x", 3, CHANNELS))
+        w = [net.constant(np.ones(SIZE, np.int8)), net.constant(np.full(SIZE, 0.5, np.float32)), net.constant(np.zeros(SIZE, np.int8))]
+        net.op("MatMul", c, net.op("DequantizeLinear", *w, axis=0))
+        model = net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE))
+        outcome = self.static(model, nchw())
+        self.assertIn("the model has DequantizeLinear already", [u["reason"] for w in outcome.report["weights"] for u in w["uses"]])
+        session, _ = optimize(outcome.path, self.dir)
+        session.run(None, nchw()[0])
 
     def test_inputs(self) -> None:
         """-i does at once what calibrate and --ranges do one after the other."""

@@ -20,6 +20,7 @@ enum oq_carry {
     OQ_CARRY_JOIN,    /* of many inputs, each with a scale of its own */
     OQ_CARRY_PASS,    /* the same integers, at other places or fewer of them */
     OQ_CARRY_SCALE,   /* leaves: the same integers with another scale */
+    OQ_CARRY_HARD,    /* written in parts: Add, Clip and a scale, and Mul of a hard swish */
     OQ_CARRY_CLAMP,   /* nothing, where what is cut off is outside the range of integers */
     OQ_CARRY_FOLDED   /* leaves: the weight before it is multiplied by it */
 };
@@ -38,7 +39,8 @@ struct oq_carrier {
     float *bias;          /* [n_channels], likewise */
     bool has_bias, has_folded;
     float low, high; /* of a clamp */
-    float factor;    /* of a scale: above 0 */
+    float factor;    /* of a scale: above 0; of the slope of a hard sigmoid */
+    float shift;     /* that x gets before it is cut off: clip(x + shift, 0, 1 / factor) * factor */
 };
 
 /* A value of the main graph. */
@@ -118,6 +120,9 @@ bool oq_product_init(onnxq_plan *plan, size_t index, onnxq_error *error);
 typedef void (*oq_weight_fn)(void *context, uint64_t first, size_t n, const float *x);
 bool oq_product_visit(const struct oq_site *site, oq_weight_fn visit, void *context,
                       onnxq_error *error);
+
+/* value_scales.c: of what a hard sigmoid has cut off, before it is multiplied by its slope. */
+float oq_hard_scale(const struct oq_carrier *carrier);
 
 /* correct.c: biases take back what rounding weights adds on average. */
 bool oq_products_correct(const onnxq_plan *plan, onnxq_error *error);

@@ -13,17 +13,18 @@ struct carry_row {
 };
 
 static const struct carry_row rows[] = {
-    {OQ_ONNX_Add, OQ_CARRY_MAP, 7},        {OQ_ONNX_AveragePool, OQ_CARRY_MAP, 7},
-    {OQ_ONNX_Clip, OQ_CARRY_CLAMP, 6},     {OQ_ONNX_Concat, OQ_CARRY_JOIN, 4},
-    {OQ_ONNX_Conv, OQ_CARRY_PRODUCT, 1},   {OQ_ONNX_DepthToSpace, OQ_CARRY_PASS, 11},
-    {OQ_ONNX_Div, OQ_CARRY_SCALE, 7},      {OQ_ONNX_Flatten, OQ_CARRY_PASS, 9},
-    {OQ_ONNX_Gemm, OQ_CARRY_PRODUCT, 7},   {OQ_ONNX_GlobalAveragePool, OQ_CARRY_MAP, 1},
-    {OQ_ONNX_LeakyRelu, OQ_CARRY_MAP, 6},  {OQ_ONNX_MatMul, OQ_CARRY_PRODUCT, 1},
-    {OQ_ONNX_MaxPool, OQ_CARRY_PASS, 12},  {OQ_ONNX_Mul, OQ_CARRY_MAP, 7},
-    {OQ_ONNX_Relu, OQ_CARRY_CLAMP, 6},     {OQ_ONNX_Reshape, OQ_CARRY_PASS, 5},
-    {OQ_ONNX_Resize, OQ_CARRY_PASS, 10},   {OQ_ONNX_Sigmoid, OQ_CARRY_MAP, 6},
-    {OQ_ONNX_Slice, OQ_CARRY_PASS, 10},    {OQ_ONNX_Softmax, OQ_CARRY_MAP, 1},
-    {OQ_ONNX_Squeeze, OQ_CARRY_PASS, 1},   {OQ_ONNX_Transpose, OQ_CARRY_PASS, 1},
+    {OQ_ONNX_Add, OQ_CARRY_MAP, 7},          {OQ_ONNX_AveragePool, OQ_CARRY_MAP, 7},
+    {OQ_ONNX_Clip, OQ_CARRY_CLAMP, 6},       {OQ_ONNX_Concat, OQ_CARRY_JOIN, 4},
+    {OQ_ONNX_Conv, OQ_CARRY_PRODUCT, 1},     {OQ_ONNX_DepthToSpace, OQ_CARRY_PASS, 11},
+    {OQ_ONNX_Div, OQ_CARRY_SCALE, 7},        {OQ_ONNX_Flatten, OQ_CARRY_PASS, 9},
+    {OQ_ONNX_Gemm, OQ_CARRY_PRODUCT, 7},     {OQ_ONNX_GlobalAveragePool, OQ_CARRY_MAP, 1},
+    {OQ_ONNX_HardSigmoid, OQ_CARRY_HARD, 7}, {OQ_ONNX_HardSwish, OQ_CARRY_HARD, 14},
+    {OQ_ONNX_LeakyRelu, OQ_CARRY_MAP, 6},    {OQ_ONNX_MatMul, OQ_CARRY_PRODUCT, 1},
+    {OQ_ONNX_MaxPool, OQ_CARRY_PASS, 12},    {OQ_ONNX_Mul, OQ_CARRY_MAP, 7},
+    {OQ_ONNX_Relu, OQ_CARRY_CLAMP, 6},       {OQ_ONNX_Reshape, OQ_CARRY_PASS, 5},
+    {OQ_ONNX_Resize, OQ_CARRY_PASS, 10},     {OQ_ONNX_Sigmoid, OQ_CARRY_MAP, 6},
+    {OQ_ONNX_Slice, OQ_CARRY_PASS, 10},      {OQ_ONNX_Softmax, OQ_CARRY_MAP, 1},
+    {OQ_ONNX_Squeeze, OQ_CARRY_PASS, 1},     {OQ_ONNX_Transpose, OQ_CARRY_PASS, 1},
     {OQ_ONNX_Unsqueeze, OQ_CARRY_PASS, 1},
 };
 
@@ -90,6 +91,19 @@ static bool init_clamp(onnxq_plan *plan, const Oq__Pb__NodeProto *node, struct o
     return true;
 }
 
+/* --- HardSigmoid and HardSwish --- */
+
+static void init_hard(const Oq__Pb__NodeProto *node, struct oq_carrier *carrier)
+{
+    const bool is_swish = oq_node_is(node, "", "HardSwish");
+    const float slope = is_swish ? 1.0f / 6 : oq_node_float(node, "alpha", 0.2f);
+    const float offset = is_swish ? 0.5f : oq_node_float(node, "beta", 0.5f);
+    carrier->factor = slope;
+    carrier->shift = offset / slope;
+    if (!(slope > 0) || !isnormal(carrier->shift) || !(carrier->shift > 0) || !isnormal(1 / slope))
+        carrier->carry = OQ_CARRY_NONE;
+}
+
 /* --- Mul and Div by a number --- */
 
 /*
@@ -139,5 +153,7 @@ bool oq_carrier_init(onnxq_plan *plan, size_t index, struct oq_carrier *carrier,
     bool may_scale = oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Div");
     if (carrier->carry != OQ_CARRY_NONE && may_scale)
         return init_scale(plan, index, carrier, error);
+    if (carrier->carry == OQ_CARRY_HARD)
+        init_hard(node, carrier);
     return carrier->carry != OQ_CARRY_CLAMP || init_clamp(plan, node, carrier, error);
 }

@@ -66,9 +66,25 @@ static void read_ranges(onnxq_plan *plan, size_t index)
     read_range(plan, plan->activations->carriers[index].output);
 }
 
+/*
+ * Engines make integer operators of DequantizeLinear wherever two of them meet, and not all of
+ * these run: what comes quantized in part stays as it came.
+ */
+static bool is_quantized_in_part(const onnxq_plan *plan)
+{
+    const Oq__Pb__GraphProto *graph = plan->model->proto->graph;
+    for (size_t i = 0; i < graph->n_node; i++) {
+        const enum oq_operator_id op = oq_operator_id_of(graph->node[i]);
+        if (op == OQ_ONNX_DequantizeLinear || op == OQ_MS_DequantizeLinear)
+            return true;
+    }
+    return false;
+}
+
 static bool init_carriers(onnxq_plan *plan, onnxq_error *error)
 {
     struct oq_activations *activations = plan->activations;
+    const bool is_partial = is_quantized_in_part(plan);
     for (size_t i = 0; i < activations->n_nodes; i++) {
         struct oq_carrier *carrier = &activations->carriers[i];
         if (!oq_carrier_init(plan, i, carrier, error))
@@ -76,6 +92,8 @@ static bool init_carriers(onnxq_plan *plan, onnxq_error *error)
         if (carrier->carry == OQ_CARRY_NONE)
             continue;
         read_ranges(plan, i);
+        if (is_partial)
+            carrier->refusal = "the model has DequantizeLinear already";
         if (carrier->carry == OQ_CARRY_PRODUCT && !oq_product_init(plan, i, error))
             return false;
     }
@@ -178,10 +196,11 @@ static const char *refuse_value(onnxq_plan *plan, const struct oq_value *value)
 /* What a node gives, to which what follows may belong. */
 static const struct oq_value *find_result(const onnxq_plan *plan, const struct oq_carrier *carrier)
 {
-    const struct oq_carrier *clamp =
-        carrier->carry == OQ_CARRY_PASS || carrier->carry == OQ_CARRY_SCALE
-            ? NULL
-            : find_clamp(plan, carrier->output);
+    const struct oq_carrier *clamp = carrier->carry == OQ_CARRY_PASS ||
+                                             carrier->carry == OQ_CARRY_SCALE ||
+                                             carrier->carry == OQ_CARRY_HARD
+                                         ? NULL
+                                         : find_clamp(plan, carrier->output);
     return clamp == NULL ? carrier->output : clamp->output;
 }
 

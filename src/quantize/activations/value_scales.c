@@ -29,12 +29,32 @@ static void fit_clamp(struct oq_carried *carried, const struct oq_carrier *clamp
         carried->scale = nextafterf(carried->scale, 0);
 }
 
+float oq_hard_scale(const struct oq_carrier *carrier)
+{
+    float scale = 1 / carrier->factor / STEPS;
+    while (scale * STEPS > 1 / carrier->factor) /* else the Clip stays; see fit_clamp() */
+        scale = nextafterf(scale, 0);
+    return scale;
+}
+
+static bool is_hard_sigmoid(const onnxq_plan *plan, const struct oq_value *value,
+                            const struct oq_carrier *maker)
+{
+    return maker != NULL && maker->is_integer && maker->carry == OQ_CARRY_HARD &&
+           oq_node_is(plan->model->proto->graph->node[value->index], "", "HardSigmoid");
+}
+
 static void scale_value(const onnxq_plan *plan, const struct oq_value *value,
                         const struct oq_carrier *maker)
 {
     struct oq_carried *carried = oq_carried_of(plan, value);
     if (carried->scale != 0 || !carried->has_range || carried->like != NULL)
         return;
+    if (is_hard_sigmoid(plan, value, maker)) {
+        carried->scale = oq_hard_scale(maker) * maker->factor;
+        carried->zero_point = 0;
+        return;
+    }
     if (maker != NULL && maker->carry == OQ_CARRY_SCALE && maker->is_integer) {
         const struct oq_carried *root = oq_carried_root(plan, maker->input);
         carried->scale = root->scale * maker->factor;

@@ -192,6 +192,91 @@ static const char *take_constant(struct oq_rewrite *rewrite, const char *name)
     return made;
 }
 
+/* --- HardSigmoid and HardSwish in parts --- */
+
+/* A number as an operand: the last of the integers. */
+static const char *take_number(struct oq_rewrite *rewrite, const char *base, float number)
+{
+    const uint8_t integer = UINT8_MAX, zero_point = 0;
+    const float scale = number / UINT8_MAX;
+    const char *name = oq_edit_name(rewrite->edit, base, "_shift_dequantized");
+    add_node(rewrite, "DequantizeLinear", base,
+             add_numbers(rewrite, NULL, base, "_shift", OQ_TYPE(UINT8), NULL, 0, 1, &integer),
+             add_numbers(rewrite, NULL, base, "_shift_scale", OQ_TYPE(FLOAT), NULL, 0,
+                         sizeof(float), &scale),
+             add_numbers(rewrite, NULL, base, "_shift_zero_point", OQ_TYPE(UINT8), NULL, 0, 1,
+                         &zero_point),
+             -1, name);
+    return name;
+}
+
+#define CLIP_INPUTS 11 /* opset from which on the bounds of Clip are inputs */
+
+static const char *write_clip(struct oq_rewrite *rewrite, const char *base, const char *x,
+                              float high)
+{
+    struct oq_edit *edit = rewrite->edit;
+    const float low = 0;
+    const bool has_inputs = rewrite->plan->activations->opset >= CLIP_INPUTS;
+    const char *name = oq_edit_name(edit, base, "_clipped");
+    const char *inputs[] = {x, has_inputs ? oq_edit_floats(edit, "clip_min", NULL, 0, &low) : NULL,
+                            has_inputs ? oq_edit_floats(edit, "clip_max", NULL, 0, &high) : NULL,
+                            NULL};
+    const char *outputs[] = {name, NULL};
+    Oq__Pb__NodeProto *node = oq_edit_node(edit, "", "Clip", base, inputs, outputs);
+    if (!has_inputs) {
+        oq_edit_add_float(edit, node, "min", low);
+        oq_edit_add_float(edit, node, "max", high);
+    }
+    return name;
+}
+
+/* output = the hard sigmoid of x: clip(x + shift, 0, 1 / slope), integers with the slope in their
+ * scale. */
+static void write_hard_sigmoid(struct oq_rewrite *rewrite, const struct oq_carrier *carrier,
+                               const char *x, const char *output)
+{
+    const char *base = carrier->output->name;
+    const char *sum = oq_edit_name(rewrite->edit, base, "_shifted");
+    const char *integers = oq_edit_name(rewrite->edit, base, "_hard_quantized");
+    const char *inputs[] = {x, take_number(rewrite, base, carrier->shift), NULL};
+    const char *outputs[] = {sum, NULL};
+    const float scale = oq_hard_scale(carrier), scaled = scale * carrier->factor;
+    const uint8_t zero = 0;
+    oq_edit_node(rewrite->edit, "", "Add", base, inputs, outputs);
+    const char *zero_point =
+        add_numbers(rewrite, NULL, base, "_hard_zero_point", OQ_TYPE(UINT8), NULL, 0, 1, &zero);
+    add_node(rewrite, "QuantizeLinear", base, write_clip(rewrite, base, sum, 1 / carrier->factor),
+             add_numbers(rewrite, NULL, base, "_hard_scale", OQ_TYPE(FLOAT), NULL, 0, sizeof(float),
+                         &scale),
+             zero_point, -1, integers);
+    add_node(rewrite, "DequantizeLinear", base, integers,
+             add_numbers(rewrite, NULL, base, "_hard_scaled", OQ_TYPE(FLOAT), NULL, 0,
+                         sizeof(float), &scaled),
+             zero_point, -1, output);
+    oq_carried_of(rewrite->plan, carrier->output)->integers = integers;
+}
+
+static bool write_hard(struct oq_rewrite *rewrite, const struct oq_carrier *carrier,
+                       const Oq__Pb__NodeProto *node)
+{
+    struct oq_edit *edit = rewrite->edit;
+    const char *x = take_value(rewrite, carrier->input), *name = carrier->output->name;
+    if (oq_node_is(node, "", "HardSigmoid")) {
+        write_hard_sigmoid(rewrite, carrier, x, name);
+        return !edit->failed;
+    }
+    const char *factor = oq_edit_name(edit, name, "_hard_sigmoid");
+    const char *product = oq_edit_name(edit, name, "_float");
+    const char *inputs[] = {x, factor, NULL};
+    const char *outputs[] = {product, NULL};
+    write_hard_sigmoid(rewrite, carrier, x, factor);
+    oq_edit_node(edit, "", "Mul", name, inputs, outputs);
+    write_pair(rewrite, carrier->output, product,
+               is_taken(rewrite->plan, carrier->output) ? name : NULL);
+    return !edit->failed;
+}
+
 /* --- products --- */
 
 /* The model's bias, or the weight where it has none. */
@@ -302,8 +387,10 @@ bool oq_activations_write(struct oq_rewrite *rewrite, size_t index)
     Oq__Pb__NodeProto *node = edit->states[0].proto->node[index];
     if (carrier->carry == OQ_CARRY_FOLDED)
         return true;
-    if (carrier->carry == OQ_CARRY_SCALE)
+    if (carrier->is_integer && carrier->carry == OQ_CARRY_SCALE)
         return write_scale(rewrite, carrier);
+    if (carrier->is_integer && carrier->carry == OQ_CARRY_HARD)
+        return write_hard(rewrite, carrier, node);
     if (!set_inputs(rewrite, node, carrier) ||
         (carrier->carry == OQ_CARRY_PRODUCT &&
          !set_bias(rewrite, node, carrier, oq_product_site(rewrite->plan, index))))
