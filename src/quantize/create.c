@@ -73,7 +73,7 @@ static bool check_effects(const onnxq_options *options, onnxq_error *error)
         {!dynamic && !blocks && !is_static && options->force_integer,
          "options.force_integer=true has no effect with this method",
          "it goes with options.method=dynamic or options.method=blocks"},
-        {!dynamic && !blocks && options->join_norms,
+        {!dynamic && !blocks && !is_static && options->join_norms,
          "options.join_norms=true has no effect with this method",
          "it goes with options.method=dynamic or options.method=blocks"},
         {in_blocks && !options->per_channel, "options.per_channel=false has no effect on blocks",

@@ -417,6 +417,24 @@ class Left(StaticTest):
         self.assertIn("ranges of another model", done.stderr)
         self.assertFalse((self.dir / "q.onnx").exists())
 
+    def test_transformer(self) -> None:
+        """Without a convolution it is what dynamic makes of it, the normalizations included."""
+        net = Net(17)
+        w = [net.constant(net.normal(256, 256, scale=0.06)) for _ in range(2)]
+        ones, zeros = net.constant(np.ones(256, np.float32)), net.constant(np.zeros(256, np.float32))
+        m = net.op("MatMul", "x", w[0])
+        n = net.op("LayerNormalization", net.op("Add", m, "x"), ones, zeros)
+        net.op("MatMul", n, w[1])
+        model = net.model(net.nodes[-1].output[0], (4, 256), {"x": (4, 256)})
+        feeds = [{"x": build.activations(4, 256)}]
+        outcome = self.static(model, feeds)
+        self.onnxq("quantize", "--min-elements=1", outcome.source, self.dir / "dynamic.onnx")
+        dynamic = onnx.load(self.dir / "dynamic.onnx")
+        for made in (dynamic, outcome.model):
+            del made.metadata_props[:]
+        self.assertEqual(outcome.model.SerializeToString(), dynamic.SerializeToString())
+        self.assertIn("Sum", [n.op_type for n in dynamic.graph.node])
+
     def test_quantized_in_part(self) -> None:
         """Found by random models: the engine fuses what it then refuses to run."""
         net = Net()

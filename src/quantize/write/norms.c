@@ -79,8 +79,9 @@ void oq_rewrite_norms(struct oq_rewrite *rewrite)
 {
     static char sum[] = "Sum";
     const onnxq_plan *plan = rewrite->plan;
-    bool has_products =
-        plan->options.method == ONNXQ_METHOD_DYNAMIC || plan->options.method == ONNXQ_METHOD_BLOCKS;
+    const onnxq_method method = plan->options.method;
+    bool has_products = method == ONNXQ_METHOD_DYNAMIC || method == ONNXQ_METHOD_STATIC ||
+                        method == ONNXQ_METHOD_BLOCKS;
     if (!has_products || plan->options.join_norms || plan->model->opset < OPSET_SUM_BROADCASTS)
         return;
     for (size_t g = 0; g < rewrite->edit->graphs->count; g++) {
