@@ -41,10 +41,13 @@ static bool open_model(onnxq_model **model, struct oq_signature *signature, cons
 static bool open_models(struct work *work, onnxq_error *error)
 {
     const struct oq_check_options *options = work->options;
-    return (options->reference == NULL || open_model(&work->reference, &work->reference_signature,
-                                                     options->reference, &work->arena, error)) &&
-           open_model(&work->candidate, &work->candidate_signature, options->candidate,
-                      &work->arena, error);
+    if ((options->reference != NULL && !open_model(&work->reference, &work->reference_signature,
+                                                   options->reference, &work->arena, error)) ||
+        !open_model(&work->candidate, &work->candidate_signature, options->candidate, &work->arena,
+                    error))
+        return false;
+    work->check->default_relative = oq_default_tolerance_of(work->candidate);
+    return true;
 }
 
 /* The model that says what goes in. */

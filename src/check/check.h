@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "check/default_tolerance.h"
 #include "layers/layers.h"
 #include "compare/measures.h"
 #include "engine/session.h"
@@ -97,7 +98,8 @@ struct oq_check {
     const char **extra_outputs; /* that only the candidate has */
     size_t n_extra_outputs;
     double tolerances[OQ_N_MEASURES];
-    unsigned default_tolerances; /* bit m: that of measure m is the default */
+    unsigned default_tolerances;                  /* bit m: that of measure m is the default */
+    struct oq_default_tolerance default_relative; /* of the relative error, for this candidate */
     struct oq_check_failure *failures;
     size_t n_failures, failures_capacity;
     /* over all float outputs; where there are none, all integers; else all others */

@@ -137,6 +137,10 @@ static void write_tolerances(struct oq_json *json, const struct oq_check *check)
     for (size_t m = 0; m < OQ_N_MEASURES; m++)
         oq_json_number(json, oq_measures[m].key, check->tolerances[m]);
     oq_json_close(json);
+    if ((check->default_tolerances >> OQ_MEASURE_RELATIVE & 1) != 0)
+        oq_json_string(json, "default_for", check->default_relative.basis);
+    else
+        oq_json_null(json, "default_for");
 }
 
 static void write_shapes(struct oq_json *json, const struct oq_check *check)

@@ -222,8 +222,12 @@ static void print_sizes(const struct oq_check *check, FILE *stream)
 static void print_limit(const struct oq_check *check, enum oq_measure measure, FILE *stream)
 {
     bool is_default = (check->default_tolerances >> measure & 1) != 0;
-    fprintf(stream, "at %s %.4g%s", oq_measures[measure].is_minimum ? "least" : "most",
-            check->tolerances[measure], is_default ? " by default" : "");
+    fprintf(stream, "at %s %.4g", oq_measures[measure].is_minimum ? "least" : "most",
+            check->tolerances[measure]);
+    if (is_default && measure == OQ_MEASURE_RELATIVE)
+        fprintf(stream, ", the default for %s", check->default_relative.basis);
+    else if (is_default)
+        fputs(" by default", stream);
 }
 
 static void print_run(const struct oq_check *check, const struct oq_check_failure *failure,

@@ -172,7 +172,8 @@ static bool check_effect(const struct oq_check *check, const double given[OQ_N_M
 bool oq_verdict_make(struct oq_check *check, const double given[OQ_N_MEASURES], onnxq_error *error)
 {
     memcpy(check->tolerances, given, sizeof(check->tolerances));
-    check->default_tolerances = oq_tolerances_complete(check->tolerances);
+    check->default_tolerances =
+        oq_tolerances_complete(check->tolerances, check->default_relative.relative);
     for (size_t i = 0; i < check->n_outputs; i++)
         sum_up(&check->outputs[i], check->n_runs);
     sum_up_all(check);

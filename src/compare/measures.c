@@ -113,11 +113,11 @@ static bool is_set(const double *tolerances, bool of_floats)
     return false;
 }
 
-unsigned oq_tolerances_complete(double tolerances[OQ_N_MEASURES])
+unsigned oq_tolerances_complete(double tolerances[OQ_N_MEASURES], double relative)
 {
     unsigned completed = 0;
     if (!is_set(tolerances, true)) {
-        tolerances[OQ_MEASURE_RELATIVE] = OQ_DEFAULT_RELATIVE;
+        tolerances[OQ_MEASURE_RELATIVE] = relative;
         completed |= 1U << OQ_MEASURE_RELATIVE;
     }
     if (!is_set(tolerances, false)) {

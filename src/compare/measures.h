@@ -42,18 +42,13 @@ bool oq_measure_allows(enum oq_measure measure, double tolerance, double found);
 /* Whether `value` is worse than `than`. */
 bool oq_measure_is_worse(enum oq_measure measure, double value, double than);
 
-/*
- * Without any tolerance: noise may have half the norm of the signal, and a fifth
- * of the labels may change. int8 models that work were measured at 0.1 to 25 %
- * of the norm, broken ones at 77 % and more (docs/decisions.md).
- */
-#define OQ_DEFAULT_RELATIVE  0.5
+/* Without any tolerance, a fifth of the labels may change (docs/decisions.md). */
 #define OQ_DEFAULT_AGREEMENT 0.8
 
 /*
- * Gives the defaults to tolerances that are NAN: that of floats where none about
+ * Gives the defaults to tolerances that are NAN: a relative error of that size where none about
  * floats is set, that of labels where it is not set. Says which were, by bit.
  */
-unsigned oq_tolerances_complete(double tolerances[OQ_N_MEASURES]);
+unsigned oq_tolerances_complete(double tolerances[OQ_N_MEASURES], double relative);
 
 #endif

@@ -27,6 +27,7 @@ static struct oq_check *make_check(size_t n_outputs, size_t n_runs)
     check->engine_version = "1.2.3";
     check->labels = labels;
     check->n_runs = n_runs;
+    check->default_relative = (struct oq_default_tolerance){0.3, "8 bits"};
     check->outputs = oq_arena_array(&check->arena, n_outputs, sizeof(*check->outputs));
     check->n_outputs = n_outputs;
     for (size_t i = 0; i < n_outputs; i++) {
@@ -250,7 +251,8 @@ static void test_text_of_what_passes(void **state)
     check->inputs_are_random = true;
     check->seed = 7;
     assert_true(judge(check, OQ_N_MEASURES, 0, &error));
-    check_text(print(check, -1, false), "Passed: relative error 0.1414, at most 0.5 by default\n");
+    check_text(print(check, -1, false),
+               "Passed: relative error 0.1414, at most 0.3, the default for 8 bits\n");
     check_text(
         print(check, 1, false),
         "  2 random inputs, seed 7: real ones (--inputs) tell more  (ONNX Runtime 1.2.3)\n"
@@ -263,7 +265,7 @@ static void test_text_of_what_passes(void **state)
         "    second.npz           2           1         0.2      0.9947       13.98           "
         "1\n"
         "    worst at [0,1]: 10, expected 8  (second.npz)\n"
-        "Passed: relative error 0.1414, at most 0.5 by default\n");
+        "Passed: relative error 0.1414, at most 0.3, the default for 8 bits\n");
 }
 
 static void test_text_of_problems(void **state)
@@ -348,7 +350,8 @@ static void test_nothing_beside_something(void **state)
     compare(check, 0, 0, TYPE(FLOAT), a, 2, b, 2);
     compare(check, 1, 0, TYPE(FLOAT), none, 1, none, 1);
     assert_true(judge(check, OQ_N_MEASURES, 0, &error));
-    check_text(print(check, -1, false), "Passed: relative error 0.1, at most 0.5 by default\n");
+    check_text(print(check, -1, false),
+               "Passed: relative error 0.1, at most 0.3, the default for 8 bits\n");
 }
 
 static void test_json(void **state)

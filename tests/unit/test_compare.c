@@ -372,7 +372,9 @@ static void check_completed(enum oq_measure set, unsigned expected)
         tolerances[i] = NONE;
     if (set < OQ_N_MEASURES)
         tolerances[set] = 0.5;
-    assert_int_equal(oq_tolerances_complete(tolerances), expected);
+    assert_int_equal(oq_tolerances_complete(tolerances, 0.25), expected);
+    if ((expected >> OQ_MEASURE_RELATIVE & 1) != 0)
+        assert_true(tolerances[OQ_MEASURE_RELATIVE] == 0.25);
 }
 
 static void test_default_tolerances(void **state)

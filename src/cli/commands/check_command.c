@@ -37,7 +37,8 @@ CLI_IS_RUN(check_settings);
     OPTION(REAL, 0, name, tolerances[measure], .value = "X", .help = text)
 
 static const cli_option check_options[] = {
-    {.kind = CLI_HEADING, .help = "What is allowed (nothing set: --rel-tol 0.5 --agreement 0.8)"},
+    {.kind = CLI_HEADING,
+     .help = "What is allowed (nothing set: --rel-tol 0.3 or 0.5, --agreement 0.8)"},
     TOLERANCE("abs-tol", OQ_MEASURE_MAX_ABS, "largest absolute difference"),
     TOLERANCE("mean-tol", OQ_MEASURE_MEAN_ABS, "mean absolute difference"),
     TOLERANCE("rel-tol", OQ_MEASURE_RELATIVE, "norm of the difference to that of the reference"),
@@ -229,6 +230,8 @@ const cli_command cli_check = {
         "--layers lists the quantized sites, the one first that is worth the most to --exclude:\n"
         "what each does alone to the outputs, what it adds to its own result, and how far that\n"
         "result is off in CANDIDATE as a whole. It runs REFERENCE once for each site.\n"
+        "The default of --rel-tol is 0.3; 0.5 where CANDIDATE has weights of 4 bits, weights with\n"
+        "one scale, or activations in fixed ranges (--method static).\n"
         "NaN or an infinity of one side only, another type or another shape always fails, and so\n"
         "does a check without a value to compare (outputs empty, or NaN in both).\n"
         "Exit codes: 0 passed, 1 failed, 2 usage, 3 a model or an input cannot be used,\n"
