@@ -19,9 +19,16 @@
 
 /* What an input's elements are drawn from. */
 struct draw_distribution {
-    enum { NORMAL, UNIFORM, INTEGERS, SHAPE, AXES } form; /* SHAPE: -1, 1, 1; AXES: 0, 1, 2 */
-    double lo, hi;                                        /* UNIFORM */
-    int64_t first, last;                                  /* INTEGERS, of any type */
+    enum {
+        NORMAL,
+        POSITIVE,
+        UNIFORM,
+        INTEGERS,
+        SHAPE,
+        AXES
+    } form;              /* SHAPE: -1, 1, 1; AXES: 0, 1, 2 */
+    double lo, hi;       /* UNIFORM */
+    int64_t first, last; /* INTEGERS, of any type */
 };
 
 struct drawer {
@@ -218,7 +225,7 @@ static struct draw_distribution distribution_of(const struct drawer *drawer, siz
     if (is_bounded)
         return between(clamp(first, lo, hi), clamp(demand->hi, lo, hi));
     if (is_float)
-        return (struct draw_distribution){.form = NORMAL};
+        return (struct draw_distribution){.form = demand->is_positive ? POSITIVE : NORMAL};
     return integers_by_default(drawer, index, demand, lo, hi);
 }
 
@@ -230,6 +237,8 @@ static double next_value(struct oq_random *random, const struct draw_distributio
     switch (from->form) {
     case NORMAL:
         return oq_random_normal(random);
+    case POSITIVE:
+        return oq_random_positive(random);
     case UNIFORM:
         return oq_random_uniform(random, from->lo, from->hi);
     case SHAPE:

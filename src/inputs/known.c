@@ -166,6 +166,40 @@ bool oq_known_integer(const onnxq_model *model, const struct oq_graph *graph, co
     return true;
 }
 
+static bool read_float(const onnxq_model *model, const struct oq_graph *graph, const char *name,
+                       struct oq_arena *arena, float *number)
+{
+    struct oq_source source;
+    onnxq_error ignored;
+    bool found;
+    oq_error_init(&ignored);
+    if (!oq_source_find(&source, model, graph, name, true, arena, &found, &ignored) || !found ||
+        source.n_spans != 1 || source.nelem != 1)
+        return false;
+    const struct oq_tensor *tensor = source.spans[0].tensor;
+    void *scratch = oq_arena_alloc(arena, OQ_READ_SCRATCH_NBYTES);
+    return scratch != NULL && tensor->dtype != NULL && tensor->dtype->is_float &&
+           oq_tensor_read_floats(tensor, source.spans[0].first, 1, number, scratch, &ignored);
+}
+
+bool oq_known_number(const onnxq_model *model, const struct oq_graph *graph, const char *name,
+                     double *value)
+{
+    struct oq_arena arena;
+    int64_t integer;
+    float number;
+    if (oq_known_integer(model, graph, name, &integer)) {
+        *value = (double)integer;
+        return true;
+    }
+    oq_arena_init(&arena, SEARCH_BUDGET + OQ_READ_SCRATCH_NBYTES);
+    bool found = read_float(model, graph, name, &arena, &number);
+    oq_arena_fini(&arena);
+    if (found)
+        *value = (double)number;
+    return found;
+}
+
 bool oq_known_parameter(const onnxq_model *model, const struct oq_graph *graph,
                         const Oq__Pb__NodeProto *node, const char *attribute_name, size_t input,
                         int64_t *values, size_t *n)

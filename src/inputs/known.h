@@ -31,6 +31,10 @@ bool oq_known_integers(const onnxq_model *model, const struct oq_graph *graph, c
 bool oq_known_integer(const onnxq_model *model, const struct oq_graph *graph, const char *name,
                       int64_t *value);
 
+/* The only element of a constant, an integer or a float. */
+bool oq_known_number(const onnxq_model *model, const struct oq_graph *graph, const char *name,
+                     double *value);
+
 /* Of an attribute (older opsets) or of input number `input` (newer ones). */
 bool oq_known_parameter(const onnxq_model *model, const struct oq_graph *graph,
                         const Oq__Pb__NodeProto *node, const char *attribute, size_t input,

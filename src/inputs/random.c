@@ -1,6 +1,8 @@
 /* SplitMix64, and floats made of its bits. */
 #include "inputs/random.h"
 
+#include <math.h>
+
 #define GOLDEN 0x9e3779b97f4a7c15u /* 2^64 / golden ratio */
 
 static uint64_t mix(uint64_t z)
@@ -54,4 +56,13 @@ double oq_random_normal(struct oq_random *random)
         sum += (int64_t)(bits >> (16 * i) & 0xffff);
     /* Mean 4 * 65535 / 2, variance 4 * 2^32 / 12 (less a part in 2^32): sqrt(3) / 2^16. */
     return (double)(sum - 131070) * 0x1.bb67ae8584caap-16;
+}
+
+/* Statements of their own, as above; a power of two is exact. */
+double oq_random_positive(struct oq_random *random)
+{
+    double exponent = oq_random_normal(random) * 4;
+    double whole = floor(exponent);
+    double part = exponent - whole;
+    return ldexp(1 + part, (int)whole);
 }

@@ -30,4 +30,10 @@ double oq_random_uniform(struct oq_random *random, double lo, double hi);
  */
 double oq_random_normal(struct oq_random *random);
 
+/*
+ * Positive and heavy-tailed, nearly log-normal: from 2^-13.9 to 2^13.9, which float16 holds, two
+ * in three within 16 times more or less than 1. Between powers of two 2^x is taken for a line.
+ */
+double oq_random_positive(struct oq_random *random);
+
 #endif

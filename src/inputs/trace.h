@@ -18,7 +18,10 @@ struct oq_demand {
     bool is_shape; /* a tensor is reshaped to it */
     bool is_axes;  /* a list of axes, none of them twice */
     bool is_divisor;
+    bool is_positive;  /* as it comes, or scaled, it goes where numbers are positive: logarithms,
+                          roots, divisors */
     bool is_convolved; /* of an axis: a Conv runs along it */
+    bool is_time;      /* of an axis: what recurs goes along it, a step for each element */
 };
 
 /* Nothing asked yet. */

@@ -3,6 +3,9 @@
 
 #include "inputs/window.h"
 
+/* Scan had a batch in front of what it scans until then. */
+#define OQ_OPSET_SCAN_AXES 9
+
 static bool at_end(const struct oq_trace_state *state)
 {
     return state->place == state->rank - 1;
@@ -224,12 +227,29 @@ static void recur(const struct oq_visit *visit)
 {
     int turned = visit->id == OQ_MS_DynamicQuantizeLSTM;
     bool is_state = visit->input == 5 || visit->input == 6;
+    int along = oq_node_int(visit->node, "layout", 0) != 0;
     if (visit->state->rank != 3 || (visit->input != 0 && !is_state))
         return;
+    visit->trace->demand->is_time |= visit->input == 0 && visit->state->place == along;
     if (visit->state->place == 2) /* [directions, gates * hidden, K], or the last two turned */
         require_size(visit, oq_visit_size(visit, is_state ? 2 : 1, turned ? 1 : 2));
     else if (is_state && visit->state->place == 0)
         require_size(visit, oq_visit_size(visit, 1, 0));
+}
+
+/* The last inputs are taken apart, an element along an axis in each step. */
+static void scan(const struct oq_visit *visit)
+{
+    const Oq__Pb__AttributeProto *axes = oq_node_attribute(visit->node, "scan_input_axes");
+    int64_t n_scanned = oq_node_int(visit->node, "num_scan_inputs", 0);
+    int64_t number = (int64_t)visit->input - ((int64_t)visit->node->n_input - n_scanned);
+    if (number < 0 || number >= n_scanned)
+        return;
+    int64_t axis = visit->trace->model->opset < OQ_OPSET_SCAN_AXES; /* behind a batch */
+    if (axes != NULL && (size_t)number < axes->n_ints)
+        axis = axes->ints[number];
+    axis += axis < 0 ? visit->state->rank : 0;
+    visit->trace->demand->is_time |= axis == visit->state->place;
 }
 
 /* Rows that are gathered keep the order of their indices. */
@@ -300,6 +320,7 @@ static const struct axis_rule {
     {OQ_ONNX_GRU, -1, recur},
     {OQ_ONNX_RNN, -1, recur},
     {OQ_MS_DynamicQuantizeLSTM, -1, recur},
+    {OQ_ONNX_Scan, -1, scan},
     {OQ_ONNX_Gather, 1, gather_by},
     {OQ_MS_GatherBlockQuantized, 1, gather_by},
     {OQ_ONNX_CumSum, 0, count_up},

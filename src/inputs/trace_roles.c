@@ -1,6 +1,8 @@
 /* What an input is to operators that use its values, also behind others that hand them on. */
 #include "inputs/trace_visit.h"
 
+#include <math.h>
+
 #include "model/type_text.h"
 
 /* What is written behind a prompt: a sentence. Where its length is not known, it is no longer. */
@@ -78,6 +80,22 @@ static void apply_range(const struct oq_visit *visit, const struct oq_range *ran
     }
 }
 
+/* A power of whole numbers takes any base; what is unknown is taken for a fraction. */
+static bool is_whole_power(const struct oq_visit *visit)
+{
+    double exponent;
+    return visit->id == OQ_ONNX_Pow && oq_visit_number(visit, 1, &exponent) && exponent > 0 &&
+           exponent == floor(exponent);
+}
+
+static bool wants_positive(const struct oq_visit *visit, enum oq_role role)
+{
+    if (role == OQ_DIVISOR)
+        return true;
+    return visit->input == 0 && oq_operator_has(&oq_operators[visit->id], OQ_POSITIVE) &&
+           !is_whole_power(visit);
+}
+
 /* What the input is to its operator. */
 static void apply_role(const struct oq_visit *visit, enum oq_role role)
 {
@@ -85,6 +103,7 @@ static void apply_role(const struct oq_visit *visit, enum oq_role role)
     bool is_input = visit->state->value->origin == OQ_ORIGIN_INPUT;
     demand->is_mask |= role == OQ_MASK;
     demand->is_divisor |= role == OQ_DIVISOR;
+    demand->is_positive |= !visit->state->is_computed && wants_positive(visit, role);
     demand->is_shape |= is_input && visit->input == 1 && visit->id == OQ_ONNX_Reshape;
     if (role == OQ_AXES) {
         demand->is_axes |= is_input;
@@ -104,6 +123,14 @@ static void note_constant(const struct oq_visit *visit)
         return;
     demand->has_constant = true;
     demand->constant = value;
+}
+
+/* Times a positive number, or that added, what is positive is, and covers as many decades. */
+static bool stays_positive(const struct oq_visit *visit)
+{
+    double number;
+    return (visit->id == OQ_ONNX_Add || visit->id == OQ_ONNX_Mul) &&
+           oq_visit_number(visit, 1 - visit->input, &number) && number > 0;
 }
 
 /* Add, Sub, Mul, Div of something: what a constant does to the values is followed. */
@@ -127,6 +154,7 @@ static void compute(const struct oq_visit *visit)
     else if (known && is_mul)
         fits = value > 0 && !__builtin_mul_overflow(state.scale, value, &state.scale) &&
                !__builtin_mul_overflow(state.offset, value, &state.offset);
+    state.is_computed |= !stays_positive(visit);
     if (fits)
         oq_visit_push(visit, state);
 }
@@ -223,6 +251,7 @@ void oq_visit_values(const struct oq_visit *visit)
     enum oq_role role = oq_operator_role(&oq_operators[visit->id], visit->input);
     struct oq_demand *demand = visit->trace->demand;
     bool is_axis = visit->trace->is_axis;
+    demand->is_time |= is_axis && visit->id == OQ_ONNX_Loop && visit->input == 0;
     if (is_axis && visit->input == 2 && visit->id == OQ_ONNX_Slice)
         cut(visit);
     else if (range != NULL && (!is_axis || range->kind == OQ_RANGE_INDEX))

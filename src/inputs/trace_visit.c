@@ -38,6 +38,15 @@ bool oq_visit_integer(const struct oq_visit *visit, size_t input, int64_t *value
     return oq_known_integer(visit->trace->model, visit->graph, name, value);
 }
 
+bool oq_visit_number(const struct oq_visit *visit, size_t input, double *value)
+{
+    const char *name = oq_node_input(visit->node, input);
+    if (name[0] == '\0' || visit->trace->steps == 0)
+        return false;
+    oq_trace_charge(visit->trace, OQ_STEPS_A_SHAPE / 4);
+    return oq_known_number(visit->trace->model, visit->graph, name, value);
+}
+
 const struct oq_graph *oq_visit_body(const struct oq_visit *visit, const char *name)
 {
     const Oq__Pb__AttributeProto *body = oq_node_attribute(visit->node, name);

@@ -22,6 +22,7 @@ struct oq_trace_state {
     /* Scale is 1 or more; of an axis: it has (size + offset) / scale elements, rounded down, or 0:
        nobody knows; of an element it is 1. */
     int64_t scale, offset;
+    bool is_computed; /* of values: of them and others, or with another sign */
 };
 
 struct oq_visit {
@@ -60,6 +61,9 @@ bool oq_visit_shape(const struct oq_visit *visit, size_t input, struct oq_shape 
 /* Size of an axis of another input, -1: not known. */
 int64_t oq_visit_size(const struct oq_visit *visit, size_t input, int64_t axis);
 bool oq_visit_integer(const struct oq_visit *visit, size_t input, int64_t *value);
+
+/* The same of any number. */
+bool oq_visit_number(const struct oq_visit *visit, size_t input, double *value);
 const struct oq_graph *oq_visit_body(const struct oq_visit *visit, const char *name);
 
 /* Words that a search for a text chooses from: told, or the logits of its decoder; -1: unknown. */

@@ -161,6 +161,8 @@ static int64_t usual_size(const struct oq_size_chooser *chooser, const struct oq
     const struct oq_parameter *input = symbol->input;
     if (oq_is_past(name))
         return 0;
+    if (input != NULL && symbol->demand.is_time)
+        return sequence_size(chooser, symbol);
     if (oq_name_has(name, batch_words) || name_is(name, batch_names))
         return BATCH;
     if (input == NULL)

@@ -17,6 +17,7 @@
 #define RECURS   OQ_RECURRENT
 #define BODIES   OQ_HAS_BODIES
 #define CENTERS  OQ_CENTERS
+#define POSITIVE OQ_POSITIVE
 
 #define GOES       NULL /* why it stays */
 #define UNKNOWN    "there is no float form of it here"

@@ -61,7 +61,8 @@ enum oq_trait {
     OQ_RECURRENT = 16,  /* what it has computed comes back as input */
     OQ_HAS_BODIES = 32, /* graphs in attributes, which its inputs go into */
     OQ_QUANTIZED = 64,  /* it quantizes, or takes integers with scales */
-    OQ_CENTERS = 128    /* what elements of an input have in common makes no difference */
+    OQ_CENTERS = 128,   /* what elements of an input have in common makes no difference */
+    OQ_POSITIVE = 256   /* of input 0 it wants positive numbers, and is steep near zero */
 };
 
 struct oq_operator {

@@ -68,7 +68,7 @@ static const char *describe(const struct oq_array *array)
     if (array->nelem == 0)
         return test_printf("%s %s", array->name, text);
     if (!whole)
-        return test_printf("%s %s normal", array->name, text);
+        return test_printf("%s %s %s", array->name, text, lo > 0 && array->nelem >= 50 ? "positive" : "normal");
     return lo == hi ? test_printf("%s %s %g", array->name, text, lo)
                     : test_printf("%s %s %g..%g", array->name, text, lo, hi);
 }
@@ -187,7 +187,7 @@ static const struct row {
      "in x int64[3000]; in n int64[]; init c bool packed = 1; y = Loop(n, c, x) "
      "body={ in i int64[]; in d bool[]; in v int64[3000]; init w float32[5,4]; u = Gather(w, v); "
      "k = Identity(d); z = Identity(v); out k bool[]; out z int64[3000] }",
-     "x int64 [3000] 0..4; n int64 [] 4"},
+     "x int64 [3000] 0..4; n int64 [] 3"},
 
     {"sequence lengths",
      "in x float32[9,3000,4]; in l int32[3000]; init w float32[1,8,4]; init r float32[1,8,2]; "
@@ -206,7 +206,24 @@ static const struct row {
     {"a divisor", "in x int64[50]; in d int64[3000]; y = Div(x, d)",
      "x int64 [50] 0..1; d int64 [3000] 1..16"},
     {"a divisor of floats", "in x float32[50]; in d float32[50]; y = Div(x, d)",
-     "x float32 [50] normal; d float32 [50] normal"},
+     "x float32 [50] normal; d float32 [50] positive"},
+    {"logarithms and roots of inputs, rearranged, scaled or with something added",
+     "in a float32[50]; in b float16[50]; in c float64[50]; in d float32[2,25]; init s float32 = "
+     "0.5\n"
+     "y = Log(a); z = Sqrt(b); e = Mul(c, s); f = Add(e, s); v = Reciprocal(f)\n"
+     "g = Transpose(d); h = Clip(g, s); w = Log(h)",
+     "a float32 [50] positive; b float16 [50] positive; c float64 [50] positive; "
+     "d float32 [2,25] positive"},
+    {"of what is computed",
+     "in a float32[50]; in b float32[50]; in c float32[50]; init s float32 = -0.5\n"
+     "d = Mul(a, b); y = Log(d); e = Mul(c, s); z = Sqrt(e); f = Sub(a, s); v = Div(b, f)",
+     "a float32 [50] normal; b float32 [50] normal; c float32 [50] normal"},
+    {"powers",
+     "in a float32[50]; in b float32[50]; in c float32[50]; in d float32[50]; in e float32[50]\n"
+     "init s float32 = 2; init h float32[1] = 0.5; init n float32 = -1\n"
+     "v = Pow(a, s); w = Pow(b, h); y = Pow(c, n); z = Pow(d, e)",
+     "a float32 [50] normal; b float32 [50] positive; c float32 [50] positive; "
+     "d float32 [50] positive; e float32 [50] normal"},
     {"k", "in x float32[2,3]; in k int64[1]; y, i = TopK(x, k)",
      "x float32 [2,3] normal; k int64 [1] 1"},
     {"a search with beams",
@@ -293,6 +310,25 @@ static const struct row size_rows[] = {
      "ids [1,16] mask [1,16]"},
     {"without names", "in ids int64[?,?]; in x float32[?,?,?]; y = Identity(ids)",
      "ids [1,16] x [1,16,8]"},
+    {"a recurrence, whatever its first axis is called",
+     "in x float32[?,1,4]; in z float32[batch,time,4]; init w float32[1,20,4]; init r "
+     "float32[1,20,5]\n"
+     "y = LSTM(x, w, r); t = Transpose(z) perm=[1,0,2]; u = LSTM(t, w, r)",
+     "x [16,1,4] z [1,16,4]"},
+    {"a recurrence with batches first",
+     "in x float32[?,?,4]; init w float32[1,20,4]; init r float32[1,20,5]\n"
+     "y = LSTM(x, w, r) layout=1",
+     "x [1,16,4]"},
+    {"what is scanned, and the state",
+     "in s float32[?]; in x float32[?,4]; in z float32[4,n]\n"
+     "y, u = Scan(s, x, z) num_scan_inputs=2 scan_input_axes=[0,-1] body={ in a float32; "
+     "in b float32[4]; in c float32[4]; d = Add(b, c); out a float32; out d float32[4] }",
+     "s [1] x [16,4] z [4,16]"},
+    {"as long as a Loop goes",
+     "in x float32[?,4]; init c bool packed = 1; init z int64 packed = 0; k = Shape(x); "
+     "n = Gather(k, z); y = Loop(n, c, x) body={ in i int64; in d bool; in v float32; "
+     "out d bool; out v float32 }",
+     "x [16,4]"},
     {"a length that another input has",
      "in ids int64[batch,seq]; in mask int64[1,128]; y = Identity(ids)",
      "ids [1,128] mask [1,128]"},
