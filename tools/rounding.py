@@ -84,6 +84,7 @@ def product(*behind: onnx.NodeProto, rows: int = 256) -> tuple[onnx.ModelProto, 
     """Powers over many octaves, as of a spectrum, summed up by a filterbank."""
     feeds = {"x": np.exp(3 * normal(8, rows))}
     constants = {"w": np.abs(normal(rows, 256)), "low": np.float32(1e-10), "one": np.float32(1), "p": np.float32(-0.5)}
+    constants["q"] = np.float32(0.3)
     return model_of([node("MatMul", "x w", "m"), *behind], feeds, constants), feeds
 
 
@@ -215,6 +216,15 @@ PRODUCTS = {
     "Reciprocal": [node("Reciprocal", "m", "y")],
     "Pow -0.5": [node("Pow", "m p", "y")],
 }
+ROOTS = {"Sqrt": [node("Sqrt", "m", "y")], "Pow 0.3": [node("Pow", "m q", "y")]}
+
+
+def print_products(onnxq: str, products: dict) -> None:
+    print("\n| behind the product | error % | with --method blocks |\n|---|---|---|")
+    for name, nodes in products.items():
+        made = product(*nodes)
+        cells = [f"{error(onnxq, made, '--method', method)[0]:.3g}" for method in ("dynamic", "blocks")]
+        print(f"| {name} | {' | '.join(cells)} |")
 
 
 def main() -> None:
@@ -226,14 +236,11 @@ def main() -> None:
         made = make()
         cells = [f"{cell:.3g}" for bits in ("8", "16") for cell in error(onnxq, made, f"--fold-bits={bits}")]
         print(f"| {name} | {' | '.join(cells)} |")
-    print("\n| behind the product | error % | with --method blocks |\n|---|---|---|")
-    for name, nodes in PRODUCTS.items():
-        made = product(*nodes)
-        cells = [f"{error(onnxq, made, '--method', method)[0]:.3g}" for method in ("dynamic", "blocks")]
-        print(f"| {name} | {' | '.join(cells)} |")
+    print_products(onnxq, PRODUCTS)
     print_angles(onnxq)
     print_cuts(onnxq)
     print_offsets(onnxq)
+    print_products(onnxq, ROOTS)
 
 
 if __name__ == "__main__":

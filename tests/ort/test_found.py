@@ -223,6 +223,8 @@ class SmallResults(OrtTest):
                 "divisor": [node("Div", "one m", "y")],
                 "reciprocal": [node("Reciprocal", "m", "y")],
                 "power": [node("Pow", "m p", "y")],
+                "root": [node("Sqrt", "m", "y")],
+                "fraction": [node("Relu", "m", "r"), node("Pow", "r q", "y")],
             }.items()
         }
     )
@@ -234,6 +236,7 @@ class SmallResults(OrtTest):
             "low": np.float32(1e-10),
             "one": np.float32(1),
             "p": np.float32(-0.5),
+            "q": np.float32(0.3),
         }
         model = build.model([node("MatMul", "x w", "m"), *nodes], {"x": x.shape}, {"y": (8, 256)}, constants)
         outcome = self.quantize(model, "--method", method)
@@ -248,6 +251,27 @@ class SmallResults(OrtTest):
         w, x = build.weights(256, 256), build.activations(4, 256)
         nodes = [node("MatMul", "x w", "m"), node("Div", "m s", "y")]
         model = build.model(nodes, {"x": x.shape}, {"y": (4, 256)}, {"w": w, "s": np.float32(8)})
+        self.assertEqual(self.quantize(model).weight("w")["action"], "dynamic")
+
+    @cases(
+        {
+            "deviation": ([
+                node("ReduceMean", "m", "a", axes=[-1]),
+                node("Sub", "m a", "d"),
+                node("Pow", "d two", "s"),
+                node("ReduceMean", "s", "v", axes=[-1]),
+                node("Sqrt", "v", "y"),
+            ],),
+            "square": ([node("Mul", "m m", "s"), node("Add", "s two", "a"), node("Sqrt", "a", "y")],),
+            "power": ([node("Pow", "m two", "s"), node("Sqrt", "s", "y")],),
+            "integer_power": ([node("Pow", "m four", "y")],),
+        }
+    )
+    def roots_of_squares(self, nodes):
+        """Of a square or an average, a root is no steeper than what it is made of."""
+        w, x = build.weights(256, 256), build.activations(4, 256)
+        constants = {"w": w, "two": np.float32(2), "four": np.float32(4)}
+        model = build.model([node("MatMul", "x w", "m"), *nodes], {"x": x.shape}, {"y": ("n", "m")}, constants)
         self.assertEqual(self.quantize(model).weight("w")["action"], "dynamic")
 
 

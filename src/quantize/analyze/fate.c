@@ -5,6 +5,7 @@
  */
 #include "quantize/analyze/fate.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/checked.h"
@@ -18,7 +19,8 @@ enum mark {
     ANGLE = 32 | HARMED, /* off by the same, a small result is as wrong as a large one; */
     FINE = 64,           /* and the weight of the product that makes it wants 16 bits */
     MET = 128,           /* a constant whose elements meet those of activations one by one */
-    CENTERED = 256       /* a constant: what all of it has in common is taken off behind it */
+    CENTERED = 256,      /* a constant: what all of it has in common is taken off behind it */
+    ROOTED = 512         /* a root is taken of it: steep at zero, and below it is NaN */
 };
 
 struct oq_fate {
@@ -26,6 +28,7 @@ struct oq_fate {
     enum oq_role role;             /* and as what */
     uint16_t marks;                /* of enum mark */
     bool is_constant;
+    const Oq__Pb__NodeProto *root; /* of ROOTED: where */
     const Oq__Pb__NodeProto
         *norm;       /* of a tensor: whose norms divide; the node that does, or NULL */
     uint32_t apart;  /* axes, bit by bit, that such norms do not sum up over */
@@ -89,29 +92,49 @@ static bool read_scalar(const struct oq_tensor *tensor, float *value)
     return ok;
 }
 
+/* Of a Pow: one number that is known; false: others, or another one in each run. */
+static bool read_exponent(const struct oq_fates *fates, const struct oq_graph *graph,
+                          const char *name, float *exponent)
+{
+    const struct oq_constant *constant = oq_plan_constant(fates->plan, graph, name);
+    const struct oq_tensor *tensor = constant == NULL ? NULL : constant->tensor;
+    int64_t integer = 0;
+    onnxq_error ignored;
+    if (tensor == NULL || tensor->nelem != 1 || tensor->dtype == NULL ||
+        oq_plan_is_overridable(fates->plan, constant))
+        return false;
+    if (tensor->dtype->is_float)
+        return read_scalar(tensor, exponent);
+    if (!oq_tensor_is_integer(tensor) || !oq_tensor_read_int64s(tensor, &integer, &ignored))
+        return false;
+    *exponent = (float)integer;
+    return true;
+}
+
 /* The base, by a constant exponent: of 1, 2 or 3, rounding is no worse than that many times as
  * much.
  */
 static enum oq_role role_of_power(const struct oq_fates *fates, const struct oq_graph *graph,
                                   const char *name)
 {
-    const struct oq_constant *constant = oq_plan_constant(fates->plan, graph, name);
-    const struct oq_tensor *tensor = constant == NULL ? NULL : constant->tensor;
-    float exponent = 0;
-    int64_t integer = 0;
-    onnxq_error ignored;
-    if (tensor == NULL || tensor->nelem != 1 || tensor->dtype == NULL ||
-        oq_plan_is_overridable(fates->plan, constant))
-        return OQ_UNBOUNDED;
-    if (!tensor->dtype->is_float && oq_tensor_is_integer(tensor) &&
-        oq_tensor_read_int64s(tensor, &integer, &ignored) && integer >= -MAX_POWER &&
-        integer <= MAX_POWER)
-        exponent = (float)integer;
-    else if (!tensor->dtype->is_float || !read_scalar(tensor, &exponent))
+    float exponent;
+    if (!read_exponent(fates, graph, name, &exponent))
         return OQ_UNBOUNDED;
     if (exponent < 0)
         return OQ_DIVISOR;
     return exponent == 1 || exponent == 2 || exponent == MAX_POWER ? OQ_ELEMENT : OQ_UNBOUNDED;
+}
+
+/* Also a power that may be no integer. */
+static bool is_root(const struct oq_fates *fates, const struct oq_graph *graph,
+                    const Oq__Pb__NodeProto *node)
+{
+    float exponent;
+    if (oq_node_is(node, "", "Sqrt"))
+        return true;
+    return oq_node_is(node, "", "Pow") &&
+           (!read_exponent(fates, graph, oq_node_input(node, 1), &exponent) ||
+            exponent != floorf(exponent));
 }
 
 /* True where it is a constant of more than one number. */
@@ -223,10 +246,17 @@ static bool is_product(const Oq__Pb__NodeProto *node)
     return oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Div");
 }
 
+static bool is_square(const Oq__Pb__NodeProto *node)
+{
+    return oq_node_is(node, "", "Pow") ||
+           (oq_node_is(node, "", "Mul") &&
+            strcmp(oq_node_input(node, 0), oq_node_input(node, 1)) == 0);
+}
+
 /* Also where other factors are activations: those scale what is off along with what is right. */
 static bool passes_products(enum mark mark)
 {
-    return mark == ZEROED || mark == DIVIDES || mark == CUT || mark == ANGLE;
+    return mark == ZEROED || mark == DIVIDES || mark == CUT || mark == ANGLE || mark == ROOTED;
 }
 
 /* Of a weight that is multiplied and summed up with activations, or added to them. */
@@ -260,6 +290,8 @@ static enum mark handed_on(const struct oq_fates *fates, const struct oq_graph *
     case OQ_CHOSEN:
         return mark == MET ? 0 : mark;
     case OQ_ELEMENT: /* the others are constant */
+        if (mark == ROOTED && is_square(graph->proto->node[node]))
+            return 0; /* the root of a square is as wrong as what is squared */
         if (passes_products(mark) && is_product(graph->proto->node[node]))
             return mark;
         if (mark == CENTERED)
@@ -455,6 +487,8 @@ static void mark(struct oq_fates *fates, struct queue *queue, const struct oq_gr
         fate->node = cause->node;
         fate->role = cause->role;
     }
+    if (mark == ROOTED)
+        fate->root = cause->root;
     fate->marks |= (uint16_t)mark;
     push(queue, value, mark);
 }
@@ -484,6 +518,15 @@ static void mark_uses(struct oq_fates *fates, struct queue *queue, const struct 
         if (mark_of(cause.role) == wanted)
             mark(fates, queue, graph, proto->input[i], wanted, &cause);
     }
+}
+
+static void mark_roots(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
+                       size_t node)
+{
+    const Oq__Pb__NodeProto *proto = graph->proto->node[node];
+    struct oq_fate cause = {.root = proto};
+    if (proto->n_input > 0 && is_root(fates, graph, proto))
+        mark(fates, queue, graph, proto->input[0], ROOTED, &cause);
 }
 
 /* Marks the constants that it combines with activations; what they were made of has the same. */
@@ -592,6 +635,8 @@ static void spread_marks(struct oq_fates *fates, struct queue *queue, enum mark 
                 mark_met(fates, queue, graphs->list[g], i);
             else if (wanted == CENTERED)
                 mark_centered(fates, queue, graphs->list[g], i);
+            else if (wanted == ROOTED)
+                mark_roots(fates, queue, graphs->list[g], i);
             else
                 mark_uses(fates, queue, graphs->list[g], i, wanted);
     for (size_t i = 0; i < queue->count; i++) {
@@ -652,6 +697,7 @@ bool oq_fates_find(onnxq_plan *plan, onnxq_error *error)
     spread_marks(fates, &queue, ELEMENTWISE);
     spread_marks(fates, &queue, MET);
     spread_marks(fates, &queue, CENTERED);
+    spread_marks(fates, &queue, ROOTED);
     bool ok = !scratch.failed || oq_arena_fail(&scratch, error);
     oq_arena_fini(&scratch);
     return ok;
@@ -688,24 +734,24 @@ const char *oq_fate_refuses(onnxq_plan *plan, const struct oq_site *site)
     return harm == NULL ? words : describe_harm(plan, harm->role, harm->node);
 }
 
-/* Which it is, for a value that a product makes; NULL: none of these. */
-static const char *describe_result(const struct oq_fate *fate)
+/* Something divides by a value that a product makes, or takes the logarithm of it. */
+static bool is_divisor(const struct oq_fate *fate)
 {
-    if ((fate->marks & ANGLE) == ANGLE)
-        return "its result is an angle";
-    bool matters = (fate->marks & ((ZEROED & ~HARMED) | DIVIDES)) != 0 &&
-                   (fate->role == OQ_DIVISOR || oq_node_is(fate->node, "", "Log"));
-    return matters ? "small results matter" : NULL;
+    return (fate->marks & ((ZEROED & ~HARMED) | DIVIDES)) != 0 &&
+           (fate->role == OQ_DIVISOR || oq_node_is(fate->node, "", "Log"));
 }
 
 const char *oq_fate_refuses_integers(onnxq_plan *plan, const struct oq_site *site)
 {
     for (size_t i = 0; i < site->node->n_output; i++) {
         const struct oq_fate *fate = fate_of(plan->fates, site->graph, site->node->output[i]);
-        const char *words = fate == NULL ? NULL : describe_result(fate);
-        if (words != NULL)
-            return oq_arena_printf(&plan->arena, "%s, in %s \"%s\"", words, fate->node->op_type,
-                                   oq_node_label(fate->node));
+        bool is_angle = fate != NULL && (fate->marks & ANGLE) == ANGLE;
+        if (fate == NULL || (!is_angle && !is_divisor(fate) && fate->root == NULL))
+            continue;
+        const Oq__Pb__NodeProto *node = is_angle || is_divisor(fate) ? fate->node : fate->root;
+        return oq_arena_printf(&plan->arena, "%s, in %s \"%s\"",
+                               is_angle ? "its result is an angle" : "small results matter",
+                               node->op_type, oq_node_label(node));
     }
     return NULL;
 }

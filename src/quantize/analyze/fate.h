@@ -16,8 +16,8 @@ const char *oq_fate_refuses(onnxq_plan *plan, const struct oq_site *site);
 
 /*
  * Why the site's node has to compute with floats: something divides by its result, or takes the
- * logarithm of it, or the sine. Activations in 8 bits have a step of the largest one, and small
- * results are nothing but that. NULL: it may compute with integers.
+ * logarithm of it, a root, or the sine. Activations in 8 bits have a step of the largest one, and
+ * small results are nothing but that. NULL: it may compute with integers.
  */
 const char *oq_fate_refuses_integers(onnxq_plan *plan, const struct oq_site *site);
 
