@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "dequantize/undo.h"
+#include "model/cycles.h"
 
 void onnxq_dequantize_options_init(onnxq_dequantize_options *options)
 {
@@ -51,7 +52,8 @@ onnxq_dequantization *onnxq_dequantization_create(const onnxq_model *model,
     undo->model = model;
     undo->options = *options;
     undo->error = error;
-    if (oq_undo_match(undo) && oq_undo_rewrite(undo) && summarize(undo, error)) {
+    if (oq_refuse_cycles(model, error) && oq_undo_match(undo) && oq_undo_rewrite(undo) &&
+        summarize(undo, error)) {
         undo->error = NULL;
         return undo;
     }

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/option_values.h"
+#include "model/cycles.h"
 #include "quantize/activations/activations.h"
 #include "quantize/analyze/existing.h"
 #include "quantize/analyze/fate.h"
@@ -335,7 +336,7 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options
         plan->options = *options;
         plan->is_estimate = is_estimate;
         plan->summary.struct_size = sizeof(plan->summary);
-        ok = make_plan(plan, selection, error);
+        ok = (is_estimate || oq_refuse_cycles(model, error)) && make_plan(plan, selection, error);
         plan->options.selectors = NULL;
         plan->options.op_types = plan->options.exclude_op_types = NULL;
         plan->options.ranges = NULL;

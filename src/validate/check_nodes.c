@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "model/cycles.h"
 #include "validate/checker.h"
 
 /* From here on attributes say of which type they are. */
@@ -175,20 +176,14 @@ static void check_bodies(struct oq_checker *checker, const struct oq_problem_pla
 
 /* --- local functions --- */
 
-static const char *key_of(struct oq_checker *checker, const char *domain, const char *name,
-                          const char *overload)
-{
-    return oq_arena_printf(checker->arena, "%s:%s:%s", oq_domain(domain), oq_text_or_empty(name),
-                           oq_text_or_empty(overload));
-}
-
 bool oq_note_functions(struct oq_checker *checker)
 {
     const Oq__Pb__ModelProto *model = checker->model->proto;
     oq_strmap_init(&checker->functions, checker->arena);
     for (size_t i = 0; i < model->n_functions; i++) {
         Oq__Pb__FunctionProto *function = model->functions[i];
-        const char *key = key_of(checker, function->domain, function->name, function->overload);
+        const char *key =
+            oq_function_key(checker->arena, function->domain, function->name, function->overload);
         void **place = key == NULL ? NULL : oq_strmap_place(&checker->functions, key);
         if (place == NULL)
             return oq_arena_fail(checker->arena, checker->error);
@@ -198,6 +193,12 @@ bool oq_note_functions(struct oq_checker *checker)
                        oq_text_or_empty(function->name));
         *place = function;
     }
+    const Oq__Pb__FunctionProto *recursive;
+    if (!oq_find_recursion(checker->model, checker->arena, &recursive, checker->error))
+        return false;
+    if (recursive != NULL)
+        oq_problem(checker, &(struct oq_problem_place){NULL, NULL}, "",
+                   "function \"%.80s\" calls itself", oq_text_or_empty(recursive->name));
     return true;
 }
 
@@ -206,7 +207,7 @@ static const Oq__Pb__FunctionProto *find_function(struct oq_checker *checker,
 {
     if (checker->model->proto->n_functions == 0)
         return NULL;
-    const char *key = key_of(checker, node->domain, node->op_type, node->overload);
+    const char *key = oq_function_key(checker->arena, node->domain, node->op_type, node->overload);
     return key == NULL ? NULL : oq_strmap_find(&checker->functions, key);
 }
 

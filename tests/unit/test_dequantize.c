@@ -90,11 +90,6 @@ static const struct row {
      "q = QuantizeLinear(x, s, z); a = DequantizeLinear(q, s, z)\n"
      "r = QuantizeLinear(a, s, z); b = DequantizeLinear(r, s, z); y = Neg(b); out y float32",
      "in x float32\ny = Neg(x)\nout y float32\n", NULL},
-    {"pairs that bite their tail",
-     "init s float32[] = 0.37; init z int8[] = 3\n"
-     "q = QuantizeLinear(b, s, z); a = DequantizeLinear(q, s, z)\n"
-     "r = QuantizeLinear(a, s, z); b = DequantizeLinear(r, s, z); y = Add(b, x); out y float32",
-     "in x float32\ny = Add(b, x)\nout y float32\n", NULL},
     {"returned pair",
      "init s float32[] = 0.37; init z int8[] = 3\n"
      "q = QuantizeLinear(x, s, z); y = DequantizeLinear(q, s, z); out y float32",

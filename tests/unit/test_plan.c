@@ -1128,10 +1128,6 @@ static const struct pair_row {
      adjust_qdq, 0},
     {"of another domain", PAIR "r = com.microsoft::QuantizeLinear(x, s, z); y = Op(r)", adjust_qdq,
      0},
-    {"of itself",
-     "opset 21; init s float32[] = 0.5; init z int8[] = 3\n"
-     "x = DequantizeLinear(r, s, z); r = QuantizeLinear(x, s, z); y = Op(r)",
-     adjust_qdq, 1},
 };
 
 static void test_pairs(void **state)
