@@ -242,11 +242,14 @@ static void scan(const struct oq_visit *visit)
 {
     const Oq__Pb__AttributeProto *axes = oq_node_attribute(visit->node, "scan_input_axes");
     int64_t n_scanned = oq_node_int(visit->node, "num_scan_inputs", 0);
-    int64_t number = (int64_t)visit->input - ((int64_t)visit->node->n_input - n_scanned);
-    if (number < 0 || number >= n_scanned)
+    if (n_scanned <= 0 || (uint64_t)n_scanned > visit->node->n_input)
         return;
+    size_t n_states = visit->node->n_input - (size_t)n_scanned;
+    if (visit->input < n_states)
+        return;
+    size_t number = visit->input - n_states;
     int64_t axis = visit->trace->model->opset < OQ_OPSET_SCAN_AXES; /* behind a batch */
-    if (axes != NULL && (size_t)number < axes->n_ints)
+    if (axes != NULL && number < axes->n_ints)
         axis = axes->ints[number];
     axis += axis < 0 ? visit->state->rank : 0;
     visit->trace->demand->is_time |= axis == visit->state->place;

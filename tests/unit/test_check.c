@@ -268,6 +268,29 @@ static void test_text_of_what_passes(void **state)
         "Passed: relative error 0.1414, at most 0.3, the default for 8 bits\n");
 }
 
+/* A third off: too much for 8 bits, not for one scale per weight. */
+static void test_defaults_of_candidates(void **state)
+{
+    (void)state;
+    onnxq_error error;
+    struct oq_check *check = make_check(1, 1);
+    compare(check, 0, 0, TYPE(FLOAT), (const double[]){3, 4}, 2, (const double[]){4, 5.25}, 2);
+    assert_true(judge(check, OQ_N_MEASURES, 0, &error));
+    check_text(print(check, -1, false), "Failed: scores: relative error 0.3202, at most 0.3, the "
+                                        "default for 8 bits\n");
+    assert_non_null(strstr(print(check, 0, true), "\"default_for\": \"8 bits\""));
+    check = make_check(1, 1);
+    check->default_relative = (struct oq_default_tolerance){0.5, "one scale per weight"};
+    compare(check, 0, 0, TYPE(FLOAT), (const double[]){3, 4}, 2, (const double[]){4, 5.25}, 2);
+    assert_true(judge(check, OQ_N_MEASURES, 0, &error));
+    check_text(print(check, -1, false), "Passed: relative error 0.3202, at most 0.5, the default "
+                                        "for one scale per weight\n");
+    check = make_check(1, 1);
+    compare(check, 0, 0, TYPE(FLOAT), (const double[]){3, 4}, 2, (const double[]){3, 4}, 2);
+    assert_true(judge(check, OQ_MEASURE_COSINE, 0.9, &error));
+    assert_non_null(strstr(print(check, 0, true), "\"default_for\": null"));
+}
+
 static void test_text_of_problems(void **state)
 {
     (void)state;
@@ -385,6 +408,7 @@ int main(void)
     TEST_ROWS(test_tolerance_without_effect, effect_rows);
     TEST(test_text);
     TEST(test_text_of_what_passes);
+    TEST(test_defaults_of_candidates);
     TEST(test_text_of_problems);
     TEST(test_nothing_compared_has_no_numbers);
     TEST(test_nothing_beside_something);

@@ -68,7 +68,8 @@ static const char *describe(const struct oq_array *array)
     if (array->nelem == 0)
         return test_printf("%s %s", array->name, text);
     if (!whole)
-        return test_printf("%s %s %s", array->name, text, lo > 0 && array->nelem >= 50 ? "positive" : "normal");
+        return test_printf("%s %s %s", array->name, text,
+                           lo > 0 && array->nelem >= 50 ? "positive" : "normal");
     return lo == hi ? test_printf("%s %s %g", array->name, text, lo)
                     : test_printf("%s %s %g..%g", array->name, text, lo, hi);
 }
@@ -324,6 +325,10 @@ static const struct row size_rows[] = {
      "y, u = Scan(s, x, z) num_scan_inputs=2 scan_input_axes=[0,-1] body={ in a float32; "
      "in b float32[4]; in c float32[4]; d = Add(b, c); out a float32; out d float32[4] }",
      "s [1] x [16,4] z [4,16]"},
+    {"more or fewer scanned than there are",
+     "in x float32[?,4]; y = Scan(x) num_scan_inputs=-9223372036854775808; "
+     "z = Scan(x) num_scan_inputs=3",
+     "x [1,4]"},
     {"as long as a Loop goes",
      "in x float32[?,4]; init c bool packed = 1; init z int64 packed = 0; k = Shape(x); "
      "n = Gather(k, z); y = Loop(n, c, x) body={ in i int64; in d bool; in v float32; "
