@@ -213,6 +213,17 @@ static const struct row {
     {"16 bits beside a product", OPSET_17 MATMUL "z = Add(x, w)", adjust_fold_16_bits,
      "w: MatMul.1 dynamic MatMulInteger\n"
      "w: Add.1 fold int16 folded at load (options.fold_bits=16)"},
+    {"rows of 16 bits", OPSET_17 "init w float32[4096,512]; y = Gather(w, x)", adjust_fold_16_bits,
+     "w: Gather.0 fold int16 folded at load (options.fold_bits=16)"},
+    {"rows of float16, of which 16 bits are no smaller",
+     OPSET_17 "init w float16[4096,512]; y = Gather(w, x)", adjust_fold_16_bits,
+     "w: Gather.0 dynamic int8 rows"},
+    {"rows that are smaller in 8 bits only", OPSET_17 "init w float32[2000,2]; y = Gather(w, x)",
+     adjust_fold_16_bits, "w: Gather.0 keep (would not be smaller)"},
+    {"rows of a weight that has products",
+     OPSET_17 "init w float32[4096,512]; y = Gather(w, x); z = MatMul(x, w)", adjust_fold_16_bits,
+     "w: Gather.0 dynamic int8 rows\n"
+     "w: MatMul.1 dynamic MatMulInteger"},
     {"Conv in a recurrent model", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w); " RECURRENT,
      NULL, "w: Conv.1 fold int8 folded at load"},
     {"Conv with outliers in a recurrent model",

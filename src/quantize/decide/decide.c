@@ -136,16 +136,35 @@ static void mark_names(const onnxq_plan *plan)
     }
 }
 
+static bool is_multiplied_as_matrix(const struct oq_constant *constant)
+{
+    for (size_t i = 0; i < constant->n_sites; i++)
+        if (constant->sites[i].rule != NULL && constant->sites[i].rule->is_product)
+            return true;
+    return false;
+}
+
 /*
  * Added to activations, or multiplied: anchors, grids, biases of attention, decays of a state.
  * What is multiplied as a matrix as well is a weight, and its integers are shared.
  */
 static bool meets_elements(const onnxq_plan *plan, const struct oq_constant *constant)
 {
-    for (size_t i = 0; i < constant->n_sites; i++)
-        if (constant->sites[i].rule != NULL && constant->sites[i].rule->is_product)
-            return false;
-    return oq_fate_is_element(plan, constant);
+    return !is_multiplied_as_matrix(constant) && oq_fate_is_element(plan, constant);
+}
+
+/*
+ * Who asks for 16 bits has them of all that could be folded, rows of tables too; what that makes
+ * no smaller stays. Integer operators and blocks have 8 bits or fewer, and other options.
+ */
+static bool is_asked_for_16_bits(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    const onnxq_options *options = &plan->options;
+    const bool has_blocks = options->method == ONNXQ_METHOD_BLOCKS || options->block_size != 0 ||
+                            options->bits != ONNXQ_BITS_8;
+    return options->fold_bits == 16 && !options->force_integer && !has_blocks &&
+           options->method != ONNXQ_METHOD_STATIC && !is_multiplied_as_matrix(constant) &&
+           constant->source.dtype != NULL && constant->source.dtype->nbits > 16;
 }
 
 /* What its uses ask for. Who asks for 8 bits has them. */
@@ -157,6 +176,8 @@ static void note_need(const onnxq_plan *plan, struct oq_constant *constant)
         oq_plan_need_16_bits(plan, constant, "its product is an angle");
     else if (meets_elements(plan, constant))
         oq_plan_need_16_bits(plan, constant, "meets other numbers one by one");
+    else if (is_asked_for_16_bits(plan, constant))
+        oq_plan_need_16_bits(plan, constant, "options.fold_bits=16");
 }
 
 /*
