@@ -227,6 +227,44 @@ def print_products(onnxq: str, products: dict) -> None:
         print(f"| {name} | {' | '.join(cells)} |")
 
 
+def spectrum() -> tuple[onnx.ModelProto, dict]:
+    """Of a tone and a little noise: a windowed transform of 256."""
+    t, k = np.arange(256), np.arange(129)
+    basis = np.exp(-2j * np.pi * np.outer(t, k) / 256) * np.hanning(256)[:, None]
+    x = np.sin(RNG.uniform(0.1, 1, (64, 1)) * t + RNG.uniform(0, 6, (64, 1))) + 3e-4 * normal(64, 256)
+    parts = {"re": basis.real.astype(np.float32), "im": basis.imag.astype(np.float32), "low": np.float32(1e-8)}
+    nodes = [node("MatMul", f"x {part}", f"{part}_x") for part in ("re", "im")]
+    nodes += [node("Mul", f"{part}_x {part}_x", f"{part}_2") for part in ("re", "im")]
+    nodes += [node("Add", "re_2 im_2", "p"), node("Add", "p low", "c"), node("Log", "c", "y")]
+    feeds = {"x": x.astype(np.float32)}
+    return model_of(nodes, feeds, parts), feeds
+
+
+def transitions(decades: int) -> tuple[onnx.ModelProto, dict]:
+    """A step of a hidden Markov model from a known state: one row of probabilities over decades."""
+    p = 10 ** RNG.uniform(-decades, 0, (256, 256))
+    feeds = {"x": np.eye(256, dtype=np.float32)}
+    nodes = [node("MatMul", "x w", "m"), node("Clip", "m low", "c"), node("Log", "c", "y")]
+    return model_of(nodes, feeds, {"w": p.astype(np.float32), "low": np.float32(1e-10)}), feeds
+
+
+def print_logarithms(onnxq: str) -> None:
+    makers = {"spectrum of a tone": spectrum}
+    makers.update({f"probabilities, {n} decades": lambda n=n: transitions(n) for n in (1, 2, 3, 4, 5, 7)})
+    ways = [("--method=weights", "--fold-bits=8"), ("--fold-bits=16",)]
+    print("\n| logarithm of | 8 bits folded: error % | 16 bits folded |\n|---|---|---|")
+    for name, make in makers.items():
+        made = make()
+        print(f"| {name} | {' | '.join(logarithm_error(onnxq, made, *way) for way in ways)} |")
+
+
+def logarithm_error(onnxq: str, made: tuple[onnx.ModelProto, dict], *flags: str) -> str:
+    try:
+        return f"{error(onnxq, made, *flags)[0]:.3g}"
+    except subprocess.CalledProcessError:  # nothing is left to quantize
+        return "float"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--onnxq", required=True)
@@ -241,6 +279,7 @@ def main() -> None:
     print_cuts(onnxq)
     print_offsets(onnxq)
     print_products(onnxq, ROOTS)
+    print_logarithms(onnxq)
 
 
 if __name__ == "__main__":

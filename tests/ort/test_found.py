@@ -240,8 +240,11 @@ class SmallResults(OrtTest):
         }
         model = build.model([node("MatMul", "x w", "m"), *nodes], {"x": x.shape}, {"y": (8, 256)}, constants)
         outcome = self.quantize(model, "--method", method)
-        # Behind DequantizeLinear the engine would make MatMulNBits of it, which rounds activations.
-        self.assertEqual([u["form"] for u in outcome.weight("w")["uses"]], ["int8 folded at load"])
+        # Behind DequantizeLinear of 8 bits the engine would make MatMulNBits, which rounds activations.
+        is_root = nodes[-1].op_type == "Sqrt" or "q" in nodes[-1].input
+        wide = "DequantizeLinear" if method == "qdq" else "int16 folded at load"
+        form = "int8 folded at load" if is_root else wide
+        self.assertEqual([u["form"] for u in outcome.weight("w")["uses"]], [form])
         want = self.run_levels(self.dir / "model.onnx", {"x": x})["disabled"][0]
         for found in self.run_levels(outcome.path, {"x": x}).values():
             self.assertLess(np.linalg.norm(found[0] - want) / np.linalg.norm(want), 0.02)
@@ -253,13 +256,42 @@ class SmallResults(OrtTest):
         model = build.model(nodes, {"x": x.shape}, {"y": (4, 256)}, {"w": w, "s": np.float32(8)})
         self.assertEqual(self.quantize(model).weight("w")["action"], "dynamic")
 
+    def test_a_spectrum(self):
+        """Both the transform and the filterbank: cancellation leaves small results of either."""
+        basis, mel = build.weights(128, 64), np.abs(build.weights(64, 64, seed=2))
+        nodes = [
+            node("MatMul", "x basis", "re"),
+            node("Mul", "re re", "a"),
+            node("MatMul", "x other", "im"),
+            node("Mul", "im im", "b"),
+            node("Add", "a b", "p"),
+            node("MatMul", "p mel", "m"),
+            node("Clip", "m low", "c"),
+            node("Log", "c", "y"),
+        ]
+        constants = {"basis": basis, "other": basis[::-1].copy(), "mel": mel, "low": np.float32(1e-10)}
+        x = build.activations(4, 128)
+        outcome = self.quantize(build.model(nodes, {"x": x.shape}, {"y": (4, 64)}, constants))
+        for name in ("basis", "other", "mel"):
+            self.assertEqual([u["form"] for u in outcome.weight(name)["uses"]], ["int16 folded at load"])
+
+    @cases({"dynamic": (), "qdq": ("--method=qdq",)})
+    def probabilities_over_decades(self, *options):
+        p = 10 ** np.random.default_rng(3).uniform(-7, 0, (128, 128)).astype(np.float32)
+        nodes = [node("MatMul", "x p", "m"), node("Log", "m", "l"), node("MatMul", "l v", "y")]
+        constants = {"p": p, "v": build.weights(128, 128)}
+        model = build.model(nodes, {"x": (4, 128)}, {"y": (4, 128)}, constants)
+        weight = self.quantize(model, *options).weight("p")
+        self.assertEqual(weight["action"], "keep")
+        self.assertIn("spans too much for 16 bits", weight["uses"][0]["reason"])
+
     @cases(
         {
             "deviation": ([
-                node("ReduceMean", "m", "a", axes=[-1]),
+                node("ReduceMean", "m", "a"),
                 node("Sub", "m a", "d"),
                 node("Pow", "d two", "s"),
-                node("ReduceMean", "s", "v", axes=[-1]),
+                node("ReduceMean", "s", "v"),
                 node("Sqrt", "v", "y"),
             ],),
             "square": ([node("Mul", "m m", "s"), node("Add", "s two", "a"), node("Sqrt", "a", "y")],),

@@ -20,7 +20,9 @@ enum mark {
     FINE = 64,           /* and the weight of the product that makes it wants 16 bits */
     MET = 128,           /* a constant whose elements meet those of activations one by one */
     CENTERED = 256,      /* a constant: what all of it has in common is taken off behind it */
-    ROOTED = 512         /* a root is taken of it: steep at zero, and below it is NaN */
+    ROOTED = 512,        /* a root is taken of it: steep at zero, and below it is NaN */
+    SMALL = 1024 /* a divisor, or a logarithm is taken of it, also as a power: of a weight, */
+                 /* what its products are; it wants 16 bits */
 };
 
 struct oq_fate {
@@ -256,19 +258,45 @@ static bool is_square(const Oq__Pb__NodeProto *node)
 /* Also where other factors are activations: those scale what is off along with what is right. */
 static bool passes_products(enum mark mark)
 {
-    return mark == ZEROED || mark == DIVIDES || mark == CUT || mark == ANGLE || mark == ROOTED;
+    return mark == ZEROED || mark == DIVIDES || mark == CUT || mark == ANGLE || mark == ROOTED ||
+           mark == SMALL;
 }
 
 /* Of a weight that is multiplied and summed up with activations, or added to them. */
 static enum mark of_weight(enum mark mark)
 {
-    return mark == CUT || mark == CENTERED ? mark : mark == ANGLE ? FINE : 0;
+    if (mark == CUT || mark == CENTERED || mark == SMALL)
+        return mark;
+    return mark == ANGLE ? FINE : 0;
 }
 
 static bool is_sum(const Oq__Pb__NodeProto *node)
 {
     return oq_node_is(node, "", "Add") || oq_node_is(node, "", "Sub") ||
            oq_node_is(node, "", "Sum");
+}
+
+/* Of activations: a power, as of a spectrum, or the sum of two. */
+static bool makes_power(const struct oq_graph *graph, const Oq__Pb__NodeProto *node)
+{
+    if (node == NULL || !oq_node_is(node, "", "Add"))
+        return node != NULL && is_square(node);
+    for (size_t i = 0; i < 2; i++) {
+        const Oq__Pb__NodeProto *term = oq_value_node(oq_graph_find(graph, oq_node_input(node, i)));
+        if (term == NULL || !is_square(term))
+            return false;
+    }
+    return true;
+}
+
+/* What leaves a small result small, or makes one: others are smooth, as Sigmoid is. */
+static bool keeps_small(const struct oq_graph *graph, const Oq__Pb__NodeProto *node,
+                        uint32_t n_variable)
+{
+    if (is_product(node) || is_square(node) || oq_node_is(node, "", "Abs") ||
+        oq_node_is(node, "", "Neg") || oq_node_is(node, "", "Relu"))
+        return true;
+    return is_sum(node) && (n_variable <= 1 || makes_power(graph, node));
 }
 
 /* In a sum, something else than zero becomes zero. */
@@ -290,6 +318,8 @@ static enum mark handed_on(const struct oq_fates *fates, const struct oq_graph *
     case OQ_CHOSEN:
         return mark == MET ? 0 : mark;
     case OQ_ELEMENT: /* the others are constant */
+        if (mark == SMALL && n_variable > 0)
+            return keeps_small(graph, graph->proto->node[node], n_variable) ? mark : 0;
         if (mark == ROOTED && is_square(graph->proto->node[node]))
             return 0; /* the root of a square is as wrong as what is squared */
         if (passes_products(mark) && is_product(graph->proto->node[node]))
@@ -307,6 +337,8 @@ static enum mark handed_on(const struct oq_fates *fates, const struct oq_graph *
     case OQ_BOUNDED: /* end the way of activations */
         if (n_variable == 0)
             return behind_sum(mark);
+        if (mark == SMALL && n_variable == 1 && !is_constant) /* a filterbank */
+            return makes_power(graph, oq_value_node(oq_graph_find(graph, name))) ? mark : 0;
         return is_constant ? of_weight(mark) : 0;
     case OQ_DIVISOR:
     case OQ_UNBOUNDED: /* of activations: steep, and cut behind that */
@@ -529,6 +561,15 @@ static void mark_roots(struct oq_fates *fates, struct queue *queue, const struct
         mark(fates, queue, graph, proto->input[0], ROOTED, &cause);
 }
 
+static void mark_small(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
+                       size_t node)
+{
+    const Oq__Pb__NodeProto *proto = graph->proto->node[node];
+    for (size_t i = 0; i < proto->n_input; i++)
+        if (oq_node_is(proto, "", "Log") || role_of(fates, graph, node, i) == OQ_DIVISOR)
+            mark(fates, queue, graph, proto->input[i], SMALL, NULL);
+}
+
 /* Marks the constants that it combines with activations; what they were made of has the same. */
 static void mark_met(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
                      size_t node)
@@ -637,6 +678,8 @@ static void spread_marks(struct oq_fates *fates, struct queue *queue, enum mark 
                 mark_centered(fates, queue, graphs->list[g], i);
             else if (wanted == ROOTED)
                 mark_roots(fates, queue, graphs->list[g], i);
+            else if (wanted == SMALL)
+                mark_small(fates, queue, graphs->list[g], i);
             else
                 mark_uses(fates, queue, graphs->list[g], i, wanted);
     for (size_t i = 0; i < queue->count; i++) {
@@ -698,6 +741,7 @@ bool oq_fates_find(onnxq_plan *plan, onnxq_error *error)
     spread_marks(fates, &queue, MET);
     spread_marks(fates, &queue, CENTERED);
     spread_marks(fates, &queue, ROOTED);
+    spread_marks(fates, &queue, SMALL);
     bool ok = !scratch.failed || oq_arena_fail(&scratch, error);
     oq_arena_fini(&scratch);
     return ok;
@@ -797,6 +841,12 @@ bool oq_fate_is_fine(const onnxq_plan *plan, const struct oq_constant *constant)
 {
     const struct oq_fate *fate = fate_of_constant(plan, constant);
     return fate != NULL && (fate->marks & FINE) != 0;
+}
+
+bool oq_fate_is_small(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    const struct oq_fate *fate = fate_of_constant(plan, constant);
+    return fate != NULL && (fate->marks & SMALL) != 0;
 }
 
 bool oq_fate_is_centered(const onnxq_plan *plan, const struct oq_constant *constant)

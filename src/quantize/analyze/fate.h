@@ -24,6 +24,12 @@ const char *oq_fate_refuses_integers(onnxq_plan *plan, const struct oq_site *sit
 /* True where a product of the constant with activations is an angle: 8 bits are too coarse. */
 bool oq_fate_is_fine(const onnxq_plan *plan, const struct oq_constant *constant);
 
+/*
+ * True where something divides by a product of the constant with activations, or takes the
+ * logarithm of it or its square: small results are as good as the weight, and 8 bits are coarse.
+ */
+bool oq_fate_is_small(const onnxq_plan *plan, const struct oq_constant *constant);
+
 /* True where what its elements have in common is taken off behind it, as normalizations do. */
 bool oq_fate_is_centered(const onnxq_plan *plan, const struct oq_constant *constant);
 

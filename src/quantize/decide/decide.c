@@ -167,6 +167,15 @@ static bool is_asked_for_16_bits(const onnxq_plan *plan, const struct oq_constan
            constant->source.dtype != NULL && constant->source.dtype->nbits > 16;
 }
 
+/* A weight of products whose small results matter; others, or no product, are no weights. */
+static bool makes_small(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    for (size_t i = 0; i < constant->n_sites; i++)
+        if (constant->sites[i].rule != NULL && constant->sites[i].rule->is_product)
+            return oq_fate_is_small(plan, constant);
+    return false;
+}
+
 /* What its uses ask for. Who asks for 8 bits has them. */
 static void note_need(const onnxq_plan *plan, struct oq_constant *constant)
 {
@@ -174,6 +183,8 @@ static void note_need(const onnxq_plan *plan, struct oq_constant *constant)
         return;
     if (oq_fate_is_fine(plan, constant))
         oq_plan_need_16_bits(plan, constant, "its product is an angle");
+    else if (makes_small(plan, constant))
+        oq_plan_need_16_bits(plan, constant, "small results of its product matter");
     else if (meets_elements(plan, constant))
         oq_plan_need_16_bits(plan, constant, "meets other numbers one by one");
     else if (is_asked_for_16_bits(plan, constant))

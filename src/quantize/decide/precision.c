@@ -208,7 +208,7 @@ static bool object_to_spread(const onnxq_plan *plan, struct oq_constant *constan
     const struct oq_hidden *spread = &constant->spread;
     static const char reason[] = "its numbers differ by less than what they have in common";
     double lost = has_4_bits(constant) ? spread->lost_in_4_bits : spread->lost_in_8_bits;
-    if (!spread->is_measured || lost <= MOST_LOST)
+    if (!spread->is_measured || lost <= MOST_LOST || !oq_fate_is_centered(plan, constant))
         return false;
     enum oq_need before = constant->need;
     if (spread->lost_in_16_bits <= MOST_LOST)
@@ -228,6 +228,15 @@ static bool object_to_coarseness(onnxq_plan *plan, struct oq_constant *constant)
     double bits = summarize(fold->ranges).mean_bits;
     return bits < LEAST_OF_RECURRENT &&
            object(constant, OQ_NEEDS_FLOAT, describe_coarseness(plan, bits));
+}
+
+/* Its numbers count by their own size, which a step of the largest one does not heed. */
+static bool object_to_decades(const onnxq_plan *plan, struct oq_constant *constant)
+{
+    return constant->spread.lost_by_size > MOST_LOST && plan->options.fold_bits != 8 &&
+           oq_fate_is_small(plan, constant) &&
+           object(constant, OQ_NEEDS_FLOAT,
+                  "small results of its product matter, and it spans too much for 16 bits");
 }
 
 /* A factor that an integer operator's scales take in has to leave them what they are. */
@@ -304,6 +313,7 @@ bool oq_plan_object(onnxq_plan *plan, bool last)
         struct oq_constant *constant = &plan->constants[i];
         is_new |= object_to_norms(plan, constant);
         is_new |= object_to_coarseness(plan, constant);
+        is_new |= object_to_decades(plan, constant);
         is_new |= object_to_spread(plan, constant);
         for (size_t k = 0; k < constant->n_sites; k++) {
             is_new |= object_to_factor(constant, &constant->sites[k]);

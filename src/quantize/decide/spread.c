@@ -5,7 +5,11 @@
  *
  * Which axis the mean is taken along depends on all that stands between: rows
  * and columns are both looked at. Some rows tell what is typical.
+ *
+ * And what 16 bits leave of numbers that count by their own size, in front of a
+ * logarithm: beside the largest of those that share a scale.
  */
+#include <float.h>
 #include <math.h>
 
 #include "base/checked.h"
@@ -24,6 +28,12 @@
 
 /* Steps that a deviation is lost below. Real models have none (docs/decisions.md). */
 #define LEAST_STEPS 2.0
+
+/*
+ * Steps of 16 bits that a number in front of a logarithm is lost below: it is off by an eighth
+ * then. What float32 does not tell from zero beside the largest is noise, as of sines of pi.
+ */
+#define LEAST_STEPS_OF_SMALL 4.0f
 
 /* Of a row or a column: sums of what is beyond its first number. */
 struct line {
@@ -75,9 +85,36 @@ static void take_parts(struct oq_hidden *hidden, const struct lost_lines *lost)
     take_part(&hidden->lost_in_16_bits, lost->lost_in_16_bits, lost->all);
 }
 
-/* Room for a row, and what reading one takes. */
+/* The part of the numbers of a line, `stride` apart, of which most is lost beside the largest. */
+static void add_small(const float *x, uint64_t n, uint64_t stride, uint64_t *all, uint64_t *lost)
+{
+    float largest = 0;
+    for (uint64_t i = 0; i < n; i++)
+        largest = fmaxf(largest, fabsf(x[i * stride]));
+    for (uint64_t i = 0; i < n; i++) {
+        float size = fabsf(x[i * stride]);
+        *all += size > largest * FLT_EPSILON;
+        *lost += size > largest * FLT_EPSILON && size < largest / INT16_MAX * LEAST_STEPS_OF_SMALL;
+    }
+}
+
+/* Of n rows: along those or along columns, as scales have it. */
+static void measure_small(struct oq_constant *constant, const float *x, uint64_t n, uint64_t width)
+{
+    uint64_t all = 0, lost = 0;
+    bool is_by_row = false;
+    for (size_t i = 0; i < constant->n_sites; i++)
+        is_by_row |= constant->sites[i].action != ONNXQ_KEEP && constant->sites[i].axis >= 0 &&
+                     (size_t)constant->sites[i].axis + 1 < constant->source.n_dims;
+    for (uint64_t i = 0; i < (is_by_row ? n : width); i++)
+        add_small(is_by_row ? x + i * width : x + i, is_by_row ? width : n, is_by_row ? 1 : width,
+                  &all, &lost);
+    take_part(&constant->spread.lost_by_size, lost, all);
+}
+
+/* Room for the rows, and what reading one takes. */
 struct buffers {
-    float *row;
+    float *rows;
     struct line *columns;
     void *scratch;
 };
@@ -91,12 +128,13 @@ static bool measure(struct oq_constant *constant, const struct buffers *buffers,
     memset(buffers->columns, 0, (size_t)width * sizeof(*buffers->columns));
     for (uint64_t i = 0; i < n; i++) {
         struct line row = {0};
-        if (!oq_source_read_floats(source, n_rows / n * i * length, (size_t)width, buffers->row,
+        float *x = buffers->rows + i * width;
+        if (!oq_source_read_floats(source, n_rows / n * i * length, (size_t)width, x,
                                    buffers->scratch, error))
             return false;
         for (uint64_t k = 0; k < width; k++) {
-            add_number(&row, buffers->row[k]);
-            add_number(&buffers->columns[k], buffers->row[k]);
+            add_number(&row, x[k]);
+            add_number(&buffers->columns[k], x[k]);
         }
         count_line(&rows, &row);
     }
@@ -104,6 +142,7 @@ static bool measure(struct oq_constant *constant, const struct buffers *buffers,
         count_line(&columns, &buffers->columns[k]);
     take_parts(&constant->spread, &rows);
     take_parts(&constant->spread, &columns);
+    measure_small(constant, buffers->rows, n, width);
     constant->spread.is_measured = true;
     return true;
 }
@@ -116,7 +155,7 @@ static bool is_wanted(const onnxq_plan *plan, const struct oq_constant *constant
                      constant->source.n_dims >= 2 && constant->source.nelem > 0;
     for (size_t i = 0; is_new && is_matrix && i < constant->n_sites; i++)
         if (constant->sites[i].action != ONNXQ_KEEP)
-            return oq_fate_is_centered(plan, constant);
+            return oq_fate_is_centered(plan, constant) || oq_fate_is_small(plan, constant);
     return false;
 }
 
@@ -125,7 +164,7 @@ bool oq_plan_measure_spread(onnxq_plan *plan, onnxq_error *error)
     struct oq_arena arena;
     oq_arena_init(&arena, SIZE_MAX);
     struct buffers buffers = {
-        .row = oq_arena_array(&arena, (size_t)MAX_COLUMNS, sizeof(*buffers.row)),
+        .rows = oq_arena_array(&arena, (size_t)(MAX_ROWS * MAX_COLUMNS), sizeof(*buffers.rows)),
         .columns = oq_arena_array(&arena, (size_t)MAX_COLUMNS, sizeof(*buffers.columns)),
         .scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES)};
     bool ok = !arena.failed || oq_arena_fail(&arena, error);

@@ -133,6 +133,7 @@ static inline float oq_refined_scale(const struct oq_quantized *quantized, uint6
 struct oq_hidden {
     bool is_measured;
     double lost_in_4_bits, lost_in_8_bits, lost_in_16_bits;
+    double lost_by_size; /* in 16 bits, of what counts by its own size: see fate.h, small results */
 };
 
 /* What is known of a weight, at the latest once it is measured; the later the stricter. */
