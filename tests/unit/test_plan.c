@@ -553,7 +553,7 @@ static const struct row {
      "w: MatMul.1 fold int8 folded at load (its result is an angle, in Sin \"y\")"},
     {"a product whose small results matter, and DequantizeLinear would be one that rounds",
      OPSET_17 "init w float32[256,256]; t = MatMul(x, w); y = Reciprocal(t)", adjust_qdq,
-     "w: MatMul.1 fold int8 folded at load"},
+     "w: MatMul.1 fold int16 folded at load (small results of its product matter)"},
     {"an outlier in one weight of an LSTM",
      OPSET_17 "init w float32[1,512,64]; init r float32[1,512,128] @9=1e10\n"
               "y = LSTM(x, w, r) hidden_size=128",
