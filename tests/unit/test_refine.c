@@ -14,7 +14,7 @@
 
 #define RECURRENT "s = LSTM(x, r, r) hidden_size=8; init r float32[1,32,8]; "
 
-enum { NO_FACTOR = 1, NO_KERNELS = 2, NO_ROWS = 4, NOTHING = 8, GROUPED = 16 };
+enum { NO_FACTOR = 1, NO_KERNELS = 2, NO_ROWS = 4, NOTHING = 8, GROUPED = 16, WIDE = 32 };
 
 static const struct row {
     const char *name, *text;
@@ -43,7 +43,13 @@ static const struct row {
     {"recurrent, inputs alike", "init w float32[32,16,3,3]; " RECURRENT "y = Conv(x, w)",
      adjust_fold_8_bits, -1, NOTHING},
     {"zero points", "init w float32[32,16,3,3]; y = Conv(x, w)", adjust_asymmetric, -1, NOTHING},
-    {"16 bits", "init w float32[32,16,3,3]; y = Conv(x, w)", adjust_fold_16_bits, -1, NOTHING},
+    {"16 bits", "init w float32[32,16,3,3]; y = Conv(x, w)", adjust_fold_16_bits, 1, WIDE},
+    {"16 bits of a matrix", "init w float32[100,200]; y = MatMul(x, w)", adjust_fold_16_bits, 0,
+     WIDE},
+    {"16 bits, turned", "init w float32[32,16,3,3]; y = ConvTranspose(x, w)", adjust_fold_16_bits,
+     0, WIDE},
+    {"16 bits, inputs alike", "init w float32[32,16,3,3]; y = Conv(x, w)", adjust_fold_16_bits, -1,
+     NOTHING},
     {"one scale", "init w float32[32,16,3,3]; y = Conv(x, w)", adjust_per_tensor, -1, NOTHING},
     {"DequantizeLinear", "init w float32[32,16,3,3]; y = Conv(x, w)", adjust_qdq, -1, NOTHING},
     {"another operator", "init w float32[32,100]; y = Einsum(x, w)", NULL, -1, NOTHING},
@@ -81,21 +87,34 @@ static uint64_t input_of(const struct row *row, const struct oq_quantized *q, ui
     return reference_scale_of(source->dims, source->n_dims, row->input_axis, 0, i);
 }
 
-/* No step is larger than with one factor, and no integer needs more than 127. */
+/* No step is larger than with one factor, and no integer needs more than there are. */
 static void check_factors(const struct row *row, const struct oq_quantized *q, const float *w)
 {
     const float *factors = q->refinement->input_scale;
     const uint64_t n = oq_refinement_n_inputs(q->refinement);
+    const float qmax = q->is_wide ? INT16_MAX : INT8_MAX;
     float *needed = test_alloc((size_t)n * sizeof(*needed));
     for (uint64_t i = 0; i < q->ranges->source->nelem; i++) {
         float *place = &needed[input_of(row, q, i)];
-        *place = fmaxf(*place, fabsf(w[i]) / (127 * q->scale[channel_of(q, i)]));
+        *place = fmaxf(*place, fabsf(w[i]) / (qmax * q->scale[channel_of(q, i)]));
     }
     for (uint64_t k = 0; k < n; k++) {
         assert_true(factors[k] <= 1 && factors[k] >= needed[k] * (1 - 1e-6f));
         assert_true(factors[k] <= needed[k] * (1 + 1e-6f));
         assert_true(k % 3 != 0 || factors[k] <= 2 * WEAK);
     }
+}
+
+/* Each to the nearest. */
+static uint8_t *expected_wide(const struct row *row, const struct oq_quantized *q, const float *w)
+{
+    const uint64_t nelem = q->ranges->source->nelem;
+    int16_t *result = test_alloc((size_t)nelem * sizeof(*result));
+    for (uint64_t i = 0; i < nelem; i++) {
+        float scale = q->scale[channel_of(q, i)] * q->refinement->input_scale[input_of(row, q, i)];
+        result[i] = (int16_t)fmaxf(fminf(rintf(w[i] / scale), INT16_MAX), -INT16_MAX);
+    }
+    return (uint8_t *)result;
 }
 
 static uint8_t *expected_integers(const struct row *row, const struct oq_quantized *q,
@@ -141,7 +160,8 @@ static void test_refinement(void **state)
     if (has_factor)
         check_factors(row, q, w);
     const struct oq_recipe recipe = oq_quantized_recipe(q);
-    check_recipe(&recipe, expected_integers(row, q, w));
+    assert_int_equal(q->is_wide, (row->flags & WIDE) != 0);
+    check_recipe(&recipe, q->is_wide ? expected_wide(row, q, w) : expected_integers(row, q, w));
 }
 
 /* The float that comes out is integer times the product of both scales. */

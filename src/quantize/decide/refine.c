@@ -53,16 +53,18 @@ static bool find_view(const onnxq_plan *plan, const struct oq_site *site,
            view->kernels * view->kernel <= OQ_REFINED_ROW_MAX;
 }
 
-static bool is_same_view(const struct oq_refinement *a, const struct oq_refinement *b)
+static bool is_same_view(const struct oq_quantized *q, const struct oq_refinement *view)
 {
-    return a->axis == b->axis && a->is_grouped == b->is_grouped && a->keeps_sums == b->keeps_sums;
+    const struct oq_refinement *first = q->refinement;
+    return first->axis == view->axis && first->is_grouped == view->is_grouped &&
+           (q->is_wide || first->keeps_sums == view->keeps_sums);
 }
 
 static bool can_be_finer(const struct oq_quantized *q)
 {
     const struct oq_ranges *ranges = q->ranges;
-    return q->n_products == 0 && !q->is_wide && !q->transposed && q->blocks == NULL &&
-           !ranges->is_4_bits && ranges->symmetric && ranges->source->nelem <= MAX_NELEM;
+    return q->n_products == 0 && !q->transposed && q->blocks == NULL && !ranges->is_4_bits &&
+           ranges->symmetric && ranges->source->nelem <= MAX_NELEM;
 }
 
 /* Without a second factor, and with no sum of more than one element. */
@@ -84,7 +86,7 @@ static bool add_site(onnxq_plan *plan, const struct oq_site *site)
     bool is_wanted = find_view(plan, site, &view) && q->ranges->axis == site->axis &&
                      q->ranges->batch_axes == site->batch_axes;
     if (q->refinement != NULL) {
-        q->refinement->is_unwanted |= !is_wanted || !is_same_view(q->refinement, &view);
+        q->refinement->is_unwanted |= !is_wanted || !is_same_view(q, &view);
         return true;
     }
     q->refinement = oq_arena_alloc(&plan->arena, sizeof(*q->refinement));
@@ -92,6 +94,8 @@ static bool add_site(onnxq_plan *plan, const struct oq_site *site)
         return false;
     if (is_wanted)
         *q->refinement = view;
+    if (q->is_wide) /* sums are off by next to nothing as it is */
+        q->refinement->keeps_sums = q->refinement->keeps_row = false;
     q->refinement->is_unwanted = !is_wanted;
     return true;
 }
@@ -156,9 +160,10 @@ static void measure_rows(const struct oq_quantized *q, uint64_t row, uint64_t n,
     const struct oq_refinement *refinement = q->refinement;
     const size_t kernel = (size_t)refinement->kernel;
     const bool by_row = refinement->axis == 0;
+    const float qmax = q->is_wide ? q->qmax : OQ_KEPT_SUMS_QMAX;
     for (uint64_t end = row + n; row < end; row++)
         for (uint64_t i = 0; i < refinement->kernels; i++, x += kernel) {
-            float part = find_largest(x, kernel) / (q->scale[by_row ? row : i] * OQ_KEPT_SUMS_QMAX);
+            float part = find_largest(x, kernel) / (q->scale[by_row ? row : i] * qmax);
             float *place = &most[by_row ? i : row];
             *place = part > *place ? part : *place;
         }

@@ -57,12 +57,29 @@ static void quantize_wide_run(const struct oq_quantized *quantized, const struct
     }
 }
 
+/* With a factor for each input; no sums are kept. */
+static void quantize_wide_kernels(const struct oq_quantized *quantized, uint64_t first,
+                                  size_t count, const float *x, int16_t *dst)
+{
+    const struct oq_refinement *refinement = quantized->refinement;
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t kernel = (first + i) / refinement->kernel;
+        const float scale =
+            oq_refined_scale(quantized, kernel / refinement->kernels, kernel % refinement->kernels);
+        dst[i] = (int16_t)fminf(fmaxf(rintf(x[i] / scale), quantized->qmin), quantized->qmax);
+    }
+}
+
 static bool quantize_wide(const struct oq_quantized *quantized, uint64_t first, size_t count,
                           int16_t *dst, void *scratch, onnxq_error *error)
 {
     float *x = oq_recipe_floats(scratch);
     if (!oq_source_read_floats(quantized->ranges->source, first, count, x, scratch, error))
         return false;
+    if (quantized->refinement != NULL) {
+        quantize_wide_kernels(quantized, first, count, x, dst);
+        return true;
+    }
     for (size_t done = 0; done < count;) {
         struct oq_run run = oq_layout_run(&quantized->ranges->layout, first + done, count - done);
         quantize_wide_run(quantized, &run, x + done, dst + done);
@@ -140,7 +157,8 @@ static void scatter_row(const struct turn *turn, const struct integer_tile *tile
         turn->dst[at + i - turn->first] = q[i * tile->ks + row];
 }
 
-static bool quantize_tile(const struct turn *turn, const struct integer_tile *tile, onnxq_error *error)
+static bool quantize_tile(const struct turn *turn, const struct integer_tile *tile,
+                          onnxq_error *error)
 {
     const struct oq_kernels *kernels = oq_kernels_best();
     float *x = oq_recipe_floats(turn->scratch);
@@ -165,7 +183,7 @@ static bool quantize_turned(const struct turn *turn, onnxq_error *error)
     for (uint64_t k = turn->first / turn->n_all; k < k_end; k += TILE_K) {
         for (uint64_t n = 0; n < turn->n_all; n += TILE_N) {
             struct integer_tile tile = {n, k, oq_min_u64(TILE_N, turn->n_all - n),
-                                oq_min_u64(TILE_K, k_end - k)};
+                                        oq_min_u64(TILE_K, k_end - k)};
             if (!quantize_tile(turn, &tile, error))
                 return false;
         }
@@ -215,10 +233,10 @@ static bool produce_quantized(const void *source, uint64_t first, size_t count, 
                               void *scratch, onnxq_error *error)
 {
     const struct oq_quantized *quantized = source;
-    if (quantized->refinement != NULL)
-        return oq_produce_refined(quantized, first, count, dst, scratch, error);
     if (quantized->is_wide)
         return produce_wide(quantized, first, count, dst, scratch, error);
+    if (quantized->refinement != NULL)
+        return oq_produce_refined(quantized, first, count, dst, scratch, error);
     if (quantized->ranges->is_4_bits)
         return quantize_4_bits(quantized, first, count, dst, scratch, error);
     return quantized->transposed ? quantize_transposed(quantized, first, count, dst, scratch, error)
