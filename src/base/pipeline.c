@@ -155,7 +155,7 @@ static bool run_threads(const struct oq_pipeline *pipeline, unsigned threads, on
     while (ok && started < threads && (workers[started] = oq_thread_start(work, &run)) != NULL)
         started++;
     if (ok && started == 0)
-        ok = oq_fail(error, ONNXQ_ERROR_MEMORY, "cannot start a thread");
+        ok = oq_fail(error, ONNXQ_ERROR_MEMORY, "out of memory for a thread");
     for (size_t job = 0; ok && job < pipeline->njobs; job++)
         ok = consume_job(&run, job, error);
     if (started > 0)

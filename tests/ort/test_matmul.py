@@ -281,7 +281,7 @@ class LeftConstant(MatMulTest):
             {"x": build.activations(K, 300)},
             {
                 "w": reference.quantize(W, DEFAULT, (0,)).dequantize(),
-                "other": reference.quantize_matmul(other, DEFAULT).dequantize(),
+                "other": reference.fold_matmul(other, DEFAULT).dequantize(),
             },
         )
 
