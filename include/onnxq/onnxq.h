@@ -179,6 +179,7 @@ typedef struct onnxq_output_options {
     onnxq_external_data external_data;
     bool sync;          /* fsync before the rename (default) */
     bool keep_existing; /* an output that exists is an error, not replaced */
+    bool force;         /* a side file is written over a file that is none of this output */
     bool allow_noop;    /* nothing to do: copy the input byte for byte */
     unsigned threads;   /* 0: one per processor. The result does not depend on it. */
     onnxq_progress_fn progress;

@@ -377,6 +377,59 @@ static bool check_path(const struct emission *emission, const char *path, onnxq_
     return true;
 }
 
+/* --- the side file of before --- */
+
+/*
+ * True where the model that is under the output's name has its weights in that file. Another run
+ * may be about to give both their names: that is waited for.
+ */
+static bool is_side_file_of(const char *path, const char *external_path, bool ours_only)
+{
+    const int lock = oq_os_lock_folder_of(path);
+    onnxq_model *before = onnxq_model_open(path, NULL);
+    bool is_its = before != NULL && is_input(before, external_path) &&
+                  (!ours_only || oq_model_is_ours(before));
+    onnxq_model_close(before);
+    if (lock >= 0)
+        oq_os_close(lock);
+    return is_its;
+}
+
+/* Who names an output has it replaced with its side file, but not what lies beside it. */
+static bool check_side_file(const struct emission *emission, const char *path,
+                            const char *external_path, onnxq_error *error)
+{
+    struct oq_file_status status;
+    if (!check_path(emission, external_path, error))
+        return false;
+    if (emission->options->force || !oq_os_status(external_path, &status) ||
+        status.type != OQ_FILE_REGULAR || is_side_file_of(path, external_path, false))
+        return true;
+    oq_fail(error, ONNXQ_ERROR_OUTPUT, "exists already, and is no side file of the output's name");
+    oq_error_file(error, external_path);
+    oq_error_hint(error, "options.output.force=true replaces it");
+    return false;
+}
+
+/*
+ * The side file that would be left behind: on the heap, or NULL. Only what this program wrote is
+ * known to belong to no other model.
+ */
+static char *find_left_side_file(const struct emission *emission, const char *path)
+{
+    struct oq_file_status status;
+    const size_t n = strlen(path) + sizeof(".data");
+    char *left = oq_is_standard_output(path) ? NULL : malloc(n);
+    if (left == NULL)
+        return NULL;
+    snprintf(left, n, "%s.data", path);
+    if (oq_os_link_status(left, &status) && status.type == OQ_FILE_REGULAR &&
+        !is_input(emission->draft->model, left) && is_side_file_of(path, left, true))
+        return left;
+    free(left);
+    return NULL;
+}
+
 /*
  * What is written is read back before it has its name: the output of a valid
  * model has to be valid. (What was wrong in the input may stay.) Costs a second
@@ -434,6 +487,7 @@ static bool write_files(struct emission *emission, const char *path, const char 
                                                    .most_rights = most_rights,
                                                    .nobody_named_it = true};
     struct oq_output model = OQ_OUTPUT_CLOSED, external = OQ_OUTPUT_CLOSED;
+    char *left = external_path == NULL ? find_left_side_file(emission, path) : NULL;
     bool ok = true;
     if (external_path != NULL)
         ok = oq_output_open(&external, external_path, &external_terms, error) &&
@@ -447,6 +501,9 @@ static bool write_files(struct emission *emission, const char *path, const char 
     ok = ok && oq_output_publish(&model, options->keep_existing, options->sync, error);
     if (ok && external_path != NULL)
         oq_output_commit(&external, options->sync);
+    if (ok && left != NULL)
+        remove(left);
+    free(left);
     oq_output_close(&model);
     oq_output_close(&external);
     return ok;
@@ -482,7 +539,7 @@ static bool name_side_file(struct emission *emission, const char *path, char **e
     if (is_stream(path))
         return refuse_side_file(path, error);
     *external_path = oq_arena_printf(&emission->arena, "%s.data", path);
-    return *external_path != NULL ? check_path(emission, *external_path, error)
+    return *external_path != NULL ? check_side_file(emission, path, *external_path, error)
                                   : oq_arena_fail(&emission->arena, error);
 }
 

@@ -102,6 +102,16 @@ int64_t oq_model_opset(const Oq__Pb__ModelProto *proto, const char *domain)
     return 0;
 }
 
+bool oq_model_is_ours(const onnxq_model *model)
+{
+    for (size_t i = 0; i < model->proto->n_metadata_props; i++) {
+        const char *key = model->proto->metadata_props[i]->key;
+        if (key != NULL && strcmp(key, "onnxq.version") == 0)
+            return true;
+    }
+    return false;
+}
+
 size_t oq_model_budget(const onnxq_model *model)
 {
     size_t proportional;

@@ -49,6 +49,9 @@ Oq__Pb__ModelProto *oq_model_copy_proto(const onnxq_model *model, struct oq_aren
 /* Version of an operator set that the model imports, 0: none. */
 int64_t oq_model_opset(const Oq__Pb__ModelProto *proto, const char *domain);
 
+/* True for what this program has written. */
+bool oq_model_is_ours(const onnxq_model *model);
+
 /*
  * Before IR version 4 every initializer had to be a graph input, and some exporters still
  * list all weights: that is habit, nobody means to override them. What optimizers add, such

@@ -302,20 +302,12 @@ static int compare_places(const void *left, const void *right)
 }
 
 /* Others may let tensors share bytes; what we have written shares none. */
-static bool is_ours(const onnxq_model *model)
-{
-    for (size_t i = 0; i < model->proto->n_metadata_props; i++)
-        if (strcmp(oq_text_or_empty(model->proto->metadata_props[i]->key), "onnxq.version") == 0)
-            return true;
-    return false;
-}
-
 static bool check_side_files(struct oq_checker *checker)
 {
     const onnxq_model *model = checker->model;
     const struct oq_tensor **list =
         oq_arena_array(checker->arena, model->n_tensors + 1, sizeof(*list));
-    size_t n = 0, n_tensors = is_ours(model) ? model->n_tensors : 0;
+    size_t n = 0, n_tensors = oq_model_is_ours(model) ? model->n_tensors : 0;
     if (list == NULL)
         return oq_arena_fail(checker->arena, checker->error);
     for (size_t i = 0; i < n_tensors; i++)

@@ -144,6 +144,7 @@ static bool decide(struct item_run *run, onnxq_error *error)
     const onnxq_output_options output = {.external_data = files->external_data,
                                          .keep_existing = files->no_clobber ||
                                                           (run->item->derived && !files->force),
+                                         .force = files->force,
                                          .sync = files->sync,
                                          .allow_noop = files->allow_noop,
                                          .threads = (unsigned)job->common->threads,
