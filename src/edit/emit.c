@@ -402,7 +402,7 @@ static bool check_side_file(const struct emission *emission, const char *path,
     struct oq_file_status status;
     if (!check_path(emission, external_path, error))
         return false;
-    if (emission->options->force || !oq_os_status(external_path, &status) ||
+    if (emission->options->force || !oq_os_link_status(external_path, &status) ||
         status.type != OQ_FILE_REGULAR || is_side_file_of(path, external_path, false))
         return true;
     oq_fail(error, ONNXQ_ERROR_OUTPUT, "exists already, and is no side file of the output's name");
