@@ -258,6 +258,30 @@ def print_logarithms(onnxq: str) -> None:
         print(f"| {name} | {' | '.join(logarithm_error(onnxq, made, *way) for way in ways)} |")
 
 
+def features(decades: float) -> tuple[onnx.ModelProto, dict]:
+    """A layer on features over decades, with what scales them made part of it."""
+    sizes = 10 ** RNG.permutation(np.linspace(0, decades, 256))
+    return bare(sizes * normal(64, 256), normal(256, 256) / 16 / sizes[:, None])
+
+
+def chosen() -> tuple[onnx.ModelProto, dict]:
+    """Each output is one input, as of trees that are written as products."""
+    return bare(normal(64, 256), np.eye(256)[:, RNG.integers(0, 256, 1024)])
+
+
+def print_first_layers(onnxq: str) -> None:
+    makers = {f"features over {n:g} decades": lambda n=n: features(n) for n in (0, 0.5, 1, 1.5, 2, 3, 4)}
+    makers["outputs that are one input each"] = chosen
+    ways = [(), ("--method=blocks",), ("--method=qdq",)]
+    print("\n| first layer | rms / smallest norm | error % | blocks | qdq |\n|---|---|---|---|---|")
+    for name, make in makers.items():
+        made = make()
+        norms = np.linalg.norm(numpy_helper.to_array(made[0].graph.initializer[0])[:, :64], axis=1)
+        norms = norms[norms > 0]
+        ratio = np.sqrt(np.mean(norms**2)) / norms.min()
+        print(f"| {name} | {ratio:.3g} | {' | '.join(f'{error(onnxq, made, *way)[0]:.3g}' for way in ways)} |")
+
+
 def logarithm_error(onnxq: str, made: tuple[onnx.ModelProto, dict], *flags: str) -> str:
     try:
         return f"{error(onnxq, made, *flags)[0]:.3g}"
@@ -280,6 +304,7 @@ def main() -> None:
     print_offsets(onnxq)
     print_products(onnxq, ROOTS)
     print_logarithms(onnxq)
+    print_first_layers(onnxq)
 
 
 if __name__ == "__main__":

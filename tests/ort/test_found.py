@@ -307,6 +307,45 @@ class SmallResults(OrtTest):
         self.assertEqual(self.quantize(model).weight("w")["action"], "dynamic")
 
 
+class FirstLayers(OrtTest):
+    """All activations have one scale in integers, whatever their features are."""
+
+    def make(self, x, w):
+        nodes = [node("Reshape", "x flat", "f"), node("Gemm", "f w", "h", transB=1), node("MatMul", "h v", "y")]
+        constants = {"flat": np.array([0, -1]), "w": w.T.copy(), "v": build.weights(w.shape[1], 64)}
+        return build.model(nodes, {"x": x.shape}, {"y": (len(x), 64)}, constants)
+
+    @cases(
+        {
+            "dynamic": ((), "int8 folded at load"),
+            "blocks": (("--method=blocks",), "int8 folded at load"),
+            "qdq": (("--method=qdq",), "DequantizeLinear"),
+            "zero points": (("--no-symmetric",), "int16 folded at load"),
+        }
+    )
+    def features_of_unlike_size(self, options, form):
+        sizes = 10 ** np.linspace(0, 3, 256)
+        x = (build.activations(8, 256) * sizes).astype(np.float32)
+        w = (build.weights(256, 256) / sizes[:, None]).astype(np.float32)
+        outcome = self.quantize(self.make(x, w), *options)
+        use = outcome.weight("w")["uses"][0]
+        self.assertEqual(use["form"], form)
+        self.assertIn("its inputs are of unlike size", use["reason"])
+        want = self.run_levels(self.dir / "model.onnx", {"x": x})["disabled"][0]
+        for found in self.run_levels(outcome.path, {"x": x}).values():
+            self.assertLess(np.linalg.norm(found[0] - want) / np.linalg.norm(want), 0.03)
+
+    def test_features_of_like_size(self):
+        x, w = build.activations(8, 256), build.weights(256, 256)
+        self.assertEqual(self.quantize(self.make(x, w)).weight("w")["action"], "dynamic")
+
+    def test_outputs_that_are_one_input_each(self):
+        x, w = build.activations(8, 256), np.eye(256, dtype=np.float32)[:, ::-1].copy()
+        outcome = self.quantize(self.make(x, w))
+        self.assertEqual(outcome.weight("w")["action"], "fold")
+        self.assertIn("each of its outputs is one input", outcome.weight("w")["uses"][0]["reason"])
+
+
 METHODS = {
     "dynamic": (),
     "weights": ("--method=weights",),

@@ -203,6 +203,18 @@ static bool is_multiplied(const onnxq_plan *plan, const struct oq_site *site)
                                                     : site->needs_floats != NULL;
 }
 
+/* Inputs of unlike size: scales of inputs, which folding has, keep rows of unlike size. */
+static void heed_inputs(onnxq_plan *plan, struct oq_site *site, struct oq_constant *constant)
+{
+    bool has_input_scales =
+        plan->options.method != ONNXQ_METHOD_QDQ && oq_is_symmetric(&plan->options, false);
+    bool is_selection = false;
+    site->needs_floats = oq_plan_refuse_unlike(site, &is_selection);
+    if (site->needs_floats != NULL && !is_selection && !has_input_scales &&
+        plan->options.fold_bits != 8)
+        oq_plan_need_16_bits(plan, constant, site->needs_floats);
+}
+
 static void screen(onnxq_plan *plan, const struct oq_selection *selection,
                    struct oq_constant *constant)
 {
@@ -213,6 +225,9 @@ static void screen(onnxq_plan *plan, const struct oq_selection *selection,
         site->screened = refuse_site(plan, selection, site);
         if (site->screened == NULL && site->rule->is_product)
             site->needs_floats = oq_fate_refuses_integers(plan, site);
+        if (site->screened == NULL && site->rule->is_product && site->needs_floats == NULL &&
+            !plan->is_estimate)
+            heed_inputs(plan, site, constant);
     }
     note_need(plan, constant);
     for (size_t i = 0; plan->options.method == ONNXQ_METHOD_QDQ && i < constant->n_sites; i++) {

@@ -74,6 +74,9 @@ void oq_plan_scale(onnxq_plan *plan);
  */
 bool oq_plan_measure_spread(onnxq_plan *plan, onnxq_error *error);
 
+/* Why the site's node computes with floats, as its weight has it, or NULL; see unlike.c. */
+const char *oq_plan_refuse_unlike(const struct oq_site *site, bool *selects);
+
 /*
  * precision.c: what the measured numbers object to. True where that is new, so
  * that all has to be decided once more; `last`: once more and never again.
