@@ -107,6 +107,7 @@ def quantize_with_peer(source, feeds_file, output):
         model = version_converter.convert_version(model, 13)
     raised, prepared = f"{output}.13.onnx", f"{output}.pre.onnx"
     onnx.save(model, raised)
+    os.chdir(Path(output).parent)  # where it fails, shape inference leaves a model in the current folder
     try:
         quant_pre_process(raised, prepared)
     except Exception:

@@ -164,6 +164,17 @@ def keep_sums(steps: np.ndarray, kernels: bool, rows: bool) -> np.ndarray:
     return q
 
 
+def scales_of_inputs(w: np.ndarray, scale: np.ndarray, qmax: np.float32, axis: int) -> np.ndarray:
+    """One for each input of a weight [O, I, ..] (axis 0) or [I, O, ..] (axis 1), or 1 for all."""
+    inputs = 1 - axis
+    others = tuple(i for i in range(w.ndim) if i != inputs)
+    views = np.abs(w).max(axis=tuple(range(2, w.ndim)), keepdims=True)
+    needed = (views / (scale * qmax)).max(axis=others, keepdims=True)
+    if w.shape[inputs] == 1 or w.size // w.shape[inputs] < 64 or not ((needed > 0) & (needed <= 0.5)).any():
+        return np.float32(1)
+    return np.where(needed > 0, np.clip(needed, np.float32(2**-24), np.float32(1)), np.float32(1))
+
+
 def fold(w: np.ndarray, scheme: Scheme, axis: int, kernels: bool, grouped: bool = False) -> Quantized:
     """
     A weight [O, I, ..] (axis 0) or [I, O, ..] (axis 1) that is only folded: where one of its inputs
@@ -173,13 +184,7 @@ def fold(w: np.ndarray, scheme: Scheme, axis: int, kernels: bool, grouped: bool 
     stored = quantize(w, scheme, (0, 1) if grouped else (axis,))
     if not scheme.symmetric or not scheme.per_channel or not (kernels or axis == 0 or w.shape[0] > 1):
         return stored
-    inputs = 1 - axis
-    others = tuple(i for i in range(w.ndim) if i != inputs)
-    views = np.abs(w).max(axis=tuple(range(2, w.ndim)), keepdims=True)
-    needed = (views / (stored.scale * np.float32(127))).max(axis=others, keepdims=True)
-    scale = stored.scale
-    if not grouped and w.shape[inputs] > 1 and w.size // w.shape[inputs] >= 64 and ((needed > 0) & (needed <= 0.5)).any():
-        scale = scale * np.where(needed > 0, np.clip(needed, np.float32(2**-24), np.float32(1)), np.float32(1))
+    scale = stored.scale * (1 if grouped else scales_of_inputs(w, stored.scale, np.float32(127), axis))
     steps = (w / scale).reshape(*w.shape[:2], -1)
     q = keep_sums(steps, kernels, axis == 0).reshape(w.shape)
     return Quantized((q + int(stored.zero_point)).astype(scheme.dtype), scale, stored.zero_point)

@@ -41,9 +41,11 @@ MAKERS = {"matmul": matmul, "gemm": gemm, "conv": conv, "table": table}
 TABLE = {f"{maker}_{scheme}": (maker, scheme) for maker in MAKERS for scheme in SCHEMES if not SCHEMES[scheme].reduce_range}
 
 
-def in_16_bits(w: np.ndarray, axis: int) -> reference.Quantized:
+def in_16_bits(w: np.ndarray, axis: int, of_inputs: bool = False) -> reference.Quantized:
     axes = tuple(other for other in range(w.ndim) if other != axis)
     scale = np.abs(w).max(axis=axes, keepdims=True) / np.float32(32767)
+    if of_inputs:
+        scale = scale * reference.scales_of_inputs(w, scale, np.float32(32767), axis)
     return reference.Quantized(np.rint(w / scale).astype(np.int16), scale, np.array(0, np.int16))
 
 
@@ -54,7 +56,7 @@ class Weights(OrtTest):
     def in_16_bits(self, maker: str) -> None:
         model, feeds, w, axis = MAKERS[maker]()
         outcome = self.quantize(model, "--method=weights", "--fold-bits=16")
-        want = in_16_bits(w, axis)
+        want = in_16_bits(w, axis, of_inputs=maker in ("conv", "gemm", "matmul"))
         [tensor] = [t for t in outcome.model.graph.initializer if t.data_type == TensorProto.INT16]
         np.testing.assert_array_equal(numpy_helper.to_array(tensor), want.q)
         self.assert_folds_to(outcome, feeds, {"w": want.dequantize()})
