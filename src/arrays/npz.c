@@ -207,11 +207,11 @@ static bool next_entry(struct archive *archive, struct zip_entry *entry, onnxq_e
                      sizeof(record), "directory", error))
         return false;
     *entry = (struct zip_entry){.flags = get16(record + 8),
-                            .method = get16(record + 10),
-                            .crc = get32(record + 16),
-                            .compressed_nbytes = get32(record + 20),
-                            .nbytes = get32(record + 24),
-                            .offset = get32(record + 42)};
+                                .method = get16(record + 10),
+                                .crc = get32(record + 16),
+                                .compressed_nbytes = get32(record + 20),
+                                .nbytes = get32(record + 24),
+                                .offset = get32(record + 42)};
     size_t name = get16(record + 28), extra = get16(record + 30), comment = get16(record + 32);
     uint64_t rest = limit - archive->position - sizeof(record);
     if (name + extra + comment > rest)
@@ -253,8 +253,8 @@ static bool check_sizes(struct archive *archive, const struct zip_entry *entry, 
 }
 
 /* Behind the local header, whose name and extra fields may be others than the directory's. */
-static bool find_data(const struct archive *archive, const struct zip_entry *entry, uint64_t *offset,
-                      onnxq_error *error)
+static bool find_data(const struct archive *archive, const struct zip_entry *entry,
+                      uint64_t *offset, onnxq_error *error)
 {
     uint8_t record[LOCAL_NBYTES];
     uint64_t limit = archive->directory.offset;

@@ -92,7 +92,8 @@ static const char *get_text(const json_t *object, const char *key)
     return text != NULL ? text : "";
 }
 
-static bool read_kernel(struct profile_reader *reader, const json_t *object, double begin, double us)
+static bool read_kernel(struct profile_reader *reader, const json_t *object, double begin,
+                        double us)
 {
     const char *name = get_text(object, "name");
     const char *op_type = get_text(json_object_get(object, "args"), "op_name");

@@ -67,8 +67,8 @@ struct oq_summary oq_summarize(double *values, size_t n)
                                .mean = sum / (double)n};
 }
 
-bool oq_speedup(const double *first, const double *other, size_t n, struct oq_speedup_spread *spread,
-                onnxq_error *error)
+bool oq_speedup(const double *first, const double *other, size_t n,
+                struct oq_speedup_spread *spread, onnxq_error *error)
 {
     double *ratios = calloc(n, sizeof(*ratios));
     if (ratios == NULL)
@@ -77,8 +77,8 @@ bool oq_speedup(const double *first, const double *other, size_t n, struct oq_sp
         ratios[i] = first[i] / other[i];
     oq_sort(ratios, n);
     *spread = (struct oq_speedup_spread){.median = oq_quantile(ratios, n, 0.5),
-                                 .low = oq_quantile(ratios, n, 0.25),
-                                 .high = oq_quantile(ratios, n, 0.75)};
+                                         .low = oq_quantile(ratios, n, 0.25),
+                                         .high = oq_quantile(ratios, n, 0.75)};
     free(ratios);
     return true;
 }

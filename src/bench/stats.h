@@ -38,8 +38,8 @@ struct oq_speedup_spread {
  * How many times faster `other` is than `first`: of each turn its own ratio, as
  * what slows the machine down for a while slows both. n > 0 turns; false without memory.
  */
-bool oq_speedup(const double *first, const double *other, size_t n, struct oq_speedup_spread *spread,
-                onnxq_error *error);
+bool oq_speedup(const double *first, const double *other, size_t n,
+                struct oq_speedup_spread *spread, onnxq_error *error);
 
 enum oq_verdict { OQ_SAME_SPEED, OQ_FASTER, OQ_SLOWER };
 

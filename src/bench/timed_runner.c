@@ -109,7 +109,7 @@ static bool profile(struct oq_timed_runner *runner, const struct oq_worker_reque
 }
 
 bool oq_timed_runner_serve(void *data, const struct oq_worker_request *request,
-                     struct oq_worker_reply *reply, onnxq_error *error)
+                           struct oq_worker_reply *reply, onnxq_error *error)
 {
     struct oq_timed_runner *runner = data;
     switch (request->task) {

@@ -23,6 +23,6 @@ struct oq_timed_runner {
 
 /* An oq_worker_fn; data is a struct oq_timed_runner. */
 bool oq_timed_runner_serve(void *data, const struct oq_worker_request *request,
-                     struct oq_worker_reply *reply, onnxq_error *error);
+                           struct oq_worker_reply *reply, onnxq_error *error);
 
 #endif

@@ -48,7 +48,7 @@ struct oq_match {
     bool cuts;                       /* what lay beyond a range passes from now on */
     bool clips;                      /* within these bounds: */
     float lo, hi;
-    float ratio;                     /* that the activation is multiplied by, or 0 */
+    float ratio; /* that the activation is multiplied by, or 0 */
     int32_t value_type;
 };
 

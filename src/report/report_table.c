@@ -100,7 +100,8 @@ struct table_widths {
 
 static struct table_widths measure(const struct oq_report_lines *lines, FILE *stream)
 {
-    struct table_widths widths = {.name = strlen("operator"), .line_limit = oq_report_line_limit(stream)};
+    struct table_widths widths = {.name = strlen("operator"),
+                                  .line_limit = oq_report_line_limit(stream)};
     for (size_t i = 0; i < lines->n_lines; i++) {
         char name[NAME_CAPACITY], form[FORM_CAPACITY], notes[NOTES_CAPACITY];
         format_name(&lines->lines[i], name);

@@ -13,10 +13,12 @@
 #include "quantize/decide/steps.h"
 
 #define MAX_OUTPUTS ((uint64_t)64)
-#define MAX_INPUTS  ((uint64_t)1 << 20)
 
 /* Of fewer, the norms of an input are small by chance. */
 #define MIN_OUTPUTS ((uint64_t)16)
+
+/* 4 MB: inputs by outputs. */
+#define MAX_ELEMENTS ((uint64_t)1 << 20)
 
 /* Nodes that hand inputs of the model on. */
 #define MAX_STEPS 8
@@ -66,7 +68,8 @@ static bool find_view(const struct oq_site *site, struct view *view)
     view->is_turned = is_gemm && oq_node_int(site->node, "transB", 0) != 0;
     view->n_inputs = (uint64_t)source->dims[view->is_turned ? 1 : 0];
     view->n_outputs = oq_min_u64((uint64_t)source->dims[view->is_turned ? 0 : 1], MAX_OUTPUTS);
-    return view->n_inputs > 1 && view->n_inputs <= MAX_INPUTS && view->n_outputs >= MIN_OUTPUTS;
+    view->n_outputs = oq_min_u64(view->n_outputs, MAX_ELEMENTS / view->n_inputs);
+    return view->n_inputs > 1 && view->n_outputs >= MIN_OUTPUTS;
 }
 
 /* x: [inputs, outputs] of what is looked at, or turned. */
