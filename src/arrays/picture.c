@@ -1,13 +1,10 @@
-/* Which format a picture has, and the two that need no library. */
+/* Room for a picture's pixels, and the two formats that need no library. */
 #include "arrays/picture.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/checked.h"
-
-#define MAX_FILE_NBYTES ((uint64_t)256 << 20)
 
 bool oq_picture_init(struct oq_picture *picture, uint64_t width, uint64_t height, size_t channels,
                      onnxq_error *error)
@@ -66,8 +63,8 @@ static bool read_number(struct pnm_text *text, uint64_t *value)
            (text->at == text->nbytes || text->bytes[text->at] < '0' || text->bytes[text->at] > '9');
 }
 
-static bool decode_pnm(struct oq_picture *picture, const uint8_t *bytes, size_t nbytes,
-                       onnxq_error *error)
+bool oq_picture_decode_pnm(struct oq_picture *picture, const uint8_t *bytes, size_t nbytes,
+                           onnxq_error *error)
 {
     struct pnm_text text = {.bytes = bytes, .nbytes = nbytes, .at = 2};
     uint64_t width, height, largest;
@@ -88,32 +85,4 @@ static bool decode_pnm(struct oq_picture *picture, const uint8_t *bytes, size_t 
         picture->pixels[i] = (uint8_t)((value * 255u + (unsigned)largest / 2) / (unsigned)largest);
     }
     return true;
-}
-
-/* --- all --------------------------------------------------------------------------- */
-
-static bool decode(struct oq_picture *picture, const uint8_t *bytes, size_t nbytes,
-                   onnxq_error *error)
-{
-    if (nbytes >= 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0)
-        return oq_picture_decode_png(picture, bytes, nbytes, error);
-    if (nbytes >= 3 && memcmp(bytes, "\xff\xd8\xff", 3) == 0)
-        return oq_picture_decode_jpeg(picture, bytes, nbytes, error);
-    if (nbytes >= 2 && bytes[0] == 'P' && (bytes[1] == '5' || bytes[1] == '6'))
-        return decode_pnm(picture, bytes, nbytes, error);
-    return oq_fail(error, ONNXQ_ERROR_INPUT, "is no PNG, JPEG, PPM (P6) or PGM (P5) picture");
-}
-
-bool oq_picture_read(struct oq_picture *picture, const struct oq_file *file, onnxq_error *error)
-{
-    *picture = (struct oq_picture){0};
-    if (file->nbytes > MAX_FILE_NBYTES)
-        return oq_fail(error, ONNXQ_ERROR_INPUT, "has %" PRIu64 " bytes, expected a picture",
-                       file->nbytes);
-    size_t nbytes = (size_t)file->nbytes;
-    uint8_t *bytes = malloc(nbytes + 1);
-    bool ok = bytes != NULL ? oq_file_read(file, 0, bytes, nbytes, error) : oq_fail_memory(error);
-    ok = ok && decode(picture, bytes, nbytes, error);
-    free(bytes);
-    return ok;
 }

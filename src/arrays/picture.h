@@ -25,12 +25,14 @@ void oq_picture_fini(struct oq_picture *picture);
 /* What the file's first bytes say it is; alpha is dropped. Release after a failure, too. */
 bool oq_picture_read(struct oq_picture *picture, const struct oq_file *file, onnxq_error *error);
 
-/* --- one function for each library: picture_png.c, picture_jpeg.c --- */
+/* --- one function for each format: picture_png.c, picture_jpeg.c, picture.c (PPM and PGM) --- */
 
 bool oq_picture_decode_png(struct oq_picture *picture, const uint8_t *bytes, size_t nbytes,
                            onnxq_error *error);
 bool oq_picture_decode_jpeg(struct oq_picture *picture, const uint8_t *bytes, size_t nbytes,
                             onnxq_error *error);
+bool oq_picture_decode_pnm(struct oq_picture *picture, const uint8_t *bytes, size_t nbytes,
+                           onnxq_error *error);
 
 /* --- picture_array.c: into the tensor that a model takes --- */
 

@@ -1,4 +1,6 @@
 /* Follows an input or one of its axes forward, with a worklist. */
+#include "inputs/trace.h"
+
 #include "inputs/trace_visit.h"
 
 /*
@@ -8,72 +10,9 @@
  */
 #define MAX_STEPS ((size_t)1 << 20)
 
-struct oq_trace_seen {
-    const struct oq_value *value;
-    uint32_t number;
-    enum oq_traced kind;
-};
-
 void oq_trace_init(struct oq_trace *trace, const onnxq_model *model, struct oq_arena *arena)
 {
     *trace = (struct oq_trace){.model = model, .arena = arena, .steps = MAX_STEPS};
-}
-
-/* --- what was there already ------------------------------------------------- */
-
-static size_t slot_of(const struct oq_trace_seen *seen, size_t capacity,
-                      const struct oq_value *value, enum oq_traced kind)
-{
-    size_t i = ((uintptr_t)value / sizeof(void *) * 0x9e3779b1u + kind) & (capacity - 1);
-    while (seen[i].value != NULL && (seen[i].value != value || seen[i].kind != kind))
-        i = (i + 1) & (capacity - 1);
-    return i;
-}
-
-static bool grow_seen(struct oq_trace *trace)
-{
-    size_t capacity = trace->seen_capacity == 0 ? 64 : 2 * trace->seen_capacity;
-    struct oq_trace_seen *seen = oq_arena_array(trace->arena, capacity, sizeof(*seen));
-    if (seen == NULL)
-        return false;
-    for (size_t i = 0; i < trace->seen_capacity; i++) {
-        const struct oq_trace_seen *old = &trace->seen[i];
-        if (old->value != NULL)
-            seen[slot_of(seen, capacity, old->value, old->kind)] = *old;
-    }
-    trace->seen = seen;
-    trace->seen_capacity = capacity;
-    return true;
-}
-
-/* True the first time in what is traced now; false, too, when memory is used up. */
-static bool is_new(struct oq_trace *trace, const struct oq_value *value, enum oq_traced kind)
-{
-    if (2 * trace->n_seen >= trace->seen_capacity && !grow_seen(trace))
-        return false;
-    struct oq_trace_seen *seen =
-        &trace->seen[slot_of(trace->seen, trace->seen_capacity, value, kind)];
-    if (seen->value != NULL && seen->number == trace->number)
-        return false;
-    trace->n_seen += seen->value == NULL;
-    *seen = (struct oq_trace_seen){value, trace->number, kind};
-    return true;
-}
-
-void oq_trace_push(struct oq_trace *trace, const struct oq_graph *graph, const char *name,
-                   struct oq_trace_state state)
-{
-    state.value = oq_graph_find(graph, name);
-    if (state.value == NULL || !is_new(trace, state.value, state.kind) ||
-        !oq_arena_grow(trace->arena, &trace->queue, trace->count, &trace->capacity,
-                       sizeof(*trace->queue)))
-        return;
-    trace->queue[trace->count++] = state;
-}
-
-struct oq_trace_state oq_trace_values_state(int64_t scale, int64_t offset)
-{
-    return (struct oq_trace_state){.kind = OQ_TRACED_VALUES, .scale = scale, .offset = offset};
 }
 
 /* --- the walk --------------------------------------------------------------- */

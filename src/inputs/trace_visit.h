@@ -6,8 +6,8 @@
 #ifndef OQ_INPUTS_TRACE_VISIT_H
 #define OQ_INPUTS_TRACE_VISIT_H
 
+#include "inputs/demand.h"
 #include "inputs/known.h"
-#include "inputs/trace.h"
 
 enum oq_traced {
     OQ_TRACED_VALUES, /* elements are scale * x + offset, or some of them are */

@@ -10,10 +10,7 @@
 /* Statistics of very many values with all their channels; a file takes far less. */
 #define BUDGET ((size_t)1 << 30)
 
-/* Far above what a model of ten thousand values needs. */
-#define MAX_FILE_NBYTES ((uint64_t)256 << 20)
-
-static onnxq_ranges *make_ranges(const char *path, onnxq_error *error)
+onnxq_ranges *oq_ranges_create_empty(const char *path, onnxq_error *error)
 {
     onnxq_ranges *ranges = calloc(1, sizeof(*ranges));
     if (ranges == NULL) {
@@ -33,50 +30,9 @@ static onnxq_ranges *make_ranges(const char *path, onnxq_error *error)
 
 onnxq_ranges *oq_ranges_create(const onnxq_model *model, onnxq_error *error)
 {
-    onnxq_ranges *ranges = make_ranges("", error);
+    onnxq_ranges *ranges = oq_ranges_create_empty("", error);
     if (ranges != NULL)
         ranges->model = oq_structure_digest(model);
-    return ranges;
-}
-
-/* The whole file and a NUL; the caller frees it. */
-static char *read_text(const char *path, size_t *nbytes, onnxq_error *error)
-{
-    struct oq_file file;
-    char *text = NULL;
-    if (!oq_file_open(&file, path, error))
-        return NULL;
-    if (file.nbytes > MAX_FILE_NBYTES) {
-        oq_fail(error, ONNXQ_ERROR_INPUT, "%" PRIu64 " bytes, expected a file of ranges",
-                file.nbytes);
-    } else {
-        *nbytes = (size_t)file.nbytes;
-        text = calloc(*nbytes + 1, 1);
-        if (text == NULL) {
-            oq_fail_memory(error);
-        } else if (!oq_file_read(&file, 0, text, *nbytes, error)) {
-            free(text);
-            text = NULL;
-        }
-    }
-    oq_file_close(&file);
-    return text;
-}
-
-onnxq_ranges *onnxq_ranges_open(const char *path, onnxq_error *error)
-{
-    onnxq_error ignored;
-    error = error != NULL ? error : &ignored;
-    oq_error_init(error);
-    size_t nbytes = 0;
-    onnxq_ranges *ranges = make_ranges(path, error);
-    char *text = ranges != NULL ? read_text(path, &nbytes, error) : NULL;
-    if (text == NULL || !oq_ranges_read(ranges, text, nbytes, error)) {
-        oq_error_file(error, path);
-        onnxq_ranges_close(ranges);
-        ranges = NULL;
-    }
-    free(text);
     return ranges;
 }
 

@@ -30,8 +30,10 @@ struct onnxq_ranges {
     struct oq_strmap by_name;
 };
 
-/* Empty ranges for a model; onnxq_ranges_close() releases them. NULL: memory is out. */
+/* Empty ranges, for a model or of a file; onnxq_ranges_close() releases them. NULL: memory is out.
+ */
 onnxq_ranges *oq_ranges_create(const onnxq_model *model, onnxq_error *error);
+onnxq_ranges *oq_ranges_create_empty(const char *path, onnxq_error *error);
 
 /* The statistics of a value, added where there are none; NULL: memory is out. */
 struct oq_range_stats *oq_ranges_place(onnxq_ranges *ranges, const char *name, onnxq_error *error);

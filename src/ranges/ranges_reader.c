@@ -4,14 +4,19 @@
  * versions may add, which are passed over.
  */
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json_reader.h"
 #include "ranges/calibrated.h"
 #include "ranges/ranges_format.h"
+
+/* Far above what a model of ten thousand values needs. */
+#define MAX_FILE_NBYTES ((uint64_t)256 << 20)
 
 struct reading {
     struct oq_json_reader json;
@@ -363,4 +368,47 @@ bool oq_ranges_read(onnxq_ranges *ranges, const char *text, size_t nbytes, onnxq
     ok = ok && oq_json_reader_finish(&reading.json);
     oq_arena_fini(&strings);
     return ok;
+}
+
+/* --- the file ----------------------------------------------------------------------- */
+
+/* The whole file and a NUL; the caller frees it. */
+static char *read_text(const char *path, size_t *nbytes, onnxq_error *error)
+{
+    struct oq_file file;
+    char *text = NULL;
+    if (!oq_file_open(&file, path, error))
+        return NULL;
+    if (file.nbytes > MAX_FILE_NBYTES) {
+        oq_fail(error, ONNXQ_ERROR_INPUT, "%" PRIu64 " bytes, expected a file of ranges",
+                file.nbytes);
+    } else {
+        *nbytes = (size_t)file.nbytes;
+        text = calloc(*nbytes + 1, 1);
+        if (text == NULL) {
+            oq_fail_memory(error);
+        } else if (!oq_file_read(&file, 0, text, *nbytes, error)) {
+            free(text);
+            text = NULL;
+        }
+    }
+    oq_file_close(&file);
+    return text;
+}
+
+onnxq_ranges *onnxq_ranges_open(const char *path, onnxq_error *error)
+{
+    onnxq_error ignored;
+    error = error != NULL ? error : &ignored;
+    oq_error_init(error);
+    size_t nbytes = 0;
+    onnxq_ranges *ranges = oq_ranges_create_empty(path, error);
+    char *text = ranges != NULL ? read_text(path, &nbytes, error) : NULL;
+    if (text == NULL || !oq_ranges_read(ranges, text, nbytes, error)) {
+        oq_error_file(error, path);
+        onnxq_ranges_close(ranges);
+        ranges = NULL;
+    }
+    free(text);
+    return ranges;
 }

@@ -28,6 +28,13 @@ static const struct carry_row rows[] = {
     {OQ_ONNX_Unsqueeze, OQ_CARRY_PASS, 1},
 };
 
+const struct oq_value *oq_main_value(const onnxq_plan *plan, const char *name)
+{
+    return name == NULL || name[0] == '\0'
+               ? NULL
+               : oq_strmap_find(&plan->model->graphs.list[0]->values, name);
+}
+
 static enum oq_carry find_carry(const onnxq_plan *plan, const Oq__Pb__NodeProto *node)
 {
     enum oq_operator_id op = oq_operator_id_of(node);

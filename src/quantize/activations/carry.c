@@ -13,13 +13,6 @@
 
 /* --- names and records --- */
 
-const struct oq_value *oq_main_value(const onnxq_plan *plan, const char *name)
-{
-    return name == NULL || name[0] == '\0'
-               ? NULL
-               : oq_strmap_find(&plan->model->graphs.list[0]->values, name);
-}
-
 struct oq_carried *oq_carried_of(const onnxq_plan *plan, const struct oq_value *value)
 {
     return value == NULL ? NULL : &plan->activations->values[value->ordinal];

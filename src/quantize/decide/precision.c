@@ -127,15 +127,10 @@ static bool object(struct oq_constant *constant, enum oq_need need, const char *
 }
 
 /* Who asks for 8 bits gets no 16. */
-static bool can_have_16_bits(const onnxq_plan *plan, const struct oq_constant *constant)
-{
-    return constant->source.dtype != NULL && constant->source.dtype->nbits > 16 &&
-           plan->options.fold_bits != 8;
-}
-
 void oq_plan_need_16_bits(const onnxq_plan *plan, struct oq_constant *constant, const char *reason)
 {
-    object(constant, can_have_16_bits(plan, constant) ? OQ_NEEDS_16_BITS : OQ_NEEDS_FLOAT, reason);
+    object(constant, oq_plan_can_have_16_bits(plan, constant) ? OQ_NEEDS_16_BITS : OQ_NEEDS_FLOAT,
+           reason);
 }
 
 /* DequantizeLinear takes 16 bits from opset 21 on; before, they are multiplied out. */
@@ -159,7 +154,7 @@ static bool object_to_rounding(onnxq_plan *plan, struct oq_constant *constant,
     if (summary->worst_bits >= LEAST_OF_ANY && summary->lost <= MOST_LOST)
         return false;
     bool is_wide = summary->worst_bits + MORE_OF_16_BITS >= LEAST_OF_16_BITS && !is_4_bits &&
-                   can_have_16_bits(plan, constant);
+                   oq_plan_can_have_16_bits(plan, constant);
     enum oq_need need = is_wide ? OQ_NEEDS_16_BITS : OQ_NEEDS_FLOAT;
     if (need <= constant->need)
         return false;
@@ -223,7 +218,7 @@ static bool object_to_coarseness(onnxq_plan *plan, struct oq_constant *constant)
 {
     const struct oq_quantized *fold = constant->fold;
     if (!plan->is_recurrent || fold == NULL || fold->blocks != NULL || fold->n_products > 0 ||
-        plan->options.fold_bits == 8 || can_have_16_bits(plan, constant))
+        plan->options.fold_bits == 8 || oq_plan_can_have_16_bits(plan, constant))
         return false;
     double bits = summarize(fold->ranges).mean_bits;
     return bits < LEAST_OF_RECURRENT &&
@@ -363,13 +358,6 @@ static bool widen(onnxq_plan *plan, struct oq_constant *constant, const char *re
         constant->sites[i].reason = reason;
     }
     return true;
-}
-
-bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constant)
-{
-    const unsigned fold_bits = plan->options.fold_bits;
-    return !constant->is_static && can_have_16_bits(plan, constant) &&
-           (constant->need == OQ_NEEDS_16_BITS || fold_bits == 16 || plan->is_recurrent);
 }
 
 static bool is_smaller_in_16_bits(const onnxq_plan *plan, const struct oq_constant *constant)

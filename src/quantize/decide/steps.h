@@ -90,6 +90,10 @@ bool oq_plan_object(onnxq_plan *plan, bool last);
 struct oq_quantized *oq_plan_find_shared(const struct oq_constant *constant);
 void oq_plan_share(struct oq_constant *constant, struct oq_quantized *shared);
 
+/* storage.c: its floats are finer than 16 bits, and these were not ruled out; it may get them. */
+bool oq_plan_can_have_16_bits(const onnxq_plan *plan, const struct oq_constant *constant);
+bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constant);
+
 /*
  * precision.c: the constant has 16 bits, and where there are none, or they would be no smaller,
  * it stays float: `reason`.
@@ -98,7 +102,6 @@ void oq_plan_need_16_bits(const onnxq_plan *plan, struct oq_constant *constant, 
 
 /* precision.c: 16 bits for folded weights that need them, and one copy for those that do not. */
 bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error);
-bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constant);
 
 /* refine.c: scales for inputs as well, and sums that are kept, of what is only folded. */
 bool oq_plan_refine(onnxq_plan *plan, onnxq_error *error);

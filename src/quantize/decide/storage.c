@@ -2,6 +2,23 @@
 #include "quantize/rules/rules.h"
 #include "quantize/decide/steps.h"
 
+/* --- 16 bits --- */
+
+bool oq_plan_can_have_16_bits(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    return constant->source.dtype != NULL && constant->source.dtype->nbits > 16 &&
+           plan->options.fold_bits != 8;
+}
+
+bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    const unsigned fold_bits = plan->options.fold_bits;
+    return !constant->is_static && oq_plan_can_have_16_bits(plan, constant) &&
+           (constant->need == OQ_NEEDS_16_BITS || fold_bits == 16 || plan->is_recurrent);
+}
+
+/* --- scales --- */
+
 /* How the sites of a constant share scales; blocks have their own. */
 static int axis_of(const onnxq_plan *plan, const struct oq_site *site)
 {
