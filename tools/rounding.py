@@ -282,6 +282,33 @@ def print_first_layers(onnxq: str) -> None:
         print(f"| {name} | {ratio:.3g} | {' | '.join(f'{error(onnxq, made, *way)[0]:.3g}' for way in ways)} |")
 
 
+def spline() -> tuple[onnx.ModelProto, dict]:
+    """The places of a picture of text where a thin-plate spline of 20 points looks for its pixels."""
+    top = np.stack([np.linspace(-1, 1, 10), -np.ones(10)], 1)
+    points = np.concatenate([top, top * (1, -1)])
+
+    def bend(a: np.ndarray) -> np.ndarray:
+        squares = ((a[:, None] - points[None]) ** 2).sum(2)
+        return squares * np.log(np.sqrt(squares) + 1e-6)
+
+    places = np.stack(np.meshgrid(np.linspace(-1, 1, 100), np.linspace(-1, 1, 32)), -1).reshape(-1, 2)
+    ends = np.hstack([np.ones((20, 1)), points])
+    equations = np.block([[ends, bend(points)], [np.zeros((3, 3)), ends.T]])
+    moved = np.concatenate([points + 0.05 * RNG.standard_normal((20, 2)), np.zeros((3, 2))])
+    weight = np.hstack([np.ones((3200, 1)), places, bend(places)])
+    return bare(np.linalg.solve(equations, moved).T, weight.T)
+
+
+def print_grid(onnxq: str) -> None:
+    """Of places: the largest error, in percent of half a picture."""
+    made, cells = spline(), []
+    for flags in WAYS.values():
+        want, got, _ = results(onnxq, made, *flags)
+        cells.append(f"{100 * np.abs(got - want).max():.3g}")
+    print(f"\n| places | {' | '.join(WAYS)} |\n|{'---|' * (len(WAYS) + 1)}")
+    print(f"| thin-plate spline | {' | '.join(cells)} |")
+
+
 def logarithm_error(onnxq: str, made: tuple[onnx.ModelProto, dict], *flags: str) -> str:
     try:
         return f"{error(onnxq, made, *flags)[0]:.3g}"
@@ -305,6 +332,7 @@ def main() -> None:
     print_products(onnxq, ROOTS)
     print_logarithms(onnxq)
     print_first_layers(onnxq)
+    print_grid(onnxq)
 
 
 if __name__ == "__main__":

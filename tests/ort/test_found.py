@@ -433,6 +433,25 @@ class Angles(OrtTest):
             self.assertLess(np.linalg.norm(found[0] - want) / np.linalg.norm(want), 0.01)
 
 
+class Places(OrtTest):
+    """Where a picture is looked at: terms of a sum that nearly take each other away."""
+
+    @cases(METHODS)
+    def grid(self, *flags):
+        rng = np.random.default_rng(1)
+        large, small = rng.standard_normal((2, 48, 2 * 32 * 32)).astype(np.float32)
+        constants = {"w": np.concatenate([3 * large, 0.1 * small]), "s": np.array([1, 32, 32, 2])}
+        x = np.concatenate([np.zeros((1, 48)), 0.3 * rng.standard_normal((1, 48))], 1).astype(np.float32)
+        nodes = [node("MatMul", "x w", "m"), node("Reshape", "m s", "g"), node("GridSample", "z g", "y")]
+        feeds = {"x": x, "z": rng.standard_normal((1, 1, 32, 32)).astype(np.float32)}
+        model = build.model(nodes, {n: a.shape for n, a in feeds.items()}, {"y": (1, 1, 32, 32)}, constants, opset=21)
+        outcome = self.quantize(model, *flags)
+        self.assertIn("an angle or a coordinate", str(outcome.weight("w")["uses"]))
+        want = self.run_levels(self.dir / "model.onnx", feeds)["disabled"][0]
+        for found in self.run_levels(outcome.path, feeds).values():
+            self.assertLess(np.linalg.norm(found[0] - want) / np.linalg.norm(want), 0.02)
+
+
 class Coarse(OrtTest):
     """Where 16 bits are wanted and cannot be had, 8 are not what is written instead."""
 

@@ -544,10 +544,17 @@ static const struct row {
      "w: Mul.1 fold DequantizeLinear (meets other numbers one by one)"},
     {"a product that is an angle",
      OPSET_17 "init w float32[256,256]; t = MatMul(x, w); f = Mul(t, x); y = Cos(f)", NULL,
-     "w: MatMul.1 fold int16 folded at load (its product is an angle)"},
+     "w: MatMul.1 fold int16 folded at load (its product is an angle or a coordinate)"},
+    {"a product that makes coordinates",
+     OPSET_17 "in z float32[1,1,8,8]; init w float32[256,256]; "
+              "init s int64[4] = 1 64 128 2; t = MatMul(x, w); g = Reshape(t, s); "
+              "y = GridSample(z, g)",
+     NULL,
+     "w: MatMul.1 fold int16 folded at load (its product is an angle or a coordinate)\n"
+     "s: Reshape.1 keep (int64, not a float type)"},
     {"a product that is an angle, in blocks",
      OPSET_17 "init w float32[256,256]; t = MatMul(x, w); y = Sin(t)", adjust_blocks,
-     "w: MatMul.1 fold int16 folded at load (its product is an angle)"},
+     "w: MatMul.1 fold int16 folded at load (its product is an angle or a coordinate)"},
     {"a product that is an angle, and 8 bits are asked for",
      OPSET_17 "init w float32[256,256]; t = MatMul(x, w); y = Sin(t)", adjust_fold_8_bits,
      "w: MatMul.1 fold int8 folded at load (its result is an angle, in Sin \"y\")"},

@@ -16,7 +16,7 @@ enum mark {
     ZEROED = 4 | HARMED, /* a zero gives infinity, also where other factors are activations */
     DIVIDES = 8,         /* the same, but harmless where rounding makes no zero of what was none */
     CUT = 16 | HARMED,   /* what is off by anything may be another integer, also behind a product */
-    ANGLE = 32 | HARMED, /* off by the same, a small result is as wrong as a large one; */
+    ANGLE = 32 | HARMED, /* or a coordinate: off by the same, a small one is as wrong as a large; */
     FINE = 64,           /* and the weight of the product that makes it wants 16 bits */
     MET = 128,           /* a constant whose elements meet those of activations one by one */
     CENTERED = 256,      /* a constant: what all of it has in common is taken off behind it */
@@ -531,7 +531,7 @@ static enum mark mark_of(enum oq_role role)
         return DIVIDES;
     if (role == OQ_UNBOUNDED)
         return ZEROED;
-    if (role == OQ_ANGLE)
+    if (role == OQ_ANGLE || role == OQ_COORDINATE)
         return ANGLE;
     if (role == OQ_EXACT || role == OQ_BITS)
         return CUT;
@@ -794,7 +794,9 @@ const char *oq_fate_refuses_integers(onnxq_plan *plan, const struct oq_site *sit
             continue;
         const Oq__Pb__NodeProto *node = is_angle || is_divisor(fate) ? fate->node : fate->root;
         return oq_arena_printf(&plan->arena, "%s, in %s \"%s\"",
-                               is_angle ? "its result is an angle" : "small results matter",
+                               !is_angle                     ? "small results matter"
+                               : fate->role == OQ_COORDINATE ? "its results are coordinates"
+                                                             : "its result is an angle",
                                node->op_type, oq_node_label(node));
     }
     return NULL;

@@ -21,7 +21,8 @@ const char *oq_fate_refuses(onnxq_plan *plan, const struct oq_site *site);
  */
 const char *oq_fate_refuses_integers(onnxq_plan *plan, const struct oq_site *site);
 
-/* True where a product of the constant with activations is an angle: 8 bits are too coarse. */
+/* True where a product of the constant with activations is an angle or a coordinate: 8 bits are too
+ * coarse. */
 bool oq_fate_is_fine(const onnxq_plan *plan, const struct oq_constant *constant);
 
 /*

@@ -182,7 +182,7 @@ static void note_need(const onnxq_plan *plan, struct oq_constant *constant)
     if (plan->options.fold_bits == 8)
         return;
     if (oq_fate_is_fine(plan, constant))
-        oq_plan_need_16_bits(plan, constant, "its product is an angle");
+        oq_plan_need_16_bits(plan, constant, "its product is an angle or a coordinate");
     else if (makes_small(plan, constant))
         oq_plan_need_16_bits(plan, constant, "small results of its product matter");
     else if (meets_elements(plan, constant))
