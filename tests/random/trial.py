@@ -209,7 +209,8 @@ class Trial:
     # --- the way back ---
 
     def check_back(self, options: Options, quantized: Seen) -> list[Finding]:
-        self.files.back.unlink(missing_ok=True)
+        for file in (self.files.back, Path(f"{self.files.back}.data")):  # that of an output which is gone is kept
+            file.unlink(missing_ok=True)
         done = self.run("dequantize", "-q", "-q", self.files.quantized, self.files.back)
         if done.returncode == NOTHING_TO_DO:
             return []

@@ -14,9 +14,18 @@
  */
 #define MIN_TABLE_NELEM ((uint64_t)1 << 20)
 
+/* Points and boxes have as many numbers, where each counts by itself; no embedding has as few. */
+#define MAX_COORDINATES ((uint64_t)4)
+
 static bool is_weight(size_t input)
 {
     return input == 0;
+}
+
+static bool holds_coordinates(const onnxq_plan *plan, const struct oq_source *table, int64_t axis)
+{
+    return plan->options.fold_bits != 8 && table->dims[axis] > 0 &&
+           table->nelem / (uint64_t)table->dims[axis] <= MAX_COORDINATES;
 }
 
 static void decide(const onnxq_plan *plan, struct oq_site *site)
@@ -29,6 +38,8 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_site_keep(site, "axis out of range");
     else if (rank < 2)
         oq_site_keep(site, "a vector");
+    else if (holds_coordinates(plan, table, axis))
+        oq_site_keep(site, "rows too short for scales of their own");
     else if (table->nelem < MIN_TABLE_NELEM && !plan->options.force_integer)
         oq_site_fold(site, (int)axis, 0, "a table under 1048576 elements");
     else if (oq_plan_constant(plan, site->graph, site->node->input[1]) != NULL)
