@@ -339,6 +339,19 @@ static const struct row {
      "b: com.microsoft::Attention.2 keep (input 2 of Attention is no weight)"},
     {"Attention of ONNX", OPSET_17 "init w float32[256,768]; y = Attention(x, w)", NULL,
      "w: Attention.1 fold int8 folded at load"},
+    {"a table that is cut to a length",
+     OPSET_17 "in n int64[1]; init w float32[8,64,64]; init s int64[1] = 0; init a int64[1] = 2; "
+              "c = Slice(w, s, n, a); e = Unsqueeze(c, s); y = Add(x, e)",
+     NULL,
+     "w: Slice.0 fold int16 folded at load (" ONE_BY_ONE ")\n"
+     "s: Slice.1 keep (int64, not a float type)\n"
+     "s: Unsqueeze.1 keep (int64, not a float type)\n"
+     "a: Slice.3 keep (int64, not a float type)"},
+    {"a table that is looked up, as embeddings are",
+     OPSET_17 "in n int64[1]; init w float32[64,64]; e = Gather(w, n); y = Add(x, e)", NULL,
+     "w: Gather.0 fold int8 folded at load (a table under 1048576 elements)"},
+    {"what a mask replaces", OPSET_17 "in c bool[1]; init w float32[64,64]; y = Where(c, w, x)",
+     NULL, "w: Where.1 fold int16 folded at load (" ONE_BY_ONE ")"},
     {"a bias of Attention of ONNX",
      "opset 23; init w float32[1,4,64,64]; y = Attention(x, x, x, w)", NULL,
      "w: Attention.3 fold int16 folded at load (meets other numbers one by one)"},

@@ -570,6 +570,31 @@ static void mark_small(struct oq_fates *fates, struct queue *queue, const struct
             mark(fates, queue, graph, proto->input[i], SMALL, NULL);
 }
 
+/* Operators behind a constant that hand its elements on, as a shape says that is known late. */
+#define MAX_HANDED_ON 8
+
+/*
+ * The constant whose elements the value holds, as they are: a table of distances that is cut to
+ * the length of a sentence. Not what is looked up by index, as embeddings are. NULL: none.
+ */
+static const struct oq_value *find_held(const struct oq_fates *fates, const struct oq_value *value)
+{
+    for (unsigned step = 0; step < MAX_HANDED_ON && value != NULL; step++) {
+        if (fates->of[value->ordinal].is_constant)
+            return value;
+        const Oq__Pb__NodeProto *node = oq_value_node(value);
+        if (node == NULL || node->n_input == 0 ||
+            role_of(fates, value->graph, value->index, 0) != OQ_PASSED)
+            return NULL;
+        for (size_t i = 1; i < node->n_input; i++)
+            if (role_of(fates, value->graph, value->index, i) != OQ_SETTING &&
+                role_of(fates, value->graph, value->index, i) != OQ_AXES)
+                return NULL;
+        value = oq_graph_find(value->graph, node->input[0]);
+    }
+    return NULL;
+}
+
 /* Marks the constants that it combines with activations; what they were made of has the same. */
 static void mark_met(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
                      size_t node)
@@ -577,9 +602,12 @@ static void mark_met(struct oq_fates *fates, struct queue *queue, const struct o
     const Oq__Pb__NodeProto *proto = graph->proto->node[node];
     bool combines = proto->n_input > 1 && facts_of(fates, graph, node)->n_variable > 0;
     for (size_t i = 0; combines && i < proto->n_input; i++) {
-        const struct oq_fate *fate = fate_of(fates, graph, proto->input[i]);
-        if (fate != NULL && fate->is_constant && role_of(fates, graph, node, i) == OQ_ELEMENT)
-            mark(fates, queue, graph, proto->input[i], MET, NULL);
+        enum oq_role role = role_of(fates, graph, node, i);
+        if (role != OQ_ELEMENT && role != OQ_CHOSEN)
+            continue;
+        const struct oq_value *held = find_held(fates, oq_graph_find(graph, proto->input[i]));
+        if (held != NULL)
+            mark(fates, queue, held->graph, held->name, MET, NULL);
     }
 }
 
