@@ -15,7 +15,7 @@
 #define MAX_OUTPUTS ((uint64_t)64)
 
 /* Of fewer, the norms of an input are small by chance. */
-#define MIN_OUTPUTS ((uint64_t)16)
+#define MIN_OUTPUTS ((uint64_t)32)
 
 /* 4 MB: inputs by outputs. */
 #define MAX_ELEMENTS ((uint64_t)1 << 20)
@@ -27,7 +27,7 @@
  * The root mean square of the norms against the smallest that is not zero: features that are the
  * inverse of the norms are off by 0.9 % times that. See docs/decisions.md.
  */
-#define MOST_UNLIKE 10.0
+#define MOST_UNLIKE 16.0
 
 /* Of a weight: as [inputs, outputs], or [outputs, inputs]. */
 struct view {
