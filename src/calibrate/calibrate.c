@@ -382,9 +382,9 @@ static bool do_work(struct calibration *work, onnxq_error *error)
 static bool accept_stop(const struct calibration *work, onnxq_error *error)
 {
     onnxq_ranges *ranges = work->calibration->ranges;
-    uint64_t seen = work->n_done > 1 ? (work->n_done - 1) / work->n_groups : 0;
-    if (!work->calibration->is_stopped || work->n_groups == 0 || seen == 0)
+    if (!work->calibration->is_stopped || work->n_groups == 0 || work->n_done <= work->n_groups)
         return false;
+    uint64_t seen = (work->n_done - 1) / work->n_groups;
     ranges->n_runs = oq_max_u64(ranges->n_runs, work->n_groups == 1 ? seen : 0);
     if (ranges->n_runs == 0)
         return false;
