@@ -39,7 +39,7 @@ CONFIGURATIONS = {
         forms=PRODUCTS | {"ConvInteger"},
     ),
     "integer_pairs": Configuration(  # scales may have to be up to twice as large
-        (*INTEGER, "--reduce-range=pairs"), levels=64, forms=PRODUCTS | {"ConvInteger"}
+        (*INTEGER, "--reduce-range=pairs"), levels=64, **FOLDED, forms=PRODUCTS | {"ConvInteger"}
     ),
     "weights": Configuration(("--method=weights",), **FOLDED, forms=frozenset({"Mul", "Cast"})),
     "weights_uint8_asymmetric": Configuration(
