@@ -55,8 +55,9 @@ static enum coarseness of_settings(const char *settings)
 static const char *find_input(const Oq__Pb__NodeProto *node, enum oq_role role, size_t rank)
 {
     const struct oq_operator *op = oq_operator_of(node);
+    size_t n = 0;
     for (size_t i = 0; i < node->n_input; i++)
-        if (oq_operator_role(op, i) == role && rank-- == 0)
+        if (oq_operator_role(op, i) == role && n++ == rank)
             return node->input[i];
     return NULL;
 }

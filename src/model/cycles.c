@@ -31,8 +31,8 @@ static void group_edges(const struct digraph *digraph, size_t *first, size_t *ta
         first[digraph->edges[i].from]++;
     for (size_t v = 0, end = 0; v <= digraph->n_vertices; v++)
         first[v] = end += first[v];
-    for (size_t i = digraph->n_edges; i-- > 0;)
-        targets[--first[digraph->edges[i].from]] = digraph->edges[i].to;
+    for (size_t i = digraph->n_edges; i > 0; i--)
+        targets[--first[digraph->edges[i - 1].from]] = digraph->edges[i - 1].to;
 }
 
 /*

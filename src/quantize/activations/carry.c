@@ -345,8 +345,8 @@ static bool review_all(onnxq_plan *plan)
     bool changed = false;
     for (size_t i = 0; i < n; i++)
         changed |= review(plan, i);
-    for (size_t i = n; i-- > 0;)
-        changed |= review(plan, i);
+    for (size_t i = n; i > 0; i--)
+        changed |= review(plan, i - 1);
     return changed;
 }
 
