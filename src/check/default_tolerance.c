@@ -27,17 +27,6 @@ static enum coarseness coarser(enum coarseness a, enum coarseness b)
 
 /* --- what onnxq has noted ------------------------------------------------------ */
 
-static const char *find_settings(const onnxq_model *model)
-{
-    const Oq__Pb__ModelProto *proto = model->proto;
-    for (size_t i = 0; i < proto->n_metadata_props; i++) {
-        const Oq__Pb__StringStringEntryProto *entry = proto->metadata_props[i];
-        if (entry->key != NULL && entry->value != NULL && strcmp(entry->key, "onnxq.settings") == 0)
-            return entry->value;
-    }
-    return NULL;
-}
-
 static enum coarseness of_settings(const char *settings)
 {
     if (strstr(settings, " bits=4 ") != NULL || strstr(settings, " bits=nf4 ") != NULL)
@@ -123,7 +112,7 @@ static enum coarseness of_node(const onnxq_model *model, const struct oq_graph *
 
 struct oq_default_tolerance oq_default_tolerance_of(const onnxq_model *candidate)
 {
-    const char *settings = find_settings(candidate);
+    const char *settings = oq_model_settings(candidate);
     enum coarseness found = settings == NULL ? FLOATS : of_settings(settings);
     for (size_t g = 0; g < candidate->graphs.count; g++) {
         const struct oq_graph *graph = candidate->graphs.list[g];

@@ -112,6 +112,16 @@ bool oq_model_is_ours(const onnxq_model *model)
     return false;
 }
 
+const char *oq_model_settings(const onnxq_model *model)
+{
+    for (size_t i = 0; i < model->proto->n_metadata_props; i++) {
+        const Oq__Pb__StringStringEntryProto *entry = model->proto->metadata_props[i];
+        if (entry->key != NULL && entry->value != NULL && strcmp(entry->key, "onnxq.settings") == 0)
+            return entry->value;
+    }
+    return NULL;
+}
+
 size_t oq_model_budget(const onnxq_model *model)
 {
     size_t proportional;

@@ -36,6 +36,9 @@ struct onnxq_model {
  */
 onnxq_model *oq_model_open_as(const char *path, const char *name, onnxq_error *error);
 
+/* What onnxq has noted of how it made the model, or NULL. */
+const char *oq_model_settings(const onnxq_model *model);
+
 /* The view of a tensor of this model. */
 const struct oq_tensor *oq_model_tensor(const onnxq_model *model, const Oq__Pb__TensorProto *proto);
 

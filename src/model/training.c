@@ -4,13 +4,10 @@
  */
 #include "model/training.h"
 
-struct namer {
-    const struct oq_graph *graph; /* the main one */
-};
-
-static void name_value(const struct namer *namer, const char *name)
+/* Of the main graph. */
+static void name_value(const struct oq_graph *graph, const char *name)
 {
-    struct oq_value *value = oq_graph_find(namer->graph, name);
+    struct oq_value *value = oq_graph_find(graph, name);
     if (value != NULL)
         value->is_named = true;
 }
@@ -33,26 +30,26 @@ static bool name_outputs(void *context, const struct oq_message_path *path, onnx
     return true;
 }
 
-static void name_bindings(const struct namer *namer, Oq__Pb__StringStringEntryProto *const *entries,
-                          size_t n)
+static void name_bindings(const struct oq_graph *graph,
+                          Oq__Pb__StringStringEntryProto *const *entries, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        name_value(namer, entries[i]->key);
-        name_value(namer, entries[i]->value);
+        name_value(graph, entries[i]->key);
+        name_value(graph, entries[i]->value);
     }
 }
 
 void oq_training_note(const Oq__Pb__ModelProto *model, const struct oq_graphs *graphs)
 {
-    struct namer namer = {graphs->list[0]};
+    struct oq_graph *graph = graphs->list[0];
     onnxq_error ignored; /* the visitors have none */
     for (size_t i = 0; i < model->n_training_info; i++) {
         Oq__Pb__TrainingInfoProto *training = model->training_info[i];
-        oq_message_visit(&training->base, &oq__pb__node_proto__descriptor, name_inputs, &namer,
+        oq_message_visit(&training->base, &oq__pb__node_proto__descriptor, name_inputs, graph,
                          &ignored);
-        oq_message_visit(&training->base, &oq__pb__graph_proto__descriptor, name_outputs, &namer,
+        oq_message_visit(&training->base, &oq__pb__graph_proto__descriptor, name_outputs, graph,
                          &ignored);
-        name_bindings(&namer, training->initialization_binding, training->n_initialization_binding);
-        name_bindings(&namer, training->update_binding, training->n_update_binding);
+        name_bindings(graph, training->initialization_binding, training->n_initialization_binding);
+        name_bindings(graph, training->update_binding, training->n_update_binding);
     }
 }

@@ -1,6 +1,8 @@
 """Sessions of ONNX Runtime, and the figures that compare two outputs. Shared with tools/bench."""
 
 import os
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +62,18 @@ def relative_error(reference: list[np.ndarray], outputs: list[np.ndarray]) -> fl
             difference += float(np.square(want.astype(np.float64) - got).sum())
             norm += float(np.square(want.astype(np.float64)).sum())
     return 100 * (difference / norm) ** 0.5 if norm else 0.0
+
+
+def peak_nbytes(command: list) -> int:
+    """VmHWM of the process; what getrusage() says is inherited from this one."""
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    peak = 0
+    while process.poll() is None:
+        try:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            peak = max([peak] + [int(s.split()[1]) * 1024 for s in status.splitlines() if "VmHWM" in s])
+        except OSError:
+            pass
+        time.sleep(0.002)
+    assert process.returncode == 0
+    return peak

@@ -411,21 +411,6 @@ def large(size: int = 1024, layers: int = 8) -> onnx.ModelProto:
     return build.model(nodes, {"x": shape}, {value: shape}, {"w": w})
 
 
-def peak_nbytes(command: list) -> int:
-    """VmHWM of the process."""
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    peak = 0
-    while process.poll() is None:
-        try:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            peak = max([peak] + [int(s.split()[1]) * 1024 for s in status.splitlines() if "VmHWM" in s])
-        except OSError:
-            pass
-        time.sleep(0.002)
-    assert process.returncode == 0
-    return peak
-
-
 class Limits(CalibrateTest):
     def test_memory(self):
         """At most 64 MB above the float model's own, whatever the values take, and however many sets there are."""
@@ -436,9 +421,9 @@ class Limits(CalibrateTest):
             np.savez(self.dir / "in" / f"{i}.npz", x=x + i)
         common_flags = ["--ort-lib", LIBRARY, "--threads", "1", "-i"]
         one = self.dir / "in" / "0.npz"
-        checked = peak_nbytes([harness.ONNXQ, "check", *common_flags, one, path, path])
+        checked = common.peak_nbytes([harness.ONNXQ, "check", *common_flags, one, path, path])
         ranges = self.dir / "ranges.json"
-        found = peak_nbytes([harness.ONNXQ, "calibrate", *common_flags, self.dir / "in", "-o", ranges, path])
+        found = common.peak_nbytes([harness.ONNXQ, "calibrate", *common_flags, self.dir / "in", "-o", ranges, path])
         self.assertEqual(json.loads(ranges.read_text())["runs"], 4)
         # check keeps the reference's output, which the engine's run alone would not.
         self.assertLess(found - (checked - 16 * MB), 64 * MB)

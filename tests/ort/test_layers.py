@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import time
 import unittest
 from pathlib import Path
 
@@ -89,21 +87,6 @@ def part(model: onnx.ModelProto, given: common.Feeds, name: str) -> np.ndarray:
     copy.graph.input.extend(build.infos(feeds))
     copy.graph.output.append(onnx.ValueInfoProto(name=name))
     return common.run(copy, feeds)[0]
-
-
-def peak_nbytes(command: list) -> int:
-    """VmHWM of the process; what getrusage() says is inherited from this one."""
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
-    peak = 0
-    while process.poll() is None:
-        try:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            peak = max([peak] + [int(s.split()[1]) * 1024 for s in status.splitlines() if "VmHWM" in s])
-        except OSError:
-            pass
-        time.sleep(0.005)
-    assert process.returncode == 0
-    return peak
 
 
 class LayersTest(OrtTest):
@@ -553,7 +536,7 @@ class Memory(LayersTest):
         candidate = self.quantized(path)
         inputs = self.inputs(h0=build.activations(1, size))
         command = [harness.ONNXQ, "check", "--rel-tol=9", "--ort-lib", LIBRARY, "-i", inputs, path, candidate]
-        plain, layers = peak_nbytes(command), peak_nbytes([*command, "--layers"])
+        plain, layers = common.peak_nbytes(command), common.peak_nbytes([*command, "--layers"])
         self.assertLess(layers, plain + path.stat().st_size // 2)
         self.assertLess(layers, 1.5 * path.stat().st_size + (96 << 20))
 

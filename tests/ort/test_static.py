@@ -110,6 +110,15 @@ class StaticTest(OrtTest):
             scale = np.abs(want).max() / 255
             np.testing.assert_allclose(got[0], want, atol=steps * scale, rtol=0)
 
+    def assert_there_and_back(self, model, outcome, session) -> None:
+        """Integers, and what dequantize makes of them, give what the float model gives, within percents."""
+        back = self.dir / "back.onnx"
+        self.onnxq("dequantize", outcome.path, back)
+        for feed in nchw():
+            want = common.run(model, feed)
+            self.assertLess(common.relative_error(want, session.run(None, feed)), 4)
+            self.assertLess(common.relative_error(want, common.run(onnx.load(back), feed)), 2)
+
 
 def simulate(model, feed):
     """Node by node: QuantizeLinear and DequantizeLinear by their formulas, others by the engine in float."""
@@ -264,12 +273,7 @@ class Scales(StaticTest):
         session = self.assert_integer(outcome.path)
         self.assertNotIn("Div", [n.op_type for n in outcome.model.graph.node])
         self.assert_simulated(outcome, session, nchw())
-        back = self.dir / "back.onnx"
-        self.onnxq("dequantize", outcome.path, back)
-        for feed in nchw():
-            want = common.run(model, feed)
-            self.assertLess(common.relative_error(want, session.run(None, feed)), 4)
-            self.assertLess(common.relative_error(want, common.run(onnx.load(back), feed)), 2)
+        self.assert_there_and_back(model, outcome, session)
 
     @cases(
         {f"{name}_{opset}": (name, opset) for name, opset in (("HardSwish", 14), ("HardSwish", 21), ("HardSigmoid", 10),
@@ -288,12 +292,7 @@ class Scales(StaticTest):
         outcome = self.static(model, nchw())
         session = self.assert_integer(outcome.path)
         self.assert_simulated(outcome, session, nchw())
-        back = self.dir / "back.onnx"
-        self.onnxq("dequantize", outcome.path, back)
-        for feed in nchw():
-            want = common.run(model, feed)
-            self.assertLess(common.relative_error(want, session.run(None, feed)), 4)
-            self.assertLess(common.relative_error(want, common.run(onnx.load(back), feed)), 2)
+        self.assert_there_and_back(model, outcome, session)
 
     @cases({"negative": (-0.5,), "zero": (0.0,), "many": (np.float32([[[0.5], [0.25]]] * 4).reshape(8, 1, 1),)})
     def others(self, number) -> None:

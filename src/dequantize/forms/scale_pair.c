@@ -188,13 +188,8 @@ static bool is_kept(onnxq_dequantization *undo, const struct oq_graph *graph, co
 /* onnxq leaves every Relu and Clip where it is. */
 static bool is_ours(const onnxq_dequantization *undo)
 {
-    const Oq__Pb__ModelProto *model = undo->model->proto;
-    for (size_t i = 0; i < model->n_metadata_props; i++) {
-        const Oq__Pb__StringStringEntryProto *entry = model->metadata_props[i];
-        if (entry->key != NULL && entry->value != NULL && strcmp(entry->key, "onnxq.settings") == 0)
-            return strncmp(entry->value, "method=static ", strlen("method=static ")) == 0;
-    }
-    return false;
+    const char *settings = oq_model_settings(undo->model);
+    return settings != NULL && strncmp(settings, "method=static ", strlen("method=static ")) == 0;
 }
 
 /* Whether the pair cuts off what an operator that was dropped would have. */

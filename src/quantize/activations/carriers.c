@@ -30,9 +30,7 @@ static const struct carry_row rows[] = {
 
 const struct oq_value *oq_main_value(const onnxq_plan *plan, const char *name)
 {
-    return name == NULL || name[0] == '\0'
-               ? NULL
-               : oq_strmap_find(&plan->model->graphs.list[0]->values, name);
+    return oq_graph_find(plan->model->graphs.list[0], name);
 }
 
 static enum oq_carry find_carry(const onnxq_plan *plan, const Oq__Pb__NodeProto *node)

@@ -149,10 +149,11 @@ const char *oq_plan_refuse_unlike(const struct oq_site *site, bool *selects)
     void *scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES);
     if (x != NULL && scratch != NULL && read_view(&view, x, scratch)) {
         *selects = is_selection(&view, x);
+        if (!*selects)
+            divide_by_size(&view, x);
         if (*selects)
             reason = "each of its outputs is one input";
-        divide_by_size(&view, x);
-        if (reason == NULL && is_unlike(&view, x))
+        else if (is_unlike(&view, x))
             reason = "its inputs are of unlike size";
     }
     oq_arena_fini(&arena);
