@@ -90,7 +90,6 @@ need_to_build() {
     need libprotobuf-c-dev "protobuf-c 1.4 or newer" pkg-config --atleast-version=1.4 libprotobuf-c
     need protobuf-c-compiler "its compiler protoc-c" has_protoc_c
     need zlib1g-dev "zlib 1.2.11 or newer" pkg-config --atleast-version=1.2.11 zlib
-    need libjansson-dev "jansson 2.13 or newer" pkg-config --atleast-version=2.13 jansson
     need libpng-dev "libpng 1.6 or newer (PNG pictures as inputs)" pkg-config --atleast-version=1.6 libpng
     need libjpeg-dev "libjpeg-turbo (JPEG pictures as inputs)" pkg-config --exists libjpeg
 }

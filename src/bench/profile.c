@@ -1,13 +1,13 @@
-/* Reads ONNX Runtime's profile, a JSON file, with jansson. */
+/* Reads ONNX Runtime's profile: a JSON file with an event in each line. */
 #define _POSIX_C_SOURCE 200809L
 #include "bench/profile.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_reader.h"
 #include "base/strmap.h"
 #include "bench/stats.h"
 
@@ -86,47 +86,73 @@ static bool add_event(struct profile_reader *reader, double begin, double us, st
     return true;
 }
 
-static const char *get_text(const json_t *object, const char *key)
+/* What an event says of itself; what it leaves out is -1 or "". */
+struct event_text {
+    const char *category, *name, *op_type;
+    double begin, us;
+};
+
+/* The value of `key`, where it is of interest. */
+static bool read_member(struct oq_json_reader *json, const char *key, struct event_text *text)
 {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
+    if (json->depth > 1)
+        return strcmp(key, "op_name") == 0 ? oq_json_read_string(json, &text->op_type)
+                                           : oq_json_skip_value(json);
+    if (strcmp(key, "args") == 0)
+        return oq_json_enter_object(json);
+    if (strcmp(key, "cat") == 0)
+        return oq_json_read_string(json, &text->category);
+    if (strcmp(key, "name") == 0)
+        return oq_json_read_string(json, &text->name);
+    if (strcmp(key, "ts") == 0)
+        return oq_json_read_number(json, &text->begin);
+    return strcmp(key, "dur") == 0 ? oq_json_read_number(json, &text->us)
+                                   : oq_json_skip_value(json);
 }
 
-static bool read_kernel(struct profile_reader *reader, const json_t *object, double begin,
-                        double us)
+/* The members of an event, and those of its "args". */
+static bool read_members(struct oq_json_reader *json, struct event_text *text)
 {
-    const char *name = get_text(object, "name");
-    const char *op_type = get_text(json_object_get(object, "args"), "op_name");
-    if (!ends_with(name, KERNEL_SUFFIX) || op_type[0] == '\0')
-        return true;
-    struct node *node = find_node(reader, name, op_type);
-    return node != NULL && add_event(reader, begin, us, node);
+    const char *key;
+    if (!oq_json_enter_object(json))
+        return false;
+    while (json->depth > 0 && !json->failed)
+        if (oq_json_next_member(json, &key))
+            read_member(json, key, text);
+    return oq_json_reader_finish(json);
 }
 
 /* False only where memory runs out. */
-static bool read_event(struct profile_reader *reader, const json_t *object)
+static bool take_event(struct profile_reader *reader, const struct event_text *text)
 {
-    const json_t *begin = json_object_get(object, "ts"), *us = json_object_get(object, "dur");
-    const char *category = get_text(object, "cat");
-    if (!json_is_number(begin) || !json_is_number(us) || !(json_number_value(us) >= 0))
+    if (!(text->begin >= 0 && text->us >= 0))
         return true;
-    if (strcmp(category, "Node") == 0)
-        return read_kernel(reader, object, json_number_value(begin), json_number_value(us));
-    if (strcmp(category, "Session") == 0 && strcmp(get_text(object, "name"), "model_run") == 0)
-        return add_event(reader, json_number_value(begin), json_number_value(us), NULL);
-    return true;
+    if (strcmp(text->category, "Session") == 0 && strcmp(text->name, "model_run") == 0)
+        return add_event(reader, text->begin, text->us, NULL);
+    if (strcmp(text->category, "Node") != 0 || !ends_with(text->name, KERNEL_SUFFIX) ||
+        text->op_type[0] == '\0')
+        return true;
+    struct node *node = find_node(reader, text->name, text->op_type);
+    return node != NULL && add_event(reader, text->begin, text->us, node);
 }
 
-/* A line holds one event, with a comma behind it. */
+/* A line holds one event, with a comma behind it; what is no JSON is passed over. */
 static bool read_line(struct profile_reader *reader, char *line)
 {
     char *begin = strchr(line, '{'), *end = strrchr(line, '}');
     if (begin == NULL || end == NULL || end < begin)
         return true;
-    json_t *object = json_loadb(begin, (size_t)(end - begin) + 1, 0, NULL);
-    bool read = read_event(reader, object);
-    json_decref(object);
-    return read;
+    end[1] = '\0';
+    struct oq_json_reader json;
+    struct oq_arena strings;
+    onnxq_error error = {.status = ONNXQ_OK};
+    struct event_text text = {.category = "", .name = "", .op_type = "", .begin = -1, .us = -1};
+    oq_arena_init(&strings, SIZE_MAX);
+    oq_json_reader_init(&json, begin, (size_t)(end - begin) + 1, &strings, &error);
+    bool ok =
+        read_members(&json, &text) ? take_event(reader, &text) : error.status != ONNXQ_ERROR_MEMORY;
+    oq_arena_fini(&strings);
+    return ok;
 }
 
 static bool read_file(struct profile_reader *reader, const char *path, onnxq_error *error)
