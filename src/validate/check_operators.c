@@ -106,280 +106,114 @@ static void check_cast(struct oq_checker *checker, const struct oq_problem_place
 
 /* --- the table --- */
 
+/* How many inputs (outputs) there are, and the types of each. */
+#define IN(least, most, ...)  .min_in = (least), .max_in = (most), .in = {__VA_ARGS__}
+#define OUT(least, most, ...) .min_out = (least), .max_out = (most), .out = {__VA_ARGS__}
+
+#define ROW(domain, name, ...)                                                                     \
+    {                                                                                              \
+        .id = OQ_##domain##_##name, __VA_ARGS__                                                    \
+    }
+
 /* What takes and gives values of one type, which is one of `types`. */
 #define UNIFORM(name, n_min, n_max, types)                                                         \
-    {                                                                                              \
-        .id = OQ_ONNX_##name, .min_in = (n_min), .max_in = (n_max), .min_out = 1, .max_out = 1,    \
-        .in = {{types, 1}, {types, 1}, {types, 1}}, .out = {                                       \
-            {types, 1}                                                                             \
-        }                                                                                          \
-    }
+    ROW(ONNX, name, IN(n_min, n_max, {types, 1}, {types, 1}, {types, 1}), OUT(1, 1, {types, 1}))
 
 /* The same of any number of them. */
 #define VARIADIC(name, types)                                                                      \
-    {                                                                                              \
-        .id = OQ_ONNX_##name, .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,                \
-        .is_variadic = true, .in = {{types, 1}}, .out = {                                          \
-            {types, 1}                                                                             \
-        }                                                                                          \
-    }
+    ROW(ONNX, name, IN(1, 1, {types, 1}), OUT(1, 1, {types, 1}), .is_variadic = true)
 
 /* Axes are an input in later versions. */
 #define REDUCING(name)                                                                             \
-    {                                                                                              \
-        .id = OQ_ONNX_##name, .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1,                \
-        .in = {{ANY & ~BIT(STRING), 1}, {BIT(INT64), 0}}, .out = {                                 \
-            {ANY & ~BIT(STRING), 1}                                                                \
-        }                                                                                          \
-    }
+    ROW(ONNX, name, IN(1, 2, {ANY & ~BIT(STRING), 1}, {BIT(INT64), 0}),                            \
+        OUT(1, 1, {ANY & ~BIT(STRING), 1}))
 
 /* What arranges the elements of input 0 as integers say. */
 #define ARRANGING(name, n_max, integers)                                                           \
-    {                                                                                              \
-        .id = OQ_ONNX_##name, .min_in = 1, .max_in = (n_max), .min_out = 1, .max_out = 1,          \
-        .in = {{ANY, 1}, {(integers), 2}, {(integers), 2}, {(integers), 2}, {(integers), 2}},      \
-        .out = {                                                                                   \
-            {ANY, 1}                                                                               \
-        }                                                                                          \
-    }
+    ROW(ONNX, name,                                                                                \
+        IN(1, n_max, {ANY, 1}, {integers, 2}, {integers, 2}, {integers, 2}, {integers, 2}),        \
+        OUT(1, 1, {ANY, 1}))
 
 /* Both domains have the two. */
-#define QUANTIZE(operator)                                                                         \
-    {                                                                                              \
-        .id = (operator), .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1,                    \
-        .in = {{NARROW | BIT(INT32), 0},                                                           \
-               {NARROW | BIT(INT32) | BIT(FLOAT8E8M0), 0},                                         \
-               {QUANTIZED, 1}},                                                                    \
-        .out = {{QUANTIZED, 1}}, .check = oq_check_linear, .type_of = type_of_quantized            \
-    }
-#define DEQUANTIZE(operator)                                                                       \
-    {                                                                                              \
-        .id = (operator), .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1,                    \
-        .in = {{QUANTIZED | BIT(INT32), 1}, {NARROW | BIT(FLOAT8E8M0), 0}, {ANY, 1}},              \
-        .out = {{FLOATS, 0}}, .check = oq_check_linear, .type_of = type_of_dequantized             \
-    }
+#define QUANTIZE(domain)                                                                           \
+    ROW(domain, QuantizeLinear,                                                                    \
+        IN(2, 3, {NARROW | BIT(INT32), 0}, {NARROW | BIT(INT32) | BIT(FLOAT8E8M0), 0},             \
+           {QUANTIZED, 1}),                                                                        \
+        OUT(1, 1, {QUANTIZED, 1}), .check = oq_check_linear, .type_of = type_of_quantized)
+#define DEQUANTIZE(domain)                                                                         \
+    ROW(domain, DequantizeLinear,                                                                  \
+        IN(2, 3, {QUANTIZED | BIT(INT32), 1}, {NARROW | BIT(FLOAT8E8M0), 0}, {ANY, 1}),            \
+        OUT(1, 1, {FLOATS, 0}), .check = oq_check_linear, .type_of = type_of_dequantized)
 
 static const struct known_operator operators[] = {
     /* integers and scales */
-    {.id = OQ_ONNX_DynamicQuantizeLinear,
-     .min_in = 1,
-     .max_in = 1,
-     .min_out = 3,
-     .max_out = 3,
-     .in = {{F32, 0}},
-     .out = {{BIT(UINT8), 0}, {F32, 0}, {BIT(UINT8), 0}}},
-    {.id = OQ_ONNX_MatMulInteger,
-     .min_in = 2,
-     .max_in = 4,
-     .min_out = 1,
-     .max_out = 1,
-     .in = {{BYTES, 1}, {BYTES, 2}, {BYTES, 1}, {BYTES, 2}},
-     .out = {{BIT(INT32), 0}},
-     .channels = {1, false, {3}}},
-    {.id = OQ_ONNX_ConvInteger,
-     .min_in = 2,
-     .max_in = 4,
-     .min_out = 1,
-     .max_out = 1,
-     .in = {{BYTES, 1}, {BYTES, 2}, {BYTES, 1}, {BYTES, 2}},
-     .out = {{BIT(INT32), 0}},
-     .channels = {1, true, {3}}},
-    {.id = OQ_ONNX_QLinearMatMul,
-     .min_in = 8,
-     .max_in = 8,
-     .min_out = 1,
-     .max_out = 1,
-     .in = {{BYTES | FLOAT8, 1},
-            {NARROW, 4},
-            {BYTES | FLOAT8, 1},
-            {BYTES | FLOAT8, 2},
-            {NARROW, 4},
-            {BYTES | FLOAT8, 2},
-            {NARROW, 4},
-            {BYTES | FLOAT8, 3}},
-     .out = {{BYTES | FLOAT8, 3}}},
-    {.id = OQ_ONNX_QLinearConv,
-     .min_in = 8,
-     .max_in = 9,
-     .min_out = 1,
-     .max_out = 1,
-     .in = {{BYTES, 1},
-            {F32, 0},
-            {BYTES, 1},
-            {BYTES, 2},
-            {F32, 0},
-            {BYTES, 2},
-            {F32, 0},
-            {BYTES, 3},
-            {BIT(INT32), 0}},
-     .out = {{BYTES, 3}},
-     .channels = {3, true, {4, 5}}},
-    QUANTIZE(OQ_ONNX_QuantizeLinear),
-    QUANTIZE(OQ_MS_QuantizeLinear),
-    DEQUANTIZE(OQ_ONNX_DequantizeLinear),
-    DEQUANTIZE(OQ_MS_DequantizeLinear),
-    {.id = OQ_MS_DynamicQuantizeMatMul,
-     .min_in = 3,
-     .max_in = 5,
-     .min_out = 1,
-     .max_out = 1,
-     .in = {{F32, 0}, {BYTES, 1}, {F32, 0}, {BYTES, 1}, {F32, 0}},
-     .out = {{F32, 0}},
-     .channels = {1, false, {2, 3}}},
-    {.id = OQ_MS_MatMulIntegerToFloat,
-     .min_in = 4,
-     .max_in = 7,
-     .min_out = 1,
-     .max_out = 1,
-     .in = {{BYTES, 1}, {BYTES, 2}, {FLOATS, 3}, {FLOATS, 3}, {BYTES, 1}, {BYTES, 2}, {FLOATS, 3}},
-     .out = {{FLOATS, 3}},
-     .channels = {1, false, {3, 5}}},
-    {.id = OQ_MS_QAttention,
-     .min_in = 5,
-     .max_in = 9,
-     .min_out = 1,
-     .max_out = 2,
-     .needs = {"num_heads"},
-     .in = {{BYTES, 1},
-            {BYTES, 2},
-            {FLOATS, 3},
-            {FLOATS, 3},
-            {FLOATS, 3},
-            {BIT(INT32), 0},
-            {BYTES, 1},
-            {BYTES, 2},
-            {FLOATS, 3}},
-     .out = {{FLOATS, 3}, {FLOATS, 3}},
-     .channels = {1, false, {2, 4, 7}}},
-    {.id = OQ_MS_DynamicQuantizeLSTM,
-     .min_in = 12,
-     .max_in = 12,
-     .optional = 0xf8, /* from bias to P */
-     .min_out = 0,
-     .max_out = 3,
-     .needs = {"hidden_size"},
-     .in = {{F32, 0},
-            {BYTES, 1},
-            {BYTES, 2},
-            {F32, 0},
-            {BIT(INT32), 0},
-            {F32, 0},
-            {F32, 0},
-            {F32, 0},
-            {F32, 0},
-            {BYTES, 1},
-            {F32, 0},
-            {BYTES, 2}},
-     .out = {{F32, 0}, {F32, 0}, {F32, 0}},
-     .check = oq_check_lstm},
-    {.id = OQ_MS_MatMulNBits,
-     .min_in = 3,
-     .max_in = 6,
-     .min_out = 1,
-     .max_out = 1,
-     .needs = {"K", "N", "block_size"},
-     .in = {{FLOATS, 1},
-            {BIT(UINT8) | BIT(INT32), 0},
-            {FLOATS, 1},
-            {BIT(UINT8) | BIT(INT32) | FLOATS, 0},
-            {BIT(INT32), 0},
-            {FLOATS, 1}},
-     .out = {{FLOATS, 1}},
-     .check = oq_check_nbits},
-    {.id = OQ_MS_MatMulBnb4,
-     .min_in = 3,
-     .max_in = 3,
-     .min_out = 1,
-     .max_out = 1,
-     .needs = {"K", "N", "block_size", "quant_type"},
-     .in = {{FLOATS, 1}, {BIT(UINT8), 0}, {FLOATS, 1}},
-     .out = {{FLOATS, 1}},
-     .check = oq_check_bnb4},
-    {.id = OQ_MS_GatherBlockQuantized,
-     .min_in = 3,
-     .max_in = 4,
-     .min_out = 1,
-     .max_out = 1,
-     .in = {{BYTES | HALF_BYTES | QUARTERS, 1}, {INDICES, 0}, {FLOATS, 2}, {ANY, 1}},
-     .out = {{FLOATS, 2}},
-     .check = oq_check_gather_blocks},
-
+    ROW(ONNX, DynamicQuantizeLinear, IN(1, 1, {F32, 0}),
+        OUT(3, 3, {BIT(UINT8), 0}, {F32, 0}, {BIT(UINT8), 0})),
+    ROW(ONNX, MatMulInteger, IN(2, 4, {BYTES, 1}, {BYTES, 2}, {BYTES, 1}, {BYTES, 2}),
+        OUT(1, 1, {BIT(INT32), 0}), .channels = {1, false, {3}}),
+    ROW(ONNX, ConvInteger, IN(2, 4, {BYTES, 1}, {BYTES, 2}, {BYTES, 1}, {BYTES, 2}),
+        OUT(1, 1, {BIT(INT32), 0}), .channels = {1, true, {3}}),
+    ROW(ONNX, QLinearMatMul,
+        IN(8, 8, {BYTES | FLOAT8, 1}, {NARROW, 4}, {BYTES | FLOAT8, 1}, {BYTES | FLOAT8, 2},
+           {NARROW, 4}, {BYTES | FLOAT8, 2}, {NARROW, 4}, {BYTES | FLOAT8, 3}),
+        OUT(1, 1, {BYTES | FLOAT8, 3})),
+    ROW(ONNX, QLinearConv,
+        IN(8, 9, {BYTES, 1}, {F32, 0}, {BYTES, 1}, {BYTES, 2}, {F32, 0}, {BYTES, 2}, {F32, 0},
+           {BYTES, 3}, {BIT(INT32), 0}),
+        OUT(1, 1, {BYTES, 3}), .channels = {3, true, {4, 5}}),
+    QUANTIZE(ONNX),
+    QUANTIZE(MS),
+    DEQUANTIZE(ONNX),
+    DEQUANTIZE(MS),
+    ROW(MS, DynamicQuantizeMatMul, IN(3, 5, {F32, 0}, {BYTES, 1}, {F32, 0}, {BYTES, 1}, {F32, 0}),
+        OUT(1, 1, {F32, 0}), .channels = {1, false, {2, 3}}),
+    ROW(MS, MatMulIntegerToFloat,
+        IN(4, 7, {BYTES, 1}, {BYTES, 2}, {FLOATS, 3}, {FLOATS, 3}, {BYTES, 1}, {BYTES, 2},
+           {FLOATS, 3}),
+        OUT(1, 1, {FLOATS, 3}), .channels = {1, false, {3, 5}}),
+    ROW(MS, QAttention,
+        IN(5, 9, {BYTES, 1}, {BYTES, 2}, {FLOATS, 3}, {FLOATS, 3}, {FLOATS, 3}, {BIT(INT32), 0},
+           {BYTES, 1}, {BYTES, 2}, {FLOATS, 3}),
+        OUT(1, 2, {FLOATS, 3}, {FLOATS, 3}), .needs = {"num_heads"},
+        .channels = {1, false, {2, 4, 7}}),
+    ROW(MS, DynamicQuantizeLSTM,
+        IN(12, 12, {F32, 0}, {BYTES, 1}, {BYTES, 2}, {F32, 0}, {BIT(INT32), 0}, {F32, 0}, {F32, 0},
+           {F32, 0}, {F32, 0}, {BYTES, 1}, {F32, 0}, {BYTES, 2}),
+        OUT(0, 3, {F32, 0}, {F32, 0}, {F32, 0}), .optional = 0xf8 /* from bias to P */,
+        .needs = {"hidden_size"}, .check = oq_check_lstm),
+    ROW(MS, MatMulNBits,
+        IN(3, 6, {FLOATS, 1}, {BIT(UINT8) | BIT(INT32), 0}, {FLOATS, 1},
+           {BIT(UINT8) | BIT(INT32) | FLOATS, 0}, {BIT(INT32), 0}, {FLOATS, 1}),
+        OUT(1, 1, {FLOATS, 1}), .needs = {"K", "N", "block_size"}, .check = oq_check_nbits),
+    ROW(MS, MatMulBnb4, IN(3, 3, {FLOATS, 1}, {BIT(UINT8), 0}, {FLOATS, 1}), OUT(1, 1, {FLOATS, 1}),
+        .needs = {"K", "N", "block_size", "quant_type"}, .check = oq_check_bnb4),
+    ROW(MS, GatherBlockQuantized,
+        IN(3, 4, {BYTES | HALF_BYTES | QUARTERS, 1}, {INDICES, 0}, {FLOATS, 2}, {ANY, 1}),
+        OUT(1, 1, {FLOATS, 2}), .check = oq_check_gather_blocks),
     /* floats that were, or become, integers */
     UNIFORM(MatMul, 2, 2, NUMBERS),
     UNIFORM(Gemm, 2, 3, NUMBERS),
     UNIFORM(Conv, 2, 3, FLOATS),
     UNIFORM(ConvTranspose, 2, 3, FLOATS),
-    {.id = OQ_ONNX_GRU,
-     .min_in = 3,
-     .max_in = 6,
-     .min_out = 0,
-     .max_out = 2,
-     .in = {{FLOATS, 1}, {FLOATS, 1}, {FLOATS, 1}, {FLOATS, 1}, {BIT(INT32), 0}, {FLOATS, 1}},
-     .out = {{FLOATS, 1}, {FLOATS, 1}}},
-    {.id = OQ_ONNX_LSTM,
-     .min_in = 3,
-     .max_in = 8,
-     .min_out = 0,
-     .max_out = 3,
-     .in = {{FLOATS, 1},
-            {FLOATS, 1},
-            {FLOATS, 1},
-            {FLOATS, 1},
-            {BIT(INT32), 0},
-            {FLOATS, 1},
-            {FLOATS, 1},
-            {FLOATS, 1}},
-     .out = {{FLOATS, 1}, {FLOATS, 1}, {FLOATS, 1}}},
-    {.id = OQ_MS_Attention,
-     .min_in = 2,
-     .max_in = 7,
-     .min_out = 1,
-     .max_out = 2,
-     .needs = {"num_heads"},
-     .in = {{FLOATS, 1},
-            {FLOATS, 1},
-            {FLOATS, 1},
-            {BIT(INT32), 0},
-            {FLOATS, 1},
-            {FLOATS, 1},
-            {BIT(INT32), 0}},
-     .out = {{FLOATS, 1}, {FLOATS, 1}}},
-
+    ROW(ONNX, GRU,
+        IN(3, 6, {FLOATS, 1}, {FLOATS, 1}, {FLOATS, 1}, {FLOATS, 1}, {BIT(INT32), 0}, {FLOATS, 1}),
+        OUT(0, 2, {FLOATS, 1}, {FLOATS, 1})),
+    ROW(ONNX, LSTM,
+        IN(3, 8, {FLOATS, 1}, {FLOATS, 1}, {FLOATS, 1}, {FLOATS, 1}, {BIT(INT32), 0}, {FLOATS, 1},
+           {FLOATS, 1}, {FLOATS, 1}),
+        OUT(0, 3, {FLOATS, 1}, {FLOATS, 1}, {FLOATS, 1})),
+    ROW(MS, Attention,
+        IN(2, 7, {FLOATS, 1}, {FLOATS, 1}, {FLOATS, 1}, {BIT(INT32), 0}, {FLOATS, 1}, {FLOATS, 1},
+           {BIT(INT32), 0}),
+        OUT(1, 2, {FLOATS, 1}, {FLOATS, 1}), .needs = {"num_heads"}),
     /* what hands types on */
-    {.id = OQ_ONNX_Cast,
-     .form_since = 6,
-     .min_in = 1,
-     .max_in = 1,
-     .min_out = 1,
-     .max_out = 1,
-     .needs = {"to"},
-     .check = check_cast,
-     .type_of = type_of_cast},
-    {.id = OQ_ONNX_Constant, .max_in = 0, .min_out = 1, .max_out = 1, .type_of = type_of_constant},
-    {.id = OQ_ONNX_Gather,
-     .min_in = 2,
-     .max_in = 2,
-     .min_out = 1,
-     .max_out = 1,
-     .in = {{ANY, 1}, {INDICES, 0}},
-     .out = {{ANY, 1}}},
-    {.id = OQ_ONNX_Where,
-     .min_in = 3,
-     .max_in = 3,
-     .min_out = 1,
-     .max_out = 1,
-     .in = {{BIT(BOOL), 0}, {ANY, 1}, {ANY, 1}},
-     .out = {{ANY, 1}}},
-    {.id = OQ_ONNX_Concat,
-     .form_since = 4,
-     .min_in = 1,
-     .max_in = 1,
-     .min_out = 1,
-     .max_out = 1,
-     .is_variadic = true,
-     .needs = {"axis"},
-     .in = {{ANY, 1}},
-     .out = {{ANY, 1}}},
+    ROW(ONNX, Cast, IN(1, 1, {0}), OUT(1, 1, {0}), .form_since = 6, .needs = {"to"},
+        .check = check_cast, .type_of = type_of_cast),
+    ROW(ONNX, Constant, IN(0, 0, {0}), OUT(1, 1, {0}), .type_of = type_of_constant),
+    ROW(ONNX, Gather, IN(2, 2, {ANY, 1}, {INDICES, 0}), OUT(1, 1, {ANY, 1})),
+    ROW(ONNX, Where, IN(3, 3, {BIT(BOOL), 0}, {ANY, 1}, {ANY, 1}), OUT(1, 1, {ANY, 1})),
+    ROW(ONNX, Concat, IN(1, 1, {ANY, 1}), OUT(1, 1, {ANY, 1}), .form_since = 4, .is_variadic = true,
+        .needs = {"axis"}),
     VARIADIC(Einsum, NUMBERS),
     VARIADIC(Max, NUMBERS),
     VARIADIC(Mean, FLOATS),
@@ -406,22 +240,12 @@ static const struct known_operator operators[] = {
     UNIFORM(GlobalAveragePool, 1, 1, FLOATS),
     UNIFORM(GlobalMaxPool, 1, 1, FLOATS),
     UNIFORM(InstanceNormalization, 3, 3, FLOATS),
-    {.id = OQ_ONNX_BatchNormalization,
-     .form_since = 7,
-     .min_in = 5,
-     .max_in = 5,
-     .min_out = 1,
-     .max_out = 5,
-     .in = {{FLOATS, 1}, {FLOATS, 2}, {FLOATS, 2}, {FLOATS, 3}, {FLOATS, 3}},
-     .out = {{FLOATS, 1}, {FLOATS, 3}, {FLOATS, 3}, {FLOATS, 3}, {FLOATS, 3}}},
-    {.id = OQ_ONNX_Clip,
-     .form_since = 11,
-     .min_in = 1,
-     .max_in = 3,
-     .min_out = 1,
-     .max_out = 1,
-     .in = {{NUMBERS, 1}, {NUMBERS, 1}, {NUMBERS, 1}},
-     .out = {{NUMBERS, 1}}},
+    ROW(ONNX, BatchNormalization,
+        IN(5, 5, {FLOATS, 1}, {FLOATS, 2}, {FLOATS, 2}, {FLOATS, 3}, {FLOATS, 3}),
+        OUT(1, 5, {FLOATS, 1}, {FLOATS, 3}, {FLOATS, 3}, {FLOATS, 3}, {FLOATS, 3}),
+        .form_since = 7),
+    ROW(ONNX, Clip, IN(1, 3, {NUMBERS, 1}, {NUMBERS, 1}, {NUMBERS, 1}), OUT(1, 1, {NUMBERS, 1}),
+        .form_since = 11),
     REDUCING(ReduceL1),
     REDUCING(ReduceL2),
     REDUCING(ReduceMax),
