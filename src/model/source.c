@@ -76,6 +76,16 @@ bool oq_source_read_floats(const struct oq_source *source, uint64_t first, size_
     return true;
 }
 
+bool oq_source_next(struct oq_piece *piece, onnxq_error *error)
+{
+    const uint64_t most = OQ_READ_MAX_NELEM / piece->unit * piece->unit;
+    piece->first += piece->n;
+    piece->n = (size_t)oq_min_u64(most, piece->source->nelem - piece->first);
+    piece->failed = piece->n > 0 && !oq_source_read_floats(piece->source, piece->first, piece->n,
+                                                           piece->x, piece->scratch, error);
+    return piece->n > 0 && !piece->failed;
+}
+
 /* --- evaluation --- */
 
 struct finder {

@@ -41,6 +41,20 @@ bool oq_source_from_tensor(struct oq_source *source, const struct oq_tensor *ten
 bool oq_source_read_floats(const struct oq_source *source, uint64_t first, size_t count, float *dst,
                            void *scratch, onnxq_error *error);
 
+/* What is read of a source at once, for those that look at all of it. */
+struct oq_piece {
+    const struct oq_source *source;
+    float *x; /* its elements; room for OQ_READ_MAX_NELEM */
+    void *scratch;
+    uint64_t unit;  /* pieces end where a multiple of it does, such as rows */
+    uint64_t first; /* where it begins; both are 0 in front of the first piece */
+    size_t n;
+    bool failed;
+};
+
+/* The next piece; false behind the last one, and on failure. */
+bool oq_source_next(struct oq_piece *piece, onnxq_error *error);
+
 struct onnxq_model;
 
 /*

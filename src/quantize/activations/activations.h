@@ -116,11 +116,6 @@ size_t oq_count_operands(const Oq__Pb__NodeProto *node);
 /* products.c: weight and bias of a product; what makes it impossible in `refusal`. */
 bool oq_product_init(onnxq_plan *plan, size_t index, onnxq_error *error);
 
-/* weights_pass.c: elements [first, first + n) of a product's weight, until all were visited. */
-typedef void (*oq_weight_fn)(void *context, uint64_t first, size_t n, const float *x);
-bool oq_product_visit(const struct oq_site *site, oq_weight_fn visit, void *context,
-                      onnxq_error *error);
-
 /* value_scales.c: of what a hard sigmoid has cut off, before it is multiplied by its slope. */
 float oq_hard_scale(const struct oq_carrier *carrier);
 

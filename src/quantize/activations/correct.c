@@ -18,19 +18,19 @@ struct mean_shift {
     double *shifts;      /* of the outputs */
 };
 
-static void add_shifts(void *context, uint64_t first, size_t n, const float *x)
+static void add_shifts(const struct mean_shift *shift, const struct oq_piece *piece)
 {
-    const struct mean_shift *shift = context;
     const struct oq_quantized *q = shift->quantized;
     const uint64_t inner = oq_nelem(shift->source->dims, 2, shift->source->n_dims);
-    for (size_t i = 0; i < n; i++) {
-        const size_t line = (size_t)((first + i) / inner);
+    for (size_t i = 0; i < piece->n; i++) {
+        const float x = piece->x[i];
+        const size_t line = (size_t)((piece->first + i) / inner);
         const size_t output = line / shift->n_inputs;
         const size_t input = output / shift->group_size * shift->n_inputs + line % shift->n_inputs;
         const float scale = q->ranges->scale[q->ranges->n_scales == 1 ? 0 : output];
-        const float integer = fminf(fmaxf(rintf(x[i] / scale), q->qmin), q->qmax);
+        const float integer = fminf(fmaxf(rintf(x / scale), q->qmin), q->qmax);
         shift->shifts[output] +=
-            ((double)integer * (double)scale - (double)x[i]) * shift->means[input];
+            ((double)integer * (double)scale - (double)x) * shift->means[input];
     }
 }
 
@@ -57,17 +57,22 @@ static bool correct(const onnxq_plan *plan, size_t index, struct oq_arena *arena
         return true;
     const size_t n = (size_t)(source->dims[1] * group), n_outputs = product->n_channels;
     double *means = oq_arena_array(arena, n, sizeof(*means));
+    void *scratch = oq_arena_alloc(arena, OQ_RECIPE_SCRATCH_NBYTES);
     struct mean_shift shift = {.source = source,
                                .quantized = site->quantized,
                                .means = means,
                                .n_inputs = (size_t)source->dims[1],
                                .group_size = n_outputs / (size_t)group,
                                .shifts = oq_arena_array(arena, n_outputs, sizeof(double))};
-    if (means == NULL || shift.shifts == NULL)
+    if (means == NULL || scratch == NULL || shift.shifts == NULL)
         return oq_fail_memory(error);
     if (!find_means(plan, product, n, means))
         return true;
-    if (!oq_product_visit(site, add_shifts, &shift, error))
+    struct oq_piece piece = {
+        .source = source, .x = oq_recipe_floats(scratch), .scratch = scratch, .unit = 1};
+    while (oq_source_next(&piece, error))
+        add_shifts(&shift, &piece);
+    if (piece.failed)
         return false;
     for (size_t o = 0; o < n_outputs; o++)
         product->bias[o] -= (float)shift.shifts[o];

@@ -174,17 +174,14 @@ static bool measure(void *context, size_t job, void *buffer, void *scratch, onnx
     const struct refine *refine = context;
     const struct oq_quantized *q = refine->jobs[job];
     const uint64_t row_nelem = q->refinement->kernels * q->refinement->kernel;
-    const uint64_t at_once = OQ_READ_MAX_NELEM / row_nelem;
-    float *x = oq_recipe_floats(scratch);
+    struct oq_piece rows = {.source = q->ranges->source,
+                            .x = oq_recipe_floats(scratch),
+                            .scratch = scratch,
+                            .unit = row_nelem};
     memset(buffer, 0, refine->most_inputs * sizeof(float));
-    for (uint64_t row = 0, n; row < q->refinement->rows; row += n) {
-        n = oq_min_u64(at_once, q->refinement->rows - row);
-        if (!oq_source_read_floats(q->ranges->source, row * row_nelem, (size_t)(n * row_nelem), x,
-                                   scratch, error))
-            return false;
-        measure_rows(q, row, n, x, buffer);
-    }
-    return true;
+    while (oq_source_next(&rows, error))
+        measure_rows(q, rows.first / row_nelem, rows.n / row_nelem, rows.x, buffer);
+    return !rows.failed;
 }
 
 static bool take(void *context, size_t job, const void *buffer, onnxq_error *error)

@@ -96,16 +96,14 @@ static bool read_zero_points(struct quantizer_finder *finder, const struct oq_co
 static bool has_no_nan(struct quantizer_finder *finder, const struct oq_source *source,
                        bool *usable)
 {
-    float *x = oq_recipe_floats(finder->scratch);
-    for (uint64_t done = 0, n; *usable && !finder->plan->is_estimate && done < source->nelem;
-         done += n) {
-        n = oq_min_u64(OQ_READ_MAX_NELEM, source->nelem - done);
-        if (!oq_source_read_floats(source, done, (size_t)n, x, finder->scratch, finder->error))
-            return false;
-        for (uint64_t i = 0; i < n; i++)
-            *usable &= !isnan(x[i]);
-    }
-    return true;
+    struct oq_piece piece = {.source = source,
+                             .x = oq_recipe_floats(finder->scratch),
+                             .scratch = finder->scratch,
+                             .unit = 1};
+    while (*usable && !finder->plan->is_estimate && oq_source_next(&piece, finder->error))
+        for (size_t i = 0; i < piece.n; i++)
+            *usable &= !isnan(piece.x[i]);
+    return !piece.failed;
 }
 
 static struct oq_quantized *make_quantized(onnxq_plan *plan, struct oq_constant *constant, int axis,
