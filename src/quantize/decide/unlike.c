@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "base/checked.h"
+#include "operators/operators.h"
 #include "quantize/decide/steps.h"
 
 #define MAX_OUTPUTS ((uint64_t)64)
@@ -38,12 +39,7 @@ struct view {
 
 static bool hands_on(const Oq__Pb__NodeProto *node)
 {
-    static const char *const ops[] = {"Cast",    "Reshape",   "Flatten", "Identity",
-                                      "Squeeze", "Unsqueeze", "Concat"};
-    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
-        if (oq_node_is(node, "", ops[i]))
-            return true;
-    return false;
+    return oq_operator_role(oq_operator_of(node), 0) == OQ_PASSED;
 }
 
 static bool is_fed(const struct oq_site *site)
