@@ -193,7 +193,7 @@ static int inspect_model(struct inspect *inspect, const char *path)
             status = CLI_EXIT_INPUT;
     }
     forget(&findings);
-    cli_input_close(&input);
+    cli_model_input_close(&input);
     return status;
 }
 

@@ -1,15 +1,13 @@
-/* Names of outputs, sameness of files, and standard input as a file. */
+/* Names of outputs, and sameness of files. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/files/file_paths.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/os.h"
 #include "base/path.h"
-#include "cli/terminal/interrupt.h"
 
 bool cli_is_standard_input(const char *path)
 {
@@ -70,56 +68,4 @@ char *cli_derive_path(const char *model, const char *folder, const char *const *
     else if (path != NULL)
         snprintf(path, capacity, "%.*s%.*s.%s.%s", n_folder, model, n_stem, base, suffix, ending);
     return path;
-}
-
-/* --- standard input -------------------------------------------------------- */
-
-/* A file that is redirected from its beginning can be opened once more as it is. */
-static bool is_whole_file(int fd)
-{
-    struct oq_file_status status;
-    return oq_os_open_status(fd, &status) && status.type == OQ_FILE_REGULAR &&
-           oq_os_is_at_beginning(fd);
-}
-
-static cli_input_result copy_all(int from, int to)
-{
-    enum { CHUNK_NBYTES = 1 << 15 };
-    char chunk[CHUNK_NBYTES];
-    for (;;) {
-        int64_t n = oq_os_read(from, chunk, sizeof(chunk));
-        if (cli_interrupt_signal() != 0)
-            return CLI_INPUT_INTERRUPTED;
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n == 0 ? CLI_INPUT_OK : CLI_INPUT_NOT_READ;
-        if (!oq_os_write(to, chunk, (size_t)n))
-            return CLI_INPUT_NOT_SPOOLED;
-    }
-}
-
-cli_input_result cli_input_open(cli_input *input, const char *path)
-{
-    *input = (cli_input){.path = path, .fd = -1};
-    if (!cli_is_standard_input(path))
-        return CLI_INPUT_OK;
-    const char *folder = getenv("TMPDIR");
-    int fd = OQ_STANDARD_INPUT;
-    cli_input_result result = CLI_INPUT_OK;
-    if (!is_whole_file(fd)) {
-        input->fd = fd =
-            oq_os_create_unnamed(folder != NULL && folder[0] != '\0' ? folder : "/tmp");
-        result = fd < 0 ? CLI_INPUT_NOT_SPOOLED : copy_all(OQ_STANDARD_INPUT, fd);
-    }
-    oq_os_descriptor_path(fd, input->buffer, sizeof(input->buffer));
-    input->path = input->buffer;
-    return result;
-}
-
-void cli_input_close(cli_input *input)
-{
-    if (input->fd >= 0)
-        oq_os_close(input->fd);
-    input->fd = -1;
 }

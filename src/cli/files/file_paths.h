@@ -22,24 +22,4 @@ bool cli_is_same_file(const char *a, const char *b);
 char *cli_derive_path(const char *model, const char *folder, const char *const *replaced,
                       const char *suffix, const char *ending);
 
-/*
- * `path` where it is opened by name. Standard input becomes a descriptor that
- * can be read anywhere: itself when it is a file, else an unlinked copy of it.
- */
-typedef struct cli_input {
-    const char *path; /* to open */
-    int fd;           /* -1: none */
-    char buffer[32];
-} cli_input;
-
-typedef enum cli_input_result {
-    CLI_INPUT_OK,
-    CLI_INPUT_NOT_READ,    /* errno says why */
-    CLI_INPUT_NOT_SPOOLED, /* the copy could not be written; errno says why */
-    CLI_INPUT_INTERRUPTED
-} cli_input_result;
-
-cli_input_result cli_input_open(cli_input *input, const char *path);
-void cli_input_close(cli_input *input);
-
 #endif

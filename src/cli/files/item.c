@@ -246,6 +246,6 @@ int cli_item_run(cli_job *job, const cli_item *item)
     onnxq_plan_destroy(run.work.plan);
     onnxq_dequantization_destroy(run.work.dequantization);
     onnxq_model_close(run.model);
-    cli_input_close(&run.input);
+    cli_model_input_close(&run.input);
     return status;
 }
