@@ -12,7 +12,6 @@
 #include "quantize/rules/rules.h"
 #include "quantize/decide/selector.h"
 #include "quantize/decide/steps.h"
-#include "quantize/quantize_graph.h"
 #include "quantize/write/rewrite.h"
 
 void onnxq_options_init(onnxq_options *options)

@@ -5,7 +5,7 @@
 #include "edit/raise.h"
 #include "quantize/activations/activations.h"
 #include "quantize/rules/rules.h"
-#include "quantize/quantize_graph.h"
+#include "quantize/plan/plan.h"
 
 static bool rewrite_nodes(struct oq_rewrite *rewrite, size_t ordinal)
 {

@@ -44,11 +44,17 @@ const struct oq_range_stats *oq_ranges_find(const onnxq_ranges *ranges, const ch
 /* False, with what was found and expected, where the ranges are of another model. */
 bool oq_ranges_check(const onnxq_ranges *ranges, const onnxq_model *model, onnxq_error *error);
 
+/* --- the file; docs/ranges.md ------------------------------------------------------- */
+
+/* The first member of the file, and its value: the version of the format. */
+#define OQ_RANGES_MARK    "onnxq_ranges"
+#define OQ_RANGES_VERSION 1
+
+/* Counts are whole numbers that any reader of JSON keeps exact. */
+#define OQ_RANGES_MAX_COUNT (UINT64_C(1) << 53)
+
 /* Writes the file; false where the stream did not take all of it. */
 bool oq_ranges_write(const onnxq_ranges *ranges, FILE *stream);
-
-/* The file's text, text[nbytes] being NUL, into empty ranges. */
-bool oq_ranges_read(onnxq_ranges *ranges, const char *text, size_t nbytes, onnxq_error *error);
 
 /* --- from numbers seen to a range that is quantized --------------------------------- */
 

@@ -13,7 +13,6 @@
 #include "base/file.h"
 #include "base/json_reader.h"
 #include "ranges/calibrated.h"
-#include "ranges/ranges_format.h"
 
 /* Far above what a model of ten thousand values needs. */
 #define MAX_FILE_NBYTES ((uint64_t)256 << 20)
@@ -343,7 +342,8 @@ static bool read_mark(struct reading *reading)
                           (unsigned long long)version, OQ_RANGES_VERSION);
 }
 
-bool oq_ranges_read(onnxq_ranges *ranges, const char *text, size_t nbytes, onnxq_error *error)
+/* text[nbytes] is NUL. */
+static bool read_ranges(onnxq_ranges *ranges, const char *text, size_t nbytes, onnxq_error *error)
 {
     struct reading reading = {.ranges = ranges, .error = error};
     struct oq_arena strings;
@@ -404,7 +404,7 @@ onnxq_ranges *onnxq_ranges_open(const char *path, onnxq_error *error)
     size_t nbytes = 0;
     onnxq_ranges *ranges = oq_ranges_create_empty(path, error);
     char *text = ranges != NULL ? read_text(path, &nbytes, error) : NULL;
-    if (text == NULL || !oq_ranges_read(ranges, text, nbytes, error)) {
+    if (text == NULL || !read_ranges(ranges, text, nbytes, error)) {
         oq_error_file(error, path);
         onnxq_ranges_close(ranges);
         ranges = NULL;

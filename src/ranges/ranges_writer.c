@@ -3,7 +3,6 @@
 
 #include "base/json.h"
 #include "ranges/calibrated.h"
-#include "ranges/ranges_format.h"
 
 static void write_floats(struct oq_json *json, const char *key, const float *values, size_t n)
 {

@@ -231,4 +231,7 @@ struct oq_site *oq_plan_site(const onnxq_plan *plan, const struct oq_graph *grap
                              size_t input);
 struct oq_site *oq_plan_sibling(const onnxq_plan *plan, const struct oq_site *site, size_t input);
 
+/* quantize_graph.c: the draft of the output. */
+bool oq_plan_rewrite(onnxq_plan *plan, onnxq_error *error);
+
 #endif

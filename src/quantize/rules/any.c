@@ -5,7 +5,7 @@
  * channel that is divided by its norm.
  */
 #include "quantize/analyze/fate.h"
-#include "quantize/rules/rules_table.h"
+#include "quantize/rules/rules.h"
 
 /* Shorter rows spend more on scales than their own scale is worth. */
 #define MIN_ROW 16

@@ -5,8 +5,8 @@
  * QAttention does the projection in integers and takes all that Attention
  * takes, but for heads of different sizes and what newer versions have added.
  */
-#include "quantize/rules/rules_table.h"
 #include "wire/data_type.h"
+#include "quantize/rules/rules.h"
 
 /* Inputs of Attention. */
 enum { INPUT, WEIGHTS, BIAS, MASK, PAST, ATTENTION_BIAS, PAST_LENGTH, N_INPUTS };

@@ -4,7 +4,6 @@
  * Gather. The arithmetic on activations is the engine's business: accuracy
  * level 4 lets it take 8-bit integers for them, per row and block.
  */
-#include "quantize/rules/gather.h"
 #include "quantize/rules/product.h"
 #include "wire/data_type.h"
 

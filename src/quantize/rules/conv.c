@@ -8,8 +8,7 @@
  * is a single point, Conv is a product of matrices, and MatMulInteger was measured
  * up to 2.7 times faster than float.
  */
-#include "quantize/rules/turned.h"
-#include "quantize/rules/rules_table.h"
+#include "quantize/rules/product.h"
 
 static bool is_weight(size_t input)
 {

@@ -5,8 +5,7 @@
  * what was gathered becomes float: file and memory stay a quarter, and each row
  * keeps a scale of its own.
  */
-#include "quantize/rules/gather.h"
-#include "quantize/rules/rules_table.h"
+#include "quantize/rules/product.h"
 
 /*
  * Two more small operators cost about 2 microseconds (docs/decisions.md). A

@@ -6,8 +6,6 @@
  * is transposed by a node, and beta * C becomes the bias.
  */
 #include "quantize/rules/product.h"
-#include "quantize/rules/matmul_left.h"
-#include "quantize/rules/rules_table.h"
 #include "wire/data_type.h"
 
 #include <math.h>

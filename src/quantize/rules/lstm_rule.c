@@ -5,8 +5,8 @@
  * wants them transposed and takes a scale for each gate row. It knows symmetric
  * int8 only, and both weights or none.
  */
-#include "quantize/rules/rules_table.h"
 #include "wire/data_type.h"
+#include "quantize/rules/rules.h"
 
 /* W and R are inputs 1 and 2. */
 static bool is_weight(size_t input)

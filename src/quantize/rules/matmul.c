@@ -2,8 +2,6 @@
  * MatMul (ai.onnx, 1, 9, 13): Y = A . B as numpy.matmul has it, with a constant B or A.
  */
 #include "quantize/rules/product.h"
-#include "quantize/rules/matmul_left.h"
-#include "quantize/rules/rules_table.h"
 
 static bool is_weight(size_t input)
 {

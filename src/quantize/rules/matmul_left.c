@@ -1,7 +1,5 @@
 /* MatMul and Gemm whose first factor is the constant. */
-#include "quantize/rules/matmul_left.h"
-
-#include "quantize/rules/turned.h"
+#include "quantize/rules/product.h"
 
 /*
  * With one column in X, smaller ones were measured slower than float (docs/decisions.md):

@@ -3,8 +3,6 @@
 
 #include "base/option_values.h"
 
-#include "quantize/rules/rules_table.h"
-
 static const struct oq_rule *const rules[] = {
     &oq_rule_attention, &oq_rule_conv, &oq_rule_conv_transpose, &oq_rule_gather,
     &oq_rule_gemm,      &oq_rule_lstm, &oq_rule_matmul,

@@ -84,4 +84,14 @@ const char *oq_matmul_refuses(const onnxq_plan *plan, const struct oq_site *site
 const char *oq_integers_refuse(const onnxq_plan *plan, const struct oq_site *site, int64_t k,
                                size_t activation_input);
 
+/* Those that rules.c lists; each is defined in a file of its own. */
+extern const struct oq_rule oq_rule_any;
+extern const struct oq_rule oq_rule_attention;
+extern const struct oq_rule oq_rule_conv;
+extern const struct oq_rule oq_rule_conv_transpose;
+extern const struct oq_rule oq_rule_gather;
+extern const struct oq_rule oq_rule_gemm;
+extern const struct oq_rule oq_rule_lstm;
+extern const struct oq_rule oq_rule_matmul;
+
 #endif

@@ -75,7 +75,7 @@ struct oq_rewrite_blocks oq_rewrite_blocks(struct oq_rewrite *rewrite,
                                            float factor);
 
 /*
- * companions.c: where the name of a companion of `owner` is kept: tensors of that kind, shape and
+ * Where the name of a companion of `owner` is kept: tensors of that kind, shape and
  * factor are made once, however many nodes share a weight. NULL: memory is out.
  */
 void **oq_rewrite_companion(struct oq_rewrite *rewrite, const void *owner, const char *kind,
