@@ -56,7 +56,7 @@ bool oq_undo_constant(onnxq_dequantization *undo, const struct oq_graph *graph, 
         undo->failed = true;
         return false;
     }
-    if (!found || source.n_spans != 1 || source.spans[0].first != 0 ||
+    if (!found || source.n_spans != 1 || source.factors != NULL || source.spans[0].first != 0 ||
         source.spans[0].nelem != source.spans[0].tensor->nelem ||
         source.nelem != source.spans[0].nelem)
         return false;

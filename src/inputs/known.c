@@ -137,7 +137,7 @@ static bool read_integers(const onnxq_model *model, const struct oq_graph *graph
     bool found;
     oq_error_init(&ignored);
     if (!oq_source_find(&source, model, graph, name, true, arena, &found, &ignored) || !found ||
-        source.n_spans != 1 || source.nelem > OQ_READ_MAX_INTEGERS || source.transposed)
+        source.n_spans != 1 || source.factors != NULL || source.nelem > OQ_READ_MAX_INTEGERS || source.transposed)
         return false;
     const struct oq_tensor *tensor = source.spans[0].tensor;
     *n = (size_t)source.nelem;
@@ -174,7 +174,7 @@ static bool read_float(const onnxq_model *model, const struct oq_graph *graph, c
     bool found;
     oq_error_init(&ignored);
     if (!oq_source_find(&source, model, graph, name, true, arena, &found, &ignored) || !found ||
-        source.n_spans != 1 || source.nelem != 1)
+        source.n_spans != 1 || source.factors != NULL || source.nelem != 1)
         return false;
     const struct oq_tensor *tensor = source.spans[0].tensor;
     void *scratch = oq_arena_alloc(arena, OQ_READ_SCRATCH_NBYTES);

@@ -1,6 +1,8 @@
 /* Finds sources through chains of rearranging operators, and reads their elements. */
 #include "model/source.h"
 
+#include <math.h>
+
 #include "base/checked.h"
 #include "model/model.h"
 #include "wire/data_type.h"
@@ -11,6 +13,9 @@
 /* Nodes and stretches that are handled for one value: concatenations of concatenations grow fast.
  */
 #define MAX_STEPS 1024
+
+/* Rows of matrices that columns are cut out of, for one value. */
+#define MAX_ROWS 32768
 
 /* Dimensions and axes that are read from constants. */
 #define MAX_RANK OQ_MAX_RANK
@@ -35,12 +40,13 @@ bool oq_source_from_tensor(struct oq_source *source, const struct oq_tensor *ten
 
 static void multiply(const struct oq_source *source, uint64_t first, size_t count, float *x)
 {
-    const uint64_t row = oq_nelem(source->dims, 1, source->n_dims);
+    const uint64_t n = source->factor_nelem;
     for (size_t done = 0; done < count;) {
         const uint64_t at = first + done;
-        const size_t run = (size_t)oq_min_u64(count - done, row - at % row);
+        const size_t run = (size_t)oq_min_u64(count - done, n - at % n);
+        const float factor = source->factors[at / n % source->n_factors];
         for (size_t i = 0; i < run; i++)
-            x[done + i] *= source->factors[at / row];
+            x[done + i] *= factor;
         done += run;
     }
 }
@@ -94,7 +100,8 @@ struct finder {
     bool inputs_are_frozen;
     onnxq_error *error;
     int depth;
-    size_t steps;
+    size_t steps, rows;
+    void *scratch; /* to read elements, once it is needed */
 };
 
 /* What became of a step. OTHER is no failure: the value is simply not of this kind. */
@@ -313,32 +320,85 @@ static uint64_t elements_behind(const struct oq_source *source, size_t axis)
     return n;
 }
 
-/* Elements [first, first + nelem) of a source as a list of spans of its own. */
-static enum outcome cut(struct finder *finder, struct oq_source *source, uint64_t first,
-                        uint64_t nelem)
+/* A list of spans of its own, which grows. */
+struct spans {
+    struct oq_span *list;
+    size_t count, capacity;
+};
+
+static enum outcome append_span(struct finder *finder, struct spans *spans,
+                                const struct oq_span *span)
 {
-    size_t n = 0;
-    if (!take_steps(finder, source->n_spans))
-        return OTHER;
-    struct oq_span *spans = oq_arena_array(finder->arena, source->n_spans + 1, sizeof(*spans));
-    if (spans == NULL)
+    if (!oq_arena_grow(finder->arena, &spans->list, spans->count, &spans->capacity,
+                       sizeof(*spans->list)))
         return out_of_memory(finder);
-    source->nelem = nelem;
-    for (size_t i = 0; i < source->n_spans && nelem > 0; i++) {
-        struct oq_span span = source->spans[i];
-        if (first >= span.nelem) {
-            first -= span.nelem;
+    spans->list[spans->count++] = *span;
+    return FOUND;
+}
+
+/* A place in a list of spans, which moves forward. */
+struct place {
+    const struct oq_span *span;
+    uint64_t start; /* of the span, in elements of the source */
+};
+
+/* Elements [first, first + nelem), behind those that the place has passed. */
+static enum outcome append_stretch(struct finder *finder, struct spans *spans, struct place *place,
+                                   uint64_t first, uint64_t nelem)
+{
+    enum outcome outcome = FOUND;
+    while (outcome == FOUND && nelem > 0) {
+        if (first >= place->start + place->span->nelem) {
+            place->start += place->span->nelem;
+            place->span++;
             continue;
         }
-        span.first += first;
-        span.nelem = oq_min_u64(span.nelem - first, nelem);
+        struct oq_span span = *place->span;
+        span.first += first - place->start;
+        span.nelem = oq_min_u64(place->start + span.nelem - first, nelem);
+        first += span.nelem;
         nelem -= span.nelem;
-        first = 0;
-        spans[n++] = span;
+        outcome = append_span(finder, spans, &span);
     }
-    source->spans = spans;
-    source->n_spans = n;
-    return FOUND;
+    return outcome;
+}
+
+/* Keeps [start, start + count) of an axis of what is stored. */
+static enum outcome cut(struct finder *finder, struct oq_source *source, size_t axis, int64_t start,
+                        int64_t count)
+{
+    const uint64_t behind = elements_behind(source, axis);
+    const uint64_t row = behind * (uint64_t)source->dims[axis];
+    const uint64_t rows = row == 0 || count == 0 ? 0 : source->nelem / row;
+    const bool is_whole = count == source->dims[axis];
+    struct spans spans = {0};
+    struct place place = {source->spans, 0};
+    int64_t dims[MAX_RANK];
+    enum outcome outcome = FOUND;
+    if (is_whole)
+        return FOUND;
+    if (source->factors != NULL || !take_steps(finder, source->n_spans < 2 ? 1 : source->n_spans) ||
+        rows > MAX_ROWS - finder->rows)
+        return OTHER;
+    finder->rows += rows;
+    for (uint64_t i = 0; outcome == FOUND && i < rows; i++)
+        outcome = append_stretch(finder, &spans, &place, i * row + (uint64_t)start * behind,
+                                 (uint64_t)count * behind);
+    memcpy(dims, source->dims, source->n_dims * sizeof(*dims));
+    dims[axis] = count;
+    source->spans = spans.list;
+    source->n_spans = spans.count;
+    source->nelem = rows * (uint64_t)count * behind;
+    return outcome == FOUND ? set_dims(finder, source, dims, source->n_dims) : outcome;
+}
+
+/* The axis of what is stored that is that axis of the value; false where there is none. */
+static bool find_stored_axis(const struct oq_source *source, int64_t axis, size_t *stored)
+{
+    const int64_t rank = (int64_t)source->n_dims;
+    axis += axis < 0 ? rank : 0;
+    *stored = (size_t)(source->transposed ? 1 - axis : axis);
+    return axis >= 0 && axis < rank;
 }
 
 static int64_t clamp_index(int64_t index, int64_t size)
@@ -348,11 +408,11 @@ static int64_t clamp_index(int64_t index, int64_t size)
     return index > size ? size : index;
 }
 
-/* Slice (1, 10, 11, 13): forward, without gaps, along the first axis that is not 1. */
+/* Slice (1, 10, 11, 13): forward, without gaps, along one axis. */
 static enum outcome slice(struct finder *finder, const struct oq_graph *graph,
                           const Oq__Pb__NodeProto *node, struct oq_source *source)
 {
-    int64_t starts[MAX_RANK], ends[MAX_RANK], axes[MAX_RANK], steps[MAX_RANK], dims[MAX_RANK];
+    int64_t starts[MAX_RANK], ends[MAX_RANK], axes[MAX_RANK], steps[MAX_RANK];
     size_t n, n_ends, n_axes, n_steps;
     bool given, has_axes, has_steps;
     enum outcome outcome = find_parameter(finder, graph, node, "starts", 1, starts, &n, &given);
@@ -366,38 +426,59 @@ static enum outcome slice(struct finder *finder, const struct oq_graph *graph,
         return outcome;
     bool one_axis = n == 1 && n_ends == 1 && (!has_axes || n_axes == 1) &&
                     (!has_steps || (n_steps == 1 && steps[0] == 1));
-    int64_t axis = has_axes && one_axis ? axes[0] : 0;
-    axis += axis < 0 ? (int64_t)source->n_dims : 0;
-    if (!one_axis || axis < 0 || axis >= (int64_t)source->n_dims ||
-        !is_leading(source, (size_t)axis))
+    size_t axis;
+    if (!one_axis || !find_stored_axis(source, has_axes ? axes[0] : 0, &axis))
         return OTHER;
     int64_t start = clamp_index(starts[0], source->dims[axis]);
     int64_t end = clamp_index(ends[0], source->dims[axis]);
-    int64_t count = end > start ? end - start : 0;
-    uint64_t step = elements_behind(source, (size_t)axis);
-    memcpy(dims, source->dims, source->n_dims * sizeof(*dims));
-    dims[axis] = count;
-    outcome = cut(finder, source, (uint64_t)start * step, (uint64_t)count * step);
-    return outcome == FOUND ? set_dims(finder, source, dims, source->n_dims) : outcome;
+    return cut(finder, source, axis, start, end > start ? end - start : 0);
 }
 
-/* A list of spans of its own, which grows. */
-struct spans {
-    struct oq_span *list;
-    size_t count, capacity;
-};
+/* Split into parts of one size (where they do not fit, the last one is smaller): its place. */
+static enum outcome find_even_part(const Oq__Pb__NodeProto *node, size_t output, int64_t size,
+                                   int64_t *start, int64_t *count)
+{
+    const int64_t n = oq_node_int(node, "num_outputs", (int64_t)node->n_output);
+    if (n < 1 || (size_t)n != node->n_output || n > size)
+        return OTHER;
+    const int64_t part = (size + n - 1) / n;
+    *start = part * (int64_t)output;
+    *count = size - *start < part ? size - *start : part;
+    return *count > 0 ? FOUND : OTHER;
+}
+
+/* Split (1, 2, 11, 13, 18): output number `output` of it. */
+static enum outcome split(struct finder *finder, const struct oq_graph *graph,
+                          const Oq__Pb__NodeProto *node, size_t output, struct oq_source *source)
+{
+    int64_t sizes[MAX_RANK], start = 0, count = 0, total = 0;
+    size_t axis, n;
+    bool given;
+    enum outcome outcome = find_parameter(finder, graph, node, "split", 1, sizes, &n, &given);
+    if (outcome != FOUND || !find_stored_axis(source, oq_node_int(node, "axis", 0), &axis))
+        return outcome == FOUND ? OTHER : outcome;
+    for (size_t i = 0; given && i < n; i++) {
+        if (sizes[i] < 0 || sizes[i] > source->dims[axis] - total)
+            return OTHER;
+        start = i == output ? total : start;
+        total += sizes[i];
+    }
+    if (given && (n != node->n_output || total != source->dims[axis]))
+        return OTHER;
+    count = given ? sizes[output] : 0;
+    if (!given)
+        outcome = find_even_part(node, output, source->dims[axis], &start, &count);
+    return outcome == FOUND ? cut(finder, source, axis, start, count) : outcome;
+}
 
 static enum outcome append_spans(struct finder *finder, struct spans *spans,
                                  const struct oq_source *source)
 {
     if (!take_steps(finder, source->n_spans))
         return OTHER;
-    for (size_t i = 0; i < source->n_spans; i++) {
-        if (!oq_arena_grow(finder->arena, &spans->list, spans->count, &spans->capacity,
-                           sizeof(*spans->list)))
-            return out_of_memory(finder);
-        spans->list[spans->count++] = source->spans[i];
-    }
+    for (size_t i = 0; i < source->n_spans; i++)
+        if (append_span(finder, spans, &source->spans[i]) != FOUND)
+            return FAILED;
     return FOUND;
 }
 
@@ -406,8 +487,8 @@ static enum outcome append(struct finder *finder, struct oq_source *source,
                            const struct oq_source *next, size_t axis)
 {
     int64_t dims[MAX_RANK];
-    if (next->n_dims != source->n_dims || next->transposed || !is_leading(next, axis) ||
-        elements_behind(next, axis) != elements_behind(source, axis) ||
+    if (next->n_dims != source->n_dims || next->transposed || next->factors != NULL ||
+        !is_leading(next, axis) || elements_behind(next, axis) != elements_behind(source, axis) ||
         next->data_type != source->data_type)
         return OTHER;
     source->nelem += next->nelem;
@@ -423,7 +504,8 @@ static enum outcome concat(struct finder *finder, const struct oq_graph *graph,
 {
     int64_t axis = oq_node_int(node, "axis", 1);
     axis += axis < 0 ? (int64_t)source->n_dims : 0;
-    if (axis < 0 || axis >= (int64_t)source->n_dims || !is_leading(source, (size_t)axis))
+    if (axis < 0 || axis >= (int64_t)source->n_dims || !is_leading(source, (size_t)axis) ||
+        source->factors != NULL)
         return OTHER;
     struct spans spans = {0};
     enum outcome outcome = append_spans(finder, &spans, source);
@@ -462,8 +544,24 @@ bool oq_source_sees_through(const Oq__Pb__NodeProto *node)
     return false;
 }
 
+bool oq_source_may_make(const Oq__Pb__NodeProto *node)
+{
+    return oq_source_sees_through(node) || (node->n_input > 0 && oq_node_is(node, "", "Split")) ||
+           (node->n_input == 2 && node->n_output == 1 &&
+            (oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Div")));
+}
+
+static size_t find_output(const Oq__Pb__NodeProto *node, const char *name)
+{
+    size_t i = 0;
+    while (i < node->n_output && strcmp(node->output[i], name) != 0)
+        i++;
+    return i;
+}
+
 static enum outcome apply(struct finder *finder, const struct oq_graph *graph,
-                          const Oq__Pb__NodeProto *node, struct oq_source *source)
+                          const Oq__Pb__NodeProto *node, const char *output,
+                          struct oq_source *source)
 {
     const char *op_type = node->op_type;
     if (strcmp(op_type, "Identity") == 0)
@@ -474,6 +572,10 @@ static enum outcome apply(struct finder *finder, const struct oq_graph *graph,
         return OTHER;
     if (strcmp(op_type, "Transpose") == 0)
         return transpose(finder, node, source);
+    if (strcmp(op_type, "Slice") == 0)
+        return slice(finder, graph, node, source);
+    if (strcmp(op_type, "Split") == 0)
+        return split(finder, graph, node, find_output(node, output), source);
     if (source->transposed) /* what is stored is not in the order that these see */
         return OTHER;
     if (strcmp(op_type, "Squeeze") == 0)
@@ -484,8 +586,265 @@ static enum outcome apply(struct finder *finder, const struct oq_graph *graph,
         return flatten(finder, node, source);
     if (strcmp(op_type, "Reshape") == 0)
         return reshape(finder, graph, node, source);
-    return strcmp(op_type, "Slice") == 0 ? slice(finder, graph, node, source)
-                                         : concat(finder, graph, node, source);
+    return concat(finder, graph, node, source);
+}
+
+/* --- products with constants --- */
+
+/* Numbers that a weight is multiplied by, or divided: one for all, or one for each channel. */
+#define MAX_FACTORS 65536
+
+struct factor_list {
+    const int64_t *dims;
+    size_t n_dims, n;
+    float *x;
+};
+
+static bool find_scratch(struct finder *finder)
+{
+    if (finder->scratch == NULL)
+        finder->scratch = oq_arena_alloc(finder->arena, OQ_READ_SCRATCH_NBYTES);
+    return finder->scratch != NULL;
+}
+
+static enum outcome read_numbers(struct finder *finder, const struct oq_source *source,
+                                 struct factor_list *numbers)
+{
+    if (source->dtype == NULL || source->data_type != OQ_TYPE(FLOAT) || source->transposed ||
+        source->nelem == 0 || source->nelem > MAX_FACTORS)
+        return OTHER;
+    numbers->dims = source->dims;
+    numbers->n_dims = source->n_dims;
+    numbers->n = (size_t)source->nelem;
+    numbers->x = oq_arena_array(finder->arena, numbers->n, sizeof(*numbers->x));
+    if (numbers->x == NULL || !find_scratch(finder))
+        return out_of_memory(finder);
+    for (size_t done = 0, part; done < numbers->n; done += part) {
+        part = (size_t)oq_min_u64(numbers->n - done, OQ_READ_MAX_NELEM);
+        if (!oq_source_read_floats(source, done, part, numbers->x + done, finder->scratch,
+                                   finder->error))
+            return FAILED;
+    }
+    return FOUND;
+}
+
+/* The axis of the value along which the numbers lie, as they broadcast to it; -1: one for all. */
+static bool find_axis(const struct oq_source *source, const struct factor_list *numbers, int *axis)
+{
+    const size_t rank = source->n_dims;
+    *axis = -1;
+    if (numbers->n_dims > rank)
+        return false;
+    for (size_t i = 0; i < numbers->n_dims; i++) {
+        const size_t of_value = rank - numbers->n_dims + i;
+        const size_t stored = source->transposed ? 1 - of_value : of_value;
+        if (numbers->dims[i] == 1)
+            continue;
+        if (*axis >= 0 || numbers->dims[i] != source->dims[stored])
+            return false;
+        *axis = (int)stored;
+    }
+    return true;
+}
+
+static enum outcome multiply_source(struct finder *finder, struct oq_source *source,
+                                    const struct factor_list *numbers)
+{
+    int axis;
+    if (source->n_dims > MAX_RANK || source->data_type != OQ_TYPE(FLOAT) ||
+        !find_axis(source, numbers, &axis))
+        return OTHER;
+    const uint64_t nelem = axis < 0 ? source->nelem : elements_behind(source, (size_t)axis);
+    const bool is_new = source->factors == NULL;
+    const bool is_same =
+        !is_new && nelem == source->factor_nelem && numbers->n == source->n_factors;
+    if (nelem == 0 || (!is_new && axis >= 0 && !is_same))
+        return OTHER;
+    const size_t n = is_new ? numbers->n : (size_t)source->n_factors;
+    float *factors = oq_arena_array(finder->arena, n, sizeof(*factors));
+    if (factors == NULL)
+        return out_of_memory(finder);
+    for (size_t i = 0; i < n; i++)
+        factors[i] = (is_new ? 1 : source->factors[i]) * numbers->x[axis < 0 ? 0 : i];
+    source->factors = factors;
+    if (is_new) {
+        source->factor_nelem = nelem;
+        source->n_factors = n;
+    }
+    return FOUND;
+}
+
+/* --- norms --- */
+
+/* Elements of a weight of which the norm is taken, for one value: as much as is read anyway. */
+#define MAX_NORM_NELEM ((uint64_t)1 << 26)
+
+static const Oq__Pb__NodeProto *find_maker(const struct oq_graph *graph, const char *name,
+                                           const struct oq_graph **of)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    *of = value == NULL ? NULL : value->graph;
+    return oq_value_node(value);
+}
+
+/* A constant that is this number. */
+static bool is_number(struct finder *finder, const struct oq_graph *graph, const char *name,
+                      float number)
+{
+    struct oq_source source;
+    struct factor_list numbers;
+    return find(finder, graph, name, &source) == FOUND &&
+           read_numbers(finder, &source, &numbers) == FOUND && numbers.n == 1 &&
+           numbers.x[0] == number;
+}
+
+/* The node is x * x, or x to the power of 2. */
+static bool is_square(struct finder *finder, const struct oq_graph *graph,
+                      const Oq__Pb__NodeProto *node)
+{
+    if (node->n_input != 2)
+        return false;
+    return (oq_node_is(node, "", "Mul") && strcmp(node->input[0], node->input[1]) == 0) ||
+           (oq_node_is(node, "", "Pow") && is_number(finder, graph, node->input[1], 2));
+}
+
+/* Below a root: the node that sums up, and in *graph and *squared what it sums the squares of. */
+static const Oq__Pb__NodeProto *find_sum(struct finder *finder, const struct oq_graph **graph,
+                                         const Oq__Pb__NodeProto *sum, const char **squared)
+{
+    if (sum == NULL || sum->n_input == 0)
+        return NULL;
+    *squared = sum->input[0];
+    if (oq_node_is(sum, "", "ReduceSumSquare"))
+        return sum;
+    const struct oq_graph *of;
+    const Oq__Pb__NodeProto *square =
+        oq_node_is(sum, "", "ReduceSum") ? find_maker(*graph, sum->input[0], &of) : NULL;
+    if (square == NULL || of != *graph || !is_square(finder, of, square))
+        return NULL;
+    *squared = square->input[0];
+    return sum;
+}
+
+/* The node that sums up for the norm `name`: ReduceL2, or a sum of squares below a root. */
+static const Oq__Pb__NodeProto *find_norm(struct finder *finder, const struct oq_graph **graph,
+                                          const char *name, const char **squared)
+{
+    const Oq__Pb__NodeProto *node = find_maker(*graph, name, graph);
+    if (node == NULL || node->n_input == 0)
+        return NULL;
+    *squared = node->input[0];
+    if (oq_node_is(node, "", "ReduceL2"))
+        return node;
+    const bool is_root =
+        oq_node_is(node, "", "Sqrt") || (oq_node_is(node, "", "Pow") && node->n_input == 2 &&
+                                         is_number(finder, *graph, node->input[1], 0.5F));
+    return is_root ? find_sum(finder, graph, find_maker(*graph, node->input[0], graph), squared)
+                   : NULL;
+}
+
+/* The one axis of the value, of more than one element, that is not summed up; -1: there is none. */
+static int find_kept_axis(const struct oq_source *source, const int64_t *axes, size_t n)
+{
+    int kept = -1;
+    for (size_t i = 0; i < source->n_dims; i++) {
+        const size_t stored = source->transposed ? 1 - i : i;
+        if (source->dims[stored] == 1 || contains(axes, n, source->n_dims, i))
+            continue;
+        if (kept >= 0)
+            return -1;
+        kept = (int)i;
+    }
+    return kept;
+}
+
+static enum outcome sum_squares(struct finder *finder, const struct oq_source *source,
+                                size_t stored, float *norms)
+{
+    const uint64_t behind = elements_behind(source, stored), n = (uint64_t)source->dims[stored];
+    double *sums = oq_arena_array(finder->arena, (size_t)n, sizeof(*sums));
+    float *x = oq_arena_array(finder->arena, OQ_READ_MAX_NELEM, sizeof(*x));
+    if (sums == NULL || x == NULL || !find_scratch(finder))
+        return out_of_memory(finder);
+    for (uint64_t done = 0; done < source->nelem;) {
+        const size_t part = (size_t)oq_min_u64(source->nelem - done, OQ_READ_MAX_NELEM);
+        if (!oq_source_read_floats(source, done, part, x, finder->scratch, finder->error))
+            return FAILED;
+        for (size_t i = 0; i < part; i++)
+            sums[(done + i) / behind % n] += (double)x[i] * (double)x[i];
+        done += part;
+    }
+    for (uint64_t i = 0; i < n; i++)
+        norms[i] = (float)sqrt(sums[i]);
+    return FOUND;
+}
+
+/* The norm of each channel of a weight, as weight normalization divides by. */
+static enum outcome find_norms(struct finder *finder, const struct oq_graph *graph,
+                               const char *name, struct factor_list *numbers)
+{
+    int64_t axes[MAX_RANK];
+    const char *squared;
+    size_t n;
+    bool given;
+    struct oq_source source;
+    const Oq__Pb__NodeProto *node = find_norm(finder, &graph, name, &squared);
+    if (node == NULL || oq_node_int(node, "keepdims", 1) == 0 || !take_steps(finder, 1))
+        return OTHER;
+    enum outcome outcome = find_parameter(finder, graph, node, "axes", 1, axes, &n, &given);
+    if (outcome == FOUND)
+        outcome = find(finder, graph, squared, &source);
+    if (outcome != FOUND || !given || n == 0 || source.n_dims > MAX_RANK ||
+        source.data_type != OQ_TYPE(FLOAT) || source.nelem > MAX_NORM_NELEM)
+        return outcome == FOUND ? OTHER : outcome;
+    const int kept = find_kept_axis(&source, axes, n);
+    if (kept < 0)
+        return OTHER;
+    const size_t stored = (size_t)(source.transposed ? 1 - kept : kept);
+    int64_t *dims = oq_arena_array(finder->arena, source.n_dims, sizeof(*dims));
+    if (dims == NULL || source.dims[stored] > MAX_FACTORS)
+        return dims == NULL ? out_of_memory(finder) : OTHER;
+    for (size_t i = 0; i < source.n_dims; i++)
+        dims[i] = (int)i == kept ? source.dims[stored] : 1;
+    *numbers = (struct factor_list){.dims = dims, .n_dims = source.n_dims};
+    numbers->n = (size_t)source.dims[stored];
+    numbers->x = oq_arena_array(finder->arena, numbers->n, sizeof(*numbers->x));
+    return numbers->x == NULL ? out_of_memory(finder)
+                              : sum_squares(finder, &source, stored, numbers->x);
+}
+
+/* The two factors of a Mul or Div: the larger constant is the weight, the other one numbers. */
+static enum outcome find_factors(struct finder *finder, const struct oq_graph *graph,
+                                 const Oq__Pb__NodeProto *node, struct oq_source *weight,
+                                 struct factor_list *numbers)
+{
+    struct oq_source sources[2];
+    bool found[2];
+    for (size_t i = 0; i < 2; i++) {
+        enum outcome outcome = find(finder, graph, node->input[i], &sources[i]);
+        if (outcome == FAILED)
+            return FAILED;
+        found[i] = outcome == FOUND;
+    }
+    const bool divides = oq_node_is(node, "", "Div");
+    const size_t of =
+        found[0] && (divides || !found[1] || sources[0].nelem >= sources[1].nelem) ? 0 : 1;
+    if (!found[of] || (divides && of == 1))
+        return OTHER;
+    *weight = sources[of];
+    return found[1 - of] ? read_numbers(finder, &sources[1 - of], numbers)
+                         : find_norms(finder, graph, node->input[1 - of], numbers);
+}
+
+/* Mul, Div (7, 13, 14). */
+static enum outcome scale(struct finder *finder, const struct oq_graph *graph,
+                          const Oq__Pb__NodeProto *node, struct oq_source *source)
+{
+    struct factor_list numbers = {0};
+    enum outcome outcome = find_factors(finder, graph, node, source, &numbers);
+    for (size_t i = 0; oq_node_is(node, "", "Div") && outcome == FOUND && i < numbers.n; i++)
+        numbers.x[i] = 1 / numbers.x[i];
+    return outcome == FOUND ? multiply_source(finder, source, &numbers) : outcome;
 }
 
 static enum outcome find_node(struct finder *finder, const struct oq_value *value,
@@ -497,12 +856,14 @@ static enum outcome find_node(struct finder *finder, const struct oq_value *valu
         return oq_source_from_tensor(source, oq_model_tensor(finder->model, proto), finder->arena)
                    ? FOUND
                    : out_of_memory(finder);
-    if (!oq_source_sees_through(node) || finder->depth == MAX_CHAIN || finder->steps++ == MAX_STEPS)
+    if (!oq_source_may_make(node) || finder->depth == MAX_CHAIN || !take_steps(finder, 1))
         return OTHER;
     finder->depth++;
-    enum outcome outcome = find(finder, value->graph, node->input[0], source);
-    if (outcome == FOUND)
-        outcome = apply(finder, value->graph, node, source);
+    bool scales = oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Div");
+    enum outcome outcome = scales ? scale(finder, value->graph, node, source)
+                                  : find(finder, value->graph, node->input[0], source);
+    if (outcome == FOUND && !scales)
+        outcome = apply(finder, value->graph, node, value->name, source);
     finder->depth--;
     return outcome;
 }
@@ -529,7 +890,8 @@ bool oq_source_find(struct oq_source *source, const struct onnxq_model *model,
                     const struct oq_graph *graph, const char *name, bool inputs_are_frozen,
                     struct oq_arena *arena, bool *found, onnxq_error *error)
 {
-    struct finder finder = {model, arena, inputs_are_frozen, error, 0, 0};
+    struct finder finder = {
+        .model = model, .arena = arena, .inputs_are_frozen = inputs_are_frozen, .error = error};
     enum outcome outcome = find(&finder, graph, name, source);
     *found = outcome == FOUND;
     if (*found && source->dtype != NULL &&

@@ -1,8 +1,8 @@
 /*
  * The elements of a constant value, wherever they come from: a tensor, or what
- * Identity, Slice, Concat, Squeeze, Unsqueeze, Flatten, Reshape, Transpose and
- * Cast make of tensors. Nothing is computed or copied: a source is a list of
- * stretches of tensors, read when its elements are asked for.
+ * Identity, Slice, Split, Concat, Squeeze, Unsqueeze, Flatten, Reshape, Transpose,
+ * Cast, and Mul or Div by constants make of tensors. Nothing is copied: a source is
+ * a list of stretches of tensors, read when its elements are asked for.
  */
 #ifndef OQ_MODEL_SOURCE_H
 #define OQ_MODEL_SOURCE_H
@@ -26,8 +26,9 @@ struct oq_source {
     uint64_t nbytes;
     /* The value is the transpose of what is stored: its dims are dims[1], dims[0]. */
     bool transposed;
-    /* What elements are multiplied by as they are read, for each index of axis 0; NULL: 1. */
+    /* Element i, as it is read, is multiplied by factors[i / factor_nelem % n_factors]; NULL: 1. */
     const float *factors;
+    uint64_t factor_nelem, n_factors;
 };
 
 /* All of one tensor. The span lives in the arena; false when memory is out. */
@@ -66,7 +67,10 @@ bool oq_source_find(struct oq_source *source, const struct onnxq_model *model,
                     const struct oq_graph *graph, const char *name, bool inputs_are_frozen,
                     struct oq_arena *arena, bool *found, onnxq_error *error);
 
-/* True for nodes that oq_source_find() sees through. */
+/* True for nodes that oq_source_find() sees through and that only rearrange elements. */
 bool oq_source_sees_through(const Oq__Pb__NodeProto *node);
+
+/* True for nodes that may make a source of constants: those, and Split, Mul, Div. */
+bool oq_source_may_make(const Oq__Pb__NodeProto *node);
 
 #endif

@@ -405,3 +405,105 @@ class Attributes(ConstantTest):
         onnx.save(model, source)
         weights = json.loads(self.onnxq("quantize", "--dry-run", "--json", source, status=0).stdout)["weights"]
         self.assertEqual([w["name"] for w in weights], ["w"])
+
+
+# --- cut and multiplied -----------------------------------------------------------
+
+WIDE = build.weights(SIZE, 768)
+G = np.abs(build.weights(768, 1)) + 1
+
+
+def int64s(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+# name: nodes that make weights of w [SIZE, 768] and other constants, the weights that products take, constants
+MADE = {
+    "split": ([node("Split", "w", "a b c", axis=1, num_outputs=3)], "abc", {}),
+    "split_by_sizes": ([node("Split", "w sizes", "a b", axis=-1)], "ab", {"sizes": int64s(256, 512)}),
+    "split_of_a_transpose": ([node("Transpose", "v", "t"), node("Split", "t", "a b", axis=1, num_outputs=2)], "ab", {}),
+    "slices": (
+        [node("Slice", "w zero third one", "a"), node("Slice", "w third end one", "b")],
+        "ab",
+        {"zero": int64s(0), "third": int64s(256), "one": int64s(1), "end": int64s(2**62)},
+    ),
+    "mul_by_a_number": ([node("Mul", "w f", "a")], "a", {"f": np.float32(-0.3)}),
+    "mul_by_columns": ([node("Mul", "f w", "a")], "a", {"f": build.weights(768)}),
+    "mul_by_rows": ([node("Mul", "w f", "a")], "a", {"f": np.linspace(0.5, 1.5, SIZE, dtype=np.float32)[:, None]}),
+    "div_of_a_transpose": ([node("Transpose", "v", "t"), node("Div", "t f", "a")], "a", {"f": G[:, 0]}),
+    "split_then_mul": (
+        [node("Split", "w", "p q", axis=1, num_outputs=2), node("Mul", "p f", "a"), node("Mul", "q f", "b")],
+        "ab",
+        {"f": np.float32(0.125)},
+    ),
+    "weight_norm": (
+        [node("ReduceL2", "v one", "n"), node("Div", "v n", "d"), node("Mul", "d g", "m"), node("Transpose", "m", "a")],
+        "a",
+        {"one": int64s(1), "g": G},
+    ),
+    "weight_norm_by_squares": (
+        [
+            node("Pow", "v two", "p"),
+            node("ReduceSum", "p one", "s"),
+            node("Sqrt", "s", "n"),
+            node("Div", "g n", "d"),
+            node("Mul", "v d", "m"),
+            node("Transpose", "m", "a"),
+        ],
+        "a",
+        {"one": int64s(1), "g": G, "two": np.float32(2)},
+    ),
+}
+UNPACKED = {"dynamic", "per_tensor", "asymmetric", "blocks"}  # methods with a product that takes such a weight
+
+
+class Made(ConstantTest):
+    def make(self, name: str, **fields) -> tuple[onnx.ModelProto, int]:
+        nodes, taken, constants = MADE[name]
+        used = {i for n in nodes for i in n.input}
+        constants = {k: v for k, v in {"w": WIDE, "v": WIDE.T.copy(), **constants}.items() if k in used}
+        products = [node("MatMul", f"x {weight}", f"y{weight}") for weight in taken]
+        outputs = {f"y{weight}": (M, None) for weight in taken}
+        return build.model([*nodes, *products], {"x": X}, outputs, constants, **fields), len(taken)
+
+    @cases({f"{name}_{method}": (name, method) for name in MADE for method in METHODS if method in UNPACKED})
+    def product(self, name, method):
+        """What is cut out of a weight or multiplied with a constant is stored as it is used, once."""
+        model, count = self.make(name)
+        outcome = self.check(model, {"x": X}, method)
+        self.assertFalse({n.op_type for n in outcome.model.graph.node} & {"Split", "Slice", "Div", "ReduceL2", "Pow"})
+        stored = sum(np.prod(t.dims) for t in outcome.model.graph.initializer if t.data_type in (2, 3) and np.prod(t.dims) > 1024)
+        self.assertEqual(stored, WIDE.size)
+        if method == "blocks":
+            self.assertEqual(op_counts(outcome.model)["com.microsoft.MatMulNBits"], count)
+        elif count == 1:
+            self.assert_fused(outcome.path, single=1)
+        else:
+            self.assert_fused(outcome.path, shared=count, quantizers=1)
+
+    @cases({f"{name}_{method}": (name, method) for name in MADE for method in ("dynamic", "blocks")})
+    def way_back(self, name, method):
+        """The float model that comes back gives what the integers stood for."""
+        outcome = self.check(self.make(name)[0], {"x": X}, method)
+        back = self.dir / "float.onnx"
+        self.onnxq("dequantize", outcome.path, back)
+        want, got = common.run(outcome.source, {"x": X}), common.run(back, {"x": X})
+        self.assertLess(common.relative_error(want, got), 2)
+        self.assertNotIn("MatMulInteger", op_counts(onnx.load(back)))
+
+    @cases({"split": ("split",), "mul": ("mul_by_columns",)})
+    def also_returned(self, name):
+        """A weight that the model returns as well stays float beside its integers, or alone."""
+        model, _ = self.make(name)
+        model.graph.output.append(build.info("a", (SIZE, 256 if name == "split" else 768)))
+        outcome = self.quantize(model)
+        for left, right in zip(common.run(outcome.source, {"x": X}), common.run(outcome.path, {"x": X}), strict=True):
+            self.assertLess(common.relative_error([left], [right]), 4)
+
+    def test_old_split(self):
+        """Before opset 13 sizes are an attribute."""
+        nodes = [node("Split", "w", "a b", axis=1, split=[256, 512]), node("MatMul", "x a", "y"), node("MatMul", "x b", "z")]
+        model = build.model(nodes, {"x": X}, {"y": (M, 256), "z": (M, 512)}, {"w": WIDE}, opset=11)
+        self.check(model, {"x": X}, "dynamic")
+        outcome = self.quantize(model)
+        self.assert_fused(outcome.path, shared=2, quantizers=1)

@@ -1,6 +1,7 @@
 /* Constants behind chains of operators: which elements of which tensors they are. */
 #include "model/source.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "support/models.h"
@@ -124,7 +125,37 @@ static const struct row {
     {"Slice of nothing", "init w float32[4,6]; v = Slice(w) starts=[3] ends=[1]", "float32[0,6]"},
     {"Slice behind ones", "init w float32[1,4,6]; v = Slice(w) starts=[1] ends=[3] axes=[-2]",
      "float32[1,2,6] w:6+12"},
-    {"Slice of columns", "init w float32[4,6]; v = Slice(w) starts=[1] ends=[3] axes=[1]", "none"},
+    {"Slice of columns", "init w float32[4,6]; v = Slice(w) starts=[1] ends=[3] axes=[1]",
+     "float32[4,2] w:1+2 w:7+2 w:13+2 w:19+2"},
+    {"Slice of all columns", "init w float32[4,6]; v = Slice(w) starts=[0] ends=[6] axes=[1]",
+     "float32[4,6] w:0+24"},
+    {"Slice of rows of a transpose",
+     "init w float32[4,6]; t = Transpose(w); s = Slice(t) starts=[1] ends=[3] axes=[0]\n"
+     "v = Transpose(s)",
+     "float32[4,2] w:1+2 w:7+2 w:13+2 w:19+2"},
+    {"Slice of columns of what is put together",
+     "init w float32[2,3]; init u float32[1,3]; c = Concat(w, u) axis=0\n"
+     "v = Slice(c) starts=[1] ends=[3] axes=[1]",
+     "float32[3,2] w:1+2 w:4+2 u:1+2"},
+    {"Split of columns", "init w float32[2,6]; u, v = Split(w) axis=1", "float32[2,3] w:3+3 w:9+3"},
+    {"Split by sizes", "init w float32[5,2]; init s int64[2] = 3 2; u, v = Split(w, s)",
+     "float32[2,2] w:6+4"},
+    {"Split by an attribute", "init w float32[5,2]; v, u = Split(w) split=[3,2]",
+     "float32[3,2] w:0+6"},
+    {"Split into unequal parts", "init w float32[5,2]; u, v = Split(w) num_outputs=2",
+     "float32[2,2] w:6+4"},
+    {"Split by sizes that do not fit", "init w float32[5,2]; v, u = Split(w) split=[3,3]", "none"},
+    {"Split along no axis", "init w float32[5,2]; v, u = Split(w) axis=2", "none"},
+    {"Mul by an activation", "in x float32[6]; init w float32[4,6]; v = Mul(w, x)", "none"},
+    {"Mul by one for each element", "init w float32[4,6]; init f float32[4,6]; v = Mul(w, f)",
+     "none"},
+    {"Mul that makes it larger", "init w float32[4,1]; init f float32[1,6]; v = Mul(w, f)", "none"},
+    {"Mul of another type", "init w float16[4,6]; init f float16; v = Mul(w, f)", "none"},
+    {"Slice of a product",
+     "init w float32[4,6]; init f float32; m = Mul(w, f)\n"
+     "v = Slice(m) starts=[0] ends=[2]",
+     "none"},
+    {"Div of numbers by a weight", "init w float32[4,6]; init f float32; v = Div(f, w)", "none"},
     {"Slice in steps of one",
      "init w float32[4,6]; init b int64[1] = 1; init e int64[1] = 3; init a int64[1] = 0\n"
      "init o int64[1] = 1; v = Slice(w, b, e, a, o)",
@@ -289,6 +320,63 @@ static void test_read(void **state)
     }
 }
 
+/* What the floats of v are, with 1 to 6 in w of [2,3], or as the text says. */
+static const struct {
+    const char *name, *text;
+    float expected[6];
+} scaled[] = {
+    {"Mul by one number", "init f float32 = 2; v = Mul(f, w)", {2, 4, 6, 8, 10, 12}},
+    {"Mul by columns", "init f float32[3] = 1 2 3; v = Mul(w, f)", {1, 4, 9, 4, 10, 18}},
+    {"Div by rows", "init f float32[2,1] = 1 2; v = Div(w, f)", {1, 2, 3, 2, 2.5F, 3}},
+    {"Mul of a transpose, as it is stored",
+     "init f float32[1,2] = 1 2; t = Transpose(w); v = Mul(t, f)",
+     {1, 2, 3, 8, 10, 12}},
+    {"Mul twice", "init f float32[3] = 1 2 3; m = Mul(w, f); v = Mul(m, f)", {1, 8, 27, 4, 20, 54}},
+    {"Mul by a number, then by columns",
+     "init f float32[3] = 1 2 3; init g float32 = 2; m = Mul(w, f); v = Mul(m, g)",
+     {2, 8, 18, 8, 20, 36}},
+    {"over the norm of rows",
+     "init u float32[2,3] = 3 4 0 0 0 2; init g float32[2,1] = 5 3\n"
+     "n = ReduceL2(u) axes=[1]; d = Div(u, n); v = Mul(d, g)",
+     {3, 4, 0, 0, 0, 3}},
+    {"times g over the norm of rows",
+     "init u float32[2,3] = 3 4 0 0 0 2; init g float32[2,1] = 5 3\n"
+     "n = ReduceL2(u) axes=[-1]; d = Div(g, n); v = Mul(u, d)",
+     {3, 4, 0, 0, 0, 3}},
+    {"over the root of a sum of squares",
+     "init u float32[2,3] = 3 4 0 0 0 2; init g float32[2,1] = 5 3; init two float32 = 2\n"
+     "p = Pow(u, two); s = ReduceSum(p) axes=[1]; n = Sqrt(s); d = Div(g, n); v = Mul(u, d)",
+     {3, 4, 0, 0, 0, 3}},
+    {"over the norm of columns",
+     "init u float32[2,3] = 3 0 2 4 1 0; q = Mul(u, u); s = ReduceSum(q) axes=[0]\n"
+     "init h float32 = 0.5; n = Pow(s, h); v = Div(u, n)",
+     {0.6F, 0, 1, 0.8F, 1, 0}},
+};
+
+static void test_scaled(void **state)
+{
+    (void)state;
+    void *scratch = test_alloc(OQ_READ_SCRATCH_NBYTES);
+    for (size_t i = 0; i < COUNT(scaled); i++) {
+        struct oq_source source;
+        onnxq_error error;
+        float values[6];
+        bool found;
+        const onnxq_model *model =
+            test_model(test_printf("init w float32[2,3] = 1 2 3 4 5 6\n%s", scaled[i].text));
+        oq_error_init(&error);
+        assert_true(oq_source_find(&source, model, model->graphs.list[0], "v", true, make_arena(),
+                                   &found, &error));
+        if (!found)
+            fail_msg("%s: not found", scaled[i].name);
+        assert_int_equal(source.nelem, 6);
+        assert_true(oq_source_read_floats(&source, 0, 6, values, scratch, &error));
+        for (size_t k = 0; k < 6; k++)
+            if (fabsf(values[k] - scaled[i].expected[k]) > 1e-6F)
+                fail_msg("%s: element %zu is %g", scaled[i].name, k, (double)values[k]);
+    }
+}
+
 int main(void)
 {
     TEST_ROWS(test_find, rows);
@@ -296,5 +384,6 @@ int main(void)
     TEST(test_scopes);
     TEST(test_hostile);
     TEST(test_read);
+    TEST(test_scaled);
     return suite_run();
 }

@@ -4,6 +4,7 @@
  * the scales of its result engines take nothing. What is folded is float arithmetic, exact
  * but for rounding.
  */
+#include "base/checked.h"
 #include "quantize/activations/activations.h"
 
 #include <math.h>
@@ -172,6 +173,8 @@ static bool fold_into(onnxq_plan *plan, size_t index, onnxq_error *error)
     struct affine affine = {.factor = oq_arena_array(&plan->arena, n, sizeof(double)),
                             .offset = oq_arena_array(&plan->arena, n, sizeof(double)),
                             .n = n};
+    if (weight->source.factors != NULL)
+        return true;
     if (factors == NULL || affine.factor == NULL || affine.offset == NULL)
         return oq_arena_fail(&plan->arena, error);
     for (size_t i = 0; i < n; i++) {
@@ -181,8 +184,11 @@ static bool fold_into(onnxq_plan *plan, size_t index, onnxq_error *error)
     product->factors = factors;
     if (!fold_followers(plan, product, weight->source.n_dims, &affine, factors, error))
         return false;
-    if (product->has_folded)
+    if (product->has_folded) {
         weight->source.factors = product->factors;
+        weight->source.factor_nelem = oq_nelem(weight->source.dims, 1, weight->source.n_dims);
+        weight->source.n_factors = (uint64_t)weight->source.dims[0];
+    }
     return true;
 }
 

@@ -161,11 +161,10 @@ static bool add_derived(onnxq_plan *plan, const struct oq_value *value,
     return true;
 }
 
-static bool derive(onnxq_plan *plan, const struct oq_graph *graph, const Oq__Pb__NodeProto *node,
+static bool derive(onnxq_plan *plan, const struct oq_graph *graph, const char *name,
                    onnxq_error *error)
 {
-    const struct oq_value *value =
-        oq_source_sees_through(node) ? oq_graph_find(graph, node->output[0]) : NULL;
+    const struct oq_value *value = oq_graph_find(graph, name);
     size_t n_sites = value == NULL ? 0 : count_candidates(value);
     struct oq_source source;
     bool found;
@@ -177,12 +176,23 @@ static bool derive(onnxq_plan *plan, const struct oq_graph *graph, const Oq__Pb_
     return !found || add_derived(plan, value, &source, n_sites, error);
 }
 
-static size_t count_chain_nodes(const onnxq_model *model)
+static bool derive_outputs(onnxq_plan *plan, const struct oq_graph *graph,
+                           const Oq__Pb__NodeProto *node, onnxq_error *error)
+{
+    for (size_t i = 0; oq_source_may_make(node) && i < node->n_output; i++)
+        if (!derive(plan, graph, node->output[i], error))
+            return false;
+    return true;
+}
+
+static size_t count_chain_values(const onnxq_model *model)
 {
     size_t n = 0;
     for (size_t g = 0; g < model->graphs.count; g++)
-        for (size_t i = 0; i < model->graphs.list[g]->proto->n_node; i++)
-            n += oq_source_sees_through(model->graphs.list[g]->proto->node[i]);
+        for (size_t i = 0; i < model->graphs.list[g]->proto->n_node; i++) {
+            const Oq__Pb__NodeProto *node = model->graphs.list[g]->proto->node[i];
+            n += oq_source_may_make(node) ? node->n_output : 0;
+        }
     return n;
 }
 
@@ -191,7 +201,7 @@ static bool derive_all(onnxq_plan *plan, onnxq_error *error)
     const struct oq_graphs *graphs = &plan->model->graphs;
     for (size_t g = 0; g < graphs->count; g++)
         for (size_t i = 0; i < graphs->list[g]->proto->n_node; i++)
-            if (!derive(plan, graphs->list[g], graphs->list[g]->proto->node[i], error))
+            if (!derive_outputs(plan, graphs->list[g], graphs->list[g]->proto->node[i], error))
                 return false;
     return true;
 }
@@ -220,6 +230,16 @@ static bool collect_tensors(onnxq_plan *plan, onnxq_error *error)
 
 /* --- twins --- */
 
+static int compare_factors(const struct oq_source *a, const struct oq_source *b)
+{
+    int order = oq_compare_u64(a->n_factors, b->n_factors);
+    if (order == 0)
+        order = oq_compare_u64(a->factor_nelem, b->factor_nelem);
+    return order != 0 || a->n_factors == 0
+               ? order
+               : memcmp(a->factors, b->factors, (size_t)a->n_factors * sizeof(*a->factors));
+}
+
 /* Some order in which equal ones lie together. */
 static int compare_sources(const struct oq_source *a, const struct oq_source *b)
 {
@@ -234,7 +254,7 @@ static int compare_sources(const struct oq_source *a, const struct oq_source *b)
         order = memcmp(a->dims, b->dims, a->n_dims * sizeof(*a->dims));
     if (order == 0 && a->spans != b->spans)
         order = memcmp(a->spans, b->spans, a->n_spans * sizeof(*a->spans));
-    return order;
+    return order != 0 ? order : compare_factors(a, b);
 }
 
 /* Of equal ones the first in the file comes first. */
@@ -334,8 +354,8 @@ bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error)
         return oq_arena_fail(&plan->arena, error);
     plan->is_recurrent = is_recurrent(model);
     plan->freeze_inputs = plan->options.freeze_inputs || oq_model_lists_initializers(model);
-    /* One place for each tensor, and for each node that may make a derived constant. */
-    plan->constants = oq_arena_array(&plan->arena, model->n_tensors + count_chain_nodes(model) + 1,
+    /* One place for each tensor, and for each value that may be a derived constant. */
+    plan->constants = oq_arena_array(&plan->arena, model->n_tensors + count_chain_values(model) + 1,
                                      sizeof(*plan->constants));
     if (plan->constants == NULL || !allocate_products(plan))
         return oq_arena_fail(&plan->arena, error);

@@ -343,19 +343,19 @@ static void settle_risks(const onnxq_plan *plan)
 static void settle_chain(const struct oq_futures *futures, struct oq_site *site)
 {
     if (site->node == NULL || site->graph == NULL || !site->constant->source.dtype->is_float ||
-        !oq_source_sees_through(site->node))
+        site->node->n_output == 0)
         return;
-    const struct oq_value *output = oq_graph_find(site->graph, site->node->output[0]);
-    if (output == NULL)
-        return;
-    site->through = futures->ends[output->ordinal];
+    site->through = oq_future_of(futures, site);
     if (site->through != NULL) {
         site->action = ONNXQ_DYNAMIC;
         site->form = site->through->form;
         site->reason = "";
-    } else if (site->action == ONNXQ_FOLD && futures->returned[output->ordinal]) {
-        oq_site_keep(site, "returned by the graph");
+        return;
     }
+    const struct oq_value *output = oq_graph_find(site->graph, site->node->output[0]);
+    if (output != NULL && oq_source_sees_through(site->node) && site->action == ONNXQ_FOLD &&
+        futures->returned[output->ordinal])
+        oq_site_keep(site, "returned by the graph");
 }
 
 static bool settle_chains(onnxq_plan *plan, onnxq_error *error)

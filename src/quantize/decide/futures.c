@@ -11,15 +11,13 @@ struct future_finder {
     size_t count;
 };
 
-/* The inputs of the operator that rearranges elements into this value, one call for each. */
-static void trace_back(struct future_finder *finder, const struct oq_value *value,
+/* The inputs of a node, one call for each. */
+static void trace_back(struct future_finder *finder, const struct oq_graph *graph,
+                       const Oq__Pb__NodeProto *node,
                        void (*reach)(struct future_finder *finder, const struct oq_value *input))
 {
-    const Oq__Pb__NodeProto *node = oq_value_node(value);
-    if (node == NULL || !oq_source_sees_through(node))
-        return;
     for (size_t i = 0; i < node->n_input; i++) {
-        const struct oq_value *input = oq_graph_find(value->graph, node->input[i]);
+        const struct oq_value *input = oq_graph_find(graph, node->input[i]);
         if (input != NULL)
             reach(finder, input);
     }
@@ -40,15 +38,36 @@ static const struct oq_site *taker_of(const onnxq_plan *plan, const struct oq_si
     return site->action == ONNXQ_DYNAMIC ? site : oq_plan_find_releaser(plan, site);
 }
 
+/* Where a node leads of which nothing is used but as integers; NULL: something is, or not yet. */
+static const struct oq_site *end_of_node(const struct oq_futures *futures,
+                                         const struct oq_graph *graph,
+                                         const Oq__Pb__NodeProto *node)
+{
+    const struct oq_site *end = NULL;
+    for (size_t i = 0; i < node->n_output; i++) {
+        const struct oq_value *output = oq_graph_find(graph, node->output[i]);
+        if (output == NULL || (output->n_uses == 0 && output->graph == graph))
+            continue;
+        end = futures->ends[output->ordinal];
+        if (end == NULL)
+            return NULL;
+    }
+    return end;
+}
+
+const struct oq_site *oq_future_of(const struct oq_futures *futures, const struct oq_site *site)
+{
+    return end_of_node(futures, site->graph, site->node);
+}
+
 /* Where a use leads that is known to lead to integers. */
 static const struct oq_site *end_of(const struct future_finder *finder, const struct oq_use *use)
 {
     const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
-    const struct oq_value *output =
-        oq_source_sees_through(node) ? oq_graph_find(use->graph, node->output[0]) : NULL;
-    return output != NULL ? finder->futures->ends[output->ordinal]
-                          : taker_of(finder->plan,
-                                     oq_plan_site(finder->plan, use->graph, use->node, use->input));
+    const struct oq_site *end = end_of_node(finder->futures, use->graph, node);
+    return end != NULL ? end
+                       : taker_of(finder->plan,
+                                  oq_plan_site(finder->plan, use->graph, use->node, use->input));
 }
 
 static void find_ends(struct future_finder *finder)
@@ -60,8 +79,11 @@ static void find_ends(struct future_finder *finder)
                 close_use(finder, plan->constants[i].value);
     for (size_t i = 0; i < finder->count; i++) {
         const struct oq_value *value = finder->queue[i];
+        const Oq__Pb__NodeProto *node = oq_value_node(value);
         finder->futures->ends[value->ordinal] = end_of(finder, value->last_use);
-        trace_back(finder, value, close_use);
+        /* A node of which nothing is used any more leaves, and with it its uses. */
+        if (node != NULL && end_of_node(finder->futures, value->graph, node) != NULL)
+            trace_back(finder, value->graph, node, close_use);
     }
 }
 
@@ -84,8 +106,11 @@ static void find_returned(struct future_finder *finder)
         if (value != NULL)
             mark_returned(finder, value);
     }
-    for (size_t i = 0; i < finder->count; i++)
-        trace_back(finder, finder->queue[i], mark_returned);
+    for (size_t i = 0; i < finder->count; i++) {
+        const Oq__Pb__NodeProto *node = oq_value_node(finder->queue[i]);
+        if (node != NULL && oq_source_sees_through(node))
+            trace_back(finder, finder->queue[i]->graph, node, mark_returned);
+    }
 }
 
 /* --- both --- */

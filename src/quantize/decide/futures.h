@@ -21,4 +21,7 @@ struct oq_futures {
  */
 bool oq_futures_find(struct oq_futures *futures, const onnxq_plan *plan, struct oq_arena *arena);
 
+/* Where all leads that the site's node makes; NULL: something of it is used otherwise. */
+const struct oq_site *oq_future_of(const struct oq_futures *futures, const struct oq_site *site);
+
 #endif

@@ -215,7 +215,7 @@ static struct oq_constant *stored_constant(onnxq_plan *plan, struct oq_constant 
     if (constant->equal != NULL)
         return constant->equal;
     bool whole = constant->tensor == NULL && constant->source.n_spans == 1 &&
-                 span->nelem == span->tensor->nelem &&
+                 span->nelem == span->tensor->nelem && constant->source.factors == NULL &&
                  constant->source.data_type == span->tensor->proto->data_type &&
                  constant->source.n_dims == span->tensor->n_dims &&
                  memcmp(constant->source.dims, span->tensor->dims,
