@@ -35,9 +35,32 @@ def pictures():
 
     natural = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
     natural += list(sklearn.datasets.load_sample_images().images)
-    pages = [np.repeat(page[..., None], 3, 2) for page in (data.page(), data.text())]
-    turned = [page[::-1, ::-1] for page in pages]
-    return [p[..., :3] for p in natural], pages + turned
+    return [p[..., :3] for p in natural], [page(seed) for seed in range(8)]
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789"
+
+
+def page(seed, height=640, width=960):
+    """Words of all sizes on a ground that is neither white nor even; every fourth page is light on dark."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    rng = np.random.default_rng(seed)
+    colors = [tuple(map(int, rng.integers(*ends, 3))) for ends in ((170, 256), (0, 90))]
+    ground, ink = reversed(colors) if seed % 4 == 3 else colors
+    picture = Image.new("RGB", (width, height), ground)
+    draw = ImageDraw.Draw(picture)
+    y = 20
+    while y < height - 60:
+        size = int(rng.integers(18, 52))
+        font, x = ImageFont.load_default(size), int(rng.integers(10, 200))
+        for _ in range(int(rng.integers(1, 5))):
+            word = "".join(rng.choice(list(LETTERS), int(rng.integers(2, 10))))
+            draw.text((x, y), word, font=font, fill=ink)
+            x += int(draw.textlength(word + " ", font=font))
+        y += int(size * rng.uniform(1.2, 2.2))
+    slope = np.linspace(0, rng.uniform(-40, 40), width)[None, :, None]
+    return np.clip(np.asarray(picture) + slope + rng.normal(0, 4, (height, width, 3)), 0, 255)
 
 
 def resize(picture, height, width):

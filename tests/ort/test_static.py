@@ -294,6 +294,38 @@ class Scales(StaticTest):
         self.assert_simulated(outcome, session, nchw())
         self.assert_there_and_back(model, outcome, session)
 
+    @cases(
+        {
+            "HardSwish": (lambda n, x: n.op("HardSwish", x), -3),
+            "HardSigmoid": (lambda n, x: n.op("Mul", x, n.op("HardSigmoid", x, alpha=1 / 6, beta=0.5)), -3),
+            "Clip": (lambda n, x: Scales().hard_swish(n, x, 1.5), -3),
+            "Sigmoid": (lambda n, x: n.op("Mul", x, n.op("Sigmoid", x)), -10),
+            "Relu": (lambda n, x: n.op("Relu", n.op("MaxPool", x, kernel_shape=[1, 1])), 0),
+            "taken": (lambda n, x: n.op("Add", x, n.op("HardSwish", x)), None),
+        }
+    )
+    def what_is_cut_off_anyway(self, activation, low) -> None:
+        """No integers for what the function behind makes 0 of, unless somebody else looks at it."""
+        net = Net(17)
+        x = net.op("Add", net.conv("x", 3, CHANNELS), net.constant(np.float32([[[-60]]] * 4 + [[[2]]] * 4)))
+        net.conv(activation(net, x), CHANNELS, CHANNELS)
+        model = net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE, SIZE))
+        outcome = self.static(model, nchw())
+        session, _ = optimize(outcome.path, self.dir)
+        self.assert_simulated(outcome, session, nchw(), steps=3)
+        constants = {t.name: numpy_helper.to_array(t) for t in outcome.model.graph.initializer}
+        made = next(n for n in outcome.model.graph.node if n.op_type == "QuantizeLinear" and n.name.startswith("v1_add"))
+        scale, zero = (constants[name] for name in made.input[1:])
+        end = -int(zero) * float(scale)
+        if low is None:
+            self.assertLess(end, -50)
+        else:
+            self.assertLess(end, low + 0.01)
+            self.assertGreater(end, low - 0.2)
+        for feed in nchw():
+            want = common.run(model, feed)
+            self.assertLess(common.relative_error(want, session.run(None, feed)), 2)
+
     @cases({"negative": (-0.5,), "zero": (0.0,), "many": (np.float32([[[0.5], [0.25]]] * 4).reshape(8, 1, 1),)})
     def others(self, number) -> None:
         """A product with a constant, which is no matter of the scale."""

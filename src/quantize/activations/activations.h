@@ -122,6 +122,9 @@ float oq_hard_scale(const struct oq_carrier *carrier);
 /* correct.c: biases take back what rounding weights adds on average. */
 bool oq_products_correct(const onnxq_plan *plan, onnxq_error *error);
 
+/* needed.c: ranges hold no more than what users of a value look at. */
+bool oq_ranges_cut(onnxq_plan *plan, onnxq_error *error);
+
 /* folds.c: what follows a product and can be folded into it. */
 bool oq_products_fold(onnxq_plan *plan, onnxq_error *error);
 

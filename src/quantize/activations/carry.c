@@ -145,7 +145,8 @@ bool oq_activations_find(onnxq_plan *plan, onnxq_error *error)
         oq_arena_array(&plan->arena, model->graphs.n_values + 1, sizeof(*activations->values));
     if (activations->carriers == NULL || activations->values == NULL)
         return oq_arena_fail(&plan->arena, error);
-    return choose_opset(plan, error) && init_carriers(plan, error) && oq_products_fold(plan, error);
+    return choose_opset(plan, error) && init_carriers(plan, error) &&
+           oq_products_fold(plan, error) && oq_ranges_cut(plan, error);
 }
 
 /* --- what a node needs --- */
