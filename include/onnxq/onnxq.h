@@ -165,6 +165,25 @@ typedef struct onnxq_selector {
     const char *pattern;
 } onnxq_selector;
 
+/* How one weight is stored and computed in one use, whatever is decided for others. */
+typedef enum onnxq_form {
+    ONNXQ_FORM_FLOAT = 0,    /* as it is */
+    ONNXQ_FORM_FOLDED = 1,   /* 8 bits in the file, folded to float when the model is loaded */
+    ONNXQ_FORM_INTEGERS = 2, /* an integer operator, also where float was measured faster */
+    ONNXQ_FORM_BLOCKS_8 = 3, /* as with ONNXQ_METHOD_BLOCKS */
+    ONNXQ_FORM_BLOCKS_4 = 4  /* likewise, with 4 bits */
+} onnxq_form;
+
+/*
+ * A form for the uses of a weight by a node. What a form does not allow, or what it would make
+ * wrong, is folded or stays float as it is without a choice, with the reason in the plan.
+ */
+typedef struct onnxq_choice {
+    const char *node;   /* its name, or its first output where it has none, as in onnxq_use */
+    const char *weight; /* its name */
+    onnxq_form form;
+} onnxq_choice;
+
 typedef enum onnxq_phase { ONNXQ_PHASE_MEASURE = 0, ONNXQ_PHASE_WRITE = 1 } onnxq_phase;
 
 /*
@@ -227,7 +246,9 @@ typedef struct onnxq_options {
     size_t n_exclude_op_types;
     const onnxq_selector *selectors;
     size_t n_selectors;
-    bool allow_unmatched; /* a selector or operator type that matches nothing is no error */
+    const onnxq_choice *choices; /* with ONNXQ_METHOD_DYNAMIC; a later one goes before an earlier */
+    size_t n_choices;
+    bool allow_unmatched; /* a selector, operator type or choice that matches nothing is no error */
     /*
      * Of MatMulNBits: in what activations are multiplied, 1 float32, 2 float16, 3 bfloat16, 4 int8
      * by rows and blocks (default), 0 as the engine likes.
@@ -256,33 +277,6 @@ ONNXQ_API void onnxq_options_init(onnxq_options *options);
  * names and patterns are checked there only, as they take a model.
  */
 ONNXQ_API onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_error *error);
-
-/* --- by name, for other languages ----------------------------------------- */
-
-/*
- * Options and errors without their layout. Those of onnxq_options_new() own
- * what they point to, and only those may be set by name: value is a word of the
- * command line, "true" or "false", or a number; name is that of a field of
- * onnxq_options or onnxq_output_options. op_types and exclude_op_types take one
- * operator a call and add it; so do include, exclude (globs), include_regex,
- * exclude_regex, include_name and exclude_name for one selector; ranges takes
- * the path of a file, which is read. NULL is out of memory.
- */
-ONNXQ_API onnxq_options *onnxq_options_new(void);
-ONNXQ_API void onnxq_options_free(onnxq_options *options); /* NULL is fine */
-ONNXQ_API onnxq_status onnxq_options_set(onnxq_options *options, const char *name,
-                                         const char *value, onnxq_error *error);
-ONNXQ_API void onnxq_options_set_progress(onnxq_options *options, onnxq_progress_fn progress,
-                                          void *data);
-/* The names that onnxq_options_set() knows, by index from 0; NULL behind the last. */
-ONNXQ_API const char *onnxq_options_name(size_t index);
-
-ONNXQ_API onnxq_error *onnxq_error_new(void);
-ONNXQ_API void onnxq_error_free(onnxq_error *error); /* NULL is fine */
-ONNXQ_API onnxq_status onnxq_error_get_status(const onnxq_error *error);
-ONNXQ_API uint64_t onnxq_error_get_offset(const onnxq_error *error); /* or ONNXQ_NO_OFFSET */
-/* "file", "place", "message" or "hint"; NULL for other names. */
-ONNXQ_API const char *onnxq_error_get(const onnxq_error *error, const char *name);
 
 /* --- scales --------------------------------------------------------------- */
 

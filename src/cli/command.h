@@ -33,7 +33,7 @@ typedef struct cli_command {
 } cli_command;
 
 extern const cli_command cli_quantize, cli_inspect, cli_check, cli_bench, cli_dequantize,
-    cli_calibrate, cli_help, cli_completion;
+    cli_calibrate, cli_tune, cli_help, cli_completion;
 
 /* Those above, ended by NULL. */
 extern const cli_command *const cli_commands[];

@@ -10,9 +10,9 @@
 #include "cli/terminal/messages.h"
 #include "cli/terminal/terminal.h"
 
-const cli_command *const cli_commands[] = {&cli_quantize, &cli_calibrate,  &cli_inspect,
-                                           &cli_check,    &cli_bench,      &cli_dequantize,
-                                           &cli_help,     &cli_completion, NULL};
+const cli_command *const cli_commands[] = {
+    &cli_quantize, &cli_tune,       &cli_calibrate, &cli_inspect,    &cli_check,
+    &cli_bench,    &cli_dequantize, &cli_help,      &cli_completion, NULL};
 
 struct program_settings {
     cli_common common; /* first */

@@ -48,6 +48,9 @@ static bool check_effects(const onnxq_options *options, onnxq_error *error)
         bool fails;
         const char *message, *hint;
     } checks[] = {
+        {!dynamic && options->n_choices > 0,
+         "forms of single weights have no effect with this method",
+         "they go with options.method=dynamic"},
         {is_4_bits && !blocks && !qdq, "fewer than 8 bits need another method",
          "options.bits goes with options.method=blocks or options.method=qdq"},
         {options->block_size != 0 && !blocks && !qdq, "a block size needs another method",
@@ -305,14 +308,15 @@ static bool decide(onnxq_plan *plan, onnxq_error *error)
     }
 }
 
-static bool make_plan(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
+static bool make_plan(onnxq_plan *plan, const onnxq_options *given,
+                      const struct oq_selection *selection, onnxq_error *error)
 {
-    return oq_plan_collect(plan, error) && oq_fates_find(plan, error) &&
-           oq_plan_screen(plan, selection, error) && oq_activations_find(plan, error) &&
-           decide(plan, error) && oq_plan_find_round_trips(plan, error) &&
-           oq_plan_widen(plan, error) && oq_plan_refine(plan, error) &&
-           oq_plan_find_constant_quantizers(plan, error) && oq_plan_rewrite(plan, error) &&
-           describe(plan, error) && summarize(plan, error);
+    return oq_plan_collect(plan, error) && oq_plan_apply_choices(plan, given, error) &&
+           oq_fates_find(plan, error) && oq_plan_screen(plan, selection, error) &&
+           oq_activations_find(plan, error) && decide(plan, error) &&
+           oq_plan_find_round_trips(plan, error) && oq_plan_widen(plan, error) &&
+           oq_plan_refine(plan, error) && oq_plan_find_constant_quantizers(plan, error) &&
+           oq_plan_rewrite(plan, error) && describe(plan, error) && summarize(plan, error);
 }
 
 static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options, bool is_estimate,
@@ -333,9 +337,11 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options
         oq_arena_init(&plan->round, oq_model_budget(model));
         plan->model = model;
         plan->options = *options;
+        plan->options.choices = NULL;
         plan->is_estimate = is_estimate;
         plan->summary.struct_size = sizeof(plan->summary);
-        ok = (is_estimate || oq_refuse_cycles(model, error)) && make_plan(plan, selection, error);
+        ok = (is_estimate || oq_refuse_cycles(model, error)) &&
+             make_plan(plan, options, selection, error);
         plan->options.selectors = NULL;
         plan->options.op_types = plan->options.exclude_op_types = NULL;
         plan->options.ranges = NULL;

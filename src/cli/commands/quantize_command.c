@@ -60,6 +60,8 @@ const cli_option cli_quantize_options[] = {
     OPTION(CHOICE, 0, "method", options.method, .choices = methods,
            .help =
                "integer operators; folded at load; DequantizeLinear; MatMulNBits; known ranges"),
+    OPTION(TEXT, 0, "plan", plan_path, .value = "FILE", .source = CLI_FILES,
+           .help = "the choices that `onnxq tune --save-plan` has written"),
     OPTION(CHOICE, 0, "bits", options.bits, .choices = bits,
            .help = "of a weight, with --method blocks or qdq"),
     OPTION(CHOICE, 0, "block-size", options.block_size, .choices = block_sizes,
@@ -165,6 +167,7 @@ void cli_quantize_release(void *data)
         cli_list_free(lists[i]);
     free(settings->selectors);
     onnxq_ranges_close(settings->ranges);
+    oq_plan_file_fini(&settings->plan_file);
     cli_run_release(&settings->run);
 }
 

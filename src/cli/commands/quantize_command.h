@@ -8,6 +8,7 @@
 #include "cli/files/job.h"
 #include "cli/parse/name_list.h"
 #include "cli/parse/option.h"
+#include "tune/plan_file.h"
 
 typedef struct cli_quantize_settings {
     cli_common common; /* these two first */
@@ -17,6 +18,8 @@ typedef struct cli_quantize_settings {
     cli_list include_globs, exclude_globs, include_regexes, exclude_regexes;
     cli_list include_names, exclude_names; /* as they are, nothing in them is a wildcard */
     onnxq_selector *selectors;
+    const char *plan_path; /* NULL: none */
+    struct oq_plan_file plan_file;
     const char *ranges_path; /* NULL: none */
     onnxq_ranges *ranges;
     cli_run run; /* inputs, where ranges are measured here */

@@ -55,6 +55,9 @@ static cli_work create(const void *data, const onnxq_model *model,
 {
     const cli_quantize_settings *settings = data;
     onnxq_options options = settings->options;
+    if (settings->plan_path != NULL &&
+        !oq_plan_file_check(&settings->plan_file, settings->plan_path, model, error))
+        return (cli_work){0};
     options.output = *output;
     onnxq_ranges *ranges = NULL;
     if (settings->run.inputs.count > 0 && (ranges = measure_ranges(settings, model, error)) == NULL)

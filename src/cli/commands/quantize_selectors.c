@@ -40,6 +40,12 @@ int cli_quantize_fill_options(cli_quantize_settings *settings)
         (settings->ranges = onnxq_ranges_open(settings->ranges_path, &error)) == NULL)
         return cli_library_error(&settings->common, &error);
     options->ranges = settings->ranges;
+    if (settings->plan_path != NULL) {
+        if (!oq_plan_file_read(&settings->plan_file, settings->plan_path, &error))
+            return cli_library_error(&settings->common, &error);
+        options->choices = settings->plan_file.choices;
+        options->n_choices = settings->plan_file.n_choices;
+    }
     if (settings->run.inputs.count > 0 && options->method != ONNXQ_METHOD_STATIC)
         return cli_usage(&settings->common, "it goes with --method static",
                          "--inputs has no effect with this method");

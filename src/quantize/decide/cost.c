@@ -34,8 +34,8 @@ static uint64_t zero_points_nbytes(const onnxq_plan *plan, const struct oq_site 
     bool is_unsigned = site->quantized != NULL ? site->quantized->is_unsigned : site->is_unsigned;
     size_t width = is_product(site) ? 1 : sizeof(float); /* Sub takes floats */
     if (plan->options.method == ONNXQ_METHOD_QDQ && !site->is_multiplied)
-        return oq_site_stores_4_bits(site, &plan->options) ? oq_divide_up_u64(n, 2)
-                                                           : n * (is_wide ? sizeof(int16_t) : 1);
+        return oq_site_stores_4_bits(site) ? oq_divide_up_u64(n, 2)
+                                           : n * (is_wide ? sizeof(int16_t) : 1);
     if (is_wide)
         return 0;
     if (!site->symmetric)
@@ -75,7 +75,7 @@ bool oq_site_shrinks(const onnxq_plan *plan, const struct oq_site *site, bool is
     }
     if (is_wide)
         integers = source->nelem * sizeof(int16_t);
-    else if (oq_site_stores_4_bits(site, &plan->options))
+    else if (oq_site_stores_4_bits(site))
         integers = oq_divide_up_u64(source->nelem, 2);
     return integers + beside_nbytes(plan, site, is_wide) < source->nbytes;
 }

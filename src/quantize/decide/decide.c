@@ -17,14 +17,6 @@
 /* More than numpy has (64); sites look at all dimensions of their weight. */
 #define MAX_WEIGHT_RANK 64
 
-/* A derived constant goes by the name of the tensor that it starts with: users know that one. */
-static const char *weight_name(const onnxq_plan *plan, const struct oq_constant *constant)
-{
-    bool derived = constant->tensor == NULL && constant->source.n_spans > 0;
-    return derived ? plan->constants[constant->source.spans[0].tensor->ordinal].name
-                   : constant->name;
-}
-
 static const char *refuse_input(onnxq_plan *plan, const struct oq_site *site)
 {
     bool has_rule = oq_rule_find(oq_operator_of(site->node)) != NULL;
@@ -64,9 +56,11 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
     if (oq_plan_is_overridable(plan, constant))
         return "a graph input that callers may override: options.freeze_inputs=true takes it";
     const char *refusal = oq_selection_refuses(selection, site->op_type, oq_node_label(site->node),
-                                               weight_name(plan, constant));
+                                               oq_constant_label(plan, constant));
     if (refusal != NULL)
         return refusal;
+    if (site->is_chosen_float)
+        return "chosen to stay float";
     if (source->transposed && (site->rule->takes_transposed >> site->input & 1) == 0)
         return "behind a Transpose";
     if (source->nelem == 0)

@@ -207,7 +207,7 @@ static void choose_blocks(const onnxq_plan *plan, struct oq_site *site, int axis
         oq_fate_has_norms(plan, site->constant) ||
         (source->n_dims == 1 && source->dims[0] == options->block_size))
         return;
-    oq_site_blocks(plan, site, OQ_BLOCKS_ORIGINAL, axis, site->form);
+    oq_site_blocks(site, OQ_BLOCKS_ORIGINAL, axis, site->form);
     site->blocks.is_unsigned = options->bits == ONNXQ_BITS_8
                                    ? options->weight_type == ONNXQ_WEIGHT_UINT8
                                    : !site->blocks.symmetric;

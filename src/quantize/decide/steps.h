@@ -10,6 +10,9 @@
 /* collect.c: all constants and their uses, and whether graph inputs are frozen. */
 bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error);
 
+/* choices.c: the options of every site. */
+bool oq_plan_apply_choices(onnxq_plan *plan, const onnxq_options *given, onnxq_error *error);
+
 /* decide.c: which sites are kept, whatever becomes of others. */
 struct oq_selection;
 bool oq_plan_screen(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error);
@@ -26,7 +29,7 @@ void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site);
 bool oq_site_is_multiplied(const struct oq_site *site);
 
 /* Where it has no blocks: */
-bool oq_site_stores_4_bits(const struct oq_site *site, const onnxq_options *options);
+bool oq_site_stores_4_bits(const struct oq_site *site);
 
 /*
  * cost.c: the bytes of integers, of what a site has beside them (scales, zero points, a

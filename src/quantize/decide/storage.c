@@ -42,8 +42,7 @@ static bool suits(const onnxq_plan *plan, const struct oq_ranges *ranges,
                blocks->choice.bits == choice->bits;
     return choice->form == OQ_BLOCKS_NONE && ranges->axis == axis_of(plan, site) &&
            ranges->batch_axes == batch_axes_of(plan, site) &&
-           ranges->symmetric == site->symmetric &&
-           ranges->is_4_bits == oq_site_stores_4_bits(site, &plan->options);
+           ranges->symmetric == site->symmetric && ranges->is_4_bits == oq_site_stores_4_bits(site);
 }
 
 static bool allocate(struct oq_arena *arena, struct oq_ranges *ranges,
@@ -76,7 +75,7 @@ static struct oq_ranges *make_ranges(onnxq_plan *plan, struct oq_constant *const
                            .axis = axis,
                            .batch_axes = batch_axes,
                            .layout = oq_layout_make(source->dims, source->n_dims, axis, batch_axes),
-                           .is_4_bits = oq_site_stores_4_bits(site, &plan->options),
+                           .is_4_bits = oq_site_stores_4_bits(site),
                            .symmetric = site->symmetric};
     ranges->n_scales = oq_layout_n_scales(&ranges->layout);
     return allocate(&plan->arena, ranges, &site->blocks) ? ranges : NULL;

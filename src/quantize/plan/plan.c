@@ -30,3 +30,10 @@ struct oq_site *oq_plan_sibling(const onnxq_plan *plan, const struct oq_site *si
 {
     return oq_plan_site(plan, site->graph, site->node_index, input);
 }
+
+const char *oq_constant_label(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    bool is_derived = constant->tensor == NULL && constant->source.n_spans > 0;
+    return is_derived ? plan->constants[constant->source.spans[0].tensor->ordinal].name
+                      : constant->name;
+}

@@ -88,8 +88,10 @@ struct oq_site {
         *graph; /* that holds the node; NULL: not in a graph that is looked into */
     const Oq__Pb__NodeProto *node; /* NULL: no node uses it here */
     size_t node_index, input;
-    const char *op_type;        /* or what uses it instead of a node */
-    const struct oq_rule *rule; /* NULL: none for this operator, or not this input */
+    const char *op_type;          /* or what uses it instead of a node */
+    const struct oq_rule *rule;   /* NULL: none for this operator, or not this input */
+    const onnxq_options *options; /* that hold for it: the plan's, or as options.choices has it */
+    bool is_chosen_float;
     onnxq_action action;
     const char *form;
     const char *reason;
@@ -222,6 +224,9 @@ struct onnxq_plan {
 /* The constant behind a name in graph, derived ones included, or NULL. */
 struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_graph *graph,
                                      const char *name);
+
+/* A derived constant goes by the name of the tensor that it starts with: users know that one. */
+const char *oq_constant_label(const onnxq_plan *plan, const struct oq_constant *constant);
 
 /* True where callers or training may give the graph another value instead, or a name has two. */
 bool oq_plan_is_overridable(const onnxq_plan *plan, const struct oq_constant *constant);

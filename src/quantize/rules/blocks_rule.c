@@ -32,14 +32,14 @@ static unsigned count_bits(const struct oq_blocks *blocks)
 
 /* --- MatMul, Gemm --- */
 
-void oq_matmul_choose_blocks(const onnxq_plan *plan, struct oq_site *site)
+void oq_matmul_choose_blocks(struct oq_site *site)
 {
-    if (plan->options.method != ONNXQ_METHOD_BLOCKS || site->action != ONNXQ_DYNAMIC)
+    if (site->options->method != ONNXQ_METHOD_BLOCKS || site->action != ONNXQ_DYNAMIC)
         return;
-    if (plan->options.bits == ONNXQ_BITS_NF4)
-        oq_site_blocks(plan, site, OQ_BLOCKS_FLAT, 1 - site->axis, "MatMulBnb4");
+    if (site->options->bits == ONNXQ_BITS_NF4)
+        oq_site_blocks(site, OQ_BLOCKS_FLAT, 1 - site->axis, "MatMulBnb4");
     else
-        oq_site_blocks(plan, site, OQ_BLOCKS_PADDED, 1 - site->axis, "MatMulNBits");
+        oq_site_blocks(site, OQ_BLOCKS_PADDED, 1 - site->axis, "MatMulNBits");
 }
 
 /* Has no bias of its own. */
@@ -104,11 +104,11 @@ static bool emit_gather(struct oq_rewrite *rewrite, const struct oq_site *site)
     return !rewrite->edit->failed;
 }
 
-void oq_gather_choose_blocks(const onnxq_plan *plan, struct oq_site *site)
+void oq_gather_choose_blocks(struct oq_site *site)
 {
     const struct oq_source *table = &site->constant->source;
-    bool is_4_bits = plan->options.bits != ONNXQ_BITS_8;
-    if (plan->options.method != ONNXQ_METHOD_BLOCKS || site->action != ONNXQ_DYNAMIC)
+    bool is_4_bits = site->options->bits != ONNXQ_BITS_8;
+    if (site->options->method != ONNXQ_METHOD_BLOCKS || site->action != ONNXQ_DYNAMIC)
         return;
     if (site->axis != 0) {
         oq_site_fold(site, site->axis, 0, "GatherBlockQuantized gathers along axis 0");
@@ -116,7 +116,7 @@ void oq_gather_choose_blocks(const onnxq_plan *plan, struct oq_site *site)
         oq_site_fold(site, site->axis, 0,
                      "GatherBlockQuantized takes 4 bits in rows of even length");
     } else {
-        oq_site_blocks(plan, site, OQ_BLOCKS_LINES, (int)table->n_dims - 1, "GatherBlockQuantized");
+        oq_site_blocks(site, OQ_BLOCKS_LINES, (int)table->n_dims - 1, "GatherBlockQuantized");
         site->blocks.bits = is_4_bits ? ONNXQ_BITS_4 : ONNXQ_BITS_8;
         site->emit = emit_gather;
     }

@@ -39,13 +39,13 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_site_keep(site, "a vector");
     else if (holds_coordinates(plan, table, axis))
         oq_site_keep(site, "rows too short for scales of their own");
-    else if (table->nelem < MIN_TABLE_NELEM && !plan->options.force_integer)
+    else if (table->nelem < MIN_TABLE_NELEM && !site->options->force_integer)
         oq_site_fold(site, (int)axis, 0, "a table under 1048576 elements");
     else if (oq_plan_constant(plan, site->graph, site->node->input[1]) != NULL)
         oq_site_fold(site, (int)axis, 0, "both inputs are constant");
     else
         oq_site_dynamic(site, (int)axis, 0, false, site->is_unsigned ? "uint8 rows" : "int8 rows");
-    oq_gather_choose_blocks(plan, site);
+    oq_gather_choose_blocks(site);
 }
 
 /* Gather(table, indices) with the node's own axis. */

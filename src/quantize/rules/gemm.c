@@ -102,7 +102,7 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
     site->factor = oq_node_float(node, "alpha", 1);
     if (site->action == ONNXQ_DYNAMIC && find_bias(plan, site) == BIAS_ROW)
         site->beside_nbytes = (uint64_t)weight->dims[axis] * sizeof(float);
-    oq_matmul_choose_blocks(plan, site);
+    oq_matmul_choose_blocks(site);
 }
 
 static bool releases(const onnxq_plan *plan, const struct oq_site *site, size_t input)

@@ -18,7 +18,7 @@ static const char *refuse_batches(const onnxq_plan *plan, const struct oq_site *
 {
     if (site->constant->source.n_dims == 2)
         return NULL;
-    if (plan->options.method == ONNXQ_METHOD_BLOCKS)
+    if (site->options->method == ONNXQ_METHOD_BLOCKS)
         return "no operator takes batches of matrices in blocks";
     if (plan->model->opset < OQ_OPSET_DYNAMIC_QUANTIZE_LINEAR)
         return "batches of matrices need opset 11";
@@ -56,7 +56,7 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_site_fold(site, axis, (size_t)rank - 2, refusal);
     else
         oq_site_dynamic(site, axis, (size_t)rank - 2, weight->transposed, oq_matmul_form(plan));
-    oq_matmul_choose_blocks(plan, site);
+    oq_matmul_choose_blocks(site);
 }
 
 static bool emit(struct oq_rewrite *rewrite, const struct oq_site *site)

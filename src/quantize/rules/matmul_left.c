@@ -12,7 +12,7 @@ static const char *refuse(const onnxq_plan *plan, const struct oq_site *site, in
     if (plan->model->opset < OQ_OPSET_DYNAMIC_QUANTIZE_LINEAR)
         return "a constant on the left needs opset 11";
     const char *refusal = oq_matmul_refuses(plan, site, k, m, 1);
-    if (refusal == NULL && k * m < MIN_LEFT_NELEM && !plan->options.force_integer)
+    if (refusal == NULL && k * m < MIN_LEFT_NELEM && !site->options->force_integer)
         refusal = "not faster in integers under 131072 elements on the left";
     return refusal;
 }

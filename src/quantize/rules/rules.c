@@ -44,10 +44,9 @@ void oq_site_dynamic(struct oq_site *site, int axis, size_t batch_axes, bool tra
     site->emit = site->rule->emit;
 }
 
-void oq_site_blocks(const onnxq_plan *plan, struct oq_site *site, enum oq_block_form layout,
-                    int axis, const char *form)
+void oq_site_blocks(struct oq_site *site, enum oq_block_form layout, int axis, const char *form)
 {
-    const onnxq_options *options = &plan->options;
+    const onnxq_options *options = site->options;
     int size = options->bits == ONNXQ_BITS_8 ? DEFAULT_BLOCK_OF_8_BITS : DEFAULT_BLOCK_OF_4_BITS;
     site->blocks = (struct oq_block_choice){
         .form = layout,
@@ -79,9 +78,9 @@ void oq_site_keep(struct oq_site *site, const char *reason)
 const char *oq_matmul_refuses(const onnxq_plan *plan, const struct oq_site *site, int64_t k,
                               int64_t n, size_t activation_input)
 {
-    if (k * n < MIN_DYNAMIC_NELEM && !plan->options.force_integer)
+    if (k * n < MIN_DYNAMIC_NELEM && !site->options->force_integer)
         return "not faster in integers under 65536 elements";
-    if (k < MIN_DYNAMIC_K && !plan->options.force_integer)
+    if (k < MIN_DYNAMIC_K && !site->options->force_integer)
         return "not faster in integers under 128 rows";
     return oq_integers_refuse(plan, site, k, activation_input);
 }
@@ -89,7 +88,7 @@ const char *oq_matmul_refuses(const onnxq_plan *plan, const struct oq_site *site
 const char *oq_integers_refuse(const onnxq_plan *plan, const struct oq_site *site, int64_t k,
                                size_t activation_input)
 {
-    if (k > MAX_DYNAMIC_K && plan->options.method != ONNXQ_METHOD_BLOCKS)
+    if (k > MAX_DYNAMIC_K && site->options->method != ONNXQ_METHOD_BLOCKS)
         return "sums over more than 33025 rows can overflow int32";
     if (oq_plan_constant(plan, site->graph, site->node->input[activation_input]) != NULL)
         return "both inputs are constant";

@@ -70,8 +70,7 @@ void oq_site_keep(struct oq_site *site, const char *reason);
  * For decide() under ONNXQ_METHOD_BLOCKS: integers in blocks along `axis`, in
  * that form. `form` names the operator.
  */
-void oq_site_blocks(const onnxq_plan *plan, struct oq_site *site, enum oq_block_form layout,
-                    int axis, const char *form);
+void oq_site_blocks(struct oq_site *site, enum oq_block_form layout, int axis, const char *form);
 
 /*
  * Whether x . W in integers, with W of k x n, is possible and worth while:

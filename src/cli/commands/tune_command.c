@@ -1,0 +1,426 @@
+/* `onnxq tune`: options, the search, and what is written of its result. */
+#define _POSIX_C_SOURCE 200809L
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "cli/command.h"
+#include "cli/commands/run_options.h"
+#include "cli/files/file_paths.h"
+#include "cli/files/report_file.h"
+#include "cli/terminal/interrupt.h"
+#include "cli/terminal/messages.h"
+#include "cli/terminal/progress.h"
+#include "tune/tune_report.h"
+
+/* Random inputs serve to tell sites apart; a quarter of the sets judges. */
+#define DEFAULT_RUNS      16
+#define DEFAULT_HELD_BACK 0.25
+#define DEFAULT_SECONDS   60
+#define DEFAULT_COSINE    0.999
+#define MAX_SECONDS       86400
+
+typedef struct tune_settings {
+    cli_common common; /* these two first */
+    cli_run run;
+    cli_list budget;
+    double seconds, held_back, min_speedup;
+    uint64_t max_size;
+    const char *mask, *output, *save_plan, *plot;
+    int objective; /* of `objectives` */
+    bool force, timing;
+} tune_settings;
+
+CLI_IS_RUN(tune_settings);
+
+static const cli_choice objectives[] = {{"speed", 0, false}, {"size", 1, false}, {0}};
+
+#define OPTION(kind, letter, name, member, ...)                                                    \
+    CLI_OPTION(kind, letter, name, offsetof(tune_settings, member), __VA_ARGS__)
+
+static const cli_option tune_options[] = {
+    {.kind = CLI_HEADING, .help = "What is wanted"},
+    OPTION(LIST, 0, "budget", budget, .value = "MEASURE>=X",
+           .help =
+               "cosine>= sqnr>= argmax>= agreement>= rel<= abs<= mean<= (default: cosine>=0.999)"),
+    OPTION(CHOICE, 0, "objective", objective, .choices = objectives,
+           .help = "the fastest model, or the smallest file"),
+    OPTION(REAL, 0, "min-speedup", min_speedup, .value = "X",
+           .help = "exit 1 unless it is X times as fast as MODEL"),
+    OPTION(NUMBER, 0, "max-size", max_size, .value = "N", .maximum = UINT64_MAX,
+           .help = "exit 1 unless the file has at most N bytes; 20M, 1Gi"),
+    {.kind = CLI_HEADING, .help = "The search"},
+    OPTION(REAL, 0, "time", seconds, .value = "SECONDS", .help = "how long it may take, about"),
+    OPTION(REAL, 0, "held-back", held_back, .value = "PART",
+           .help = "of the inputs, that take no part in the search and judge its result"),
+    OPTION(TEXT, 0, "mask", mask, .value = "INPUT",
+           .help = "leave out of outputs what lies where this input is 0: padding"),
+    OPTION(FLAG, 0, "timing", timing, .negated = "false",
+           .help = "measure times; off: the bytes of weights stand for them, and the same plan "
+                   "comes out each time"),
+    {.kind = CLI_HEADING, .help = "Results"},
+    OPTION(TEXT, 'o', "output", output, .value = "FILE", .source = CLI_FILES,
+           .help = "same as OUT"),
+    OPTION(FLAG, 'f', "force", force, .help = "replace an output that was not named and exists"),
+    OPTION(TEXT, 0, "save-plan", save_plan, .value = "FILE", .source = CLI_FILES,
+           .help = "the choices, for quantize --plan"),
+    OPTION(TEXT, 0, "plot", plot, .value = "FILE", .source = CLI_FILES,
+           .help = "error and speed of all models as a picture (SVG)"),
+    {0}};
+
+/* One run of the command. */
+struct tuning_run {
+    const tune_settings *settings;
+    const char *model_path;
+    char *output; /* to be freed */
+    bool is_derived;
+    onnxq_model *model;
+    struct oq_tune tune;
+    struct oq_tune_options options;
+    char *engine_version; /* to be freed */
+    cli_progress progress;
+    cli_report_file json, plan, plot;
+};
+
+/* --- what was asked for --------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    enum oq_measure measure;
+} measures[] = {
+    {"cosine", OQ_MEASURE_COSINE},       {"sqnr", OQ_MEASURE_SQNR},   {"argmax", OQ_MEASURE_ARGMAX},
+    {"rel", OQ_MEASURE_RELATIVE},        {"abs", OQ_MEASURE_MAX_ABS}, {"mean", OQ_MEASURE_MEAN_ABS},
+    {"agreement", OQ_MEASURE_AGREEMENT},
+};
+
+/* "cosine>=0.999" */
+static bool read_limit(const char *text, double *budget)
+{
+    for (size_t i = 0; i < sizeof(measures) / sizeof(measures[0]); i++) {
+        size_t n = strlen(measures[i].name);
+        const char *sign = oq_measures[measures[i].measure].is_minimum ? ">=" : "<=";
+        if (strncmp(text, measures[i].name, n) != 0 || strncmp(text + n, sign, 2) != 0)
+            continue;
+        char *end;
+        double value = strtod(text + n + 2, &end);
+        if (end == text + n + 2 || *end != '\0' || !isfinite(value))
+            return false;
+        budget[measures[i].measure] = value;
+        return true;
+    }
+    return false;
+}
+
+static int read_budget(const tune_settings *settings, double *budget)
+{
+    for (int m = 0; m < OQ_N_MEASURES; m++)
+        budget[m] = (double)NAN;
+    if (settings->budget.count == 0)
+        budget[OQ_MEASURE_COSINE] = DEFAULT_COSINE;
+    for (size_t i = 0; i < settings->budget.count; i++)
+        if (!read_limit(settings->budget.items[i], budget))
+            return cli_usage(
+                &settings->common,
+                "cosine>=X, sqnr>=X, argmax>=X, agreement>=X, rel<=X, abs<=X or mean<=X",
+                "--budget: '%s' is no limit of a measure", settings->budget.items[i]);
+    return CLI_EXIT_OK;
+}
+
+static int check_settings(const tune_settings *settings, int n_operands, char **operands)
+{
+    const cli_common *common = &settings->common;
+    if (n_operands == 0)
+        return cli_usage(common, "see 'onnxq help tune'", "there is no MODEL");
+    if (n_operands > 2 || (n_operands == 2 && settings->output != NULL))
+        return cli_usage(common, "see 'onnxq help tune'",
+                         n_operands > 2 ? "more than MODEL and OUT"
+                                        : "-o and OUT contradict each other");
+    if (cli_is_standard_input(operands[0]))
+        return cli_usage(common, NULL, "a model on standard input cannot be run, name its file");
+    if (!(settings->seconds > 0 && settings->seconds <= MAX_SECONDS))
+        return cli_usage(common, NULL, "--time: expected more than 0 seconds, and at most a day");
+    if (!(settings->held_back >= 0 && settings->held_back < 1))
+        return cli_usage(common, NULL, "--held-back: expected a part from 0 to below 1");
+    if (settings->run.inputs.count == 0 && settings->run.n_inputs == 0)
+        return cli_usage(common, NULL, "--random: at least 1 without --inputs");
+    if (!settings->timing && !isnan(settings->min_speedup))
+        return cli_usage(common, NULL, "--min-speedup and --no-timing contradict each other");
+    return CLI_EXIT_OK;
+}
+
+static int check_distinct(const struct tuning_run *run, const char *option, const char *path)
+{
+    const cli_common *common = &run->settings->common;
+    if (path == NULL || oq_is_standard_output(path))
+        return CLI_EXIT_OK;
+    if (cli_is_same_file(path, run->model_path))
+        return cli_usage(common, NULL, "%s: %s is the model", option, path);
+    if (cli_is_same_file(path, run->output))
+        return cli_usage(common, NULL, "%s: %s is the output of this run", option, path);
+    return CLI_EXIT_OK;
+}
+
+static int choose_output(struct tuning_run *run, const char *named)
+{
+    const tune_settings *settings = run->settings;
+    const cli_common *common = &settings->common;
+    run->is_derived = named == NULL;
+    run->output = named != NULL ? strdup(named)
+                                : cli_derive_path(run->model_path, NULL, NULL, "int8", "onnx");
+    if (run->output == NULL)
+        return cli_memory_error(common);
+    if (oq_is_standard_output(run->output))
+        return cli_usage(common, NULL, "standard output cannot take the model, name a file");
+    if (cli_is_same_file(run->output, run->model_path))
+        return cli_usage(common, NULL, "%s is the model", run->output);
+    if (run->is_derived && !settings->force && cli_path_exists(run->output)) {
+        cli_error(common, "%s: it exists and is kept", run->output);
+        cli_hint(common, "-f replaces it, -o FILE names another");
+        return CLI_EXIT_OUTPUT;
+    }
+    int status = check_distinct(run, "--json", common->json);
+    if (status == CLI_EXIT_OK)
+        status = check_distinct(run, "--save-plan", settings->save_plan);
+    return status == CLI_EXIT_OK ? check_distinct(run, "--plot", settings->plot) : status;
+}
+
+/* Opened before the search, so that what cannot be written fails early. */
+static int open_files(struct tuning_run *run)
+{
+    const tune_settings *settings = run->settings;
+    const cli_common *common = &settings->common;
+    int status = CLI_EXIT_OK;
+    if (common->json != NULL)
+        status = cli_report_file_open(&run->json, common, common->json);
+    if (status == CLI_EXIT_OK && settings->save_plan != NULL)
+        status = cli_report_file_open(&run->plan, common, settings->save_plan);
+    if (status == CLI_EXIT_OK && settings->plot != NULL)
+        status = cli_report_file_open(&run->plot, common, settings->plot);
+    return status;
+}
+
+/* --- the search ------------------------------------------------------------------------ */
+
+static bool show_progress(void *data, const char *what, uint64_t done, uint64_t total)
+{
+    struct tuning_run *run = data;
+    cli_progress_count(&run->progress, what, done, total);
+    return cli_interrupt_signal() == 0;
+}
+
+static bool find_providers(struct tuning_run *run, const char **names, onnxq_error *error)
+{
+    struct oq_session_options *session = &run->options.session;
+    for (size_t i = 0; i < session->n_providers; i++) {
+        names[i] = oq_engine_find_provider(run->options.engine, session->providers[i], error);
+        if (names[i] == NULL)
+            return false;
+    }
+    session->providers = names;
+    return true;
+}
+
+static bool search(struct tuning_run *run, onnxq_error *error)
+{
+    const tune_settings *settings = run->settings;
+    struct oq_tune_options *options = &run->options;
+    const char *temporary = getenv("TMPDIR");
+    options->model = run->model;
+    options->engine = oq_engine_open(settings->run.ort_lib, error);
+    if (options->engine == NULL)
+        return false;
+    cli_run_fill_session(&settings->common, &settings->run, &options->session);
+    options->mask = settings->mask;
+    options->held_back = settings->held_back;
+    options->seconds = settings->seconds;
+    options->by_size = settings->objective == 1;
+    options->is_timed = settings->timing;
+    options->folder = temporary != NULL && temporary[0] != '\0' ? temporary : "/tmp";
+    options->progress = show_progress;
+    options->progress_data = run;
+    run->engine_version = strdup(oq_engine_version(options->engine));
+    const char **names = calloc(options->session.n_providers + 1, sizeof(*names));
+    cli_progress_init(&run->progress, &settings->common);
+    cli_progress_start(&run->progress);
+    bool ok = names != NULL && run->engine_version != NULL;
+    if (!ok)
+        error->status = ONNXQ_ERROR_MEMORY;
+    ok = ok && find_providers(run, names, error) && oq_tune_run(&run->tune, options, error);
+    cli_progress_erase(&run->progress);
+    oq_engine_close(options->engine);
+    options->engine = NULL;
+    free(names);
+    return ok;
+}
+
+/* --- results ----------------------------------------------------------------------------- */
+
+static bool write_model(struct tuning_run *run, const onnxq_choice *choices, size_t n,
+                        onnxq_error *error)
+{
+    onnxq_options options;
+    onnxq_options_init(&options);
+    options.choices = choices;
+    options.n_choices = n;
+    options.output.threads = (unsigned)run->settings->common.threads;
+    onnxq_plan *plan = onnxq_plan_create(run->model, &options, error);
+    bool ok = plan != NULL && onnxq_plan_write(plan, run->output, error) == ONNXQ_OK;
+    onnxq_plan_destroy(plan);
+    return ok;
+}
+
+static int publish(struct tuning_run *run, const struct oq_tune_report *report,
+                   const onnxq_choice *choices, size_t n)
+{
+    const cli_common *common = &run->settings->common;
+    int status = CLI_EXIT_OK;
+    if (run->plan.stream != NULL && report->output != NULL) {
+        oq_plan_file_write(run->model, choices, n, run->plan.stream);
+        status = cli_report_file_publish(&run->plan, common);
+    }
+    if (status == CLI_EXIT_OK && run->json.stream != NULL) {
+        oq_tune_write_json(report, run->json.stream);
+        status = cli_report_file_publish(&run->json, common);
+    }
+    if (status == CLI_EXIT_OK && run->plot.stream != NULL) {
+        oq_tune_write_svg(report, run->plot.stream);
+        status = cli_report_file_publish(&run->plot, common);
+    }
+    return status;
+}
+
+/* Whether the answer is no, and why. */
+static int judge(const struct tuning_run *run)
+{
+    const tune_settings *settings = run->settings;
+    const struct oq_tune_point *best = &run->tune.points[run->tune.best];
+    if (run->tune.best == 0)
+        return CLI_EXIT_NO;
+    if (!isnan(settings->min_speedup) && !(best->speed >= settings->min_speedup)) {
+        cli_error(&settings->common, "%.2fx as fast, --min-speedup asks for %gx", best->speed,
+                  settings->min_speedup);
+        return CLI_EXIT_NO;
+    }
+    if (settings->max_size != 0 && best->nbytes > settings->max_size) {
+        cli_error(&settings->common, "%llu bytes, --max-size allows %llu",
+                  (unsigned long long)best->nbytes, (unsigned long long)settings->max_size);
+        return CLI_EXIT_NO;
+    }
+    return CLI_EXIT_OK;
+}
+
+static int finish(struct tuning_run *run, onnxq_error *error)
+{
+    const cli_common *common = &run->settings->common;
+    const struct oq_tune_point *best = &run->tune.points[run->tune.best];
+    struct oq_tune_report report = {.tune = &run->tune,
+                                    .options = &run->options,
+                                    .model = run->model_path,
+                                    .engine_version = run->engine_version};
+    size_t n = 0;
+    onnxq_choice *choices = oq_tune_choices(&run->tune, best, &n);
+    if (choices == NULL)
+        return cli_memory_error(common);
+    if (run->tune.best != 0) {
+        if (!write_model(run, choices, n, error))
+            return cli_library_error(common, error);
+        report.output = run->output;
+    }
+    bool json_only = common->json != NULL && oq_is_standard_output(common->json);
+    if (!json_only && common->quiet < 2)
+        oq_tune_print(&report, common->verbose - common->quiet, stdout);
+    int status = publish(run, &report, choices, n);
+    return status != CLI_EXIT_OK  ? status
+           : run->tune.is_stopped ? 128 + cli_interrupt_signal()
+                                  : judge(run);
+}
+
+static void warn_of_drawn(const struct tuning_run *run)
+{
+    const cli_common *common = &run->settings->common;
+    if (run->settings->run.inputs.count > 0 || common->quiet > 0)
+        return;
+    cli_error(common, "warning: random inputs; the error on real ones may be another");
+    cli_hint(common, "-i gives inputs as the model will see them");
+}
+
+static int tune(struct tuning_run *run)
+{
+    const cli_common *common = &run->settings->common;
+    onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
+    int status = open_files(run);
+    if (status != CLI_EXIT_OK)
+        return status;
+    run->model = onnxq_model_open(run->model_path, &error);
+    if (run->model != NULL)
+        warn_of_drawn(run);
+    bool ok = run->model != NULL && search(run, &error);
+    if (!ok && cli_interrupt_signal() != 0)
+        return 128 + cli_interrupt_signal();
+    return ok ? finish(run, &error) : cli_library_error(common, &error);
+}
+
+static int run_command(void *data, int n_operands, char **operands)
+{
+    tune_settings *settings = data;
+    struct tuning_run run = {.settings = settings};
+    int status = check_settings(settings, n_operands, operands);
+    if (status == CLI_EXIT_OK)
+        status = read_budget(settings, run.options.budget);
+    if (status != CLI_EXIT_OK)
+        return status;
+    run.model_path = operands[0];
+    status = choose_output(&run, n_operands == 2 ? operands[1] : settings->output);
+    if (status == CLI_EXIT_OK)
+        status = cli_run_fill(&settings->common, &settings->run, &run.options.feed);
+    if (status == CLI_EXIT_OK)
+        status = tune(&run);
+    cli_report_file_close(&run.json);
+    cli_report_file_close(&run.plan);
+    cli_report_file_close(&run.plot);
+    oq_tune_fini(&run.tune);
+    onnxq_model_close(run.model);
+    free(run.engine_version);
+    free(run.output);
+    return status;
+}
+
+static void set_defaults(void *data)
+{
+    tune_settings *settings = data;
+    cli_run_defaults(&settings->run);
+    settings->run.n_inputs = DEFAULT_RUNS;
+    settings->seconds = DEFAULT_SECONDS;
+    settings->held_back = DEFAULT_HELD_BACK;
+    settings->min_speedup = (double)NAN;
+    settings->timing = true;
+}
+
+static void release(void *data)
+{
+    tune_settings *settings = data;
+    cli_run_release(&settings->run);
+    cli_list_free(&settings->budget);
+}
+
+const cli_command cli_tune = {
+    .name = "tune",
+    .summary = "Finds the fastest form of every weight within an error budget, by measuring.",
+    .usage = "tune [OPTION]... MODEL [OUT]",
+    .notes =
+        "Every weight stays float, is folded, computed in integers or stored in blocks of 8 or 4\n"
+        "bits: what each costs the outputs and the clock is measured, and the fastest model found\n"
+        "that keeps the budget, on inputs that took no part in the search, too. OUT left out is\n"
+        "MODEL with .int8.onnx for its ending. Without --inputs they are random. Ctrl-C writes "
+        "the\n"
+        "best model found so far. docs/tuning.md tells more.\n"
+        "Exit codes: 0 written, 1 nothing is within the budget, 2 usage, 3 the model or an input\n"
+        "cannot be used, 4 a file cannot be written, 5 there is no weight to choose a form for,\n"
+        "6 ONNX Runtime was not found, 130 Ctrl-C.",
+    .options = {{tune_options, cli_run_options, cli_common_options}},
+    .operands = CLI_FILE_OPERANDS,
+    .settings_nbytes = sizeof(tune_settings),
+    .defaults = set_defaults,
+    .run = run_command,
+    .release = release};

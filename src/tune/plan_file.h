@@ -1,0 +1,33 @@
+/*
+ * The file of a plan: the forms of weights, for the same model anywhere; docs/tuning.md describes
+ * it. The same choices give the same bytes.
+ */
+#ifndef OQ_TUNE_PLAN_FILE_H
+#define OQ_TUNE_PLAN_FILE_H
+
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "model/model.h"
+
+extern const char *const oq_form_names[ONNXQ_FORM_BLOCKS_4 + 1];
+
+struct oq_plan_file {
+    struct oq_arena arena; /* of all below */
+    uint64_t digest, n_node_outputs;
+    onnxq_choice *choices;
+    size_t n_choices, capacity;
+};
+
+bool oq_plan_file_write(const onnxq_model *model, const onnxq_choice *choices, size_t n,
+                        FILE *stream);
+
+/* Release with oq_plan_file_fini(), after a failure too. */
+bool oq_plan_file_read(struct oq_plan_file *file, const char *path, onnxq_error *error);
+void oq_plan_file_fini(struct oq_plan_file *file);
+
+/* ONNXQ_ERROR_INPUT where the plan is one of another model; `path` is the plan's. */
+bool oq_plan_file_check(const struct oq_plan_file *file, const char *path, const onnxq_model *model,
+                        onnxq_error *error);
+
+#endif

@@ -1,0 +1,266 @@
+/*
+ * The frontier, and the point on it: each site goes from its most accurate form to faster ones,
+ * those first that gain the most for the error that they add. All that lies before a place on
+ * this line is a model; the errors of models grow along it, so that the last one within the
+ * budget is found by halving.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "tune/tuning.h"
+
+#define SAME_SPEED 0.03 /* as a part */
+
+/* A site changes its form. */
+struct frontier_step {
+    size_t site;
+    onnxq_form form;
+    double gain, error; /* less cost, more square of error */
+};
+
+struct frontier {
+    onnxq_form *start; /* [n_sites] */
+    struct frontier_step *steps;
+    size_t n_steps, capacity;
+    double byte_ms; /* what a byte of the file counts for */
+};
+
+/* --- the line --------------------------------------------------------------------------- */
+
+/*
+ * Of forms that take the same time the smaller one is better: a file that shrinks to nothing is
+ * worth 2 % of a run. The other way round where size is what is wanted.
+ */
+static double cost_of(const struct oq_tuning *tuning, const struct frontier *line,
+                      const struct oq_tune_cost *cost)
+{
+    double nbytes = (double)cost->nbytes;
+    return tuning->options->by_size ? nbytes + 1e-3 * cost->ms : cost->ms + nbytes * line->byte_ms;
+}
+
+/* Forms that cost less than all that are as accurate; with the time known. */
+static bool is_candidate(const struct oq_tune_cost *cost)
+{
+    return cost->exists && !isnan(cost->ms);
+}
+
+/* The most accurate form, of these the cheapest. */
+static onnxq_form find_start(const struct oq_tuning *tuning, const struct frontier *line,
+                             const struct oq_tune_site *site)
+{
+    onnxq_form best = ONNXQ_FORM_FLOAT;
+    for (int form = 1; form < OQ_N_FORMS; form++) {
+        const struct oq_tune_cost *cost = &site->costs[form], *than = &site->costs[best];
+        if (is_candidate(cost) && (cost->error < than->error ||
+                                   (cost->error <= than->error &&
+                                    cost_of(tuning, line, cost) < cost_of(tuning, line, than))))
+            best = (onnxq_form)form;
+    }
+    return best;
+}
+
+/* The form that gains the most for its error; false: none is cheaper. */
+static bool find_step(const struct oq_tuning *tuning, const struct frontier *line,
+                      const struct oq_tune_site *site, onnxq_form from, struct frontier_step *best)
+{
+    const struct oq_tune_cost *base = &site->costs[from];
+    double best_slope = 0;
+    for (int form = 0; form < OQ_N_FORMS; form++) {
+        const struct oq_tune_cost *cost = &site->costs[form];
+        double gain = cost_of(tuning, line, base) - cost_of(tuning, line, cost);
+        double error = cost->error - base->error;
+        if (!is_candidate(cost) || !(gain > 0))
+            continue;
+        double slope = error > 0 ? gain / error : (double)INFINITY;
+        if (slope > best_slope) {
+            best_slope = slope;
+            *best = (struct frontier_step){.form = (onnxq_form)form, .gain = gain, .error = error};
+        }
+    }
+    return best_slope > 0;
+}
+
+/* By slope, the steepest first; those of one site come in this order by themselves. */
+static int compare_steps(const void *a, const void *b)
+{
+    const struct frontier_step *x = a, *y = b;
+    double left = x->gain * y->error, right = y->gain * x->error;
+    if (left > right)
+        return -1;
+    if (left < right)
+        return 1;
+    return x->site < y->site ? -1 : x->site > y->site ? 1 : (int)x->form - (int)y->form;
+}
+
+static bool make_line(struct oq_tuning *tuning, struct frontier *line, onnxq_error *error)
+{
+    const struct oq_tune *tune = tuning->tune;
+    line->start = oq_arena_array(&tuning->arena, tune->n_sites, sizeof(*line->start));
+    if (line->start == NULL)
+        return oq_arena_fail(&tuning->arena, error);
+    for (size_t i = 0; i < tune->n_sites; i++) {
+        const struct oq_tune_site *site = &tune->sites[i];
+        struct frontier_step step;
+        onnxq_form form = line->start[i] = find_start(tuning, line, site);
+        while (find_step(tuning, line, site, form, &step)) {
+            if (!oq_arena_grow(&tuning->arena, &line->steps, line->n_steps, &line->capacity,
+                               sizeof(step)))
+                return oq_arena_fail(&tuning->arena, error);
+            step.site = i;
+            line->steps[line->n_steps++] = step;
+            form = step.form;
+        }
+    }
+    if (line->n_steps > 0)
+        qsort(line->steps, line->n_steps, sizeof(*line->steps), compare_steps);
+    return true;
+}
+
+/* --- points on it ------------------------------------------------------------------------- */
+
+static bool add_point(struct oq_tuning *tuning, const char *name, const onnxq_form *forms,
+                      struct oq_tune_point **point, onnxq_error *error)
+{
+    struct oq_tune *tune = tuning->tune;
+    if (!oq_arena_grow(&tune->arena, &tune->points, tune->n_points, &tune->points_capacity,
+                       sizeof(*tune->points)))
+        return oq_arena_fail(&tune->arena, error);
+    *point = &tune->points[tune->n_points];
+    if (!oq_trial_try(tuning, name, forms, true, *point, error))
+        return false;
+    tune->n_points++;
+    return true;
+}
+
+static bool is_within(const struct oq_tune_point *point)
+{
+    return point->search.is_within && (!point->has_unseen || point->unseen.is_within);
+}
+
+static bool try_place(struct oq_tuning *tuning, const struct frontier *line, size_t place,
+                      bool *within, size_t *number, onnxq_error *error)
+{
+    struct oq_tune *tune = tuning->tune;
+    struct oq_tune_point *point = NULL;
+    onnxq_form *forms = oq_arena_array(&tuning->arena, tune->n_sites, sizeof(*forms));
+    if (forms == NULL)
+        return oq_arena_fail(&tuning->arena, error);
+    memcpy(forms, line->start, tune->n_sites * sizeof(*forms));
+    for (size_t i = 0; i < place; i++)
+        forms[line->steps[i].site] = line->steps[i].form;
+    if (!add_point(tuning, "", forms, &point, error))
+        return false;
+    *within = is_within(point);
+    *number = tune->n_points - 1;
+    if (*within && isnan(tune->first_met_seconds))
+        tune->first_met_seconds = oq_now_seconds() - tuning->began;
+    return true;
+}
+
+/* The last place that is within, from a start that need not be; SIZE_MAX: none is. */
+static bool find_last(struct oq_tuning *tuning, const struct frontier *line, size_t *best,
+                      onnxq_error *error)
+{
+    bool within;
+    size_t number;
+    *best = SIZE_MAX;
+    if (!try_place(tuning, line, line->n_steps, &within, &number, error))
+        return false;
+    if (within) {
+        *best = number;
+        return true;
+    }
+    size_t low = 0, high = line->n_steps; /* high is not within */
+    while (high > low && oq_tuning_goes_on(tuning, "models", tuning->tune->n_points, 0)) {
+        size_t middle = low + (high - low) / 2;
+        if (!try_place(tuning, line, middle, &within, &number, error))
+            return false;
+        if (within) {
+            *best = number;
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return true;
+}
+
+/* --- the choice ----------------------------------------------------------------------------- */
+
+static int compare_points(const void *a, const void *b)
+{
+    const struct oq_tune_point *x = a, *y = b;
+    double left = x->search.relative, right = y->search.relative;
+    return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/*
+ * Whether a model within the budget is a better result than another one: faster by more than
+ * clocks are off, else smaller.
+ */
+static bool is_better(const struct oq_tuning *tuning, const struct oq_tune_point *point,
+                      const struct oq_tune_point *than)
+{
+    const struct oq_tune_options *options = tuning->options;
+    double ratio = options->by_size || !options->is_timed ? 1 : point->speed / than->speed;
+    return ratio > 1 + SAME_SPEED || (ratio > 1 - SAME_SPEED && point->nbytes < than->nbytes);
+}
+
+/* What all was for: the model that was found, against the float one and the default. */
+static bool choose(struct oq_tuning *tuning, size_t found, onnxq_error *error)
+{
+    struct oq_tune *tune = tuning->tune;
+    size_t rivals[] = {0, 1, found}; /* float, default, what was found */
+    tune->best = 0;
+    for (size_t i = 0; i < 3; i++) {
+        struct oq_tune_point *point = rivals[i] == SIZE_MAX ? NULL : &tune->points[rivals[i]];
+        if (point == NULL)
+            continue;
+        if (i == 0)
+            point->speed = point->speed_low = point->speed_high = 1;
+        else if (tuning->options->is_timed && !oq_tuning_measure_speed(tuning, point, error))
+            return false;
+        if (is_within(point) && is_better(tuning, point, &tune->points[tune->best]))
+            tune->best = rivals[i];
+    }
+    tune->is_met = is_within(&tune->points[tune->best]);
+    if (tune->best != 0)
+        tune->points[tune->best].is_best = true;
+    return true;
+}
+
+/* Float comes first, by definition without error. */
+static bool add_float(struct oq_tuning *tuning, onnxq_error *error)
+{
+    struct oq_tune *tune = tuning->tune;
+    struct oq_tune_point *point;
+    onnxq_form *forms = oq_arena_array(&tuning->arena, tune->n_sites + 1, sizeof(*forms));
+    return (forms != NULL || oq_arena_fail(&tuning->arena, error)) &&
+           add_point(tuning, "float", forms, &point, error);
+}
+
+static void sort_points(struct oq_tune *tune)
+{
+    qsort(tune->points + 1, tune->n_points - 1, sizeof(*tune->points), compare_points);
+    for (size_t i = 0; i < tune->n_points; i++)
+        if (tune->points[i].is_best)
+            tune->best = i;
+}
+
+bool oq_tuning_search(struct oq_tuning *tuning, onnxq_error *error)
+{
+    struct oq_tune *tune = tuning->tune;
+    struct oq_tune_point *point;
+    struct frontier line = {.byte_ms = 0.02 * (isnan(tune->float_ms) ? 1 : tune->float_ms) /
+                                       (double)(tune->float_nbytes + 1)};
+    size_t found;
+    tune->first_met_seconds = (double)NAN;
+    if (!add_float(tuning, error) || !add_point(tuning, "default", NULL, &point, error) ||
+        !make_line(tuning, &line, error) || !find_last(tuning, &line, &found, error) ||
+        !choose(tuning, found, error))
+        return false;
+    sort_points(tune);
+    return true;
+}

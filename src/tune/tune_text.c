@@ -1,0 +1,147 @@
+/* The report of a search for people: a line for each model that was run, most accurate first. */
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/size.h"
+#include "report/report_text.h"
+#include "tune/tune_report.h"
+
+static void print_budget(const struct oq_tune_options *options, FILE *stream)
+{
+    const char *between = "";
+    for (int m = 0; m < OQ_N_MEASURES; m++) {
+        if (isnan(options->budget[m]))
+            continue;
+        fprintf(stream, "%s%s %s %g", between, oq_measures[m].words,
+                oq_measures[m].is_minimum ? "at least" : "at most", options->budget[m]);
+        between = ", ";
+    }
+}
+
+static void print_head(const struct oq_tune_report *report, FILE *stream)
+{
+    const struct oq_tune *tune = report->tune;
+    fputs("  ", stream);
+    print_budget(report->options, stream);
+    fprintf(
+        stream, "  (ONNX Runtime %s)\n  %zu set%s of %sinputs to search with, %zu that judge%s\n",
+        report->engine_version, tune->n_search, tune->n_search == 1 ? "" : "s",
+        tune->inputs_are_random ? "random " : "", tune->n_unseen, tune->n_unseen == 1 ? "s" : "");
+}
+
+static void print_part(FILE *stream, bool is_known, double part)
+{
+    if (is_known && !isnan(part))
+        fprintf(stream, "  %9.4g", 100 * part);
+    else
+        fprintf(stream, "  %9s", "-");
+}
+
+static const char *name_of(const struct oq_tune_point *point)
+{
+    return point->is_best ? "chosen" : point->name;
+}
+
+static void print_forms(const struct oq_tune_point *point, FILE *stream)
+{
+    const char *between = "  ";
+    if (point->forms == NULL)
+        fputs("  what quantize writes", stream);
+    for (int form = 0; form < OQ_N_FORMS; form++)
+        if (point->n_of_form[form] > 0) {
+            fprintf(stream, "%s%zu %s", between, point->n_of_form[form], oq_form_names[form]);
+            between = ", ";
+        }
+}
+
+static void print_point(const struct oq_tune_point *point, FILE *stream)
+{
+    char speed[48] = "-";
+    if (!isnan(point->speed) && point->speed_low < point->speed_high)
+        snprintf(speed, sizeof(speed), "%.2f (%.2f-%.2f)", point->speed, point->speed_low,
+                 point->speed_high);
+    else if (!isnan(point->speed))
+        snprintf(speed, sizeof(speed), "%.2f", point->speed);
+    fprintf(stream, "  %-7s  %9s", name_of(point), oq_size_text(point->nbytes).text);
+    print_part(stream, true, point->search.relative);
+    print_part(stream, point->has_unseen, point->unseen.relative);
+    fprintf(stream, "  %-16s", speed);
+    print_forms(point, stream);
+    putc('\n', stream);
+}
+
+static void print_points(const struct oq_tune *tune, FILE *stream)
+{
+    fputs("  model         size    error %   unseen %  speed             weights\n", stream);
+    for (size_t i = 0; i < tune->n_points; i++)
+        print_point(&tune->points[i], stream);
+}
+
+static void print_sites(const struct oq_tune *tune, FILE *stream)
+{
+    const struct oq_tune_point *best = &tune->points[tune->best];
+    fputs("  site                                      form       outputs %        ms\n", stream);
+    for (size_t i = 0; best->forms != NULL && i < tune->n_sites; i++) {
+        const struct oq_tune_site *site = &tune->sites[i];
+        const struct oq_tune_cost *cost = &site->costs[best->forms[i]];
+        fputs("  ", stream);
+        oq_report_cell(stream, site->node, 40, 40);
+        fprintf(stream, "  %-9s  %9.4g  %8.4f\n", oq_form_names[best->forms[i]],
+                100 * sqrt(cost->error), cost->ms);
+    }
+}
+
+/* What the fastest model that was tried is over, which is what stands in the way. */
+static void print_obstacle(const struct oq_tune *tune, FILE *stream)
+{
+    const struct oq_tune_point *last = &tune->points[tune->n_points - 1];
+    const struct oq_tune_error *error = last->search.is_within ? &last->unseen : &last->search;
+    if (error->exceeded == NULL)
+        return;
+    fputs("  beyond it: output ", stream);
+    oq_report_cell(stream, error->exceeded, 0, OQ_REPORT_NO_LIMIT);
+    if (error->measure >= 0)
+        fprintf(stream, " with %s %.4g\n", oq_measures[error->measure].words,
+                error->values[error->measure]);
+    else
+        fputs(" with NaN or another shape\n", stream);
+}
+
+static void print_verdict(const struct oq_tune_report *report, FILE *stream)
+{
+    const struct oq_tune *tune = report->tune;
+    const struct oq_tune_point *best = &tune->points[tune->best];
+    if (tune->best == 0) {
+        fputs("Nothing found: no form of any weight stays within ", stream);
+        print_budget(report->options, stream);
+        putc('\n', stream);
+        return;
+    }
+    if (report->output != NULL) {
+        fputs("Wrote ", stream);
+        oq_report_cell(stream, report->output, 0, OQ_REPORT_NO_LIMIT);
+        fputs("  ", stream);
+    }
+    fprintf(stream, "%s -> %s", oq_size_text(tune->float_nbytes).text,
+            oq_size_text(best->nbytes).text);
+    if (!isnan(best->speed))
+        fprintf(stream, ", %.2fx as fast", best->speed);
+    fprintf(stream, ", %.4g %% error%s in %.1f s\n",
+            100 * (best->has_unseen ? best->unseen.relative : best->search.relative),
+            best->has_unseen ? " on unseen inputs" : "", tune->seconds);
+}
+
+void oq_tune_print(const struct oq_tune_report *report, int level, FILE *stream)
+{
+    const struct oq_tune *tune = report->tune;
+    if (level >= 0) {
+        print_head(report, stream);
+        print_points(tune, stream);
+        print_obstacle(tune, stream);
+    }
+    if (level > 0)
+        print_sites(tune, stream);
+    if (level >= 0 && tune->is_stopped)
+        fputs("  stopped: the best that was found until then\n", stream);
+    print_verdict(report, stream);
+}

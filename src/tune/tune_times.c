@@ -1,0 +1,250 @@
+/*
+ * Times in the engine: a model in which a group has a form, against one in which all is folded,
+ * in turns. What slows the machine down for a while slows both.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "bench/stats.h"
+#include "tune/tuning.h"
+
+#define BURST_SECONDS    0.004 /* of runs of one model, before the other has its turn */
+#define MIN_TURNS        5
+#define MAX_TURNS        400
+#define SHARE_OF_TIMES   0.3 /* of the time that is allowed */
+#define MIN_PAIR_SECONDS 0.1
+#define MAX_PAIR_SECONDS 2.0
+#define SPEED_SECONDS    1.5
+
+/* --- two sessions -------------------------------------------------------------------- */
+
+struct timing {
+    struct oq_session *sessions[2];
+    size_t n_runs[2];          /* of a burst */
+    struct oq_series times[2]; /* milliseconds of a run, by turn */
+};
+
+static struct oq_session *open_session(const struct oq_tuning *tuning, const char *path,
+                                       onnxq_error *error)
+{
+    const struct oq_arrays *inputs = &tuning->search.list[0].inputs;
+    struct oq_session *session =
+        oq_session_open(tuning->options->engine, path, &tuning->options->session, error);
+    if (session != NULL && oq_session_set_inputs(session, inputs->list, inputs->count, error) &&
+        oq_session_set_outputs(session, tuning->outputs, tuning->signature.n_outputs, error))
+        return session;
+    oq_session_close(session);
+    return NULL;
+}
+
+static bool run_burst(struct timing *timing, int which, size_t n, double *ms, onnxq_error *error)
+{
+    uint64_t began = oq_now_ns();
+    for (size_t i = 0; i < n; i++)
+        if (!oq_session_run(timing->sessions[which], error))
+            return false;
+    *ms = (double)(oq_now_ns() - began) * 1e-6 / (double)n;
+    return true;
+}
+
+/* One run that warms up, one that says how long a burst is. */
+static bool start(struct timing *timing, int which, onnxq_error *error)
+{
+    double ms;
+    if (!run_burst(timing, which, 1, &ms, error) || !run_burst(timing, which, 1, &ms, error))
+        return false;
+    double n = BURST_SECONDS * 1e3 / (ms > 1e-3 ? ms : 1e-3);
+    timing->n_runs[which] = n < 1 ? 1 : (size_t)n;
+    return true;
+}
+
+static bool take_turns(struct timing *timing, double seconds, onnxq_error *error)
+{
+    double until = oq_now_seconds() + seconds;
+    for (size_t turn = 0; turn < MAX_TURNS; turn++) {
+        if (turn >= MIN_TURNS && oq_now_seconds() > until)
+            break;
+        for (int k = 0; k < 2; k++) {
+            int which = (int)(turn % 2) ^ k;
+            double ms;
+            if (!run_burst(timing, which, timing->n_runs[which], &ms, error) ||
+                !oq_series_add(&timing->times[which], ms, error))
+                return false;
+        }
+    }
+    return true;
+}
+
+static void fini_timing(struct timing *timing)
+{
+    for (int k = 0; k < 2; k++) {
+        oq_series_fini(&timing->times[k]);
+        timing->times[k] = (struct oq_series){0};
+    }
+}
+
+/* --- groups ----------------------------------------------------------------------------- */
+
+static onnxq_choice *choose_group(struct oq_tuning *tuning, size_t group, onnxq_form form)
+{
+    const struct oq_tune *tune = tuning->tune;
+    onnxq_choice *choices = oq_trial_all(tuning, ONNXQ_FORM_FOLDED);
+    for (size_t i = 0; choices != NULL && i < tune->n_weights; i++)
+        if (tune->weights[i].group == group)
+            choices[i].form = form;
+    return choices;
+}
+
+/* The median difference of all turns. */
+static bool find_difference(struct timing *timing, double *ms)
+{
+    size_t n = timing->times[0].count;
+    for (size_t i = 0; i < n; i++)
+        timing->times[1].values[i] -= timing->times[0].values[i];
+    *ms = oq_median(timing->times[1].values, n);
+    return true;
+}
+
+static bool time_group(struct oq_tuning *tuning, struct timing *timing, size_t g, onnxq_form form,
+                       double seconds, onnxq_error *error)
+{
+    struct oq_tune_group *group = &tuning->tune->groups[g];
+    uint64_t nbytes;
+    double ms = (double)NAN;
+    const onnxq_choice *choices = choose_group(tuning, g, form);
+    if (choices == NULL)
+        return oq_arena_fail(&tuning->arena, error);
+    const char *path = oq_trial_write(tuning, choices, tuning->tune->n_weights, &nbytes, error);
+    timing->sessions[1] = path == NULL ? NULL : open_session(tuning, path, error);
+    bool ok = timing->sessions[1] != NULL && start(timing, 1, error) &&
+              take_turns(timing, seconds, error) && find_difference(timing, &ms);
+    if (ok)
+        group->ms[form] = ms / (double)group->n_weights;
+    oq_session_close(timing->sessions[1]);
+    timing->sessions[1] = NULL;
+    fini_timing(timing);
+    if (path != NULL)
+        oq_trial_remove(path);
+    return ok;
+}
+
+static size_t count_pairs(const struct oq_tune *tune)
+{
+    size_t count = 0;
+    for (size_t g = 0; g < tune->n_groups; g++)
+        for (int form = ONNXQ_FORM_INTEGERS; form < OQ_N_FORMS; form++)
+            count += tune->groups[g].exists[form];
+    return count;
+}
+
+static bool time_groups(struct oq_tuning *tuning, struct timing *timing, onnxq_error *error)
+{
+    const struct oq_tune *tune = tuning->tune;
+    size_t n_pairs = count_pairs(tune), n_done = 0;
+    double seconds = tuning->options->seconds * SHARE_OF_TIMES / (double)(n_pairs + 1);
+    seconds = fmin(fmax(seconds, MIN_PAIR_SECONDS), MAX_PAIR_SECONDS);
+    for (size_t g = 0; g < tune->n_groups; g++)
+        for (int form = ONNXQ_FORM_INTEGERS; form < OQ_N_FORMS; form++) {
+            if (!tune->groups[g].exists[form])
+                continue;
+            if (!oq_tuning_goes_on(tuning, "times", n_done++, n_pairs))
+                return true;
+            if (!time_group(tuning, timing, g, (onnxq_form)form, seconds, error))
+                return false;
+        }
+    return true;
+}
+
+/*
+ * Without a clock, and where there was no time for it: reading weights is what takes the time of a
+ * run, floats for what is folded, and all else as it is stored.
+ */
+static void assume_times(struct oq_tune *tune)
+{
+    const double run_ms = isnan(tune->float_ms) ? 1 : tune->float_ms;
+    for (size_t i = 0; i < tune->n_weights; i++) {
+        const struct oq_tune_weight *weight = &tune->weights[i];
+        double *ms = tune->groups[weight->group].ms;
+        for (int form = ONNXQ_FORM_INTEGERS; form < OQ_N_FORMS; form++)
+            if (weight->exists[form] && isnan(ms[form]))
+                ms[form] =
+                    ((double)weight->nbytes[form] - (double)weight->nbytes[ONNXQ_FORM_FLOAT]) *
+                    run_ms / (double)(tune->float_nbytes + 1);
+    }
+}
+
+static void sum_up(struct oq_tune *tune)
+{
+    for (size_t i = 0; i < tune->n_weights; i++) {
+        const struct oq_tune_weight *weight = &tune->weights[i];
+        for (int form = ONNXQ_FORM_INTEGERS; form < OQ_N_FORMS; form++)
+            if (weight->exists[form])
+                tune->sites[weight->site].costs[form].ms += tune->groups[weight->group].ms[form];
+    }
+}
+
+bool oq_tuning_measure_times(struct oq_tuning *tuning, onnxq_error *error)
+{
+    struct timing timing = {0};
+    uint64_t nbytes;
+    if (!tuning->options->is_timed) {
+        assume_times(tuning->tune);
+        sum_up(tuning->tune);
+        return true;
+    }
+    const onnxq_choice *choices = oq_trial_all(tuning, ONNXQ_FORM_FOLDED);
+    if (choices == NULL)
+        return oq_arena_fail(&tuning->arena, error);
+    const char *path = oq_trial_write(tuning, choices, tuning->tune->n_weights, &nbytes, error);
+    timing.sessions[0] = path == NULL ? NULL : open_session(tuning, path, error);
+    bool ok = timing.sessions[0] != NULL && start(&timing, 0, error) &&
+              time_groups(tuning, &timing, error);
+    oq_session_close(timing.sessions[0]);
+    fini_timing(&timing);
+    if (path != NULL)
+        oq_trial_remove(path);
+    assume_times(tuning->tune);
+    sum_up(tuning->tune);
+    return ok;
+}
+
+/* --- whole models ------------------------------------------------------------------------- */
+
+static bool compare_speed(struct oq_tuning *tuning, struct timing *timing,
+                          struct oq_tune_point *point, onnxq_error *error)
+{
+    struct oq_speedup_spread spread;
+    if (!start(timing, 0, error) || !start(timing, 1, error) ||
+        !take_turns(timing, SPEED_SECONDS, error) ||
+        !oq_speedup(timing->times[0].values, timing->times[1].values, timing->times[0].count,
+                    &spread, error))
+        return false;
+    point->speed = spread.median;
+    point->speed_low = spread.low;
+    point->speed_high = spread.high;
+    tuning->tune->float_ms = oq_median(timing->times[0].values, timing->times[0].count);
+    return true;
+}
+
+bool oq_tuning_measure_speed(struct oq_tuning *tuning, struct oq_tune_point *point,
+                             onnxq_error *error)
+{
+    struct timing timing = {0};
+    uint64_t nbytes;
+    size_t n;
+    const onnxq_choice *choices = oq_tune_choices(tuning->tune, point, &n);
+    if (choices == NULL)
+        return oq_arena_fail(&tuning->tune->arena, error);
+    const char *path = oq_trial_write(tuning, choices, n, &nbytes, error);
+    timing.sessions[0] =
+        path == NULL ? NULL : open_session(tuning, tuning->options->model->file.path, error);
+    timing.sessions[1] = timing.sessions[0] == NULL ? NULL : open_session(tuning, path, error);
+    bool ok = timing.sessions[1] != NULL && compare_speed(tuning, &timing, point, error);
+    for (int k = 0; k < 2; k++)
+        oq_session_close(timing.sessions[k]);
+    fini_timing(&timing);
+    if (path != NULL)
+        oq_trial_remove(path);
+    return ok;
+}

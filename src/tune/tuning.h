@@ -1,0 +1,70 @@
+/* What the steps of a search share. */
+#ifndef OQ_TUNE_TUNING_H
+#define OQ_TUNE_TUNING_H
+
+#include "run/runner.h"
+#include "tune/tune.h"
+
+struct oq_tuning {
+    struct oq_tune *tune;
+    const struct oq_tune_options *options;
+    struct oq_arena arena; /* of what nobody needs when the search is over */
+    struct oq_signature signature;
+    const char **outputs;     /* [signature.n_outputs] */
+    struct oq_input_sets all; /* as they were given */
+    struct oq_input_sets search, unseen;
+    struct oq_arrays *search_outputs; /* [search.count] of the float model, */
+    struct oq_arrays *unseen_outputs; /* [unseen.count] */
+    size_t n_trials;
+    char *folder; /* of files that are tried */
+    double began;
+};
+
+/* False where the search is to end: it was stopped, which is no failure. */
+bool oq_tuning_goes_on(struct oq_tuning *tuning, const char *what, uint64_t done, uint64_t total);
+
+/* --- in their order --- */
+
+/* tune_inputs.c: inputs in two parts, one of which takes no part in the search. */
+bool oq_tuning_make_inputs(struct oq_tuning *tuning, onnxq_error *error);
+
+/* tune_sites.c: which weights there are, in which forms. */
+bool oq_tuning_find_sites(struct oq_tuning *tuning, onnxq_error *error);
+
+/* tune_errors.c: what each form of each site makes of the outputs. */
+bool oq_tuning_measure_errors(struct oq_tuning *tuning, onnxq_error *error);
+
+/* tune_times.c: what each form of each group takes, and the speed of a point. */
+bool oq_tuning_measure_times(struct oq_tuning *tuning, onnxq_error *error);
+bool oq_tuning_measure_speed(struct oq_tuning *tuning, struct oq_tune_point *point,
+                             onnxq_error *error);
+
+/* tune_search.c: the points. */
+bool oq_tuning_search(struct oq_tuning *tuning, onnxq_error *error);
+
+/* --- tune_trial.c --- */
+
+/* A plan with these choices, which are as oq_tune_choices() gives them. NULL on failure. */
+onnxq_plan *oq_trial_plan(const struct oq_tuning *tuning, const onnxq_choice *choices, size_t n,
+                          onnxq_error *error);
+
+/*
+ * Writes such a plan to a file of the folder; NULL on failure. The path is the arena's. *nbytes: of
+ * the model and its side file.
+ */
+const char *oq_trial_write(struct oq_tuning *tuning, const onnxq_choice *choices, size_t n,
+                           uint64_t *nbytes, onnxq_error *error);
+void oq_trial_remove(const char *path);
+
+/* All weights in one form, as far as they can. */
+onnxq_choice *oq_trial_all(struct oq_tuning *tuning, onnxq_form form);
+
+/* Runs a model with inputs whose outputs of the float model are known. */
+bool oq_trial_compare(struct oq_tuning *tuning, const char *path, bool unseen,
+                      struct oq_tune_error *result, onnxq_error *error);
+
+/* A point of these forms (NULL: no choices), with errors and size. */
+bool oq_trial_try(struct oq_tuning *tuning, const char *name, const onnxq_form *forms,
+                  bool with_unseen, struct oq_tune_point *point, onnxq_error *error);
+
+#endif

@@ -1,0 +1,248 @@
+"""onnxq tune: models whose best plan is known by how they are made; budgets, plans, and what is refused."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import helper, numpy_helper
+
+import build
+import common
+import harness
+from build import node
+from harness import OrtTest, cases
+
+LIBRARY = Path(onnxruntime.__file__).parent / "capi"
+WIDTH = 256
+OUTLIER = 300.0  # times the other inputs of the second product
+
+
+def network(outlier: float = OUTLIER, width: int = WIDTH, seed: int = 1) -> onnx.ModelProto:
+    """Three products; what goes into the second has a column that is `outlier` times as large as the others."""
+    r = np.random.default_rng(seed)
+    scale = np.ones(width, np.float32)
+    scale[7] = outlier
+    w = {f"w{i}": (r.standard_normal((width, width)) / width**0.5).astype(np.float32) for i in range(3)}
+    w["w1"][7] /= outlier  # so that the result does not hang on it
+    nodes = [
+        node("MatMul", "x w0", "a"),
+        node("Mul", "a scale", "b"),
+        node("MatMul", "b w1", "c"),
+        node("Relu", "c", "d"),
+        node("MatMul", "d w2", "y"),
+    ]
+    tensors = [numpy_helper.from_array(v, k) for k, v in {**w, "scale": scale}.items()]
+    graph = helper.make_graph(nodes, "g", [build.info("x", ("n", width))], [build.info("y", ("n", width))], tensors)
+    return build.model(graph, opset=17)
+
+
+class TuneTest(OrtTest):
+    def save(self, model: onnx.ModelProto, name: str = "model.onnx") -> Path:
+        onnx.save(model, self.dir / name)
+        return self.dir / name
+
+    def rows(self, count: int, seed: int, width: int = WIDTH) -> np.ndarray:
+        return np.random.default_rng(seed).standard_normal((count, width)).astype(np.float32)
+
+    def inputs(self, count: int = 64, seed: int = 3) -> Path:
+        np.savez(self.dir / "inputs.npz", x=self.rows(count, seed))
+        return self.dir / "inputs.npz"
+
+    def tune(self, model: Path, *arguments, status: int = 0, out: str = "out.onnx", timing: bool = False) -> dict:
+        if not timing:
+            arguments = ("--no-timing", *arguments)
+        report = self.dir / "report.json"
+        done = self.onnxq(
+            "tune", "--ort-lib", LIBRARY, "-j1", f"--json={report}", "-o", self.dir / out, *arguments, model,
+            status=status,
+        )  # fmt: skip
+        self.text, self.messages = done.stdout, done.stderr
+        return json.loads(report.read_text()) if report.exists() else {}
+
+    def forms(self, plan: str = "plan.json") -> dict[str, str]:
+        return {row["weight"]: row["form"] for row in json.loads((self.dir / plan).read_text())["weights"]}
+
+    def chosen(self, report: dict) -> dict:
+        return next(point for point in report["points"] if point["chosen"])
+
+    # --- what is chosen ---------------------------------------------------------------
+
+    def test_the_site_with_an_outlier_is_no_integer_product(self):
+        report = self.tune(
+            self.save(network()), "-i", self.inputs(), "--budget", "rel<=0.03", "--save-plan", self.dir / "plan.json"
+        )
+        forms = self.forms()
+        self.assertNotEqual(forms["w1"], "integers")
+        self.assertIn("integers", (forms["w0"], forms["w2"]))
+        self.assertLess(self.chosen(report)["unseen"]["rel_error"], 0.03)
+        default = next(point for point in report["points"] if point["name"] == "default")
+        self.assertGreater(default["search"]["rel_error"], 0.03)
+
+    def test_without_an_outlier_all_are_integers(self):
+        self.tune(
+            self.save(network(outlier=1)), "-i", self.inputs(), "--budget=rel<=0.1", "--save-plan", self.dir / "plan.json"
+        )
+        self.assertNotIn("float", self.forms().values())
+        self.assertNotIn("folded", self.forms().values())
+
+    def test_the_smallest_file_has_blocks_of_4_bits_where_the_budget_is_wide(self):
+        model = self.save(network(outlier=1))
+        self.tune(model, "-i", self.inputs(), "--budget=rel<=0.5", "--objective=size", "--save-plan", self.dir / "p.json")
+        self.assertEqual(set(self.forms("p.json").values()), {"blocks-4"})
+        self.assertLess((self.dir / "out.onnx").stat().st_size, model.stat().st_size / 6)
+
+    @cases({str(seed): (seed,) for seed in range(5)})
+    def the_budget_holds_on_rows_that_nobody_has_seen(self, seed: int):
+        model = self.save(network(outlier=30, seed=seed))
+        self.tune(model, "-i", self.inputs(96, seed), "--budget=rel<=0.02", "--seed", str(seed))
+        x = {"x": self.rows(512, 1000 + seed)}
+        error = common.relative_error(common.run(model, x), common.run(self.dir / "out.onnx", x))
+        self.assertLess(error, 2.0 * 1.15)  # of percents; another draw of rows is as far off as rows differ
+        self.assertGreater(error, 0.01)
+
+    def test_errors_of_sites_add_up_to_that_of_the_model(self):
+        report = self.tune(self.save(network()), "-i", self.inputs(), "--budget=rel<=0.03")
+        for point in report["points"]:
+            if point["predicted_error"] and point["predicted_error"] > 1e-3:
+                ratio = point["search"]["rel_error_of_all"] / point["predicted_error"]
+                self.assertTrue(0.7 < ratio < 1.4, (ratio, point))
+
+    def test_times_are_measured(self):
+        report = self.tune(
+            self.save(network(outlier=1, width=512)), "--random=8", "--budget=rel<=0.1", "--time=10", timing=True
+        )
+        self.assertGreater(report["float_ms"], 0)
+        best = self.chosen(report)
+        self.assertGreaterEqual(best["speed_high"], best["speed_low"])
+        self.assertIn("warning: random inputs", self.messages)
+
+    def test_weights_of_bodies_are_decided_with_their_node(self):
+        r = build.rng()
+        w = {f"w{i}": (r.standard_normal((WIDTH, WIDTH)) / 16).astype(np.float32) for i in range(2)}
+        tensors = [numpy_helper.from_array(v, k) for k, v in w.items()]
+        bodies = [
+            helper.make_graph([node("MatMul", f"x w{i}", f"b{i}", name=f"n{i}")], f"g{i}", [], [build.info(f"b{i}", None)])
+            for i in range(2)
+        ]
+        choice = helper.make_node("If", ["c"], ["y"], name="if", then_branch=bodies[0], else_branch=bodies[1])
+        graph = helper.make_graph(
+            [choice],
+            "g",
+            [build.info("c", (), onnx.TensorProto.BOOL), build.info("x", ("n", WIDTH))],
+            [build.info("y", ("n", WIDTH))],
+            tensors,
+        )
+        np.savez(self.dir / "inputs.npz", x=self.rows(8, 1), c=np.array(True))
+        report = self.tune(self.save(build.model(graph, opset=17)), "-i", self.dir / "inputs.npz", "--budget=rel<=0.1",
+                           "--save-plan", self.dir / "plan.json")  # fmt: skip
+        self.assertEqual([site["node"] for site in report["sites"]], ["if"])
+        self.assertEqual(len(set(self.forms().values())), 1)
+
+    # --- inputs ---------------------------------------------------------------------
+
+    @cases({"rows": (32, 3, 1), "two": (2, 1, 1), "one": (1, 1, 0)})
+    def rows_of_one_file_are_searched_and_held_back(self, rows: int, search: int, unseen: int):
+        report = self.tune(self.save(network(outlier=1)), "-i", self.inputs(rows), "--budget=rel<=0.1")
+        self.assertEqual((report["search_sets"], report["unseen_sets"]), (search, unseen))
+
+    def test_all_inputs_may_search(self):
+        report = self.tune(self.save(network(outlier=1)), "-i", self.inputs(), "--held-back=0", "--budget=rel<=0.1")
+        self.assertEqual(report["unseen_sets"], 0)
+        self.assertNotIn("unseen", self.chosen(report))
+
+    # --- plans --------------------------------------------------------------------------
+
+    def test_a_plan_gives_the_same_bytes_without_an_engine(self):
+        model = self.save(network())
+        self.tune(model, "-i", self.inputs(), "--budget=rel<=0.03", "--save-plan", self.dir / "plan.json")
+        self.onnxq("quantize", "--plan", self.dir / "plan.json", model, self.dir / "again.onnx")
+        self.assertEqual((self.dir / "again.onnx").read_bytes(), (self.dir / "out.onnx").read_bytes())
+        self.assert_valid(self.dir / "out.onnx")
+
+    def test_without_timing_the_same_plan_comes_out(self):
+        model, inputs = self.save(network()), self.inputs()
+        for name in ("a.json", "b.json"):
+            self.tune(model, "-i", inputs, "--budget=rel<=0.03", "--save-plan", self.dir / name)
+        self.assertEqual((self.dir / "a.json").read_bytes(), (self.dir / "b.json").read_bytes())
+
+    def test_a_plan_of_another_model_is_refused(self):
+        model = self.save(network())
+        self.tune(model, "-i", self.inputs(), "--budget=rel<=0.03", "--save-plan", self.dir / "plan.json")
+        other = network()
+        other.graph.node[0].output[0] = other.graph.node[1].input[0] = "renamed"
+        done = self.onnxq(
+            "quantize", "--plan", self.dir / "plan.json", self.save(other, "other.onnx"), self.dir / "o.onnx", status=3
+        )
+        self.assertIn("plan.json: it is of another model", done.stderr)
+        self.assertFalse((self.dir / "o.onnx").exists())
+
+    HEAD = '{"onnxq_plan": 1, "model": {"digest": "0123456789abcdef", "node_outputs": 1}'
+
+    @cases(
+        {
+            "empty": ("", "not a plan"),
+            "ranges": ('{"onnxq_ranges": 1}', "not a plan"),
+            "version": ('{"onnxq_plan": 7}', "format version 7; this onnxq reads version 1"),
+            "form": (HEAD + ', "weights": [{"node": "a", "weight": "b", "form": "int9"}]}', "expected a form"),
+            "no form": (HEAD + ', "weights": [{"node": "a", "weight": "b"}]}', '"form" is missing'),
+            "no weights": (HEAD + "}", '"weights" is missing'),
+            "digest": ('{"onnxq_plan": 1, "model": {"digest": "xyz"}, "weights": []}', "16 hexadecimal digits"),
+            "cut short": (HEAD + ', "weights": [{"node"', "plan.json"),
+        }
+    )
+    def what_is_no_plan_is_told(self, text: str, message: str):
+        (self.dir / "plan.json").write_text(text)
+        done = self.onnxq(
+            "quantize", "--plan", self.dir / "plan.json", self.save(network()), self.dir / "o.onnx", status=3
+        )
+        self.assertIn(message, done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()[0].split("plan.json")), 2, done.stderr)
+
+    # --- no for an answer ----------------------------------------------------------------
+
+    def test_a_budget_that_nothing_meets_leaves_no_file(self):
+        self.tune(self.save(network()), "-i", self.inputs(), "--budget=rel<=0.0000001", status=1)
+        self.assertFalse((self.dir / "out.onnx").exists())
+        self.assertIn("Nothing found", self.text)
+
+    def test_a_model_without_weights_is_nothing_to_do(self):
+        graph = helper.make_graph(
+            [node("Relu", "x", "y")], "g", [build.info("x", ("n", 4))], [build.info("y", ("n", 4))], []
+        )
+        self.tune(self.save(build.model(graph)), status=5)
+        self.assertIn("no weight to choose a form for", self.messages)
+
+    def test_a_size_that_is_not_reached_is_told(self):
+        self.tune(self.save(network(outlier=1)), "-i", self.inputs(), "--budget=rel<=0.1", "--max-size=1K", status=1)
+        self.assertIn("--max-size allows 1000", self.messages)
+
+    @cases({"sign": ("cosine<=0.9",), "measure": ("l2<=0.9",), "number": ("rel<=x",), "nothing": ("rel<=",)})
+    def a_budget_that_is_no_limit_is_refused(self, budget: str):
+        self.tune(self.save(network()), f"--budget={budget}", status=2)
+        self.assertIn(f"'{budget}' is no limit of a measure", self.messages)
+
+    def test_a_file_in_the_way_stays(self):
+        model = self.save(network(outlier=1))
+        (self.dir / "model.int8.onnx").write_bytes(b"mine")
+        done = self.onnxq("tune", "--ort-lib", LIBRARY, "--no-timing", model, status=4)
+        self.assertIn("it exists and is kept", done.stderr)
+        self.assertEqual((self.dir / "model.int8.onnx").read_bytes(), b"mine")
+
+    def test_an_interrupt_leaves_the_best_model_or_none_and_nothing_else(self):
+        model, before = self.save(network(width=768)), {"model.onnx", "out.onnx"}
+        process = subprocess.Popen(
+            [*map(str, (harness.ONNXQ, "tune", "--ort-lib", LIBRARY, "-o", self.dir / "out.onnx", model))],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={"TMPDIR": str(self.dir), "PATH": "/usr/bin:/bin"},
+        )
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+        self.assertEqual(process.returncode, -signal.SIGINT)
+        self.assertLessEqual({path.name for path in self.dir.iterdir()}, before)
