@@ -278,6 +278,33 @@ ONNXQ_API void onnxq_options_init(onnxq_options *options);
  */
 ONNXQ_API onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_error *error);
 
+/* --- by name, for other languages ----------------------------------------- */
+
+/*
+ * Options and errors without their layout. Those of onnxq_options_new() own
+ * what they point to, and only those may be set by name: value is a word of the
+ * command line, "true" or "false", or a number; name is that of a field of
+ * onnxq_options or onnxq_output_options. op_types and exclude_op_types take one
+ * operator a call and add it; so do include, exclude (globs), include_regex,
+ * exclude_regex, include_name and exclude_name for one selector; ranges takes
+ * the path of a file, which is read. NULL is out of memory.
+ */
+ONNXQ_API onnxq_options *onnxq_options_new(void);
+ONNXQ_API void onnxq_options_free(onnxq_options *options); /* NULL is fine */
+ONNXQ_API onnxq_status onnxq_options_set(onnxq_options *options, const char *name,
+                                         const char *value, onnxq_error *error);
+ONNXQ_API void onnxq_options_set_progress(onnxq_options *options, onnxq_progress_fn progress,
+                                          void *data);
+/* The names that onnxq_options_set() knows, by index from 0; NULL behind the last. */
+ONNXQ_API const char *onnxq_options_name(size_t index);
+
+ONNXQ_API onnxq_error *onnxq_error_new(void);
+ONNXQ_API void onnxq_error_free(onnxq_error *error); /* NULL is fine */
+ONNXQ_API onnxq_status onnxq_error_get_status(const onnxq_error *error);
+ONNXQ_API uint64_t onnxq_error_get_offset(const onnxq_error *error); /* or ONNXQ_NO_OFFSET */
+/* "file", "place", "message" or "hint"; NULL for other names. */
+ONNXQ_API const char *onnxq_error_get(const onnxq_error *error, const char *name);
+
 /* --- scales --------------------------------------------------------------- */
 
 /*

@@ -416,8 +416,80 @@ static void test_reports(void **state)
     assert_true(ferror(full));
 }
 
+/* --- by name, as other languages do --- */
+
+static void free_options(void *options)
+{
+    onnxq_options_free(options);
+}
+
+static void test_set_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *value;
+    } given[] = {{"method", "blocks"},      {"bits", "4"},          {"block_size", "64"},
+                 {"per_channel", "false"},  {"symmetric", "auto"},  {"min_elements", "77"},
+                 {"percentile", "99.5"},    {"op_types", "MatMul"}, {"op_types", "Gemm"},
+                 {"exclude", "a*"},         {"include_name", "b"},  {"threads", "3"},
+                 {"external_data", "never"}};
+    onnxq_error error;
+    onnxq_options *options = onnxq_options_new();
+    test_defer(free_options, options);
+    for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
+        assert_int_equal(onnxq_options_set(options, given[i].name, given[i].value, &error),
+                         ONNXQ_OK);
+    assert_int_equal(options->method, ONNXQ_METHOD_BLOCKS);
+    assert_int_equal(options->bits, ONNXQ_BITS_4);
+    assert_int_equal(options->block_size, 64);
+    assert_false(options->per_channel);
+    assert_int_equal(options->symmetric, -1);
+    assert_int_equal(options->min_elements, 77);
+    assert_true(options->percentile > 99.4 && options->percentile < 99.6);
+    assert_int_equal(options->n_op_types, 2);
+    assert_string_equal(options->op_types[1], "Gemm");
+    assert_int_equal(options->n_selectors, 2);
+    assert_true(options->selectors[0].exclude && options->selectors[0].syntax == ONNXQ_GLOB);
+    assert_true(!options->selectors[1].exclude && options->selectors[1].syntax == ONNXQ_EXACT);
+    assert_int_equal(options->output.threads, 3);
+    assert_int_equal(options->output.external_data, ONNXQ_EXTERNAL_NEVER);
+}
+
+static void test_wrong_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *value, *message;
+    } given[] = {{"metod", "qdq", "there is no option 'metod'"},
+                 {"method", "qdc", "options.method has no value 'qdc'"},
+                 {"sync", "yes", "options.sync is true or false, not 'yes'"},
+                 {"threads", "-1", "options.threads is a whole number, not '-1'"},
+                 {"threads", "65536", "options.threads is a whole number, not '65536'"},
+                 {"min_elements", "", "options.min_elements is a whole number, not ''"},
+                 {"min_elements", "18446744073709551616",
+                  "options.min_elements is a whole number, not '18446744073709551616'"},
+                 {"percentile", "9x", "options.percentile is a number, not '9x'"}};
+    onnxq_error *error = onnxq_error_new();
+    onnxq_options *options = onnxq_options_new();
+    test_defer(free_options, options);
+    for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
+        onnxq_options_set(options, given[i].name, given[i].value, error);
+        assert_int_equal(onnxq_error_get_status(error), ONNXQ_ERROR_OPTION);
+        assert_string_equal(onnxq_error_get(error, "message"), given[i].message);
+    }
+    assert_int_equal(onnxq_options_set(options, "ranges", "no/file", error), ONNXQ_ERROR_INPUT);
+    assert_string_equal(onnxq_error_get(error, "file"), "no/file");
+    assert_true(onnxq_error_get_offset(error) == ONNXQ_NO_OFFSET);
+    assert_null(onnxq_error_get(error, "colour"));
+    onnxq_error_free(error);
+    onnxq_error_free(NULL);
+    onnxq_options_free(NULL);
+}
+
 int main(void)
 {
+    TEST(test_set_by_name);
+    TEST(test_wrong_by_name);
     TEST(test_version);
     TEST(test_defaults);
     TEST_ROWS(test_wrong_options, options_rows);

@@ -1,0 +1,156 @@
+"""What runs the command that is installed with this package, and gives back what it says as JSON."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
+
+from ._arrays import Inputs, Model, PathLike, input_paths, model_path
+from ._errors import make_error
+
+Report = Dict[str, Any]
+
+
+def _places() -> Iterator[str]:
+    """Folders where pip puts commands: of this environment, of the user, beside --target."""
+    yield sysconfig.get_path("scripts")
+    with contextlib.suppress(KeyError):
+        yield sysconfig.get_path("scripts", f"{os.name}_user")
+    package = os.path.dirname(os.path.abspath(__file__))
+    yield os.path.join(os.path.dirname(package), "bin")
+    yield os.path.normpath(os.path.join(package, "..", "..", "..", "..", "bin"))
+
+
+def command_path() -> str:
+    """The path of the ``onnxq`` command; ``ONNXQ_COMMAND`` in the environment names another."""
+    if "ONNXQ_COMMAND" in os.environ:
+        return os.environ["ONNXQ_COMMAND"]
+    for folder in _places():
+        path = os.path.join(folder, "onnxq")
+        # A script of Python here would be some other one.
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    found = shutil.which("onnxq")
+    if found is None:
+        raise FileNotFoundError("the onnxq command is not installed with this package")
+    return found
+
+
+def _environment() -> Dict[str, str]:
+    """With the ONNX Runtime that this Python would import, unless another one is named."""
+    environment = dict(os.environ)
+    if "ONNXQ_ORT_LIB" not in environment:
+        with contextlib.suppress(ImportError, ValueError):
+            spec = importlib.util.find_spec("onnxruntime")
+            if spec is not None and spec.submodule_search_locations:
+                environment["ONNXQ_ORT_LIB"] = os.path.join(spec.submodule_search_locations[0], "capi")
+    return environment
+
+
+def _flags(options: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in options.items():
+        flag = name.replace("_", "-")
+        if value is None:
+            continue
+        if value is True:
+            yield f"--{flag}"
+        elif value is False:
+            yield f"--no-{flag}"
+        else:
+            for one in value if isinstance(value, (list, tuple)) else [value]:
+                yield f"--{flag}={os.fspath(one) if isinstance(one, os.PathLike) else one}"
+
+
+def _raise(code: int, stderr: str) -> None:
+    lines = stderr.splitlines()
+    said = [line[len("onnxq: "):] for line in lines if line.startswith("onnxq: ")]
+    hints = [line.strip()[len("hint: "):] for line in lines if line.strip().startswith("hint: ")]
+    message = said[-1] if said else stderr.strip() or f"onnxq ended with {code}"
+    raise make_error(code, message, hint=hints[-1] if hints else "")
+
+
+def run_command(arguments: Sequence[str], answers: Sequence[int] = (0,)) -> Any:
+    """Runs the command with --json; what is in ``answers`` is no failure. None: nothing was printed."""
+    name, *rest = arguments
+    done = subprocess.run([command_path(), name, "--json", "--color=never", "--no-progress", *rest],
+                          capture_output=True, text=True, errors="surrogateescape", env=_environment(),
+                          check=False)
+    if done.returncode not in answers:
+        _raise(done.returncode, done.stderr)
+    if done.returncode == 0: # warnings; a verdict is in the result
+        sys.stderr.write(done.stderr)
+    return json.loads(done.stdout) if done.stdout else None
+
+
+def _command(name: str, operands: Sequence[PathLike], options: Mapping[str, Any],
+             answers: Sequence[int] = (0,)) -> Any:
+    return run_command([name, *_flags(options), "--", *(os.fspath(one) for one in operands)], answers)
+
+
+def inspect(model: Model, *, validate: bool = False, **options: Any) -> Report:
+    """What a model is made of and what could be done with it: ``onnxq inspect --json``.
+
+    With ``validate`` the member ``validation`` lists what is wrong with it.
+    """
+    with model_path(model) as path:
+        report: Report = _command("inspect", [path], {"validate": validate or None, **options},
+                                  (0, 3) if validate else (0,))
+        if report is None:
+            raise make_error(3, "cannot be read as a model", file=path)
+        return report
+
+
+def check(reference: Optional[Model], candidate: Model, *, inputs: Inputs = None,
+          expected: Optional[PathLike] = None, abs_tol: Optional[float] = None,
+          mean_tol: Optional[float] = None, rel_tol: Optional[float] = None,
+          cosine: Optional[float] = None, sqnr: Optional[float] = None,
+          argmax: Optional[float] = None, agreement: Optional[float] = None,
+          layers: bool = False, **options: Any) -> Report:
+    """Runs both models on the same inputs and compares; ``passed`` in the result is the verdict.
+
+    ``inputs`` are paths, one dict of arrays by name, or several for as many runs; None draws them.
+    Further options are those of ``onnxq check``, with ``_`` for ``-``.
+    """
+    with contextlib.ExitStack() as stack:
+        models = [] if reference is None else [stack.enter_context(model_path(reference))]
+        models.append(stack.enter_context(model_path(candidate)))
+        paths = stack.enter_context(input_paths(inputs))
+        report: Report = _command("check", models, {
+            "inputs": paths, "expected": expected, "abs_tol": abs_tol, "mean_tol": mean_tol,
+            "rel_tol": rel_tol, "cosine": cosine, "sqnr": sqnr, "argmax": argmax,
+            "agreement": agreement, "layers": layers or None, **options}, (0, 1))
+        return report
+
+
+def bench(*models: Model, inputs: Inputs = None, min_speedup: Optional[float] = None,
+          time: Optional[float] = None, threads: Optional[int] = None,
+          plot: Optional[PathLike] = None, **options: Any) -> Report:
+    """Times models against the first of them; ``passed`` tells if ``min_speedup`` was reached."""
+    with contextlib.ExitStack() as stack:
+        paths = [stack.enter_context(model_path(model)) for model in models]
+        files = stack.enter_context(input_paths(inputs))
+        report: Report = _command("bench", paths, {
+            "inputs": files, "min_speedup": min_speedup, "time": time, "threads": threads,
+            "plot": plot, **options}, (0, 1))
+        return report
+
+
+def dequantize(model: Model, output: PathLike, *, float_type: Optional[str] = None,
+               **options: Any) -> Report:
+    """Makes a quantized model a float one again."""
+    with model_path(model) as path:
+        report: Report = _command("dequantize", [path, output], {"float_type": float_type, **options})
+        return report
+
+
+def calibrate(model: Model, output: PathLike, *, inputs: Inputs = None,
+              merge: Union[None, PathLike, List[PathLike]] = None, **options: Any) -> Report:
+    """Writes the ranges that inner values have over the inputs, for ``quantize(method="static")``."""
+    with model_path(model) as path, input_paths(inputs) as paths:
+        report: Report = _command("calibrate", [path, output], {"inputs": paths, "merge": merge, **options})
+        return report

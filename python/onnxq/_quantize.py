@@ -1,0 +1,134 @@
+"""quantize(): the library in this process, with a progress callback."""
+
+import contextlib
+import json
+import os
+import tempfile
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
+
+from ._arrays import Inputs, Model, PathLike, model_path
+from ._commands import Report, calibrate
+from ._errors import OptionError
+from ._library import PROGRESS, ErrorPlace, lib, report_json
+
+Progress = Callable[[str, int, int], Optional[bool]]
+Names = Union[str, Sequence[str]]
+
+_PHASES = ("measure", "write")
+
+
+def version() -> str:
+    """Of the library that is loaded."""
+    return str(lib.onnxq_version().decode())
+
+
+def _words(value: Any) -> List[str]:
+    """A value as onnxq_options_set() takes it; several for what is added one by one."""
+    if isinstance(value, bool):
+        return ["true" if value else "false"]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [os.fspath(one) for one in value]
+    return [os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
+
+
+class _Listener:
+    """Hands progress to the caller. An exception of his stops the library, and is raised again."""
+
+    def __init__(self, progress: Optional[Progress]) -> None:
+        self.progress, self.exception = progress, None  # type: Optional[Progress], Optional[BaseException]
+        self.function = PROGRESS(self._call)
+
+    def _call(self, _data: Any, phase: int, done: int, total: int) -> bool:
+        try:
+            return self.progress is None or self.progress(_PHASES[phase], done, total) is not False
+        except BaseException as exception:  # KeyboardInterrupt as well
+            self.exception = exception
+            return False
+
+
+@contextlib.contextmanager
+def _options(values: Mapping[str, Any], listener: _Listener, error: ErrorPlace) -> Any:
+    options = lib.onnxq_options_new()
+    if not options:
+        raise MemoryError
+    try:
+        for name, value in values.items():
+            if value is None:
+                continue
+            for word in _words(value):
+                error.check_status(lib.onnxq_options_set(options, name.encode(), os.fsencode(word),
+                                                         error.pointer))
+        lib.onnxq_options_set_progress(options, listener.function, None)
+        yield options
+    finally:
+        lib.onnxq_options_free(options)
+
+
+def _run(source: str, output: Optional[str], values: Mapping[str, Any], progress: Optional[Progress]) -> Report:
+    listener = _Listener(progress)
+    try:
+        with ErrorPlace() as error, _options(values, listener, error) as options, \
+                contextlib.ExitStack() as stack:
+            model = error.check(lib.onnxq_model_open(os.fsencode(source), error.pointer))
+            stack.callback(lib.onnxq_model_close, model)
+            plan = error.check(lib.onnxq_plan_create(model, options, error.pointer))
+            stack.callback(lib.onnxq_plan_destroy, plan)
+            if output is not None:
+                error.check_status(lib.onnxq_plan_write(plan, os.fsencode(output), error.pointer))
+            report: Report = json.loads(report_json(plan, os.fsencode(source),
+                                                    None if output is None else os.fsencode(output)))
+            return report
+    except Exception:
+        if listener.exception is not None:
+            raise listener.exception from None
+        raise
+
+
+def quantize(src: Model, dst: Optional[PathLike] = None, *,
+             method: Optional[str] = None, weight_type: Optional[str] = None,
+             per_channel: Optional[bool] = None, symmetric: Optional[bool] = None,
+             reduce_range: Union[None, bool, str] = None, conv: Optional[str] = None,
+             bits: Union[None, int, str] = None, block_size: Optional[int] = None,
+             fold_bits: Union[None, int, str] = None, min_elements: Optional[int] = None,
+             op_types: Optional[Names] = None, exclude_op_types: Optional[Names] = None,
+             include: Optional[Names] = None, exclude: Optional[Names] = None,
+             include_regex: Optional[Names] = None, exclude_regex: Optional[Names] = None,
+             include_name: Optional[Names] = None, exclude_name: Optional[Names] = None,
+             allow_unmatched: Optional[bool] = None, accuracy_level: Optional[int] = None,
+             force_integer: Optional[bool] = None, freeze_inputs: Optional[bool] = None,
+             subgraphs: Optional[bool] = None, ranges: Optional[PathLike] = None,
+             range_method: Optional[str] = None, percentile: Optional[float] = None,
+             join_norms: Optional[bool] = None, external_data: Optional[str] = None,
+             sync: Optional[bool] = None, keep_existing: Optional[bool] = None,
+             force: Optional[bool] = None, allow_noop: Optional[bool] = None,
+             threads: Optional[int] = None, inputs: Inputs = None,
+             progress: Optional[Progress] = None) -> Report:
+    """Quantizes the model ``src``, a path or a ModelProto, into the file ``dst``.
+
+    The options are those of ``onnxq quantize``; None is the default. With ``method="static"``
+    ``inputs`` (paths, or dicts of arrays) are run first, as ``calibrate`` does. Without ``dst``
+    nothing is written: a dry run. ``progress(phase, done, total)`` is called every few MB;
+    returning False stops.
+
+    Returns what ``onnxq quantize --json`` prints, see docs/report.md. Raises NothingToDo where
+    there is nothing to quantize, unless ``allow_noop``; other failures are an onnxq.Error as well.
+    """
+    values: Dict[str, Any] = dict(
+        method=method, weight_type=weight_type, per_channel=per_channel, symmetric=symmetric,
+        reduce_range=reduce_range, conv=conv, bits=bits, block_size=block_size, fold_bits=fold_bits,
+        min_elements=min_elements, op_types=op_types, exclude_op_types=exclude_op_types,
+        include=include, exclude=exclude, include_regex=include_regex, exclude_regex=exclude_regex,
+        include_name=include_name, exclude_name=exclude_name, allow_unmatched=allow_unmatched,
+        accuracy_level=accuracy_level, force_integer=force_integer, freeze_inputs=freeze_inputs,
+        subgraphs=subgraphs, ranges=ranges, range_method=range_method, percentile=percentile,
+        join_norms=join_norms, external_data=external_data, sync=sync, keep_existing=keep_existing,
+        force=force, allow_noop=allow_noop, threads=threads)
+    output = None if dst is None else os.fspath(dst)
+    with model_path(src) as source, contextlib.ExitStack() as stack:
+        if inputs is not None:
+            if method != "static" or ranges is not None:
+                raise OptionError("inputs go with method='static', and not with ranges")
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="onnxq-"))
+            values["ranges"] = os.path.join(folder, "ranges.json")
+            calibrate(source, values["ranges"], inputs=inputs, quiet=True)
+        return _run(source, output, values, progress)
