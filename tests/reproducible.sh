@@ -12,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 build() {
     rm -rf "$1" "$2"
     mkdir -p "$1"
-    (cd "$source" && cp -R CMakeLists.txt cmake include proto src tests "$1")
+    (cd "$source" && cp -R CMakeLists.txt README.md CHANGELOG.md LICENSE docs cmake include proto src tests "$1")
     find "$1" -exec touch {} +
     "$cmake" -S "$1" -B "$2" -DCMAKE_C_COMPILER="$cc" -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE="$type" \
         -DONNXQ_REPRODUCIBLE="$mapped" >/dev/null

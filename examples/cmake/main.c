@@ -1,0 +1,7 @@
+#include <onnxq/onnxq.h>
+
+int main(void)
+{
+    puts(onnxq_version());
+    return 0;
+}
