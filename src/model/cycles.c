@@ -219,12 +219,37 @@ bool oq_find_recursion(const onnxq_model *model, struct oq_arena *arena,
     return true;
 }
 
+/* Names that make no graph of it are for who checks models. */
+static bool refuse_in_function(const Oq__Pb__FunctionProto *function, struct oq_arena *arena,
+                               onnxq_error *error)
+{
+    struct oq_graphs graphs;
+    const Oq__Pb__GraphProto *graph = oq_graph_of_function(function, arena);
+    onnxq_error other;
+    if (graph == NULL)
+        return oq_arena_fail(arena, error);
+    oq_error_init(&other);
+    if (!oq_graphs_init(&graphs, graph, arena, &other))
+        return other.status == ONNXQ_ERROR_INPUT || oq_arena_fail(arena, error);
+    return refuse_nodes(&graphs, arena, error);
+}
+
+static bool refuse_in_functions(const onnxq_model *model, struct oq_arena *arena,
+                                onnxq_error *error)
+{
+    for (size_t i = 0; i < model->proto->n_functions; i++)
+        if (!refuse_in_function(model->proto->functions[i], arena, error))
+            return false;
+    return true;
+}
+
 bool oq_refuse_cycles(const onnxq_model *model, onnxq_error *error)
 {
     struct oq_arena arena;
     const Oq__Pb__FunctionProto *function = NULL;
     oq_arena_init(&arena, oq_model_budget(model));
     bool ok = refuse_nodes(&model->graphs, &arena, error) &&
+              refuse_in_functions(model, &arena, error) &&
               oq_find_recursion(model, &arena, &function, error);
     if (function != NULL)
         ok = oq_fail(error, ONNXQ_ERROR_INPUT,

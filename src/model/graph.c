@@ -300,3 +300,34 @@ bool oq_graphs_init(struct oq_graphs *graphs, const Oq__Pb__GraphProto *main,
         note_annotations(graphs->list[i]);
     return true;
 }
+
+static Oq__Pb__ValueInfoProto **make_infos(char **names, size_t n, struct oq_arena *arena)
+{
+    Oq__Pb__ValueInfoProto **list = oq_arena_array(arena, n + 1, sizeof(*list));
+    Oq__Pb__ValueInfoProto *infos = oq_arena_array(arena, n + 1, sizeof(*infos));
+    if (list == NULL || infos == NULL)
+        return NULL;
+    for (size_t i = 0; i < n; i++) {
+        oq__pb__value_info_proto__init(&infos[i]);
+        infos[i].name = names[i];
+        list[i] = &infos[i];
+    }
+    return list;
+}
+
+Oq__Pb__GraphProto *oq_graph_of_function(const Oq__Pb__FunctionProto *function,
+                                         struct oq_arena *arena)
+{
+    Oq__Pb__GraphProto *graph = oq_arena_alloc(arena, sizeof(*graph));
+    if (graph == NULL)
+        return NULL;
+    oq__pb__graph_proto__init(graph);
+    graph->name = function->name;
+    graph->n_node = function->n_node;
+    graph->node = function->node;
+    graph->n_input = function->n_input;
+    graph->input = make_infos(function->input, function->n_input, arena);
+    graph->n_output = function->n_output;
+    graph->output = make_infos(function->output, function->n_output, arena);
+    return graph->input == NULL || graph->output == NULL ? NULL : graph;
+}

@@ -60,6 +60,10 @@ struct oq_graphs {
 bool oq_graphs_init(struct oq_graphs *graphs, const Oq__Pb__GraphProto *main,
                     struct oq_arena *arena, onnxq_error *error);
 
+/* The function as a graph whose inputs have no types; NULL: memory is out. */
+Oq__Pb__GraphProto *oq_graph_of_function(const Oq__Pb__FunctionProto *function,
+                                         struct oq_arena *arena);
+
 /* The value that `name` means in graph, or NULL ("" means none). */
 struct oq_value *oq_graph_find(const struct oq_graph *graph, const char *name);
 

@@ -239,43 +239,11 @@ static bool check_graphs(struct oq_checker *checker, const struct oq_graphs *gra
 
 /* --- local functions --- */
 
-static Oq__Pb__ValueInfoProto **make_infos(struct oq_checker *checker, char **names, size_t n)
-{
-    Oq__Pb__ValueInfoProto **list = oq_arena_array(checker->arena, n + 1, sizeof(*list));
-    Oq__Pb__ValueInfoProto *infos = oq_arena_array(checker->arena, n + 1, sizeof(*infos));
-    if (list == NULL || infos == NULL)
-        return NULL;
-    for (size_t i = 0; i < n; i++) {
-        oq__pb__value_info_proto__init(&infos[i]);
-        infos[i].name = names[i];
-        list[i] = &infos[i];
-    }
-    return list;
-}
-
-/* The function as a graph whose inputs have no types. */
-static Oq__Pb__GraphProto *make_graph(struct oq_checker *checker,
-                                      const Oq__Pb__FunctionProto *function)
-{
-    Oq__Pb__GraphProto *graph = oq_arena_alloc(checker->arena, sizeof(*graph));
-    if (graph == NULL)
-        return NULL;
-    oq__pb__graph_proto__init(graph);
-    graph->name = function->name;
-    graph->n_node = function->n_node;
-    graph->node = function->node;
-    graph->n_input = function->n_input;
-    graph->input = make_infos(checker, function->input, function->n_input);
-    graph->n_output = function->n_output;
-    graph->output = make_infos(checker, function->output, function->n_output);
-    return graph->input == NULL || graph->output == NULL ? NULL : graph;
-}
-
 static bool check_function(struct oq_checker *checker, const Oq__Pb__FunctionProto *function)
 {
     struct oq_graphs graphs;
     onnxq_error error;
-    const Oq__Pb__GraphProto *graph = make_graph(checker, function);
+    const Oq__Pb__GraphProto *graph = oq_graph_of_function(function, checker->arena);
     if (graph == NULL)
         return oq_arena_fail(checker->arena, checker->error);
     oq_error_init(&error);

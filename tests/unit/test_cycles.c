@@ -90,6 +90,23 @@ static void test_functions(void **state)
           is_sound ? "" : "function \"F\" calls itself, expected functions without recursion");
 }
 
+/* In the body of a function that nobody has to call. */
+static void test_cycle_in_function(void **state)
+{
+    (void)state;
+    struct builder *builder = test_builder(X "y = MatMul(x, w); out y float32");
+    add_function(builder, "F", "G");
+    Oq__Pb__FunctionProto *function = builder->model->functions[0];
+    Oq__Pb__GraphProto body = OQ__PB__GRAPH_PROTO__INIT;
+    builder_node(builder, &body, "Add", "p", (const char *const[]){"a", "r", NULL},
+                 (const char *const[]){"q", NULL});
+    builder_node(builder, &body, "Abs", "s", (const char *const[]){"q", NULL},
+                 (const char *const[]){"r", NULL});
+    function->node = body.node;
+    function->n_node = body.n_node;
+    check(test_open(builder), "graph \"F\", node \"p\" (Add)", NEEDS);
+}
+
 static void test_commands(void **state)
 {
     (void)state;
@@ -113,6 +130,7 @@ int main(void)
 {
     TEST_ROWS(test_nodes, rows);
     TEST_ROWS(test_functions, calls);
+    TEST(test_cycle_in_function);
     TEST(test_commands);
     return suite_run();
 }
