@@ -1,4 +1,5 @@
-"""A model without what none of its outputs depends on: a Gemm whose beta is 0 does not look at its C."""
+"""A model without what forbids onnxq something and may leave with its user: what none of its outputs depends on, as a
+Gemm whose beta is 0 does not look at its C, and names in bodies that mean something else around them."""
 
 import onnx
 
@@ -11,7 +12,26 @@ def without_unneeded(model: onnx.ModelProto) -> onnx.ModelProto:
     copy.CopyFrom(model)
     if next(o.version for o in copy.opset_import if o.domain == "") >= C_IS_OPTIONAL:
         strip(copy.graph)
+    without_hidden(copy.graph)
     return copy
+
+
+def without_hidden(graph: onnx.GraphProto, renamed: dict | None = None, outer: frozenset = frozenset()) -> None:
+    """Gives the constants of bodies whose names a graph around them has as well names of their own."""
+    renamed, defined = dict(renamed or {}), {t.name for t in graph.initializer}
+    inner = defined | {v.name for v in graph.input} | {o for node in graph.node for o in node.output}
+    for name in inner:
+        renamed.pop(name, None)
+    for name in defined & outer:
+        renamed[name] = f"{name}_of_{graph.name}"
+    for tensor in graph.initializer:
+        tensor.name = renamed.get(tensor.name, tensor.name)
+    for node in graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        for body in bodies(node):
+            without_hidden(body, renamed, outer | inner)
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        value.name = renamed.get(value.name, value.name)
 
 
 def bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
