@@ -1,4 +1,7 @@
 /* Reads every weight that is to be quantized once, and takes its ranges. */
+#include <math.h>
+#include <stdlib.h>
+
 #include "base/checked.h"
 #include "base/pipeline.h"
 #include "quantize/plan/plan.h"
@@ -250,9 +253,18 @@ static bool measure_job(const struct measure *measure, const struct job *job, vo
     memset(result, 0, result_nbytes(job));
     clear(found.lo, found.hi, n);
     oq_layout_scales(layout, job->first, job->count, &begin, &end);
+    const struct found pairs = {.lo = found.pair_lo, .hi = found.pair_hi};
+    if (ranges->lift != 0) { /* the levels of other numbers, whose ranges nobody asks for */
+        struct found lifted = pairs;
+        lifted.counts = found.counts;
+        lifted.octaves = found.octaves;
+        oq_lift(x, job->count, ranges->lift);
+        measure_elements(measure->kernels, layout, job->first, x, job->count, begin, &lifted);
+        oq_lift(x, job->count, -ranges->lift);
+        found.counts = NULL;
+    }
     measure_elements(measure->kernels, layout, job->first, x, job->count, begin, &found);
     if (ranges->reduce == ONNXQ_REDUCE_PAIRS) {
-        const struct found pairs = {.lo = found.pair_lo, .hi = found.pair_hi};
         clear(pairs.lo, pairs.hi, n);
         oq_pairs_join(&ranges->pairs, job->first, job->count, x);
         measure_elements(measure->kernels, layout, job->first, x, job->count, begin, &pairs);
@@ -325,6 +337,81 @@ static bool consume(void *context, size_t index, const void *buffer, onnxq_error
     return oq_fail(error, ONNXQ_ERROR_CANCELLED, "cancelled");
 }
 
+/*
+ * Numbers that are far from ordinary ones count as such by their typical size: a matrix times
+ * 1e-30 with the inverse behind it is the same matrix. Some pieces tell whether they are. Where a
+ * few are ordinary, the others died out.
+ */
+#define PIECES         16
+#define PIECES_NELEM   (PIECES * PIECE_NELEM)
+#define LEAST_ORDINARY 64 /* one out of so many */
+#define LARGEST_LIFT   126
+
+static int compare_floats(const void *left, const void *right)
+{
+    const float a = *(const float *)left, b = *(const float *)right;
+    return (a > b) - (a < b);
+}
+
+static bool read_pieces(const struct oq_source *source, float *x, size_t *n, void *scratch,
+                        onnxq_error *error)
+{
+    *n = (size_t)oq_min_u64(source->nelem, PIECES_NELEM);
+    if (source->nelem <= PIECES_NELEM)
+        return oq_source_read_floats(source, 0, *n, x, scratch, error);
+    for (uint64_t i = 0; i < PIECES; i++)
+        if (!oq_source_read_floats(source, source->nelem / PIECES * i, PIECE_NELEM,
+                                   x + i * PIECE_NELEM, scratch, error))
+            return false;
+    return true;
+}
+
+/* Sizes that are not zero, in place. */
+static size_t keep_sizes(float *x, size_t n, size_t *n_ordinary)
+{
+    size_t n_sizes = 0;
+    *n_ordinary = 0;
+    for (size_t i = 0; i < n; i++) {
+        const float size = fabsf(x[i]);
+        *n_ordinary += size >= OQ_ORDINARY_MIN && size < 1 / OQ_ORDINARY_MIN;
+        if (size > 0 && isfinite(size))
+            x[n_sizes++] = size;
+    }
+    return n_sizes;
+}
+
+static int find_lift(float *x, size_t n)
+{
+    size_t n_ordinary, n_sizes = keep_sizes(x, n, &n_ordinary);
+    int octave;
+    if (n_ordinary * LEAST_ORDINARY >= n_sizes)
+        return 0;
+    qsort(x, n_sizes, sizeof(*x), compare_floats);
+    frexpf(x[n_sizes / 2], &octave);
+    return octave > LARGEST_LIFT ? -LARGEST_LIFT : octave < -LARGEST_LIFT ? LARGEST_LIFT : -octave;
+}
+
+static bool find_lifts(onnxq_plan *plan, onnxq_error *error)
+{
+    struct oq_arena arena;
+    oq_arena_init(&arena, SIZE_MAX);
+    float *x = oq_arena_array(&arena, PIECES_NELEM, sizeof(*x));
+    void *scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES);
+    bool ok = !arena.failed || oq_arena_fail(&arena, error);
+    for (size_t i = 0; ok && i < plan->n_constants; i++)
+        for (struct oq_ranges *r = plan->constants[i].ranges; ok && r != NULL; r = r->next) {
+            size_t n;
+            if (r->is_measured)
+                continue;
+            ok = read_pieces(r->source, x, &n, scratch, error);
+            r->lift = ok ? find_lift(x, n) : 0;
+            if (r->blocks != NULL)
+                r->blocks->lift = r->lift;
+        }
+    oq_arena_fini(&arena);
+    return ok;
+}
+
 /* Channels differ, and are not symmetric: zero points are stored as for most real weights. */
 static void assume(int32_t *lo, int32_t *hi, uint64_t n)
 {
@@ -346,6 +433,8 @@ void oq_plan_assume_ranges(onnxq_plan *plan)
 bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error)
 {
     struct measure measure = {.plan = plan, .kernels = oq_kernels_best()};
+    if (!find_lifts(plan, error))
+        return false;
     for (size_t i = 0; i < plan->n_constants; i++)
         for (struct oq_ranges *r = plan->constants[i].ranges; r != NULL; r = r->next)
             if (!add_jobs(&measure, r, error))

@@ -113,12 +113,20 @@ static void add_block(const struct block_measuring *measuring, int32_t lo, int32
     double n = (double)count * (double)weight;
     if (count == 0)
         return;
-    double bits = oq_bits_left(oq_reach(low, high, measuring->blocks->choice.symmetric),
-                               (uint64_t)count, (uint64_t)octaves);
+    float reach = oq_reach(low, high, measuring->blocks->choice.symmetric);
+    double bits =
+        oq_bits_left(ldexpf(reach, measuring->blocks->lift), (uint64_t)count, (uint64_t)octaves);
     found->worst_bits = fmin(found->worst_bits, bits);
     found->n_ordinary += n;
     found->sum_bits += bits * n;
     found->n_lost += bits < OQ_LEAST_BITS ? n : 0;
+}
+
+/* The key of a number times 2^-lift; 0 where that is none. */
+static int32_t lower(int32_t key, int lift)
+{
+    const float x = ldexpf(oq_key_to_float(key), -lift);
+    return isfinite(x) ? oq_key_from_float(x) : INT32_MAX;
 }
 
 /* Looks into blocks that stand for all; such as are out of the way stand for themselves. */
@@ -133,7 +141,8 @@ static void look_into_some(struct block_measuring *measuring, const struct oq_bl
         measuring->octaves += (uint64_t)levels.octaves[i];
     }
     if (measuring->n_ordinary > 0)
-        measuring->limit = oq_largest_with_bits(measuring->n_ordinary, measuring->octaves);
+        measuring->limit = lower(oq_largest_with_bits(measuring->n_ordinary, measuring->octaves),
+                                 measuring->blocks->lift);
     for (size_t i = 0; i < n; i++) {
         bool is_usual = size_of(lo[first + i], hi[first + i]) <= measuring->limit;
         add_block(measuring, lo[first + i], hi[first + i], levels.counts[i], levels.octaves[i],
@@ -170,6 +179,7 @@ static void measure_patch(void *context, const struct oq_block_patch *patch)
         n = turn == 0 ? patch->columns : 0;
     oq_block_ranges(patch, lo, hi);
     note_ranges(measuring, patch->columns, lo, hi);
+    oq_lift(patch->x, patch->rows * patch->columns, measuring->blocks->lift);
     if (n > 0)
         look_into_some(measuring, patch, first, n, lo, hi, step);
     look_into_unusual(measuring, patch, 0, first, lo, hi);

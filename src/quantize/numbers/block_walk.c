@@ -28,7 +28,7 @@ struct tile {
 };
 
 /* A tile that goes down column after column, which has a piece in every row. */
-static const float *read_columns(const struct oq_block_walk *walk, const struct tile *tile)
+static float *read_columns(const struct oq_block_walk *walk, const struct tile *tile)
 {
     const struct oq_source *source = walk->blocks->source;
     uint64_t columns = walk->blocks->flat_columns, rows = source->nelem / columns;
@@ -48,7 +48,7 @@ static const float *read_columns(const struct oq_block_walk *walk, const struct 
 }
 
 /* The tile as [n_lines, ks], or NULL with an error. */
-static const float *read_tile(const struct oq_block_walk *walk, const struct tile *tile)
+static float *read_tile(const struct oq_block_walk *walk, const struct tile *tile)
 {
     const struct oq_blocks *blocks = walk->blocks;
     float *x = oq_recipe_floats(walk->scratch);
@@ -64,7 +64,7 @@ static bool walk_tile(const struct oq_block_walk *walk, const struct tile *tile)
 {
     const struct oq_blocks *blocks = walk->blocks;
     uint64_t size = blocks->choice.size;
-    const float *x = read_tile(walk, tile);
+    float *x = read_tile(walk, tile);
     for (uint64_t i = 0; x != NULL && i < tile->n_lines; i++) {
         for (uint64_t k = 0; k < tile->ks; k += size) {
             uint64_t line = tile->line + i, block = (tile->k + k) / size;

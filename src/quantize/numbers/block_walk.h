@@ -14,7 +14,7 @@
 
 /* `columns` blocks of `rows` elements side by side; a single one lies in one piece. */
 struct oq_block_patch {
-    const float *x; /* [rows, columns] */
+    float *x; /* [rows, columns], of the scratch: it may be changed */
     size_t rows, columns;
     uint64_t element;               /* number of its first integer in the output */
     uint64_t row_step, column_step; /* from there to the next ones; one of them is 1 */

@@ -41,6 +41,7 @@ struct oq_blocks {
     uint64_t line_nelem;   /* integers that a line takes */
     uint64_t line_zero_nelem; /* zero points that a line takes */
     float qmin, qmax, middle;
+    int lift;             /* numbers times 2^lift are ordinary, where some are; see plan.h */
     float filler;         /* the scale of blocks that have none of their own, once it is known */
     bool has_zero_points; /* the operator does not know them by itself */
 };

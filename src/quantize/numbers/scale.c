@@ -87,3 +87,9 @@ double oq_bits_left(float largest, uint64_t count, uint64_t octaves)
         return INFINITY;
     return typical_octaves(count, octaves) - count_octaves(largest) + count_octaves(127);
 }
+
+void oq_lift(float *x, size_t n, int lift)
+{
+    for (size_t i = 0; lift != 0 && i < n; i++)
+        x[i] = ldexpf(x[i], lift);
+}

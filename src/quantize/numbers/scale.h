@@ -8,6 +8,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Of a weight of nothing but zeros: as little as float32 tells beside 1. */
@@ -67,5 +68,8 @@ float oq_finite_scale(float scale, float reach, float largest);
 
 /* `full` steps from low to high, 0 included and exact, no integer beyond `largest`. */
 float oq_asymmetric_scale(double low, double high, float full, float largest);
+
+/* x times 2^lift, in place. */
+void oq_lift(float *x, size_t n, int lift);
 
 #endif

@@ -32,7 +32,8 @@ struct oq_ranges {
     struct oq_layout layout;
     uint64_t n_scales;
     int32_t *lo, *hi;             /* keys, [n_scales] */
-    struct oq_level *levels;      /* [n_scales] */
+    struct oq_level *levels;      /* [n_scales]: of the numbers times 2^lift */
+    int lift;                     /* 0: they are ordinary as they are */
     struct oq_blocks *blocks;     /* NULL: the scales are not those of blocks */
     struct oq_blocks_found found; /* of blocks, instead of all other numbers */
     bool is_4_bits;               /* integers that lie two in a byte */
