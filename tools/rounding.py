@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""What rounding does to constants that meet activations one by one, and to products in front of
-logarithms, divisors, sines, cuts and means: the tables in docs/decisions.md, on graphs as networks have them.
+"""What rounding does to constants that meet activations one by one, to products in front of logarithms, divisors, sines,
+cuts and means, and to those whose large terms take each other away: the tables in docs/decisions.md, on graphs
+as networks have them.
 
     build/venv/bin/python tools/rounding.py --onnxq build/release/onnxq
 """
@@ -255,7 +256,7 @@ def print_logarithms(onnxq: str) -> None:
     print("\n| logarithm of | 8 bits folded: error % | 16 bits folded |\n|---|---|---|")
     for name, make in makers.items():
         made = make()
-        print(f"| {name} | {' | '.join(logarithm_error(onnxq, made, *way) for way in ways)} |")
+        print(f"| {name} | {' | '.join(error_or_float(onnxq, made, *way) for way in ways)} |")
 
 
 def features(decades: float) -> tuple[onnx.ModelProto, dict]:
@@ -279,7 +280,7 @@ def print_first_layers(onnxq: str) -> None:
         norms = np.linalg.norm(numpy_helper.to_array(made[0].graph.initializer[0])[:, :64], axis=1)
         norms = norms[norms > 0]
         ratio = np.sqrt(np.mean(norms**2)) / norms.min()
-        print(f"| {name} | {ratio:.3g} | {' | '.join(f'{error(onnxq, made, *way)[0]:.3g}' for way in ways)} |")
+        print(f"| {name} | {ratio:.3g} | {' | '.join(error_or_float(onnxq, made, *way) for way in ways)} |")
 
 
 def spline() -> tuple[onnx.ModelProto, dict]:
@@ -299,6 +300,125 @@ def spline() -> tuple[onnx.ModelProto, dict]:
     return bare(np.linalg.solve(equations, moved).T, weight.T)
 
 
+def laplacian(n: int) -> np.ndarray:
+    """Of a graph drawn at random: as many edges on the diagonal as rows have elsewhere."""
+    edges = np.triu(RNG.random((n, n)) < 6 / n, 1).astype(np.float64)
+    edges += edges.T
+    return np.diag(edges.sum(1)) - edges
+
+
+def cancelling(x: np.ndarray, nodes: list, **constants: np.ndarray) -> tuple[onnx.ModelProto, dict]:
+    feeds = {"x": x.astype(np.float32)}
+    tensors = {n: a if a.dtype == np.int64 else a.astype(np.float32) for n, a in constants.items()}
+    return model_of(nodes, feeds, tensors), feeds
+
+
+def graph_laplacian() -> tuple[onnx.ModelProto, dict]:
+    return cancelling(50 + 0.3 * normal(32, 256), [node("MatMul", "x w", "y")], w=laplacian(256))
+
+
+def differences() -> tuple[onnx.ModelProto, dict]:
+    walk = 100 + normal(16, 512).cumsum(1)
+    return cancelling(walk, [node("MatMul", "x w", "y")], w=np.eye(512) - np.eye(512, k=1))
+
+
+def whitening(condition: float, is_symmetric: bool) -> tuple[onnx.ModelProto, dict]:
+    turn, _ = np.linalg.qr(normal(64, 64))
+    sizes = np.logspace(0, -np.log10(condition), 64)
+    w = (turn / sizes) @ (turn.T if is_symmetric else np.eye(64))
+    x = 1 + (normal(256, 64) * sizes) @ turn.T
+    return cancelling(x, [node("Sub", "x one", "c"), node("MatMul", "c w", "y")], w=w, one=np.float64(1))
+
+
+def mahalanobis() -> tuple[onnx.ModelProto, dict]:
+    turn, _ = np.linalg.qr(normal(64, 64))
+    sizes = np.logspace(0, -2, 64)
+    nodes = [node("MatMul", "x w", "p"), node("Mul", "p x", "q"), node("ReduceSum", "q axes", "y")]
+    return cancelling((normal(256, 64) * sizes) @ turn.T, nodes, w=(turn / sizes**2) @ turn.T, axes=np.array([1]))
+
+
+def distances(*behind: onnx.NodeProto) -> tuple[onnx.ModelProto, dict]:
+    """Squares of distances from the nearest of 256 points, which all are near one of."""
+    points = 3 + normal(256, 64)
+    x = points[RNG.integers(0, 256, 128)] + 0.03 * normal(128, 64)
+    nodes = [
+        node("ReduceSumSquare", "x", "xx", axes=[1]), node("Gemm", "x w", "xw", alpha=-2.0, transB=1),
+        node("Add", "xx xw", "s"), node("Add", "s ww", "d"), *behind,
+    ]
+    return cancelling(x, nodes, w=points, ww=(points**2).sum(1))
+
+
+def polynomials() -> tuple[onnx.ModelProto, dict]:
+    """Of Chebyshev, up to the 11th degree."""
+    rows = [np.polynomial.chebyshev.cheb2poly(np.eye(12)[i]) for i in range(12)]
+    w = np.tile(np.stack([np.pad(row, (0, 12 - len(row))) for row in rows], 1), (1, 16))
+    nodes = [node("Pow", "x e", "p"), node("MatMul", "p w", "y")]
+    return cancelling(RNG.uniform(-1, 1, (64, 1)), nodes, w=w, e=np.arange(12.0))
+
+
+def pair() -> tuple[onnx.ModelProto, dict]:
+    w = normal(128, 64)
+    nodes = [node("MatMul", "x v", "a"), node("MatMul", "x w", "b"), node("Sub", "a b", "y")]
+    return cancelling(normal(64, 128), nodes, v=w, w=w + 0.01 * normal(128, 64))
+
+
+def looked_up_bias() -> tuple[onnx.ModelProto, dict]:
+    """ALiBi of 8 heads, looked up by distance."""
+    heads, n = 8, 256
+    table = -np.arange(1024)[:, None] * 2.0 ** -np.arange(1, heads + 1)
+    nodes = [
+        node("Gather", "w i", "b"), node("Transpose", "b", "t", perm=[2, 0, 1]), node("Add", "x t", "s"),
+        node("Softmax", "s", "y"),
+    ]
+    distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    model, feeds = cancelling(normal(1, heads, n, n), nodes, w=table)
+    model.graph.input.append(helper.make_tensor_value_info("i", TensorProto.INT64, distance.shape))
+    return model, {**feeds, "i": distance}
+
+
+def decay_by_kind() -> tuple[onnx.ModelProto, dict]:
+    """A state that decays in 400 steps of a Scan, as a table says for a kind."""
+    value = lambda name, shape, t=1: helper.make_tensor_value_info(name, t, shape)  # noqa: E731
+    body = helper.make_graph(
+        [node("Gather", "w i", "a"), node("Mul", "s a", "m"), node("Add", "m x", "t"), node("Identity", "t", "o")],
+        "body", [value("s", [32]), value("i", [], TensorProto.INT64), value("x", [32])],
+        [value("t", [32]), value("o", [32])],
+    )
+    nodes = [node("Scan", "zero i x", "last y", body=body, num_scan_inputs=2)]
+    model, feeds = cancelling(normal(400, 32), nodes, w=1 - 10 ** RNG.uniform(-4, -1, (64, 32)), zero=np.zeros(32))
+    model.graph.input.append(value("i", [400], TensorProto.INT64))
+    return model, {**feeds, "i": np.zeros(400, np.int64)}
+
+
+CANCELLING = {
+    "a Laplacian of 256, beside an offset": graph_laplacian,
+    "differences of a walk": differences,
+    "whitening by components, condition 10": lambda: whitening(10, False),
+    "the same, 100": lambda: whitening(100, False),
+    "the same, 1000": lambda: whitening(1000, False),
+    "symmetric whitening, 100": lambda: whitening(100, True),
+    "Mahalanobis distances, 100": mahalanobis,
+    "distances: the least": lambda: distances(node("ReduceMin", "d", "y", axes=[1])),
+    "distances: Exp(-d)": lambda: distances(node("Neg", "d", "n"), node("Exp", "n", "y")),
+    "polynomials": polynomials,
+    "two products of the same, one less the other": pair,
+    "a looked up bias of attention": looked_up_bias,
+    "a looked up decay": decay_by_kind,
+}
+
+
+def print_cancelling(onnxq: str) -> None:
+    ways = {
+        "integers": ("--force-integer",), "blocks": ("--method=blocks", "--force-integer"), "qdq": ("--method=qdq",),
+        "8 bits folded": ("--method=weights", "--fold-bits=8"),
+    }
+    print(f"\n| large terms that take each other away | {' | '.join(ways)} |\n|{'---|' * (len(ways) + 1)}")
+    for name, make in CANCELLING.items():
+        made = make()
+        cells = [f"{error(onnxq, made, *way, '--allow-noop')[0]:.3g}" for way in ways.values()]
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
 def print_grid(onnxq: str) -> None:
     """Of places: the largest error, in percent of half a picture."""
     made, cells = spline(), []
@@ -309,7 +429,7 @@ def print_grid(onnxq: str) -> None:
     print(f"| thin-plate spline | {' | '.join(cells)} |")
 
 
-def logarithm_error(onnxq: str, made: tuple[onnx.ModelProto, dict], *flags: str) -> str:
+def error_or_float(onnxq: str, made: tuple[onnx.ModelProto, dict], *flags: str) -> str:
     try:
         return f"{error(onnxq, made, *flags)[0]:.3g}"
     except subprocess.CalledProcessError:  # nothing is left to quantize
@@ -333,6 +453,7 @@ def main() -> None:
     print_logarithms(onnxq)
     print_first_layers(onnxq)
     print_grid(onnxq)
+    print_cancelling(onnxq)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@
 
 /* Elements 0 to 15, 2040 to 2055 and 4080 to 4095 of [64,64] are samples, as float32. */
 #define HEAD  "opset 17; in x float32[N,64]\n"
-#define A     "init a float32[64,64] = 1 -2 3; p = MatMul(x, a)\n"
+#define A     "init a float32[64,64] = 1 -2 3 4 -1; p = MatMul(x, a)\n"
 #define B     "; q = MatMul(x, b)\n"
-#define PAIR  HEAD A "init b float32[64,64] = 1 -2 3"
+#define PAIR  HEAD A "init b float32[64,64] = 1 -2 3 4 -1"
 #define WHERE "c = Cast(x) to=9; y = If(c) "
-#define THEN  "then_branch={ init a float32[64,64] = 1 -2 3; t = MatMul(x, a); out t float32 } "
-#define ELSE  "else_branch={ init b float32[64,64] = 1 -2 3; e = MatMul(x, b); out e float32 }"
+#define THEN  "then_branch={ init a float32[64,64] = 1 -2 3 4 -1; t = MatMul(x, a); out t float32 } "
+#define ELSE  "else_branch={ init b float32[64,64] = 1 -2 3 4 -1; e = MatMul(x, b); out e float32 }"
 
 /*
  * "b=a": a stands for b, too; with the graph that holds what is stored of it. Tensors of
@@ -25,30 +25,33 @@ static const struct row {
     const char *expected;
 } rows[] = {
     {"the same", PAIR B, NULL, "b=a in main "},
-    {"three", PAIR B "init d float32[64,64] = 1 -2 3; r = MatMul(x, d)", NULL,
+    {"three", PAIR B "init d float32[64,64] = 1 -2 3 4 -1; r = MatMul(x, d)", NULL,
      "b=a in main d=a in main "},
     {"two and two",
-     PAIR " @1=7" B
-          "init d float32[64,64] = 1 -2 3; r = MatMul(x, d); init e float32[64,64] = 1 -2 3 @1=7\n"
+     PAIR " @1=7" B "init d float32[64,64] = 1 -2 3 4 -1; r = MatMul(x, d); init e float32[64,64] "
+                    "= 1 -2 3 4 -1 @1=7\n"
           "s = MatMul(x, e)",
      NULL, "d=a in main e=b in main "},
     {"the first element is another", PAIR " @0=7" B, NULL, ""},
     {"one between samples is another", PAIR " @1000=7" B, NULL, ""},
     {"one in the middle is another", PAIR " @2050=7" B, NULL, ""},
     {"the last element is another", PAIR " @4095=7" B, NULL, ""},
-    {"another shape", HEAD A "init b float32[32,128] = 1 -2 3; q = Add(x, b)", NULL, ""},
-    {"another type", HEAD A "init b float16[64,64] = 1 -2 3; q = Op(b)", NULL, ""},
+    {"another shape", HEAD A "init b float32[32,128] = 1 -2 3 4 -1; q = Add(x, b)", NULL, ""},
+    {"another type", HEAD A "init b float16[64,64] = 1 -2 3 4 -1; q = Op(b)", NULL, ""},
     {"as long as a sample",
-     HEAD "init a float32[4,4] = 1 -2 3; p = MatMul(x, a); init b float32[4,4] = 1 -2 3" B, NULL,
-     "b=a in main "},
+     HEAD
+     "init a float32[4,4] = 1 -2 3 4 -1; p = MatMul(x, a); init b float32[4,4] = 1 -2 3 4 -1" B,
+     NULL, "b=a in main "},
     {"shorter than a sample",
-     HEAD "init a float32[4,3] = 1 -2 3; p = MatMul(x, a); init b float32[4,3] = 1 -2 3" B, NULL,
-     ""},
+     HEAD
+     "init a float32[4,3] = 1 -2 3 4 -1; p = MatMul(x, a); init b float32[4,3] = 1 -2 3 4 -1" B,
+     NULL, ""},
     {"one that somebody needs", PAIR B "r = Op(b)", NULL, ""},
     {"one that the graph returns", PAIR B "out b float32[64,64]", NULL, ""},
     {"one that nobody uses", PAIR, NULL, ""},
-    {"one in a field of many pieces", HEAD A "init b float32[64,64] unpacked = 1 -2 3" B, NULL, ""},
-    {"a Constant node", HEAD A "b = Constant() value=float32[64,64] = 1 -2 3" B, NULL,
+    {"one in a field of many pieces", HEAD A "init b float32[64,64] unpacked = 1 -2 3 4 -1" B, NULL,
+     ""},
+    {"a Constant node", HEAD A "b = Constant() value=float32[64,64] = 1 -2 3 4 -1" B, NULL,
      "a=b in main "},
     {"in two bodies", HEAD WHERE THEN ELSE, NULL, "b=a in main "},
     {"in two bodies, behind DequantizeLinear", HEAD WHERE THEN ELSE, adjust_qdq, ""},
@@ -101,8 +104,8 @@ static void test_many_kinds(void **state)
     for (int copy = 0; copy < 2; copy++)
         for (int kind = 0; kind < 6; kind++)
             text = test_printf(
-                "%sinit %c%d float32[64,64] = 1 -2 3 @1000=%d; %c%d_y = MatMul(x, %c%d)\n", text,
-                'a' + copy, kind, kind, 'a' + copy, kind, 'a' + copy, kind);
+                "%sinit %c%d float32[64,64] = 1 -2 3 4 -1 @1000=%d; %c%d_y = MatMul(x, %c%d)\n",
+                text, 'a' + copy, kind, kind, 'a' + copy, kind, 'a' + copy, kind);
     const onnxq_options options = all_weights(NULL);
     check_text(describe_equal(test_plan(test_model(text), &options)),
                "b0=a0 in main b1=a1 in main b2=a2 in main b3=a3 in main ");

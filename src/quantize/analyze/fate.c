@@ -21,8 +21,9 @@ enum mark {
     MET = 128,           /* a constant whose elements meet those of activations one by one */
     CENTERED = 256,      /* a constant: what all of it has in common is taken off behind it */
     ROOTED = 512,        /* a root is taken of it: steep at zero, and below it is NaN */
-    SMALL = 1024 /* a divisor, or a logarithm is taken of it, also as a power: of a weight, */
-                 /* what its products are; it wants 16 bits */
+    SMALL = 1024, /* a divisor, or a logarithm is taken of it, also as a power: of a weight, */
+                  /* what its products are; it wants 16 bits */
+    SCORED = 2048 /* Softmax takes it, as a term of a sum */
 };
 
 struct oq_fate {
@@ -276,9 +277,17 @@ static bool is_sum(const Oq__Pb__NodeProto *node)
            oq_node_is(node, "", "Sum");
 }
 
-/* Of activations: a power, as of a spectrum, or the sum of two. */
+/* Operators between a power and what sums it up. */
+#define MAX_HANDED_ON 8
+
+/* Of activations: a power, as of a spectrum, or the sum of two, and the root of that. */
 static bool makes_power(const struct oq_graph *graph, const Oq__Pb__NodeProto *node)
 {
+    for (unsigned i = 0; i < MAX_HANDED_ON && node != NULL; i++) {
+        if (oq_operator_role(oq_operator_of(node), 0) != OQ_PASSED && !oq_node_is(node, "", "Sqrt"))
+            break;
+        node = oq_value_node(oq_graph_find(graph, oq_node_input(node, 0)));
+    }
     if (node == NULL || !oq_node_is(node, "", "Add"))
         return node != NULL && is_square(node);
     for (size_t i = 0; i < 2; i++) {
@@ -318,6 +327,8 @@ static enum mark handed_on(const struct oq_fates *fates, const struct oq_graph *
     case OQ_CHOSEN:
         return mark == MET ? 0 : mark;
     case OQ_ELEMENT: /* the others are constant */
+        if (mark == SCORED)
+            return is_sum(graph->proto->node[node]) || n_variable == !is_constant ? mark : 0;
         if (mark == SMALL && n_variable > 0)
             return keeps_small(graph, graph->proto->node[node], n_variable) ? mark : 0;
         if (mark == ROOTED && is_square(graph->proto->node[node]))
@@ -570,26 +581,50 @@ static void mark_small(struct oq_fates *fates, struct queue *queue, const struct
             mark(fates, queue, graph, proto->input[i], SMALL, NULL);
 }
 
-/* Operators behind a constant that hand its elements on, as a shape says that is known late. */
-#define MAX_HANDED_ON 8
+/* The body of a Loop or a Scan, whose results come back a turn later. */
+static bool is_repeated(const struct oq_graph *graph)
+{
+    if (graph->parent == NULL)
+        return false;
+    const Oq__Pb__NodeProto *node = graph->parent->proto->node[graph->node];
+    return oq_node_is(node, "", "Loop") || oq_node_is(node, "", "Scan");
+}
+
+/* What goes into a body as an input of it, a step at a time; NULL: no such. */
+static const struct oq_value *find_outside(const struct oq_value *value)
+{
+    if (value->origin != OQ_ORIGIN_INPUT || !is_repeated(value->graph))
+        return NULL;
+    const struct oq_graph *parent = value->graph->parent;
+    const Oq__Pb__NodeProto *node = parent->proto->node[value->graph->node];
+    return oq_graph_find(parent,
+                         oq_node_input(node, value->index + count_own_inputs(node, value->graph)));
+}
 
 /*
  * The constant whose elements the value holds, as they are: a table of distances that is cut to
- * the length of a sentence. Not what is looked up by index, as embeddings are. NULL: none.
+ * the length of a sentence, as a shape says that is known late. Not what is looked up by index, as
+ * embeddings are, but where that is a factor in a body, as of a state that decays. NULL: none.
  */
-static const struct oq_value *find_held(const struct oq_fates *fates, const struct oq_value *value)
+static const struct oq_value *find_held(const struct oq_fates *fates, const struct oq_value *value,
+                                        bool is_factor)
 {
     for (unsigned step = 0; step < MAX_HANDED_ON && value != NULL; step++) {
         if (fates->of[value->ordinal].is_constant)
             return value;
+        if (find_outside(value) != NULL) {
+            value = find_outside(value);
+            continue;
+        }
         const Oq__Pb__NodeProto *node = oq_value_node(value);
         if (node == NULL || node->n_input == 0 ||
             role_of(fates, value->graph, value->index, 0) != OQ_PASSED)
             return NULL;
-        for (size_t i = 1; i < node->n_input; i++)
-            if (role_of(fates, value->graph, value->index, i) != OQ_SETTING &&
-                role_of(fates, value->graph, value->index, i) != OQ_AXES)
+        for (size_t i = 1; i < node->n_input; i++) {
+            enum oq_role role = role_of(fates, value->graph, value->index, i);
+            if (role != OQ_SETTING && role != OQ_AXES && !(is_factor && role == OQ_INDEX))
                 return NULL;
+        }
         value = oq_graph_find(value->graph, node->input[0]);
     }
     return NULL;
@@ -601,14 +636,33 @@ static void mark_met(struct oq_fates *fates, struct queue *queue, const struct o
 {
     const Oq__Pb__NodeProto *proto = graph->proto->node[node];
     bool combines = proto->n_input > 1 && facts_of(fates, graph, node)->n_variable > 0;
+    bool is_factor = is_product(proto) && is_repeated(graph);
     for (size_t i = 0; combines && i < proto->n_input; i++) {
         enum oq_role role = role_of(fates, graph, node, i);
         if (role != OQ_ELEMENT && role != OQ_CHOSEN)
             continue;
-        const struct oq_value *held = find_held(fates, oq_graph_find(graph, proto->input[i]));
+        const struct oq_value *held =
+            find_held(fates, oq_graph_find(graph, proto->input[i]), is_factor);
         if (held != NULL)
             mark(fates, queue, held->graph, held->name, MET, NULL);
     }
+}
+
+/* Fused: what is added to scores is an input of its own. */
+static bool is_attention(const Oq__Pb__NodeProto *node)
+{
+    return node->op_type != NULL && strstr(node->op_type, "Attention") != NULL;
+}
+
+static void mark_scores(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
+                        size_t node)
+{
+    const Oq__Pb__NodeProto *proto = graph->proto->node[node];
+    if (oq_node_is(proto, "", "Softmax"))
+        mark(fates, queue, graph, oq_node_input(proto, 0), SCORED, NULL);
+    for (size_t i = 0; is_attention(proto) && i < proto->n_input; i++)
+        if (role_of(fates, graph, node, i) == OQ_ELEMENT)
+            mark(fates, queue, graph, proto->input[i], SCORED, NULL);
 }
 
 /* x - ReduceMean(x) */
@@ -706,6 +760,8 @@ static void spread_marks(struct oq_fates *fates, struct queue *queue, enum mark 
                 mark_centered(fates, queue, graphs->list[g], i);
             else if (wanted == ROOTED)
                 mark_roots(fates, queue, graphs->list[g], i);
+            else if (wanted == SCORED)
+                mark_scores(fates, queue, graphs->list[g], i);
             else if (wanted == SMALL)
                 mark_small(fates, queue, graphs->list[g], i);
             else
@@ -770,6 +826,7 @@ bool oq_fates_find(onnxq_plan *plan, onnxq_error *error)
     spread_marks(fates, &queue, CENTERED);
     spread_marks(fates, &queue, ROOTED);
     spread_marks(fates, &queue, SMALL);
+    spread_marks(fates, &queue, SCORED);
     bool ok = !scratch.failed || oq_arena_fail(&scratch, error);
     oq_arena_fini(&scratch);
     return ok;
@@ -883,6 +940,17 @@ bool oq_fate_is_centered(const onnxq_plan *plan, const struct oq_constant *const
 {
     const struct oq_fate *fate = fate_of_constant(plan, constant);
     return fate != NULL && (fate->marks & CENTERED) != 0;
+}
+
+bool oq_fate_is_scored(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    const struct oq_fate *fate = fate_of_constant(plan, constant);
+    return fate != NULL && (fate->marks & SCORED) != 0;
+}
+
+bool oq_fate_is_constant(const onnxq_plan *plan, const struct oq_value *value)
+{
+    return plan->fates->of[value->ordinal].is_constant;
 }
 
 bool oq_fate_has_norms(const onnxq_plan *plan, const struct oq_constant *constant)

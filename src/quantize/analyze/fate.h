@@ -31,6 +31,18 @@ bool oq_fate_is_fine(const onnxq_plan *plan, const struct oq_constant *constant)
  */
 bool oq_fate_is_small(const onnxq_plan *plan, const struct oq_constant *constant);
 
+/*
+ * cancel.c: why the site's product is taken off what it was made of itself, or added to its square,
+ * so that large terms take each other away, or NULL.
+ */
+const char *oq_fate_cancels(const onnxq_plan *plan, const struct oq_site *site);
+
+/* True where the value is made of constants alone. */
+bool oq_fate_is_constant(const onnxq_plan *plan, const struct oq_value *value);
+
+/* True where rows of the constant are looked up and added to what Softmax takes. */
+bool oq_fate_is_scored(const onnxq_plan *plan, const struct oq_constant *constant);
+
 /* True where what its elements have in common is taken off behind it, as normalizations do. */
 bool oq_fate_is_centered(const onnxq_plan *plan, const struct oq_constant *constant);
 

@@ -181,6 +181,8 @@ static void note_need(const onnxq_plan *plan, struct oq_constant *constant)
         oq_plan_need_16_bits(plan, constant, "small results of its product matter");
     else if (meets_elements(plan, constant))
         oq_plan_need_16_bits(plan, constant, "meets other numbers one by one");
+    else if (!is_multiplied_as_matrix(constant) && oq_fate_is_scored(plan, constant))
+        oq_plan_need_16_bits(plan, constant, "is added to what Softmax takes");
     else if (is_asked_for_16_bits(plan, constant))
         oq_plan_need_16_bits(plan, constant, "options.fold_bits=16");
 }
@@ -202,11 +204,29 @@ static void heed_inputs(onnxq_plan *plan, struct oq_site *site, struct oq_consta
 {
     bool has_input_scales =
         plan->options.method != ONNXQ_METHOD_QDQ && oq_is_symmetric(&plan->options, false);
-    bool is_selection = false;
-    site->needs_floats = oq_plan_refuse_unlike(site, &is_selection);
-    if (site->needs_floats != NULL && !is_selection && !has_input_scales &&
-        plan->options.fold_bits != 8)
+    enum oq_unlike wants;
+    site->needs_floats = oq_plan_refuse_unlike(plan, site, &wants);
+    if (site->needs_floats == NULL || wants == OQ_UNLIKE_ANY_BITS || has_input_scales ||
+        plan->options.fold_bits == 8)
+        return;
+    if (wants == OQ_UNLIKE_FLOAT)
+        oq_plan_need_float(constant, site->needs_floats);
+    else
         oq_plan_need_16_bits(plan, constant, site->needs_floats);
+}
+
+/* Where large terms of its sums take each other away, as the graph or the weight has it. */
+static void heed_cancelling(onnxq_plan *plan, struct oq_site *site, struct oq_constant *constant)
+{
+    const char *reason = oq_fate_cancels(plan, site);
+    if (reason == NULL && !plan->is_estimate)
+        reason = oq_plan_find_structure(plan, site);
+    if (reason == NULL)
+        return;
+    if (site->needs_floats == NULL)
+        site->needs_floats = reason;
+    if (plan->options.fold_bits != 8)
+        oq_plan_need_16_bits(plan, constant, reason);
 }
 
 static void screen(onnxq_plan *plan, const struct oq_selection *selection,
@@ -222,6 +242,8 @@ static void screen(onnxq_plan *plan, const struct oq_selection *selection,
         if (site->screened == NULL && site->rule->is_product && site->needs_floats == NULL &&
             !plan->is_estimate)
             heed_inputs(plan, site, constant);
+        if (site->screened == NULL && site->rule->is_product)
+            heed_cancelling(plan, site, constant);
     }
     note_need(plan, constant);
     for (size_t i = 0; plan->options.method == ONNXQ_METHOD_QDQ && i < constant->n_sites; i++) {

@@ -96,7 +96,8 @@ static struct summary summarize(const struct oq_ranges *ranges)
         all.coarsest = fmaxf(all.coarsest, ranges->scale[i]);
         if (level->count == 0)
             continue;
-        double bits = oq_bits_left(reach_of_channel(ranges, i), level->count, level->octaves);
+        float reach = ldexpf(reach_of_channel(ranges, i), ranges->lift);
+        double bits = oq_bits_left(reach, level->count, level->octaves);
         all.worst_bits = fmin(all.worst_bits, bits);
         sum += bits * (double)level->count;
         n += (double)level->count;
@@ -131,6 +132,11 @@ void oq_plan_need_16_bits(const onnxq_plan *plan, struct oq_constant *constant, 
 {
     object(constant, oq_plan_can_have_16_bits(plan, constant) ? OQ_NEEDS_16_BITS : OQ_NEEDS_FLOAT,
            reason);
+}
+
+void oq_plan_need_float(struct oq_constant *constant, const char *reason)
+{
+    object(constant, OQ_NEEDS_FLOAT, reason);
 }
 
 /* DequantizeLinear takes 16 bits from opset 21 on; before, they are multiplied out. */

@@ -77,8 +77,22 @@ void oq_plan_scale(onnxq_plan *plan);
  */
 bool oq_plan_measure_spread(onnxq_plan *plan, onnxq_error *error);
 
-/* Why the site's node computes with floats, as its weight has it, or NULL; see unlike.c. */
-const char *oq_plan_refuse_unlike(const struct oq_site *site, bool *selects);
+/*
+ * unlike.c: why the site's node computes with floats, as its weight has it, or NULL, and what is
+ * enough for the weight then, with one scale for each output.
+ */
+enum oq_unlike { OQ_UNLIKE_ANY_BITS, OQ_UNLIKE_16_BITS, OQ_UNLIKE_FLOAT };
+const char *oq_plan_refuse_unlike(onnxq_plan *plan, const struct oq_site *site,
+                                  enum oq_unlike *wants);
+
+/* True where the node of the site takes an input of the model, which others hand on or scale. */
+bool oq_site_is_fed(const onnxq_plan *plan, const struct oq_site *site);
+
+/*
+ * structured.c: why the site's weight is a matrix of linear algebra, whose product wants floats
+ * and 16 bits, or NULL.
+ */
+const char *oq_plan_find_structure(onnxq_plan *plan, const struct oq_site *site);
 
 /*
  * precision.c: what the measured numbers object to. True where that is new, so
@@ -102,6 +116,7 @@ bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constan
  * it stays float: `reason`.
  */
 void oq_plan_need_16_bits(const onnxq_plan *plan, struct oq_constant *constant, const char *reason);
+void oq_plan_need_float(struct oq_constant *constant, const char *reason);
 
 /* precision.c: 16 bits for folded weights that need them, and one copy for those that do not. */
 bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error);

@@ -3,7 +3,8 @@
  * one scale there. Where a network was trained behind a scaler that was made part of its first
  * layer, rows of the weight are as unlike as the features were, the other way round: beside
  * seconds since 1970, a share between 0 and 1 is nothing. And where each output is one input, as
- * in trees that are written as products, no sum averages what rounding does to it.
+ * in trees that are written as products, no sum averages what rounding does to it; that is so of
+ * all layers.
  *
  * All inputs are looked at, with some of the outputs: norms need no more.
  */
@@ -30,6 +31,9 @@
  */
 #define MOST_UNLIKE 16.0
 
+/* The same of 16 bits, with no scales of inputs. */
+#define MOST_UNLIKE_IN_16_BITS 512.0
+
 /* Of a weight: as [inputs, outputs], or [outputs, inputs]. */
 struct view {
     const struct oq_source *source;
@@ -37,19 +41,32 @@ struct view {
     bool is_turned;
 };
 
-static bool hands_on(const Oq__Pb__NodeProto *node)
+/* Rearranged, or with an offset or a factor of its own for each feature: input number *input. */
+static bool hands_on(const onnxq_plan *plan, const struct oq_value *value, size_t *input)
 {
-    return oq_operator_role(oq_operator_of(node), 0) == OQ_PASSED;
+    const Oq__Pb__NodeProto *node = oq_value_node(value);
+    static const char *const scaling[] = {"Sub", "Div", "Add", "Mul"};
+    *input = 0;
+    if (node == NULL || oq_operator_role(oq_operator_of(node), 0) == OQ_PASSED)
+        return node != NULL;
+    for (size_t i = 0; i < sizeof(scaling) / sizeof(scaling[0]); i++) {
+        if (!oq_node_is(node, "", scaling[i]))
+            continue;
+        *input = oq_plan_constant(plan, value->graph, oq_node_input(node, 0)) != NULL;
+        return oq_plan_constant(plan, value->graph, oq_node_input(node, 1 - *input)) != NULL;
+    }
+    return false;
 }
 
-static bool is_fed(const struct oq_site *site)
+bool oq_site_is_fed(const onnxq_plan *plan, const struct oq_site *site)
 {
-    const struct oq_value *value = oq_graph_find(site->graph, oq_node_input(site->node, 0));
-    for (unsigned i = 0; i < MAX_STEPS && value != NULL && value->origin == OQ_ORIGIN_NODE; i++) {
-        const Oq__Pb__NodeProto *node = oq_value_node(value);
-        value = node != NULL && hands_on(node) ? oq_graph_find(value->graph, oq_node_input(node, 0))
-                                               : NULL;
-    }
+    const struct oq_value *value =
+        oq_graph_find(site->graph, oq_node_input(site->node, site->input == 0 ? 1 : 0));
+    size_t input;
+    for (unsigned i = 0; i < MAX_STEPS && value != NULL && value->origin == OQ_ORIGIN_NODE; i++)
+        value = hands_on(plan, value, &input)
+                    ? oq_graph_find(value->graph, oq_node_input(oq_value_node(value), input))
+                    : NULL;
     return value != NULL && value->origin == OQ_ORIGIN_INPUT && value->graph->parent == NULL;
 }
 
@@ -58,7 +75,7 @@ static bool find_view(const struct oq_site *site, struct view *view)
     const struct oq_source *source = &site->constant->source;
     bool is_gemm = oq_node_is(site->node, "", "Gemm");
     if ((!is_gemm && !oq_node_is(site->node, "", "MatMul")) || site->input != 1 ||
-        source->n_dims != 2 || source->transposed || source->nelem == 0 || !is_fed(site))
+        source->n_dims != 2 || source->transposed || source->nelem == 0)
         return false;
     view->source = source;
     view->is_turned = is_gemm && oq_node_int(site->node, "transB", 0) != 0;
@@ -66,6 +83,23 @@ static bool find_view(const struct oq_site *site, struct view *view)
     view->n_outputs = oq_min_u64((uint64_t)source->dims[view->is_turned ? 0 : 1], MAX_OUTPUTS);
     view->n_outputs = oq_min_u64(view->n_outputs, MAX_ELEMENTS / view->n_inputs);
     return view->n_inputs > 1 && view->n_outputs >= MIN_OUTPUTS;
+}
+
+/* Of most weights the beginning tells that they are no selection: two inputs of an output are. */
+static bool may_select(const struct view *view, float *x, void *scratch)
+{
+    const uint64_t width = (uint64_t)view->source->dims[1];
+    const uint64_t n = oq_min_u64(width, MAX_OUTPUTS);
+    onnxq_error ignored;
+    uint64_t n_first = 0, n_both = 0;
+    if (!oq_source_read_floats(view->source, 0, (size_t)n, x, scratch, &ignored) ||
+        !oq_source_read_floats(view->source, width, (size_t)n, x + n, scratch, &ignored))
+        return false;
+    for (uint64_t i = 0; i < n; i++) {
+        n_first += x[i] != 0;
+        n_both += x[i] != 0 && x[n + i] != 0;
+    }
+    return view->is_turned ? n_first <= 1 : n_both == 0;
 }
 
 /* x: [inputs, outputs] of what is looked at, or turned. */
@@ -116,7 +150,8 @@ static void divide_by_size(const struct view *view, float *x)
     }
 }
 
-static bool is_unlike(const struct view *view, const float *x)
+/* The root mean square of the norms of inputs, against the smallest that is not zero. */
+static double measure_unlikeness(const struct view *view, const float *x)
 {
     double sum = 0, smallest = INFINITY;
     uint64_t n = 0;
@@ -130,28 +165,37 @@ static bool is_unlike(const struct view *view, const float *x)
         n += squares > 0;
         smallest = squares > 0 ? fmin(smallest, squares) : smallest;
     }
-    return n > 1 && isfinite(sum) && sqrt(sum / (double)n) > MOST_UNLIKE * sqrt(smallest);
+    return n > 1 && isfinite(sum) ? sqrt(sum / (double)n / smallest) : 1;
 }
 
-const char *oq_plan_refuse_unlike(const struct oq_site *site, bool *selects)
+static const char *judge(const struct view *view, float *x, bool is_fed, enum oq_unlike *wants)
+{
+    if (is_selection(view, x))
+        return "each of its outputs is one input";
+    if (!is_fed)
+        return NULL;
+    divide_by_size(view, x);
+    const double unlikeness = measure_unlikeness(view, x);
+    *wants = unlikeness > MOST_UNLIKE_IN_16_BITS ? OQ_UNLIKE_FLOAT : OQ_UNLIKE_16_BITS;
+    return unlikeness > MOST_UNLIKE ? "its inputs are of unlike size" : NULL;
+}
+
+const char *oq_plan_refuse_unlike(onnxq_plan *plan, const struct oq_site *site,
+                                  enum oq_unlike *wants)
 {
     struct view view;
     struct oq_arena arena;
     const char *reason = NULL;
+    const bool is_fed = oq_site_is_fed(plan, site);
+    *wants = OQ_UNLIKE_ANY_BITS;
     if (!find_view(site, &view))
         return NULL;
     oq_arena_init(&arena, SIZE_MAX);
     float *x = oq_arena_array(&arena, (size_t)(view.n_inputs * view.n_outputs), sizeof(*x));
     void *scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES);
-    if (x != NULL && scratch != NULL && read_view(&view, x, scratch)) {
-        *selects = is_selection(&view, x);
-        if (!*selects)
-            divide_by_size(&view, x);
-        if (*selects)
-            reason = "each of its outputs is one input";
-        else if (is_unlike(&view, x))
-            reason = "its inputs are of unlike size";
-    }
+    plan->arena.failed |= arena.failed;
+    if (!arena.failed && (is_fed || may_select(&view, x, scratch)) && read_view(&view, x, scratch))
+        reason = judge(&view, x, is_fed, wants);
     oq_arena_fini(&arena);
     return reason;
 }

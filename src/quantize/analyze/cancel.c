@@ -1,0 +1,177 @@
+/*
+ * Products whose large terms take each other away behind them, so that what is left is nothing but
+ * what rounding has done to the terms. That needs two values that were made of the same one:
+ *
+ * - the square of a distance, written out: x^2 - 2 x.w + w^2, for points that are near;
+ * - a product that what it was made of is taken off, or another product of the same: what a filter
+ *   leaves of a picture, one blur less another;
+ * - a polynomial: powers of one number, summed up with coefficients.
+ */
+#include "quantize/analyze/fate.h"
+
+#include "base/checked.h"
+
+/* Nodes between a product and the sum, or between the sum and what else goes in. */
+#define MAX_STEPS 6
+
+static const struct oq_value *input_of(const struct oq_value *value, size_t input)
+{
+    const Oq__Pb__NodeProto *node = oq_value_node(value);
+    return node == NULL ? NULL : oq_graph_find(value->graph, oq_node_input(node, input));
+}
+
+static bool is_constant(const onnxq_plan *plan, const struct oq_value *value)
+{
+    return value != NULL && oq_fate_is_constant(plan, value);
+}
+
+static bool is_sum(const Oq__Pb__NodeProto *node)
+{
+    return oq_node_is(node, "", "Add") || oq_node_is(node, "", "Sub");
+}
+
+static bool is_product(const Oq__Pb__NodeProto *node)
+{
+    return oq_node_is(node, "", "MatMul") || oq_node_is(node, "", "Gemm") ||
+           oq_node_is(node, "", "Conv");
+}
+
+/* Element by element with one number, or rearranged: what is behind is in front. */
+static bool hands_on(const onnxq_plan *plan, const struct oq_graph *graph,
+                     const Oq__Pb__NodeProto *node, const struct oq_value **made_of)
+{
+    const enum oq_role role = oq_operator_role(oq_operator_of(node), 0);
+    const struct oq_value *left = oq_graph_find(graph, oq_node_input(node, 0));
+    const struct oq_value *right = oq_graph_find(graph, oq_node_input(node, 1));
+    *made_of = left;
+    if (role == OQ_PASSED || oq_node_is(node, "", "Cast") || oq_node_is(node, "", "Neg") ||
+        oq_node_is(node, "", "Identity") || oq_node_is(node, "", "Clip"))
+        return true;
+    if (!is_sum(node) && !oq_node_is(node, "", "Mul") && !oq_node_is(node, "", "Div"))
+        return false;
+    if (!is_constant(plan, right))
+        *made_of = right;
+    return is_constant(plan, left) != is_constant(plan, right);
+}
+
+/* What a value was made of by such nodes. */
+static const struct oq_value *find_base(const onnxq_plan *plan, const struct oq_value *value)
+{
+    const struct oq_value *made_of;
+    for (unsigned i = 0; i < MAX_STEPS && value != NULL && oq_value_node(value) != NULL; i++) {
+        if (!hands_on(plan, value->graph, oq_value_node(value), &made_of))
+            break;
+        value = made_of;
+    }
+    return value;
+}
+
+/* The activation of a product with a constant, or NULL. */
+static const struct oq_value *find_activation(const onnxq_plan *plan, const struct oq_value *value)
+{
+    const Oq__Pb__NodeProto *node = oq_value_node(value);
+    if (node == NULL || !is_product(node))
+        return NULL;
+    const struct oq_value *left = input_of(value, 0), *right = input_of(value, 1);
+    if (is_constant(plan, left) == is_constant(plan, right))
+        return NULL;
+    return find_base(plan, is_constant(plan, left) ? right : left);
+}
+
+/* x . x or x^2, in any way to write it. */
+static const struct oq_value *find_squared(const struct oq_value *value)
+{
+    const Oq__Pb__NodeProto *node = oq_value_node(value);
+    if (node == NULL)
+        return NULL;
+    bool is_square = oq_node_is(node, "", "Pow") ||
+                     (oq_node_is(node, "", "Mul") && input_of(value, 0) == input_of(value, 1));
+    return is_square ? input_of(value, 0) : NULL;
+}
+
+/* The value that squares are summed up of, or NULL. */
+static const struct oq_value *find_normed(const onnxq_plan *plan, const struct oq_value *value)
+{
+    const Oq__Pb__NodeProto *node = oq_value_node(value);
+    const struct oq_value *squared = NULL;
+    if (node == NULL)
+        return NULL;
+    if (oq_node_is(node, "", "ReduceSumSquare") || oq_node_is(node, "", "ReduceL2"))
+        squared = input_of(value, 0);
+    else if (oq_node_is(node, "", "ReduceSum"))
+        squared = find_squared(input_of(value, 0));
+    else if (find_squared(value) != NULL) /* of a norm */
+        return find_normed(plan, find_squared(value));
+    return find_base(plan, squared);
+}
+
+/* `other` goes into a sum with a product of x. */
+static bool cancels_with(const onnxq_plan *plan, const struct oq_value *other,
+                         const struct oq_value *x, bool is_difference)
+{
+    const struct oq_value *base = find_base(plan, other);
+    if (base == NULL)
+        return false;
+    if (find_normed(plan, base) == x)
+        return true;
+    return is_difference && (base == x || find_activation(plan, base) == x);
+}
+
+static const Oq__Pb__NodeProto *user_of(const struct oq_use *use)
+{
+    return use->node == OQ_NO_NODE ? NULL : use->graph->proto->node[use->node];
+}
+
+/* The one value that goes on from a node that hands on; NULL: others take it as well, or none. */
+static const struct oq_value *find_next(const onnxq_plan *plan, const struct oq_value *value)
+{
+    const struct oq_value *made_of;
+    for (const struct oq_use *use = value->uses; use != NULL; use = use->next) {
+        const Oq__Pb__NodeProto *node = user_of(use);
+        if (node != NULL && node->n_output > 0 && hands_on(plan, use->graph, node, &made_of) &&
+            made_of == value)
+            return oq_graph_find(use->graph, node->output[0]);
+    }
+    return NULL;
+}
+
+static bool is_cancelled(const onnxq_plan *plan, const struct oq_value *value,
+                         const struct oq_value *x)
+{
+    for (const struct oq_use *use = value->uses; use != NULL; use = use->next) {
+        const Oq__Pb__NodeProto *node = user_of(use);
+        if (node == NULL || !is_sum(node) || use->input > 1)
+            continue;
+        const struct oq_value *other =
+            oq_graph_find(use->graph, oq_node_input(node, 1 - use->input));
+        if (!is_constant(plan, other) && cancels_with(plan, other, x, oq_node_is(node, "", "Sub")))
+            return true;
+    }
+    return false;
+}
+
+/* Exponents that are constant, and more than one. */
+static bool are_powers(const onnxq_plan *plan, const struct oq_value *x)
+{
+    const Oq__Pb__NodeProto *node = oq_value_node(x);
+    if (node == NULL || !oq_node_is(node, "", "Pow"))
+        return false;
+    const struct oq_constant *exponents = oq_plan_constant(plan, x->graph, oq_node_input(node, 1));
+    return exponents != NULL && exponents->source.nelem > 1;
+}
+
+const char *oq_fate_cancels(const onnxq_plan *plan, const struct oq_site *site)
+{
+    if (!is_product(site->node) || site->node->n_output == 0)
+        return NULL;
+    const struct oq_value *value = oq_graph_find(site->graph, site->node->output[0]);
+    const struct oq_value *x = value == NULL ? NULL : find_activation(plan, value);
+    if (x == NULL)
+        return NULL;
+    if (are_powers(plan, x))
+        return "its inputs are powers of one: large terms take each other away";
+    for (unsigned i = 0; i < MAX_STEPS && value != NULL; i++, value = find_next(plan, value))
+        if (is_cancelled(plan, value, x))
+            return "what it is made of is taken off its product";
+    return NULL;
+}
