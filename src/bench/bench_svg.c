@@ -6,16 +6,19 @@
 
 #include "base/size.h"
 #include "bench/plot.h"
+#include "report/report_text.h"
 
 /*
- * A row for each model: its name and figures in a line of text, below it the
- * distribution of its times, a bar for its size and one for its memory.
+ * A row for each model: its name in a line of its own, then its figures, below
+ * them the distribution of its times, a bar for its size and one for its memory.
  */
 #define WIDTH       960
 #define MARGIN      28
 #define TOP         104 /* of the first row */
-#define ROW_HEIGHT  84
-#define BAND_CENTER 50 /* of what is drawn, from the top of its row */
+#define ROW_HEIGHT  102
+#define NAME_Y      20 /* of the name, from the top of its row */
+#define FIGURES_Y   40
+#define BAND_CENTER 68 /* of what is drawn, from the top of its row */
 #define BAND_HALF   17
 #define LATENCY_X   MARGIN
 #define LATENCY_W   520
@@ -26,7 +29,9 @@
 #define BOTTOM      76 /* below the last row */
 #define N_PARTS     260
 #define MAX_TICKS   7
-#define NAME_LIMIT  40
+#define NAME_LIMIT  255                       /* of what is longer the middle is left out */
+#define NAME_WIDTH  (WIDTH - 2 * MARGIN - 16) /* what would be wider is squeezed */
+#define NAME_GLYPH  8.6                       /* at most, of the average one of a name */
 #define INPUT_LIMIT 122
 
 /* Colors that can be told from each other on light and dark ground; the first model's is grey. */
@@ -210,7 +215,8 @@ static void write_latency(const struct oq_bench_model *model, const struct axis 
             "<circle class=\"mark\" cx=\"%.1f\" cy=\"%d\" r=\"3\"/>\n",
             place(axis, model->latency.min), center, place(axis, model->latency.p95), center,
             place(axis, model->latency.p50), center);
-    fprintf(stream, "<text class=\"right\" x=\"%d\" y=\"%d\">", LATENCY_X + LATENCY_W, top + 20);
+    fprintf(stream, "<text class=\"right\" x=\"%d\" y=\"%d\">", LATENCY_X + LATENCY_W,
+            top + FIGURES_Y);
     write_time(stream, axis, model->latency.p50);
     fputs(" <tspan class=\"soft\">(", stream);
     write_time(stream, axis, model->latency.p95);
@@ -231,12 +237,15 @@ static void write_bar(uint64_t nbytes, uint64_t longest, int x, int top, const c
 
 static void write_name(const struct oq_bench_model *model, bool is_first, int top, FILE *stream)
 {
-    fprintf(stream, "<text class=\"name\" x=\"%d\" y=\"%d\">", MARGIN + 8, top + 20);
+    fprintf(stream, "<text class=\"name\" x=\"%d\" y=\"%d\"", MARGIN + 8, top + NAME_Y);
+    if ((double)oq_report_width(model->name) * NAME_GLYPH > NAME_WIDTH)
+        fprintf(stream, " textLength=\"%d\" lengthAdjust=\"spacingAndGlyphs\"", NAME_WIDTH);
+    putc('>', stream);
     oq_plot_text(stream, model->name, NAME_LIMIT);
-    if (!is_first)
-        fprintf(stream, "<tspan class=\"soft\" dx=\"8\">%.2fx as fast</tspan>",
-                model->speedup.median);
     fputs("</text>\n", stream);
+    if (!is_first)
+        fprintf(stream, "<text class=\"soft\" x=\"%d\" y=\"%d\">%.2fx as fast</text>\n", MARGIN + 8,
+                top + FIGURES_Y, model->speedup.median);
 }
 
 static void write_rows(const struct oq_bench *bench, const struct axis *axis, FILE *stream)

@@ -85,6 +85,9 @@ static struct row make_row(const struct oq_bench_model *model, bool is_first, st
     return row;
 }
 
+/* What a narrow line does without, in this order: the other columns tell it as well, or nearly. */
+static const enum column less_needed[] = {RATE, MIN, LOAD, MEMORY};
+
 static void widen(size_t widths[N_COLUMNS], const struct row *row)
 {
     for (size_t i = 0; i < N_COLUMNS; i++) {
@@ -99,6 +102,8 @@ static void print_row(FILE *stream, const char *name, size_t name_width, const s
     fputs("  ", stream);
     oq_report_cell(stream, name, name_width, name_width);
     for (size_t i = 0; i < N_COLUMNS; i++) {
+        if (widths[i] == 0)
+            continue;
         if (i == SPEED) /* the last column; its spread is of any length */
             fprintf(stream, "  %s", row->cells[i]);
         else
@@ -107,23 +112,30 @@ static void print_row(FILE *stream, const char *name, size_t name_width, const s
     putc('\n', stream);
 }
 
-/* Columns of all names, as far as a terminal's line has room for them. */
-static size_t measure_names(const struct oq_bench *bench, const size_t widths[N_COLUMNS],
-                            FILE *stream)
+static size_t measure_names(const struct oq_bench *bench)
 {
-    size_t longest = strlen("model"), others = 2, limit = oq_report_line_limit(stream);
+    size_t longest = strlen("model");
     for (size_t i = 0; i < bench->n_models; i++) {
         size_t width = oq_report_width(bench->models[i].name);
         longest = width > longest ? width : longest;
     }
-    for (size_t i = 0; i < N_COLUMNS; i++)
-        others += 2 + widths[i];
-    size_t left = oq_report_columns_left(limit, others);
-    left = left < 16 ? 16 : left;
-    return longest < left ? longest : left;
+    return longest;
 }
 
-static void print_table(const struct oq_bench *bench, FILE *stream)
+/* Takes columns out until the line has room for the others. */
+static void narrow(size_t widths[N_COLUMNS], size_t name_width, size_t columns)
+{
+    const size_t n_less = sizeof(less_needed) / sizeof(less_needed[0]);
+    size_t needed = 2 + name_width;
+    for (size_t i = 0; i < N_COLUMNS; i++)
+        needed += 2 + widths[i];
+    for (size_t i = 0; i < n_less && columns > 0 && needed > columns; i++) {
+        needed -= 2 + widths[less_needed[i]];
+        widths[less_needed[i]] = 0;
+    }
+}
+
+static void print_table(const struct oq_bench *bench, size_t columns, FILE *stream)
 {
     static const struct row header = {{[SIZE] = "size",
                                        [LOAD] = "load",
@@ -140,7 +152,8 @@ static void print_table(const struct oq_bench *bench, FILE *stream)
         struct row row = make_row(&bench->models[i], i == 0, unit);
         widen(widths, &row);
     }
-    size_t name_width = measure_names(bench, widths, stream);
+    size_t name_width = measure_names(bench);
+    narrow(widths, name_width, columns);
     print_row(stream, "model", name_width, &header, widths);
     for (size_t i = 0; i < bench->n_models; i++) {
         struct row row = make_row(&bench->models[i], i == 0, unit);
@@ -180,7 +193,7 @@ static void print_setup(const struct oq_bench_report *report, FILE *stream)
         fprintf(stream, "%u thread%s", threads, threads > 1 ? "s" : "");
     else
         fputs("as many threads as it takes", stream);
-    fprintf(stream, ", %zu turns\n", bench->n_turns);
+    fprintf(stream, ", %zu turn%s\n", bench->n_turns, oq_report_plural(bench->n_turns));
     print_inputs(bench, stream);
 }
 
@@ -304,7 +317,7 @@ void oq_bench_print(const struct oq_bench_report *report, FILE *stream)
     const struct oq_bench *bench = report->bench;
     if (report->level >= 0) {
         print_setup(report, stream);
-        print_table(bench, stream);
+        print_table(bench, report->columns, stream);
     } else if (bench->n_models == 1) {
         print_single(bench, stream);
     }

@@ -11,6 +11,7 @@ struct oq_bench_report {
     const struct oq_bench_options *options;
     int level;          /* of detail: 0 a table, -1 a line for each model, 1 operators too */
     double min_speedup; /* NAN: none was asked for */
+    size_t columns;     /* of a line; 0: any number */
 };
 
 void oq_bench_print(const struct oq_bench_report *report, FILE *stream);

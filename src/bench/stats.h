@@ -43,7 +43,7 @@ bool oq_speedup(const double *first, const double *other, size_t n,
 
 enum oq_verdict { OQ_SAME_SPEED, OQ_FASTER, OQ_SLOWER };
 
-/* Clear only where all of the spread is on one side of 1. */
+/* Clear only where all of the spread is on one side of 1, and the median by 3 % or more. */
 enum oq_verdict oq_judge(const struct oq_speedup_spread *spread);
 
 #endif

@@ -160,7 +160,7 @@ static void test_print(void **state)
 {
     (void)state;
     struct oq_bench *bench = make_bench(3);
-    struct oq_bench_report report = {bench, &options, 0, (double)NAN};
+    struct oq_bench_report report = {bench, &options, 0, (double)NAN, 0};
     add_profiles(bench);
     check_text(
         write_report(oq_bench_print, &report),
@@ -187,7 +187,7 @@ static void test_print(void **state)
 static void test_print_less(void **state)
 {
     (void)state;
-    struct oq_bench_report report = {make_bench(2), &options, -1, (double)NAN};
+    struct oq_bench_report report = {make_bench(2), &options, -1, (double)NAN, 0};
     check_text(
         write_report(oq_bench_print, &report),
         "<int8>\\n.onnx is 2.00x as fast as model.onnx (1.92 to 2.10), 4.0x smaller, 1.7x less "
@@ -197,10 +197,22 @@ static void test_print_less(void **state)
                "model.onnx: 2.08 ms for one run (p50), 4.0 MB\n");
 }
 
+/* What has no room is left out, and the rest keeps its line. */
+static void test_print_narrow(void **state)
+{
+    (void)state;
+    struct oq_bench_report report = {make_bench(2), &options, 0, (double)NAN, 72};
+    const char *text = write_report(oq_bench_print, &report);
+    assert_non_null(
+        strstr(text, "  model            size   memory      p50      p95  speed\n"
+                     "  model.onnx     4.0 MB  52.4 MB  2.08 ms  2.27 ms  1\n"
+                     "  <int8>\\n.onnx  1.0 MB  31.5 MB  1.04 ms  1.14 ms  2.00 (1.92-2.10)\n"));
+}
+
 static void test_gate(void **state)
 {
     (void)state;
-    struct oq_bench_report report = {make_bench(3), &options, 0, (double)NAN};
+    struct oq_bench_report report = {make_bench(3), &options, 0, (double)NAN, 0};
     assert_true(oq_bench_passes(&report));
     report.min_speedup = 0.25;
     assert_true(oq_bench_passes(&report));
@@ -235,7 +247,7 @@ static void check_well_formed(const char *svg)
 static void test_svg(void **state)
 {
     (void)state;
-    struct oq_bench_report report = {make_bench(3), &options, 0, (double)NAN};
+    struct oq_bench_report report = {make_bench(3), &options, 0, (double)NAN, 0};
     const char *svg = write_report(oq_bench_write_svg, &report);
     check_well_formed(svg);
     assert_non_null(strstr(svg, ">&lt;int8&gt;\xef\xbf\xbd.onnx<"));
@@ -245,6 +257,32 @@ static void test_svg(void **state)
     check_text(svg, write_report(oq_bench_write_svg, &report));
 }
 
+/* Names that differ in the middle only stay apart, and no figure stands in their line. */
+static void test_svg_names(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "a-long-name-of-an-export-of-a-transformer.variant-1.quantized.with.blocks-of-128.onnx",
+        "a-long-name-of-an-export-of-a-transformer.variant-2.quantized.with.blocks-of-128.onnx"};
+    struct oq_bench *bench = make_bench(2);
+    struct oq_bench_report report = {bench, &options, 0, (double)NAN, 0};
+    char name[300], expected[400];
+    memset(name, 'w', sizeof(name));
+    memcpy(name + 200, ".onnx", sizeof(".onnx"));
+    bench->models[0].name = names[0];
+    bench->models[1].name = names[1];
+    const char *svg = write_report(oq_bench_write_svg, &report);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(expected, sizeof(expected), "y=\"%zu\">%s</text>", 104 + i * 102 + 20, names[i]);
+        assert_non_null(strstr(svg, expected));
+    }
+    assert_null(strstr(svg, "textLength"));
+    bench->models[1].name = name;
+    svg = write_report(oq_bench_write_svg, &report);
+    check_well_formed(svg);
+    assert_non_null(strstr(svg, "textLength=\"888\" lengthAdjust=\"spacingAndGlyphs\">wwww"));
+}
+
 int main(void)
 {
     TEST_ROWS(test_step, steps);
@@ -252,7 +290,9 @@ int main(void)
     TEST(test_density);
     TEST(test_print);
     TEST(test_print_less);
+    TEST(test_print_narrow);
     TEST(test_gate);
     TEST(test_svg);
+    TEST(test_svg_names);
     return suite_run();
 }

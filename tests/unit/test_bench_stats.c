@@ -61,9 +61,16 @@ static const struct judge_row {
     struct oq_speedup_spread spread;
     enum oq_verdict expected;
 } judgements[] = {
-    {"faster", {2, 1.9, 2.1}, OQ_FASTER},         {"slower", {0.5, 0.4, 0.6}, OQ_SLOWER},
-    {"around 1", {1.1, 0.9, 1.2}, OQ_SAME_SPEED}, {"up to 1", {0.9, 0.8, 1}, OQ_SAME_SPEED},
+    {"faster", {2, 1.9, 2.1}, OQ_FASTER},
+    {"slower", {0.5, 0.4, 0.6}, OQ_SLOWER},
+    {"around 1", {1.1, 0.9, 1.2}, OQ_SAME_SPEED},
+    {"up to 1", {0.9, 0.8, 1}, OQ_SAME_SPEED},
     {"from 1 on", {1.1, 1, 1.2}, OQ_SAME_SPEED},
+    {"from 1.00 on", {1.1, 1.004, 1.2}, OQ_SAME_SPEED},
+    {"too little", {1.02, 1.01, 1.03}, OQ_SAME_SPEED},
+    {"enough", {1.03, 1.01, 1.04}, OQ_FASTER},
+    {"too little less", {0.98, 0.97, 0.99}, OQ_SAME_SPEED},
+    {"enough less", {0.96, 0.95, 0.97}, OQ_SLOWER},
 };
 
 static void test_judge(void **state)
