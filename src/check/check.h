@@ -84,7 +84,8 @@ struct oq_check {
     struct oq_arena arena; /* everything below lives in it */
     const char *reference, *candidate, *expected;
     const char *engine_version;
-    const char *mask; /* as in the options */
+    const char *mask;    /* as in the options */
+    const char *padding; /* an input that looks as if `mask` should name it, or NULL */
     bool inputs_are_random;
     uint64_t seed;
     const char **labels; /* of the runs */
@@ -118,7 +119,8 @@ struct oq_check *oq_check_create(const struct oq_check_options *options, onnxq_e
 void oq_check_destroy(struct oq_check *check); /* NULL is fine */
 
 /* For people. level < 0: the verdict alone; > 0: a line for every run. */
-void oq_check_print_text(const struct oq_check *check, int level, FILE *stream);
+/* `columns` of a line; 0: any number. */
+void oq_check_print_text(const struct oq_check *check, int level, size_t columns, FILE *stream);
 void oq_check_print_json(const struct oq_check *check, FILE *stream);
 
 #endif

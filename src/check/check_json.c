@@ -9,8 +9,9 @@ static void write_measures(struct oq_json *json, enum oq_value_class value_class
 {
     for (size_t m = 0; m < OQ_N_MEASURES; m++) {
         enum oq_measure measure = (enum oq_measure)m;
-        bool has_value =
-            is_known && (value_class != OQ_CLASS_OTHER || measure == OQ_MEASURE_AGREEMENT);
+        bool is_agreement = measure == OQ_MEASURE_AGREEMENT;
+        bool has_value = is_known && (is_agreement ? value_class != OQ_CLASS_FLOAT
+                                                   : value_class != OQ_CLASS_OTHER);
         oq_json_number(json, oq_measures[m].key,
                        has_value ? oq_measure_get(measure, difference) : (double)NAN);
     }

@@ -6,9 +6,8 @@
 #include "check/check.h"
 #include "report/report_text.h"
 
-#define NAME_LEAST   12
-#define NAME_LIMIT   40 /* columns of an output's name */
-#define NUMBER_WIDTH 10
+#define STACKED_WIDTH 2 /* of the column of names where there is no room for one */
+#define NUMBER_WIDTH  10
 
 static bool has_numbers(const struct oq_check_output *output, enum oq_measure measure)
 {
@@ -25,20 +24,19 @@ static bool has_column(const struct oq_check *check, enum oq_measure measure)
     return found;
 }
 
-/* What the numbers leave of a line: names lose their middle before lines wrap. */
-static size_t name_limit(const struct oq_check *check, FILE *stream)
+/* What the numbers leave of a line; without limit: 0. */
+static size_t room_for_names(const struct oq_check *check, size_t columns)
 {
     size_t used = 2;
     for (size_t m = 0; m < OQ_N_MEASURES; m++)
         used += has_column(check, (enum oq_measure)m) ? 2 + NUMBER_WIDTH : 0;
-    size_t left = oq_report_columns_left(oq_report_line_limit(stream), used);
-    return left > NAME_LIMIT ? NAME_LIMIT : left < NAME_LEAST ? NAME_LEAST : left;
+    return oq_report_columns_left(columns > 0 ? columns : OQ_REPORT_NO_LIMIT, used);
 }
 
-static size_t name_width(const struct oq_check *check, int level, FILE *stream)
+/* Where a longer name stands in a line of its own, with the numbers below. */
+static size_t name_width(const struct oq_check *check, int level, size_t columns_of_line)
 {
-    size_t limit = name_limit(check, stream);
-    size_t width = strlen("output");
+    size_t width = strlen("output"), room = room_for_names(check, columns_of_line);
     for (size_t i = 0; i < check->n_outputs; i++) {
         size_t columns = oq_report_width(check->outputs[i].name);
         width = columns > width ? columns : width;
@@ -47,7 +45,15 @@ static size_t name_width(const struct oq_check *check, int level, FILE *stream)
         size_t columns = oq_report_width(check->labels[i]) + 2;
         width = columns > width ? columns : width;
     }
-    return width < limit ? width : limit;
+    return width <= room ? width : STACKED_WIDTH;
+}
+
+/* A name in its column, or with a line of its own where that is too narrow. */
+static void print_name(FILE *stream, const char *name, size_t width)
+{
+    oq_report_cell(stream, name, width, OQ_REPORT_LONGEST);
+    if (oq_report_width(name) > width)
+        fprintf(stream, "\n  %*s", (int)width, "");
 }
 
 static void print_number(FILE *stream, double value)
@@ -61,7 +67,10 @@ static void print_number(FILE *stream, double value)
 static void print_titles(const struct oq_check *check, size_t width, FILE *stream)
 {
     fputs("  ", stream);
-    oq_report_cell(stream, "output", width, width);
+    if (width > STACKED_WIDTH)
+        oq_report_cell(stream, "output", width, width);
+    else
+        fprintf(stream, "%*s", (int)width, "");
     for (size_t m = 0; m < OQ_N_MEASURES; m++) {
         if (has_column(check, (enum oq_measure)m))
             fprintf(stream, "  %*s", NUMBER_WIDTH, oq_measures[m].title);
@@ -121,7 +130,7 @@ static void print_runs(const struct oq_check *check, const struct oq_check_outpu
 {
     for (size_t i = 0; i < check->n_runs; i++) {
         fputs("    ", stream);
-        oq_report_cell(stream, check->labels[i], width - 2, width - 2);
+        print_name(stream, check->labels[i], width - 2);
         if (output->runs[i].problem != NULL)
             fprintf(stream, "  %s\n", output->runs[i].problem);
         else
@@ -143,7 +152,7 @@ static void print_output(const struct oq_check *check, const struct oq_check_out
                          size_t width, int level, FILE *stream)
 {
     fputs("  ", stream);
-    oq_report_cell(stream, output->name, width, width);
+    print_name(stream, output->name, width);
     if (output->problem != NULL)
         print_problem(check, output, stream);
     else
@@ -158,6 +167,17 @@ static void print_output(const struct oq_check *check, const struct oq_check_out
         fputs("    all of it: the mask has other axes\n", stream);
     if (output->is_reshaped)
         fputs("    stored in another shape: axes of length 1 were ignored\n", stream);
+}
+
+static void print_padding(const struct oq_check *check, FILE *stream)
+{
+    if (check->padding == NULL)
+        return;
+    fputs("  ", stream);
+    print_text(stream, check->padding);
+    fputs(" has zeros: with --mask ", stream);
+    print_text(stream, check->padding);
+    fputs(" what they cover is left out\n", stream);
 }
 
 static void print_extra_outputs(const struct oq_check *check, FILE *stream)
@@ -287,9 +307,21 @@ static bool find_worst(const struct oq_check *check, enum oq_measure measure, do
     return found;
 }
 
+/* Where nobody set a tolerance, nobody has approved: the default tells what is broken from what
+ * works. */
+static bool has_own_tolerance(const struct oq_check *check)
+{
+    bool found = false;
+    for (size_t m = 0; m < OQ_N_MEASURES; m++)
+        found =
+            found || (!isnan(check->tolerances[m]) && (check->default_tolerances >> m & 1) == 0);
+    return found;
+}
+
 static void print_passed(const struct oq_check *check, FILE *stream)
 {
-    const char *before = "Passed: ";
+    bool is_judged = has_own_tolerance(check);
+    const char *before = is_judged ? "Passed: " : "Works: ";
     for (size_t m = 0; m < OQ_N_MEASURES; m++) {
         double value = 0;
         if (isnan(check->tolerances[m]) || !find_worst(check, (enum oq_measure)m, &value))
@@ -298,21 +330,23 @@ static void print_passed(const struct oq_check *check, FILE *stream)
         print_limit(check, (enum oq_measure)m, stream);
         before = "; ";
     }
+    fputs(is_judged ? "" : " (no tolerance was set)", stream);
     putc('\n', stream);
 }
 
-void oq_check_print_text(const struct oq_check *check, int level, FILE *stream)
+void oq_check_print_text(const struct oq_check *check, int level, size_t columns, FILE *stream)
 {
     if (level >= 0) {
-        size_t width = name_width(check, level, stream);
+        size_t width = name_width(check, level, columns);
         print_inputs(check, stream);
         print_sizes(check, stream);
         print_titles(check, width, stream);
         for (size_t i = 0; i < check->n_outputs; i++)
             print_output(check, &check->outputs[i], width, level, stream);
+        print_padding(check, stream);
         print_extra_outputs(check, stream);
         if (check->layers != NULL)
-            oq_layers_print_text(check->layers, check->reference, level, stream);
+            oq_layers_print_text(check->layers, check->reference, check->candidate, level, stream);
     }
     for (size_t i = 0; i < check->n_failures; i++)
         print_failure(check, &check->failures[i], stream);

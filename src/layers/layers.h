@@ -42,8 +42,8 @@ void oq_layers_destroy(struct oq_layers *layers); /* NULL is fine */
  * The table: the worst sites, or all with level > 0, and the command that
  * leaves the worst one as it is in `reference`.
  */
-void oq_layers_print_text(const struct oq_layers *layers, const char *reference, int level,
-                          FILE *stream);
+void oq_layers_print_text(const struct oq_layers *layers, const char *reference,
+                          const char *candidate, int level, FILE *stream);
 
 /* The members "layers", "layers_common_values" and "layers_no_effects" of an object. */
 void oq_layers_write_json(const struct oq_layers *layers, struct oq_json *json);

@@ -7,9 +7,9 @@
 #include "report/report_text.h"
 
 #define SHOWN         20 /* sites without -v */
-#define NAME_LIMIT    48 /* columns of a name on a terminal */
 #define FORM_CAPACITY 160
 #define NUMBER_WIDTH  10
+#define PATH_CAPACITY 2112 /* of 512 characters that are quoted, four each */
 
 /* More names than this make no command that anybody reads. */
 #define MAX_EXCLUDED 8
@@ -84,9 +84,7 @@ static void print_table(const struct oq_layers *layers, size_t n, FILE *stream)
         widen(&widths.name, layers->list[i].site->name);
         widen(&widths.form, form);
     }
-    size_t limit =
-        oq_report_line_limit(stream) != OQ_REPORT_NO_LIMIT ? NAME_LIMIT : OQ_REPORT_LONGEST;
-    widths.name = widths.name < limit ? widths.name : limit;
+    widths.name = widths.name < OQ_REPORT_LONGEST ? widths.name : OQ_REPORT_LONGEST;
     fprintf(stream, "  %-*s%-*s", (int)widths.name + 2, "site", (int)widths.form, "operator");
     if (layers->no_effects == NULL)
         fprintf(stream, "  %*s", NUMBER_WIDTH, "outputs %");
@@ -154,6 +152,37 @@ static void print_quoted(FILE *stream, const char *text)
     putc('\'', stream);
 }
 
+/* A path that begins with a dash would be an option. */
+static void print_path(FILE *stream, const char *path)
+{
+    fputs(path[0] == '-' ? "./" : "", stream);
+    print_quoted(stream, path);
+}
+
+/* A name as the glob that matches it alone. */
+static void print_glob(FILE *stream, const char *name)
+{
+    char glob[PATH_CAPACITY];
+    size_t n = 0;
+    for (; *name != '\0' && n + 4 < sizeof(glob); name++) {
+        bool is_special = strchr("*?[", *name) != NULL;
+        n += (size_t)snprintf(glob + n, sizeof(glob) - n, is_special ? "[%c]" : "%c", *name);
+    }
+    glob[n] = '\0';
+    print_quoted(stream, glob);
+}
+
+/* "model.int8.mixed.onnx": some of its weights are floats; and CANDIDATE stays to compare with. */
+static void print_output(FILE *stream, const char *candidate)
+{
+    char path[PATH_CAPACITY];
+    const char *dot = strrchr(candidate, '.'), *slash = strrchr(candidate, '/');
+    bool has_ending = dot != NULL && dot != candidate && (slash == NULL || dot > slash + 1);
+    int n_stem = (int)(has_ending ? (size_t)(dot - candidate) : strlen(candidate));
+    snprintf(path, sizeof(path), "%.*s.mixed.onnx", n_stem, candidate);
+    print_path(stream, path);
+}
+
 static bool can_exclude(const struct oq_layer *layer)
 {
     const struct oq_name_list *names = &layer->site->weights;
@@ -164,23 +193,27 @@ static bool can_exclude(const struct oq_layer *layer)
     return can;
 }
 
-static void print_hint(const struct oq_layers *layers, const char *reference, FILE *stream)
+/* A command that runs as it stands there, on the files that were checked. */
+static void print_hint(const struct oq_layers *layers, const char *reference, const char *candidate,
+                       FILE *stream)
 {
     const struct oq_layer *layer = layers->list; /* the worst */
-    if (layers->count == 0 || !can_exclude(layer) || !can_quote(reference))
+    if (layers->count == 0 || !can_exclude(layer) || !can_quote(reference) || !can_quote(candidate))
         return;
-    fputs("  the most is gained by: onnxq quantize", stream);
+    fputs("  the most is gained by:\n    onnxq quantize", stream);
     for (size_t i = 0; i < layer->site->weights.count; i++) {
         fputs(" --exclude=", stream);
-        print_quoted(stream, layer->site->weights.list[i]);
+        print_glob(stream, layer->site->weights.list[i]);
     }
     putc(' ', stream);
-    print_quoted(stream, reference);
+    print_path(stream, reference);
+    putc(' ', stream);
+    print_output(stream, candidate);
     putc('\n', stream);
 }
 
-void oq_layers_print_text(const struct oq_layers *layers, const char *reference, int level,
-                          FILE *stream)
+void oq_layers_print_text(const struct oq_layers *layers, const char *reference,
+                          const char *candidate, int level, FILE *stream)
 {
     const size_t n = count_measured(layers), n_all = layers->count;
     const size_t shown = level > 0 || n < SHOWN ? n : SHOWN;
@@ -195,7 +228,7 @@ void oq_layers_print_text(const struct oq_layers *layers, const char *reference,
         print_table(layers, shown, stream);
     print_unmeasured(layers, n, end, stream);
     print_notes(layers, (n - shown) + (n_all - end), stream);
-    print_hint(layers, reference, stream);
+    print_hint(layers, reference, candidate, stream);
 }
 
 /* --- JSON ------------------------------------------------------------------------ */

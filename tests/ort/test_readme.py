@@ -80,7 +80,7 @@ class Readme(OrtTest):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertTrue((self.dir / "model.int8.onnx").exists())
         self.assertIn("<svg", (self.dir / "bench.svg").read_text())
-        for words in ("What 'onnxq quantize' would do", "Wrote model.int8.onnx", "Passed: ", "is gained by"):
+        for words in ("What 'onnxq quantize' would do", "Wrote model.int8.onnx", "Works: ", "is gained by"):
             self.assertIn(words, done.stdout)
 
     def compare(self, example: str):

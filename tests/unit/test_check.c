@@ -212,7 +212,7 @@ static char *print(const struct oq_check *check, int level, bool json)
     if (json)
         oq_check_print_json(check, stream);
     else
-        oq_check_print_text(check, level, stream);
+        oq_check_print_text(check, level, 0, stream);
     fclose(stream);
     return (char *)test_read_file(path, &nbytes);
 }
@@ -251,8 +251,8 @@ static void test_text_of_what_passes(void **state)
     check->inputs_are_random = true;
     check->seed = 7;
     assert_true(judge(check, OQ_N_MEASURES, 0, &error));
-    check_text(print(check, -1, false),
-               "Passed: relative error 0.1414, at most 0.3, the default for 8 bits\n");
+    check_text(print(check, -1, false), "Works: relative error 0.1414, at most 0.3, the default "
+                                        "for 8 bits (no tolerance was set)\n");
     check_text(
         print(check, 1, false),
         "  2 random inputs, seed 7: real ones (--inputs) tell more  (ONNX Runtime 1.2.3)\n"
@@ -265,7 +265,8 @@ static void test_text_of_what_passes(void **state)
         "    second.npz           2           1         0.2      0.9947       13.98           "
         "1\n"
         "    worst at [0,1]: 10, expected 8  (second.npz)\n"
-        "Passed: relative error 0.1414, at most 0.3, the default for 8 bits\n");
+        "Works: relative error 0.1414, at most 0.3, the default for 8 bits (no tolerance was "
+        "set)\n");
 }
 
 /* A third off: too much for 8 bits, not for one scale per weight. */
@@ -283,8 +284,9 @@ static void test_defaults_of_candidates(void **state)
     check->default_relative = (struct oq_default_tolerance){0.5, "one scale per weight"};
     compare(check, 0, 0, TYPE(FLOAT), (const double[]){3, 4}, 2, (const double[]){4, 5.25}, 2);
     assert_true(judge(check, OQ_N_MEASURES, 0, &error));
-    check_text(print(check, -1, false), "Passed: relative error 0.3202, at most 0.5, the default "
-                                        "for one scale per weight\n");
+    check_text(print(check, -1, false),
+               "Works: relative error 0.3202, at most 0.5, the default for "
+               "one scale per weight (no tolerance was set)\n");
     check = make_check(1, 1);
     compare(check, 0, 0, TYPE(FLOAT), (const double[]){3, 4}, 2, (const double[]){3, 4}, 2);
     assert_true(judge(check, OQ_MEASURE_COSINE, 0.9, &error));
@@ -373,8 +375,9 @@ static void test_nothing_beside_something(void **state)
     compare(check, 0, 0, TYPE(FLOAT), a, 2, b, 2);
     compare(check, 1, 0, TYPE(FLOAT), none, 1, none, 1);
     assert_true(judge(check, OQ_N_MEASURES, 0, &error));
-    check_text(print(check, -1, false),
-               "Passed: relative error 0.1, at most 0.3, the default for 8 bits\n");
+    check_text(
+        print(check, -1, false),
+        "Works: relative error 0.1, at most 0.3, the default for 8 bits (no tolerance was set)\n");
 }
 
 static void test_json(void **state)

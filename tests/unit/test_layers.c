@@ -372,7 +372,7 @@ static const char *print(const struct oq_layers *layers, const char *reference, 
     const char *path = test_path("report");
     FILE *stream = fopen(path, "w");
     assert_non_null(stream);
-    oq_layers_print_text(layers, reference, level, stream);
+    oq_layers_print_text(layers, reference, "model.int8.onnx", level, stream);
     fclose(stream);
     return (const char *)test_read_file(path, &nbytes);
 }
@@ -393,7 +393,8 @@ static void test_report(void **state)
                "  c     MatMul -> MatMulInteger           -       0.000         inf       0.000\n"
                "  not measured: d: it is no tensor\n"
                "  3 quantized operators in bodies of If, Loop or Scan are not told apart\n"
-               "  the most is gained by: onnxq quantize --exclude='it'\\''s' 'my model.onnx'\n");
+               "  the most is gained by:\n"
+               "    onnxq quantize --exclude='it'\\''s' 'my model.onnx' model.int8.mixed.onnx\n");
 }
 
 static void test_report_without_effects(void **state)

@@ -279,7 +279,7 @@ static const struct bind_row {
     {"a name like none",
      IDS,
      {{"pixel_values", TYPE(INT64), {1, 2}, 2, 1}},
-     "the model has no input \"pixel_values\"\nhint: its first input is \"ids\""},
+     "the model has no input \"pixel_values\"\nhint: it takes \"ids\""},
     {"no inputs at all", "", {{"x", TYPE(INT64), {1, 2}, 2, 1}}, "the model has no input \"x\""},
     {"a position too far",
      IDS,
