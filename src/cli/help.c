@@ -10,7 +10,9 @@
 #include "cli/terminal/messages.h"
 
 #define HELP_COLUMN   34
+#define LINE_COLUMNS  80
 #define LEFT_CAPACITY 160
+#define HELP_CAPACITY 256
 
 static void append(char *left, const char *text)
 {
@@ -38,34 +40,79 @@ static void append_value(char *left, const cli_option *option)
     append(left, option->implied != NULL ? "]" : "");
 }
 
-static void print_default(const cli_option *option, const char *settings, FILE *stream)
+static void append_default(char help[HELP_CAPACITY], const cli_option *option, const char *settings)
 {
     const char *field = settings + option->offset;
+    char *end = help + strlen(help);
+    size_t left = HELP_CAPACITY - strlen(help);
     int value = 0;
     uint64_t number = 0;
     double real = 0;
     if (option->kind == CLI_FLAG && option->negated != NULL) {
-        fprintf(stream, " (default: %s)", *(const bool *)field ? "on" : "off");
+        snprintf(end, left, " (default: %s)", *(const bool *)field ? "on" : "off");
     } else if (option->kind == CLI_NUMBER) {
         memcpy(&number, field, sizeof(number));
-        fprintf(stream, " (default: %" PRIu64 ")", number);
+        snprintf(end, left, " (default: %" PRIu64 ")", number);
     } else if (option->kind == CLI_REAL) {
         memcpy(&real, field, sizeof(real));
         if (isfinite(real))
-            fprintf(stream, " (default: %g)", real);
+            snprintf(end, left, " (default: %g)", real);
     } else if (option->kind == CLI_CHOICE) {
         memcpy(&value, field, sizeof(value));
         const cli_choice *choice = option->choices;
         while (choice->name != NULL && (choice->value != value || choice->hidden))
             choice++;
         if (choice->name != NULL)
-            fprintf(stream, " (default: %s)", choice->name);
+            snprintf(end, left, " (default: %s)", choice->name);
+    }
+}
+
+/* From `indent` on, in lines of 80 columns; `column` of them are taken. Returns the column. */
+static size_t print_words(const char *text, size_t length, size_t indent, size_t column,
+                          FILE *stream)
+{
+    for (size_t i = 0; i < length;) {
+        size_t n = strcspn(text + i, " \n");
+        n = n < length - i ? n : length - i;
+        bool is_first = column == indent;
+        if (!is_first && column + 1 + n > LINE_COLUMNS) {
+            fprintf(stream, "\n%*s", (int)indent, "");
+            column = indent;
+            is_first = true;
+        }
+        fprintf(stream, "%s%.*s", is_first ? "" : " ", (int)n, text + i);
+        column += n + !is_first;
+        i += n + strspn(text + i + n, " ");
+    }
+    return column;
+}
+
+static void print_wrapped(const char *text, size_t indent, FILE *stream)
+{
+    print_words(text, strlen(text), indent, indent, stream);
+    putc('\n', stream);
+}
+
+/* Lines are those of the source; where one ends a sentence, so does it here. */
+static void print_notes(const char *notes, FILE *stream)
+{
+    size_t column = 0;
+    putc('\n', stream);
+    while (*notes != '\0') {
+        size_t length = strcspn(notes, "\n");
+        column = print_words(notes, length, 0, column, stream);
+        if (length == 0 || notes[length - 1] == '.' || notes[length] == '\0') {
+            putc('\n', stream);
+            column = 0;
+        }
+        notes += length + (notes[length] != '\0');
     }
 }
 
 static void print_option(const cli_option *option, const char *settings, FILE *stream)
 {
-    char left[LEFT_CAPACITY] = "      ";
+    char left[LEFT_CAPACITY] = "      ", help[HELP_CAPACITY];
+    snprintf(help, sizeof(help), "%s", option->help);
     if (option->letter != 0)
         snprintf(left, sizeof(left), "  -%c, ", option->letter);
     append(left, option->negated != NULL ? "--[no-]" : "--");
@@ -73,11 +120,11 @@ static void print_option(const cli_option *option, const char *settings, FILE *s
     append_value(left, option);
     /* What is too long for its column has a line of its own. */
     if (strlen(left) + 2 > HELP_COLUMN)
-        fprintf(stream, "%s\n%*s%s", left, HELP_COLUMN, "", option->help);
+        fprintf(stream, "%s\n%*s", left, HELP_COLUMN, "");
     else
-        fprintf(stream, "%-*s%s", HELP_COLUMN, left, option->help);
-    print_default(option, settings, stream);
-    putc('\n', stream);
+        fprintf(stream, "%-*s", HELP_COLUMN, left);
+    append_default(help, option, settings);
+    print_wrapped(help, HELP_COLUMN, stream);
 }
 
 static void print_options(const cli_command *command, const char *settings, FILE *stream)
@@ -105,8 +152,10 @@ static void print_usage(const char *usage, FILE *stream)
 static void print_commands(FILE *stream)
 {
     fputs("\nCommands\n", stream);
-    for (const cli_command *const *command = cli_commands; *command != NULL; command++)
-        fprintf(stream, "  %-12s%s\n", (*command)->name, (*command)->summary);
+    for (const cli_command *const *command = cli_commands; *command != NULL; command++) {
+        fprintf(stream, "  %-12s", (*command)->name);
+        print_wrapped((*command)->summary, 14, stream);
+    }
 }
 
 int cli_print_help(const cli_command *command, FILE *stream)
@@ -119,7 +168,7 @@ int cli_print_help(const cli_command *command, FILE *stream)
     print_usage(command->usage, stream);
     fprintf(stream, "\n%s\n", command->summary);
     if (command->notes != NULL)
-        fprintf(stream, "\n%s\n", command->notes);
+        print_notes(command->notes, stream);
     if (command == &cli_program)
         print_commands(stream);
     print_options(command, settings, stream);

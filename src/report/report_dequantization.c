@@ -8,11 +8,10 @@
 
 #include <onnxq/onnxq.h>
 
-#define NAME_CAPACITY    192
-#define SHAPE_MAX_DIMS   8
-#define SHAPE_CAPACITY   (SHAPE_MAX_DIMS * 21 + 8)
-#define TERMINAL_COLUMNS 32 /* of a name, on a terminal */
-#define PADDING_COLUMNS  60 /* a longer name sticks out instead of widening every line */
+#define NAME_CAPACITY   192
+#define SHAPE_MAX_DIMS  8
+#define SHAPE_CAPACITY  (SHAPE_MAX_DIMS * 21 + 8)
+#define PADDING_COLUMNS 60 /* a longer name sticks out instead of widening every line */
 
 /* "MatMul", or "com.example.MatMul" for a domain other than ai.onnx. */
 static void format_operator(const onnxq_dequantized *node, char name[NAME_CAPACITY])
@@ -38,7 +37,7 @@ struct table {
     const onnxq_dequantization *source;
     struct kept *kept; /* [n_kept] */
     size_t n_kept;
-    size_t name_width, line_limit;
+    size_t name_width;
     struct oq_report_unit unit;
 };
 
@@ -75,11 +74,10 @@ static void widen(size_t *width, const char *text)
         *width = columns;
 }
 
-static void measure_table(struct table *table, FILE *stream)
+static void measure_table(struct table *table)
 {
     uint64_t largest = 0;
     table->name_width = strlen("form");
-    table->line_limit = oq_report_line_limit(stream);
     for (size_t i = 0; i < onnxq_dequantization_form_count(table->source); i++) {
         const onnxq_dequantized_form *form = onnxq_dequantization_get_form(table->source, i);
         widen(&table->name_width, form->form);
@@ -108,10 +106,9 @@ static void write_kept(const struct table *table, const struct kept *kept, FILE 
     format_operator(kept->node, name);
     snprintf(count, sizeof(count), "  %7zu  kept: ", kept->count);
     fputs("  ", stream);
-    size_t used = 2 + oq_report_cell(stream, name, table->name_width, OQ_REPORT_NO_LIMIT);
+    oq_report_cell(stream, name, table->name_width, OQ_REPORT_NO_LIMIT);
     fputs(count, stream);
-    oq_report_cell(stream, kept->node->reason, 0,
-                   oq_report_columns_left(table->line_limit, used + strlen(count)));
+    oq_report_cell(stream, kept->node->reason, 0, OQ_REPORT_NO_LIMIT);
     putc('\n', stream);
 }
 
@@ -136,7 +133,7 @@ void onnxq_report_dequantization_table(const onnxq_dequantization *dequantizatio
         fputs("  (no memory left for the table)\n", stream);
         return;
     }
-    measure_table(&table, stream);
+    measure_table(&table);
     fprintf(stream, "  %-*s    nodes      before       after\n", (int)table.name_width, "form");
     for (size_t i = 0; i < onnxq_dequantization_form_count(dequantization); i++)
         write_form(&table, onnxq_dequantization_get_form(dequantization, i), stream);
@@ -161,27 +158,26 @@ static void format_weight(const onnxq_dequantized *node, char weight[SHAPE_CAPAC
 
 /* Columns of the list of nodes. */
 struct columns {
-    size_t node, form, name_limit, line_limit;
+    size_t node, form;
 };
 
 static void write_node(const onnxq_dequantized *node, const struct columns *columns, FILE *stream)
 {
     fputs("  ", stream);
-    size_t used = 4 + oq_report_cell(stream, node->node, columns->node, columns->name_limit);
+    oq_report_cell(stream, node->node, columns->node, OQ_REPORT_NO_LIMIT);
     fputs("  ", stream);
     if (stays(node)) {
         char name[NAME_CAPACITY];
         format_operator(node, name);
-        used += oq_report_cell(stream, name, columns->form, OQ_REPORT_NO_LIMIT);
+        oq_report_cell(stream, name, columns->form, OQ_REPORT_NO_LIMIT);
         fputs("  kept: ", stream);
-        oq_report_cell(stream, node->reason, 0,
-                       oq_report_columns_left(columns->line_limit, used + strlen("  kept: ")));
+        oq_report_cell(stream, node->reason, 0, OQ_REPORT_NO_LIMIT);
     } else if (node->weight[0] != '\0') {
         char weight[SHAPE_CAPACITY];
         format_weight(node, weight);
         oq_report_cell(stream, node->form, columns->form, OQ_REPORT_NO_LIMIT);
         fputs("  ", stream);
-        oq_report_cell(stream, node->weight, 0, columns->name_limit);
+        oq_report_cell(stream, node->weight, 0, OQ_REPORT_NO_LIMIT);
         fprintf(stream, " -> %s", weight);
     } else {
         oq_report_cell(stream, node->form, 0, OQ_REPORT_NO_LIMIT);
@@ -189,11 +185,9 @@ static void write_node(const onnxq_dequantized *node, const struct columns *colu
     putc('\n', stream);
 }
 
-static struct columns measure_columns(const onnxq_dequantization *dequantization, FILE *stream)
+static struct columns measure_columns(const onnxq_dequantization *dequantization)
 {
-    struct columns columns = {.line_limit = oq_report_line_limit(stream)};
-    bool is_terminal = columns.line_limit != OQ_REPORT_NO_LIMIT;
-    columns.name_limit = is_terminal ? TERMINAL_COLUMNS : OQ_REPORT_NO_LIMIT;
+    struct columns columns = {0};
     for (size_t i = 0; i < onnxq_dequantization_count(dequantization); i++) {
         const onnxq_dequantized *node = onnxq_dequantization_get(dequantization, i);
         char name[NAME_CAPACITY];
@@ -201,14 +195,12 @@ static struct columns measure_columns(const onnxq_dequantization *dequantization
         widen(&columns.node, node->node);
         widen(&columns.form, stays(node) ? name : node->form);
     }
-    if (columns.node > columns.name_limit)
-        columns.node = columns.name_limit;
     return columns;
 }
 
 void onnxq_report_dequantization_nodes(const onnxq_dequantization *dequantization, FILE *stream)
 {
-    const struct columns columns = measure_columns(dequantization, stream);
+    const struct columns columns = measure_columns(dequantization);
     const onnxq_dequantize_summary *summary = onnxq_dequantization_get_summary(dequantization);
     for (size_t i = 0; i < onnxq_dequantization_count(dequantization); i++)
         write_node(onnxq_dequantization_get(dequantization, i), &columns, stream);

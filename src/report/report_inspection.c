@@ -28,7 +28,6 @@ struct report {
     const onnxq_plan *plan;
     const onnxq_dequantization *dequantization;
     const onnxq_inspection_style *style;
-    size_t line_limit;
     FILE *stream;
 };
 
@@ -83,19 +82,10 @@ static size_t text_limit(const struct report *report)
     return report->style->detail > 0 ? OQ_REPORT_NO_LIMIT : OQ_REPORT_LONGEST;
 }
 
-/* Of a name, where `used` columns of the line are taken. */
-static size_t columns_left(const struct report *report, size_t used)
-{
-    return report->line_limit == OQ_REPORT_NO_LIMIT
-               ? text_limit(report)
-               : oq_report_columns_left(report->line_limit, used);
-}
-
 /* Prose; with detail all of it. */
-static void write_value(const struct report *report, const char *text, size_t used)
+static void write_value(const struct report *report, const char *text)
 {
-    oq_report_value(report->stream, text,
-                    report->style->detail > 0 ? OQ_REPORT_NO_LIMIT : columns_left(report, used));
+    oq_report_value(report->stream, text, text_limit(report));
 }
 
 /* A length of `share` of the whole bar, in eighths of a column where characters allow. */
@@ -176,7 +166,7 @@ static void write_line(const struct report *report, const char *label, const cha
     if (text[0] == '\0')
         return;
     write_label(report, label);
-    write_value(report, text, 2 + LABEL_COLUMNS);
+    write_value(report, text);
     putc('\n', report->stream);
 }
 
@@ -263,10 +253,9 @@ static void write_metadata(const struct report *report)
         widen(&width, inspection->metadata[i].key);
     for (size_t i = 0; i < n; i++) {
         fputs("  ", report->stream);
-        size_t used =
-            4 + oq_report_cell(report->stream, inspection->metadata[i].key, width, PADDING_COLUMNS);
+        oq_report_cell(report->stream, inspection->metadata[i].key, width, PADDING_COLUMNS);
         fputs("  ", report->stream);
-        write_value(report, inspection->metadata[i].value, used);
+        write_value(report, inspection->metadata[i].value);
         putc('\n', report->stream);
     }
     if (n < inspection->n_metadata)
@@ -287,18 +276,13 @@ static void write_identity(const struct report *report)
 
 /* --- inputs and outputs --- */
 
-static size_t name_limit(const struct report *report)
-{
-    return report->line_limit == OQ_REPORT_NO_LIMIT ? text_limit(report) : PADDING_COLUMNS;
-}
-
 static void write_parameter(const struct report *report, const onnxq_parameter *parameter,
                             size_t width)
 {
     fputs("  ", report->stream);
-    size_t used = 4 + oq_report_cell(report->stream, parameter->name, width, name_limit(report));
+    oq_report_cell(report->stream, parameter->name, width, text_limit(report));
     fputs("  ", report->stream);
-    oq_report_cell(report->stream, parameter->type, 0, columns_left(report, used));
+    oq_report_cell(report->stream, parameter->type, 0, text_limit(report));
     fputs(parameter->has_default ? "  (has a default value)\n" : "\n", report->stream);
 }
 
@@ -440,7 +424,7 @@ static void write_groups(const struct report *report, const struct group *groups
         char name[NAME_CAPACITY];
         format_group(&groups[i], name);
         fputs("  ", report->stream);
-        oq_report_cell(report->stream, name, name_width, name_limit(report));
+        oq_report_cell(report->stream, name, name_width, text_limit(report));
         fprintf(report->stream, "  %-*s  %7zu  ", (int)type_width, groups[i].dtype,
                 groups[i].n_weights);
         write_share(report, groups[i].nbytes, groups[0].nbytes);
@@ -489,13 +473,13 @@ static void write_weight(const struct report *report, const onnxq_weight *weight
     format_type(weight, type);
     format_user(weight, user);
     size_t used = write_share(report, weight->nbytes, largest);
-    used += oq_report_cell(report->stream, "", SHARE_COLUMNS - used, 0);
+    oq_report_cell(report->stream, "", SHARE_COLUMNS - used, 0);
     fputs("  ", report->stream);
-    used += oq_report_cell(report->stream, type, type_width, OQ_REPORT_NO_LIMIT);
+    oq_report_cell(report->stream, type, type_width, OQ_REPORT_NO_LIMIT);
     fputs("  ", report->stream);
-    used += oq_report_cell(report->stream, user, user_width, name_limit(report));
+    oq_report_cell(report->stream, user, user_width, text_limit(report));
     fputs("  ", report->stream);
-    oq_report_cell(report->stream, weight->name, 0, columns_left(report, used + 6));
+    oq_report_cell(report->stream, weight->name, 0, text_limit(report));
     putc('\n', report->stream);
 }
 
@@ -602,7 +586,6 @@ void onnxq_report_inspection(const onnxq_inspection *inspection, const onnxq_pla
                                   .plan = plan,
                                   .dequantization = dequantization,
                                   .style = style == NULL ? &plain : style,
-                                  .line_limit = oq_report_line_limit(stream),
                                   .stream = stream};
     write_identity(&report);
     write_parameters(&report, "Inputs", inspection->inputs, inspection->n_inputs);

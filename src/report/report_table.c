@@ -6,10 +6,10 @@
 
 #include "base/flags.h"
 
-#define NAME_MAX_COLUMNS 24
-#define NAME_CAPACITY    160
-#define FORM_CAPACITY    256
-#define NOTES_CAPACITY   768
+#define WIDE_COLUMNS   100 /* notes that would end beyond have lines of their own */
+#define NAME_CAPACITY  160
+#define FORM_CAPACITY  256
+#define NOTES_CAPACITY 768
 
 static struct oq_report_unit choose_unit(const struct oq_report_lines *lines)
 {
@@ -77,15 +77,14 @@ static void format_notes(const struct oq_report_line *line, char notes[NOTES_CAP
 }
 
 /* A line for each reason; the first goes on where the form would stand if there is none. */
-static void write_notes_below(FILE *stream, const struct oq_report_line *line, size_t column,
-                              size_t line_limit)
+static void write_notes_below(FILE *stream, const struct oq_report_line *line, size_t column)
 {
     for (size_t i = 0; i < line->n_reasons; i++) {
         char note[FORM_CAPACITY] = "";
         append_reason(&line->reasons[i], note, sizeof(note));
         if (i > 0 || line->n_forms > 0)
             fprintf(stream, "\n%*s", (int)column, "");
-        oq_report_cell(stream, note, 0, oq_report_columns_left(line_limit, column));
+        oq_report_cell(stream, note, 0, OQ_REPORT_NO_LIMIT);
     }
 }
 
@@ -95,13 +94,12 @@ static size_t max_size(size_t a, size_t b)
 }
 
 struct table_widths {
-    size_t name, form, name_limit, line_limit;
+    size_t name, form;
 };
 
-static struct table_widths measure(const struct oq_report_lines *lines, FILE *stream)
+static struct table_widths measure(const struct oq_report_lines *lines)
 {
-    struct table_widths widths = {.name = strlen("operator"),
-                                  .line_limit = oq_report_line_limit(stream)};
+    struct table_widths widths = {.name = strlen("operator")};
     for (size_t i = 0; i < lines->n_lines; i++) {
         char name[NAME_CAPACITY], form[FORM_CAPACITY], notes[NOTES_CAPACITY];
         format_name(&lines->lines[i], name);
@@ -112,11 +110,6 @@ static struct table_widths measure(const struct oq_report_lines *lines, FILE *st
         if (notes[0] != '\0')
             widths.form = max_size(widths.form, oq_report_width(form));
     }
-    widths.name_limit = OQ_REPORT_NO_LIMIT;
-    if (widths.line_limit != OQ_REPORT_NO_LIMIT)
-        widths.name_limit = NAME_MAX_COLUMNS;
-    if (widths.name > widths.name_limit)
-        widths.name = widths.name_limit;
     return widths;
 }
 
@@ -138,14 +131,13 @@ static void write_texts(FILE *stream, const struct oq_report_line *line, size_t 
     char form[FORM_CAPACITY], notes[NOTES_CAPACITY];
     format_form(line, form);
     format_notes(line, notes);
-    size_t left = oq_report_columns_left(widths->line_limit, column);
     bool has_notes = notes[0] != '\0';
-    bool fits = widths->form + 3 + oq_report_width(notes) <= left;
-    oq_report_cell(stream, form, has_notes && fits ? widths->form + 3 : 0, left);
+    bool fits = column + widths->form + 3 + oq_report_width(notes) <= WIDE_COLUMNS;
+    oq_report_cell(stream, form, has_notes && fits ? widths->form + 3 : 0, OQ_REPORT_NO_LIMIT);
     if (has_notes && fits)
         oq_report_cell(stream, notes, 0, OQ_REPORT_NO_LIMIT);
     else if (has_notes)
-        write_notes_below(stream, line, column, widths->line_limit);
+        write_notes_below(stream, line, column);
 }
 
 static void write_line(FILE *stream, const struct oq_report_line *line, struct oq_report_unit unit,
@@ -154,7 +146,7 @@ static void write_line(FILE *stream, const struct oq_report_line *line, struct o
     char name[NAME_CAPACITY];
     format_name(line, name);
     fputs("  ", stream);
-    size_t used = 2 + oq_report_cell(stream, name, widths->name, widths->name_limit);
+    size_t used = 2 + oq_report_cell(stream, name, widths->name, OQ_REPORT_NO_LIMIT);
     used += write_numbers(stream, line, unit);
     fputs("   ", stream);
     write_texts(stream, line, used + 3, widths);
@@ -194,7 +186,7 @@ void onnxq_report_table(const onnxq_plan *plan, FILE *stream)
     }
     oq_report_lines_merge_small(&lines);
     struct oq_report_unit unit = choose_unit(&lines);
-    struct table_widths widths = measure(&lines, stream);
+    struct table_widths widths = measure(&lines);
     fprintf(stream, "  %-*s  weights  quantized      before       after\n", (int)widths.name,
             "operator");
     for (size_t i = 0; i < lines.n_lines; i++)

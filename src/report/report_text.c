@@ -8,15 +8,7 @@
 
 #include <onnxq/onnxq.h>
 
-#include "base/os.h"
 #include "base/utf8.h"
-
-#define TERMINAL_COLUMNS 100
-
-size_t oq_report_line_limit(FILE *stream)
-{
-    return oq_os_is_terminal(stream) ? TERMINAL_COLUMNS : OQ_REPORT_NO_LIMIT;
-}
 
 struct oq_report_unit oq_report_unit(uint64_t largest_nbytes)
 {

@@ -12,9 +12,6 @@
  * goes. Names of real models are shorter. */
 #define OQ_REPORT_LONGEST ((size_t)200)
 
-/* Columns that a terminal line may have; OQ_REPORT_NO_LIMIT where the stream is no terminal. */
-size_t oq_report_line_limit(FILE *stream);
-
 /* One unit for all numbers of a table, so that they compare at a glance. */
 struct oq_report_unit {
     const char *name;

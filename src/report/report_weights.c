@@ -7,14 +7,13 @@
 
 #include "base/flags.h"
 
-#define SHAPE_MAX_DIMS   8
-#define SHAPE_CAPACITY   (SHAPE_MAX_DIMS * 21 + 8)
-#define ACTION_COLUMNS   7
-#define TERMINAL_COLUMNS 26 /* of a name, on a terminal */
-#define PADDING_COLUMNS  60 /* a longer name sticks out instead of widening every line */
+#define SHAPE_MAX_DIMS  8
+#define SHAPE_CAPACITY  (SHAPE_MAX_DIMS * 21 + 8)
+#define ACTION_COLUMNS  7
+#define PADDING_COLUMNS 60 /* a longer name sticks out instead of widening every line */
 
 struct widths {
-    size_t name, shape, dtype, node, name_limit, line_limit;
+    size_t name, shape, dtype, node;
 };
 
 static void format_shape(const onnxq_weight *weight, char shape[SHAPE_CAPACITY])
@@ -42,61 +41,55 @@ static void format_more_uses(const onnxq_weight *weight, char more[32])
         snprintf(more, 32, " +%zu", weight->n_uses - 1);
 }
 
-static void widen(size_t *width, size_t columns, size_t limit)
+static void widen(size_t *width, size_t columns)
 {
-    if (columns > limit)
-        columns = limit;
+    if (columns > PADDING_COLUMNS)
+        columns = PADDING_COLUMNS;
     if (columns > *width)
         *width = columns;
 }
 
-static struct widths measure(const struct oq_report_lines *lines, FILE *stream)
+static struct widths measure(const struct oq_report_lines *lines)
 {
-    struct widths widths = {.line_limit = oq_report_line_limit(stream)};
-    bool is_terminal = widths.line_limit != OQ_REPORT_NO_LIMIT;
-    widths.name_limit = is_terminal ? TERMINAL_COLUMNS : OQ_REPORT_NO_LIMIT;
-    size_t limit = is_terminal ? TERMINAL_COLUMNS : PADDING_COLUMNS;
+    struct widths widths = {0};
     for (size_t i = 0; i < lines->n_weights; i++) {
         const onnxq_weight *weight = lines->weights[i];
         char shape[SHAPE_CAPACITY], more[32];
         format_shape(weight, shape);
         format_more_uses(weight, more);
-        widen(&widths.name, oq_report_width(weight->name), limit);
-        widen(&widths.shape, strlen(shape), limit);
-        widen(&widths.dtype, strlen(weight->dtype), limit);
-        widen(&widths.node, oq_report_width(node_name(weight)) + strlen(more), limit);
+        widen(&widths.name, oq_report_width(weight->name));
+        widen(&widths.shape, strlen(shape));
+        widen(&widths.dtype, strlen(weight->dtype));
+        widen(&widths.node, oq_report_width(node_name(weight)) + strlen(more));
     }
     return widths;
 }
 
-static size_t write_node(FILE *stream, const onnxq_weight *weight, const struct widths *widths)
+static void write_node(FILE *stream, const onnxq_weight *weight, const struct widths *widths)
 {
     char more[32];
     format_more_uses(weight, more);
-    size_t limit = oq_report_columns_left(widths->name_limit, strlen(more));
-    size_t used = oq_report_cell(stream, node_name(weight), 0, limit) + strlen(more);
+    size_t used = oq_report_cell(stream, node_name(weight), 0, OQ_REPORT_NO_LIMIT) + strlen(more);
     fputs(more, stream);
-    if (used >= widths->node)
-        return used;
-    return used + oq_report_cell(stream, "", widths->node - used, 0);
+    if (used < widths->node)
+        fprintf(stream, "%*s", (int)(widths->node - used), "");
 }
 
 /* One column and the space behind it. */
-static size_t write_column(FILE *stream, const char *text, size_t width, size_t limit)
+static void write_column(FILE *stream, const char *text, size_t width)
 {
-    size_t used = oq_report_cell(stream, text, width, limit);
+    oq_report_cell(stream, text, width, OQ_REPORT_NO_LIMIT);
     fputs("  ", stream);
-    return used + 2;
 }
 
 /* What is done with it: the form of its integers, and what scales there are beside the usual ones.
  */
-static void write_form(FILE *stream, const onnxq_weight *weight, const char *form, size_t limit)
+static void write_form(FILE *stream, const onnxq_weight *weight, const char *form)
 {
     char text[128];
     snprintf(text, sizeof(text), "%s%s", form,
              weight->n_input_scales > 0 ? ", scales of inputs too" : "");
-    oq_report_cell(stream, text, 0, limit);
+    oq_report_cell(stream, text, 0, OQ_REPORT_NO_LIMIT);
 }
 
 static void write_weight(FILE *stream, const onnxq_weight *weight, const struct widths *widths)
@@ -106,18 +99,16 @@ static void write_weight(FILE *stream, const onnxq_weight *weight, const struct 
     char shape[SHAPE_CAPACITY];
     format_shape(weight, shape);
     fputs("  ", stream);
-    size_t used = 2 + write_column(stream, weight->name, widths->name, widths->name_limit);
-    used += write_column(stream, shape, widths->shape, OQ_REPORT_NO_LIMIT);
-    used += write_column(stream, weight->dtype, widths->dtype, OQ_REPORT_NO_LIMIT);
-    used += write_node(stream, weight, widths);
+    write_column(stream, weight->name, widths->name);
+    write_column(stream, shape, widths->shape);
+    write_column(stream, weight->dtype, widths->dtype);
+    write_node(stream, weight, widths);
     fputs("  ", stream);
-    used += 2 + write_column(stream, oq_report_action(weight->action), ACTION_COLUMNS,
-                             OQ_REPORT_NO_LIMIT);
-    const size_t limit = oq_report_columns_left(widths->line_limit, used);
+    write_column(stream, oq_report_action(weight->action), ACTION_COLUMNS);
     if (kept)
-        oq_report_cell(stream, oq_flags_text(oq_report_reason(weight)).text, 0, limit);
+        oq_report_cell(stream, oq_flags_text(oq_report_reason(weight)).text, 0, OQ_REPORT_NO_LIMIT);
     else
-        write_form(stream, weight, use->form, limit);
+        write_form(stream, weight, use->form);
     putc('\n', stream);
 }
 
@@ -128,7 +119,7 @@ void onnxq_report_weights(const onnxq_plan *plan, FILE *stream)
         fputs("  (no memory left for the list of weights)\n", stream);
         return;
     }
-    struct widths widths = measure(&lines, stream);
+    struct widths widths = measure(&lines);
     for (size_t i = 0; i < lines.n_lines; i++) {
         const struct oq_report_line *line = &lines.lines[i];
         for (size_t k = 0; k < line->n_weights; k++)

@@ -8,6 +8,7 @@
 
 #include "base/flags.h"
 #include "base/os.h"
+#include "cli/terminal/terminal.h"
 
 #define MESSAGE_CAPACITY 2048
 
@@ -68,6 +69,7 @@ static void print_line(const cli_common *common, const char *color, const char *
                        const char *text)
 {
     bool colored = cli_use_color(common->color, stderr);
+    cli_flush_text(); /* both may go to one place: what was said before stands before */
     fprintf(stderr, "%s%s%s %s\n", colored ? color : "", label, colored ? "\033[0m" : "", text);
 }
 

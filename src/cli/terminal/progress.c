@@ -59,7 +59,7 @@ static void format_bar(char *text, size_t capacity, double part)
 {
     static const char full[] = "##############################";
     static const char empty[] = "------------------------------";
-    int columns = cli_terminal_columns();
+    int columns = cli_terminal_columns(stderr);
     int bar = clamp((columns > 0 ? columns : DEFAULT_COLUMNS) - TEXT_COLUMNS, BAR_MIN, BAR_MAX);
     int filled = clamp((int)(part * bar), 0, bar);
     snprintf(text, capacity, "[%.*s%.*s] %3d%%", filled, full, bar - filled, empty,
