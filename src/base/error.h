@@ -39,6 +39,9 @@ bool oq_fail_memory(onnxq_error *error);
 void oq_error_file(onnxq_error *error, const char *path);
 void oq_error_place(onnxq_error *error, const char *format, ...) OQ_PRINTF(2, 3);
 void oq_error_offset(onnxq_error *error, uint64_t offset);
+/* Of a file that is shorter than it says. */
+#define OQ_CUT_OFF_HINT "a download that was cut off? compare its size with where it is from"
+
 void oq_error_hint(onnxq_error *error, const char *format, ...) OQ_PRINTF(2, 3);
 
 #endif

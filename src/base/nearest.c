@@ -65,7 +65,9 @@ void oq_nearest_offer(struct oq_nearest *nearest, const char *name)
     /* One typing error in three characters is the most that still looks like the word. */
     size_t limit = nearest->name != NULL ? nearest->distance : strlen(nearest->wanted) / 3 + 2;
     size_t errors = errors_between(nearest->wanted, name);
-    if (errors < limit) {
+    bool is_shorter = nearest->name != NULL && errors == limit &&
+                      is_beginning(nearest->wanted, name) && strlen(name) < strlen(nearest->name);
+    if (errors < limit || is_shorter) {
         nearest->name = name;
         nearest->distance = errors;
     }

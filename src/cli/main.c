@@ -24,7 +24,7 @@ struct program_settings {
 
 static const cli_option program_options[] = {
     {.kind = CLI_HEADING, .help = "Options"},
-    OPTION(FLAG, 0, "version", version, .help = "show the version"),
+    OPTION(FLAG, 'V', "version", version, .help = "show the version"),
     OPTION(FLAG, 'h', "help", common.help, .help = "show this text"),
     {0}};
 
@@ -56,6 +56,7 @@ const cli_command cli_program = {
 static int close_standard_output(int status)
 {
     errno = 0;
+    cli_flush_text();
     bool failed = fflush(stdout) != 0 || ferror(stdout) != 0;
     bool is_reader_gone = cli_has_reader_gone(); /* no reason for a message */
     failed = fclose(stdout) != 0 || failed;
@@ -68,12 +69,50 @@ static int close_standard_output(int status)
     return status == CLI_EXIT_OK ? CLI_EXIT_OUTPUT : status;
 }
 
+/* The option of all commands that a word begins with, or NULL. */
+static const cli_option *find_shared(const char *word)
+{
+    size_t n = word[1] == '-' ? strcspn(word + 2, "=") : 0;
+    for (const cli_option *option = cli_common_options; option->kind != CLI_END; option++) {
+        bool is_letter = option->letter != 0 && word[1] == option->letter;
+        bool is_name = n > 0 && option->name != NULL && strlen(option->name) == n &&
+                       strncmp(word + 2, option->name, n) == 0;
+        if (is_letter || is_name)
+            return option;
+    }
+    return NULL;
+}
+
+/* Whether the next word is its value: -j 4. */
+static bool takes_next_word(const char *word)
+{
+    bool is_joined = word[1] == '-' ? strchr(word, '=') != NULL : word[2] != '\0';
+    return cli_takes_value(find_shared(word)) && !is_joined;
+}
+
+/* `onnxq -q quantize ...` is `onnxq quantize -q ...`, as with other programs. */
+static void move_command_first(int argc, char **argv)
+{
+    int i = 1;
+    while (i < argc && argv[i][0] == '-' && find_shared(argv[i]) != NULL)
+        i += takes_next_word(argv[i]) ? 2 : 1;
+    if (i >= argc || cli_find_command(argv[i]) == NULL)
+        return;
+    char *command = argv[i];
+    memmove(argv + 2, argv + 1, (size_t)(i - 1) * sizeof(*argv));
+    argv[1] = command;
+}
+
 static int run(int argc, char **argv)
 {
     if (argc < 2) {
         cli_print_help(&cli_program, stderr);
         return CLI_EXIT_USAGE;
     }
+    move_command_first(argc, argv);
+    static char version[] = "--version";
+    if (strcmp(argv[1], "version") == 0)
+        argv[1] = version;
     if (argv[1][0] == '-' && argv[1][1] != '\0')
         return cli_run_command(&cli_program, argc - 1, argv + 1);
     const cli_command *command = cli_find_command(argv[1]);

@@ -273,6 +273,7 @@ static bool init_external(struct oq_tensor *tensor, const struct oq_external_ran
                 (unsigned long long)tensor->nbytes, (unsigned long long)range->offset,
                 (unsigned long long)range->file->nbytes);
         oq_error_file(error, range->file->path);
+        oq_error_hint(error, "%s", OQ_CUT_OFF_HINT);
         return false;
     }
     return true;

@@ -218,12 +218,15 @@ static bool read_entry(struct scan *scan, struct entry *entry)
             return false;
         entry->value = scan->position;
     }
-    if (entry->nbytes > frame->end - entry->value)
-        return FAIL_AT(scan, entry->start, "%s has %llu bytes, but %llu are left in %s",
-                       entry->field == NULL ? "a field" : entry->field->name,
-                       (unsigned long long)entry->nbytes,
-                       (unsigned long long)(frame->end - entry->value),
-                       scan->depth == 1 ? "the file" : frame->message->short_name);
+    if (entry->nbytes > frame->end - entry->value) {
+        FAIL_AT(scan, entry->start, "%s has %llu bytes, but %llu are left in %s",
+                entry->field == NULL ? "a field" : entry->field->name,
+                (unsigned long long)entry->nbytes, (unsigned long long)(frame->end - entry->value),
+                scan->depth == 1 ? "the file" : frame->message->short_name);
+        if (scan->depth == 1)
+            oq_error_hint(scan->error, "%s", OQ_CUT_OFF_HINT);
+        return false;
+    }
     return true;
 }
 

@@ -331,7 +331,7 @@ static const struct wire_row {
      ": payload has 0 bytes, float32 [115] needs 460"},
     {"behind the end", BYTES("\x10\2\x4a\2\7"),
      ": raw_data has 2 bytes, but 1 are left in the "
-     "file (at byte 2)"},
+     "file (at byte 2) (a download that was cut off? compare its size with where it is from)"},
     {"wrong wire type", BYTES("\x12\2"),
      ": field data_type is a length and bytes, expected a "
      "number (at byte 0)"},

@@ -11,7 +11,9 @@
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 #include "cli/files/file_paths.h"
+#include "cli/parse/file_kind.h"
 #include "cli/terminal/progress.h"
+#include "cli/terminal/terminal.h"
 #include "cli/files/report_file.h"
 #include "cli/commands/run_options.h"
 
@@ -82,6 +84,10 @@ static int check_outputs(const bench_settings *settings, int n_operands, char **
     int status = check_output(common, "--json", common->json, n_operands, operands);
     if (status == CLI_EXIT_OK)
         status = check_output(common, "--plot", settings->plot, n_operands, operands);
+    if (status == CLI_EXIT_OK && settings->plot != NULL &&
+        cli_kind_of_name(settings->plot) != CLI_ANY_FILE && !cli_has_ending(settings->plot, ".svg"))
+        status = cli_usage(common, "as in --plot bench.svg", "--plot: %s: the picture is an SVG",
+                           settings->plot);
     return status;
 }
 
@@ -193,10 +199,11 @@ static int report(bench_job *job)
     struct oq_bench_report report = {.bench = &job->bench,
                                      .options = &job->options,
                                      .level = common->verbose - common->quiet,
+                                     .columns = (size_t)cli_text_columns(),
                                      .min_speedup = job->settings->min_speedup};
     bool json_only = common->json != NULL && oq_is_standard_output(common->json);
     if (!json_only && common->quiet < 2)
-        oq_bench_print(&report, stdout);
+        oq_bench_print(&report, cli_text());
     int status = publish_files(job, &report);
     return status == CLI_EXIT_OK ? judge(job, &report) : status;
 }

@@ -16,6 +16,7 @@
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 #include "cli/terminal/progress.h"
+#include "cli/terminal/terminal.h"
 
 /* Random inputs show that a model runs, whatever their number. */
 #define DEFAULT_RUNS 8
@@ -100,6 +101,9 @@ static int choose_output(struct calibrating *run, const char *named)
                                 : CLI_EXIT_OK;
     if (cli_is_same_file(run->output, run->model_path))
         return cli_usage(common, NULL, "%s is the model", run->output);
+    int status = cli_report_file_check(common, run->output);
+    if (status != CLI_EXIT_OK)
+        return status;
     if (common->json != NULL && !oq_is_standard_output(common->json) &&
         cli_is_same_file(run->output, common->json))
         return cli_usage(common, NULL, "--json: %s is the output of this run", common->json);
@@ -305,7 +309,7 @@ static void tell(const struct calibrating *run)
 {
     const cli_common *common = &run->settings->common;
     bool is_stream = oq_is_standard_output(run->output);
-    FILE *text = is_stream ? stderr : stdout;
+    FILE *text = is_stream ? stderr : cli_text();
     if (common->json != NULL && oq_is_standard_output(common->json))
         return;
     print_text(run, text);
@@ -383,7 +387,7 @@ static void set_defaults(void *data)
 {
     calibrate_settings *settings = data;
     cli_run_defaults(&settings->run);
-    settings->run.n_inputs = DEFAULT_RUNS;
+    cli_run_default_inputs(&settings->run, DEFAULT_RUNS);
     /* Layouts for speed are undone for every value that is looked at. */
     settings->run.opt_level = OQ_OPT_BASIC;
 }

@@ -11,6 +11,7 @@
 #include "cli/terminal/messages.h"
 #include "cli/files/file_paths.h"
 #include "cli/terminal/progress.h"
+#include "cli/terminal/terminal.h"
 #include "cli/files/report_file.h"
 #include "cli/commands/run_options.h"
 #include "base/os.h"
@@ -88,6 +89,10 @@ static int check_files(const check_settings *settings, int n_operands, char **op
         status = check_reports(settings, operands[i]);
     for (size_t i = 0; i < settings->run.inputs.count && status == CLI_EXIT_OK; i++)
         status = check_reports(settings, settings->run.inputs.items[i]);
+    if (status == CLI_EXIT_OK)
+        status = cli_report_file_check(&settings->common, settings->report);
+    if (status == CLI_EXIT_OK)
+        status = cli_report_file_check(&settings->common, settings->common.json);
     return status;
 }
 
@@ -142,7 +147,8 @@ static int report(const check_settings *settings, const struct oq_check *check)
                      (settings->report != NULL && oq_is_standard_output(settings->report));
     int status = check->passed ? CLI_EXIT_OK : CLI_EXIT_NO;
     if (!json_only && common->quiet < 2)
-        oq_check_print_text(check, common->verbose - common->quiet, stdout);
+        oq_check_print_text(check, common->verbose - common->quiet, (size_t)cli_text_columns(),
+                            cli_text());
     cli_interrupt_install(); /* from here on there may be a file to take away */
     status = write_report(common, check, common->json, status);
     if (status <= CLI_EXIT_NO)
@@ -204,7 +210,7 @@ static void set_defaults(void *data)
 {
     check_settings *settings = data;
     cli_run_defaults(&settings->run);
-    settings->run.n_inputs = DEFAULT_RUNS;
+    cli_run_default_inputs(&settings->run, DEFAULT_RUNS);
     for (size_t i = 0; i < OQ_N_MEASURES; i++)
         settings->tolerances[i] = (double)NAN;
 }

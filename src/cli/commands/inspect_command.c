@@ -7,6 +7,7 @@
 #include "cli/terminal/interrupt.h"
 #include "cli/files/job.h"
 #include "cli/terminal/messages.h"
+#include "cli/terminal/terminal.h"
 #include "cli/files/model_input.h"
 #include "cli/commands/quantize_command.h"
 #include "base/os.h"
@@ -139,7 +140,7 @@ static void print_sections(const struct inspect *inspect, const char *path,
     const cli_quantize_settings *settings = inspect->settings;
     const int verbose = settings->common.verbose;
     const onnxq_inspection_style style = {.detail = verbose > 1 ? 2 : (unsigned)verbose,
-                                          .unicode = cli_use_unicode(inspect->text)};
+                                          .unicode = cli_use_unicode(stdout)};
     cli_print_escaped(inspect->text, label(path));
     fprintf(inspect->text, "   %s\n", file_size(findings).text);
     onnxq_report_inspection(findings->inspection, findings->plan, findings->dequantization, &style,
@@ -164,7 +165,7 @@ static void print_text(const struct inspect *inspect, const char *path,
         fputs(": ", inspect->text);
         onnxq_report_validation(findings->validation, inspect->text);
     }
-    fflush(inspect->text); /* so that messages about the next model come after it */
+    cli_flush_text(); /* so that messages about the next model come after it */
 }
 
 /* --- the run --------------------------------------------------------------- */
@@ -241,7 +242,7 @@ static int run_inspect(void *data, int n_operands, char **operands)
     struct inspect inspect = {.settings = settings,
                               .validate = own->validate,
                               .json.is_array = n_operands > 1,
-                              .text = stdout};
+                              .text = cli_text()};
     onnxq_error error;
     int status = check_operands(common, n_operands, operands);
     if (status != CLI_EXIT_OK)

@@ -121,11 +121,18 @@ const cli_option cli_quantize_options[] = {
            .help = "look into the bodies of If, Loop and Scan"),
 
     {.kind = CLI_HEADING, .help = "As in onnxruntime.quantization.quantize_dynamic"},
-    OPTION(LIST, 0, "nodes_to_exclude", exclude_names, .value = "A,B",
+    OPTION(TEXT, 0, "model_input", files.model, .value = "FILE", .source = CLI_FILES,
+           .help = "MODEL"),
+    OPTION(TEXT, 0, "model_output", files.output, .value = "FILE", .source = CLI_FILES,
+           .help = "OUT"),
+    OPTION(LIST, 0, "nodes_to_exclude", exclude_names, .value = "A,B", .takes_more = true,
            .help = "--exclude with exact names"),
-    OPTION(LIST, 0, "nodes_to_quantize", include_names, .value = "A,B",
+    OPTION(LIST, 0, "nodes_to_quantize", include_names, .value = "A,B", .takes_more = true,
            .help = "--include with exact names"),
-    OPTION(LIST, 0, "op_types_to_quantize", op_types, .value = "A,B", .help = "--op-types"),
+    OPTION(LIST, 0, "op_types_to_quantize", op_types, .value = "A,B", .takes_more = true,
+           .help = "--op-types"),
+    OPTION(LIST, 0, "extra_options", extra_options, .value = "KEY=VALUE", .takes_more = true,
+           .help = "WeightSymmetric, EnableSubgraph and what is so anyway"),
     OPTION(CHOICE, 0, "use_external_data_format", files.external_data,
            .choices = external_data_format, .implied = "true", .help = "--external-data always"),
     {0}};
@@ -159,10 +166,10 @@ void cli_quantize_defaults(void *data)
 void cli_quantize_release(void *data)
 {
     cli_quantize_settings *settings = data;
-    cli_list *lists[] = {&settings->op_types,        &settings->exclude_op_types,
-                         &settings->include_globs,   &settings->exclude_globs,
-                         &settings->include_regexes, &settings->exclude_regexes,
-                         &settings->include_names,   &settings->exclude_names};
+    cli_list *lists[] = {
+        &settings->op_types,      &settings->exclude_op_types, &settings->include_globs,
+        &settings->exclude_globs, &settings->include_regexes,  &settings->exclude_regexes,
+        &settings->include_names, &settings->exclude_names,    &settings->extra_options};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
         cli_list_free(lists[i]);
     free(settings->selectors);

@@ -17,6 +17,7 @@ typedef struct cli_quantize_settings {
     cli_list op_types, exclude_op_types;
     cli_list include_globs, exclude_globs, include_regexes, exclude_regexes;
     cli_list include_names, exclude_names; /* as they are, nothing in them is a wildcard */
+    cli_list extra_options;                /* KEY=VALUE, of ONNX Runtime's quantizer */
     onnxq_selector *selectors;
     const char *plan_path; /* NULL: none */
     struct oq_plan_file plan_file;

@@ -1,6 +1,7 @@
 /* What `onnxq quantize` makes of one model, and says about it. */
 #include <string.h>
 
+#include "base/flags.h"
 #include "base/option_values.h"
 #include "base/error.h"
 #include "calibrate/calibrate.h"
@@ -111,6 +112,36 @@ static bool waits_for_freeze(const onnxq_plan *plan)
     return false;
 }
 
+/* Why the largest weight stays: the reason that matters. "" where there is none. */
+static const char *main_reason(const onnxq_plan *plan)
+{
+    const onnxq_weight *largest = NULL;
+    for (size_t i = 0; i < onnxq_plan_count(plan); i++) {
+        const onnxq_weight *weight = onnxq_plan_get(plan, i);
+        bool has_reason = weight->n_uses > 0 && weight->uses[0].reason[0] != '\0';
+        if (has_reason && (largest == NULL || weight->nbytes > largest->nbytes))
+            largest = weight;
+    }
+    return largest != NULL ? largest->uses[0].reason : "";
+}
+
+static void explain_kept(const onnxq_plan *plan, char *text, size_t capacity)
+{
+    size_t n = onnxq_plan_get_summary(plan)->n_weights;
+    const char *reason = main_reason(plan);
+    if (waits_for_freeze(plan))
+        snprintf(text, capacity,
+                 "nothing to quantize (constants: %zu, all kept; --freeze-inputs takes those that "
+                 "callers may override)",
+                 n);
+    else
+        snprintf(text, capacity, "nothing to quantize (constants: %zu, all kept%s%s)", n,
+                 reason[0] == '\0' ? ""
+                 : n == 1          ? ": "
+                                   : "; the largest: ",
+                 oq_flags_text(reason).text);
+}
+
 void cli_explain_noop(const onnxq_plan *plan, char *text, size_t capacity)
 {
     const onnxq_summary *summary = onnxq_plan_get_summary(plan);
@@ -121,10 +152,7 @@ void cli_explain_noop(const onnxq_plan *plan, char *text, size_t capacity)
                  summary->n_quantized_before,
                  summary->n_quantized_before == 1 ? "weight is" : "weights are");
     else
-        snprintf(text, capacity, "nothing to quantize (constants: %zu, all kept%s)",
-                 summary->n_weights,
-                 waits_for_freeze(plan) ? "; --freeze-inputs takes those that callers may override"
-                                        : "");
+        explain_kept(plan, text, capacity);
 }
 
 static void explain_nothing(const cli_work *work, char *text, size_t capacity)

@@ -2,7 +2,9 @@
 #include "cli/commands/quantize_command.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/nearest.h"
 #include "cli/terminal/messages.h"
 
 static bool make_selectors(cli_quantize_settings *settings)
@@ -32,10 +34,49 @@ static bool make_selectors(cli_quantize_settings *settings)
     return true;
 }
 
+/*
+ * What ONNX Runtime's quantize_dynamic takes as extra_options: two are options here, the others
+ * must ask for what is done anyway.
+ */
+static int apply_extra(cli_quantize_settings *settings, const char *text)
+{
+    static const struct {
+        const char *key;
+        bool is_done; /* the value that is fulfilled, whatever the model */
+    } fixed[] = {{"MatMulConstBOnly", true},
+                 {"ActivationSymmetric", false},
+                 {"ForceQuantizeNoInputCheck", false}};
+    const cli_common *common = &settings->common;
+    size_t n_key = strcspn(text, "=:");
+    const char *value = text[n_key] != '\0' ? text + n_key + 1 : "";
+    bool is_true = oq_is_same_word("true", 4, value) || strcmp(value, "1") == 0;
+    if (!is_true && !oq_is_same_word("false", 5, value) && strcmp(value, "0") != 0)
+        return cli_usage(common, "as in --extra_options WeightSymmetric=False",
+                         "--extra_options: '%s' is no KEY=True or KEY=False", text);
+    if (strncmp(text, "WeightSymmetric", n_key) == 0 && n_key == 15)
+        settings->options.symmetric = is_true;
+    else if (strncmp(text, "EnableSubgraph", n_key) == 0 && n_key == 14)
+        settings->options.subgraphs = is_true;
+    else {
+        size_t i = 0, n = sizeof(fixed) / sizeof(fixed[0]);
+        while (i < n && !(strncmp(text, fixed[i].key, n_key) == 0 && fixed[i].key[n_key] == '\0'))
+            i++;
+        if (i == n || fixed[i].is_done != is_true)
+            return cli_usage(common, "'onnxq help quantize' lists the options that there are",
+                             "--extra_options: '%s' has no counterpart here", text);
+    }
+    return 0;
+}
+
 int cli_quantize_fill_options(cli_quantize_settings *settings)
 {
     onnxq_options *options = &settings->options;
     onnxq_error error;
+    for (size_t i = 0; i < settings->extra_options.count; i++) {
+        int status = apply_extra(settings, settings->extra_options.items[i]);
+        if (status != 0)
+            return status;
+    }
     if (settings->ranges_path != NULL &&
         (settings->ranges = onnxq_ranges_open(settings->ranges_path, &error)) == NULL)
         return cli_library_error(&settings->common, &error);

@@ -49,9 +49,14 @@ const cli_option cli_run_options[] = {
 
 #undef OPTION
 
+void cli_run_default_inputs(cli_run *run, uint64_t n)
+{
+    run->n_inputs = run->n_default = n;
+}
+
 void cli_run_defaults(cli_run *run)
 {
-    run->n_inputs = 1;
+    cli_run_default_inputs(run, 1);
     run->opt_level = OQ_OPT_ALL;
 }
 
@@ -185,6 +190,9 @@ int cli_run_fill(const cli_common *common, cli_run *run, struct oq_feed_options 
         status = fill_ranges(common, run);
     if (run->inputs.count > 0 && run->ranges.count > 0)
         return cli_usage(common, NULL, "--range is for random inputs, --inputs gives others");
+    if (run->inputs.count > 0 && (run->n_inputs != run->n_default || run->seed != 0))
+        return cli_usage(common, NULL, "%s is for random inputs, --inputs gives others",
+                         run->seed != 0 ? "--seed" : "--random");
     *options = (struct oq_feed_options){.paths = (const char *const *)run->inputs.items,
                                         .n_paths = run->inputs.count,
                                         .n_random = run->n_inputs,

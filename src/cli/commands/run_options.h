@@ -11,6 +11,7 @@ typedef struct cli_run {
     const char *ort_lib;
     cli_list inputs, dims, ranges; /* as they were written */
     uint64_t n_inputs, seed;
+    uint64_t n_default; /* n_inputs where it was not said */
     enum oq_picture_layout layout;
     cli_list mean, std;
     const char *size; /* as it was written */
@@ -53,6 +54,7 @@ extern const cli_choice cli_picture_layouts[];
 
 extern const cli_option cli_run_options[];
 void cli_run_defaults(cli_run *run);
+void cli_run_default_inputs(cli_run *run, uint64_t n); /* how many random ones */
 
 /* Reads the lists; everything borrows from `run`. Returns the exit code, after a message. */
 int cli_run_fill(const cli_common *common, cli_run *run, struct oq_feed_options *options);

@@ -11,6 +11,7 @@
 #include "cli/files/report_file.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
+#include "cli/terminal/terminal.h"
 #include "cli/terminal/progress.h"
 #include "tune/tune_report.h"
 
@@ -329,7 +330,7 @@ static int finish(struct tuning_run *run, onnxq_error *error)
     }
     bool json_only = common->json != NULL && oq_is_standard_output(common->json);
     if (!json_only && common->quiet < 2)
-        oq_tune_print(&report, common->verbose - common->quiet, stdout);
+        oq_tune_print(&report, common->verbose - common->quiet, cli_text());
     int status = publish(run, &report, choices, n);
     return status != CLI_EXIT_OK  ? status
            : run->tune.is_stopped ? 128 + cli_interrupt_signal()
@@ -390,7 +391,7 @@ static void set_defaults(void *data)
 {
     tune_settings *settings = data;
     cli_run_defaults(&settings->run);
-    settings->run.n_inputs = DEFAULT_RUNS;
+    cli_run_default_inputs(&settings->run, DEFAULT_RUNS);
     settings->seconds = DEFAULT_SECONDS;
     settings->held_back = DEFAULT_HELD_BACK;
     settings->min_speedup = (double)NAN;

@@ -12,6 +12,7 @@
 #include "cli/terminal/messages.h"
 #include "cli/files/model_input.h"
 #include "cli/terminal/progress.h"
+#include "cli/terminal/terminal.h"
 
 void cli_print_sizes(FILE *stream, uint64_t before, uint64_t after)
 {
@@ -100,7 +101,7 @@ static void print_outcome(const struct item_run *run)
         fprintf(job->text, ", a copy: nothing to %s", job->maker->verb);
     putc('\n', job->text);
     if (job->n_items > 1)
-        fflush(job->text); /* so that messages about the next model come after it */
+        cli_flush_text(); /* so that messages about the next model come after it */
 }
 
 /* output NULL: none was written. */
@@ -132,7 +133,11 @@ static int fail_nothing(const struct item_run *run)
     char reason[256];
     run->job->maker->explain_nothing(&run->work, reason, sizeof(reason));
     cli_error(run->job->common, "%s: %s; no file was written", run->item->input, reason);
-    cli_hint(run->job->common, "--allow-noop copies such a model as it is and exits 0");
+    if (strstr(reason, "4 bits need opset") != NULL)
+        cli_hint(run->job->common, "--method blocks --bits 4 runs with any opset; or convert the "
+                                   "model with onnx.version_converter");
+    else
+        cli_hint(run->job->common, "--allow-noop copies such a model as it is and exits 0");
     return ONNXQ_NOTHING_TO_DO;
 }
 

@@ -11,7 +11,9 @@
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 #include "cli/files/file_paths.h"
+#include "cli/parse/file_kind.h"
 #include "cli/terminal/progress.h"
+#include "cli/terminal/terminal.h"
 
 /* --- options --------------------------------------------------------------- */
 
@@ -34,7 +36,7 @@ const cli_option cli_job_options[] = {
     OPTION(FLAG, 'n', "no-clobber", no_clobber, .help = "never replace a file"),
     OPTION(FLAG, 0, "dry-run", dry_run, .help = "show what would be done, write nothing"),
     OPTION(CHOICE, 0, "external-data", external_data, .choices = external_data,
-           .help = "side file; auto: over 2 GB, or MODEL has one"),
+           .help = "side file, of weights of 4 KB or more; auto: over 2 GB, or MODEL has one"),
     OPTION(FLAG, 0, "sync", sync, .negated = "false",
            .help = "wait until the output is on the disk"),
     OPTION(FLAG, 0, "allow-noop", allow_noop,
@@ -138,6 +140,9 @@ static int check_item(const cli_job *job, const cli_item *item)
                          files->output_dir);
     if (reads && oq_os_is_terminal(stdin))
         return cli_usage(common, NULL, "standard input is a terminal, expected a model");
+    if (cli_kind_of_name(item->output) == CLI_OTHER_FILE)
+        return cli_usage(common, "a model's name ends in .onnx; --json=FILE writes a report",
+                         "%s: not the name of a model", item->output);
     if (files->dry_run)
         writes = false;
     if (writes && oq_os_is_terminal(stdout))
@@ -167,7 +172,7 @@ static void choose_text_stream(cli_job *job)
 {
     const cli_files *files = job->files;
     const char *json = job->common->json;
-    job->text = stdout;
+    job->text = cli_text();
     if (json != NULL && oq_is_standard_output(json))
         job->text = NULL;
     else if (!files->dry_run && oq_is_standard_output(job->items[0].output))
@@ -220,6 +225,13 @@ static int open_results(cli_job *job)
 
 int cli_job_run(cli_job *job, int n_operands, char **operands)
 {
+    char *model = job->files->model;
+    if (model != NULL && n_operands > 0)
+        return cli_usage(job->common, NULL, "--model_input and MODEL contradict each other");
+    if (model != NULL) {
+        operands = &model;
+        n_operands = 1;
+    }
     int status = check_operands(job, n_operands);
     if (status == CLI_EXIT_OK && !fill_items(job, n_operands, operands))
         status = cli_memory_error(job->common);

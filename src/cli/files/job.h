@@ -15,6 +15,7 @@
 
 /* What the command line says about files. */
 typedef struct cli_files {
+    char *model; /* in place of the first operand; NULL: not given */
     const char *output, *output_dir;
     bool dry_run, force, no_clobber, sync, allow_noop;
     onnxq_external_data external_data;

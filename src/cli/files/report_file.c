@@ -7,6 +7,7 @@
 #include "base/os.h"
 #include "cli/terminal/messages.h"
 #include "cli/files/file_paths.h"
+#include "cli/parse/file_kind.h"
 
 /* A report tells names and sizes, and of no model alone: the umask decides who may read it. */
 static bool open_file(cli_report_file *file, const char *path, onnxq_error *error)
@@ -22,11 +23,21 @@ static bool open_file(cli_report_file *file, const char *path, onnxq_error *erro
     return false;
 }
 
+int cli_report_file_check(const cli_common *common, const char *path)
+{
+    if (path == NULL || oq_is_standard_output(path) || cli_kind_of_name(path) != CLI_MODEL_FILE)
+        return CLI_EXIT_OK;
+    return cli_usage(common, NULL, "%s: the name of a model, for a file that is none", path);
+}
+
 int cli_report_file_open(cli_report_file *file, const cli_common *common, const char *path)
 {
     onnxq_error error;
     oq_error_init(&error);
     *file = (cli_report_file){.output = OQ_OUTPUT_CLOSED, .path = path};
+    int status = cli_report_file_check(common, path);
+    if (status != CLI_EXIT_OK)
+        return status;
     if (oq_is_standard_output(path)) {
         file->stream = stdout;
         return CLI_EXIT_OK;

@@ -15,6 +15,9 @@ typedef struct cli_report_file {
     const char *path; /* as it was given */
 } cli_report_file;
 
+/* Refuses a report under the name of a model. NULL is fine. */
+int cli_report_file_check(const cli_common *common, const char *path);
+
 /* Both return the exit code, and say what went wrong. */
 int cli_report_file_open(cli_report_file *file, const cli_common *common, const char *path);
 int cli_report_file_publish(cli_report_file *file, const cli_common *common); /* closes it, too */

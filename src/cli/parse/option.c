@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/nearest.h"
+#include "cli/parse/file_kind.h"
 #include "cli/parse/name_list.h"
 #include "cli/terminal/messages.h"
 
@@ -287,6 +288,46 @@ static const char *implied_value(const cli_option *option)
     return option->implied != NULL ? option->implied : "true";
 }
 
+/* Whether a word would have been the value of an option that takes one behind `=` only. */
+static bool looks_like_value(const cli_option *option, const char *word)
+{
+    bool flag;
+    if (option->kind == CLI_FLAG)
+        return read_flag(word, &flag);
+    if (option->kind == CLI_TEXT)
+        return cli_kind_of_name(word) == CLI_OTHER_FILE;
+    for (const cli_choice *choice = option->choices; choice != NULL && choice->name != NULL;
+         choice++) {
+        if (oq_is_same_word(choice->name, strlen(choice->name), word))
+            return true;
+    }
+    return false;
+}
+
+/* An option without its value; the next word is an operand, and must not have been meant as it. */
+static bool apply_implied(struct parser *parser, const cli_option *option)
+{
+    if (parser->next < parser->end && option->kind != CLI_COUNT &&
+        looks_like_value(option, *parser->next)) {
+        cli_usage(parser->common, NULL, "%s: '%s' behind it would be a file of this run",
+                  parser->spelling, *parser->next);
+        cli_hint(parser->common, "use = for its value: --%s=%s", option->name, *parser->next);
+        return false;
+    }
+    return apply(parser, option, implied_value(option));
+}
+
+/* Up to the next option or model: as argparse reads lists. */
+static bool apply_more(struct parser *parser, const cli_option *option)
+{
+    while (parser->next < parser->end && (*parser->next)[0] != '-' &&
+           cli_kind_of_name(*parser->next) == CLI_ANY_FILE) {
+        if (!apply(parser, option, *parser->next++))
+            return false;
+    }
+    return true;
+}
+
 static bool apply_next_word(struct parser *parser, const cli_option *option)
 {
     char hint[2 * NAME_CAPACITY];
@@ -301,7 +342,7 @@ static bool apply_next_word(struct parser *parser, const cli_option *option)
         return false;
     }
     parser->next++;
-    return apply(parser, option, value);
+    return apply(parser, option, value) && (!option->takes_more || apply_more(parser, option));
 }
 
 /* --- words ----------------------------------------------------------------- */
@@ -355,7 +396,7 @@ static bool parse_long(struct parser *parser, const char *word)
         return apply(parser, option, equals + 1);
     if (cli_takes_value(option))
         return apply_next_word(parser, option);
-    return apply(parser, option, implied_value(option));
+    return apply_implied(parser, option);
 }
 
 /* One or more letters; the rest of the word belongs to the first that takes a value. */

@@ -39,6 +39,7 @@ typedef enum cli_value_source { CLI_WORDS = 0, CLI_FILES, CLI_FOLDERS } cli_valu
 typedef struct cli_option {
     cli_kind kind;
     char letter;             /* 0: none */
+    bool takes_more;         /* words behind its value are values, too: CLI_LIST */
     cli_value_source source; /* what a shell completes the value with */
     const char *name;        /* without dashes; `-` and `_` are equal when it is looked up */
     const char *value;       /* the value's name in the help text; choices show themselves */
