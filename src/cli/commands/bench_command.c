@@ -11,7 +11,6 @@
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 #include "cli/files/file_paths.h"
-#include "cli/parse/file_kind.h"
 #include "cli/terminal/progress.h"
 #include "cli/terminal/terminal.h"
 #include "cli/files/report_file.h"
@@ -84,10 +83,8 @@ static int check_outputs(const bench_settings *settings, int n_operands, char **
     int status = check_output(common, "--json", common->json, n_operands, operands);
     if (status == CLI_EXIT_OK)
         status = check_output(common, "--plot", settings->plot, n_operands, operands);
-    if (status == CLI_EXIT_OK && settings->plot != NULL &&
-        cli_kind_of_name(settings->plot) != CLI_ANY_FILE && !cli_has_ending(settings->plot, ".svg"))
-        status = cli_usage(common, "as in --plot bench.svg", "--plot: %s: the picture is an SVG",
-                           settings->plot);
+    if (status == CLI_EXIT_OK)
+        status = cli_picture_name_check(common, settings->plot);
     return status;
 }
 

@@ -180,7 +180,11 @@ static int choose_output(struct tuning_run *run, const char *named)
         cli_hint(common, "-f replaces it, -o FILE names another");
         return CLI_EXIT_OUTPUT;
     }
-    int status = check_distinct(run, "--json", common->json);
+    int status = cli_model_name_check(common, run->output);
+    if (status == CLI_EXIT_OK)
+        status = cli_picture_name_check(common, settings->plot);
+    if (status == CLI_EXIT_OK)
+        status = check_distinct(run, "--json", common->json);
     if (status == CLI_EXIT_OK)
         status = check_distinct(run, "--save-plan", settings->save_plan);
     return status == CLI_EXIT_OK ? check_distinct(run, "--plot", settings->plot) : status;

@@ -11,7 +11,6 @@
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 #include "cli/files/file_paths.h"
-#include "cli/parse/file_kind.h"
 #include "cli/terminal/progress.h"
 #include "cli/terminal/terminal.h"
 
@@ -140,9 +139,9 @@ static int check_item(const cli_job *job, const cli_item *item)
                          files->output_dir);
     if (reads && oq_os_is_terminal(stdin))
         return cli_usage(common, NULL, "standard input is a terminal, expected a model");
-    if (cli_kind_of_name(item->output) == CLI_OTHER_FILE)
-        return cli_usage(common, "a model's name ends in .onnx; --json=FILE writes a report",
-                         "%s: not the name of a model", item->output);
+    int status = cli_model_name_check(common, item->output);
+    if (status != CLI_EXIT_OK)
+        return status;
     if (files->dry_run)
         writes = false;
     if (writes && oq_os_is_terminal(stdout))

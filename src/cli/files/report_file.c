@@ -30,6 +30,21 @@ int cli_report_file_check(const cli_common *common, const char *path)
     return cli_usage(common, NULL, "%s: the name of a model, for a file that is none", path);
 }
 
+int cli_model_name_check(const cli_common *common, const char *path)
+{
+    if (cli_kind_of_name(path) != CLI_OTHER_FILE)
+        return CLI_EXIT_OK;
+    return cli_usage(common, "a model's name ends in .onnx; --json=FILE writes a report",
+                     "%s: not the name of a model", path);
+}
+
+int cli_picture_name_check(const cli_common *common, const char *path)
+{
+    if (path == NULL || cli_kind_of_name(path) == CLI_ANY_FILE || cli_has_ending(path, ".svg"))
+        return CLI_EXIT_OK;
+    return cli_usage(common, "as in --plot bench.svg", "--plot: %s: the picture is an SVG", path);
+}
+
 int cli_report_file_open(cli_report_file *file, const cli_common *common, const char *path)
 {
     onnxq_error error;

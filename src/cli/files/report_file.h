@@ -18,6 +18,10 @@ typedef struct cli_report_file {
 /* Refuses a report under the name of a model. NULL is fine. */
 int cli_report_file_check(const cli_common *common, const char *path);
 
+/* The same the other way round, and of a picture, which is an SVG. */
+int cli_model_name_check(const cli_common *common, const char *path);
+int cli_picture_name_check(const cli_common *common, const char *path);
+
 /* Both return the exit code, and say what went wrong. */
 int cli_report_file_open(cli_report_file *file, const cli_common *common, const char *path);
 int cli_report_file_publish(cli_report_file *file, const cli_common *common); /* closes it, too */

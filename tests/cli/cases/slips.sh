@@ -19,6 +19,8 @@ run onnxq inspect -q --json=other.onnx demo.onnx
 run onnxq check demo.onnx demo.onnx --report other.onnx
 run onnxq calibrate demo.onnx other.onnx
 run onnxq bench demo.onnx --plot bench.png
+run onnxq tune demo.onnx report.json
+run onnxq tune demo.onnx --plot tune.png
 run onnxq bench demo.onnx --plot other.onnx
 same demo.onnx other.onnx
 cat report.json
