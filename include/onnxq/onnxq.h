@@ -169,7 +169,8 @@ typedef struct onnxq_selector {
 typedef enum onnxq_form {
     ONNXQ_FORM_FLOAT = 0,    /* as it is */
     ONNXQ_FORM_FOLDED = 1,   /* 8 bits in the file, folded to float when the model is loaded */
-    ONNXQ_FORM_INTEGERS = 2, /* an integer operator, also where float was measured faster */
+    ONNXQ_FORM_INTEGERS = 2, /* an integer operator, also where float was measured faster;
+                                with ONNXQ_METHOD_STATIC one of known ranges where it can be */
     ONNXQ_FORM_BLOCKS_8 = 3, /* as with ONNXQ_METHOD_BLOCKS */
     ONNXQ_FORM_BLOCKS_4 = 4  /* likewise, with 4 bits */
 } onnxq_form;
@@ -246,7 +247,8 @@ typedef struct onnxq_options {
     size_t n_exclude_op_types;
     const onnxq_selector *selectors;
     size_t n_selectors;
-    const onnxq_choice *choices; /* with ONNXQ_METHOD_DYNAMIC; a later one goes before an earlier */
+    const onnxq_choice *choices; /* with ONNXQ_METHOD_DYNAMIC or STATIC; a later one goes before an
+                                    earlier one */
     size_t n_choices;
     bool allow_unmatched; /* a selector, operator type or choice that matches nothing is no error */
     /*

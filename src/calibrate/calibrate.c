@@ -52,8 +52,22 @@ static bool advance(struct calibration *work, onnxq_error *error)
 
 /* --- sets of inputs ------------------------------------------------------------------ */
 
+static bool visit_given(const struct oq_input_sets *sets, struct oq_set_visit *visit,
+                        onnxq_error *error)
+{
+    for (; visit->n_sets < sets->count; visit->n_sets++) {
+        uint64_t number = visit->n_sets;
+        if (number >= visit->first && number - visit->first < visit->count &&
+            !visit->take(visit->data, number, &sets->list[number], error))
+            return false;
+    }
+    return true;
+}
+
 static bool visit(struct calibration *work, struct oq_set_visit *visit, onnxq_error *error)
 {
+    if (work->options->sets != NULL)
+        return visit_given(work->options->sets, visit, error);
     work->sets.visit = visit;
     bool ok =
         oq_feed_visit(&work->sets, work->options->model, &work->signature, &work->feed, error);
@@ -401,7 +415,7 @@ bool oq_calibrate(struct oq_calibration *calibration, const struct oq_calibrate_
     bool ok = do_work(&work, error) || accept_stop(&work, error);
     calibration->n_groups = work.n_groups;
     calibration->n_sets = work.n_sets;
-    if (ok && options->feed.n_paths == 0)
+    if (ok && options->sets == NULL && options->feed.n_paths == 0)
         calibration->ranges->n_drawn_runs = calibration->ranges->n_runs;
     if (ok && work.sets.sizes != NULL) /* without memory nothing is said of them */
         calibration->sizes = oq_arena_strdup(&calibration->ranges->arena, work.sets.sizes);

@@ -24,6 +24,7 @@
 struct oq_calibrate_options {
     const onnxq_model *model;
     struct oq_feed_options feed;
+    const struct oq_input_sets *sets; /* these, bound already, in place of the feed; or NULL */
     struct oq_engine *engine;
     struct oq_session_options session; /* providers as users write them */
     uint64_t nbytes;                   /* 0: OQ_CALIBRATE_NBYTES */

@@ -48,9 +48,9 @@ static bool check_effects(const onnxq_options *options, onnxq_error *error)
         bool fails;
         const char *message, *hint;
     } checks[] = {
-        {!dynamic && options->n_choices > 0,
+        {!dynamic && !is_static && options->n_choices > 0,
          "forms of single weights have no effect with this method",
-         "they go with options.method=dynamic"},
+         "they go with options.method=dynamic or options.method=static"},
         {is_4_bits && !blocks && !qdq, "fewer than 8 bits need another method",
          "options.bits goes with options.method=blocks or options.method=qdq"},
         {options->block_size != 0 && !blocks && !qdq, "a block size needs another method",

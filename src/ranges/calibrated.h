@@ -56,6 +56,12 @@ bool oq_ranges_check(const onnxq_ranges *ranges, const onnxq_model *model, onnxq
 /* Writes the file; false where the stream did not take all of it. */
 bool oq_ranges_write(const onnxq_ranges *ranges, FILE *stream);
 
+/* The same object within another file, and read from there: the value that comes next. */
+struct oq_json;
+struct oq_json_reader;
+void oq_ranges_write_json(const onnxq_ranges *ranges, struct oq_json *json, const char *key);
+onnxq_ranges *oq_ranges_read(struct oq_json_reader *json, const char *path, onnxq_error *error);
+
 /* --- from numbers seen to a range that is quantized --------------------------------- */
 
 struct oq_range_rule {

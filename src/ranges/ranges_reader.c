@@ -342,11 +342,10 @@ static bool read_mark(struct reading *reading)
                           (unsigned long long)version, OQ_RANGES_VERSION);
 }
 
-/* text[nbytes] is NUL. */
-static bool read_ranges(onnxq_ranges *ranges, const char *text, size_t nbytes, onnxq_error *error)
+/* An object that begins with the mark. */
+static bool read_object(struct reading *reading)
 {
-    struct reading reading = {.ranges = ranges, .error = error};
-    struct oq_arena strings;
+    onnxq_ranges *ranges = reading->ranges;
     uint64_t seen = 0;
     const char *key;
     const struct member members[] = {
@@ -356,18 +355,28 @@ static bool read_ranges(onnxq_ranges *ranges, const char *text, size_t nbytes, o
         {"values", read_values, NULL, false},
     };
     size_t n = sizeof(members) / sizeof(members[0]);
-    oq_arena_init(&strings, ranges->arena.budget);
-    oq_json_reader_init(&reading.json, text, nbytes, &strings, error);
-    bool ok = read_mark(&reading);
-    while (ok && oq_json_next_member(&reading.json, &key))
-        ok = find_member(&reading, members, n, key, &seen);
-    ok = ok && !reading.json.failed;
+    bool ok = read_mark(reading);
+    while (ok && oq_json_next_member(&reading->json, &key))
+        ok = find_member(reading, members, n, key, &seen);
+    ok = ok && !reading->json.failed;
     for (size_t i = 0; i < n && ok; i++)
         if (!has(seen, (int)i))
-            ok = oq_json_refuse(&reading.json, "\"%s\" is missing", members[i].key);
-    ok = ok && oq_json_reader_finish(&reading.json);
-    oq_arena_fini(&strings);
+            ok = oq_json_refuse(&reading->json, "\"%s\" is missing", members[i].key);
     return ok;
+}
+
+onnxq_ranges *oq_ranges_read(struct oq_json_reader *json, const char *path, onnxq_error *error)
+{
+    struct reading reading = {
+        .json = *json, .ranges = oq_ranges_create_empty(path, error), .error = error};
+    if (reading.ranges == NULL)
+        return NULL;
+    bool ok = read_object(&reading);
+    *json = reading.json;
+    if (ok)
+        return reading.ranges;
+    onnxq_ranges_close(reading.ranges);
+    return NULL;
 }
 
 /* --- the file ----------------------------------------------------------------------- */
@@ -398,17 +407,26 @@ static char *read_text(const char *path, size_t *nbytes, onnxq_error *error)
 
 onnxq_ranges *onnxq_ranges_open(const char *path, onnxq_error *error)
 {
+    struct oq_json_reader json;
+    struct oq_arena strings;
     onnxq_error ignored;
     error = error != NULL ? error : &ignored;
     oq_error_init(error);
     size_t nbytes = 0;
-    onnxq_ranges *ranges = oq_ranges_create_empty(path, error);
-    char *text = ranges != NULL ? read_text(path, &nbytes, error) : NULL;
-    if (text == NULL || !read_ranges(ranges, text, nbytes, error)) {
-        oq_error_file(error, path);
+    onnxq_ranges *ranges = NULL;
+    char *text = read_text(path, &nbytes, error);
+    oq_arena_init(&strings, (size_t)MAX_FILE_NBYTES);
+    if (text != NULL) {
+        oq_json_reader_init(&json, text, nbytes, &strings, error);
+        ranges = oq_ranges_read(&json, path, error);
+    }
+    if (ranges != NULL && !oq_json_reader_finish(&json)) {
         onnxq_ranges_close(ranges);
         ranges = NULL;
     }
+    if (ranges == NULL)
+        oq_error_file(error, path);
+    oq_arena_fini(&strings);
     free(text);
     return ranges;
 }

@@ -58,24 +58,29 @@ static void write_value(struct oq_json *json, const struct oq_range_stats *stats
     oq_json_close(json);
 }
 
+void oq_ranges_write_json(const onnxq_ranges *ranges, struct oq_json *json, const char *key)
+{
+    char digest[17];
+    snprintf(digest, sizeof(digest), "%016" PRIx64, ranges->model.hash);
+    oq_json_open_object(json, key);
+    oq_json_uint(json, OQ_RANGES_MARK, OQ_RANGES_VERSION);
+    oq_json_open_object(json, "model");
+    oq_json_string(json, "digest", digest);
+    oq_json_uint(json, "node_outputs", ranges->model.n_values);
+    oq_json_close(json);
+    oq_json_uint(json, "runs", ranges->n_runs);
+    oq_json_uint(json, "drawn_runs", ranges->n_drawn_runs);
+    oq_json_open_array(json, "values");
+    for (size_t i = 0; i < ranges->n_values; i++)
+        write_value(json, ranges->values[i]);
+    oq_json_close(json);
+    oq_json_close(json);
+}
+
 bool oq_ranges_write(const onnxq_ranges *ranges, FILE *stream)
 {
     struct oq_json json;
-    char digest[17];
-    snprintf(digest, sizeof(digest), "%016" PRIx64, ranges->model.hash);
     oq_json_init(&json, stream);
-    oq_json_open_object(&json, NULL);
-    oq_json_uint(&json, OQ_RANGES_MARK, OQ_RANGES_VERSION);
-    oq_json_open_object(&json, "model");
-    oq_json_string(&json, "digest", digest);
-    oq_json_uint(&json, "node_outputs", ranges->model.n_values);
-    oq_json_close(&json);
-    oq_json_uint(&json, "runs", ranges->n_runs);
-    oq_json_uint(&json, "drawn_runs", ranges->n_drawn_runs);
-    oq_json_open_array(&json, "values");
-    for (size_t i = 0; i < ranges->n_values; i++)
-        write_value(&json, ranges->values[i]);
-    oq_json_close(&json);
-    oq_json_close(&json);
+    oq_ranges_write_json(ranges, &json, NULL);
     return oq_json_finish(&json);
 }

@@ -13,7 +13,7 @@
 
 #define MARK             "onnxq_plan"
 #define VERSION          1
-#define MAX_FILE_NBYTES  ((uint64_t)64 << 20)
+#define MAX_FILE_NBYTES  ((uint64_t)256 << 20)
 #define PLAN_FILE_BUDGET ((size_t)256 << 20)
 #define N_FORMS          (ONNXQ_FORM_BLOCKS_4 + 1)
 
@@ -23,8 +23,8 @@ const char *const oq_form_names[N_FORMS] = {
     [ONNXQ_FORM_BLOCKS_4] = "blocks-4",
 };
 
-bool oq_plan_file_write(const onnxq_model *model, const onnxq_choice *choices, size_t n,
-                        FILE *stream)
+bool oq_plan_file_write(const onnxq_model *model, const onnxq_ranges *ranges,
+                        const onnxq_choice *choices, size_t n, FILE *stream)
 {
     const struct oq_structure_digest digest = oq_structure_digest(model);
     struct oq_json json;
@@ -46,6 +46,8 @@ bool oq_plan_file_write(const onnxq_model *model, const onnxq_choice *choices, s
         oq_json_close(&json);
     }
     oq_json_close(&json);
+    if (ranges != NULL)
+        oq_ranges_write_json(ranges, &json, "ranges");
     oq_json_close(&json);
     return oq_json_finish(&json);
 }
@@ -55,6 +57,7 @@ bool oq_plan_file_write(const onnxq_model *model, const onnxq_choice *choices, s
 struct plan_reader {
     struct oq_json_reader json;
     struct oq_plan_file *file;
+    const char *path;
     onnxq_error *error;
 };
 
@@ -166,6 +169,9 @@ static bool read_plan(struct plan_reader *reader)
             ok = (has_model = read_model(reader));
         else if (strcmp(key, "weights") == 0)
             ok = (has_weights = read_choices(reader));
+        else if (strcmp(key, "ranges") == 0 && reader->file->ranges == NULL)
+            ok = (reader->file->ranges =
+                      oq_ranges_read(&reader->json, reader->path, reader->error)) != NULL;
         else
             ok = oq_json_skip_value(&reader->json);
         if (!ok)
@@ -197,7 +203,7 @@ static char *read_text(const char *path, size_t *nbytes, onnxq_error *error)
 
 bool oq_plan_file_read(struct oq_plan_file *file, const char *path, onnxq_error *error)
 {
-    struct plan_reader reader = {.file = file, .error = error};
+    struct plan_reader reader = {.file = file, .path = path, .error = error};
     size_t nbytes = 0;
     *file = (struct oq_plan_file){0};
     oq_arena_init(&file->arena, PLAN_FILE_BUDGET);
@@ -216,6 +222,7 @@ bool oq_plan_file_read(struct oq_plan_file *file, const char *path, onnxq_error 
 
 void oq_plan_file_fini(struct oq_plan_file *file)
 {
+    onnxq_ranges_close(file->ranges);
     oq_arena_fini(&file->arena);
 }
 

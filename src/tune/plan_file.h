@@ -15,12 +15,14 @@ extern const char *const oq_form_names[ONNXQ_FORM_BLOCKS_4 + 1];
 struct oq_plan_file {
     struct oq_arena arena; /* of all below */
     uint64_t digest, n_node_outputs;
+    onnxq_ranges *ranges; /* of activations, for ONNXQ_METHOD_STATIC; or NULL */
     onnxq_choice *choices;
     size_t n_choices, capacity;
 };
 
-bool oq_plan_file_write(const onnxq_model *model, const onnxq_choice *choices, size_t n,
-                        FILE *stream);
+/* ranges: NULL where the method needs none. */
+bool oq_plan_file_write(const onnxq_model *model, const onnxq_ranges *ranges,
+                        const onnxq_choice *choices, size_t n, FILE *stream);
 
 /* Release with oq_plan_file_fini(), after a failure too. */
 bool oq_plan_file_read(struct oq_plan_file *file, const char *path, onnxq_error *error);

@@ -19,9 +19,9 @@ bool oq_tuning_goes_on(struct oq_tuning *tuning, const char *what, uint64_t done
 
 static bool do_work(struct oq_tuning *tuning, onnxq_error *error)
 {
-    return oq_tuning_make_inputs(tuning, error) && oq_tuning_find_sites(tuning, error) &&
-           oq_tuning_measure_errors(tuning, error) && oq_tuning_measure_times(tuning, error) &&
-           oq_tuning_search(tuning, error);
+    return oq_tuning_make_inputs(tuning, error) && oq_tuning_find_ranges(tuning, error) &&
+           oq_tuning_find_sites(tuning, error) && oq_tuning_measure_errors(tuning, error) &&
+           oq_tuning_measure_times(tuning, error) && oq_tuning_search(tuning, error);
 }
 
 static void fini_outputs(struct oq_arrays *outputs, size_t n)
@@ -55,5 +55,6 @@ bool oq_tune_run(struct oq_tune *tune, const struct oq_tune_options *options, on
 
 void oq_tune_fini(struct oq_tune *tune)
 {
+    onnxq_ranges_close(tune->ranges);
     oq_arena_fini(&tune->arena);
 }

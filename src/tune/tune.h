@@ -77,7 +77,8 @@ struct oq_tune_error {
 
 /* A model that was run. */
 struct oq_tune_point {
-    const char *name;  /* "float", "default" or "tuned"; "" */
+    const char *name; /* "float", "default" or "tuned"; "" */
+    onnxq_method method;
     onnxq_form *forms; /* [n_sites]; NULL: no choices were made */
     double predicted;  /* relative error */
     uint64_t nbytes;   /* of the file */
@@ -95,6 +96,8 @@ struct oq_tune {
     size_t n_sites;
     struct oq_tune_group *groups;
     size_t n_groups;
+    onnxq_ranges
+        *ranges; /* of activations over the inputs of the search; NULL: nobody needs them */
     struct oq_tune_point *points; /* from the most accurate to the fastest, float first */
     size_t n_points, points_capacity;
     size_t best; /* among the points */

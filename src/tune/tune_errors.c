@@ -58,7 +58,8 @@ static bool measure_form(struct oq_tuning *tuning, onnxq_form form, onnxq_error 
     const onnxq_choice *choices = oq_trial_all(tuning, form);
     if (choices == NULL)
         return oq_arena_fail(&tuning->arena, error);
-    const char *path = oq_trial_write(tuning, choices, tuning->tune->n_weights, &nbytes, error);
+    const char *path = oq_trial_write(tuning, oq_trial_method(tuning), choices,
+                                      tuning->tune->n_weights, &nbytes, error);
     onnxq_model *candidate = path == NULL ? NULL : onnxq_model_open(path, error);
     struct oq_layers *layers =
         candidate == NULL ? NULL

@@ -120,15 +120,15 @@ static bool make_line(struct oq_tuning *tuning, struct frontier *line, onnxq_err
 
 /* --- points on it ------------------------------------------------------------------------- */
 
-static bool add_point(struct oq_tuning *tuning, const char *name, const onnxq_form *forms,
-                      struct oq_tune_point **point, onnxq_error *error)
+static bool add_point(struct oq_tuning *tuning, const char *name, onnxq_method method,
+                      const onnxq_form *forms, struct oq_tune_point **point, onnxq_error *error)
 {
     struct oq_tune *tune = tuning->tune;
     if (!oq_arena_grow(&tune->arena, &tune->points, tune->n_points, &tune->points_capacity,
                        sizeof(*tune->points)))
         return oq_arena_fail(&tune->arena, error);
     *point = &tune->points[tune->n_points];
-    if (!oq_trial_try(tuning, name, forms, true, *point, error))
+    if (!oq_trial_try(tuning, name, method, forms, *point, error))
         return false;
     tune->n_points++;
     return true;
@@ -150,7 +150,7 @@ static bool try_place(struct oq_tuning *tuning, const struct frontier *line, siz
     memcpy(forms, line->start, tune->n_sites * sizeof(*forms));
     for (size_t i = 0; i < place; i++)
         forms[line->steps[i].site] = line->steps[i].form;
-    if (!add_point(tuning, "", forms, &point, error))
+    if (!add_point(tuning, "", oq_trial_method(tuning), forms, &point, error))
         return false;
     *within = is_within(point);
     *number = tune->n_points - 1;
@@ -212,18 +212,19 @@ static bool is_better(const struct oq_tuning *tuning, const struct oq_tune_point
 static bool choose(struct oq_tuning *tuning, size_t found, onnxq_error *error)
 {
     struct oq_tune *tune = tuning->tune;
-    size_t rivals[] = {0, 1, found}; /* float, default, what was found */
+    size_t n_named = tune->ranges != NULL ? 3 : 2; /* float, default, static */
     tune->best = 0;
-    for (size_t i = 0; i < 3; i++) {
-        struct oq_tune_point *point = rivals[i] == SIZE_MAX ? NULL : &tune->points[rivals[i]];
-        if (point == NULL)
-            continue;
-        if (i == 0)
+    if (!tuning->options->is_timed && found != SIZE_MAX) /* nothing speaks for others */
+        n_named = 0;
+    for (size_t i = 0; i < n_named + (found != SIZE_MAX); i++) {
+        size_t number = i < n_named ? i : found;
+        struct oq_tune_point *point = &tune->points[number];
+        if (number == 0)
             point->speed = point->speed_low = point->speed_high = 1;
         else if (tuning->options->is_timed && !oq_tuning_measure_speed(tuning, point, error))
             return false;
         if (is_within(point) && is_better(tuning, point, &tune->points[tune->best]))
-            tune->best = rivals[i];
+            tune->best = number;
     }
     tune->is_met = is_within(&tune->points[tune->best]);
     if (tune->best != 0)
@@ -238,7 +239,14 @@ static bool add_float(struct oq_tuning *tuning, onnxq_error *error)
     struct oq_tune_point *point;
     onnxq_form *forms = oq_arena_array(&tuning->arena, tune->n_sites + 1, sizeof(*forms));
     return (forms != NULL || oq_arena_fail(&tuning->arena, error)) &&
-           add_point(tuning, "float", forms, &point, error);
+           add_point(tuning, "float", ONNXQ_METHOD_DYNAMIC, forms, &point, error);
+}
+
+static bool add_default(struct oq_tuning *tuning, const char *name, onnxq_method method,
+                        onnxq_error *error)
+{
+    struct oq_tune_point *point;
+    return add_point(tuning, name, method, NULL, &point, error);
 }
 
 static void sort_points(struct oq_tune *tune)
@@ -252,12 +260,12 @@ static void sort_points(struct oq_tune *tune)
 bool oq_tuning_search(struct oq_tuning *tuning, onnxq_error *error)
 {
     struct oq_tune *tune = tuning->tune;
-    struct oq_tune_point *point;
     struct frontier line = {.byte_ms = 0.02 * (isnan(tune->float_ms) ? 1 : tune->float_ms) /
                                        (double)(tune->float_nbytes + 1)};
     size_t found;
     tune->first_met_seconds = (double)NAN;
-    if (!add_float(tuning, error) || !add_point(tuning, "default", NULL, &point, error) ||
+    if (!add_float(tuning, error) || !add_default(tuning, "default", ONNXQ_METHOD_DYNAMIC, error) ||
+        (tune->ranges != NULL && !add_default(tuning, "static", ONNXQ_METHOD_STATIC, error)) ||
         !make_line(tuning, &line, error) || !find_last(tuning, &line, &found, error) ||
         !choose(tuning, found, error))
         return false;

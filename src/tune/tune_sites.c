@@ -158,6 +158,8 @@ static bool find_weight(struct weight_finder *finder, const onnxq_weight *weight
 /* The form that a plan has made of a use. */
 static onnxq_form form_of(const onnxq_weight *weight, const onnxq_use *use)
 {
+    if (strcmp(use->form, "8-bit activations") == 0)
+        return ONNXQ_FORM_INTEGERS;
     if (use->action == ONNXQ_FOLD)
         return ONNXQ_FORM_FOLDED;
     if (use->action != ONNXQ_DYNAMIC)
@@ -209,7 +211,8 @@ static bool note_form(struct weight_finder *finder, const onnxq_plan *plan, onnx
     onnxq_choice *choices = ask_all(finder, plan, form, &n);
     if (choices == NULL)
         return fail(finder, error);
-    onnxq_plan *made = oq_trial_plan(finder->tuning, choices, n, error);
+    onnxq_plan *made =
+        oq_trial_plan(finder->tuning, oq_trial_method(finder->tuning), choices, n, error);
     bool ok = made != NULL && (note_uses(finder, made, form) || fail(finder, error));
     onnxq_plan_destroy(made);
     return ok;
@@ -240,7 +243,7 @@ bool oq_tuning_find_sites(struct oq_tuning *tuning, onnxq_error *error)
         oq_strmap_init(maps[i], &tuning->arena);
     if (!find_owners(&finder))
         return fail(&finder, error);
-    onnxq_plan *plan = oq_trial_plan(tuning, NULL, 0, error);
+    onnxq_plan *plan = oq_trial_plan(tuning, oq_trial_method(tuning), NULL, 0, error);
     bool ok = plan != NULL;
     for (int form = ONNXQ_FORM_FOLDED; ok && form < OQ_N_FORMS; form++)
         ok = note_form(&finder, plan, (onnxq_form)form, error);

@@ -46,7 +46,9 @@ static void print_forms(const struct oq_tune_point *point, FILE *stream)
 {
     const char *between = "  ";
     if (point->forms == NULL)
-        fputs("  what quantize writes", stream);
+        fputs(point->method == ONNXQ_METHOD_STATIC ? "  what quantize --method static writes"
+                                                   : "  what quantize writes",
+              stream);
     for (int form = 0; form < OQ_N_FORMS; form++)
         if (point->n_of_form[form] > 0) {
             fprintf(stream, "%s%zu %s", between, point->n_of_form[form], oq_form_names[form]);

@@ -86,10 +86,19 @@ static void fini_timing(struct timing *timing)
 
 /* --- groups ----------------------------------------------------------------------------- */
 
+/*
+ * What all other groups have meanwhile. Integers with known ranges pay where their neighbours are
+ * integers, too; elsewhere nothing is quantized twice where all is folded.
+ */
+static onnxq_form base_form(const struct oq_tuning *tuning)
+{
+    return tuning->tune->ranges != NULL ? ONNXQ_FORM_INTEGERS : ONNXQ_FORM_FOLDED;
+}
+
 static onnxq_choice *choose_group(struct oq_tuning *tuning, size_t group, onnxq_form form)
 {
     const struct oq_tune *tune = tuning->tune;
-    onnxq_choice *choices = oq_trial_all(tuning, ONNXQ_FORM_FOLDED);
+    onnxq_choice *choices = oq_trial_all(tuning, base_form(tuning));
     for (size_t i = 0; choices != NULL && i < tune->n_weights; i++)
         if (tune->weights[i].group == group)
             choices[i].form = form;
@@ -115,7 +124,8 @@ static bool time_group(struct oq_tuning *tuning, struct timing *timing, size_t g
     const onnxq_choice *choices = choose_group(tuning, g, form);
     if (choices == NULL)
         return oq_arena_fail(&tuning->arena, error);
-    const char *path = oq_trial_write(tuning, choices, tuning->tune->n_weights, &nbytes, error);
+    const char *path = oq_trial_write(tuning, oq_trial_method(tuning), choices,
+                                      tuning->tune->n_weights, &nbytes, error);
     timing->sessions[1] = path == NULL ? NULL : open_session(tuning, path, error);
     bool ok = timing->sessions[1] != NULL && start(timing, 1, error) &&
               take_turns(timing, seconds, error) && find_difference(timing, &ms);
@@ -129,30 +139,52 @@ static bool time_group(struct oq_tuning *tuning, struct timing *timing, size_t g
     return ok;
 }
 
-static size_t count_pairs(const struct oq_tune *tune)
+/* Folded, too, where that is not what all else is. */
+static bool is_timed(const struct oq_tuning *tuning, const struct oq_tune_group *group, int form)
+{
+    onnxq_form base = base_form(tuning);
+    return form >= ONNXQ_FORM_FOLDED && form != (int)base && group->exists[form] &&
+           (form != ONNXQ_FORM_FOLDED || group->exists[base]);
+}
+
+static size_t count_pairs(const struct oq_tuning *tuning)
 {
     size_t count = 0;
-    for (size_t g = 0; g < tune->n_groups; g++)
-        for (int form = ONNXQ_FORM_INTEGERS; form < OQ_N_FORMS; form++)
-            count += tune->groups[g].exists[form];
+    for (size_t g = 0; g < tuning->tune->n_groups; g++)
+        for (int form = 0; form < OQ_N_FORMS; form++)
+            count += is_timed(tuning, &tuning->tune->groups[g], form);
     return count;
+}
+
+/* From differences to the base to those to what is folded. */
+static void refer_to_folded(const struct oq_tuning *tuning, struct oq_tune_group *group)
+{
+    onnxq_form base = base_form(tuning);
+    if (base == ONNXQ_FORM_FOLDED || !group->exists[base])
+        return;
+    double folded = group->ms[ONNXQ_FORM_FOLDED];
+    group->ms[base] = 0;
+    for (int form = ONNXQ_FORM_FOLDED; form < OQ_N_FORMS; form++)
+        group->ms[form] -= folded;
 }
 
 static bool time_groups(struct oq_tuning *tuning, struct timing *timing, onnxq_error *error)
 {
     const struct oq_tune *tune = tuning->tune;
-    size_t n_pairs = count_pairs(tune), n_done = 0;
+    size_t n_pairs = count_pairs(tuning), n_done = 0;
     double seconds = tuning->options->seconds * SHARE_OF_TIMES / (double)(n_pairs + 1);
     seconds = fmin(fmax(seconds, MIN_PAIR_SECONDS), MAX_PAIR_SECONDS);
-    for (size_t g = 0; g < tune->n_groups; g++)
-        for (int form = ONNXQ_FORM_INTEGERS; form < OQ_N_FORMS; form++) {
-            if (!tune->groups[g].exists[form])
+    for (size_t g = 0; g < tune->n_groups; g++) {
+        for (int form = 0; form < OQ_N_FORMS; form++) {
+            if (!is_timed(tuning, &tune->groups[g], form))
                 continue;
             if (!oq_tuning_goes_on(tuning, "times", n_done++, n_pairs))
                 return true;
             if (!time_group(tuning, timing, g, (onnxq_form)form, seconds, error))
                 return false;
         }
+        refer_to_folded(tuning, &tune->groups[g]);
+    }
     return true;
 }
 
@@ -193,10 +225,11 @@ bool oq_tuning_measure_times(struct oq_tuning *tuning, onnxq_error *error)
         sum_up(tuning->tune);
         return true;
     }
-    const onnxq_choice *choices = oq_trial_all(tuning, ONNXQ_FORM_FOLDED);
+    const onnxq_choice *choices = oq_trial_all(tuning, base_form(tuning));
     if (choices == NULL)
         return oq_arena_fail(&tuning->arena, error);
-    const char *path = oq_trial_write(tuning, choices, tuning->tune->n_weights, &nbytes, error);
+    const char *path = oq_trial_write(tuning, oq_trial_method(tuning), choices,
+                                      tuning->tune->n_weights, &nbytes, error);
     timing.sessions[0] = path == NULL ? NULL : open_session(tuning, path, error);
     bool ok = timing.sessions[0] != NULL && start(&timing, 0, error) &&
               time_groups(tuning, &timing, error);
@@ -236,7 +269,7 @@ bool oq_tuning_measure_speed(struct oq_tuning *tuning, struct oq_tune_point *poi
     const onnxq_choice *choices = oq_tune_choices(tuning->tune, point, &n);
     if (choices == NULL)
         return oq_arena_fail(&tuning->tune->arena, error);
-    const char *path = oq_trial_write(tuning, choices, n, &nbytes, error);
+    const char *path = oq_trial_write(tuning, point->method, choices, n, &nbytes, error);
     timing.sessions[0] =
         path == NULL ? NULL : open_session(tuning, tuning->options->model->file.path, error);
     timing.sessions[1] = timing.sessions[0] == NULL ? NULL : open_session(tuning, path, error);

@@ -32,11 +32,18 @@ onnxq_choice *oq_trial_all(struct oq_tuning *tuning, onnxq_form form)
 
 /* --- files -------------------------------------------------------------------------- */
 
-onnxq_plan *oq_trial_plan(const struct oq_tuning *tuning, const onnxq_choice *choices, size_t n,
-                          onnxq_error *error)
+onnxq_method oq_trial_method(const struct oq_tuning *tuning)
+{
+    return tuning->tune->ranges != NULL ? ONNXQ_METHOD_STATIC : ONNXQ_METHOD_DYNAMIC;
+}
+
+onnxq_plan *oq_trial_plan(const struct oq_tuning *tuning, onnxq_method method,
+                          const onnxq_choice *choices, size_t n, onnxq_error *error)
 {
     onnxq_options options;
     onnxq_options_init(&options);
+    options.method = method;
+    options.ranges = method == ONNXQ_METHOD_STATIC ? tuning->tune->ranges : NULL;
     options.choices = choices;
     options.n_choices = n;
     options.allow_unmatched = true;
@@ -45,11 +52,12 @@ onnxq_plan *oq_trial_plan(const struct oq_tuning *tuning, const onnxq_choice *ch
     return onnxq_plan_create(tuning->options->model, &options, error);
 }
 
-const char *oq_trial_write(struct oq_tuning *tuning, const onnxq_choice *choices, size_t n,
-                           uint64_t *nbytes, onnxq_error *error)
+const char *oq_trial_write(struct oq_tuning *tuning, onnxq_method method,
+                           const onnxq_choice *choices, size_t n, uint64_t *nbytes,
+                           onnxq_error *error)
 {
     uint64_t side_nbytes = 0;
-    onnxq_plan *plan = oq_trial_plan(tuning, choices, n, error);
+    onnxq_plan *plan = oq_trial_plan(tuning, method, choices, n, error);
     char *path =
         oq_arena_printf(&tuning->arena, "%s/trial-%zu.onnx", tuning->folder, ++tuning->n_trials);
     bool ok = plan != NULL && (path != NULL || oq_arena_fail(&tuning->arena, error)) &&
@@ -198,12 +206,13 @@ static double predict(const struct oq_tune *tune, const onnxq_form *forms)
     return forms == NULL ? (double)NAN : sqrt(sum);
 }
 
-bool oq_trial_try(struct oq_tuning *tuning, const char *name, const onnxq_form *forms,
-                  bool with_unseen, struct oq_tune_point *point, onnxq_error *error)
+bool oq_trial_try(struct oq_tuning *tuning, const char *name, onnxq_method method,
+                  const onnxq_form *forms, struct oq_tune_point *point, onnxq_error *error)
 {
     struct oq_tune *tune = tuning->tune;
     size_t n;
     *point = (struct oq_tune_point){.name = name,
+                                    .method = method,
                                     .predicted = predict(tune, forms),
                                     .speed = (double)NAN,
                                     .speed_low = (double)NAN,
@@ -217,11 +226,11 @@ bool oq_trial_try(struct oq_tuning *tuning, const char *name, const onnxq_form *
     count_forms(tune, point);
     const onnxq_choice *choices = oq_tune_choices(tune, point, &n);
     const char *path =
-        choices == NULL ? NULL : oq_trial_write(tuning, choices, n, &point->nbytes, error);
+        choices == NULL ? NULL : oq_trial_write(tuning, method, choices, n, &point->nbytes, error);
     if (path == NULL)
         return choices != NULL || oq_arena_fail(&tune->arena, error);
     bool ok = oq_trial_compare(tuning, path, false, &point->search, error);
-    point->has_unseen = with_unseen && tuning->unseen.count > 0;
+    point->has_unseen = tuning->unseen.count > 0;
     if (ok && point->has_unseen)
         ok = oq_trial_compare(tuning, path, true, &point->unseen, error);
     oq_trial_remove(path);

@@ -28,6 +28,9 @@ bool oq_tuning_goes_on(struct oq_tuning *tuning, const char *what, uint64_t done
 /* tune_inputs.c: inputs in two parts, one of which takes no part in the search. */
 bool oq_tuning_make_inputs(struct oq_tuning *tuning, onnxq_error *error);
 
+/* tune_ranges.c: where there are convolutions, the ranges of activations. */
+bool oq_tuning_find_ranges(struct oq_tuning *tuning, onnxq_error *error);
+
 /* tune_sites.c: which weights there are, in which forms. */
 bool oq_tuning_find_sites(struct oq_tuning *tuning, onnxq_error *error);
 
@@ -45,15 +48,19 @@ bool oq_tuning_search(struct oq_tuning *tuning, onnxq_error *error);
 /* --- tune_trial.c --- */
 
 /* A plan with these choices, which are as oq_tune_choices() gives them. NULL on failure. */
-onnxq_plan *oq_trial_plan(const struct oq_tuning *tuning, const onnxq_choice *choices, size_t n,
-                          onnxq_error *error);
+onnxq_plan *oq_trial_plan(const struct oq_tuning *tuning, onnxq_method method,
+                          const onnxq_choice *choices, size_t n, onnxq_error *error);
+
+/* That of models with choices: static where there are ranges. */
+onnxq_method oq_trial_method(const struct oq_tuning *tuning);
 
 /*
  * Writes such a plan to a file of the folder; NULL on failure. The path is the arena's. *nbytes: of
  * the model and its side file.
  */
-const char *oq_trial_write(struct oq_tuning *tuning, const onnxq_choice *choices, size_t n,
-                           uint64_t *nbytes, onnxq_error *error);
+const char *oq_trial_write(struct oq_tuning *tuning, onnxq_method method,
+                           const onnxq_choice *choices, size_t n, uint64_t *nbytes,
+                           onnxq_error *error);
 void oq_trial_remove(const char *path);
 
 /* All weights in one form, as far as they can. */
@@ -64,7 +71,7 @@ bool oq_trial_compare(struct oq_tuning *tuning, const char *path, bool unseen,
                       struct oq_tune_error *result, onnxq_error *error);
 
 /* A point of these forms (NULL: no choices), with errors and size. */
-bool oq_trial_try(struct oq_tuning *tuning, const char *name, const onnxq_form *forms,
-                  bool with_unseen, struct oq_tune_point *point, onnxq_error *error);
+bool oq_trial_try(struct oq_tuning *tuning, const char *name, onnxq_method method,
+                  const onnxq_form *forms, struct oq_tune_point *point, onnxq_error *error);
 
 #endif

@@ -143,6 +143,46 @@ class TuneTest(OrtTest):
         self.assertEqual([site["node"] for site in report["sites"]], ["if"])
         self.assertEqual(len(set(self.forms().values())), 1)
 
+    def convolutions(self) -> onnx.ModelProto:
+        r = np.random.default_rng(5)
+        sizes = [(16, 3), (32, 16), (32, 32)]
+        w = {f"w{i}": (r.standard_normal((o, c, 3, 3)) / (9 * c) ** 0.5).astype(np.float32) for i, (o, c) in enumerate(sizes)}
+        nodes = []
+        for i in range(3):
+            nodes.append(node("Conv", f"{'x' if i == 0 else f'r{i - 1}'} w{i}", f"c{i}", pads=[1, 1, 1, 1]))
+            nodes.append(node("Relu", f"c{i}", f"r{i}"))
+        nodes.append(node("GlobalAveragePool", "r2", "y"))
+        graph = helper.make_graph(
+            nodes,
+            "g",
+            [build.info("x", ("n", 3, 24, 24))],
+            [build.info("y", ("n", 32, 1, 1))],
+            [numpy_helper.from_array(v, k) for k, v in w.items()],
+        )
+        return build.model(graph, opset=17)
+
+    def test_convolutions_are_integers_of_known_ranges_which_the_plan_holds(self):
+        model = self.save(self.convolutions())
+        report = self.tune(model, "--budget=rel<=0.1", "--save-plan", self.dir / "plan.json")
+        self.assertIn("static", [point["name"] for point in report["points"]])
+        self.assertIn("integers", self.forms().values())
+        self.assertIn("ranges", json.loads((self.dir / "plan.json").read_text()))
+        self.assertIn("com.microsoft.QLinearConv", self.optimized(self.dir / "out.onnx", "all"))
+        self.onnxq("quantize", "--plan", self.dir / "plan.json", model, self.dir / "again.onnx")
+        self.assertEqual((self.dir / "again.onnx").read_bytes(), (self.dir / "out.onnx").read_bytes())
+        self.assert_valid(self.dir / "out.onnx")
+
+    def test_what_is_chosen_to_be_folded_is_no_integer_convolution(self):
+        model, plan = self.save(self.convolutions()), self.dir / "plan.json"
+        self.tune(model, "--budget=rel<=0.1", "--save-plan", plan)
+        content = json.loads(plan.read_text())
+        for row in content["weights"]:
+            row["form"] = "folded" if row["weight"] == "w1" else "integers"
+        plan.write_text(json.dumps(content))
+        self.onnxq("quantize", "--plan", plan, model, self.dir / "again.onnx")
+        counts = self.optimized(self.dir / "again.onnx", "all")
+        self.assertEqual((counts["com.microsoft.QLinearConv"], sum(n for name, n in counts.items() if name.endswith(".Conv"))), (2, 1))
+
     # --- inputs ---------------------------------------------------------------------
 
     @cases({"rows": (32, 3, 1), "two": (2, 1, 1), "one": (1, 1, 0)})

@@ -84,6 +84,12 @@ int cli_quantize_fill_options(cli_quantize_settings *settings)
     if (settings->plan_path != NULL) {
         if (!oq_plan_file_read(&settings->plan_file, settings->plan_path, &error))
             return cli_library_error(&settings->common, &error);
+        bool is_static = settings->plan_file.ranges != NULL && settings->ranges == NULL;
+        if (is_static && options->method == ONNXQ_METHOD_DYNAMIC) /* as nobody asked otherwise */
+            options->method = ONNXQ_METHOD_STATIC;
+        if (is_static && options->method == ONNXQ_METHOD_STATIC) {
+            options->ranges = settings->plan_file.ranges;
+        }
         options->choices = settings->plan_file.choices;
         options->n_choices = settings->plan_file.n_choices;
     }

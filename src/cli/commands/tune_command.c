@@ -261,11 +261,20 @@ static bool search(struct tuning_run *run, onnxq_error *error)
 
 /* --- results ----------------------------------------------------------------------------- */
 
+/* NULL: the method of the best model needs none. */
+static const onnxq_ranges *ranges_of(const struct tuning_run *run)
+{
+    const struct oq_tune *tune = &run->tune;
+    return tune->points[tune->best].method == ONNXQ_METHOD_STATIC ? tune->ranges : NULL;
+}
+
 static bool write_model(struct tuning_run *run, const onnxq_choice *choices, size_t n,
                         onnxq_error *error)
 {
     onnxq_options options;
     onnxq_options_init(&options);
+    options.method = run->tune.points[run->tune.best].method;
+    options.ranges = ranges_of(run);
     options.choices = choices;
     options.n_choices = n;
     options.output.threads = (unsigned)run->settings->common.threads;
@@ -281,7 +290,7 @@ static int publish(struct tuning_run *run, const struct oq_tune_report *report,
     const cli_common *common = &run->settings->common;
     int status = CLI_EXIT_OK;
     if (run->plan.stream != NULL && report->output != NULL) {
-        oq_plan_file_write(run->model, choices, n, run->plan.stream);
+        oq_plan_file_write(run->model, ranges_of(run), choices, n, run->plan.stream);
         status = cli_report_file_publish(&run->plan, common);
     }
     if (status == CLI_EXIT_OK && run->json.stream != NULL) {

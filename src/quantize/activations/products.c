@@ -89,6 +89,8 @@ bool oq_product_init(onnxq_plan *plan, size_t index, onnxq_error *error)
         product->refusal = "both inputs are constant";
     if (product->refusal == NULL)
         product->refusal = site->screened;
+    if (product->refusal == NULL && site->options->method != plan->options.method)
+        product->refusal = "another form was chosen";
     if (product->refusal == NULL)
         product->refusal = refuse_weight(site);
     if (product->refusal == NULL)
