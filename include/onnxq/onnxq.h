@@ -409,7 +409,8 @@ typedef enum onnxq_action {
     ONNXQ_KEEP = 0,    /* stays as it is; `reason` says why */
     ONNXQ_DYNAMIC = 1, /* an operator that takes the integers; `form` names it */
     ONNXQ_FOLD = 2,    /* stored as int8, turned back into float by the graph itself */
-    ONNXQ_DROP = 3     /* leaves, as nothing uses it; only where something else is quantized */
+    ONNXQ_DROP = 3,    /* leaves, as nothing uses it; only where something else is quantized */
+    ONNXQ_REWRITE = 4  /* leaves: part of other numbers, for all its uses; `reason` says of which */
 } onnxq_action;
 
 /* One use of a weight: input number `input` of a node. */

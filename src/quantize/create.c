@@ -160,18 +160,27 @@ static void describe_sites(const struct oq_constant *constant, const struct oq_c
         const struct oq_site *site = &sites_of->sites[i];
         if (!is_described(constant, site))
             continue;
+        const bool is_rewritten = site->action == ONNXQ_KEEP && site->is_rewritten;
         uses[weight->n_uses++] =
             (onnxq_use){.graph = site->graph == NULL ? "" : site->graph->name,
                         .node = site->node == NULL ? "" : oq_node_label(site->node),
                         .op_type = site->op_type,
                         .domain = site->node == NULL ? "" : oq_domain(site->node->domain),
                         .input = site->input,
-                        .action = site->action,
+                        .action = is_rewritten ? ONNXQ_REWRITE : site->action,
                         .form = site->form,
                         .reason = site->reason};
         if (weight->action == ONNXQ_KEEP || site->action == ONNXQ_DYNAMIC)
-            weight->action = site->action;
+            weight->action = site->action; /* REWRITE only where all are: is_rewritten() */
     }
+}
+
+static bool is_rewritten(const onnxq_weight *weight)
+{
+    for (size_t i = 0; i < weight->n_uses; i++)
+        if (weight->uses[i].action != ONNXQ_REWRITE)
+            return false;
+    return weight->n_uses > 0;
 }
 
 static bool was_quantized(const struct oq_constant *constant)
@@ -192,6 +201,8 @@ static bool describe_uses(onnxq_plan *plan, const struct oq_constant *constant,
         describe_sites(constant, d, uses, weight);
     describe_sites(constant, constant, uses, weight);
     weight->uses = uses;
+    if (is_rewritten(weight))
+        weight->action = ONNXQ_REWRITE;
     return true;
 }
 

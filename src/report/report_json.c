@@ -35,10 +35,13 @@ static void write_summary(struct oq_json *json, const onnxq_plan *plan)
 }
 
 static void write_tallies(struct oq_json *json, const char *key, const char *text_key,
-                          const struct oq_report_tally *tallies, size_t n_tallies)
+                          const struct oq_report_tally *tallies, size_t n_tallies,
+                          bool is_rewritten)
 {
     oq_json_open_array(json, key);
     for (size_t i = 0; i < n_tallies; i++) {
+        if (tallies[i].is_rewritten != is_rewritten)
+            continue;
         oq_json_open_object(json, NULL);
         oq_json_string(json, text_key, oq_flags_text(tallies[i].text).text);
         oq_json_uint(json, "weights", tallies[i].count);
@@ -59,8 +62,9 @@ static void write_operators(struct oq_json *json, const struct oq_report_lines *
         oq_json_uint(json, "quantized", line->n_quantized);
         oq_json_uint(json, "nbytes_before", line->nbytes_before);
         oq_json_uint(json, "nbytes_after", line->nbytes_after);
-        write_tallies(json, "forms", "form", line->forms, line->n_forms);
-        write_tallies(json, "kept", "reason", line->reasons, line->n_reasons);
+        write_tallies(json, "forms", "form", line->forms, line->n_forms, false);
+        write_tallies(json, "kept", "reason", line->reasons, line->n_reasons, false);
+        write_tallies(json, "rewritten", "reason", line->reasons, line->n_reasons, true);
         oq_json_close(json);
     }
     oq_json_close(json);

@@ -42,7 +42,8 @@ const char *oq_report_action(onnxq_action action)
     static const char *const names[] = {[ONNXQ_KEEP] = "keep",
                                         [ONNXQ_DYNAMIC] = "dynamic",
                                         [ONNXQ_FOLD] = "fold",
-                                        [ONNXQ_DROP] = "drop"};
+                                        [ONNXQ_DROP] = "drop",
+                                        [ONNXQ_REWRITE] = "rewrite"};
     return names[action];
 }
 
@@ -91,15 +92,17 @@ static bool sort_weights(struct oq_report_lines *lines, const onnxq_plan *plan)
 }
 
 static void count_text(struct oq_report_tally *tallies, size_t *n_tallies, const char *text,
-                       size_t count)
+                       size_t count, bool is_rewritten)
 {
     size_t i = 0;
-    while (i < *n_tallies && strcmp(tallies[i].text, text) != 0)
+    while (i < *n_tallies &&
+           (tallies[i].is_rewritten != is_rewritten || strcmp(tallies[i].text, text) != 0))
         i++;
     if (i == OQ_REPORT_MAX_TALLIES) {
         tallies[--i].text = "other";
+        tallies[i].is_rewritten &= is_rewritten;
     } else if (i == *n_tallies) {
-        tallies[(*n_tallies)++] = (struct oq_report_tally){text, 0};
+        tallies[(*n_tallies)++] = (struct oq_report_tally){text, 0, is_rewritten};
     }
     tallies[i].count += count;
 }
@@ -109,11 +112,12 @@ static void add_weight(struct oq_report_line *line, const onnxq_weight *weight)
     line->n_weights++;
     line->nbytes_before += weight->nbytes;
     line->nbytes_after += weight->nbytes_after;
-    if (weight->action == ONNXQ_KEEP) {
-        count_text(line->reasons, &line->n_reasons, oq_report_reason(weight), 1);
+    const bool is_rewritten = weight->action == ONNXQ_REWRITE;
+    if (weight->action == ONNXQ_KEEP || is_rewritten) {
+        count_text(line->reasons, &line->n_reasons, oq_report_reason(weight), 1, is_rewritten);
     } else {
         line->n_quantized += weight->action != ONNXQ_DROP;
-        count_text(line->forms, &line->n_forms, oq_report_main_use(weight)->form, 1);
+        count_text(line->forms, &line->n_forms, oq_report_main_use(weight)->form, 1, false);
     }
 }
 
@@ -172,7 +176,7 @@ static void merge_line(struct oq_report_line *others, const struct oq_report_lin
     others->nbytes_after += line->nbytes_after;
     for (size_t i = 0; i < line->n_reasons; i++)
         count_text(others->reasons, &others->n_reasons, line->reasons[i].text,
-                   line->reasons[i].count);
+                   line->reasons[i].count, line->reasons[i].is_rewritten);
 }
 
 void oq_report_lines_merge_small(struct oq_report_lines *lines)

@@ -11,6 +11,7 @@
 struct oq_report_tally {
     const char *text;
     size_t count;
+    bool is_rewritten; /* of reasons: the weights leave, and are part of others */
 };
 
 #define OQ_REPORT_MAX_TALLIES 6
@@ -21,7 +22,7 @@ struct oq_report_line {
     size_t n_quantized;
     uint64_t nbytes_before, nbytes_after;
     struct oq_report_tally forms[OQ_REPORT_MAX_TALLIES];   /* of what is not kept */
-    struct oq_report_tally reasons[OQ_REPORT_MAX_TALLIES]; /* of what is kept */
+    struct oq_report_tally reasons[OQ_REPORT_MAX_TALLIES]; /* of what is kept or rewritten */
     size_t n_forms, n_reasons; /* more than MAX_TALLIES: the last one is "other" */
 };
 
@@ -47,7 +48,7 @@ void oq_report_lines_fini(struct oq_report_lines *lines);
 const onnxq_use *oq_report_main_use(const onnxq_weight *weight);
 /* Why a weight is kept; never NULL or empty. */
 const char *oq_report_reason(const onnxq_weight *weight);
-/* "keep", "dynamic", "fold" or "drop". */
+/* "keep", "dynamic", "fold", "drop" or "rewrite". */
 const char *oq_report_action(onnxq_action action);
 
 #endif

@@ -38,6 +38,11 @@ static void format_name(const struct oq_report_line *line, char name[NAME_CAPACI
     append(name, NAME_CAPACITY, line->op_type);
 }
 
+static const char *tell_fate(const struct oq_report_tally *reason)
+{
+    return reason->is_rewritten ? "rewritten: " : "kept: ";
+}
+
 static bool is_kept_for_one_reason(const struct oq_report_line *line)
 {
     return line->n_quantized == 0 && line->n_reasons == 1;
@@ -47,7 +52,7 @@ static void format_form(const struct oq_report_line *line, char form[FORM_CAPACI
 {
     form[0] = '\0';
     if (is_kept_for_one_reason(line)) {
-        append(form, FORM_CAPACITY, "kept: ");
+        append(form, FORM_CAPACITY, tell_fate(&line->reasons[0]));
         append(form, FORM_CAPACITY, oq_flags_text(line->reasons[0].text).text);
     }
     for (size_t i = 0; i < line->n_forms; i++) {
@@ -60,7 +65,7 @@ static void format_form(const struct oq_report_line *line, char form[FORM_CAPACI
 static void append_reason(const struct oq_report_tally *reason, char *notes, size_t capacity)
 {
     char count[32];
-    snprintf(count, sizeof(count), "%zu kept: ", reason->count);
+    snprintf(count, sizeof(count), "%zu %s", reason->count, tell_fate(reason));
     append(notes, capacity, count);
     append(notes, capacity, oq_flags_text(reason->text).text);
 }

@@ -95,7 +95,7 @@ static void write_form(FILE *stream, const onnxq_weight *weight, const char *for
 static void write_weight(FILE *stream, const onnxq_weight *weight, const struct widths *widths)
 {
     const onnxq_use *use = oq_report_main_use(weight);
-    bool kept = weight->action == ONNXQ_KEEP;
+    bool kept = weight->action == ONNXQ_KEEP || weight->action == ONNXQ_REWRITE;
     char shape[SHAPE_CAPACITY];
     format_shape(weight, shape);
     fputs("  ", stream);

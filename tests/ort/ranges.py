@@ -113,12 +113,13 @@ def measure(model, feeds):
     options.log_severity_level = 3
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(probe.SerializeToString(), options)
+    floats = [o.name for o in session.get_outputs() if o.type == "tensor(float)"]
     seen = {}
     for feed in feeds:
         for name, array in feed.items():
             seen.setdefault(name, []).append(array)
-        for output, array in zip(session.get_outputs(), session.run(None, feed)):
-            seen.setdefault(output.name, []).append(array)
+        for name, array in zip(floats, session.run(floats, feed) if floats else []):
+            seen.setdefault(name, []).append(array)
     values = [statistics(name, arrays) for name, arrays in seen.items()
               if arrays[0].dtype == np.float32]
     text, n = digest(model)

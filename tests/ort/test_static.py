@@ -491,6 +491,48 @@ class Left(StaticTest):
         self.assertEqual((self.dir / "a.onnx").read_bytes(), (self.dir / "b.onnx").read_bytes())
         self.assert_integer(self.dir / "a.onnx")
 
+    def test_reported(self) -> None:
+        """What leaves because it is part of other numbers is not said to be kept."""
+        net = Net()
+        c = net.normalize(net.conv("x", 3, CHANNELS), CHANNELS)
+        net.op("Add", net.conv(c, CHANNELS, CHANNELS), net.constant(np.ones((CHANNELS, SIZE, SIZE), np.float32)))
+        net.conv(net.nodes[-1].output[0], CHANNELS, CHANNELS)
+        outcome = self.static(net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE, SIZE)), nchw())
+        uses = {w["name"]: w["uses"][0] for w in outcome.report["weights"]}
+        bias, scale, operand = (uses[f"const_{i}"] for i in (1, 2, 8))
+        self.assertEqual((bias["action"], bias["reason"]), ("rewrite", "int32, in steps of weight and activation"))
+        self.assertEqual((scale["action"], scale["reason"]), ("rewrite", "folded into the weight before it"))
+        self.assertEqual((operand["action"], operand["reason"]), ("rewrite", "an operand in 8 bits of its own"))
+        for name, use in uses.items():
+            weight = outcome.weight(name)
+            self.assertEqual(weight["action"], use["action"])
+            if use["action"] != "rewrite":
+                self.assertEqual(use["form"], "8-bit activations", (name, use))
+        told = {t["reason"] for o in outcome.report["operators"] for t in o["rewritten"]}
+        self.assertIn("folded into the weight before it", told)
+
+    def test_mixed(self) -> None:
+        """Convolutions in known ranges, matrices with those of each run, in one model; --op-types chooses."""
+        net = Net(17)
+        c = net.op("Relu", net.conv(net.op("Relu", net.conv("x", 3, CHANNELS)), CHANNELS, CHANNELS))
+        f = net.op("Reshape", c, net.constant(np.array([1, CHANNELS, SIZE * SIZE])))
+        ones, zeros = net.constant(np.ones(SIZE * SIZE, np.float32)), net.constant(np.zeros(SIZE * SIZE, np.float32))
+        n = net.op("LayerNormalization", f, ones, zeros)
+        h = net.op("Erf", net.op("MatMul", n, net.constant(net.normal(256, 512, scale=0.06))))
+        net.op("MatMul", h, net.constant(net.normal(512, 256, scale=0.04)))
+        model = net.model(net.nodes[-1].output[0], (1, CHANNELS, 256))
+        expected = {
+            "": (2, 2), "--op-types=Conv": (2, 0), "--op-types=MatMul": (0, 2), "--exclude-op-types=Conv": (0, 2),
+        }  # fmt: skip
+        for flag, counts in expected.items():
+            outcome = self.static(model, nchw(), *filter(None, [flag, "-f"]))
+            session, nodes = optimize(outcome.path, self.dir)
+            types = [n.op_type for n in nodes]
+            dynamic = sum(t in ("DynamicQuantizeMatMul", "MatMulIntegerToFloat") for t in types)
+            self.assertEqual((types.count("QLinearConv"), dynamic), counts, (flag, types))
+            for feed in nchw(seed=7):
+                self.assertLess(common.relative_error(common.run(model, feed), session.run(None, feed)), 6)
+
     def test_excluded(self) -> None:
         outcome = self.static(self.net(), nchw(), "--exclude=n_v2_conv")
         _, nodes = optimize(outcome.path, self.dir)

@@ -17,6 +17,7 @@ sys.path.insert(0, str(HERE))
 import numpy as np  # noqa: E402
 import onnx  # noqa: E402
 
+import convolutions  # noqa: E402
 import draw  # noqa: E402
 import engine  # noqa: E402
 import shrink  # noqa: E402
@@ -26,13 +27,16 @@ from trial import METHODS, Trial, draw_flags, options_of  # noqa: E402
 BATCH = 40  # seeds of one process: a crash of the engine costs no more
 
 
-def run_seeds(pipe, onnxq: str, seeds: list[int], methods: list[str]) -> None:
+KINDS = {"all": draw.draw, "convolutions": convolutions.draw}
+
+
+def run_seeds(pipe, onnxq: str, seeds: list[int], methods: list[str], kind: str) -> None:
     """In a process of its own; says what it is at, so that a crash has a place."""
     with tempfile.TemporaryDirectory(prefix="onnxq-random-") as folder:
         for seed in seeds:
             pipe.send(("float", seed, None, None))
             try:
-                drawn = draw.draw(seed)
+                drawn = KINDS[kind](seed)
                 trial = Trial(onnxq, drawn, Path(folder))
             except (Reject, engine.Refused):
                 pipe.send(("discarded", seed, None, None))
@@ -71,7 +75,7 @@ class Run:
     def batch(self, seeds: list[int]) -> tuple:
         ours, theirs = multiprocessing.Pipe(False)
         methods = self.arguments.method
-        process = multiprocessing.Process(target=run_seeds, args=(theirs, self.arguments.onnxq, seeds, methods))
+        process = multiprocessing.Process(target=run_seeds, args=(theirs, self.arguments.onnxq, seeds, methods, self.arguments.models))
         process.start()
         theirs.close()
         return process, ours, seeds
@@ -122,7 +126,7 @@ class Run:
 
 def shrink_seed(arguments, seed: int, method: str, kind: str) -> None:
     """Prints the smallest model and saves it beside its inputs."""
-    drawn = draw.draw(seed)
+    drawn = KINDS[arguments.models](seed)
     options = options_of(method, draw_flags(seed, method, drawn.model))
     found = shrink.kinds(arguments.onnxq, drawn, options)
     kind = kind or min(found, default="")
@@ -155,6 +159,7 @@ def main() -> int:
     parser.add_argument("--onnxq", required=True)
     parser.add_argument("--seeds", default="0:300", help="A:B")
     parser.add_argument("--method", action="append", choices=METHODS)
+    parser.add_argument("--models", choices=KINDS, default="all", help="what is drawn")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--shrink", type=int, default=4, help="how many findings are made small")
     parser.add_argument("--kind", default="", help="shrink the first seed for this kind of finding, nothing else")

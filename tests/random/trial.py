@@ -13,11 +13,12 @@ import engine
 import flat
 import oracle
 import prune
+import static
 from bounds import Options
 from graphs import Drawn
 from oracle import Comparison, Finding, Reference, Seen
 
-METHODS = ("dynamic", "weights", "qdq", "blocks")
+METHODS = ("dynamic", "weights", "qdq", "blocks", "static")
 NOTHING_TO_DO = 5
 
 
@@ -37,6 +38,8 @@ def draw_flags(seed: int, method: str, model: onnx.ModelProto) -> list[str]:
         flags += ["--weight-type=uint8"] if r.random() < 0.25 and bits == "8" else []
     flags += [f"--bits={bits}"] if bits != "8" else []
     flags += [f"--block-size={size}"] if size else []
+    if method == "static":
+        return draw_static_flags(r, model)
     if method == "dynamic":
         flags += [f"--conv={r.choice(('fold', 'integer', 'matmul', 'skip'))}"]
         reduce = r.choice(("bits", "pairs")) if symmetric else "bits"
@@ -54,6 +57,15 @@ def draw_flags(seed: int, method: str, model: onnx.ModelProto) -> list[str]:
         flags += [f"--exclude={r.choice(nodes)}", "--allow-unmatched"]
     flags += ["--external-data=always"] if r.random() < 0.08 else []
     return flags + (["--join-norms"] if method in ("dynamic", "blocks") and r.random() < 0.2 else [])
+
+
+def draw_static_flags(r: random.Random, model: onnx.ModelProto) -> list[str]:
+    flags = ["--min-elements=1"]
+    flags += ["--no-per-channel"] if r.random() < 0.2 else []
+    flags += ["--freeze-inputs"] if r.random() < 0.4 else []
+    flags += [f"--range-method={r.choice(('mse', 'percentile', 'entropy'))}"] if r.random() < 0.3 else []
+    nodes = [n.name for n in model.graph.node if n.op_type in ("Conv", "MatMul", "Add")]
+    return flags + ([f"--exclude={r.choice(nodes)}", "--allow-unmatched"] if nodes and r.random() < 0.2 else [])
 
 
 def options_of(method: str, flags: list[str]) -> Options:
@@ -110,13 +122,15 @@ class Trial:
             file.unlink()
         arguments = ["quantize", self.files.source, self.files.quantized, f"--method={options.method}", "-q", "-q"]
         report = self.folder / "report.json"
+        if options.method == "static":
+            arguments.append(f"--ranges={self.write_ranges(self.files.source)}")
         done = self.run(*arguments, f"--json={report}", *options.flags, "-j1")
         if done.returncode == NOTHING_TO_DO:
             return []
         if done.returncode != 0:
             return [Finding("exit code", f"quantize: {done.returncode} {done.stderr.strip()}")]
         findings = self.check_valid(self.files.quantized)
-        findings += self.check_size(json.loads(report.read_text()))
+        findings += self.check_size(json.loads(report.read_text()), options)
         try:
             findings += self.check_again(arguments, options)
             findings += self.check_values(options)
@@ -124,16 +138,21 @@ class Trial:
             findings.append(Finding("refused", str(error)[:1500]))
         return findings
 
+    def write_ranges(self, path: Path) -> str:
+        """Of the values that a model has with these inputs."""
+        return static.write_ranges(self.folder / f"{path.stem}.json", onnx.load(path), self.drawn.feeds)
+
     def check_valid(self, path: Path) -> list[Finding]:
         done = self.run("inspect", "-q", "--validate", path)
         return [] if done.returncode == 0 else [Finding("invalid", f"{path.name}: {done.stdout} {done.stderr}")]
 
-    def check_size(self, report: dict) -> list[Finding]:
+    def check_size(self, report: dict, options: Options) -> list[Finding]:
         """Integers and all that goes with them are smaller than floats; nodes take up to 1.5 KB for each use."""
         summary = report["summary"]
         uses = sum(u["action"] not in ("keep", "drop") for w in report["weights"] for u in w["uses"])
         allowed = summary["nbytes_before"] + 1500 * uses + 2000
-        if summary["weight_nbytes_after"] > summary["weight_nbytes_before"]:
+        grows = options.method == "static"  # biases where there were none, and integers of 32 bits with scales
+        if summary["weight_nbytes_after"] > summary["weight_nbytes_before"] and not grows:
             return [Finding("larger", f"weights: {summary['weight_nbytes_before']} -> {summary['weight_nbytes_after']}")]
         return [] if summary["nbytes_after"] <= allowed else [Finding("larger", f"{summary}")]
 
@@ -151,7 +170,10 @@ class Trial:
         return findings
 
     def run_again(self, path: Path, options: Options) -> subprocess.CompletedProcess:
-        return self.run("quantize", "--dry-run", "-v", "--allow-unmatched", path, f"--method={options.method}", *options.flags)
+        known = [f"--ranges={self.write_ranges(path)}"] if options.method == "static" else []
+        return self.run(
+            "quantize", "--dry-run", "-v", "--allow-unmatched", path, f"--method={options.method}", *known, *options.flags
+        )
 
     def check_needed(self, arguments: list, options: Options) -> list[Finding]:
         """What no output needs may forbid to round a weight, and leaves when its only user is rewritten; a second run
@@ -168,6 +190,9 @@ class Trial:
     def check_values(self, options: Options) -> list[Finding]:
         path = str(self.files.quantized)
         findings = self.check_plain(path, "all") + self.check_plain(path, "disabled")
+        if options.method == "static":
+            known = static.Static(self.drawn, path)
+            return findings + known.check("disabled") + known.check("all") + self.check_back_runs()
         quantized, seen = self.look(path, options, ("disabled", "all"), False)
         findings += quantized
         return findings + self.check_back(options, seen)
@@ -207,6 +232,13 @@ class Trial:
         return {**self.drawn.feeds, **{n: found[name] for n, name in names.items()}}
 
     # --- the way back ---
+
+    def check_back_runs(self) -> list[Finding]:
+        """What was folded does not come back: valid, and it runs."""
+        done = self.run("dequantize", "-q", "-q", self.files.quantized, self.files.back)
+        if done.returncode != 0:
+            return [] if done.returncode == NOTHING_TO_DO else [Finding("exit code", f"dequantize: {done.returncode} {done.stderr.strip()}")]
+        return self.check_valid(self.files.back) + self.check_plain(str(self.files.back), "disabled")
 
     def check_back(self, options: Options, quantized: Seen) -> list[Finding]:
         for file in (self.files.back, Path(f"{self.files.back}.data")):  # that of an output which is gone is kept

@@ -414,7 +414,8 @@ static const char *find_part(const onnxq_plan *plan, const struct oq_site *site)
         (carrier->is_integer || carrier->has_folded))
         return carrier->is_integer ? "int32, in steps of weight and activation"
                                    : "folded into the product";
-    if (carrier->is_integer && carrier->carry != OQ_CARRY_PRODUCT)
+    if (carrier->is_integer && carrier->carry != OQ_CARRY_PRODUCT &&
+        site->input < oq_count_operands(site->node))
         return "an operand in 8 bits of its own";
     return NULL;
 }
@@ -427,8 +428,10 @@ bool oq_activations_decide_site(onnxq_plan *plan, struct oq_site *site)
         return false;
     const struct oq_carrier *carrier = carrier_of(plan, site->node_index);
     const char *part = find_part(plan, site);
-    if (part != NULL)
+    if (part != NULL) {
         oq_site_keep(site, part);
+        site->is_rewritten = true;
+    }
     if (part != NULL || carrier->carry != OQ_CARRY_PRODUCT || site->input != 1)
         return part != NULL;
     if (!carrier->is_integer)

@@ -264,12 +264,12 @@ bool oq_plan_screen(onnxq_plan *plan, const struct oq_selection *selection, onnx
 
 static void decide_site(onnxq_plan *plan, struct oq_site *site)
 {
+    if (oq_activations_decide_site(plan, site))
+        return;
     if (site->screened != NULL) {
         oq_site_keep(site, site->screened);
         return;
     }
-    if (oq_activations_decide_site(plan, site))
-        return;
     if (site->constant->source.nelem < plan->options.min_elements) {
         oq_site_keep(site, oq_arena_printf(&plan->round, "under %llu elements",
                                            (unsigned long long)plan->options.min_elements));

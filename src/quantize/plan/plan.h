@@ -106,6 +106,7 @@ struct oq_site {
     size_t batch_axes;
     size_t n_dims; /* to store for integer operators, see oq_quantized */
     bool transposed, is_unsigned, symmetric;
+    bool is_rewritten;             /* kept, but not as it was: `reason` says what becomes of it */
     bool is_multiplied;            /* with qdq: folded all the same, not behind DequantizeLinear */
     float factor;                  /* that its scales are multiplied by; 0: none, or 0 */
     uint64_t beside_nbytes;        /* that the rule writes beside integers, scales, zero points */

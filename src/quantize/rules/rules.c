@@ -60,6 +60,7 @@ void oq_site_blocks(struct oq_site *site, enum oq_block_form layout, int axis, c
 void oq_site_keep(struct oq_site *site, const char *reason)
 {
     site->action = ONNXQ_KEEP;
+    site->is_rewritten = false;
     site->form = "";
     site->reason = reason;
 }

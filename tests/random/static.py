@@ -1,0 +1,213 @@
+"""A model of --method static, node by node: each float node on the values that its integer form really has in front of it.
+
+What may come on top is what that node rounds: its result, by half a step of the integers that are written behind it,
+and what lies beyond them; a weight, by half a step of each element; a bias, by half a step, and by what rounding
+the weight adds to the mean of the result, which it takes back.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import NodeProto, helper, numpy_helper
+
+import engine
+import oracle
+from oracle import Finding
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "ort"))
+
+import ranges  # noqa: E402
+
+QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+PRODUCTS = ("Conv", "Gemm", "MatMul")
+HARD = ("HardSigmoid", "HardSwish")
+FOLDED = ("BatchNormalization", "Mul", "Div", "Add", "Sub")
+EPSILON = 1e-5  # of floats that are summed in another order
+
+
+def write_ranges(path: Path, model: onnx.ModelProto, feeds: dict) -> str:
+    return str(ranges.write(path, model, [feeds]))
+
+
+class Steps:
+    """Of a QuantizeLinear or DequantizeLinear whose scale is a number."""
+
+    def __init__(self, node: NodeProto, constants: dict[str, np.ndarray]):
+        self.scale = float(constants[node.input[1]])
+        self.zero = int(constants[node.input[2]])
+
+    def clip(self, x: np.ndarray) -> np.ndarray:
+        return np.clip(x, -self.zero * self.scale, (255 - self.zero) * self.scale)
+
+    def beyond(self, x: np.ndarray) -> np.ndarray:
+        return np.abs(x - self.clip(x))
+
+
+class Static:
+    def __init__(self, drawn, path: str):
+        self.floats, self.quantized = drawn.model, onnx.load(path)
+        self.feeds = drawn.feeds
+        self.opset = next(o.version for o in self.quantized.opset_import if o.domain in ("", "ai.onnx"))
+        self.was = {o: n for n in self.floats.graph.node for o in n.output if o}
+        self.made = {o: n for n in self.quantized.graph.node for o in n.output if o}
+        self.users: dict[str, list[NodeProto]] = {}
+        for node in self.quantized.graph.node:
+            for name in node.input:
+                self.users.setdefault(name, []).append(node)
+        self.tensors = {t.name: numpy_helper.to_array(t) for t in self.quantized.graph.initializer}
+        hidden = oracle.hidden_names(self.floats)
+        names = [n for n in oracle.all_names(self.floats) if n not in hidden]
+        self.constants = oracle.constant_names(self.floats)
+        self.own = oracle.observe(self.floats, names, drawn.feeds, "disabled")
+        self.findings: list[Finding] = []
+        self.checked = 0
+
+    # --- the form ---
+
+    def pair_behind(self, name: str) -> tuple[str, Steps | None]:
+        """The name behind QuantizeLinear and DequantizeLinear, and their steps; the name itself where there are none."""
+        for q in self.users.get(name, []):
+            back = [d for d in self.users.get(q.output[0], []) if d.op_type == DEQUANTIZE] if q.op_type == QUANTIZE else []
+            for d in back:
+                if d.input[1] == q.input[1] and d.output[0] in self.was:
+                    return d.output[0], Steps(q, self.tensors)
+        return name, None
+
+    def is_integer(self, node: NodeProto) -> bool:
+        if node.op_type in (QUANTIZE, DEQUANTIZE, "Sum"):
+            return False
+        makers = [self.made.get(name) for name in node.input[:2]]
+        pairs = [d is not None and d.op_type == DEQUANTIZE and self.is_new(d.output[0]) for d in makers]
+        if node.op_type in PRODUCTS:
+            return len(pairs) == 2 and all(pairs) and makers[1].input[0] in self.tensors
+        return any(pairs) and any(d is not None and d.input[0] in self.made for d in makers)
+
+    def is_new(self, name: str) -> bool:
+        """What the float model computed in another way."""
+        before = self.was.get(name)
+        return before is None or before.op_type != DEQUANTIZE
+
+    def chain(self, node: NodeProto, output: str) -> list[NodeProto]:
+        """The float nodes that it does the work of: its own, and what is folded into it."""
+        found, name = [], output
+        while (before := self.was.get(name)) is not None:
+            found.insert(0, before)
+            if before.op_type == node.op_type and (node.op_type in PRODUCTS or before.output[0] == output):
+                return found
+            inner = [n for n in before.input if n and n not in self.constants]
+            if node.op_type != "Conv" or before.op_type not in FOLDED or len(inner) != 1:
+                return []
+            name = inner[0]
+        return []
+
+    # --- values ---
+
+    def names(self) -> list[str]:
+        wanted = []
+        for node in self.quantized.graph.node:
+            if self.is_integer(node):
+                wanted += [*node.input, self.pair_behind(node.output[0])[0]]
+        wanted += [n for n, before in self.was.items() if before.op_type in (*HARD, "Mul", "Div") and n in self.made]
+        wanted += [n for name in wanted for n in (self.was[name].input if name in self.was else [])]
+        there = set(self.made) & set(self.quantized_floats())
+        return [n for n in dict.fromkeys(wanted) if n in there]
+
+    def quantized_floats(self) -> list[str]:
+        """Names of which the optimizer may still be asked: no integers."""
+        return [o for o, n in self.made.items() if n.op_type != QUANTIZE and o not in self.constants]
+
+    def run_chain(self, chain: list[NodeProto], feeds: dict) -> np.ndarray:
+        for node in chain:
+            inputs = {n: feeds.get(n, self.own.get(n)) for n in node.input if n}
+            fixed = {n for n in inputs if n in self.constants}
+            feeds = {**feeds, node.output[0]: engine.run_node(node, inputs, fixed, self.float_opset())[0]}
+        return feeds[chain[-1].output[0]]
+
+    def float_opset(self) -> int:
+        return next(o.version for o in self.floats.opset_import if o.domain in ("", "ai.onnx"))
+
+    # --- the checks ---
+
+    def check(self, level: str) -> list[Finding]:
+        if not self.names():
+            return []
+        values = {**self.feeds, **oracle.observe(self.quantized, self.names(), self.feeds, level)}
+        roundings = 0.501 if level == "disabled" else 1.501  # integer operators round once more
+        for node in self.quantized.graph.node:
+            if self.is_integer(node) and node.op_type not in ("Clip",):
+                self.check_node(node, values, roundings, level)
+        return self.findings
+
+    def inputs_of(self, node: NodeProto, first: NodeProto, values: dict) -> dict | None:
+        """Of the float node: what the integer one takes, but float weights and biases."""
+        feeds = {}
+        for i, name in enumerate(first.input):
+            if not name or (node.op_type in PRODUCTS and name in self.constants):
+                continue
+            taken = node.input[i]
+            if name in self.constants:
+                feeds[name] = self.constant(taken)
+            elif taken in values:
+                feeds[name] = values[taken]
+            if name in feeds and feeds[name] is None or name not in feeds and name not in self.constants:
+                return None
+        return feeds
+
+    def constant(self, name: str) -> np.ndarray | None:
+        d = self.made.get(name)
+        if d is None or d.op_type != DEQUANTIZE or d.input[0] not in self.tensors:
+            return self.tensors.get(name, self.own.get(name))
+        integers, scale, zero = (self.tensors[n] for n in d.input)
+        return ((integers.astype(np.float64) - zero) * scale).astype(np.float32)
+
+    def check_node(self, node: NodeProto, values: dict, roundings: float, level: str) -> None:
+        output, steps = self.pair_behind(node.output[0])
+        chain = self.chain(node, output)
+        feeds = self.inputs_of(node, chain[0], values) if chain else None
+        if feeds is None or output not in values:
+            return
+        want = self.run_chain(chain, feeds).astype(np.float64)
+        got = values[output].astype(np.float64)
+        if got.shape != want.shape:
+            self.findings.append(Finding("shape", f"{node.op_type} {output} ({level})"))
+            return
+        allowed = EPSILON * (np.abs(want) + np.abs(want).max(initial=0)) + 1e-30
+        if node.op_type in PRODUCTS:
+            allowed = allowed + self.product_error(node, chain[0], feeds)
+        if steps is not None:
+            allowed = allowed + steps.beyond(want) + roundings * steps.scale
+        if node.op_type == "Softmax" and level != "disabled":
+            allowed = allowed + 2 / 255
+        self.checked += 1
+        off = np.abs(got - want)
+        if not np.isfinite(got).all() or (off > allowed).any():
+            worst = (off - allowed).argmax()
+            self.findings.append(
+                Finding("wrong", f"{node.op_type} {node.name} -> {output} ({level}): {got.flat[worst]} for "
+                        f"{want.flat[worst]}, {np.broadcast_to(allowed, off.shape).flat[worst]:.3g} allowed")
+            )  # fmt: skip
+
+    def product_error(self, node: NodeProto, first: NodeProto, feeds: dict) -> np.ndarray:
+        x = np.abs(feeds[first.input[0]].astype(np.float64))
+        d = self.made[node.input[1]]
+        scale, weight = self.tensors[d.input[1]].astype(np.float64), self.tensors[d.input[0]]
+        axis = oracle.flat_attribute(d, "axis", 0) if scale.ndim else 0
+        shape = [-1 if i == axis else 1 for i in range(weight.ndim)] if scale.ndim else [1] * weight.ndim
+        dw = np.broadcast_to(scale.reshape(shape) / 2 * (1 + 1e-4), weight.shape)
+        alone = NodeProto()
+        alone.CopyFrom(node)
+        alone.input[:], alone.output[:] = ["a", "b"], ["y"]
+        if node.op_type == "Gemm" and self.opset < 11:
+            alone.input.append("c")
+        own = {"a": x.astype(np.float32), "b": dw.astype(np.float32), "c": np.zeros(1, np.float32)}
+        error = engine.run_node(alone, {n: own[n] for n in alone.input}, {"b", "c"}, self.opset)[0].astype(np.float64)
+        channels = error.shape[1 if node.op_type == "Conv" else -1]
+        by_channel = np.broadcast_to(scale.reshape(-1), channels)
+        moved = by_channel / 2 * weight.size / channels * x.max(initial=0)
+        if len(node.input) > 2 and node.input[2]:
+            bias = self.tensors[self.made[node.input[2]].input[1]].astype(np.float64)
+            moved = moved + np.abs(bias) / 2
+        last = error.ndim - 2 if node.op_type == "Conv" else 0
+        return error + moved.reshape([-1] + [1] * last)
