@@ -12,7 +12,7 @@ or, in the place of ``from onnxruntime.quantization import ...``:
 ONNX Runtime (``pip install onnxq[ort]``). Nothing else than the standard library is imported.
 """
 
-from ._commands import bench, calibrate, check, command_path, dequantize, inspect
+from ._commands import bench, calibrate, check, command_path, dequantize, inspect, tune
 from ._errors import (
     Cancelled,
     EngineError,
@@ -59,5 +59,6 @@ __all__ = [
     "quantize",
     "quantize_dynamic",
     "quantize_static",
+    "tune",
     "version",
 ]

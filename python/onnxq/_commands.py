@@ -154,3 +154,12 @@ def calibrate(model: Model, output: PathLike, *, inputs: Inputs = None,
     with model_path(model) as path, input_paths(inputs) as paths:
         report: Report = _command("calibrate", [path, output], {"inputs": paths, "merge": merge, **options})
         return report
+
+
+def tune(model: Model, output: PathLike, *, budget: Optional[str] = None, inputs: Inputs = None,
+         save_plan: Optional[PathLike] = None, plot: Optional[PathLike] = None, **options: Any) -> Report:
+    """Finds the fastest form of every weight within a budget of error, and writes that model."""
+    with model_path(model) as path, input_paths(inputs) as paths:
+        report: Report = _command("tune", [path, output], {
+            "budget": budget, "inputs": paths, "save_plan": save_plan, "plot": plot, **options})
+        return report

@@ -185,7 +185,7 @@ void oq_bench_write_json(const struct oq_bench_report *report, FILE *stream)
     struct oq_json json;
     oq_json_init(&json, stream);
     oq_json_open_object(&json, NULL);
-    oq_json_int(&json, "bench", 1);
+    oq_json_int(&json, "report", 1);
     oq_json_string(&json, "onnxq", onnxq_version());
     oq_json_open_object(&json, "engine");
     oq_json_string(&json, "version", bench->engine_version);

@@ -233,6 +233,14 @@ class Commands(Case):
         self.assertEqual(self.output.read_bytes(), direct.read_bytes())
         self.assertGreater(report["summary"]["quantized"], 0)
 
+    def test_tune(self):
+        plan = self.folder / "plan.json"
+        report = onnxq.tune(self.model, self.output, budget="rel<=0.1", inputs=[self.inputs] * 4, timing=False,
+                            save_plan=plan)
+        self.assertTrue(report["met"])
+        self.assertEqual(report["output"], str(self.output))
+        self.assertTrue(plan.exists())
+
     def test_module_is_the_command(self):
         said = subprocess.run([sys.executable, "-m", "onnxq", "--version"], capture_output=True, text=True, check=True)
         self.assertEqual(said.stdout, f"onnxq {onnxq.__version__}\n")
