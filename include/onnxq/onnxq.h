@@ -268,6 +268,12 @@ typedef struct onnxq_options {
      * versions 1.27 to 1.29 and on GPUs; by default it is kept from it.
      */
     bool join_norms;
+    /*
+     * The oldest ONNX Runtime that has to run the output, such as "1.17": only forms that it runs
+     * are written, a newer IR version that nothing needs is lowered, and before 1.30 join_norms is
+     * on. A model or a method that needs a later one is an error. NULL: see docs/engines.md.
+     */
+    const char *target_ort;
     onnxq_output_options output;
 } onnxq_options;
 
@@ -560,6 +566,7 @@ typedef struct onnxq_dequantized_form {
     const char *form;
     size_t count;
     uint64_t nbytes, nbytes_after;
+    bool is_folded; /* made of constants only: tools that compute those make it float again */
 } onnxq_dequantized_form;
 
 typedef struct onnxq_dequantize_summary {
@@ -655,6 +662,12 @@ typedef struct onnxq_function {
     size_t n_nodes; /* of its body, subgraphs included */
 } onnxq_function;
 
+/* What no ONNX Runtime before a version runs, as far as onnxq knows: docs/engines.md. */
+typedef struct onnxq_requirement {
+    const char *ort;  /* the least version, such as "1.22" */
+    const char *what; /* such as "MatMulNBits with 8 bits" or "opset 21" */
+} onnxq_requirement;
+
 /*
  * What a model says of itself. Its weights are what onnxq_plan_estimate()
  * lists, with what would become of them.
@@ -677,6 +690,9 @@ typedef struct onnxq_inspection {
     size_t n_nodes_in_functions; /* which info.n_nodes is without */
     size_t n_subgraphs;          /* bodies of If, Loop and Scan */
     size_t n_external_files;
+    const onnxq_requirement *requirements; /* latest version first; none: 1.16 will do, as far as
+                                              the format and its operators tell */
+    size_t n_requirements;
 } onnxq_inspection;
 
 /* Reads no weights; borrows the model. NULL on failure. */

@@ -46,8 +46,11 @@ static bool open_models(struct work *work, onnxq_error *error)
         !open_model(&work->candidate, &work->candidate_signature, options->candidate, &work->arena,
                     error))
         return false;
-    work->check->default_relative = oq_default_tolerance_of(work->candidate);
-    return true;
+    struct oq_check *check = work->check;
+    check->default_relative = oq_default_tolerance_of(work->candidate);
+    return (work->reference == NULL ||
+            oq_needs_find(&check->reference_needs, work->reference->proto, &check->arena, error)) &&
+           oq_needs_find(&check->candidate_needs, work->candidate->proto, &check->arena, error);
 }
 
 /* The model that says what goes in. */

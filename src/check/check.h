@@ -13,6 +13,7 @@
 #include "compare/measures.h"
 #include "engine/session.h"
 #include "inputs/feed.h"
+#include "model/needs.h"
 
 struct oq_check_options {
     const char *reference; /* a model; NULL: outputs that were stored */
@@ -86,6 +87,7 @@ struct oq_check {
     const char *engine_version;
     const char *mask;    /* as in the options */
     const char *padding; /* an input that looks as if `mask` should name it, or NULL */
+    struct oq_engine_needs reference_needs, candidate_needs;
     bool inputs_are_random;
     uint64_t seed;
     const char **labels; /* of the runs */

@@ -190,6 +190,18 @@ static void write_lists(struct oq_json *json, const struct oq_check *check)
     oq_json_close(json);
 }
 
+static void write_needs(struct oq_json *json, const struct oq_engine_needs *needs)
+{
+    oq_json_open_array(json, "requirements");
+    for (size_t i = 0; i < needs->count; i++) {
+        oq_json_open_object(json, NULL);
+        oq_json_string(json, "ort", oq_engine_text(needs->list[i].minor).text);
+        oq_json_string(json, "what", needs->list[i].what);
+        oq_json_close(json);
+    }
+    oq_json_close(json);
+}
+
 void oq_check_print_json(const struct oq_check *check, FILE *stream)
 {
     struct oq_json json;
@@ -200,6 +212,7 @@ void oq_check_print_json(const struct oq_check *check, FILE *stream)
     oq_json_string(&json, "engine", check->engine_version);
     oq_json_string(&json, "reference", check->reference);
     oq_json_string(&json, "candidate", check->candidate);
+    write_needs(&json, &check->candidate_needs);
     oq_json_string(&json, "expected", check->expected);
     oq_json_string(&json, "mask", check->mask);
     oq_json_bool(&json, "passed", check->passed);

@@ -192,6 +192,21 @@ static void print_extra_outputs(const struct oq_check *check, FILE *stream)
     putc('\n', stream);
 }
 
+/* Where quantizing has left older engines behind. */
+static void print_needs(const struct oq_check *check, FILE *stream)
+{
+    const struct oq_engine_needs *needs = &check->candidate_needs;
+    const int least = oq_needs_least(needs);
+    if (least <= oq_needs_least(&check->reference_needs))
+        return;
+    fputs("  ", stream);
+    print_text(stream, check->candidate);
+    fprintf(stream, " needs ONNX Runtime %s or later", oq_engine_text(least).text);
+    for (size_t i = 0; i < needs->count && needs->list[i].minor == least; i++)
+        fprintf(stream, "%s%s", i == 0 ? ": " : ", ", needs->list[i].what);
+    putc('\n', stream);
+}
+
 static void print_inputs(const struct oq_check *check, FILE *stream)
 {
     fputs("  ", stream);
@@ -345,6 +360,7 @@ void oq_check_print_text(const struct oq_check *check, int level, size_t columns
             print_output(check, &check->outputs[i], width, level, stream);
         print_padding(check, stream);
         print_extra_outputs(check, stream);
+        print_needs(check, stream);
         if (check->layers != NULL)
             oq_layers_print_text(check->layers, check->reference, check->candidate, level, stream);
     }

@@ -121,6 +121,7 @@ static bool sum_up_forms(onnxq_dequantization *undo)
         undo->n_forms += f == undo->n_forms;
         undo->forms[f].struct_size = sizeof(undo->forms[f]);
         undo->forms[f].form = entry->form;
+        undo->forms[f].is_folded = strcmp(entry->form, OQ_FOLDED) == 0;
         undo->forms[f].count++;
         undo->forms[f].nbytes += entry->nbytes;
         undo->forms[f].nbytes_after += entry->nbytes_after;

@@ -91,6 +91,9 @@ enum oq_outcome {
     OQ_LEFT, /* recognized, but it has to stay; the reason was recorded */
 };
 
+/* The form whose nodes are constants throughout. */
+#define OQ_FOLDED "folded"
+
 struct oq_form {
     const char *name;
     enum oq_operator_id op; /* of the node that is asked about */

@@ -200,6 +200,22 @@ static bool set_folder(struct oq_session *session, const char *folder,
                   error);
 }
 
+/* Where the engine is older than what the model needs, that is why. */
+static void explain(const struct oq_session *session, const char *path, onnxq_error *error)
+{
+    const struct oq_library *library = &session->engine->library;
+    onnxq_model *model = error->status == ONNXQ_ERROR_INPUT ? onnxq_model_open(path, NULL) : NULL;
+    onnxq_inspection *inspection = model == NULL ? NULL : onnxq_inspection_create(model, NULL);
+    if (inspection != NULL && inspection->n_requirements > 0) {
+        const onnxq_requirement *first = inspection->requirements;
+        if (strtoul(strchr(first->ort, '.') + 1, NULL, 10) > library->minor)
+            oq_error_hint(error, "it needs ONNX Runtime %s or later (%.80s), this is %s (%.100s)",
+                          first->ort, first->what, library->version, library->path);
+    }
+    onnxq_inspection_destroy(inspection);
+    onnxq_model_close(model);
+}
+
 static struct oq_session *open_source(struct oq_engine *engine, const struct source *source,
                                       const struct oq_session_options *wanted, onnxq_error *error)
 {
@@ -215,6 +231,7 @@ static struct oq_session *open_source(struct oq_engine *engine, const struct sou
         engine->api->ReleaseSessionOptions(options);
     if (ok)
         return session;
+    explain(session, source->path, error);
     oq_error_file(error, source->path);
     oq_session_close(session);
     return NULL;

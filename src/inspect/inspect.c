@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "model/model.h"
+#include "model/needs.h"
 #include "model/type_text.h"
 
 struct inspection {
@@ -255,6 +256,26 @@ static bool set_operators(struct inspection *inspection)
     return counts != NULL;
 }
 
+/* --- the engine that it needs --- */
+
+static bool set_requirements(struct inspection *inspection)
+{
+    struct oq_engine_needs needs;
+    if (!oq_needs_find(&needs, inspection->model->proto, &inspection->arena, inspection->error))
+        return false;
+    onnxq_requirement *requirements = allocate(inspection, needs.count, sizeof(*requirements));
+    for (size_t i = 0; requirements != NULL && i < needs.count; i++) {
+        const char *ort =
+            oq_arena_strdup(&inspection->arena, oq_engine_text(needs.list[i].minor).text);
+        if (ort == NULL)
+            return oq_arena_fail(&inspection->arena, inspection->error);
+        requirements[i] = (onnxq_requirement){ort, needs.list[i].what};
+    }
+    inspection->facts.requirements = requirements;
+    inspection->facts.n_requirements = needs.count;
+    return requirements != NULL;
+}
+
 /* --- for the caller --- */
 
 onnxq_inspection *onnxq_inspection_create(const onnxq_model *model, onnxq_error *error)
@@ -271,7 +292,7 @@ onnxq_inspection *onnxq_inspection_create(const onnxq_model *model, onnxq_error 
     inspection->error = error;
     set_origin(inspection);
     if (set_opsets(inspection) && set_metadata(inspection) && set_signature(inspection) &&
-        set_operators(inspection)) {
+        set_operators(inspection) && set_requirements(inspection)) {
         inspection->error = NULL;
         return &inspection->facts;
     }

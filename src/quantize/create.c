@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/option_values.h"
 #include "model/cycles.h"
+#include "model/needs.h"
 #include "quantize/activations/activations.h"
 #include "quantize/analyze/existing.h"
 #include "quantize/analyze/fate.h"
@@ -104,6 +105,75 @@ static bool check_effects(const onnxq_options *options, onnxq_error *error)
     return true;
 }
 
+/* --- the engine that has to run it --- */
+
+enum { ANY = -1, EIGHT = ONNXQ_BITS_8, FOUR = ONNXQ_BITS_4, IN_BLOCKS = 1 };
+
+static const struct {
+    onnxq_method method;
+    int bits, blocks;
+    int minor;
+    const char *what, *instead;
+} needy_methods[] = {
+#define METHOD(method, bits, blocks, minor, what, instead)                                         \
+    {ONNXQ_METHOD_##method, bits, blocks, minor, what, instead},
+#include "operators/engines.h"
+};
+
+/* Lines that ask for less come first: the last one that holds asks for the most. */
+static bool check_method(const onnxq_options *options, int target, onnxq_error *error)
+{
+    for (size_t i = sizeof(needy_methods) / sizeof(needy_methods[0]); i-- > 0;) {
+        if (needy_methods[i].method != options->method || needy_methods[i].minor <= target ||
+            (needy_methods[i].bits != ANY && needy_methods[i].bits != (int)options->bits) ||
+            (needy_methods[i].blocks == IN_BLOCKS && options->block_size == 0))
+            continue;
+        oq_fail(error, ONNXQ_ERROR_OPTION,
+                "%s needs ONNX Runtime %s or later, options.target_ort is 1.%d",
+                needy_methods[i].what, oq_engine_text(needy_methods[i].minor).text, target);
+        oq_error_hint(error, "%s", needy_methods[i].instead);
+        return false;
+    }
+    return true;
+}
+
+static bool check_target(const onnxq_options *options, onnxq_error *error)
+{
+    if (options->target_ort == NULL)
+        return true;
+    const int minor = oq_engine_minor(options->target_ort);
+    if (minor < 0)
+        return oq_fail(error, ONNXQ_ERROR_OPTION,
+                       "options.target_ort is '%.20s', expected a version such as 1.17",
+                       options->target_ort);
+    if (minor < OQ_OLDEST_ENGINE)
+        return oq_fail(error, ONNXQ_ERROR_OPTION,
+                       "options.target_ort is %.20s, the oldest that onnxq knows is 1.%d",
+                       options->target_ort, OQ_OLDEST_ENGINE);
+    return check_method(options, minor, error);
+}
+
+/* The model, or what has become of it, in the oldest engine that has to run it. */
+static bool check_needs(onnxq_plan *plan, const Oq__Pb__ModelProto *proto, bool is_output,
+                        onnxq_error *error)
+{
+    struct oq_engine_needs needs;
+    if (plan->target == 0 || proto == NULL)
+        return true;
+    if (!oq_needs_find(&needs, proto, &plan->arena, error))
+        return false;
+    for (size_t i = 0; i < needs.count; i++) {
+        const struct oq_engine_need *need = &needs.list[i];
+        if (need->minor <= plan->target || (need->is_format && !is_output))
+            continue;
+        return oq_fail(error, ONNXQ_ERROR_OPTION,
+                       "the %s needs ONNX Runtime %s or later (%s), options.target_ort is 1.%d",
+                       is_output ? "output" : "model", oq_engine_text(need->minor).text, need->what,
+                       plan->target);
+    }
+    return true;
+}
+
 static bool check_options(const onnxq_options *options, onnxq_error *error)
 {
     if (options->struct_size != sizeof(*options))
@@ -120,7 +190,8 @@ static bool check_options(const onnxq_options *options, onnxq_error *error)
         !(options->percentile >= 0 && options->percentile <= 100) ||
         (unsigned)options->bits > ONNXQ_BITS_NF4)
         return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");
-    return check_block_size(options, error) && check_effects(options, error);
+    return check_block_size(options, error) && check_effects(options, error) &&
+           check_target(options, error);
 }
 
 onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_error *error)
@@ -322,12 +393,14 @@ static bool decide(onnxq_plan *plan, onnxq_error *error)
 static bool make_plan(onnxq_plan *plan, const onnxq_options *given,
                       const struct oq_selection *selection, onnxq_error *error)
 {
-    return oq_plan_collect(plan, error) && oq_plan_apply_choices(plan, given, error) &&
-           oq_fates_find(plan, error) && oq_plan_screen(plan, selection, error) &&
-           oq_activations_find(plan, error) && decide(plan, error) &&
-           oq_plan_find_round_trips(plan, error) && oq_plan_widen(plan, error) &&
-           oq_plan_refine(plan, error) && oq_plan_find_constant_quantizers(plan, error) &&
-           oq_plan_rewrite(plan, error) && describe(plan, error) && summarize(plan, error);
+    return check_needs(plan, plan->model->proto, false, error) && oq_plan_collect(plan, error) &&
+           oq_plan_apply_choices(plan, given, error) && oq_fates_find(plan, error) &&
+           oq_plan_screen(plan, selection, error) && oq_activations_find(plan, error) &&
+           decide(plan, error) && oq_plan_find_round_trips(plan, error) &&
+           oq_plan_widen(plan, error) && oq_plan_refine(plan, error) &&
+           oq_plan_find_constant_quantizers(plan, error) && oq_plan_rewrite(plan, error) &&
+           check_needs(plan, plan->draft.proto, true, error) && describe(plan, error) &&
+           summarize(plan, error);
 }
 
 static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options, bool is_estimate,
@@ -349,6 +422,7 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options
         plan->model = model;
         plan->options = *options;
         plan->options.choices = NULL;
+        plan->target = options->target_ort == NULL ? 0 : oq_engine_minor(options->target_ort);
         plan->is_estimate = is_estimate;
         plan->summary.struct_size = sizeof(plan->summary);
         ok = (is_estimate || oq_refuse_cycles(model, error)) &&
@@ -356,6 +430,7 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options
         plan->options.selectors = NULL;
         plan->options.op_types = plan->options.exclude_op_types = NULL;
         plan->options.ranges = NULL;
+        plan->options.target_ort = NULL;
     }
     oq_selection_destroy(selection);
     if (ok)

@@ -3,6 +3,7 @@
 
 #include "base/option_values.h"
 #include "edit/raise.h"
+#include "model/needs.h"
 #include "quantize/activations/activations.h"
 #include "quantize/rules/rules.h"
 #include "quantize/plan/plan.h"
@@ -85,10 +86,29 @@ static bool add_provenance(struct oq_rewrite *rewrite)
     if (settings != NULL && options->method == ONNXQ_METHOD_BLOCKS)
         settings = oq_arena_printf(rewrite->edit->arena, "%s accuracy_level=%d", settings,
                                    options->accuracy_level);
+    if (settings != NULL && rewrite->plan->target != 0)
+        settings = oq_arena_printf(rewrite->edit->arena, "%s target_ort=1.%d", settings,
+                                   rewrite->plan->target);
     if (settings == NULL)
         return oq_arena_fail(rewrite->edit->arena, rewrite->edit->error);
     return oq_edit_set_metadata(rewrite->edit, version_key, version) &&
            oq_edit_set_metadata(rewrite->edit, settings_key, settings);
+}
+
+/*
+ * Exporters stamp models with the newest version of the format that they know, whatever is in
+ * them. What came with later ones is functions of one name, and types that have opsets of their
+ * own.
+ */
+static void lower_ir_version(struct oq_rewrite *rewrite)
+{
+    Oq__Pb__ModelProto *model = rewrite->edit->draft->proto;
+    const int target = rewrite->plan->target;
+    for (size_t i = 0; i < model->n_functions; i++)
+        if (model->functions[i]->overload != NULL && model->functions[i]->overload[0] != '\0')
+            return;
+    if (target != 0 && model->ir_version > oq_engine_ir_version(target))
+        model->ir_version = oq_engine_ir_version(target);
 }
 
 static bool rewrite_all(struct oq_rewrite *rewrite)
@@ -111,6 +131,7 @@ static bool rewrite_all(struct oq_rewrite *rewrite)
     for (size_t g = 0; g < rewrite->edit->graphs->count; g++)
         if (!rewrite_nodes(rewrite, g))
             return false;
+    lower_ir_version(rewrite);
     bool ok = drop_constants(rewrite) && add_provenance(rewrite) && oq_edit_finish(rewrite->edit);
     plan->summary.n_annotations_removed = rewrite->edit->n_annotations;
     plan->summary.inputs_removed = rewrite->edit->inputs;

@@ -237,6 +237,7 @@ static void write_forms(struct oq_json *json, const onnxq_dequantization *dequan
         oq_json_uint(json, "nodes", form->count);
         oq_json_uint(json, "nbytes", form->nbytes);
         oq_json_uint(json, "nbytes_after", form->nbytes_after);
+        oq_json_bool(json, "folded", form->is_folded);
         oq_json_close(json);
     }
     oq_json_close(json);

@@ -161,6 +161,20 @@ static void write_format(const struct report *report)
     putc('\n', report->stream);
 }
 
+/* "ONNX Runtime 1.22 or later: MatMulNBits with 8 bits", all that ask for that version. */
+static void write_requirements(const struct report *report)
+{
+    const onnxq_inspection *inspection = report->inspection;
+    const onnxq_requirement *first = inspection->requirements;
+    if (inspection->n_requirements == 0)
+        return;
+    write_label(report, "needs");
+    fprintf(report->stream, "ONNX Runtime %s or later", first->ort);
+    for (size_t i = 0; i < inspection->n_requirements && strcmp(first[i].ort, first->ort) == 0; i++)
+        fprintf(report->stream, "%s%s", i == 0 ? ": " : ", ", first[i].what);
+    putc('\n', report->stream);
+}
+
 static void write_line(const struct report *report, const char *label, const char *text)
 {
     if (text[0] == '\0')
@@ -265,6 +279,7 @@ static void write_metadata(const struct report *report)
 static void write_identity(const struct report *report)
 {
     write_format(report);
+    write_requirements(report);
     write_producer(report);
     write_line(report, "domain", report->inspection->domain);
     write_line(report, "about", report->inspection->doc);
@@ -557,6 +572,9 @@ static void write_forms(const struct report *report, size_t n_left)
     size_t n = onnxq_dequantization_form_count(source), width = strlen(others);
     for (size_t i = 0; i < n; i++)
         widen(&width, onnxq_dequantization_get_form(source, i)->form);
+    bool is_folded = false;
+    for (size_t i = 0; i < n; i++)
+        is_folded |= onnxq_dequantization_get_form(source, i)->is_folded;
     fprintf(report->stream, "\nQuantized already\n  %-*s    nodes          size\n", (int)width,
             "form");
     for (size_t i = 0; i < n; i++) {
@@ -565,6 +583,10 @@ static void write_forms(const struct report *report, size_t n_left)
     }
     if (n_left > 0)
         write_form(report, width, others, n_left, 0);
+    if (is_folded)
+        fputs("  what is folded becomes float again in tools that compute constants, as onnxsim, "
+              "onnxslim\n  and ORT format do; the other forms stay\n",
+              report->stream);
 }
 
 static void write_quantized(const struct report *report)

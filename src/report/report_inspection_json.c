@@ -38,6 +38,18 @@ static void write_model(struct oq_json *json, const onnxq_inspection *inspection
     oq_json_close(json);
 }
 
+static void write_requirements(struct oq_json *json, const onnxq_inspection *inspection)
+{
+    oq_json_open_array(json, "requirements");
+    for (size_t i = 0; i < inspection->n_requirements; i++) {
+        oq_json_open_object(json, NULL);
+        oq_json_string(json, "ort", inspection->requirements[i].ort);
+        oq_json_string(json, "what", inspection->requirements[i].what);
+        oq_json_close(json);
+    }
+    oq_json_close(json);
+}
+
 /* A number, a symbol, or null for neither. */
 static void write_dim(struct oq_json *json, const onnxq_dim *dim)
 {
@@ -164,6 +176,7 @@ void onnxq_report_inspection_json(const onnxq_inspection *inspection, const onnx
     oq_json_open_object(&json, NULL);
     oq_report_json_head(&json, input);
     write_model(&json, inspection);
+    write_requirements(&json, inspection);
     write_parameters(&json, "inputs", inspection->inputs, inspection->n_inputs);
     write_parameters(&json, "outputs", inspection->outputs, inspection->n_outputs);
     write_operators(&json, inspection);

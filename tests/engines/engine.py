@@ -39,9 +39,13 @@ class Engine:
         self.process.wait()
         self.process.stdout.close()
 
-    def run(self, model: Path, feeds: Path, level: str) -> tuple[str, list[np.ndarray]]:
-        """What it says of the model, "" if nothing, and the outputs."""
-        job = {"model": str(model), "feeds": str(feeds), "out": str(self.out), "level": level}
+    def load(self, model: Path) -> str:
+        """What it says of the model, "" if nothing."""
+        return self.run(model, None, "all")[0]
+
+    def run(self, model: Path, feeds: Path | None, level: str) -> tuple[str, list[np.ndarray]]:
+        """What it says of the model, "" if nothing, and the outputs; without feeds it is loaded only."""
+        job = {"model": str(model), "feeds": str(feeds or ""), "out": str(self.out), "level": level}
         try:
             print(json.dumps(job), file=self.process.stdin, flush=True)
             line = self.process.stdout.readline()
@@ -54,5 +58,7 @@ class Engine:
         error = json.loads(line)["error"]
         if error:
             return error, []
+        if feeds is None:
+            return "", []
         with np.load(self.out) as arrays:
             return "", [arrays[name] for name in arrays]

@@ -2,11 +2,15 @@
 """Runs what onnxq writes in old and new engines: run.py --onnxq PATH --wheels DIR [--long] [-k TEXT]
 
 Small graphs of all kinds and real models, quantized by every method, in versions of ONNX Runtime from
-the oldest that docs/compatibility.md states to the newest. The result is compared with that of the float
-model in the same engine. --long: all versions, all levels of optimization, and the way back to floats.
+the oldest that docs/engines.md states to the newest. The result is compared with that of the float
+model in the same engine. Where a version is older than what an option needs, --target-ort has to say so, or
+to write what runs there; and each line of src/operators/engines.h has to hold. --long: all versions, all levels
+of optimization, and the way back to floats.
 """
 
 import argparse
+import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,8 +25,10 @@ sys.path[:0] = [str(HERE.parent / "ort"), str(HERE)]
 
 import numpy as np  # noqa: E402
 import onnx  # noqa: E402
+import onnxruntime  # noqa: E402
 
 import common  # noqa: E402
+import forms  # noqa: E402
 import graphs  # noqa: E402
 import install  # noqa: E402
 import realmodels  # noqa: E402
@@ -31,12 +37,9 @@ from engine import Engine, number  # noqa: E402
 # Of the small graphs: one that all engines know, and the first with 4 bits and blocks.
 OPSETS = (17, 21)
 
-# Engines that know opsets of which older ones than 1.16 do not.
-ENGINES_OF_OPSETS = {20: "1.17", 21: "1.18"}
-
 # Largest error, ||float - quantized|| / ||float|| in percent: twice what was measured at most. Integer
 # products add the rounding of the activations, models with quantized activations that of a second result.
-BOUND_8, BOUND_PER_TENSOR, BOUND_4, BOUND_4_ZERO = 5, 6, 25, 35
+BOUND_8, BOUND_PER_TENSOR, BOUND_4, BOUND_4_ZERO, BOUND_STATIC = 5, 6, 25, 35, 10
 
 
 @dataclass(frozen=True)
@@ -82,45 +85,42 @@ OPTIONS = [
     Option("--method blocks --bits 4", BOUND_4),
     Option("--method blocks --bits 4 --no-symmetric", BOUND_4_ZERO),
     Option("--method blocks --bits nf4", BOUND_4),
+    Option("--method static", BOUND_STATIC, small=False),
 ]
 
-# --- what docs/compatibility.md states ----------------------------------------------
-
-# The second column of its table: which models a row is about.
-KINDS = {
-    "": lambda model: True,
-    "Gemm": lambda model: "Gemm" in operators(model),
-    "tables": lambda model: "Gather" in operators(model),
-    "partly quantized, opset 21": lambda model: "QuantizeLinear" in operators(model)
-    and model.opset_import[0].version == 21,
-}
+# --- what docs/engines.md states ------------------------------------------------------
 
 
 def operators(model: onnx.ModelProto) -> set[str]:
     return {node.op_type for node in model.graph.node}
 
 
-def read_table() -> list[tuple[set[str], str, tuple[int, ...]]]:
-    """(flags, kind of model, least version) of all rows; N stands for any number."""
+def read_table() -> list[tuple[set[str], tuple[int, ...]]]:
+    """(flags, least version) of all rows; N stands for any number."""
     rows = []
-    for line in (HERE.parents[1] / "docs" / "compatibility.md").read_text().splitlines():
+    for line in (HERE.parents[1] / "docs" / "engines.md").read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("| `--method"):
-            rows.append((set(cells[0].strip("`").split()) - {"N"}, cells[1], number(cells[2])))
-    assert rows, "docs/compatibility.md has no table"
+            rows.append((set(cells[0].strip("`").split()) - {"N"}, number(cells[1])))
+    assert rows, "docs/engines.md has no table"
     return rows
 
 
 TABLE = read_table()
+OLDEST = number("1.16")
+
+# Of integers that meet engines make QLinearMatMul, which they do not have in every opset.
+PARTLY_QUANTIZED = number("1.20")
 
 
 def least_version(option: Option, model: onnx.ModelProto) -> tuple[int, ...]:
     flags = set(option.flags.split())
     flags |= set() if "--bits" in flags else {"--bits", "8"}
-    found = [version for needed, kind, version in TABLE if needed <= flags and KINDS[kind](model)]
-    assert found, f"docs/compatibility.md says nothing of {option.flags}"
+    found = [version for needed, version in TABLE if needed <= flags]
     opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
-    return max(found + [number(ENGINES_OF_OPSETS.get(opset, "1.16"))])
+    if "qdq" in flags and opset == 21 and "QuantizeLinear" in operators(model):
+        found.append(PARTLY_QUANTIZED)
+    return max([*found, OLDEST])
 
 
 # --- the models -----------------------------------------------------------------------
@@ -139,11 +139,19 @@ class Job:
 class Models:
     """Makes the float models, and quantizes them."""
 
-    def __init__(self, onnxq: str, folder: Path, back: bool):
-        self.onnxq, self.folder, self.back = onnxq, folder, back
+    def __init__(self, onnxq: str, folder: Path, versions: list[str], back: bool):
+        self.onnxq, self.folder, self.versions, self.back = onnxq, folder, versions, back
         self.jobs: list[Job] = []
+        self.forms: list[tuple[forms.Form, Path]] = []
+        self.targets: dict[str, list[Job]] = {}  # of --target-ort, by version
         self.counts: Counter[str] = Counter()
         self.problems: list[str] = []
+
+    def needs(self, path: Path) -> tuple[int, ...]:
+        """What onnxq inspect says of the file."""
+        found = subprocess.run([self.onnxq, "inspect", "-qq", "--json", path], capture_output=True, text=True)
+        requirements = json.loads(found.stdout)["requirements"]
+        return max([number(r["ort"]) for r in requirements] + [OLDEST])
 
     def call(self, name: str, *arguments, allowed: tuple[int, ...] = (0,)) -> int:
         done = subprocess.run([self.onnxq, *map(str, arguments)], capture_output=True, text=True)
@@ -155,17 +163,41 @@ class Models:
         model = onnx.load(original, load_external_data=False)
         name = f"{name} {option.flags}"
         path = self.folder / f"{name.replace(' ', '_')}.onnx"
+        if "static" in option.flags:
+            flags = (*flags, "-i", str(feeds))
         status = self.call(name, "quantize", "-q", *option.command(), *flags, original, path, allowed=(0, 5))
         if status != 0:
             self.counts["nothing to quantize"] += 1
             return
         self.call(name, "inspect", "-q", "--validate", path)
-        least = least_version(option, model)
+        least = max(least_version(option, model), self.needs(path))
         self.jobs.append(Job(name, original, path, feeds, bound, least))
+        for version in self.versions:
+            self.add_target(version, self.jobs[-1], option, *flags)
         if self.back:
             floats = path.with_suffix(".float.onnx")
             self.call(name, "dequantize", "-q", path, floats)
             self.jobs.append(Job(f"{name}, and back", original, floats, feeds, bound, number("1.16")))
+
+    def add_target(self, version: str, job: Job, option: Option, *flags: str) -> None:
+        """What is written for an engine that is older than what the options need otherwise."""
+        if job.least <= number(version)[:2] or self.needs(job.original) > number(version):
+            return
+        path = job.quantized.with_suffix(f".{version}.onnx")
+        command = [self.onnxq, "quantize", "-q", *option.command(), *flags, "--target-ort", version]
+        done = subprocess.run([*command, job.original, path], capture_output=True, text=True)
+        if done.returncode == 0:
+            self.targets.setdefault(version, []).append(
+                Job(f"{job.name} --target-ort {version}", job.original, path, job.feeds, job.bound, OLDEST)
+            )
+            if self.needs(path) > number(version):
+                self.problems.append(f"{job.name}: inspect says that {version} does not run it")
+        elif done.returncode == 5:
+            self.counts["nothing to quantize"] += 1
+        elif done.returncode != 2 or "needs ONNX Runtime 1." not in done.stderr:
+            self.problems.append(f"{job.name} --target-ort {version}: exit code {done.returncode}: {done.stderr}")
+        else:
+            self.counts["refused for older engines"] += 1
 
     def add_graphs(self, text: str) -> None:
         for opset in OPSETS:
@@ -179,6 +211,16 @@ class Models:
                     if opset in option.opsets and text in f"{label} {option.flags}":
                         self.add(label, original, feeds, option, option.bound, "--min-elements=1")
 
+    def add_forms(self, text: str) -> None:
+        """What inspect says of each line's model is what the line says."""
+        for form in forms.forms():
+            path = self.folder / f"form.{form.name.replace(' ', '_')}.onnx"
+            onnx.save(form.model, path)
+            if text in form.name:
+                self.forms.append((form, path))
+                if self.needs(path) != (1, max(form.minor, OLDEST[1])):
+                    self.problems.append(f"{form.name}: inspect says {self.needs(path)}, not 1.{form.minor}")
+
     def add_real(self, models: Path, text: str) -> None:
         for name, bounds in REAL.items():
             original, feeds = models / f"{name}.onnx", self.folder / f"{name}.npz"
@@ -189,6 +231,10 @@ class Models:
             for flags, bound in zip(REAL_OPTIONS, bounds, strict=True):
                 if bound and text in f"{name}, {flags}":
                     self.add(f"{name},", original, feeds, Option(flags, small=False), bound)
+
+
+# 1.16 takes any bits and looks at them when it runs.
+MINOR_OF_LAX_ENGINE = 16
 
 
 def first_input(model: realmodels.RealModel) -> common.Feeds:
@@ -253,12 +299,26 @@ class Run:
                 self.counts["failed" if problem else "passed"] += 1
                 if problem:
                     self.problems.append(f"FAIL  {self.engine.version} {level}: {job.name}: {problem[:400]}")
-        self.engine.close()
+
+    def check_forms(self, lines: list[tuple[forms.Form, Path]]) -> None:
+        """Each line of the table: refused by older engines, and loaded from that version on."""
+        minor = number(self.engine.version)[1]
+        for form, path in lines:
+            error = self.engine.load(path)
+            takes = not error if form.has_kernel else "is not a registered function/op" not in error
+            if minor == MINOR_OF_LAX_ENGINE and form.name.startswith("MatMulNBits"):
+                continue
+            if takes != (minor >= form.minor):
+                self.problems.append(f"FAIL  {self.engine.version}: {form.name}, from 1.{form.minor}: {error[:200]}")
+            self.counts["lines of the table"] += 1
 
 
-def run_engine(version: str, jobs: list[Job], wheels: Path, scratch: Path, long: bool) -> Run:
+def run_engine(version: str, models: Models, wheels: Path, scratch: Path, long: bool) -> Run:
     run = Run(Engine(version, wheels, scratch), ["disabled", "basic", "extended", "all"] if long else ["all"])
-    run.run(jobs)
+    run.run(models.jobs)
+    run.run(models.targets.get(version, []))
+    run.check_forms(models.forms)
+    run.engine.close()
     return run
 
 
@@ -272,13 +332,15 @@ def main() -> int:
     parser.add_argument("-v", action="store_true", help="the largest error of every model")
     arguments = parser.parse_args()
     versions = [v for v in install.versions(arguments.long) if (arguments.wheels / v).is_dir()]
+    os.environ.setdefault("ONNXQ_ORT_LIB", str(Path(onnxruntime.__file__).parent / "capi"))  # for static
     with tempfile.TemporaryDirectory(prefix="onnxq-engines-") as name, ThreadPoolExecutor(2) as pool:
         folder = Path(name)
-        models = Models(str(Path(arguments.onnxq).resolve()), folder, arguments.long)
+        models = Models(str(Path(arguments.onnxq).resolve()), folder, versions, arguments.long)
         models.add_graphs(arguments.k)
         models.add_real(arguments.models, arguments.k)
+        models.add_forms(arguments.k)
         wheels, long = arguments.wheels.resolve(), arguments.long
-        runs = list(pool.map(lambda v: run_engine(v, models.jobs, wheels, folder, long), versions))
+        runs = list(pool.map(lambda v: run_engine(v, models, wheels, folder, long), versions))
     problems = models.problems + [problem for run in runs for problem in run.problems]
     counts = sum((run.counts for run in runs), models.counts)
     print(*problems, sep="\n", end="\n" if problems else "")

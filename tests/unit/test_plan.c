@@ -783,6 +783,20 @@ static const struct row {
      adjust_blocks_4,
      "w: Gather.0 fold int8 folded at load (GatherBlockQuantized takes 4 bits in rows of even "
      "length)"},
+    {"blocks of a table, for an engine that has none",
+     OPSET_17 "init w float32[16384,64]; y = Gather(w, i)", adjust_blocks_4_for_1_18,
+     "w: Gather.0 fold int8 folded at load (GatherBlockQuantized with bits needs ONNX Runtime "
+     "1.23)"},
+    {"DequantizeLinear between integers, for an engine without that product",
+     "opset 21; in q uint8; init s float32[] = 1; x = DequantizeLinear(q, s); " MATMUL,
+     adjust_qdq_for_1_19,
+     "s: DequantizeLinear.1 keep (belongs to a quantized operator)\n"
+     "w: MatMul.1 fold int8 folded at load"},
+    {"DequantizeLinear between integers, for an engine with it",
+     "opset 21; in q uint8; init s float32[] = 1; x = DequantizeLinear(q, s); " MATMUL,
+     adjust_qdq_for_1_20,
+     "s: DequantizeLinear.1 keep (belongs to a quantized operator)\n"
+     "w: MatMul.1 fold DequantizeLinear"},
     {"blocks of gathered columns", OPSET_17 "init w float32[64,16384]; y = Gather(w, i) axis=1",
      adjust_blocks,
      "w: Gather.0 fold int8 folded at load (GatherBlockQuantized gathers along axis 0)"},

@@ -1015,6 +1015,20 @@ static const struct row {
      "y = com.microsoft::MatMulNBits(x_transposed, w_quantized, w_scale, , , b) K=128 N=512 "
      "block_size=128 bits=8 accuracy_level=4\n"
      "out y float32\n"},
+    {"MatMulNBits of a Gemm, for an engine without bias",
+     "opset 17; in x float32; init w float32[512,128]; init b float32[512]\n"
+     "y = Gemm(x, w, b) transB=1; out y float32",
+     adjust_blocks_4_for_1_18,
+     "in x float32\n"
+     "init b float32[512]\n"
+     "init w_quantized uint8[512,4,16]\n"
+     "init w_zero_point uint8[1024]\n"
+     "init w_scale float32[2048]\n"
+     "info y_product float32\n"
+     "y_product = com.microsoft::MatMulNBits(x, w_quantized, w_scale, w_zero_point) K=128 N=512 "
+     "block_size=32 bits=4 accuracy_level=4\n"
+     "y = Add(y_product, b)\n"
+     "out y float32\n"},
     {"MatMulNBits of a Gemm with a matrix",
      X_AND_W "in c float32[2,512]; y = Gemm(x, w, c) beta=0.5; out y float32", adjust_blocks,
      "in x float32\n"
@@ -1337,6 +1351,14 @@ static const struct row {
     {"a sum that is normalized, for the engine to join",
      RESIDUAL "n = LayerNormalization(s, g)\nout n float32", adjust_join_norms,
      RESIDUAL_INTEGERS "info s float32[N,512]\n" RESIDUAL_NODES "s = Add(z, r)\n"
+                       "n = LayerNormalization(s, g)\nout n float32\n"},
+    {"a sum that is normalized, for an engine that joins fast",
+     RESIDUAL "n = LayerNormalization(s, g)\nout n float32", adjust_for_1_29,
+     RESIDUAL_INTEGERS "info s float32[N,512]\n" RESIDUAL_NODES "s = Add(z, r)\n"
+                       "n = LayerNormalization(s, g)\nout n float32\n"},
+    {"a sum that is normalized, for an engine that joins slowly",
+     RESIDUAL "n = LayerNormalization(s, g)\nout n float32", adjust_for_1_30,
+     RESIDUAL_INTEGERS "info s float32[N,512]\n" RESIDUAL_NODES "s = Sum(z, r)\n"
                        "n = LayerNormalization(s, g)\nout n float32\n"},
     {"a sum that is normalized, and more is done with it",
      RESIDUAL "n = LayerNormalization(s, g); t = Relu(s)\nout n float32; out t float32", NULL,

@@ -116,6 +116,15 @@ static void print_line(const char *path, const struct findings *findings, FILE *
     putc('\n', stream);
 }
 
+/* Some weight would be folded, in a form that does not outlive that. */
+static bool folds(const cli_quantize_settings *settings, const onnxq_plan *plan)
+{
+    for (size_t i = 0; i < onnxq_plan_count(plan); i++)
+        if (onnxq_plan_get(plan, i)->action == ONNXQ_FOLD)
+            return settings->options.method != ONNXQ_METHOD_QDQ;
+    return false;
+}
+
 static void print_quantization(const cli_quantize_settings *settings,
                                const struct findings *findings, FILE *stream)
 {
@@ -129,6 +138,10 @@ static void print_quantization(const cli_quantize_settings *settings,
         fprintf(stream,
                 "  an estimate: values of a recurrent model decide if up to %zu weight%s 16 bits\n",
                 summary->n_undecided, summary->n_undecided == 1 ? " takes" : "s take");
+    if (folds(settings, findings->plan))
+        fputs("  what is folded becomes float again in onnxsim, onnxslim and ORT format: quantize "
+              "last, or with --method qdq\n",
+              stream);
     fputs("  ", stream);
     print_outcome(findings, stream);
     putc('\n', stream);

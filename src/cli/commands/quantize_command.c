@@ -86,6 +86,8 @@ const cli_option cli_quantize_options[] = {
            .help = "integer operators for small weights, where float is faster"),
     OPTION(FLAG, 0, "join-norms", options.join_norms,
            .help = "leave Add and LayerNormalization to the engine to join"),
+    OPTION(TEXT, 0, "target-ort", options.target_ort, .value = "1.N",
+           .help = "oldest ONNX Runtime that has to run it, 1.16 or later"),
 
     {.kind = CLI_HEADING, .help = "Ranges of activations, for --method static"},
     OPTION(TEXT, 0, "ranges", ranges_path, .source = CLI_FILES, .value = "FILE",

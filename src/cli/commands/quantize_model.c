@@ -83,6 +83,8 @@ void cli_print_quantize_settings(const onnxq_options *options, FILE *stream)
                                                                                : "tensor",
             oq_is_symmetric(options, options->bits == ONNXQ_BITS_4) ? "" : ", asymmetric",
             methods[options->method]);
+    if (options->target_ort != NULL)
+        fprintf(stream, ", for ONNX Runtime %s", options->target_ort);
 }
 
 static void print(const void *data, const onnxq_model *model, const cli_work *work, int level,

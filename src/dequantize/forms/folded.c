@@ -167,5 +167,5 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     return OQ_MATCH;
 }
 
-const struct oq_form oq_form_folded = {"folded", OQ_ONNX_Mul, match, oq_emit_constant};
-const struct oq_form oq_form_cast_folded = {"folded", OQ_ONNX_Cast, match, oq_emit_constant};
+const struct oq_form oq_form_folded = {OQ_FOLDED, OQ_ONNX_Mul, match, oq_emit_constant};
+const struct oq_form oq_form_cast_folded = {OQ_FOLDED, OQ_ONNX_Cast, match, oq_emit_constant};

@@ -193,7 +193,7 @@ static void note_need(const onnxq_plan *plan, struct oq_constant *constant)
  */
 static bool is_multiplied(const onnxq_plan *plan, const struct oq_site *site)
 {
-    if (oq_site_is_multiplied(site))
+    if (oq_site_is_multiplied(plan, site))
         return true;
     return site->constant->need == OQ_NEEDS_16_BITS ? plan->model->opset < OQ_OPSET_DEQUANTIZE_INT16
                                                     : site->needs_floats != NULL;

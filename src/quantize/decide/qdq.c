@@ -4,11 +4,15 @@
  * integers of what they meet; tests/engines has what was measured.
  */
 #include "base/option_values.h"
+#include "model/needs.h"
 #include "operators/operators.h"
 #include "quantize/analyze/fate.h"
 #include "quantize/rules/rules.h"
 #include "quantize/decide/steps.h"
 #include "wire/data_type.h"
+
+/* Its kernel was left at that of opset 10 for two versions of ONNX Runtime. */
+#define OPSET_QLINEAR_MATMUL 21
 
 /* --- what stands around the weight --- */
 
@@ -150,13 +154,6 @@ static bool is_rearranged_half(const struct oq_site *site)
            oq_source_sees_through(site->node);
 }
 
-bool oq_site_is_multiplied(const struct oq_site *site)
-{
-    return site->node != NULL && (is_position_table(site) || is_rearranged_half(site));
-}
-
-/* --- what it is stored as --- */
-
 static bool is_among_integers(const struct oq_site *site)
 {
     unsigned looks = 0;
@@ -164,6 +161,25 @@ static bool is_among_integers(const struct oq_site *site)
            (may_vanish(site->graph, site->node, site->input) &&
             leads_to_integers(site, site->graph, site->node->output[0], &looks));
 }
+
+/* Engines make QLinearMatMul of it, which old ones have in older opsets only. */
+static bool makes_missing_product(const onnxq_plan *plan, const struct oq_site *site)
+{
+    return plan->model->opset >= OPSET_QLINEAR_MATMUL &&
+           oq_engine_refuses(plan->target, OQ_ONNX_QLinearMatMul, OQ_FORM_OPSET,
+                             OPSET_QLINEAR_MATMUL) != NULL &&
+           (oq_node_is(site->node, "", "MatMul") ||
+            may_vanish(site->graph, site->node, site->input)) &&
+           is_among_integers(site);
+}
+
+bool oq_site_is_multiplied(const onnxq_plan *plan, const struct oq_site *site)
+{
+    return site->node != NULL && (is_position_table(site) || is_rearranged_half(site) ||
+                                  makes_missing_product(plan, site));
+}
+
+/* --- what it is stored as --- */
 
 /*
  * Integer operators of ONNX Runtime up to 1.31 take a scale for each channel in

@@ -26,7 +26,7 @@ void oq_plan_apply_method(onnxq_plan *plan, struct oq_site *site);
 /* qdq.c: the same for DequantizeLinear; and whether a use takes none, which holds for the constant.
  */
 void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site);
-bool oq_site_is_multiplied(const struct oq_site *site);
+bool oq_site_is_multiplied(const onnxq_plan *plan, const struct oq_site *site);
 
 /* Where it has no blocks: */
 bool oq_site_stores_4_bits(const struct oq_site *site);

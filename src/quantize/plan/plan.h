@@ -202,6 +202,7 @@ struct onnxq_plan {
     struct oq_arena round; /* what one round of decisions takes: the next one starts it anew */
     const onnxq_model *model;
     onnxq_options options; /* without its pointers */
+    int target;            /* N of options.target_ort, 1.N, or 0 */
     bool is_estimate;      /* made without a look at the weights */
     bool is_recurrent;     /* what it has computed comes back as input */
     bool freeze_inputs;    /* initializers leave the graph's inputs */

@@ -4,10 +4,14 @@
  * Gather. The arithmetic on activations is the engine's business: accuracy
  * level 4 lets it take 8-bit integers for them, per row and block.
  */
+#include "model/needs.h"
 #include "quantize/rules/product.h"
 #include "wire/data_type.h"
 
 #define NF4 1 /* quant_type of MatMulBnb4 */
+
+/* Its input in MatMulNBits. */
+#define MATMUL_NBITS_BIAS 5
 
 /* The engine's name for what is written, with float32 around it as float32 is what it is best at.
  */
@@ -42,16 +46,21 @@ void oq_matmul_choose_blocks(struct oq_site *site)
         oq_site_blocks(site, OQ_BLOCKS_PADDED, 1 - site->axis, "MatMulNBits");
 }
 
-/* Has no bias of its own. */
-static Oq__Pb__NodeProto *emit_bnb4(struct oq_rewrite *rewrite, const struct oq_site *site,
-                                    const struct oq_matmul *matmul, const char *const *inputs)
+/* MatMulBnb4 has no bias of its own, and MatMulNBits has none in old engines. */
+static bool takes_bias(const onnxq_plan *plan, bool is_nf4)
 {
-    if (matmul->bias == NULL)
-        return emit_node(rewrite, site, "MatMulBnb4", inputs, matmul->output_type, matmul->output);
+    return !is_nf4 && oq_engine_refuses(plan->target, OQ_MS_MatMulNBits, OQ_FORM_INPUT,
+                                        MATMUL_NBITS_BIAS) == NULL;
+}
+
+/* The product, then a sum. */
+static Oq__Pb__NodeProto *emit_biased(struct oq_rewrite *rewrite, const struct oq_site *site,
+                                      const struct oq_matmul *matmul, const char *op_type,
+                                      const char *const *inputs)
+{
     const char *product = oq_edit_name(rewrite->edit, matmul->output, "_product");
     const char *add_inputs[] = {product, matmul->bias, NULL};
-    Oq__Pb__NodeProto *node =
-        emit_node(rewrite, site, "MatMulBnb4", inputs, OQ_TYPE(FLOAT), product);
+    Oq__Pb__NodeProto *node = emit_node(rewrite, site, op_type, inputs, OQ_TYPE(FLOAT), product);
     oq_edit_float_output(rewrite->edit, "", "Add", oq_node_label(site->node), add_inputs,
                          matmul->output_type, matmul->output);
     return node;
@@ -68,12 +77,18 @@ bool oq_matmul_emit_blocks(struct oq_rewrite *rewrite, const struct oq_site *sit
         oq_rewrite_blocks(rewrite, site->quantized, site->blocks.form, matmul->factor);
     const char *x =
         oq_edit_float_input(edit, matmul->activation, matmul->transposed, weight->data_type);
-    const char *nf4_inputs[] = {x, names.integers, names.scales, NULL};
-    const char *inputs[] = {x,  names.integers, names.scales, names.zero_points,
-                            "", matmul->bias,   NULL};
-    Oq__Pb__NodeProto *node = is_nf4 ? emit_bnb4(rewrite, site, matmul, nf4_inputs)
-                                     : emit_node(rewrite, site, "MatMulNBits", inputs,
-                                                 matmul->output_type, matmul->output);
+    const char *op_type = is_nf4 ? "MatMulBnb4" : "MatMulNBits";
+    const bool is_sum = matmul->bias != NULL && !takes_bias(rewrite->plan, is_nf4);
+    const char *inputs[] = {x,
+                            names.integers,
+                            names.scales,
+                            is_nf4 ? NULL : names.zero_points,
+                            "",
+                            is_sum ? NULL : matmul->bias,
+                            NULL};
+    Oq__Pb__NodeProto *node =
+        is_sum ? emit_biased(rewrite, site, matmul, op_type, inputs)
+               : emit_node(rewrite, site, op_type, inputs, matmul->output_type, matmul->output);
     oq_edit_add_int(edit, node, "K", weight->dims[1 - site->axis]);
     oq_edit_add_int(edit, node, "N", weight->dims[site->axis]);
     oq_edit_add_int(edit, node, "block_size", (int64_t)blocks->choice.size);
@@ -104,13 +119,17 @@ static bool emit_gather(struct oq_rewrite *rewrite, const struct oq_site *site)
     return !rewrite->edit->failed;
 }
 
-void oq_gather_choose_blocks(struct oq_site *site)
+void oq_gather_choose_blocks(const onnxq_plan *plan, struct oq_site *site)
 {
     const struct oq_source *table = &site->constant->source;
     bool is_4_bits = site->options->bits != ONNXQ_BITS_8;
     if (site->options->method != ONNXQ_METHOD_BLOCKS || site->action != ONNXQ_DYNAMIC)
         return;
-    if (site->axis != 0) {
+    const char *refusal =
+        oq_engine_refuses(plan->target, OQ_MS_GatherBlockQuantized, OQ_FORM_HAS_BITS, 0);
+    if (refusal != NULL) {
+        oq_site_fold(site, site->axis, 0, refusal);
+    } else if (site->axis != 0) {
         oq_site_fold(site, site->axis, 0, "GatherBlockQuantized gathers along axis 0");
     } else if (is_4_bits && table->dims[table->n_dims - 1] % 2 != 0) {
         oq_site_fold(site, site->axis, 0,

@@ -45,7 +45,7 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_site_fold(site, (int)axis, 0, "both inputs are constant");
     else
         oq_site_dynamic(site, (int)axis, 0, false, site->is_unsigned ? "uint8 rows" : "int8 rows");
-    oq_gather_choose_blocks(site);
+    oq_gather_choose_blocks(plan, site);
 }
 
 /* Gather(table, indices) with the node's own axis. */

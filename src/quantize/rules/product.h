@@ -65,7 +65,7 @@ bool oq_left_emit(struct oq_rewrite *rewrite, const struct oq_site *site,
 
 /* Under ONNXQ_METHOD_BLOCKS, turns what was decided for a matrix, or a table, into blocks. */
 void oq_matmul_choose_blocks(struct oq_site *site);
-void oq_gather_choose_blocks(struct oq_site *site);
+void oq_gather_choose_blocks(const onnxq_plan *plan, struct oq_site *site);
 bool oq_matmul_emit_blocks(struct oq_rewrite *rewrite, const struct oq_site *site,
                            const struct oq_matmul *matmul);
 

@@ -11,6 +11,9 @@
 
 #define OPSET_SUM_BROADCASTS 8
 
+/* Joined, the two are faster before this version, 1.N (docs/decisions.md). */
+#define FIRST_SLOW_ENGINE 30
+
 static const struct oq_value *made_here(const struct oq_graph *graph, const char *name)
 {
     const struct oq_value *value = oq_graph_find(graph, name);
@@ -75,6 +78,11 @@ static bool is_joined(const onnxq_plan *plan, const struct oq_graph *graph,
             is_biased_product(plan, graph, node->input[1]));
 }
 
+static bool joins_fast(const onnxq_plan *plan)
+{
+    return plan->target != 0 && plan->target < FIRST_SLOW_ENGINE;
+}
+
 void oq_rewrite_norms(struct oq_rewrite *rewrite)
 {
     static char sum[] = "Sum";
@@ -82,7 +90,8 @@ void oq_rewrite_norms(struct oq_rewrite *rewrite)
     const onnxq_method method = plan->options.method;
     bool has_products = method == ONNXQ_METHOD_DYNAMIC || method == ONNXQ_METHOD_STATIC ||
                         method == ONNXQ_METHOD_BLOCKS;
-    if (!has_products || plan->options.join_norms || plan->model->opset < OPSET_SUM_BROADCASTS)
+    if (!has_products || plan->options.join_norms || joins_fast(plan) ||
+        plan->model->opset < OPSET_SUM_BROADCASTS)
         return;
     for (size_t g = 0; g < rewrite->edit->graphs->count; g++) {
         const struct oq_graph *graph = rewrite->edit->graphs->list[g];

@@ -19,6 +19,12 @@ ADJUST(qdq_asymmetric, options->method = ONNXQ_METHOD_QDQ; options->symmetric = 
 ADJUST(qdq_uint8, options->method = ONNXQ_METHOD_QDQ; options->weight_type = ONNXQ_WEIGHT_UINT8)
 ADJUST(qdq_per_tensor, options->method = ONNXQ_METHOD_QDQ; options->per_channel = false)
 ADJUST(blocks, options->method = ONNXQ_METHOD_BLOCKS)
+ADJUST(blocks_4_for_1_18, adjust_blocks(options); options->bits = ONNXQ_BITS_4;
+       options->target_ort = "1.18")
+ADJUST(for_1_29, options->target_ort = "1.29.0")
+ADJUST(for_1_30, options->target_ort = "1.30")
+ADJUST(qdq_for_1_19, options->method = ONNXQ_METHOD_QDQ; options->target_ort = "1.19")
+ADJUST(qdq_for_1_20, options->method = ONNXQ_METHOD_QDQ; options->target_ort = "1.20")
 ADJUST(blocks_asymmetric, adjust_blocks(options); options->symmetric = false)
 ADJUST(blocks_of_16, adjust_blocks(options); options->block_size = 16)
 ADJUST(blocks_4, adjust_blocks(options); options->bits = ONNXQ_BITS_4; options->symmetric = true)
