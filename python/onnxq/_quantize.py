@@ -98,7 +98,8 @@ def quantize(src: Model, dst: Optional[PathLike] = None, *,
              force_integer: Optional[bool] = None, freeze_inputs: Optional[bool] = None,
              subgraphs: Optional[bool] = None, ranges: Optional[PathLike] = None,
              range_method: Optional[str] = None, percentile: Optional[float] = None,
-             join_norms: Optional[bool] = None, external_data: Optional[str] = None,
+             join_norms: Optional[bool] = None, target_ort: Optional[str] = None,
+             external_data: Optional[str] = None,
              sync: Optional[bool] = None, keep_existing: Optional[bool] = None,
              force: Optional[bool] = None, allow_noop: Optional[bool] = None,
              threads: Optional[int] = None, inputs: Inputs = None,
@@ -121,7 +122,7 @@ def quantize(src: Model, dst: Optional[PathLike] = None, *,
         include_name=include_name, exclude_name=exclude_name, allow_unmatched=allow_unmatched,
         accuracy_level=accuracy_level, force_integer=force_integer, freeze_inputs=freeze_inputs,
         subgraphs=subgraphs, ranges=ranges, range_method=range_method, percentile=percentile,
-        join_norms=join_norms, external_data=external_data, sync=sync, keep_existing=keep_existing,
+        join_norms=join_norms, target_ort=target_ort, external_data=external_data, sync=sync, keep_existing=keep_existing,
         force=force, allow_noop=allow_noop, threads=threads)
     output = None if dst is None else os.fspath(dst)
     with model_path(src) as source, contextlib.ExitStack() as stack:

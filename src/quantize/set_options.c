@@ -14,6 +14,7 @@ struct owned_options {
     char **op_types, **exclude_op_types;
     onnxq_selector *selectors;
     onnxq_ranges *ranges;
+    char *target_ort;
 };
 
 enum value_kind {
@@ -25,7 +26,8 @@ enum value_kind {
     OP_TYPES,
     EXCLUDE_OP_TYPES,
     SELECTOR,
-    RANGES
+    RANGES,
+    TARGET_ORT
 };
 
 struct named_value {
@@ -99,6 +101,7 @@ static const struct named_option known_options[] = {
     CHOOSE(range_method, range_methods),
     FIELD(REAL, percentile),
     FIELD(FLAG, join_norms),
+    FIELD(TARGET_ORT, target_ort),
     {"external_data", CHOICE, offsetof(onnxq_options, output.external_data), external_data, false,
      0},
     OUTPUT(FLAG, sync),
@@ -222,6 +225,17 @@ static bool set_ranges(struct owned_options *owned, const char *path, onnxq_erro
     return true;
 }
 
+static bool set_target_ort(struct owned_options *owned, const char *value, onnxq_error *error)
+{
+    char *copy = strdup(value);
+    if (copy == NULL)
+        return oq_fail_memory(error);
+    free(owned->target_ort);
+    owned->target_ort = copy;
+    owned->options.target_ort = copy;
+    return true;
+}
+
 static bool set(struct owned_options *owned, const struct named_option *option, const char *value,
                 onnxq_error *error)
 {
@@ -247,6 +261,8 @@ static bool set(struct owned_options *owned, const struct named_option *option, 
         return add_selector(owned, option, value, error);
     case RANGES:
         return set_ranges(owned, value, error);
+    case TARGET_ORT:
+        return set_target_ort(owned, value, error);
     }
     return false;
 }
@@ -277,6 +293,7 @@ void onnxq_options_free(onnxq_options *options)
     free(owned->exclude_op_types);
     free(owned->selectors);
     onnxq_ranges_close(owned->ranges);
+    free(owned->target_ort);
     free(owned);
 }
 
