@@ -26,6 +26,9 @@ struct oq_tune_options {
     struct oq_engine *engine;
     struct oq_session_options session; /* with the engine's names of providers */
     double budget[OQ_N_MEASURES];      /* NAN: no limit */
+    const char *metric_command;        /* for the shell; the path of a model follows it; or NULL */
+    double metric_limit;               /* of what it prints: at least that, or at most */
+    bool metric_is_minimum;
     const char *mask;   /* an input: what lies where it is 0 does not count; or NULL */
     double held_back;   /* part of the inputs that takes no part in the search */
     double seconds;     /* for all of it, about */
@@ -84,6 +87,7 @@ struct oq_tune_point {
     uint64_t nbytes;   /* of the file */
     struct oq_tune_error search, unseen;
     bool has_unseen, is_best;
+    double metric;                       /* what the command says; NAN: there is none */
     double speed, speed_low, speed_high; /* of the float model's; NAN: not measured */
     size_t n_of_form[OQ_N_FORMS];        /* weights */
 };

@@ -9,7 +9,6 @@ static void write_budget(struct oq_json *json, const double *budget)
     for (int m = 0; m < OQ_N_MEASURES; m++)
         if (!isnan(budget[m]))
             oq_json_number(json, oq_measures[m].key, budget[m]);
-    oq_json_close(json);
 }
 
 static void write_error(struct oq_json *json, const char *key, const struct oq_tune_error *error)
@@ -38,6 +37,8 @@ static void write_point(struct oq_json *json, const struct oq_tune_point *point)
     oq_json_number(json, "speed_low", point->speed_low);
     oq_json_number(json, "speed_high", point->speed_high);
     oq_json_number(json, "predicted_error", point->predicted);
+    if (!isnan(point->metric))
+        oq_json_number(json, "metric", point->metric);
     write_error(json, "search", &point->search);
     if (point->has_unseen)
         write_error(json, "unseen", &point->unseen);
@@ -81,6 +82,9 @@ void oq_tune_write_json(const struct oq_tune_report *report, FILE *stream)
     oq_json_string(&json, "output", report->output);
     oq_json_string(&json, "engine", report->engine_version);
     write_budget(&json, report->options->budget);
+    if (report->options->metric_command != NULL)
+        oq_json_number(&json, "metric", report->options->metric_limit);
+    oq_json_close(&json);
     oq_json_bool(&json, "met", tune->is_met && tune->best != 0);
     oq_json_bool(&json, "stopped", tune->is_stopped);
     oq_json_bool(&json, "random_inputs", tune->inputs_are_random);

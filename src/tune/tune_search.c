@@ -134,9 +134,17 @@ static bool add_point(struct oq_tuning *tuning, const char *name, onnxq_method m
     return true;
 }
 
-static bool is_within(const struct oq_tune_point *point)
+static bool keeps_metric(const struct oq_tune_options *options, double metric)
 {
-    return point->search.is_within && (!point->has_unseen || point->unseen.is_within);
+    return options->metric_command == NULL ||
+           (options->metric_is_minimum ? metric >= options->metric_limit
+                                       : metric <= options->metric_limit);
+}
+
+static bool is_within(const struct oq_tuning *tuning, const struct oq_tune_point *point)
+{
+    return keeps_metric(tuning->options, point->metric) && point->search.is_within &&
+           (!point->has_unseen || point->unseen.is_within);
 }
 
 static bool try_place(struct oq_tuning *tuning, const struct frontier *line, size_t place,
@@ -152,7 +160,7 @@ static bool try_place(struct oq_tuning *tuning, const struct frontier *line, siz
         forms[line->steps[i].site] = line->steps[i].form;
     if (!add_point(tuning, "", oq_trial_method(tuning), forms, &point, error))
         return false;
-    *within = is_within(point);
+    *within = is_within(tuning, point);
     *number = tune->n_points - 1;
     if (*within && isnan(tune->first_met_seconds))
         tune->first_met_seconds = oq_now_seconds() - tuning->began;
@@ -223,10 +231,10 @@ static bool choose(struct oq_tuning *tuning, size_t found, onnxq_error *error)
             point->speed = point->speed_low = point->speed_high = 1;
         else if (tuning->options->is_timed && !oq_tuning_measure_speed(tuning, point, error))
             return false;
-        if (is_within(point) && is_better(tuning, point, &tune->points[tune->best]))
+        if (is_within(tuning, point) && is_better(tuning, point, &tune->points[tune->best]))
             tune->best = number;
     }
-    tune->is_met = is_within(&tune->points[tune->best]);
+    tune->is_met = is_within(tuning, &tune->points[tune->best]);
     if (tune->best != 0)
         tune->points[tune->best].is_best = true;
     return true;

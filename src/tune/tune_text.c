@@ -16,6 +16,9 @@ static void print_budget(const struct oq_tune_options *options, FILE *stream)
                 oq_measures[m].is_minimum ? "at least" : "at most", options->budget[m]);
         between = ", ";
     }
+    if (options->metric_command != NULL)
+        fprintf(stream, "%smetric at %s %g", between, options->metric_is_minimum ? "least" : "most",
+                options->metric_limit);
 }
 
 static void print_head(const struct oq_tune_report *report, FILE *stream)
@@ -37,6 +40,12 @@ static void print_part(FILE *stream, bool is_known, double part)
         fprintf(stream, "  %9s", "-");
 }
 
+static void print_metric(FILE *stream, double metric)
+{
+    if (!isnan(metric))
+        fprintf(stream, "  %9.4g", metric);
+}
+
 static const char *name_of(const struct oq_tune_point *point)
 {
     return point->is_best ? "chosen" : point->name;
@@ -56,7 +65,7 @@ static void print_forms(const struct oq_tune_point *point, FILE *stream)
         }
 }
 
-static void print_point(const struct oq_tune_point *point, FILE *stream)
+static void print_point(const struct oq_tune_point *point, size_t number, FILE *stream)
 {
     char speed[48] = "-";
     if (!isnan(point->speed) && point->speed_low < point->speed_high)
@@ -64,9 +73,10 @@ static void print_point(const struct oq_tune_point *point, FILE *stream)
                  point->speed_high);
     else if (!isnan(point->speed))
         snprintf(speed, sizeof(speed), "%.2f", point->speed);
-    fprintf(stream, "  %-7s  %9s", name_of(point), oq_size_text(point->nbytes).text);
+    fprintf(stream, "  %2zu  %-7s  %9s", number, name_of(point), oq_size_text(point->nbytes).text);
     print_part(stream, true, point->search.relative);
     print_part(stream, point->has_unseen, point->unseen.relative);
+    print_metric(stream, point->metric);
     fprintf(stream, "  %-16s", speed);
     print_forms(point, stream);
     putc('\n', stream);
@@ -74,9 +84,11 @@ static void print_point(const struct oq_tune_point *point, FILE *stream)
 
 static void print_points(const struct oq_tune *tune, FILE *stream)
 {
-    fputs("  model         size    error %   unseen %  speed             weights\n", stream);
+    fprintf(stream,
+            "   N  model         size    error %%   unseen %%%s  speed             weights\n",
+            isnan(tune->points[0].metric) ? "" : "     metric");
     for (size_t i = 0; i < tune->n_points; i++)
-        print_point(&tune->points[i], stream);
+        print_point(&tune->points[i], i, stream);
 }
 
 static void print_sites(const struct oq_tune *tune, FILE *stream)

@@ -214,6 +214,7 @@ bool oq_trial_try(struct oq_tuning *tuning, const char *name, onnxq_method metho
     *point = (struct oq_tune_point){.name = name,
                                     .method = method,
                                     .predicted = predict(tune, forms),
+                                    .metric = (double)NAN,
                                     .speed = (double)NAN,
                                     .speed_low = (double)NAN,
                                     .speed_high = (double)NAN};
@@ -233,6 +234,8 @@ bool oq_trial_try(struct oq_tuning *tuning, const char *name, onnxq_method metho
     point->has_unseen = tuning->unseen.count > 0;
     if (ok && point->has_unseen)
         ok = oq_trial_compare(tuning, path, true, &point->unseen, error);
+    if (ok && tuning->options->metric_command != NULL)
+        ok = oq_metric_run(tuning, path, &point->metric, error);
     oq_trial_remove(path);
     return ok;
 }

@@ -70,6 +70,10 @@ onnxq_choice *oq_trial_all(struct oq_tuning *tuning, onnxq_form form);
 bool oq_trial_compare(struct oq_tuning *tuning, const char *path, bool unseen,
                       struct oq_tune_error *result, onnxq_error *error);
 
+/* metric_posix.c: what the user's command says of a model; ONNXQ_ERROR_OPTION where it fails. */
+bool oq_metric_run(const struct oq_tuning *tuning, const char *path, double *value,
+                   onnxq_error *error);
+
 /* A point of these forms (NULL: no choices), with errors and size. */
 bool oq_trial_try(struct oq_tuning *tuning, const char *name, onnxq_method method,
                   const onnxq_form *forms, struct oq_tune_point *point, onnxq_error *error);

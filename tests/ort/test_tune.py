@@ -99,7 +99,7 @@ class TuneTest(OrtTest):
     @cases({str(seed): (seed,) for seed in range(5)})
     def the_budget_holds_on_rows_that_nobody_has_seen(self, seed: int):
         model = self.save(network(outlier=30, seed=seed))
-        self.tune(model, "-i", self.inputs(96, seed), "--budget=rel<=0.02", "--seed", str(seed))
+        self.tune(model, "-i", self.inputs(96, seed), "--budget=rel<=0.02")
         x = {"x": self.rows(512, 1000 + seed)}
         error = common.relative_error(common.run(model, x), common.run(self.dir / "out.onnx", x))
         self.assertLess(error, 2.0 * 1.15)  # of percents; another draw of rows is as far off as rows differ
@@ -194,6 +194,55 @@ class TuneTest(OrtTest):
         report = self.tune(self.save(network(outlier=1)), "-i", self.inputs(), "--held-back=0", "--budget=rel<=0.1")
         self.assertEqual(report["unseen_sets"], 0)
         self.assertNotIn("unseen", self.chosen(report))
+
+    # --- other judges -----------------------------------------------------------------
+
+    def evaluate(self, text: str) -> str:
+        """A command; what it prints is `text`, in which $size is that of the model."""
+        script = self.dir / "evaluate it.sh"
+        script.write_text(f'size=$(stat -c %s "$2")\ntest "$1" = --fast || exit 9\necho progress\necho "{text}"\n')
+        return f"sh '{script}' --fast"
+
+    def test_a_command_of_ones_own_judges(self):
+        model = self.save(network(outlier=1))
+        small = model.stat().st_size // 2
+        report = self.tune(
+            model, "-i", self.inputs(), "--metric-command", self.evaluate("bytes: $size"), f"--budget=metric<={small}"
+        )
+        best = self.chosen(report)
+        self.assertEqual(best["metric"], (self.dir / "out.onnx").stat().st_size)
+        self.assertLessEqual(best["metric"], small)
+        self.assertEqual(report["budget"], {"metric": small})
+
+    @cases(
+        {
+            "words": ("all is well", "printed no number as its last word"),
+            "nan": ("nan", "printed no number as its last word"),
+            "nothing": ("", "printed no number as its last word"),
+            "failure": ("$(kill -9 $$)", "ended with "),
+        }
+    )
+    def a_command_that_says_nothing_useful_is_told(self, text: str, message: str):
+        self.tune(self.save(network()), "--metric-command", self.evaluate(text), "--budget=metric>=1", status=2)
+        self.assertIn(message, self.messages)
+        self.assertFalse((self.dir / "out.onnx").exists())
+
+    @cases({"command": (["--metric-command=true"],), "budget": (["--budget=metric>=1"],)})
+    def a_metric_needs_both(self, arguments: list[str]):
+        self.tune(self.save(network()), *arguments, status=2)
+        self.assertIn("go together", self.messages)
+
+    def test_another_model_of_the_table_may_be_chosen(self):
+        model, inputs = self.save(network()), self.inputs()
+        report = self.tune(model, "-i", inputs, "--budget=rel<=0.03")
+        numbers = [i for i, point in enumerate(report["points"]) if i > 0 and not point["chosen"]]
+        again = self.tune(model, "-i", inputs, "--budget=rel<=0.03", f"--choose={numbers[-1]}", out="other.onnx")
+        self.assertTrue(again["points"][numbers[-1]]["chosen"])
+        self.assertEqual((self.dir / "other.onnx").stat().st_size, report["points"][numbers[-1]]["bytes"])
+
+    def test_a_model_that_is_not_in_the_table_is_told(self):
+        self.tune(self.save(network(outlier=1)), "-i", self.inputs(), "--choose=99", status=2)
+        self.assertIn("--choose 99: there are models 1 to ", self.messages)
 
     # --- plans --------------------------------------------------------------------------
 

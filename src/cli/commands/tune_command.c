@@ -27,8 +27,8 @@ typedef struct tune_settings {
     cli_run run;
     cli_list budget;
     double seconds, held_back, min_speedup;
-    uint64_t max_size;
-    const char *mask, *output, *save_plan, *plot;
+    uint64_t max_size, choose;
+    const char *metric_command, *mask, *output, *save_plan, *plot;
     int objective; /* of `objectives` */
     bool force, timing;
 } tune_settings;
@@ -45,6 +45,9 @@ static const cli_option tune_options[] = {
     OPTION(LIST, 0, "budget", budget, .value = "MEASURE>=X",
            .help =
                "cosine>= sqnr>= argmax>= agreement>= rel<= abs<= mean<= (default: cosine>=0.999)"),
+    OPTION(TEXT, 0, "metric-command", metric_command, .value = "CMD",
+           .help = "judges each model, whose path follows: the last word that it prints is the "
+                   "metric of --budget 'metric>=X'"),
     OPTION(CHOICE, 0, "objective", objective, .choices = objectives,
            .help = "the fastest model, or the smallest file"),
     OPTION(REAL, 0, "min-speedup", min_speedup, .value = "X",
@@ -64,6 +67,8 @@ static const cli_option tune_options[] = {
     OPTION(TEXT, 'o', "output", output, .value = "FILE", .source = CLI_FILES,
            .help = "same as OUT"),
     OPTION(FLAG, 'f', "force", force, .help = "replace an output that was not named and exists"),
+    OPTION(NUMBER, 0, "choose", choose, .value = "N", .maximum = 1000,
+           .help = "write model N of the table, whatever the budget says of it"),
     OPTION(TEXT, 0, "save-plan", save_plan, .value = "FILE", .source = CLI_FILES,
            .help = "the choices, for quantize --plan"),
     OPTION(TEXT, 0, "plot", plot, .value = "FILE", .source = CLI_FILES,
@@ -95,36 +100,52 @@ static const struct {
     {"agreement", OQ_MEASURE_AGREEMENT},
 };
 
-/* "cosine>=0.999" */
-static bool read_limit(const char *text, double *budget)
+/* The number behind ">=" or "<=". */
+static bool read_value(const char *text, double *value)
 {
+    char *end;
+    *value = strtod(text, &end);
+    return end != text && *end == '\0' && isfinite(*value);
+}
+
+/* "cosine>=0.999" */
+static bool read_limit(const char *text, struct oq_tune_options *options)
+{
+    static const char metric[] = "metric";
+    if (strncmp(text, metric, strlen(metric)) == 0) {
+        const char *sign = text + strlen(metric);
+        options->metric_is_minimum = strncmp(sign, ">=", 2) == 0;
+        return (options->metric_is_minimum || strncmp(sign, "<=", 2) == 0) &&
+               read_value(sign + 2, &options->metric_limit);
+    }
     for (size_t i = 0; i < sizeof(measures) / sizeof(measures[0]); i++) {
         size_t n = strlen(measures[i].name);
         const char *sign = oq_measures[measures[i].measure].is_minimum ? ">=" : "<=";
         if (strncmp(text, measures[i].name, n) != 0 || strncmp(text + n, sign, 2) != 0)
             continue;
-        char *end;
-        double value = strtod(text + n + 2, &end);
-        if (end == text + n + 2 || *end != '\0' || !isfinite(value))
-            return false;
-        budget[measures[i].measure] = value;
-        return true;
+        return read_value(text + n + 2, &options->budget[measures[i].measure]);
     }
     return false;
 }
 
-static int read_budget(const tune_settings *settings, double *budget)
+static int read_budget(const tune_settings *settings, struct oq_tune_options *options)
 {
+    const cli_common *common = &settings->common;
     for (int m = 0; m < OQ_N_MEASURES; m++)
-        budget[m] = (double)NAN;
+        options->budget[m] = (double)NAN;
+    options->metric_limit = (double)NAN;
     if (settings->budget.count == 0)
-        budget[OQ_MEASURE_COSINE] = DEFAULT_COSINE;
+        options->budget[OQ_MEASURE_COSINE] = DEFAULT_COSINE;
     for (size_t i = 0; i < settings->budget.count; i++)
-        if (!read_limit(settings->budget.items[i], budget))
+        if (!read_limit(settings->budget.items[i], options))
             return cli_usage(
-                &settings->common,
-                "cosine>=X, sqnr>=X, argmax>=X, agreement>=X, rel<=X, abs<=X or mean<=X",
+                common, "cosine, sqnr, argmax or agreement >=X, rel, abs or mean <=X, or metric",
                 "--budget: '%s' is no limit of a measure", settings->budget.items[i]);
+    options->metric_command = settings->metric_command;
+    if ((settings->metric_command != NULL) != !isnan(options->metric_limit))
+        return cli_usage(common,
+                         "as in --metric-command 'python evaluate.py' --budget 'metric>=0.9'",
+                         "--metric-command and a budget of the metric go together");
     return CLI_EXIT_OK;
 }
 
@@ -324,6 +345,22 @@ static int judge(const struct tuning_run *run)
     return CLI_EXIT_OK;
 }
 
+/* Another model of the table, where that is asked for. */
+static int choose(struct tuning_run *run)
+{
+    struct oq_tune *tune = &run->tune;
+    uint64_t number = run->settings->choose;
+    if (number == 0)
+        return CLI_EXIT_OK;
+    if (number >= tune->n_points)
+        return cli_usage(&run->settings->common, NULL, "--choose %llu: there are models 1 to %zu",
+                         (unsigned long long)number, tune->n_points - 1);
+    tune->points[tune->best].is_best = false;
+    tune->best = (size_t)number;
+    tune->points[number].is_best = true;
+    return CLI_EXIT_OK;
+}
+
 static int finish(struct tuning_run *run, onnxq_error *error)
 {
     const cli_common *common = &run->settings->common;
@@ -372,7 +409,10 @@ static int tune(struct tuning_run *run)
     bool ok = run->model != NULL && search(run, &error);
     if (!ok && cli_interrupt_signal() != 0)
         return 128 + cli_interrupt_signal();
-    return ok ? finish(run, &error) : cli_library_error(common, &error);
+    if (!ok)
+        return cli_library_error(common, &error);
+    status = choose(run);
+    return status == CLI_EXIT_OK ? finish(run, &error) : status;
 }
 
 static int run_command(void *data, int n_operands, char **operands)
@@ -381,7 +421,7 @@ static int run_command(void *data, int n_operands, char **operands)
     struct tuning_run run = {.settings = settings};
     int status = check_settings(settings, n_operands, operands);
     if (status == CLI_EXIT_OK)
-        status = read_budget(settings, run.options.budget);
+        status = read_budget(settings, &run.options);
     if (status != CLI_EXIT_OK)
         return status;
     run.model_path = operands[0];
