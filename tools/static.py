@@ -7,7 +7,7 @@ Static quantization against its peer, onnxruntime.quantization.quantize_static, 
 Calibrates on some natural pictures and judges on others: time and memory of calibrating and
 quantizing, size, relative error of each output, and speed against float (one thread, in turns).
 The peer gets its own pre-processing, opset 13, weights per channel and uint8 activations, ranges by
-minimum and maximum. Needs onnxruntime, onnx, numpy, sympy, scikit-image and scikit-learn.
+minimum and maximum, and by entropy. Needs onnxruntime, onnx, numpy, sympy, scikit-image and scikit-learn.
 """
 
 import argparse
@@ -104,10 +104,13 @@ def measured(starter, command):
     return seconds, peak
 
 
-def quantize_with_peer(source, feeds_file, output):
-    """In a process of its own: `tools/static.py --peer SOURCE FEEDS OUTPUT`."""
+PEER_METHODS = ("MinMax", "Entropy")
+
+
+def quantize_with_peer(source, feeds_file, output, method):
+    """In a process of its own: `tools/static.py --peer SOURCE FEEDS OUTPUT METHOD`."""
     from onnx import version_converter
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     logging.disable(logging.WARNING)
@@ -138,6 +141,7 @@ def quantize_with_peer(source, feeds_file, output):
     quantize_static(
         prepared, output, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod[method],
     )  # fmt: skip
 
 
@@ -169,7 +173,8 @@ def run(starter, onnxq, source, name, directory, seconds):
     model = onnx.load(source)
     feeds = feeds_of(name, model)
     half = len(feeds) // 2
-    ours, peers, inputs = directory / f"{name}.onnxq.onnx", directory / f"{name}.peer.onnx", directory / "inputs"
+    ours, inputs = directory / f"{name}.onnxq.onnx", directory / "inputs"
+    peers = {method: directory / f"{name}.{method}.onnx" for method in PEER_METHODS}
     inputs.mkdir(exist_ok=True)
     for old in inputs.iterdir():
         old.unlink()
@@ -181,12 +186,13 @@ def run(starter, onnxq, source, name, directory, seconds):
     library = next(Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so*"))
     each = [f"-i={path}" for path in sorted(inputs.iterdir())]
     cost = measured(starter, [onnxq, "quantize", "--method=static", f"--ort-lib={library}", "-f", *each, source, ours])
-    peer_cost = measured(starter, [sys.executable, __file__, "--peer", source, stored, peers])
-    speed, peer_speed = speeds(onnxq, [str(source), str(ours), str(peers)], judged, seconds)
-    sizes = [path.stat().st_size / 1e6 for path in (ours, peers)]
-    for who, speed, path, size, cost in (
-        ("onnxq", speed, ours, sizes[0], cost), ("quantize_static", peer_speed, peers, sizes[1], peer_cost)
-    ):  # fmt: skip
+    made = {"onnxq": (ours, cost)}
+    for method, path in peers.items():
+        command = [sys.executable, __file__, "--peer", source, stored, path, method]
+        made[f"quantize_static, {method}"] = (path, measured(starter, command))
+    found = speeds(onnxq, [str(source), *(str(path) for path, _ in made.values())], judged, seconds)
+    for (who, (path, cost)), speed in zip(made.items(), found, strict=True):
+        size = path.stat().st_size / 1e6
         print(f"| {name} | {who} | {speed} | {errors(source, path, feeds[half:])} | {size:.2f} "
               f"| {cost[0]:.1f} | {cost[1]:.0f} |", flush=True)  # fmt: skip
 
