@@ -73,7 +73,7 @@ class Readme(OrtTest):
         x = np.random.default_rng(0).standard_normal((8, 256)).astype(np.float32)
         np.savez(self.dir / "inputs.npz", x=x)
         script = text.removeprefix("sh\n")
-        self.assertEqual(script.count("\nonnxq"), 5)
+        self.assertEqual(script.count("\nonnxq"), 6)
         done = subprocess.run(
             ["bash", "-euxc", script], cwd=self.dir, env=self.env, capture_output=True, text=True, timeout=300
         )
