@@ -183,6 +183,30 @@ void oq_json_null(struct oq_json *json, const char *key)
     fputs("null", json->stream);
 }
 
+void oq_json_ints(struct oq_json *json, const char *key, const int64_t *values, size_t n)
+{
+    oq_json_open_row(json, key);
+    for (size_t i = 0; i < n; i++)
+        oq_json_int(json, NULL, values[i]);
+    oq_json_close(json);
+}
+
+void oq_json_numbers(struct oq_json *json, const char *key, const double *values, size_t n)
+{
+    oq_json_open_row(json, key);
+    for (size_t i = 0; i < n; i++)
+        oq_json_number(json, NULL, values[i]);
+    oq_json_close(json);
+}
+
+void oq_json_strings(struct oq_json *json, const char *key, const char *const *values, size_t n)
+{
+    oq_json_open_row(json, key);
+    for (size_t i = 0; i < n; i++)
+        oq_json_string(json, NULL, values[i]);
+    oq_json_close(json);
+}
+
 bool oq_json_finish(struct oq_json *json)
 {
     putc('\n', json->stream);

@@ -40,6 +40,11 @@ void oq_json_float(struct oq_json *json, const char *key, float value);   /* the
 void oq_json_bool(struct oq_json *json, const char *key, bool value);
 void oq_json_null(struct oq_json *json, const char *key);
 
+/* Arrays on one line. */
+void oq_json_ints(struct oq_json *json, const char *key, const int64_t *values, size_t n);
+void oq_json_numbers(struct oq_json *json, const char *key, const double *values, size_t n);
+void oq_json_strings(struct oq_json *json, const char *key, const char *const *values, size_t n);
+
 /* Ends the text with a newline. True where it is complete and the stream took all of it. */
 bool oq_json_finish(struct oq_json *json);
 

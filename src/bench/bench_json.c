@@ -29,10 +29,7 @@ static void write_settings(struct oq_json *json, const struct oq_bench_report *r
     oq_json_open_object(json, "settings");
     oq_json_uint(json, "threads", options->session.threads);
     oq_json_string(json, "opt_level", name_opt_level(options->session.opt_level));
-    oq_json_open_row(json, "ep");
-    for (size_t i = 0; i < options->session.n_providers; i++)
-        oq_json_string(json, NULL, options->session.providers[i]);
-    oq_json_close(json);
+    oq_json_strings(json, "ep", options->session.providers, options->session.n_providers);
     oq_json_uint(json, "warmup", options->warmup);
     oq_json_uint(json, "runs", options->runs);
     oq_json_number(json, "time", options->seconds);
@@ -46,10 +43,7 @@ static void write_array(struct oq_json *json, const struct oq_array *array)
     oq_json_open_object(json, NULL);
     oq_json_string(json, "name", array->name);
     oq_json_string(json, "dtype", dtype != NULL ? dtype->name : NULL);
-    oq_json_open_row(json, "dims");
-    for (size_t i = 0; i < array->n_dims; i++)
-        oq_json_int(json, NULL, array->dims[i]);
-    oq_json_close(json);
+    oq_json_ints(json, "dims", array->dims, array->n_dims);
     oq_json_close(json);
 }
 
@@ -70,14 +64,6 @@ static void write_inputs(struct oq_json *json, const struct oq_input_sets *sets)
 
 /* --- models --------------------------------------------------------------------- */
 
-static void write_series(struct oq_json *json, const char *key, const struct oq_series *series)
-{
-    oq_json_open_row(json, key);
-    for (size_t i = 0; i < series->count; i++)
-        oq_json_number(json, NULL, series->values[i]);
-    oq_json_close(json);
-}
-
 static void write_latency(struct oq_json *json, const struct oq_bench_model *model)
 {
     oq_json_open_object(json, "latency_ms");
@@ -87,7 +73,7 @@ static void write_latency(struct oq_json *json, const struct oq_bench_model *mod
     oq_json_number(json, "max", model->latency.max);
     oq_json_number(json, "mean", model->latency.mean);
     oq_json_uint(json, "runs", model->times.count);
-    write_series(json, "turns", &model->medians);
+    oq_json_numbers(json, "turns", model->medians.values, model->medians.count);
     oq_json_close(json);
 }
 

@@ -17,14 +17,6 @@ static void write_measures(struct oq_json *json, enum oq_value_class value_class
     }
 }
 
-static void write_dims(struct oq_json *json, const char *key, const struct oq_check_shape *shape)
-{
-    oq_json_open_row(json, key);
-    for (size_t k = 0; k < shape->n_dims; k++)
-        oq_json_int(json, NULL, shape->dims[k]);
-    oq_json_close(json);
-}
-
 /* Whatever is more than the measures. */
 static void write_counts(struct oq_json *json, const struct oq_check_output *output)
 {
@@ -79,9 +71,9 @@ static void write_run(struct oq_json *json, const struct oq_check *check,
     oq_json_string(json, "inputs", check->labels[i]);
     oq_json_string(json, "problem", run->problem);
     oq_json_string(json, "dtype", run->candidate.type);
-    write_dims(json, "dims", &run->candidate);
+    oq_json_ints(json, "dims", run->candidate.dims, run->candidate.n_dims);
     oq_json_string(json, "reference_dtype", run->reference.type);
-    write_dims(json, "reference_dims", &run->reference);
+    oq_json_ints(json, "reference_dims", run->reference.dims, run->reference.n_dims);
     write_measures(json, output->value_class, &run->difference, run->problem == NULL);
     oq_json_close(json);
 }
@@ -151,7 +143,7 @@ static void write_shapes(struct oq_json *json, const struct oq_check *check)
         oq_json_open_object(json, NULL);
         oq_json_string(json, "name", check->inputs[i].name);
         oq_json_string(json, "dtype", check->inputs[i].shape.type);
-        write_dims(json, "dims", &check->inputs[i].shape);
+        oq_json_ints(json, "dims", check->inputs[i].shape.dims, check->inputs[i].shape.n_dims);
         oq_json_close(json);
     }
     oq_json_close(json);

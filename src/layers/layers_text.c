@@ -233,14 +233,6 @@ void oq_layers_print_text(const struct oq_layers *layers, const char *reference,
 
 /* --- JSON ------------------------------------------------------------------------ */
 
-static void write_names(struct oq_json *json, const char *key, const struct oq_name_list *names)
-{
-    oq_json_open_row(json, key);
-    for (size_t i = 0; i < names->count; i++)
-        oq_json_string(json, NULL, names->list[i]);
-    oq_json_close(json);
-}
-
 static void write_layer(struct oq_json *json, const struct oq_layer *layer)
 {
     const struct oq_layer_site *site = layer->site;
@@ -248,14 +240,14 @@ static void write_layer(struct oq_json *json, const struct oq_layer *layer)
     oq_json_string(json, "name", site->name);
     oq_json_string(json, "op_type", site->op_type);
     oq_json_string(json, "form", site->form);
-    write_names(json, "values", &site->values);
+    oq_json_strings(json, "values", site->values.list, site->values.count);
     oq_json_number(json, "output_error", layer->effect);
     oq_json_number(json, "added_error", layer->added);
     oq_json_number(json, "added_sqnr", layer->sqnr);
     oq_json_number(json, "accumulated_error", layer->accumulated);
     oq_json_uint(json, "quantized_inside", site->n_inside);
     oq_json_string(json, "unmeasured", layer->unmeasured);
-    write_names(json, "exclude", &site->weights);
+    oq_json_strings(json, "exclude", site->weights.list, site->weights.count);
     oq_json_close(json);
 }
 

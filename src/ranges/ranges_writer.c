@@ -31,10 +31,7 @@ static void write_channels(struct oq_json *json, const struct oq_channel_stats *
     oq_json_uint(json, "count", channels->count);
     write_floats(json, "min", channels->min, channels->n);
     write_floats(json, "max", channels->max, channels->n);
-    oq_json_open_row(json, "mean");
-    for (size_t i = 0; i < channels->n; i++)
-        oq_json_number(json, NULL, channels->mean[i]);
-    oq_json_close(json);
+    oq_json_numbers(json, "mean", channels->mean, channels->n);
     oq_json_close(json);
 }
 

@@ -222,8 +222,7 @@ static void write_summary(struct oq_json *json, const onnxq_dequantization *dequ
     oq_json_uint(json, "nbytes_unused", summary->nbytes_unused);
     oq_json_uint(json, "ranges_removed", summary->n_ranges_removed);
     oq_json_uint(json, "annotations_removed", summary->n_annotations_removed);
-    oq_report_json_names(json, "inputs_removed", summary->inputs_removed,
-                         summary->n_inputs_removed);
+    oq_json_strings(json, "inputs_removed", summary->inputs_removed, summary->n_inputs_removed);
     oq_json_close(json);
 }
 
@@ -254,10 +253,7 @@ static void write_json_node(struct oq_json *json, const onnxq_dequantized *node)
     oq_json_string(json, "reason", node->reason);
     oq_json_string(json, "weight", node->weight);
     oq_json_string(json, "dtype", node->dtype);
-    oq_json_open_row(json, "dims");
-    for (size_t i = 0; i < node->n_dims; i++)
-        oq_json_int(json, NULL, node->dims[i]);
-    oq_json_close(json);
+    oq_json_ints(json, "dims", node->dims, node->n_dims);
     oq_json_uint(json, "nbytes", node->nbytes);
     oq_json_uint(json, "nbytes_after", node->nbytes_after);
     oq_json_close(json);

@@ -4,14 +4,6 @@
 #include "base/flags.h"
 #include "report/report_lines.h"
 
-void oq_report_json_names(struct oq_json *json, const char *key, const char *const *names, size_t n)
-{
-    oq_json_open_row(json, key);
-    for (size_t i = 0; i < n; i++)
-        oq_json_string(json, NULL, names[i]);
-    oq_json_close(json);
-}
-
 static void write_summary(struct oq_json *json, const onnxq_plan *plan)
 {
     const onnxq_summary *summary = onnxq_plan_get_summary(plan);
@@ -29,8 +21,7 @@ static void write_summary(struct oq_json *json, const onnxq_plan *plan)
     oq_json_uint(json, "unused", summary->n_unused);
     oq_json_uint(json, "nbytes_unused", summary->nbytes_unused);
     oq_json_uint(json, "annotations_removed", summary->n_annotations_removed);
-    oq_report_json_names(json, "inputs_removed", summary->inputs_removed,
-                         summary->n_inputs_removed);
+    oq_json_strings(json, "inputs_removed", summary->inputs_removed, summary->n_inputs_removed);
     oq_json_close(json);
 }
 
@@ -89,10 +80,7 @@ static void write_weight(struct oq_json *json, const onnxq_weight *weight)
     oq_json_open_object(json, NULL);
     oq_json_string(json, "name", weight->name);
     oq_json_string(json, "dtype", weight->dtype);
-    oq_json_open_row(json, "dims");
-    for (size_t i = 0; i < weight->n_dims; i++)
-        oq_json_int(json, NULL, weight->dims[i]);
-    oq_json_close(json);
+    oq_json_ints(json, "dims", weight->dims, weight->n_dims);
     oq_json_uint(json, "nelem", weight->nelem);
     oq_json_uint(json, "nbytes", weight->nbytes);
     oq_json_uint(json, "nbytes_after", weight->nbytes_after);

@@ -9,10 +9,6 @@
 /* "report", "onnxq" and "input": how each report begins. */
 void oq_report_json_head(struct oq_json *json, const char *input);
 
-/* A list of names in one row. */
-void oq_report_json_names(struct oq_json *json, const char *key, const char *const *names,
-                          size_t n);
-
 /* "summary", "operators" and "weights" of a plan. */
 void oq_report_json_plan(struct oq_json *json, const onnxq_plan *plan);
 
