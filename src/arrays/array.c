@@ -116,39 +116,21 @@ void oq_array_fini(struct oq_array *array)
 
 bool oq_array_is_numeric(const struct oq_array *array)
 {
-    switch (array->data_type) {
-    case OQ_TYPE(BOOL):
-    case OQ_TYPE(INT2):
-    case OQ_TYPE(INT4):
-    case OQ_TYPE(INT8):
-    case OQ_TYPE(INT16):
-    case OQ_TYPE(INT32):
-    case OQ_TYPE(INT64):
-    case OQ_TYPE(UINT2):
-    case OQ_TYPE(UINT4):
-    case OQ_TYPE(UINT8):
-    case OQ_TYPE(UINT16):
-    case OQ_TYPE(UINT32):
-    case OQ_TYPE(UINT64):
-    case OQ_TYPE(FLOAT16):
-    case OQ_TYPE(BFLOAT16):
-    case OQ_TYPE(FLOAT):
-    case OQ_TYPE(DOUBLE):
-        return true;
-    default:
-        return false;
-    }
+    const struct oq_dtype *dtype = oq_dtype_find(array->data_type);
+    return array->data_type == OQ_TYPE(BOOL) ||
+           (dtype != NULL && (dtype->is_float || dtype->is_integer));
 }
 
 static double get_narrow(const struct oq_array *array, uint64_t index)
 {
     const uint8_t *bytes = array->data;
-    unsigned nbits = oq_dtype_find(array->data_type)->nbits, per_byte = 8 / nbits;
+    const struct oq_dtype *dtype = oq_dtype_find(array->data_type);
+    unsigned nbits = dtype->nbits, per_byte = 8 / nbits;
     unsigned value = (unsigned)bytes[index / per_byte] >> (index % per_byte * nbits);
     unsigned mask = (1U << nbits) - 1, sign = 1U << (nbits - 1);
     value &= mask;
-    bool is_signed = array->data_type == OQ_TYPE(INT4) || array->data_type == OQ_TYPE(INT2);
-    return is_signed && (value & sign) != 0 ? (double)value - (double)(mask + 1) : (double)value;
+    return dtype->is_signed && (value & sign) != 0 ? (double)value - (double)(mask + 1)
+                                                   : (double)value;
 }
 
 #define CASE(number, type)                                                                         \

@@ -87,20 +87,8 @@ static bool is_float(int32_t data_type)
 
 static bool is_integer(int32_t data_type)
 {
-    switch (data_type) {
-    case OQ_TYPE(BOOL):
-    case OQ_TYPE(INT8):
-    case OQ_TYPE(INT16):
-    case OQ_TYPE(INT32):
-    case OQ_TYPE(INT64):
-    case OQ_TYPE(UINT8):
-    case OQ_TYPE(UINT16):
-    case OQ_TYPE(UINT32):
-    case OQ_TYPE(UINT64):
-        return true;
-    default:
-        return false;
-    }
+    const struct oq_dtype *dtype = oq_dtype_find(data_type);
+    return data_type == OQ_TYPE(BOOL) || (dtype != NULL && dtype->is_integer && dtype->nbits >= 8);
 }
 
 /* Between int64 and uint64: what both hold has the same bits. */

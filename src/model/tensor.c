@@ -7,15 +7,6 @@
 #include "wire/varint.h"
 #include "wire/data_type.h"
 
-enum {
-    FLOAT_DATA = 4,
-    INT32_DATA = 5,
-    INT64_DATA = 7,
-    RAW_DATA = 9,
-    DOUBLE_DATA = 10,
-    UINT64_DATA = 11
-};
-
 /* Text such as [3,4], for messages. */
 static const char *format_dims(const struct oq_tensor *tensor, char *dst, size_t capacity)
 {
@@ -222,8 +213,8 @@ static bool init_typed(struct oq_tensor *tensor, struct oq_arena *arena, onnxq_e
     uint64_t expected = dtype->per_entry == 0 ? tensor->nelem * 2
                                               : tensor->nelem / dtype->per_entry +
                                                     (tensor->nelem % dtype->per_entry != 0);
-    uint64_t count = 0, width = field == FLOAT_DATA ? 4 : 8;
-    if (field == FLOAT_DATA || field == DOUBLE_DATA) {
+    uint64_t count = 0, width = field == OQ_FLOAT_DATA ? 4 : 8;
+    if (field == OQ_FLOAT_DATA || field == OQ_DOUBLE_DATA) {
         for (uint32_t i = 0; i < tensor->nfragments; i++) {
             const struct oq_fragment *fragment = &tensor->fragments[i];
             uint64_t step = width + (fragment->tagged ? 1 : 0);
@@ -244,8 +235,9 @@ static bool init_typed(struct oq_tensor *tensor, struct oq_arena *arena, onnxq_e
 static bool init_raw(struct oq_tensor *tensor, onnxq_error *error)
 {
     if (tensor->nfragments > 1)
-        return oq_fail(error, ONNXQ_ERROR_INPUT, "has raw_data and %s, expected one of them",
-                       field_name(tensor->fragments[tensor->fragments[0].field == RAW_DATA].field));
+        return oq_fail(
+            error, ONNXQ_ERROR_INPUT, "has raw_data and %s, expected one of them",
+            field_name(tensor->fragments[tensor->fragments[0].field == OQ_RAW_DATA].field));
     tensor->contiguous = true;
     tensor->offset = tensor->fragments[0].offset;
     return tensor->fragments[0].nbytes == tensor->nbytes ||
@@ -306,7 +298,7 @@ static void skip_empty_fragments(struct oq_tensor *tensor)
 static bool has_raw(const struct oq_tensor *tensor)
 {
     for (uint32_t i = 0; i < tensor->nfragments; i++)
-        if (tensor->fragments[i].field == RAW_DATA)
+        if (tensor->fragments[i].field == OQ_RAW_DATA)
             return true;
     return false;
 }
@@ -444,23 +436,11 @@ bool oq_tensor_read_floats(const struct oq_tensor *tensor, uint64_t first, size_
 
 bool oq_tensor_integer_type(const struct oq_tensor *tensor, struct oq_integer_type *type)
 {
-    switch (tensor->proto->data_type) {
-    case OQ_TYPE(INT2):
-    case OQ_TYPE(INT4):
-    case OQ_TYPE(INT8):
-    case OQ_TYPE(INT16):
-    case OQ_TYPE(INT32):
-        *type = (struct oq_integer_type){tensor->dtype->nbits, true, false};
-        return true;
-    case OQ_TYPE(UINT2):
-    case OQ_TYPE(UINT4):
-    case OQ_TYPE(UINT8):
-    case OQ_TYPE(UINT16):
-        *type = (struct oq_integer_type){tensor->dtype->nbits, false, false};
-        return true;
-    default:
+    const struct oq_dtype *dtype = tensor->dtype;
+    if (dtype == NULL || !dtype->is_integer || dtype->nbits > (dtype->is_signed ? 32 : 16))
         return false;
-    }
+    *type = (struct oq_integer_type){dtype->nbits, dtype->is_signed, false};
+    return true;
 }
 
 /* Bytes of int32_data as raw_data would have them: a number holds an element, or a byte of them. */
@@ -540,7 +520,7 @@ bool oq_tensor_read_all(const struct oq_tensor *tensor, void *dst, void *scratch
         return oq_tensor_read_bytes(tensor, 0, (size_t)tensor->nbytes, dst, error);
     uint32_t field = tensor->fragments[0].field;
     if (tensor->marks == NULL) { /* complex numbers are pairs of floats there */
-        size_t width = field == FLOAT_DATA ? 4 : 8;
+        size_t width = field == OQ_FLOAT_DATA ? 4 : 8;
         return read_pieces(tensor, 0, (size_t)tensor->nbytes / width, width, dst, scratch, error);
     }
     if (tensor->dtype->nbits == 6) /* an entry is an element; in raw_data they are packed */

@@ -41,23 +41,13 @@ struct grid {
 /* The type of a QuantizeLinear without zero point. */
 static bool find_type(const Oq__Pb__NodeProto *node, struct oq_integer_type *type)
 {
-    switch (oq_node_int(node, "output_dtype", OQ_TYPE(UNDEFINED))) {
-    case OQ_TYPE(UNDEFINED):
-    case OQ_TYPE(UINT8):
-        *type = (struct oq_integer_type){8, false, false};
-        return true;
-    case OQ_TYPE(INT8):
-        *type = (struct oq_integer_type){8, true, false};
-        return true;
-    case OQ_TYPE(UINT16):
-        *type = (struct oq_integer_type){16, false, false};
-        return true;
-    case OQ_TYPE(INT16):
-        *type = (struct oq_integer_type){16, true, false};
-        return true;
-    default:
+    const int64_t given = oq_node_int(node, "output_dtype", OQ_TYPE(UNDEFINED));
+    const int32_t data_type = given >= 0 && given <= INT32_MAX ? (int32_t)given : -1;
+    const struct oq_dtype *dtype = oq_dtype_find(given == 0 ? OQ_TYPE(UINT8) : data_type);
+    if (dtype == NULL || !dtype->is_integer || (dtype->nbits != 8 && dtype->nbits != 16))
         return false;
-    }
+    *type = (struct oq_integer_type){dtype->nbits, dtype->is_signed, false};
+    return true;
 }
 
 /*

@@ -117,19 +117,11 @@ static bool scales_are_normal(struct round_trip_finder *finder, const struct oq_
     return true;
 }
 
+/* float8 rounds; int32 is wider than the 24 bits of a float. */
 static bool is_integer_type(int32_t data_type)
 {
-    switch (data_type) {
-    case OQ_TYPE(INT4):
-    case OQ_TYPE(UINT4):
-    case OQ_TYPE(INT8):
-    case OQ_TYPE(UINT8):
-    case OQ_TYPE(INT16):
-    case OQ_TYPE(UINT16):
-        return true;
-    default: /* float8 rounds; int32 is wider than the 24 bits of a float */
-        return false;
-    }
+    const struct oq_dtype *dtype = oq_dtype_find(data_type);
+    return dtype != NULL && dtype->is_integer && dtype->nbits >= 4 && dtype->nbits <= 16;
 }
 
 /* Attributes with which both compute the same in float32. */
