@@ -289,18 +289,15 @@ static bool add_import(struct oq_edit *edit, char *domain, int64_t version)
     if (is_imported(model, domain))
         return true;
     Oq__Pb__OperatorSetIdProto *entry = oq_arena_alloc(edit->arena, sizeof(*entry));
-    Oq__Pb__OperatorSetIdProto **list =
-        oq_arena_array(edit->arena, model->n_opset_import + 1, sizeof(*list));
+    void *list = oq_edit_appended(edit, model->opset_import, model->n_opset_import, entry);
     if (entry == NULL || list == NULL)
         return oq_arena_fail(edit->arena, edit->error);
     oq__pb__operator_set_id_proto__init(entry);
     entry->domain = domain;
     entry->has_version = true;
     entry->version = version;
-    if (model->n_opset_import > 0)
-        memcpy(list, model->opset_import, model->n_opset_import * sizeof(*list));
-    list[model->n_opset_import++] = entry;
     model->opset_import = list;
+    model->n_opset_import++;
     return true;
 }
 
@@ -324,17 +321,14 @@ bool oq_edit_set_metadata(struct oq_edit *edit, char *key, char *value)
         }
     }
     Oq__Pb__StringStringEntryProto *entry = oq_arena_alloc(edit->arena, sizeof(*entry));
-    Oq__Pb__StringStringEntryProto **list =
-        oq_arena_array(edit->arena, model->n_metadata_props + 1, sizeof(*list));
+    void *list = oq_edit_appended(edit, model->metadata_props, model->n_metadata_props, entry);
     if (entry == NULL || list == NULL)
         return oq_arena_fail(edit->arena, edit->error);
     oq__pb__string_string_entry_proto__init(entry);
     entry->key = key;
     entry->value = value;
-    if (model->n_metadata_props > 0)
-        memcpy(list, model->metadata_props, model->n_metadata_props * sizeof(*list));
-    list[model->n_metadata_props++] = entry;
     model->metadata_props = list;
+    model->n_metadata_props++;
     return true;
 }
 

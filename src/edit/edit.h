@@ -78,6 +78,9 @@ bool oq_edit_sweep(struct oq_edit *edit);
 /* Memory of the draft; NULL marks the edit as failed. */
 void *oq_edit_allocate(struct oq_edit *edit, size_t count, size_t size);
 
+/* A copy of a list of n pointers, and one more of them. */
+void *oq_edit_appended(struct oq_edit *edit, void *list, size_t n, void *item);
+
 /* protobuf-c has no const strings; nothing writes through these. */
 static inline char *oq_edit_text(const char *constant)
 {
@@ -105,8 +108,6 @@ void oq_edit_add_int(struct oq_edit *edit, Oq__Pb__NodeProto *node, const char *
                      int64_t value);
 void oq_edit_add_float(struct oq_edit *edit, Oq__Pb__NodeProto *node, const char *name,
                        float value);
-void oq_edit_add_ints(struct oq_edit *edit, Oq__Pb__NodeProto *node, const char *name,
-                      const int64_t *values, size_t n);
 
 /* Gives `node` the attributes of `from`, but for the one called `without` (NULL: all). */
 void oq_edit_copy_attributes(struct oq_edit *edit, Oq__Pb__NodeProto *node,

@@ -18,6 +18,17 @@ void *oq_edit_allocate(struct oq_edit *edit, size_t count, size_t size)
     return memory;
 }
 
+void *oq_edit_appended(struct oq_edit *edit, void *list, size_t n, void *item)
+{
+    void **longer = oq_edit_allocate(edit, n + 1, sizeof(*longer));
+    if (longer == NULL)
+        return NULL;
+    if (n > 0)
+        memcpy(longer, list, n * sizeof(*longer));
+    longer[n] = item;
+    return longer;
+}
+
 /* How many numbers were tried behind a taken name: they are not tried again. */
 static unsigned *tried_behind(struct oq_edit *edit, void **place)
 {
@@ -137,20 +148,16 @@ static Oq__Pb__AttributeProto *add_attribute(struct oq_edit *edit, Oq__Pb__NodeP
                                              Oq__Pb__AttributeProto__AttributeType type)
 {
     Oq__Pb__AttributeProto *attribute = oq_edit_allocate(edit, 1, sizeof(*attribute));
-    Oq__Pb__AttributeProto **list =
-        node == NULL
-            ? NULL
-            : oq_edit_allocate(edit, node->n_attribute + 1, sizeof(Oq__Pb__AttributeProto *));
+    void *list =
+        node == NULL ? NULL : oq_edit_appended(edit, node->attribute, node->n_attribute, attribute);
     if (attribute == NULL || list == NULL)
         return NULL;
     oq__pb__attribute_proto__init(attribute);
     attribute->name = oq_edit_text(name);
     attribute->has_type = true;
     attribute->type = type;
-    if (node->n_attribute > 0)
-        memcpy(list, node->attribute, node->n_attribute * sizeof(Oq__Pb__AttributeProto *));
-    list[node->n_attribute++] = attribute;
     node->attribute = list;
+    node->n_attribute++;
     return attribute;
 }
 
@@ -174,8 +181,8 @@ void oq_edit_add_float(struct oq_edit *edit, Oq__Pb__NodeProto *node, const char
     }
 }
 
-void oq_edit_add_ints(struct oq_edit *edit, Oq__Pb__NodeProto *node, const char *name,
-                      const int64_t *values, size_t n)
+static void add_ints(struct oq_edit *edit, Oq__Pb__NodeProto *node, const char *name,
+                     const int64_t *values, size_t n)
 {
     Oq__Pb__AttributeProto *attribute =
         add_attribute(edit, node, name, OQ__PB__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS);
@@ -219,8 +226,7 @@ bool oq_edit_permute(struct oq_edit *edit, const char *label, const char *value,
 {
     const char *inputs[] = {value, NULL};
     const char *outputs[] = {output, NULL};
-    oq_edit_add_ints(edit, oq_edit_node(edit, "", "Transpose", label, inputs, outputs), "perm",
-                     perm, rank);
+    add_ints(edit, oq_edit_node(edit, "", "Transpose", label, inputs, outputs), "perm", perm, rank);
     return !edit->failed;
 }
 

@@ -35,41 +35,22 @@ static bool accept(const struct oq_session *session, struct ort_status *status, 
 
 /* --- providers --------------------------------------------------------------- */
 
-static struct ort_status *append_cuda(const struct ort_api *api,
-                                      struct ort_session_options *options)
-{
-    struct ort_cuda_options *cuda;
-    struct ort_status *status = api->CreateCUDAProviderOptions(&cuda);
-    if (status == NULL) {
-        status = api->SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda);
-        api->ReleaseCUDAProviderOptions(cuda);
+/* With options of their own, here the default ones. */
+#define APPEND(name, call, append)                                                                 \
+    static struct ort_status *append_##name(const struct ort_api *api,                             \
+                                            struct ort_session_options *options)                   \
+    {                                                                                              \
+        struct ort_##name##_options *own;                                                          \
+        struct ort_status *status = api->Create##call##ProviderOptions(&own);                      \
+        if (status != NULL)                                                                        \
+            return status;                                                                         \
+        status = api->SessionOptionsAppendExecutionProvider_##append(options, own);                \
+        api->Release##call##ProviderOptions(own);                                                  \
+        return status;                                                                             \
     }
-    return status;
-}
-
-static struct ort_status *append_tensorrt(const struct ort_api *api,
-                                          struct ort_session_options *options)
-{
-    struct ort_tensorrt_options *tensorrt;
-    struct ort_status *status = api->CreateTensorRTProviderOptions(&tensorrt);
-    if (status == NULL) {
-        status = api->SessionOptionsAppendExecutionProvider_TensorRT_V2(options, tensorrt);
-        api->ReleaseTensorRTProviderOptions(tensorrt);
-    }
-    return status;
-}
-
-static struct ort_status *append_rocm(const struct ort_api *api,
-                                      struct ort_session_options *options)
-{
-    struct ort_rocm_options *rocm;
-    struct ort_status *status = api->CreateROCMProviderOptions(&rocm);
-    if (status == NULL) {
-        status = api->SessionOptionsAppendExecutionProvider_ROCM(options, rocm);
-        api->ReleaseROCMProviderOptions(rocm);
-    }
-    return status;
-}
+APPEND(cuda, CUDA, CUDA_V2)
+APPEND(tensorrt, TensorRT, TensorRT_V2)
+APPEND(rocm, ROCM, ROCM)
 
 /*
  * Providers that the general call does not take, and those that it knows by

@@ -12,15 +12,20 @@
 /* What the search for one constant may take: a table in more than a hundred pieces is not found. */
 #define SEARCH_BUDGET ((size_t)256 << 10)
 
+static bool find_source(const onnxq_model *model, const struct oq_graph *graph, const char *name,
+                        struct oq_arena *arena, struct oq_source *source, onnxq_error *ignored)
+{
+    bool found;
+    oq_error_init(ignored);
+    return oq_source_find(source, model, graph, name, true, arena, &found, ignored) && found;
+}
+
 static bool shape_from_source(const onnxq_model *model, const struct oq_graph *graph,
                               const char *name, struct oq_arena *arena, struct oq_shape *shape)
 {
     struct oq_source source;
     onnxq_error ignored;
-    bool found;
-    oq_error_init(&ignored);
-    if (!oq_source_find(&source, model, graph, name, true, arena, &found, &ignored) || !found ||
-        source.n_dims > OQ_MAX_RANK)
+    if (!find_source(model, graph, name, arena, &source, &ignored) || source.n_dims > OQ_MAX_RANK)
         return false;
     shape->rank = (int)source.n_dims;
     for (int i = 0; i < shape->rank; i++)
@@ -134,10 +139,8 @@ static bool read_integers(const onnxq_model *model, const struct oq_graph *graph
 {
     struct oq_source source;
     onnxq_error ignored;
-    bool found;
-    oq_error_init(&ignored);
-    if (!oq_source_find(&source, model, graph, name, true, arena, &found, &ignored) || !found ||
-        source.n_spans != 1 || source.factors != NULL || source.nelem > OQ_READ_MAX_INTEGERS || source.transposed)
+    if (!find_source(model, graph, name, arena, &source, &ignored) || source.n_spans != 1 ||
+        source.factors != NULL || source.nelem > OQ_READ_MAX_INTEGERS || source.transposed)
         return false;
     const struct oq_tensor *tensor = source.spans[0].tensor;
     *n = (size_t)source.nelem;
@@ -145,8 +148,9 @@ static bool read_integers(const onnxq_model *model, const struct oq_graph *graph
            oq_tensor_is_integer(tensor) && oq_tensor_read_int64s(tensor, values, &ignored);
 }
 
-bool oq_known_integers(const onnxq_model *model, const struct oq_graph *graph, const char *name,
-                       int64_t *values, size_t *n)
+/* Elements of an integer constant of at most OQ_READ_MAX_INTEGERS. */
+static bool known_integers(const onnxq_model *model, const struct oq_graph *graph, const char *name,
+                           int64_t *values, size_t *n)
 {
     struct oq_arena arena;
     oq_arena_init(&arena, SEARCH_BUDGET);
@@ -160,7 +164,7 @@ bool oq_known_integer(const onnxq_model *model, const struct oq_graph *graph, co
 {
     int64_t values[OQ_READ_MAX_INTEGERS];
     size_t n;
-    if (!oq_known_integers(model, graph, name, values, &n) || n != 1)
+    if (!known_integers(model, graph, name, values, &n) || n != 1)
         return false;
     *value = values[0];
     return true;
@@ -171,10 +175,8 @@ static bool read_float(const onnxq_model *model, const struct oq_graph *graph, c
 {
     struct oq_source source;
     onnxq_error ignored;
-    bool found;
-    oq_error_init(&ignored);
-    if (!oq_source_find(&source, model, graph, name, true, arena, &found, &ignored) || !found ||
-        source.n_spans != 1 || source.factors != NULL || source.nelem != 1)
+    if (!find_source(model, graph, name, arena, &source, &ignored) || source.n_spans != 1 ||
+        source.factors != NULL || source.nelem != 1)
         return false;
     const struct oq_tensor *tensor = source.spans[0].tensor;
     void *scratch = oq_arena_alloc(arena, OQ_READ_SCRATCH_NBYTES);
@@ -206,7 +208,7 @@ bool oq_known_parameter(const onnxq_model *model, const struct oq_graph *graph,
 {
     const Oq__Pb__AttributeProto *attribute = oq_node_attribute(node, attribute_name);
     if (attribute == NULL)
-        return oq_known_integers(model, graph, oq_node_input(node, input), values, n);
+        return known_integers(model, graph, oq_node_input(node, input), values, n);
     if (attribute->n_ints > OQ_READ_MAX_INTEGERS)
         return false;
     *n = attribute->n_ints;

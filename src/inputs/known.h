@@ -23,11 +23,7 @@ bool oq_known_shape(const onnxq_model *model, const struct oq_strmap *sizes,
 /* Size of an axis, counted from the end where it is negative; -1: not known. */
 int64_t oq_shape_size(const struct oq_shape *shape, int64_t axis);
 
-/* Elements of an integer constant of at most OQ_READ_MAX_INTEGERS. */
-bool oq_known_integers(const onnxq_model *model, const struct oq_graph *graph, const char *name,
-                       int64_t *values, size_t *n);
-
-/* The same of a constant of one element. */
+/* The element of an integer constant that has one. */
 bool oq_known_integer(const onnxq_model *model, const struct oq_graph *graph, const char *name,
                       int64_t *value);
 

@@ -38,11 +38,12 @@ struct oq_kernels {
 
     /*
      * To counts[0] and octaves[0] the ordinary numbers of x[0..n) are added: how many there are,
-     * and of how many whole octaves above OQ_ORDINARY_MIN together. n <= OQ_LEVEL_MAX_NELEM.
+     * and of how many whole octaves above OQ_ORDINARY_MIN together. n <= 10^8, so that int32 holds
+     * it.
      */
     void (*level_run)(const float *x, size_t n, int32_t *counts, int32_t *octaves);
 
-    /* The same for every column, as range_columns() has them; rows <= OQ_LEVEL_MAX_NELEM. */
+    /* The same for every column, as range_columns() has them; rows <= 10^8. */
     void (*level_columns)(const float *x, size_t rows, size_t columns, size_t stride,
                           int32_t *counts, int32_t *octaves);
 
@@ -112,9 +113,6 @@ static inline float oq_key_to_float(int32_t key)
  */
 #define OQ_ORDINARY_MIN     (1.0f / 1024)
 #define OQ_ORDINARY_OCTAVES 20
-
-/* So many octaves together still fit an int32. */
-#define OQ_LEVEL_MAX_NELEM ((size_t)INT32_MAX / OQ_ORDINARY_OCTAVES)
 
 /* --- conversions to float: exact but for float64, which rounds to nearest, though not to 0 --- */
 

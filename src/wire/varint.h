@@ -25,14 +25,6 @@ static inline size_t oq_varint_decode(const uint8_t *bytes, size_t limit, uint64
     return 0;
 }
 
-static inline size_t oq_varint_nbytes(uint64_t value)
-{
-    size_t n = 1;
-    while (value >>= 7)
-        n++;
-    return n;
-}
-
 static inline size_t oq_varint_encode(uint64_t value, uint8_t *dst)
 {
     size_t n = 0;
