@@ -10,23 +10,10 @@
 
 #define MB ((size_t)1 << 20)
 
-static void free_arena(void *thing)
-{
-    oq_arena_fini(thing);
-}
-
-static struct oq_arena *make_arena(size_t budget)
-{
-    struct oq_arena *arena = test_alloc(sizeof(*arena));
-    oq_arena_init(arena, budget);
-    test_defer(free_arena, arena);
-    return arena;
-}
-
 static void test_pieces(void **state)
 {
     (void)state;
-    struct oq_arena *arena = make_arena(64 * MB);
+    struct oq_arena *arena = test_arena(64 * MB);
     unsigned char *pieces[300];
     for (size_t i = 0; i < COUNT(pieces); i++) {
         size_t nbytes = i * 37;
@@ -46,7 +33,7 @@ static void test_pieces(void **state)
 static void test_large_pieces(void **state)
 {
     (void)state;
-    struct oq_arena *arena = make_arena(64 * MB);
+    struct oq_arena *arena = test_arena(64 * MB);
     static const size_t sizes[] = {1, 5 * MB, 1, 3 * MB, 100, 20 * MB, 0, 7};
     for (size_t i = 0; i < COUNT(sizes); i++) {
         unsigned char *piece = oq_arena_alloc(arena, sizes[i]);
@@ -59,7 +46,7 @@ static void test_large_pieces(void **state)
 static void test_clear(void **state)
 {
     (void)state;
-    struct oq_arena *arena = make_arena(8 * MB);
+    struct oq_arena *arena = test_arena(8 * MB);
     for (size_t i = 0; i < 10; i++) {
         unsigned char *piece = oq_arena_alloc(arena, 6 * MB);
         assert_non_null(piece);
@@ -90,7 +77,7 @@ static const struct budget_row {
 static void test_budget(void **state)
 {
     const struct budget_row *row = *state;
-    struct oq_arena *arena = make_arena(row->budget);
+    struct oq_arena *arena = test_arena(row->budget);
     assert_int_equal(oq_arena_alloc(arena, row->nbytes) != NULL, row->fits);
 }
 
@@ -99,7 +86,7 @@ static void test_budget_of_many(void **state)
 {
     (void)state;
     onnxq_error error;
-    struct oq_arena *arena = make_arena(3 * MB);
+    struct oq_arena *arena = test_arena(3 * MB);
     size_t n = 0;
     while (oq_arena_alloc(arena, 1000) != NULL)
         n++;
@@ -115,7 +102,7 @@ static void test_budget_of_many(void **state)
 static void test_array(void **state)
 {
     (void)state;
-    struct oq_arena *arena = make_arena(MB);
+    struct oq_arena *arena = test_arena(MB);
     assert_non_null(oq_arena_array(arena, 10, 8));
     assert_non_null(oq_arena_array(arena, 0, 8));
     assert_null(oq_arena_array(arena, SIZE_MAX / 8 + 1, 8));
@@ -126,19 +113,19 @@ static void test_array(void **state)
 static void test_strings(void **state)
 {
     (void)state;
-    struct oq_arena *arena = make_arena(MB);
+    struct oq_arena *arena = test_arena(MB);
     char *copy = oq_arena_strdup(arena, "text");
     assert_string_equal(copy, "text");
     assert_string_equal(oq_arena_strdup(arena, ""), "");
     assert_string_equal(oq_arena_printf(arena, "%s_%d", copy, 5), "text_5");
     assert_int_equal(strlen(oq_arena_printf(arena, "%0900d", 1)), 900);
-    assert_null(oq_arena_printf(make_arena(10), "%0900d", 1));
+    assert_null(oq_arena_printf(test_arena(10), "%0900d", 1));
 }
 
 static void test_grow(void **state)
 {
     (void)state;
-    struct oq_arena *arena = make_arena(MB);
+    struct oq_arena *arena = test_arena(MB);
     int *items = NULL;
     size_t capacity = 0;
     for (int i = 0; i < 1000; i++) {
@@ -166,7 +153,7 @@ static void test_map(void **state)
     enum { MANY = 1200 };
     static int values[MANY];
     struct oq_strmap map;
-    oq_strmap_init(&map, make_arena(8 * MB));
+    oq_strmap_init(&map, test_arena(8 * MB));
     assert_null(oq_strmap_find(&map, "nothing yet"));
     for (size_t i = 0; i < MANY; i++) {
         void **place = oq_strmap_place(&map, make_key(i));
@@ -193,7 +180,7 @@ static void test_map_collision(void **state)
     static const char *const keys[] = {"8yn0iYCKYHlIj4-BwPqk", "GReLUrM4wMqfg9yzV3KQ"};
     int values[2];
     struct oq_strmap map;
-    oq_strmap_init(&map, make_arena(MB));
+    oq_strmap_init(&map, test_arena(MB));
     *oq_strmap_place(&map, keys[0]) = &values[0];
     assert_null(oq_strmap_find(&map, keys[1]));
     *oq_strmap_place(&map, keys[1]) = &values[1];
@@ -205,7 +192,7 @@ static void test_map_memory(void **state)
 {
     (void)state;
     struct oq_strmap map;
-    oq_strmap_init(&map, make_arena(20 << 10));
+    oq_strmap_init(&map, test_arena(20 << 10));
     size_t n = 0;
     void **place;
     while ((place = oq_strmap_place(&map, make_key(n))) != NULL) {

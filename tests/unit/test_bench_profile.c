@@ -14,21 +14,13 @@
     "{\"cat\" : \"Session\",\"pid\" :1,\"tid\" :1,\"dur\" :" #dur ",\"ts\" :" #ts                  \
     ",\"ph\" : \"X\",\"name\" :\"model_run\",\"args\" : {}},\n"
 
-static void end_arena(void *arena)
-{
-    oq_arena_fini(arena);
-}
-
 /* The operators as "Conv*2=1.500(slowest) ", or the error. */
 static const char *read_profile(const char *text, struct oq_profile *profile)
 {
-    struct oq_arena *arena = test_alloc(sizeof(*arena));
     onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
     const char *path = test_path("profile.json"), *list = "";
     test_write_file(path, text, strlen(text));
-    oq_arena_init(arena, 1 << 20);
-    test_defer(end_arena, arena);
-    if (!oq_profile_read(profile, path, arena, &error))
+    if (!oq_profile_read(profile, path, test_arena(1 << 20), &error))
         return test_error_text(&error);
     for (size_t i = 0; i < profile->n_ops; i++) {
         const struct oq_profile_op *op = &profile->ops[i];
@@ -95,27 +87,21 @@ static void test_missing(void **state)
 {
     (void)state;
     struct oq_profile profile;
-    struct oq_arena arena;
     onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
-    oq_arena_init(&arena, 1 << 20);
-    assert_false(oq_profile_read(&profile, test_path("none"), &arena, &error));
+    assert_false(oq_profile_read(&profile, test_path("none"), test_arena(1 << 20), &error));
     check_text(test_error_text(&error),
                "none: the profile cannot be read: No such file or directory");
-    oq_arena_fini(&arena);
 }
 
 static void test_budget(void **state)
 {
     (void)state;
     struct oq_profile profile;
-    struct oq_arena arena;
     onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
     const char *text = RUN(0, 10) KERNEL("a", "Conv", 10, 50);
     test_write_file(test_path("p"), text, strlen(text));
-    oq_arena_init(&arena, 64);
-    assert_false(oq_profile_read(&profile, test_path("p"), &arena, &error));
+    assert_false(oq_profile_read(&profile, test_path("p"), test_arena(64), &error));
     assert_int_equal(error.status, ONNXQ_ERROR_MEMORY);
-    oq_arena_fini(&arena);
 }
 
 /* --- who is to blame ------------------------------------------------------------ */

@@ -8,22 +8,9 @@
 #include "inputs/feed.h"
 #include "inputs/random.h"
 
-static void free_arena(void *thing)
-{
-    oq_arena_fini(thing);
-}
-
 static void free_sets(void *thing)
 {
     oq_input_sets_fini(thing);
-}
-
-static struct oq_arena *make_arena(void)
-{
-    struct oq_arena *arena = test_alloc(sizeof(*arena));
-    oq_arena_init(arena, (size_t)64 << 20);
-    test_defer(free_arena, arena);
-    return arena;
 }
 
 /* Draws sets for models that take the same inputs; false with the error. */
@@ -36,7 +23,7 @@ static bool draw(const onnxq_model *const *models, size_t n_models,
     oq_error_init(error);
     *sets = (struct oq_input_sets){0};
     test_defer(free_sets, sets);
-    assert_true(oq_signature_init(&signature, models[0], make_arena(), error));
+    assert_true(oq_signature_init(&signature, models[0], test_arena((size_t)64 << 20), error));
     return oq_feed_make(sets, models, n_models, &signature, &feed, error);
 }
 

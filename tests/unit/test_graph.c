@@ -3,23 +3,10 @@
 
 #include "support/models.h"
 
-static void free_arena(void *thing)
-{
-    oq_arena_fini(thing);
-}
-
-static struct oq_arena *make_arena(void)
-{
-    struct oq_arena *arena = test_alloc(sizeof(*arena));
-    oq_arena_init(arena, (size_t)16 << 20);
-    test_defer(free_arena, arena);
-    return arena;
-}
-
 static bool index_graphs(const char *text, struct oq_graphs *graphs, onnxq_error *error)
 {
     oq_error_init(error);
-    return oq_graphs_init(graphs, test_builder(text)->graph, make_arena(), error);
+    return oq_graphs_init(graphs, test_builder(text)->graph, test_arena((size_t)16 << 20), error);
 }
 
 /* Uses of a value: graph:node.input, or graph:out.number. */
@@ -178,7 +165,7 @@ static void test_sparse(void **state)
     builder_append(builder, &builder->graph->sparse_initializer,
                    &builder->graph->n_sparse_initializer, sparse);
     oq_error_init(&error);
-    assert_true(oq_graphs_init(&graphs, builder->graph, make_arena(), &error));
+    assert_true(oq_graphs_init(&graphs, builder->graph, test_arena((size_t)16 << 20), &error));
     check_text(describe_value(graphs.list[0], "w"), "0 w: sparse 0 in 0:Relu.0\n");
 }
 
@@ -319,7 +306,7 @@ static void test_odd_declarations(void **state)
     inputs[1]->type = NULL;
     inputs[2] = builder_value(builder, "c", 1, dims, COUNT(dims));
     oq_error_init(&error);
-    assert_true(oq_graphs_init(&graphs, builder->graph, make_arena(), &error));
+    assert_true(oq_graphs_init(&graphs, builder->graph, test_arena((size_t)16 << 20), &error));
     assert_int_equal(oq_graph_rank(graphs.list[0], "b"), -1);
     assert_int_equal(oq_graph_rank(graphs.list[0], "c"), -1);
 }

@@ -8,19 +8,11 @@
 #include "base/error.h"
 #include "support/suite.h"
 
-static void release(void *arena)
-{
-    oq_arena_fini(arena);
-}
-
 static struct oq_json_reader reader_of(const char *text, onnxq_error *error)
 {
     struct oq_json_reader reader;
-    struct oq_arena *arena = test_alloc(sizeof(*arena));
-    oq_arena_init(arena, (size_t)1 << 20);
-    test_defer(release, arena);
     oq_error_init(error);
-    oq_json_reader_init(&reader, text, strlen(text), arena, error);
+    oq_json_reader_init(&reader, text, strlen(text), test_arena((size_t)1 << 20), error);
     return reader;
 }
 

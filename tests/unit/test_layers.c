@@ -7,19 +7,6 @@
 #include "layers/probe.h"
 #include "support/models.h"
 
-static void free_arena(void *thing)
-{
-    oq_arena_fini(thing);
-}
-
-static struct oq_arena *make_arena(void)
-{
-    struct oq_arena *arena = test_alloc(sizeof(*arena));
-    oq_arena_init(arena, (size_t)16 << 20);
-    test_defer(free_arena, arena);
-    return arena;
-}
-
 static onnxq_model *open_as(const char *text, const char *name)
 {
     const char *path = test_path(name);
@@ -32,7 +19,7 @@ static struct oq_layer_sites find_sites(const onnxq_model *reference, const onnx
     struct oq_layer_sites sites;
     onnxq_error error;
     oq_error_init(&error);
-    if (!oq_layer_sites_find(&sites, reference, candidate, make_arena(), &error))
+    if (!oq_layer_sites_find(&sites, reference, candidate, test_arena((size_t)16 << 20), &error))
         fail_msg("%s", test_error_text(&error));
     return sites;
 }
@@ -362,7 +349,7 @@ static struct oq_layer_site named_site(const char *name, const char *weight)
 {
     struct oq_layer_site site = {.name = name, .op_type = "MatMul", .form = "MatMulInteger"};
     if (weight != NULL)
-        assert_true(oq_name_list_add(&site.weights, weight, make_arena()));
+        assert_true(oq_name_list_add(&site.weights, weight, test_arena((size_t)16 << 20)));
     return site;
 }
 

@@ -23,11 +23,6 @@ static void free_skeleton(void *thing)
     oq_skeleton_fini(thing);
 }
 
-static void free_arena(void *thing)
-{
-    oq_arena_fini(thing);
-}
-
 static struct oq_file *open_file(const char *path)
 {
     onnxq_error error;
@@ -55,20 +50,12 @@ static struct oq_skeleton *scan(const struct oq_file *file, size_t budget, onnxq
     return ok ? skeleton : NULL;
 }
 
-static struct oq_arena *make_arena(void)
-{
-    struct oq_arena *arena = test_alloc(sizeof(*arena));
-    oq_arena_init(arena, BUDGET);
-    test_defer(free_arena, arena);
-    return arena;
-}
-
 static Oq__Pb__ModelProto *unpack(const struct oq_skeleton *skeleton)
 {
     onnxq_error error;
     oq_error_init(&error);
     ProtobufCMessage *message =
-        oq_message_unpack(&oq__pb__model_proto__descriptor, skeleton, make_arena(), &error);
+        oq_message_unpack(&oq__pb__model_proto__descriptor, skeleton, test_arena(BUDGET), &error);
     if (message == NULL)
         fail_msg("%s", test_error_text(&error));
     return (Oq__Pb__ModelProto *)message;

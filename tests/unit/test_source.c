@@ -205,19 +205,6 @@ static const struct row {
     {"in circles", "a = Identity(v); v = Identity(a)", "none"},
 };
 
-static void free_arena(void *thing)
-{
-    oq_arena_fini(thing);
-}
-
-static struct oq_arena *make_arena(void)
-{
-    struct oq_arena *arena = test_alloc(sizeof(*arena));
-    oq_arena_init(arena, (size_t)16 << 20);
-    test_defer(free_arena, arena);
-    return arena;
-}
-
 static const char *describe(const struct oq_source *source)
 {
     const char *text = test_printf("%s[", source->dtype->name);
@@ -242,8 +229,8 @@ static const char *find(const onnxq_model *model, const char *name, bool frozen)
     onnxq_error error;
     bool found;
     oq_error_init(&error);
-    if (!oq_source_find(&source, model, model->graphs.list[0], name, frozen, make_arena(), &found,
-                        &error))
+    if (!oq_source_find(&source, model, model->graphs.list[0], name, frozen,
+                        test_arena((size_t)16 << 20), &found, &error))
         fail_msg("%s", test_error_text(&error));
     return found ? describe(&source) : "none";
 }
@@ -274,8 +261,8 @@ static void test_scopes(void **state)
     const onnxq_model *model = test_model("init w float32[4,6]; i = Identity(w); y = If(c) "
                                           "then_branch={ v = Unsqueeze(i) axes=[0] }");
     oq_error_init(&error);
-    assert_true(oq_source_find(&source, model, model->graphs.list[1], "v", true, make_arena(),
-                               &found, &error));
+    assert_true(oq_source_find(&source, model, model->graphs.list[1], "v", true,
+                               test_arena((size_t)16 << 20), &found, &error));
     assert_true(found);
     check_text(describe(&source), "float32[1,4,6] w:0+24");
     check_text(find(model, "v", true), "none");
@@ -308,8 +295,8 @@ static void test_read(void **state)
     static const float expected[] = {2, 3, 4, 5, 10, 11, 12, 13, 0, 1, 2};
     void *scratch = test_alloc(OQ_READ_SCRATCH_NBYTES);
     oq_error_init(&error);
-    assert_true(oq_source_find(&source, model, model->graphs.list[0], "v", true, make_arena(),
-                               &found, &error));
+    assert_true(oq_source_find(&source, model, model->graphs.list[0], "v", true,
+                               test_arena((size_t)16 << 20), &found, &error));
     assert_true(found);
     assert_int_equal(source.nelem, COUNT(expected));
     for (size_t first = 0; first < COUNT(expected); first++) {
@@ -365,8 +352,8 @@ static void test_scaled(void **state)
         const onnxq_model *model =
             test_model(test_printf("init w float32[2,3] = 1 2 3 4 5 6\n%s", scaled[i].text));
         oq_error_init(&error);
-        assert_true(oq_source_find(&source, model, model->graphs.list[0], "v", true, make_arena(),
-                                   &found, &error));
+        assert_true(oq_source_find(&source, model, model->graphs.list[0], "v", true,
+                                   test_arena((size_t)16 << 20), &found, &error));
         if (!found)
             fail_msg("%s: not found", scaled[i].name);
         assert_int_equal(source.nelem, 6);

@@ -80,19 +80,11 @@ const char *test_inputs_of(const char *name, const void *bytes, size_t nbytes)
     return test_inputs(name);
 }
 
-static void free_arena(void *arena)
-{
-    oq_arena_fini(arena);
-}
-
 struct oq_signature test_signature(const onnxq_model *model)
 {
     struct oq_signature signature;
-    struct oq_arena *arena = test_alloc(sizeof(*arena));
     onnxq_error error;
     oq_error_init(&error);
-    oq_arena_init(arena, (size_t)16 << 20);
-    test_defer(free_arena, arena);
-    assert_true(oq_signature_init(&signature, model, arena, &error));
+    assert_true(oq_signature_init(&signature, model, test_arena((size_t)16 << 20), &error));
     return signature;
 }

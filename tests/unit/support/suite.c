@@ -162,6 +162,19 @@ void test_defer(void (*undo)(void *), void *thing)
     n_deferred++;
 }
 
+static void release_arena(void *arena)
+{
+    oq_arena_fini(arena);
+}
+
+struct oq_arena *test_arena(size_t budget)
+{
+    struct oq_arena *arena = test_alloc(sizeof(*arena));
+    oq_arena_init(arena, budget);
+    test_defer(release_arena, arena);
+    return arena;
+}
+
 void *test_alloc(size_t nbytes)
 {
     void *memory = calloc(1, nbytes + 1);

@@ -16,6 +16,8 @@
 
 #include <onnxq/onnxq.h>
 
+#include "base/arena.h"
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 void suite_add(const char *name, CMUnitTestFunction function, const void *rows, size_t row_nbytes,
@@ -34,6 +36,9 @@ int suite_run(void);
 
 /* Calls undo(thing) when the test ends; the last one first. */
 void test_defer(void (*undo)(void *), void *thing);
+
+/* Released when the test ends. */
+struct oq_arena *test_arena(size_t budget);
 
 /* Zeroed memory until the test ends. */
 void *test_alloc(size_t nbytes);
