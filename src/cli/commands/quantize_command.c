@@ -186,7 +186,8 @@ const cli_command cli_quantize = {
     .usage = "quantize [OPTION]... MODEL [OUT]\nquantize [OPTION]... -d DIR MODEL...",
     .notes =
         "OUT left out is MODEL with .int8.onnx (.uint8, .int4, .nf4) for its ending; one\n"
-        "that exists is kept. A named OUT is replaced. '-' is standard input or output.\n"
+        "that exists is kept. A named OUT is replaced, and a folder takes such a file in. '-' is "
+        "standard input or output.\n"
         "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model, 4 output not\n"
         "writable, 5 nothing to quantize, 70 a bug in onnxq, 71 out of memory, 128+N signal N.",
     .options = {{cli_job_options, cli_quantize_options, cli_common_options}},

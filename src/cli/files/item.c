@@ -3,6 +3,7 @@
 #include "cli/files/job.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -188,9 +189,23 @@ static bool measure(struct item_run *run, onnxq_error *error)
     return run->is_copy || error->status == ONNXQ_OK;
 }
 
+/* The folders that a folder is to be in. */
+static void make_parents(const char *folder)
+{
+    char *path = strdup(folder);
+    for (char *slash = path; slash != NULL && (slash = strchr(slash + 1, '/')) != NULL;) {
+        *slash = '\0';
+        oq_os_make_folder(path); /* what is not possible shows in the last one */
+        *slash = '/';
+    }
+    free(path);
+}
+
 static bool make_folder(cli_job *job)
 {
     const char *folder = job->files->output_dir;
+    if (folder != NULL && !cli_path_exists(folder))
+        make_parents(folder);
     job->folder_created |= folder != NULL && oq_os_make_folder(folder);
     if (folder == NULL || job->folder_created || errno == EEXIST)
         return true;

@@ -222,9 +222,25 @@ static int open_results(cli_job *job)
     return cli_report_file_open(&job->json.file, job->common, job->common->json);
 }
 
+/* "dir/", or a folder that is there. */
+static bool names_folder(const char *path)
+{
+    struct oq_file_status status;
+    size_t n = strlen(path);
+    return (n > 0 && path[n - 1] == '/') ||
+           (oq_os_status(path, &status) && status.type == OQ_FILE_FOLDER);
+}
+
 int cli_job_run(cli_job *job, int n_operands, char **operands)
 {
     char *model = job->files->model;
+    cli_files files = *job->files;
+    bool is_free = files.output == NULL && files.output_dir == NULL && model == NULL;
+    if (n_operands == 2 && is_free && names_folder(operands[1])) { /* as cp understands it */
+        files.output_dir = operands[1];
+        job->files = &files;
+        n_operands = 1;
+    }
     if (model != NULL && n_operands > 0)
         return cli_usage(job->common, NULL, "--model_input and MODEL contradict each other");
     if (model != NULL) {

@@ -23,3 +23,15 @@ mkdir other
 cp in/encoder.onnx other
 run onnxq quantize -d out in/encoder.onnx other/encoder.onnx
 run ls
+# OUT that is a folder takes the model in; folders above DIR are made, too.
+mkdir there
+make_model demo demo.onnx
+run onnxq quantize -q demo.onnx there
+run onnxq quantize -q demo.onnx new/
+run onnxq quantize -q -d deep/er/still demo.onnx
+run onnxq dequantize -q there/demo.int8.onnx deep/er/
+find there new deep | sort
+run onnxq quantize -q --dry-run demo.onnx not/made/
+ls -d not
+touch file
+run onnxq quantize -q -d file/below demo.onnx
