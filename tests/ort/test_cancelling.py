@@ -74,6 +74,14 @@ class Matrices(Cancelling):
         w = MATRICES[name]
         self.check([node("MatMul", "w x", "y")], w, self.inputs(w).T.copy())
 
+    def test_behind_transpose(self):
+        w = MATRICES["a Laplacian with sizes"]
+        self.check([node("Transpose", "w", "t", perm=[1, 0]), node("MatMul", "x t", "y")], w, self.inputs(w))
+
+    def test_in_any_sum(self):
+        w = MATRICES["a Laplacian with sizes"]
+        self.check([node("Einsum", "x w", "y", equation="nv,wv->nw")], w, self.inputs(w))
+
     def test_large_ones_are_told_from_their_first_rows(self):
         n = 400
         w = np.eye(n) - np.eye(n, k=1)
@@ -156,6 +164,16 @@ class Graphs(Cancelling):
         nodes = [node("Relu", "x", "h"), node("MatMul", "h w", "m"), node("Add", "m h", "y")]
         model = build.model(nodes, {"x": (4, 256)}, {"y": (4, 256)}, {"w": build.weights(256, 256)})
         self.assertEqual(self.quantize(model).weight("w")["action"], "dynamic")
+
+
+class Ends(Cancelling):
+    @cases(["Acos", "Asin", "Atanh"])
+    def of_what_an_operator_takes(self, op_type):
+        """A little beyond 1 there is nothing."""
+        w = build.rng().standard_normal((N, 64))
+        w *= 0.999 / np.linalg.norm(w, axis=1, keepdims=True)
+        x = (w / 0.999).astype(np.float32)
+        self.check([node("Gemm", "x w", "m", transB=1), node(op_type, "m", "y")], w, x)
 
 
 class LookedUp(OrtTest):

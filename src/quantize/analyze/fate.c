@@ -572,12 +572,22 @@ static void mark_roots(struct oq_fates *fates, struct queue *queue, const struct
         mark(fates, queue, graph, proto->input[0], ROOTED, &cause);
 }
 
+/* Steep at the end of what it takes, behind which it gives NaN. */
+static bool ends_steeply(const Oq__Pb__NodeProto *node)
+{
+    static const char *const ops[] = {"Log", "Acos", "Asin", "Acosh", "Atanh"};
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+        if (oq_node_is(node, "", ops[i]))
+            return true;
+    return false;
+}
+
 static void mark_small(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
                        size_t node)
 {
     const Oq__Pb__NodeProto *proto = graph->proto->node[node];
     for (size_t i = 0; i < proto->n_input; i++)
-        if (oq_node_is(proto, "", "Log") || role_of(fates, graph, node, i) == OQ_DIVISOR)
+        if (ends_steeply(proto) || role_of(fates, graph, node, i) == OQ_DIVISOR)
             mark(fates, queue, graph, proto->input[i], SMALL, NULL);
 }
 
@@ -863,11 +873,11 @@ const char *oq_fate_refuses(onnxq_plan *plan, const struct oq_site *site)
     return harm == NULL ? words : describe_harm(plan, harm->role, harm->node);
 }
 
-/* Something divides by a value that a product makes, or takes the logarithm of it. */
+/* Something divides by a value that a product makes, or takes the logarithm of it or the like. */
 static bool is_divisor(const struct oq_fate *fate)
 {
     return (fate->marks & ((ZEROED & ~HARMED) | DIVIDES)) != 0 &&
-           (fate->role == OQ_DIVISOR || oq_node_is(fate->node, "", "Log"));
+           (fate->role == OQ_DIVISOR || ends_steeply(fate->node));
 }
 
 const char *oq_fate_refuses_integers(onnxq_plan *plan, const struct oq_site *site)

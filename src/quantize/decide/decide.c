@@ -199,6 +199,17 @@ static bool is_multiplied(const onnxq_plan *plan, const struct oq_site *site)
                                                     : site->needs_floats != NULL;
 }
 
+/* What is made of other weights is folded where those are. */
+static void need_16_bits_of_all(onnxq_plan *plan, struct oq_constant *constant, const char *reason)
+{
+    const struct oq_source *source = &constant->source;
+    if (plan->options.fold_bits == 8)
+        return;
+    oq_plan_need_16_bits(plan, constant, reason);
+    for (size_t i = 0; constant->tensor == NULL && i < source->n_spans; i++)
+        oq_plan_need_16_bits(plan, &plan->constants[source->spans[i].tensor->ordinal], reason);
+}
+
 /* Inputs of unlike size: scales of inputs, which folding has, keep rows of unlike size. */
 static void heed_inputs(onnxq_plan *plan, struct oq_site *site, struct oq_constant *constant)
 {
@@ -225,8 +236,7 @@ static void heed_cancelling(onnxq_plan *plan, struct oq_site *site, struct oq_co
         return;
     if (site->needs_floats == NULL)
         site->needs_floats = reason;
-    if (plan->options.fold_bits != 8)
-        oq_plan_need_16_bits(plan, constant, reason);
+    need_16_bits_of_all(plan, constant, reason);
 }
 
 static void screen(onnxq_plan *plan, const struct oq_selection *selection,
@@ -242,7 +252,8 @@ static void screen(onnxq_plan *plan, const struct oq_selection *selection,
         if (site->screened == NULL && site->rule->is_product && site->needs_floats == NULL &&
             !plan->is_estimate)
             heed_inputs(plan, site, constant);
-        if (site->screened == NULL && site->rule->is_product)
+        if (site->screened == NULL &&
+            (site->rule->is_product || oq_node_is(site->node, "", "Einsum")))
             heed_cancelling(plan, site, constant);
     }
     note_need(plan, constant);

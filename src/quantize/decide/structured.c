@@ -48,6 +48,7 @@ struct matrices {
     uint64_t n, rows, columns;
     bool sums_rows; /* an output is the sum of a row with the inputs */
     bool is_kernel; /* of a convolution: one row for each output, of no two sides */
+    bool is_either; /* what is summed up is not known: rows, or columns */
 };
 
 static bool find_matrices(const struct oq_site *site, struct matrices *matrices)
@@ -58,11 +59,13 @@ static bool find_matrices(const struct oq_site *site, struct matrices *matrices)
     if (source->n_dims < 2 || source->nelem == 0 || source->nelem > MAX_LOOKED_NELEM)
         return false;
     if (is_conv) { /* of one input, as of filters; others average over many */
-        *matrices = (struct matrices){1, (uint64_t)source->dims[0], 0, true, true};
+        *matrices = (struct matrices){1, (uint64_t)source->dims[0], 0, true, true, false};
         matrices->columns = source->nelem / matrices->rows;
         return source->n_dims > 2 && source->dims[1] == 1 && matrices->columns > 1;
     }
-    if ((!is_gemm && !oq_node_is(site->node, "", "MatMul")) || site->input > 1)
+    matrices->is_either = oq_node_is(site->node, "", "Einsum");
+    if ((!is_gemm && !oq_node_is(site->node, "", "MatMul") && !matrices->is_either) ||
+        site->input > 1)
         return false;
     bool is_turned = is_gemm && oq_node_int(site->node, is_left ? "transA" : "transB", 0) != 0;
     matrices->rows = (uint64_t)source->dims[source->n_dims - 2];
@@ -236,7 +239,9 @@ const char *oq_plan_find_structure(onnxq_plan *plan, const struct oq_site *site)
     void *scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES);
     plan->arena.failed |= arena.failed;
     if (!arena.failed && read_matrices(site, &matrices, oq_site_is_fed(plan, site), x, scratch)) {
-        if (sums_to_zero(&matrices, x))
+        struct matrices others = matrices;
+        others.sums_rows = !matrices.sums_rows;
+        if (sums_to_zero(&matrices, x) || (matrices.is_either && sums_to_zero(&others, x)))
             reason = "its sums are zero: large terms take each other away";
         else if (is_symmetric(&matrices, x))
             reason = "symmetric, of both signs: large terms take each other away";
