@@ -274,6 +274,8 @@ typedef struct onnxq_options {
      * on. A model or a method that needs a later one is an error. NULL: see docs/engines.md.
      */
     const char *target_ort;
+    /* With ONNXQ_METHOD_DYNAMIC: channels that a normalization makes large stay as they are. */
+    bool no_smooth;
     onnxq_output_options output;
 } onnxq_options;
 

@@ -77,6 +77,8 @@ static bool check_effects(const onnxq_options *options, onnxq_error *error)
         {!dynamic && !blocks && !is_static && options->force_integer,
          "options.force_integer=true has no effect with this method",
          "it goes with options.method=dynamic or options.method=blocks"},
+        {!dynamic && options->no_smooth, "options.no_smooth=true has no effect with this method",
+         "it goes with options.method=dynamic"},
         {!dynamic && !blocks && !is_static && options->join_norms,
          "options.join_norms=true has no effect with this method",
          "it goes with options.method=dynamic or options.method=blocks"},
@@ -381,7 +383,8 @@ static bool find_ranges(onnxq_plan *plan, onnxq_error *error)
 static bool decide(onnxq_plan *plan, onnxq_error *error)
 {
     for (unsigned round = 1;; round++) {
-        if (!oq_plan_decide(plan, error) || !find_ranges(plan, error))
+        if (!oq_plan_decide(plan, error) || !oq_plan_smooth(plan, error) ||
+            !find_ranges(plan, error))
             return false;
         oq_plan_scale(plan);
         if (!oq_plan_object(plan, round >= MAX_ROUNDS)) {

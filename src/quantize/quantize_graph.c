@@ -72,12 +72,13 @@ static bool add_provenance(struct oq_rewrite *rewrite)
     char *settings = oq_arena_printf(
         rewrite->edit->arena,
         "method=%s weight_type=%s per_channel=%d symmetric=%d reduce_range=%s conv=%s "
-        "fold_bits=%u force_integer=%d min_elements=%llu bits=%s block_size=%d%s",
+        "fold_bits=%u force_integer=%d min_elements=%llu bits=%s block_size=%d%s%s",
         method_names[options->method], type_names[options->weight_type], options->per_channel,
         oq_is_symmetric(options, options->bits == ONNXQ_BITS_4),
         reduce_names[options->reduce_range], conv_names[options->conv], options->fold_bits,
         options->force_integer, (unsigned long long)options->min_elements,
-        bits_names[options->bits], options->block_size, options->join_norms ? " join_norms=1" : "");
+        bits_names[options->bits], options->block_size, options->join_norms ? " join_norms=1" : "",
+        options->no_smooth ? " no_smooth=1" : "");
     static const char *const range_names[] = {OQ_RANGE_METHOD_VALUES(OQ_VALUE_NAME)};
     if (settings != NULL && options->method == ONNXQ_METHOD_STATIC)
         settings =
@@ -123,6 +124,8 @@ static bool rewrite_all(struct oq_rewrite *rewrite)
     if (!oq_rewrite_constant_quantizers(rewrite))
         return false;
     oq_rewrite_norms(rewrite);
+    if (!oq_rewrite_smooth_norms(rewrite))
+        return false;
     for (size_t i = 0; i < plan->n_constants; i++) /* they come first in their graph */
         if (plan->constants[i].fold != NULL && !oq_rewrite_fold(rewrite, &plan->constants[i]))
             return false;

@@ -102,6 +102,7 @@ static const struct named_option known_options[] = {
     FIELD(REAL, percentile),
     FIELD(FLAG, join_norms),
     FIELD(TARGET_ORT, target_ort),
+    FIELD(FLAG, no_smooth),
     {"external_data", CHOICE, offsetof(onnxq_options, output.external_data), external_data, false,
      0},
     OUTPUT(FLAG, sync),

@@ -56,6 +56,7 @@ def draw_flags(seed: int, method: str, model: onnx.ModelProto) -> list[str]:
     if nodes and r.random() < 0.2:
         flags += [f"--exclude={r.choice(nodes)}", "--allow-unmatched"]
     flags += ["--external-data=always"] if r.random() < 0.08 else []
+    flags += ["--no-smooth"] if method == "dynamic" and r.random() < 0.2 else []
     return flags + (["--join-norms"] if method in ("dynamic", "blocks") and r.random() < 0.2 else [])
 
 

@@ -88,6 +88,8 @@ const cli_option cli_quantize_options[] = {
            .help = "leave Add and LayerNormalization to the engine to join"),
     OPTION(TEXT, 0, "target-ort", options.target_ort, .value = "1.N",
            .help = "oldest ONNX Runtime that has to run it, 1.16 or later"),
+    OPTION(FLAG, 0, "no-smooth", options.no_smooth,
+           .help = "leave channels large that a normalization makes so"),
 
     {.kind = CLI_HEADING, .help = "Ranges of activations, for --method static"},
     OPTION(TEXT, 0, "ranges", ranges_path, .source = CLI_FILES, .value = "FILE",

@@ -63,6 +63,12 @@ const struct oq_site *oq_plan_find_keeper(const onnxq_plan *plan,
 const char *oq_plan_describe_keeper(const onnxq_plan *plan, struct oq_arena *arena,
                                     const struct oq_constant *constant);
 
+/*
+ * smooth.c: which products take activations whose channels are made alike. What weights are
+ * multiplied by for it counts from here on.
+ */
+bool oq_plan_smooth(onnxq_plan *plan, onnxq_error *error);
+
 /* measure_weights.c: reads all weights that are to be quantized; fills lo and hi of their ranges.
  */
 bool oq_plan_measure(onnxq_plan *plan, onnxq_error *error);

@@ -62,6 +62,28 @@ struct oq_refinement {
     float *input_scale; /* [inputs] by which scales are multiplied; NULL: 1 */
 };
 
+/*
+ * What a normalization gives is divided by a factor for each channel in front of a product, and the
+ * rows of its weight are multiplied by it; see smooth.c.
+ */
+struct oq_norm {
+    const struct oq_constant *gamma, *beta;                /* beta: or NULL */
+    size_t gamma_node, gamma_input, beta_node, beta_input; /* that take them */
+    bool has_one_reader; /* so that gamma and beta may take the factors, too */
+    const char *output;  /* what its result is called then, set by the rewrite */
+};
+
+struct oq_smoothing {
+    const struct oq_constant *weight;
+    const struct oq_constant *first, *bias; /* of a product in between, or NULL */
+    const struct oq_constant *gamma, *beta; /* of the normalization, */
+    float *gamma_values, *beta_values;      /* and their numbers, [n]; of an estimate 0 */
+    float *factor;                          /* [n] */
+    size_t n;
+    double gain; /* what is left of the squares of errors, as expected */
+    struct oq_smoothing *next;
+};
+
 /* A weight as integers of 8 bits or 4, or of 16 where it is only folded. */
 struct oq_quantized {
     struct oq_ranges *ranges;
@@ -71,13 +93,15 @@ struct oq_quantized {
     bool transposed;          /* [N, K] in the model, [K, N] in the output */
     bool is_unsigned;
     float qmin, qmax;
-    const float *scale;               /* [n_scales] */
-    float *zero_point;                /* [n_scales] */
-    struct oq_refinement *refinement; /* or NULL */
-    const char *name;                 /* of the new initializer, set by the rewrite */
-    const char *zero_point_name;      /* likewise */
-    size_t n_products;                /* sites that an integer operator computes with it */
-    uint64_t beside_nbytes;           /* what all sites together have beside the integers */
+    const float *scale;                   /* [n_scales] */
+    float *zero_point;                    /* [n_scales] */
+    struct oq_refinement *refinement;     /* or NULL */
+    const char *name;                     /* of the new initializer, set by the rewrite */
+    const char *zero_point_name;          /* likewise */
+    size_t n_products;                    /* sites that an integer operator computes with it */
+    const struct oq_smoothing *smoothing; /* of what it is multiplied with, or NULL; */
+    size_t n_smoothed;                    /* so many of the products have it */
+    uint64_t beside_nbytes;               /* what all sites together have beside the integers */
     double claim;              /* on each tensor that it needs, for each byte; see balance.c */
     const char *refusal;       /* why it is not worth its place, or NULL; see balance.c */
     struct oq_quantized *next; /* of the same constant */
@@ -110,6 +134,7 @@ struct oq_site {
     bool is_multiplied;            /* with qdq: folded all the same, not behind DequantizeLinear */
     float factor;                  /* that its scales are multiplied by; 0: none, or 0 */
     uint64_t beside_nbytes;        /* that the rule writes beside integers, scales, zero points */
+    struct oq_norm *norm;          /* that takes the factors of smoothing; NULL: a Mul does */
     struct oq_block_choice blocks; /* form OQ_BLOCKS_NONE: a scale for each channel */
     /* Writes the nodes that replace the site's node; only for ONNXQ_DYNAMIC. */
     bool (*emit)(struct oq_rewrite *rewrite, const struct oq_site *site);
@@ -170,6 +195,7 @@ struct oq_constant {
     uint64_t nbytes_after;          /* of what replaces it */
     bool is_folded;                 /* it, or what its integers stand for */
     bool is_static;                 /* computed with integers of known ranges: DequantizeLinear */
+    bool is_smoothed;               /* the factors of its source are those of smoothing */
     bool is_multiplied;             /* with qdq: some use of it takes no DequantizeLinear */
     bool is_ambiguous;              /* its name is another value in a body, or around one */
     bool is_named;                  /* from outside the graph, see oq_value */
@@ -214,6 +240,7 @@ struct onnxq_plan {
     struct oq_fates *fates;           /* of values, see fate.h */
     const struct oq_site ***products; /* [graphs][nodes]: what replaces that node, or NULL */
     onnxq_weight *weights;            /* the same for the caller */
+    struct oq_smoothing *smoothings;  /* list */
     struct oq_activations *activations; /* NULL: the method leaves them float; see activations/ */
     struct oq_round_trip *round_trips;  /* [n_round_trips]: these leave */
     size_t n_round_trips, round_trips_capacity;

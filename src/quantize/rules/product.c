@@ -22,8 +22,11 @@ static bool emit_contrib(struct oq_rewrite *rewrite, const struct oq_site *site,
 }
 
 bool oq_matmul_emit(struct oq_rewrite *rewrite, const struct oq_site *site,
-                    const struct oq_matmul *matmul)
+                    const struct oq_matmul *as_is)
 {
+    struct oq_matmul smooth = *as_is;
+    const struct oq_matmul *matmul = &smooth;
+    smooth.activation = oq_rewrite_smooth(rewrite, site, as_is->activation);
     if (site->blocks.form != OQ_BLOCKS_NONE)
         return oq_matmul_emit_blocks(rewrite, site, matmul);
     int32_t data_type = site->constant->source.data_type;

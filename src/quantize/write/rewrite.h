@@ -66,6 +66,14 @@ const char *oq_rewrite_subtract(struct oq_rewrite *rewrite, const char *label, c
 const char *oq_rewrite_bias(struct oq_rewrite *rewrite, struct oq_constant *constant,
                             const float *values, int64_t n);
 
+/* smooth_activations.c: the activation that a site's product takes, divided by what its weight was
+ * multiplied by. */
+const char *oq_rewrite_smooth(struct oq_rewrite *rewrite, const struct oq_site *site,
+                              const char *name);
+
+/* smooth_activations.c: the same where normalizations give it, before nodes are written. */
+bool oq_rewrite_smooth_norms(struct oq_rewrite *rewrite);
+
 /* A weight in blocks, shaped for `form`: integers, scales times `factor`, zero points or "". */
 struct oq_rewrite_blocks {
     const char *integers, *scales, *zero_points;
