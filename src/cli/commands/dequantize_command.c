@@ -107,7 +107,8 @@ static void set_defaults(void *data)
 const cli_command cli_dequantize = {
     .name = "dequantize",
     .summary = "Makes a quantized model a float one again.",
-    .usage = "dequantize [OPTION]... MODEL [OUT]\ndequantize [OPTION]... -d DIR MODEL...",
+    .usage = "dequantize [OPTION]... MODEL [OUT]\ndequantize [OPTION]... -d DIR MODEL...\n"
+             "dequantize [OPTION]... DIR OUT_DIR",
     .notes =
         "OUT left out is MODEL with .float32.onnx (or .float16.onnx) for its ending, where\n"
         ".int8 and the like go first; one that exists is kept. A named OUT is replaced, a folder "

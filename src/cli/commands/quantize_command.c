@@ -185,11 +185,13 @@ void cli_quantize_release(void *data)
 const cli_command cli_quantize = {
     .name = "quantize",
     .summary = "Stores and computes the weights of a model as int8; no data needed.",
-    .usage = "quantize [OPTION]... MODEL [OUT]\nquantize [OPTION]... -d DIR MODEL...",
+    .usage = "quantize [OPTION]... MODEL [OUT]\nquantize [OPTION]... -d DIR MODEL...\n"
+             "quantize [OPTION]... DIR OUT_DIR",
     .notes =
         "OUT left out is MODEL with .int8.onnx (.uint8, .int4, .nf4) for its ending; one\n"
         "that exists is kept. A named OUT is replaced, and a folder takes such a file in. '-' is "
         "standard input or output.\n"
+        "Of a folder all models are taken, in their places in OUT_DIR; other files are copied.\n"
         "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model, 4 output not\n"
         "writable, 5 nothing to quantize, 70 a bug in onnxq, 71 out of memory, 128+N signal N.",
     .options = {{cli_job_options, cli_quantize_options, cli_common_options}},

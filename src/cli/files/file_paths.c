@@ -69,3 +69,38 @@ char *cli_derive_path(const char *model, const char *folder, const char *const *
         snprintf(path, capacity, "%.*s%.*s.%s.%s", n_folder, model, n_stem, base, suffix, ending);
     return path;
 }
+
+size_t cli_common_folders(const char *a, const char *b, size_t n)
+{
+    size_t common = 0;
+    for (size_t i = 0; i < n && a[i] == b[i] && a[i] != '\0'; i++)
+        if (a[i] == '/')
+            common = i + 1;
+    return common;
+}
+
+char *cli_folder_in(const char *folder, const char *text, size_t n)
+{
+    size_t n_path = strlen(folder);
+    char *path = malloc(n_path + n + 2);
+    if (path == NULL)
+        return NULL;
+    memcpy(path, folder, n_path);
+    for (size_t at = 0, end; at < n; at = end + 1) {
+        for (end = at; end < n && text[end] != '/';)
+            end++;
+        size_t n_name = end - at;
+        if (n_name == 2 && strncmp(text + at, "..", 2) == 0) {
+            free(path);
+            return NULL;
+        }
+        if (n_name == 0 || (n_name == 1 && text[at] == '.'))
+            continue;
+        if (n_path > 0 && path[n_path - 1] != '/')
+            path[n_path++] = '/';
+        memcpy(path + n_path, text + at, n_name);
+        n_path += n_name;
+    }
+    path[n_path] = '\0';
+    return path;
+}

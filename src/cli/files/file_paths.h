@@ -3,6 +3,7 @@
 #define CLI_FILE_PATHS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #define CLI_STANDARD_STREAM "-"
 
@@ -21,5 +22,14 @@ bool cli_is_same_file(const char *a, const char *b);
  */
 char *cli_derive_path(const char *model, const char *folder, const char *const *replaced,
                       const char *suffix, const char *ending);
+
+/* How much of the beginning of both paths, within n bytes, is the same folders, with the slash. */
+size_t cli_common_folders(const char *a, const char *b, size_t n);
+
+/*
+ * FOLDER/a/b for the folders "a/./b/" that text[0..n) names. On the heap; NULL where memory ran
+ * out, or where they lead out of FOLDER.
+ */
+char *cli_folder_in(const char *folder, const char *text, size_t n);
 
 #endif

@@ -11,9 +11,11 @@
 #include "base/size.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
+#include "cli/files/folders.h"
 #include "cli/files/model_input.h"
 #include "cli/terminal/progress.h"
 #include "cli/terminal/terminal.h"
+#include "model/model.h"
 
 void cli_print_sizes(FILE *stream, uint64_t before, uint64_t after)
 {
@@ -48,6 +50,12 @@ static bool is_kept(const cli_job *job, const cli_item *item)
            !oq_is_standard_output(item->output) && cli_path_exists(item->output);
 }
 
+/* Of a folder that is mirrored nothing is missing. */
+static bool allows_noop(const cli_job *job)
+{
+    return job->files->allow_noop || job->folder != NULL;
+}
+
 /* --- how much is shown ----------------------------------------------------- */
 
 /* 0 by default: -q takes away, -v adds, a dry run is about the details. */
@@ -55,7 +63,7 @@ static int verbosity(const cli_job *job)
 {
     const cli_files *files = job->files;
     int level = job->common->verbose - job->common->quiet;
-    if (level == 0 && job->n_items > 1)
+    if (level == 0 && (job->n_items > 1 || job->folder != NULL))
         return -1; /* a line for each of many models */
     return level == 0 && files->dry_run ? 1 : level;
 }
@@ -101,7 +109,7 @@ static void print_outcome(const struct item_run *run)
     if (run->is_copy)
         fprintf(job->text, ", a copy: nothing to %s", job->maker->verb);
     putc('\n', job->text);
-    if (job->n_items > 1)
+    if (job->n_items > 1 || job->folder != NULL)
         cli_flush_text(); /* so that messages about the next model come after it */
 }
 
@@ -189,28 +197,18 @@ static bool measure(struct item_run *run, onnxq_error *error)
     return run->is_copy || error->status == ONNXQ_OK;
 }
 
-/* The folders that a folder is to be in. */
-static void make_parents(const char *folder)
+/* Its side files go along where it was copied, and only there. */
+static int note_in_tree(const struct item_run *run)
 {
-    char *path = strdup(folder);
-    for (char *slash = path; slash != NULL && (slash = strchr(slash + 1, '/')) != NULL;) {
-        *slash = '\0';
-        oq_os_make_folder(path); /* what is not possible shows in the last one */
-        *slash = '/';
-    }
-    free(path);
-}
-
-static bool make_folder(cli_job *job)
-{
-    const char *folder = job->files->output_dir;
-    if (folder != NULL && !cli_path_exists(folder))
-        make_parents(folder);
-    job->folder_created |= folder != NULL && oq_os_make_folder(folder);
-    if (folder == NULL || job->folder_created || errno == EEXIST)
-        return true;
-    cli_error(job->common, "%s: cannot make the folder: %s", folder, strerror(errno));
-    return false;
+    cli_job *job = run->job;
+    const struct oq_external *external = &run->model->external;
+    if (run->item->file == NULL)
+        return CLI_EXIT_OK;
+    run->item->file->kind = run->is_copy ? CLI_TREE_MODEL_COPIED : CLI_TREE_MODEL_MADE;
+    for (size_t i = 0; i < external->count; i++)
+        if (!cli_tree_note_side_file(&job->tree, &external->list[i]->status, run->is_copy))
+            return cli_memory_error(job->common);
+    return CLI_EXIT_OK;
 }
 
 static bool write_output(struct item_run *run, onnxq_error *error)
@@ -228,7 +226,7 @@ static bool write_output(struct item_run *run, onnxq_error *error)
 static int report(const struct item_run *run, bool is_written)
 {
     cli_job *job = run->job;
-    bool is_noop = run->is_copy && !job->files->allow_noop;
+    bool is_noop = run->is_copy && !allows_noop(job);
     if (job->text != NULL)
         job->maker->print(job->settings, run->model, &run->work, verbosity(job), job->text);
     print_report(run, is_written ? run->item->output : NULL);
@@ -236,6 +234,7 @@ static int report(const struct item_run *run, bool is_written)
         return fail_nothing(run);
     print_outcome(run);
     job->n_done++;
+    job->n_copies += run->is_copy;
     job->nbytes_before += run->nbytes_before;
     job->nbytes_after += run->nbytes_after;
     return CLI_EXIT_OK;
@@ -244,14 +243,19 @@ static int report(const struct item_run *run, bool is_written)
 static int process(struct item_run *run)
 {
     onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
-    const cli_files *files = run->job->files;
+    cli_job *job = run->job;
     bool ok = decide(run, &error) && measure(run, &error);
-    bool writes = ok && !files->dry_run && (!run->is_copy || files->allow_noop);
-    if (writes && !make_folder(run->job))
-        return CLI_EXIT_OUTPUT;
-    if (!ok || (writes && !write_output(run, &error)))
-        return cli_model_input_fail(run->job->common, &run->input, run->item->input, &error);
-    return report(run, writes);
+    bool writes = ok && !job->files->dry_run && (!run->is_copy || allows_noop(job));
+    int status = ok ? note_in_tree(run) : CLI_EXIT_OK;
+    if (status == CLI_EXIT_OK && writes && job->files->output_dir != NULL)
+        status = cli_folders_make(&job->made, job->common, run->item->output);
+    if (status == CLI_EXIT_OK && writes && run->is_copy && job->folder != NULL) {
+        const cli_tree_copy copy = cli_job_copy(job); /* its side files go along */
+        status = cli_tree_copy_file(&copy, run->input.path, run->item->output);
+    } else if (status == CLI_EXIT_OK && (!ok || (writes && !write_output(run, &error)))) {
+        status = cli_model_input_fail(job->common, &run->input, run->item->input, &error);
+    }
+    return status == CLI_EXIT_OK ? report(run, writes) : status;
 }
 
 int cli_item_run(cli_job *job, const cli_item *item)

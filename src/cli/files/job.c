@@ -8,9 +8,11 @@
 #include "base/clock.h"
 #include "base/option_values.h"
 #include "base/os.h"
+#include "base/path.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 #include "cli/files/file_paths.h"
+#include "cli/files/folders.h"
 #include "cli/terminal/progress.h"
 #include "cli/terminal/terminal.h"
 
@@ -72,17 +74,42 @@ static int check_operands(const cli_job *job, int n_operands)
     return CLI_EXIT_OK;
 }
 
+static char *derive_output(const cli_job *job, const char *input, const char *folder)
+{
+    return cli_derive_path(input, folder, job->maker->replaced_suffixes,
+                           job->maker->suffix(job->settings), "onnx");
+}
+
 static bool fill_item(const cli_job *job, cli_item *item, const char *input, const char *output)
 {
     item->input = input;
     if (output == NULL && job->files->output_dir == NULL && cli_is_standard_input(input))
         output = CLI_STANDARD_STREAM; /* a filter, as others are */
     item->derived = output == NULL;
-    item->output = item->derived ? cli_derive_path(input, job->files->output_dir,
-                                                   job->maker->replaced_suffixes,
-                                                   job->maker->suffix(job->settings), "onnx")
-                                 : strdup(output);
+    item->output =
+        item->derived ? derive_output(job, input, job->files->output_dir) : strdup(output);
     return item->output != NULL;
+}
+
+/* The models of a folder keep their names: who loads the folder finds them where they were. */
+static bool fill_from_tree(cli_job *job)
+{
+    cli_tree *tree = &job->tree;
+    job->items = calloc(tree->n_files + 1, sizeof(*job->items));
+    for (size_t i = 0; i < tree->n_files && job->items != NULL; i++) {
+        cli_tree_file *file = &tree->files[i];
+        if (file->kind == CLI_TREE_OTHER)
+            continue;
+        cli_item *item = &job->items[job->n_items];
+        *item = (cli_item){.input = file->path,
+                           .output = cli_tree_join(job->files->output_dir, file->relative),
+                           .derived = true,
+                           .file = file};
+        if (item->output == NULL)
+            return false;
+        job->n_items++;
+    }
+    return job->items != NULL;
 }
 
 static bool fill_items(cli_job *job, int n_operands, char **operands)
@@ -90,6 +117,8 @@ static bool fill_items(cli_job *job, int n_operands, char **operands)
     const cli_files *files = job->files;
     const char *output = files->output;
     size_t n_items = (size_t)n_operands;
+    if (job->folder != NULL)
+        return fill_from_tree(job);
     if (files->output_dir == NULL && n_operands == 2) {
         output = operands[1];
         n_items = 1;
@@ -110,23 +139,71 @@ static int compare_outputs(const void *left, const void *right)
     return strcmp((*a)->output, (*b)->output);
 }
 
-/* Two models of one name from two folders would end in one file. */
-static int check_collisions(const cli_job *job)
+/* Two items that would end in one file: pair[0] NULL where there are none. */
+static bool find_collision(const cli_job *job, const cli_item *pair[2])
 {
-    const cli_item **sorted = calloc(job->n_items, sizeof(const cli_item *));
+    const cli_item **sorted = calloc(job->n_items + 1, sizeof(const cli_item *));
+    pair[0] = pair[1] = NULL;
     if (sorted == NULL)
-        return cli_memory_error(job->common);
+        return false;
     for (size_t i = 0; i < job->n_items; i++)
         sorted[i] = &job->items[i];
     qsort(sorted, job->n_items, sizeof(*sorted), compare_outputs);
-    int status = CLI_EXIT_OK;
-    for (size_t i = 1; i < job->n_items && status == CLI_EXIT_OK; i++) {
-        if (compare_outputs(&sorted[i - 1], &sorted[i]) == 0)
-            status = cli_usage(job->common, NULL, "%s and %s would both be written to %s",
-                               sorted[i - 1]->input, sorted[i]->input, sorted[i]->output);
+    for (size_t i = 1; i < job->n_items && pair[0] == NULL; i++) {
+        if (compare_outputs(&sorted[i - 1], &sorted[i]) == 0) {
+            pair[0] = sorted[i - 1];
+            pair[1] = sorted[i];
+        }
     }
     free(sorted);
-    return status;
+    return true;
+}
+
+/* The folder in DIR that mirrors the one an input is in, past what all inputs have in common. */
+static char *mirror_folder(const cli_job *job, const char *input, size_t common)
+{
+    const char *relative = input + common;
+    bool is_absolute = common == 0 && relative[0] == '/';
+    return is_absolute
+               ? NULL
+               : cli_folder_in(job->files->output_dir, relative, oq_folder_length(relative));
+}
+
+/* Outputs keep the folders of their inputs. False where one would leave DIR. */
+static bool mirror_folders(cli_job *job)
+{
+    const char *first = job->items[0].input;
+    size_t common = oq_folder_length(first);
+    for (size_t i = 1; i < job->n_items; i++)
+        common = cli_common_folders(first, job->items[i].input, common);
+    bool ok = true;
+    for (size_t i = 0; i < 2 * job->n_items && ok; i++) { /* all can be, before one is */
+        cli_item *item = &job->items[i % job->n_items];
+        char *folder = mirror_folder(job, item->input, common);
+        ok = folder != NULL;
+        if (ok && i >= job->n_items) {
+            free(item->output);
+            item->output = derive_output(job, item->input, folder);
+            ok = item->output != NULL;
+        }
+        free(folder);
+    }
+    return ok;
+}
+
+/* Models of one name from two folders would end in one file, but for folders in DIR. */
+static int check_collisions(cli_job *job)
+{
+    const cli_item *pair[2];
+    bool ok = find_collision(job, pair);
+    if (ok && pair[0] != NULL && job->folder == NULL && mirror_folders(job))
+        ok = find_collision(job, pair);
+    if (!ok)
+        return cli_memory_error(job->common);
+    if (pair[0] == NULL)
+        return CLI_EXIT_OK;
+    return cli_usage(job->common, NULL, "%s and %s would both be written to %s", pair[0]->input,
+                     pair[1]->input, pair[0]->output);
 }
 
 static int check_item(const cli_job *job, const cli_item *item)
@@ -159,7 +236,7 @@ static int check_item(const cli_job *job, const cli_item *item)
     return CLI_EXIT_OK;
 }
 
-static int check_items(const cli_job *job)
+static int check_items(cli_job *job)
 {
     int status = check_collisions(job);
     for (size_t i = 0; i < job->n_items && status == CLI_EXIT_OK; i++)
@@ -174,18 +251,34 @@ static void choose_text_stream(cli_job *job)
     job->text = cli_text();
     if (json != NULL && oq_is_standard_output(json))
         job->text = NULL;
-    else if (!files->dry_run && oq_is_standard_output(job->items[0].output))
+    else if (!files->dry_run && job->n_items > 0 && oq_is_standard_output(job->items[0].output))
         job->text = stderr;
 }
 
 /* --- the run --------------------------------------------------------------- */
 
+static void print_rest(const cli_job *job)
+{
+    const cli_tree *tree = &job->tree;
+    size_t n_models_failed = job->n_items - job->n_done;
+    fprintf(job->text, "  %zu %sd, %zu with nothing to %s (copied), %zu failed; other files: ",
+            job->n_done - job->n_copies, job->maker->verb, job->n_copies, job->maker->verb,
+            n_models_failed);
+    fprintf(job->text, "%zu copied", tree->n_copied);
+    if (tree->n_there > 0)
+        fprintf(job->text, ", %zu there already", tree->n_there);
+    if (tree->n_failed > 0)
+        fprintf(job->text, ", %zu failed", tree->n_failed);
+    putc('\n', job->text);
+}
+
 static void print_total(const cli_job *job, double seconds)
 {
-    if (job->n_items < 2 || job->text == NULL || job->common->quiet > 1)
+    bool is_one = job->n_items < 2 && job->folder == NULL;
+    if (is_one || job->text == NULL || job->common->quiet > 1)
         return;
-    fprintf(job->text, "%s %zu of %zu models to ", job->files->dry_run ? "Would write" : "Wrote",
-            job->n_done, job->n_items);
+    fprintf(job->text, "%s %zu of %zu %s to ", job->files->dry_run ? "Would write" : "Wrote",
+            job->n_done, job->n_items, job->n_items == 1 ? "model" : "models");
     cli_print_escaped(job->text, job->files->output_dir);
     if (job->n_done > 0) {
         fputs("   ", job->text);
@@ -193,20 +286,48 @@ static void print_total(const cli_job *job, double seconds)
         fprintf(job->text, " in %.2f s", seconds);
     }
     putc('\n', job->text);
+    if (job->folder != NULL)
+        print_rest(job);
 }
 
-/* All models, past those that fail; the first failure is the exit code. */
-static int run_items(cli_job *job)
+/* Codes are the higher, the less was done, but for one: nothing to do is the least. */
+static int worse_of(int a, int b)
+{
+    if (a == ONNXQ_NOTHING_TO_DO || b == ONNXQ_NOTHING_TO_DO) {
+        int other = a == ONNXQ_NOTHING_TO_DO ? b : a;
+        return other == CLI_EXIT_OK ? ONNXQ_NOTHING_TO_DO : other;
+    }
+    return a > b ? a : b;
+}
+
+cli_tree_copy cli_job_copy(cli_job *job)
+{
+    const cli_files *files = job->files;
+    return (cli_tree_copy){.common = job->common,
+                           .made = &job->made,
+                           .output_dir = files->output_dir,
+                           .dry_run = files->dry_run,
+                           .force = files->force,
+                           .sync = files->sync};
+}
+
+/* All models, past those that fail, and what goes along; the worst is the exit code. */
+static int run_items(cli_job *job, int status)
 {
     double began = oq_now_seconds();
-    int status = CLI_EXIT_OK;
     for (size_t i = 0; i < job->n_items; i++) {
         int result = cli_interrupt_signal() != 0 ? 128 + cli_interrupt_signal()
                                                  : cli_item_run(job, &job->items[i]);
         if (result > 128)
             return result;
-        if (status == CLI_EXIT_OK)
-            status = result;
+        status = worse_of(status, result);
+    }
+    if (job->folder != NULL) {
+        const cli_tree_copy copy = cli_job_copy(job);
+        int result = cli_tree_copy_others(&job->tree, &copy);
+        if (result > 128)
+            return result;
+        status = worse_of(status, result);
     }
     print_total(job, oq_now_seconds() - began);
     return cli_reports_finish(&job->json, job->common, status);
@@ -222,45 +343,130 @@ static int open_results(cli_job *job)
     return cli_report_file_open(&job->json.file, job->common, job->common->json);
 }
 
+/* --- folders --------------------------------------------------------------- */
+
+static bool is_folder(const char *path)
+{
+    struct oq_file_status status;
+    return oq_os_status(path, &status) && status.type == OQ_FILE_FOLDER;
+}
+
 /* "dir/", or a folder that is there. */
 static bool names_folder(const char *path)
 {
-    struct oq_file_status status;
     size_t n = strlen(path);
-    return (n > 0 && path[n - 1] == '/') ||
-           (oq_os_status(path, &status) && status.type == OQ_FILE_FOLDER);
+    return (n > 0 && path[n - 1] == '/') || is_folder(path);
+}
+
+static bool is_tree(const char *operand)
+{
+    return !cli_is_standard_input(operand) && is_folder(operand);
+}
+
+/* MODEL DIR/ as cp understands it; and what is made of a folder is one. */
+static void find_output_folder(cli_files *files, int *n_operands, char **operands)
+{
+    bool is_free = files->output == NULL && files->output_dir == NULL && files->model == NULL;
+    if (*n_operands == 2 && is_free && (names_folder(operands[1]) || is_tree(operands[0]))) {
+        files->output_dir = operands[1];
+        *n_operands = 1;
+    }
+    if (*n_operands == 1 && files->output_dir == NULL && is_tree(operands[0])) {
+        files->output_dir = files->output;
+        files->output = NULL;
+    }
+}
+
+/* Whether a folder is another one, or in it. Neither needs to exist. */
+static bool lies_in(const char *inner, const char *outer)
+{
+    char *a = oq_os_real_path(inner), *b = oq_os_real_path(outer);
+    size_t n = b != NULL ? strlen(b) : 0;
+    bool lies =
+        a != NULL && b != NULL && strncmp(a, b, n) == 0 && (a[n] == '\0' || a[n] == '/' || n == 1);
+    free(a);
+    free(b);
+    return lies;
+}
+
+static int check_folders(const cli_job *job, int n_operands, char **operands)
+{
+    const cli_common *common = job->common;
+    const char *output_dir = job->files->output_dir;
+    for (int i = 0; i < n_operands && n_operands > 1; i++)
+        if (is_tree(operands[i]))
+            return cli_usage(common, "a run for each folder", "%s: is a folder, which goes alone",
+                             operands[i]);
+    if (job->folder == NULL)
+        return CLI_EXIT_OK;
+    if (output_dir == NULL)
+        return cli_usage(common, "name the folder for the outputs behind it",
+                         "%s: is a folder, and there is none for its outputs", job->folder);
+    if (oq_is_standard_output(output_dir) ||
+        (cli_path_exists(output_dir) && !is_folder(output_dir)))
+        return cli_usage(common, NULL, "%s: is no folder, as the output of one has to be",
+                         output_dir);
+    if (lies_in(job->folder, output_dir))
+        return cli_usage(common, "name another folder, or one inside it: that is left out",
+                         "%s: has the input in it: outputs could replace inputs", output_dir);
+    return CLI_EXIT_OK;
+}
+
+/* The models to work on. *status: what could not be read, while the rest can be worked on. */
+static int find_items(cli_job *job, int n_operands, char **operands, int *status)
+{
+    if (n_operands == 1 && is_tree(operands[0]))
+        job->folder = operands[0];
+    int code = check_folders(job, n_operands, operands);
+    if (code != CLI_EXIT_OK)
+        return code;
+    if (job->folder != NULL)
+        *status = cli_tree_read(&job->tree, job->common, job->folder, job->files->output_dir);
+    if (cli_interrupt_signal() != 0)
+        return 128 + cli_interrupt_signal();
+    if (*status > CLI_EXIT_INPUT)
+        return *status;
+    if (!fill_items(job, n_operands, operands))
+        return cli_memory_error(job->common);
+    if (job->folder != NULL && job->n_items == 0 && *status == CLI_EXIT_OK) {
+        cli_error(job->common, "%s: no file in it ends in .onnx", job->folder);
+        return CLI_EXIT_INPUT;
+    }
+    return CLI_EXIT_OK;
+}
+
+static void release(cli_job *job)
+{
+    cli_report_file_close(&job->json.file);
+    cli_folders_sweep(&job->made);
+    for (size_t i = 0; i < job->n_items; i++)
+        free(job->items[i].output);
+    free(job->items);
+    cli_tree_free(&job->tree);
 }
 
 int cli_job_run(cli_job *job, int n_operands, char **operands)
 {
-    char *model = job->files->model;
     cli_files files = *job->files;
-    bool is_free = files.output == NULL && files.output_dir == NULL && model == NULL;
-    if (n_operands == 2 && is_free && names_folder(operands[1])) { /* as cp understands it */
-        files.output_dir = operands[1];
-        job->files = &files;
-        n_operands = 1;
-    }
+    char *model = files.model;
+    int unread = CLI_EXIT_OK;
     if (model != NULL && n_operands > 0)
         return cli_usage(job->common, NULL, "--model_input and MODEL contradict each other");
     if (model != NULL) {
         operands = &model;
         n_operands = 1;
     }
+    find_output_folder(&files, &n_operands, operands);
+    job->files = &files;
     int status = check_operands(job, n_operands);
-    if (status == CLI_EXIT_OK && !fill_items(job, n_operands, operands))
-        status = cli_memory_error(job->common);
+    if (status == CLI_EXIT_OK)
+        status = find_items(job, n_operands, operands, &unread);
     if (status == CLI_EXIT_OK)
         status = check_items(job);
     if (status == CLI_EXIT_OK)
         status = open_results(job);
     if (status == CLI_EXIT_OK)
-        status = run_items(job);
-    if (job->folder_created && job->n_done == 0)
-        oq_os_remove_folder(job->files->output_dir);
-    cli_report_file_close(&job->json.file);
-    for (size_t i = 0; i < job->n_items; i++)
-        free(job->items[i].output);
-    free(job->items);
+        status = run_items(job, unread);
+    release(job);
     return status;
 }

@@ -10,8 +10,10 @@
 
 #include <onnxq/onnxq.h>
 
-#include "cli/parse/option.h"
 #include "cli/files/report_file.h"
+#include "cli/files/tree.h"
+#include "cli/parse/name_list.h"
+#include "cli/parse/option.h"
 
 /* What the command line says about files. */
 typedef struct cli_files {
@@ -57,7 +59,8 @@ typedef struct cli_maker {
 typedef struct cli_item {
     const char *input;
     char *output;
-    bool derived; /* the output's name was made from the input's */
+    bool derived;        /* the output's name was made from the input's */
+    cli_tree_file *file; /* the same in the folder that is mirrored, or NULL */
 } cli_item;
 
 typedef struct cli_job {
@@ -70,16 +73,21 @@ typedef struct cli_job {
     size_t n_items;
     FILE *text; /* where people read results; NULL: nowhere */
     cli_reports json;
-    bool folder_created; /* files->output_dir */
-    double item_began;   /* seconds, of the item at hand */
+    const char *folder; /* that is mirrored, or NULL */
+    cli_tree tree;      /* what is in it */
+    cli_list made;      /* folders, for outputs */
+    double item_began;  /* seconds, of the item at hand */
     /* of the items that are done */
-    size_t n_done;
+    size_t n_done, n_copies;
     uint64_t nbytes_before, nbytes_after;
 } cli_job;
 
 /* Both return the exit code, after a message where it is not 0. */
 int cli_job_run(cli_job *job, int n_operands, char **operands);
 int cli_item_run(cli_job *job, const cli_item *item);
+
+/* How what is only copied is written. */
+cli_tree_copy cli_job_copy(cli_job *job);
 
 /* "90.8 MB -> 23.3 MB (3.9x smaller)" */
 void cli_print_sizes(FILE *stream, uint64_t before, uint64_t after);

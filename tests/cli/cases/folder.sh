@@ -21,7 +21,16 @@ run onnxq quantize -d no/where in/encoder.onnx
 run onnxq quantize -d in/broken.onnx in/encoder.onnx
 mkdir other
 cp in/encoder.onnx other
-run onnxq quantize -d out in/encoder.onnx other/encoder.onnx
+# Models of one name keep the folders that tell them apart; where that leads out of DIR, or is no
+# help, it is said.
+run onnxq quantize -q -d apart in/encoder.onnx other/encoder.onnx
+onnxq quantize -fqq -d apart "$PWD/in/encoder.onnx" "$PWD//other/./encoder.onnx"
+echo "exit $?"
+run onnxq quantize -fqq -d apart in/encoder.onnx ./other//encoder.onnx
+find apart | sort
+run onnxq quantize -d out in/encoder.onnx in/../other/encoder.onnx
+run onnxq quantize -d out in/encoder.onnx ./in//encoder.onnx
+run onnxq quantize -d out in/encoder.onnx /in/encoder.onnx
 run ls
 # OUT that is a folder takes the model in; folders above DIR are made, too.
 mkdir there

@@ -30,6 +30,6 @@ same demo.int8.onnx out.onnx
 cat code
 run onnxq quantize demo.onnx nowhere/out.onnx
 mkdir folder.onnx
-run onnxq quantize demo.onnx folder.onnx
+run onnxq quantize demo.onnx -o folder.onnx
 run onnxq quantize demo.onnx demo.onnx/out.onnx
 run ls

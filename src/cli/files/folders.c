@@ -1,0 +1,47 @@
+/* Folders for outputs: made from the top, removed from the bottom. */
+#define _POSIX_C_SOURCE 200809L
+#include "cli/files/folders.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "base/path.h"
+#include "cli/files/file_paths.h"
+#include "cli/terminal/messages.h"
+
+static bool make(cli_list *made, const char *folder)
+{
+    return oq_os_make_folder(folder) && cli_list_add(made, folder, strlen(folder));
+}
+
+int cli_folders_make(cli_list *made, const cli_common *common, const char *file_path)
+{
+    size_t n = oq_folder_length(file_path);
+    while (n > 1 && file_path[n - 1] == '/')
+        n--;
+    char *folder = strndup(file_path, n);
+    if (folder == NULL)
+        return cli_memory_error(common);
+    int status = CLI_EXIT_OK;
+    if (n > 0 && !cli_path_exists(folder)) {
+        for (char *slash = folder; (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
+            *slash = '\0';
+            make(made, folder); /* what is not possible shows in the last one */
+        }
+        if (!make(made, folder) && errno != EEXIST) {
+            cli_error(common, "%s: cannot make the folder: %s", folder, strerror(errno));
+            status = CLI_EXIT_OUTPUT;
+        }
+    }
+    free(folder);
+    return status;
+}
+
+void cli_folders_sweep(cli_list *made)
+{
+    for (size_t i = made->count; i-- > 0;)
+        oq_os_remove_folder(made->items[i]); /* fails where something is in it */
+    cli_list_free(made);
+}
