@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "quantize/decide/steps.h"
 #include "quantize/plan/plan.h"
 #include "support/adjust.h"
 #include "support/models.h"
@@ -11,16 +10,6 @@
 #define W      "init w float32[256,256]\n"
 #define HALF   "init w float16[256,256]\n"
 #define BESIDE "not smaller beside the other forms in which it is stored"
-
-/* The two are no gain unless the floats of both leave. */
-#define LINK(a, b)                                                                                 \
-    "init " b " float16[64,64]; k_" b " = Concat(" a ", " b ") axis=0; y_" b " = MatMul(x, k_" b   \
-    ")\n"
-/* Someone needs the floats of the first: then the second stays, then the third ... */
-#define CHAIN                                                                                      \
-    "opset 17; in x float16[N,128]; in u float16[N,64]; init a0 float16[64,64]\n"                  \
-    "z = custom::Op(a0)\n" LINK("a0", "a1") LINK("a1", "a2") LINK("a2", "a3") LINK("a3", "a4")     \
-        LINK("a4", "a5") LINK("a5", "a6") LINK("a6", "a7") LINK("a7", "a8") LINK("a8", "a9")
 
 /* Every use of w, and after a bar the bytes of what replaces it. */
 static const struct row {
@@ -61,8 +50,6 @@ static const struct row {
      "opset 17; in x float32[N,2]; init w float32[2,2048]\n"
      "y = Gemm(x, w) alpha=2.0; z = Gemm(x, w) alpha=3.0",
      adjust_force_integer, "Gemm fold (" BESIDE "), Gemm fold (" BESIDE ") | 12288"},
-    {"a chain of weights, of which someone needs the first: its end has enough",
-     CHAIN LINK("a9", "w"), adjust_force_integer, "Concat dynamic | 0"},
     {"blocks", HEAD W "y = MatMul(x, w); z = MatMul(x, w)", adjust_blocks,
      "MatMul dynamic, MatMul dynamic | 67584"},
     {"blocks, and what takes none", HEAD W "y = MatMul(x, w); z = Add(t, w)", adjust_blocks,
@@ -112,49 +99,8 @@ static void test_worth(void **state)
     assert_compare(summary->weight_nbytes_after, <=, summary->weight_nbytes_before);
 }
 
-/* name: why it is not stored as integers, a line for each constant that would be. */
-static const char *describe_refusals(const onnxq_plan *plan)
-{
-    const char *text = "";
-    for (size_t i = 0; i < plan->n_constants; i++) {
-        const struct oq_constant *constant = &plan->constants[i];
-        if (constant->quantized != NULL && constant->quantized->n_products > 0)
-            text = test_printf("%s%s: %s\n", text, constant->value->name,
-                               constant->quantized->refusal != NULL ? constant->quantized->refusal
-                                                                    : "");
-    }
-    return text;
-}
-
-/* In the last round, what depends on others is refused with what is; no model of these gets there.
- */
-static void test_last_round(void **state)
-{
-    (void)state;
-    bool any;
-    onnxq_error error;
-    const onnxq_options options = test_options();
-    onnxq_plan *plan = test_plan(
-        test_model(HEAD "init v float32[256,256]; p = MatMul(x, v); q = Einsum(t, v)\n" W
-                        "z = MatMul(x, w); init a float32[128,256]; init b float32[128,256]\n"
-                        "k = Concat(a, b) axis=0; y = MatMul(x, k)"),
-        &options);
-    assert_true(oq_plan_balance(plan, true, &any, &error));
-    assert_false(any);
-    check_text(describe_refusals(plan), "v: \nw: \nk: \n");
-    struct oq_site *einsum = &plan->constants[0].sites[1];
-    assert_string_equal(einsum->op_type, "Einsum");
-    einsum->action = ONNXQ_KEEP;
-    assert_true(oq_plan_balance(plan, true, &any, &error));
-    assert_true(any);
-    check_text(describe_refusals(plan), test_printf("v: Einsum \"%s\" takes it as it is\nw: \n"
-                                                    "k: too many weights depend on each other\n",
-                                                    oq_node_label(einsum->node)));
-}
-
 int main(void)
 {
     TEST_ROWS(test_worth, rows);
-    TEST(test_last_round);
     return suite_run();
 }

@@ -23,6 +23,8 @@ struct holding {
 struct balance {
     onnxq_plan *plan;
     struct holding *holdings; /* [tensors] */
+    size_t *next;             /* [tensors]: another one that depends on it; the last one: itself */
+    bool *is_refused;         /* [tensors]: for the last one, whether something of them is */
 };
 
 const struct oq_site *oq_plan_find_releaser(const onnxq_plan *plan, const struct oq_site *site)
@@ -282,26 +284,83 @@ static bool refuse_forms(struct balance *balance, bool *any)
     return true;
 }
 
-/* Whether what becomes of other weights may be a reason to refuse it. */
-static bool depends_on_others(const onnxq_plan *plan, const struct oq_constant *constant)
+/* --- what depends on it --- */
+
+/* Halves the way while it goes it. */
+static size_t find_last(size_t *next, size_t i)
 {
-    bool depends = constant->source.n_spans != 1 || constant->quantized->next != NULL;
-    for (size_t i = 0; i < constant->n_sites; i++) {
-        const struct oq_site *site = &constant->sites[i];
-        depends |= (site->rule != NULL && site->rule->partner != NULL) ||
-                   (site->quantized != NULL && site->quantized->ranges->constant != constant) ||
-                   oq_plan_find_releaser(plan, site) != NULL;
-    }
-    return depends;
+    while (next[i] != i)
+        i = next[i] = next[next[i]];
+    return i;
 }
 
-static void refuse_dependents(struct balance *balance)
+/* What has no elements has no stretches. */
+static size_t tensor_of(const struct oq_constant *constant)
+{
+    return constant->source.n_spans == 0 ? SIZE_MAX : constant->source.spans[0].tensor->ordinal;
+}
+
+static void join(size_t *next, size_t a, size_t b)
+{
+    if (a != SIZE_MAX && b != SIZE_MAX)
+        next[find_last(next, b)] = find_last(next, a);
+}
+
+/* Those of which one is made, those stored as one, the weights of one operator, and its bias. */
+static void join_constant(const struct balance *balance, const struct oq_constant *constant)
+{
+    const size_t first = tensor_of(constant);
+    for (size_t i = 1; i < constant->source.n_spans; i++)
+        join(balance->next, first, constant->source.spans[i].tensor->ordinal);
+    for (size_t i = 0; i < constant->n_sites; i++) {
+        const struct oq_site *site = &constant->sites[i], *partner, *releaser;
+        if ((releaser = oq_plan_find_releaser(balance->plan, site)) != NULL)
+            join(balance->next, first, tensor_of(releaser->constant));
+        if (site->quantized != NULL)
+            join(balance->next, first, tensor_of(site->quantized->ranges->constant));
+        if (site->rule != NULL && site->rule->partner != NULL && site->node != NULL &&
+            (partner = oq_plan_sibling(balance->plan, site, site->rule->partner(site->input))))
+            join(balance->next, first, tensor_of(partner->constant));
+    }
+}
+
+static bool find_dependents(struct balance *balance, struct oq_arena *arena)
+{
+    const onnxq_plan *plan = balance->plan;
+    const size_t n = plan->model->n_tensors;
+    balance->next = oq_arena_array(arena, n + 1, sizeof(*balance->next));
+    balance->is_refused = oq_arena_array(arena, n + 1, sizeof(*balance->is_refused));
+    if (balance->next == NULL || balance->is_refused == NULL)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        balance->next[i] = i;
+    for (size_t i = 0; i < plan->n_constants; i++)
+        join_constant(balance, &plan->constants[i]);
+    return true;
+}
+
+static void mark_refused(struct balance *balance)
 {
     const onnxq_plan *plan = balance->plan;
     for (size_t i = 0; i < plan->n_constants; i++)
         for (struct oq_quantized *q = plan->constants[i].quantized; q != NULL; q = q->next)
-            if (is_form(q) && depends_on_others(plan, &plan->constants[i]))
+            if (q->refusal != NULL)
+                balance->is_refused[find_last(balance->next, tensor_of(&plan->constants[i]))] =
+                    true;
+}
+
+static bool refuse_dependents(struct balance *balance, struct oq_arena *arena)
+{
+    const onnxq_plan *plan = balance->plan;
+    if (!find_dependents(balance, arena))
+        return false;
+    mark_refused(balance);
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (struct oq_quantized *q = plan->constants[i].quantized; q != NULL; q = q->next)
+            if (is_form(q) &&
+                balance->is_refused[find_last(balance->next, tensor_of(&plan->constants[i]))])
                 refuse_form(balance, q, "too many weights depend on each other");
+    return true;
 }
 
 static void refuse_sites(onnxq_plan *plan)
@@ -331,7 +390,7 @@ bool oq_plan_balance(onnxq_plan *plan, bool strictly, bool *any, onnxq_error *er
         share_out(&balance);
         ok = refuse_forms(&balance, any) || oq_arena_fail(&plan->arena, error);
         if (ok && *any && strictly)
-            refuse_dependents(&balance);
+            ok = refuse_dependents(&balance, &arena) || oq_fail_memory(error);
         refuse_sites(plan);
     }
     oq_arena_fini(&arena);

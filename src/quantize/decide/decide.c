@@ -480,7 +480,7 @@ static bool decide_all(onnxq_plan *plan, onnxq_error *error)
 /*
  * What is refused may leave others without reason to be: in rounds, each of which refuses
  * something. Chains of that are not in real models; after so many rounds all are refused
- * that depend on others, so that a model of n weights takes no n rounds.
+ * that depend on what is, so that a model of n weights takes no n rounds.
  */
 #define MAX_ROUNDS 4
 

@@ -47,7 +47,7 @@ bool oq_plan_choose_storage(onnxq_plan *plan, onnxq_error *error);
 
 /*
  * balance.c: refuses integers that take more room than the floats that leave for them,
- * with reasons in `refusal`; `strictly`: and all that depend on others. *any: some were.
+ * with reasons in `refusal`; `strictly`: and all that depend on them. *any: some were.
  */
 bool oq_plan_balance(onnxq_plan *plan, bool strictly, bool *any, onnxq_error *error);
 
