@@ -317,14 +317,17 @@ class FirstLayers(OrtTest):
 
     @cases(
         {
-            "dynamic": ((), "int8 folded at load"),
-            "blocks": (("--method=blocks",), "int8 folded at load"),
-            "qdq": (("--method=qdq",), "DequantizeLinear"),
-            "zero points": (("--no-symmetric",), "int16 folded at load"),
+            "dynamic": ((), "int8 folded at load", 3),
+            "blocks": (("--method=blocks",), "int8 folded at load", 3),
+            "qdq": (("--method=qdq",), "DequantizeLinear", 2.5),
+            "zero points": (("--no-symmetric",), "int16 folded at load", 2.5),
+            "qdq, wide": (("--method=qdq",), "", 3),
+            "zero points, wide": (("--no-symmetric",), "", 3),
         }
     )
-    def features_of_unlike_size(self, options, form):
-        sizes = 10 ** np.linspace(0, 3, 256)
+    def features_of_unlike_size(self, options, form, decades):
+        """Where one scale has to do for all inputs, even 16 bits are too few from 512 times on."""
+        sizes = 10 ** np.linspace(0, decades, 256)
         x = (build.activations(8, 256) * sizes).astype(np.float32)
         w = (build.weights(256, 256) / sizes[:, None]).astype(np.float32)
         outcome = self.quantize(self.make(x, w), *options)
