@@ -189,7 +189,7 @@ static int choose_output(struct tuning_run *run, const char *named)
     const cli_common *common = &settings->common;
     run->is_derived = named == NULL;
     run->output = named != NULL ? strdup(named)
-                                : cli_derive_path(run->model_path, NULL, NULL, "int8", "onnx");
+                                : cli_derive_path(run->model_path, NULL, NULL, ".int8", "onnx");
     if (run->output == NULL)
         return cli_memory_error(common);
     if (oq_is_standard_output(run->output))

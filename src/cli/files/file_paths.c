@@ -63,10 +63,10 @@ char *cli_derive_path(const char *model, const char *folder, const char *const *
                       strlen(ending) + 16;
     char *path = malloc(capacity);
     if (path != NULL && folder != NULL)
-        snprintf(path, capacity, "%s%s%.*s.%s.%s", folder, oq_base_name(folder)[0] ? "/" : "",
+        snprintf(path, capacity, "%s%s%.*s%s.%s", folder, oq_base_name(folder)[0] ? "/" : "",
                  n_stem, base, suffix, ending);
     else if (path != NULL)
-        snprintf(path, capacity, "%.*s%.*s.%s.%s", n_folder, model, n_stem, base, suffix, ending);
+        snprintf(path, capacity, "%.*s%.*s%s.%s", n_folder, model, n_stem, base, suffix, ending);
     return path;
 }
 

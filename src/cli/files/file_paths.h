@@ -16,7 +16,7 @@ bool cli_path_exists(const char *path);
 bool cli_is_same_file(const char *a, const char *b);
 
 /*
- * "FOLDER/model.SUFFIX.ENDING" for "some/model.onnx"; folder NULL is the one that
+ * "FOLDER/modelSUFFIX.ENDING" for "some/model.onnx"; folder NULL is the one that
  * the model is in. Where the name has one of the suffixes `replaced` already (a
  * list ended by NULL; NULL: none), that goes. On the heap; NULL where memory ran out.
  */

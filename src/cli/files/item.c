@@ -247,7 +247,7 @@ static int process(struct item_run *run)
     bool ok = decide(run, &error) && measure(run, &error);
     bool writes = ok && !job->files->dry_run && (!run->is_copy || allows_noop(job));
     int status = ok ? note_in_tree(run) : CLI_EXIT_OK;
-    if (status == CLI_EXIT_OK && writes && job->files->output_dir != NULL)
+    if (status == CLI_EXIT_OK && writes && job->files->output_dir != NULL && !job->in_place)
         status = cli_folders_make(&job->made, job->common, run->item->output);
     if (status == CLI_EXIT_OK && writes && run->is_copy && job->folder != NULL) {
         const cli_tree_copy copy = cli_job_copy(job); /* its side files go along */

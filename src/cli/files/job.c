@@ -32,6 +32,8 @@ const cli_option cli_job_options[] = {
            .help = "same as OUT"),
     OPTION(TEXT, 'd', "output-dir", output_dir, .value = "DIR", .source = CLI_FOLDERS,
            .help = "one or more models, written into DIR"),
+    OPTION(TEXT, 0, "suffix", suffix, .value = "TEXT",
+           .help = "of the output's name, as in --suffix _quantized: MODEL_quantized.onnx"),
     OPTION(FLAG, 'f', "force", force,
            .help = "replace an output that was not named, and any side file"),
     OPTION(FLAG, 'n', "no-clobber", no_clobber, .help = "never replace a file"),
@@ -65,6 +67,12 @@ static int check_operands(const cli_job *job, int n_operands)
         return cli_usage(common, NULL, "-o and -d contradict each other");
     if (n_operands == 0)
         return cli_usage(common, see, "there is no MODEL");
+    if (files->suffix != NULL && (files->output != NULL || n_operands == 2) &&
+        files->output_dir == NULL)
+        return cli_usage(common, NULL, "--suffix and a name for the output contradict each other");
+    if (files->suffix != NULL && strchr(files->suffix, '/') != NULL)
+        return cli_usage(common, "-d DIR names a folder", "--suffix: '%s' is no part of a name",
+                         files->suffix);
     if (files->output_dir != NULL)
         return CLI_EXIT_OK;
     if (n_operands > 2 || (n_operands == 2 && files->output != NULL))
@@ -76,14 +84,17 @@ static int check_operands(const cli_job *job, int n_operands)
 
 static char *derive_output(const cli_job *job, const char *input, const char *folder)
 {
+    char own[32];
+    snprintf(own, sizeof(own), ".%s", job->maker->suffix(job->settings));
     return cli_derive_path(input, folder, job->maker->replaced_suffixes,
-                           job->maker->suffix(job->settings), "onnx");
+                           job->files->suffix != NULL ? job->files->suffix : own, "onnx");
 }
 
 static bool fill_item(const cli_job *job, cli_item *item, const char *input, const char *output)
 {
     item->input = input;
-    if (output == NULL && job->files->output_dir == NULL && cli_is_standard_input(input))
+    if (output == NULL && job->files->output_dir == NULL && job->files->suffix == NULL &&
+        cli_is_standard_input(input))
         output = CLI_STANDARD_STREAM; /* a filter, as others are */
     item->derived = output == NULL;
     item->output =
@@ -92,17 +103,38 @@ static bool fill_item(const cli_job *job, cli_item *item, const char *input, con
 }
 
 /* The models of a folder keep their names: who loads the folder finds them where they were. */
+static char *derive_in_tree(const cli_job *job, const cli_tree_file *file)
+{
+    const char *output_dir = job->files->output_dir;
+    if (job->files->suffix == NULL)
+        return cli_tree_join(output_dir, file->relative);
+    char *folder = cli_folder_in(output_dir, file->relative, oq_folder_length(file->relative));
+    char *output = folder == NULL ? NULL : derive_output(job, file->relative, folder);
+    free(folder);
+    return output;
+}
+
+/* What has the name of an output is one of an earlier run, and no model to begin with. */
+static bool is_old_output(const cli_job *job, const char *path)
+{
+    const char *suffix = job->files->suffix, *base = oq_base_name(path);
+    const size_t n = strlen(base) - strlen(".onnx"), n_suffix = suffix != NULL ? strlen(suffix) : 0;
+    return n_suffix > 0 && n > n_suffix && strncmp(base + n - n_suffix, suffix, n_suffix) == 0;
+}
+
 static bool fill_from_tree(cli_job *job)
 {
     cli_tree *tree = &job->tree;
     job->items = calloc(tree->n_files + 1, sizeof(*job->items));
     for (size_t i = 0; i < tree->n_files && job->items != NULL; i++) {
         cli_tree_file *file = &tree->files[i];
-        if (file->kind == CLI_TREE_OTHER)
+        bool is_old = file->kind == CLI_TREE_MODEL && is_old_output(job, file->relative);
+        job->n_old += is_old;
+        if (file->kind == CLI_TREE_OTHER || is_old)
             continue;
         cli_item *item = &job->items[job->n_items];
         *item = (cli_item){.input = file->path,
-                           .output = cli_tree_join(job->files->output_dir, file->relative),
+                           .output = derive_in_tree(job, file),
                            .derived = true,
                            .file = file};
         if (item->output == NULL)
@@ -214,6 +246,8 @@ static int check_item(const cli_job *job, const cli_item *item)
     if (reads && files->output_dir != NULL)
         return cli_usage(common, NULL, "standard input has no name for a file in %s",
                          files->output_dir);
+    if (reads && files->suffix != NULL)
+        return cli_usage(common, NULL, "standard input has no name that --suffix could end");
     if (reads && oq_os_is_terminal(stdin))
         return cli_usage(common, NULL, "standard input is a terminal, expected a model");
     int status = cli_model_name_check(common, item->output);
@@ -261,10 +295,13 @@ static void print_rest(const cli_job *job)
 {
     const cli_tree *tree = &job->tree;
     size_t n_models_failed = job->n_items - job->n_done;
-    fprintf(job->text, "  %zu %sd, %zu with nothing to %s (copied), %zu failed; other files: ",
+    fprintf(job->text, "  %zu %sd, %zu with nothing to %s (copied), %zu failed",
             job->n_done - job->n_copies, job->maker->verb, job->n_copies, job->maker->verb,
             n_models_failed);
-    fprintf(job->text, "%zu copied", tree->n_copied);
+    if (job->n_old > 0)
+        fprintf(job->text, ", %zu left out for their names", job->n_old);
+    if (!job->in_place)
+        fprintf(job->text, "; other files: %zu copied", tree->n_copied);
     if (tree->n_there > 0)
         fprintf(job->text, ", %zu there already", tree->n_there);
     if (tree->n_failed > 0)
@@ -322,7 +359,7 @@ static int run_items(cli_job *job, int status)
             return result;
         status = worse_of(status, result);
     }
-    if (job->folder != NULL) {
+    if (job->folder != NULL && !job->in_place) {
         const cli_tree_copy copy = cli_job_copy(job);
         int result = cli_tree_copy_others(&job->tree, &copy);
         if (result > 128)
@@ -400,13 +437,13 @@ static int check_folders(const cli_job *job, int n_operands, char **operands)
     if (job->folder == NULL)
         return CLI_EXIT_OK;
     if (output_dir == NULL)
-        return cli_usage(common, "name the folder for the outputs behind it",
+        return cli_usage(common, "name it behind, or --suffix for outputs beside their models",
                          "%s: is a folder, and there is none for its outputs", job->folder);
     if (oq_is_standard_output(output_dir) ||
         (cli_path_exists(output_dir) && !is_folder(output_dir)))
         return cli_usage(common, NULL, "%s: is no folder, as the output of one has to be",
                          output_dir);
-    if (lies_in(job->folder, output_dir))
+    if (!job->in_place && lies_in(job->folder, output_dir))
         return cli_usage(common, "name another folder, or one inside it: that is left out",
                          "%s: has the input in it: outputs could replace inputs", output_dir);
     return CLI_EXIT_OK;
@@ -415,13 +452,14 @@ static int check_folders(const cli_job *job, int n_operands, char **operands)
 /* The models to work on. *status: what could not be read, while the rest can be worked on. */
 static int find_items(cli_job *job, int n_operands, char **operands, int *status)
 {
-    if (n_operands == 1 && is_tree(operands[0]))
-        job->folder = operands[0];
+    const char *output_dir = job->files->output_dir;
     int code = check_folders(job, n_operands, operands);
     if (code != CLI_EXIT_OK)
         return code;
+    job->tree.keeps_names = job->files->suffix == NULL;
     if (job->folder != NULL)
-        *status = cli_tree_read(&job->tree, job->common, job->folder, job->files->output_dir);
+        *status =
+            cli_tree_read(&job->tree, job->common, job->folder, job->in_place ? NULL : output_dir);
     if (cli_interrupt_signal() != 0)
         return 128 + cli_interrupt_signal();
     if (*status > CLI_EXIT_INPUT)
@@ -457,6 +495,12 @@ int cli_job_run(cli_job *job, int n_operands, char **operands)
         n_operands = 1;
     }
     find_output_folder(&files, &n_operands, operands);
+    if (n_operands == 1 && is_tree(operands[0]))
+        job->folder = operands[0];
+    bool is_beside = job->folder != NULL && files.suffix != NULL && files.suffix[0] != '\0';
+    if (is_beside && files.output_dir == NULL)
+        files.output_dir = job->folder;
+    job->in_place = is_beside && cli_is_same_file(files.output_dir, job->folder);
     job->files = &files;
     int status = check_operands(job, n_operands);
     if (status == CLI_EXIT_OK)

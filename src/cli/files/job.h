@@ -19,6 +19,7 @@
 typedef struct cli_files {
     char *model; /* in place of the first operand; NULL: not given */
     const char *output, *output_dir;
+    const char *suffix; /* of derived names, before .onnx; NULL: the command's own */
     bool dry_run, force, no_clobber, sync, allow_noop;
     onnxq_external_data external_data;
 } cli_files;
@@ -74,11 +75,13 @@ typedef struct cli_job {
     FILE *text; /* where people read results; NULL: nowhere */
     cli_reports json;
     const char *folder; /* that is mirrored, or NULL */
+    bool in_place;      /* it is its own mirror: outputs lie beside their models */
     cli_tree tree;      /* what is in it */
     cli_list made;      /* folders, for outputs */
     double item_began;  /* seconds, of the item at hand */
     /* of the items that are done */
     size_t n_done, n_copies;
+    size_t n_old; /* models of the folder that have the names of outputs */
     uint64_t nbytes_before, nbytes_after;
 } cli_job;
 

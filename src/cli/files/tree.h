@@ -33,6 +33,7 @@ typedef struct cli_tree {
     size_t n_files;
     cli_tree_side_file *side_files;
     size_t n_side_files;
+    bool keeps_names; /* of models, so that new side files take the names of old ones */
     size_t n_copied, n_there, n_failed; /* of the other files; there: the same already */
 } cli_tree;
 

@@ -135,7 +135,8 @@ static int copy_other(cli_tree *tree, const cli_tree_copy *copy, const cli_tree_
     enum side side = find_side(tree, file);
     if (side == SIDE_LEFT)
         return CLI_EXIT_OK;
-    if (side == SIDE_BOTH) { /* it could take the place of the new model's own */
+    if (side == SIDE_BOTH &&
+        tree->keeps_names) { /* it could take the place of the new model's own */
         cli_error(copy->common,
                   "%s: side file of a model that is new and of one that is copied: it stays out",
                   file->path);
