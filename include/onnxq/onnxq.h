@@ -201,6 +201,7 @@ typedef struct onnxq_output_options {
     bool keep_existing; /* an output that exists is an error, not replaced */
     bool force;         /* a side file is written over a file that is none of this output */
     bool allow_noop;    /* nothing to do: copy the input byte for byte */
+    bool hub_side_file; /* a side file is called OUT_data, as on the Hub, and not OUT.data */
     unsigned threads;   /* 0: one per processor. The result does not depend on it. */
     onnxq_progress_fn progress;
     void *progress_data;

@@ -102,6 +102,7 @@ def quantize(src: Model, dst: Optional[PathLike] = None, *,
              target_ort: Optional[str] = None, external_data: Optional[str] = None,
              sync: Optional[bool] = None, keep_existing: Optional[bool] = None,
              force: Optional[bool] = None, allow_noop: Optional[bool] = None,
+             hub_side_file: Optional[bool] = None,
              threads: Optional[int] = None, inputs: Inputs = None,
              progress: Optional[Progress] = None) -> Report:
     """Quantizes the model ``src``, a path or a ModelProto, into the file ``dst``.
@@ -124,7 +125,7 @@ def quantize(src: Model, dst: Optional[PathLike] = None, *,
         subgraphs=subgraphs, ranges=ranges, range_method=range_method, percentile=percentile,
         join_norms=join_norms, no_smooth=no_smooth, target_ort=target_ort, external_data=external_data,
         sync=sync, keep_existing=keep_existing,
-        force=force, allow_noop=allow_noop, threads=threads)
+        force=force, allow_noop=allow_noop, hub_side_file=hub_side_file, threads=threads)
     output = None if dst is None else os.fspath(dst)
     with model_path(src) as source, contextlib.ExitStack() as stack:
         if inputs is not None:

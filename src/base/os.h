@@ -94,6 +94,8 @@ void oq_os_sync_folder_of(const char *path);
 /* Until it is closed others who lock the folder of path wait, but not for ever. */
 int oq_os_lock_folder_of(const char *path);
 
+bool oq_os_link(const char *file, const char *name); /* another name of it, which is free */
+
 bool oq_os_make_folder(const char *path);
 bool oq_os_make_new_folder(char *path); /* its last six characters, XXXXXX, are replaced */
 void oq_os_remove_folder(const char *path);

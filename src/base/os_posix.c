@@ -281,6 +281,11 @@ int oq_os_lock_folder_of(const char *path)
     return fd;
 }
 
+bool oq_os_link(const char *file, const char *name)
+{
+    return link(file, name) == 0;
+}
+
 bool oq_os_make_folder(const char *path)
 {
     return mkdir(path, 0777) == 0;

@@ -150,13 +150,19 @@ static bool wants_external(const struct emission *emission)
     }
 }
 
+static const char *side_ending(const struct emission *emission)
+{
+    return emission->options->hub_side_file ? "_data" : ".data";
+}
+
 static bool write_model(struct emission *emission, const char *path, onnxq_error *error)
 {
     const struct oq_draft *draft = emission->draft;
     if (!write_structure(emission, error))
         return false;
     if (wants_external(emission) && draft->n_large > 0) {
-        char *location = oq_arena_printf(&emission->arena, "%s.data", oq_base_name(path));
+        char *location =
+            oq_arena_printf(&emission->arena, "%s%s", oq_base_name(path), side_ending(emission));
         if (location == NULL)
             return oq_arena_fail(&emission->arena, error);
         if (!place_external(emission, location, error) || !write_structure(emission, error))
@@ -422,7 +428,7 @@ static char *find_left_side_file(const struct emission *emission, const char *pa
     char *left = oq_is_standard_output(path) ? NULL : malloc(n);
     if (left == NULL)
         return NULL;
-    snprintf(left, n, "%s.data", path);
+    snprintf(left, n, "%s%s", path, side_ending(emission));
     if (oq_os_link_status(left, &status) && status.type == OQ_FILE_REGULAR &&
         !is_input(emission->draft->model, left) && is_side_file_of(path, left, true))
         return left;
@@ -538,7 +544,7 @@ static bool name_side_file(struct emission *emission, const char *path, char **e
         return true;
     if (is_stream(path))
         return refuse_side_file(path, error);
-    *external_path = oq_arena_printf(&emission->arena, "%s.data", path);
+    *external_path = oq_arena_printf(&emission->arena, "%s%s", path, side_ending(emission));
     return *external_path != NULL ? check_side_file(emission, path, *external_path, error)
                                   : oq_arena_fail(&emission->arena, error);
 }

@@ -109,6 +109,7 @@ static const struct named_option known_options[] = {
     OUTPUT(FLAG, keep_existing),
     OUTPUT(FLAG, force),
     OUTPUT(FLAG, allow_noop),
+    OUTPUT(FLAG, hub_side_file),
     OUTPUT(UNSIGNED, threads),
 };
 

@@ -91,6 +91,9 @@ const cli_option cli_quantize_options[] = {
     OPTION(FLAG, 0, "no-smooth", options.no_smooth,
            .help = "leave channels large that a normalization makes so"),
 
+    OPTION(LIST, 0, "variants", variant_names, .value = "A,B",
+           .help = "as the Hub names them: quantized (or q8), int8, uint8, q4, bnb4"),
+
     {.kind = CLI_HEADING, .help = "Ranges of activations, for --method static"},
     OPTION(TEXT, 0, "ranges", ranges_path, .source = CLI_FILES, .value = "FILE",
            .help = "as 'onnxq calibrate' writes it"),
@@ -148,14 +151,17 @@ static int run_quantize(void *data, int n_operands, char **operands)
     int code = cli_quantize_fill_options(settings);
     if (code != 0)
         return code;
-    bool has_inputs = settings->run.inputs.count > 0; /* then ranges are made for each model */
-    if (!has_inputs && onnxq_options_check(&settings->options, &error) != ONNXQ_OK)
+    bool has_inputs = settings->run.inputs.count > 0;      /* then ranges are made for each model */
+    bool has_variants = settings->variant_names.count > 0; /* checked one by one */
+    if (!has_inputs && !has_variants && onnxq_options_check(&settings->options, &error) != ONNXQ_OK)
         return cli_library_error(&settings->common, &error);
     cli_job job = {.maker = &cli_quantize_maker,
                    .settings = settings,
                    .common = &settings->common,
                    .files = &settings->files};
-    return cli_job_run(&job, n_operands, operands);
+    cli_quantize_variants variants = {0};
+    code = cli_quantize_fill_variants(settings, &variants, &job.variants);
+    return code != 0 ? code : cli_job_run(&job, n_operands, operands);
 }
 
 void cli_quantize_defaults(void *data)
@@ -170,10 +176,11 @@ void cli_quantize_defaults(void *data)
 void cli_quantize_release(void *data)
 {
     cli_quantize_settings *settings = data;
-    cli_list *lists[] = {
-        &settings->op_types,      &settings->exclude_op_types, &settings->include_globs,
-        &settings->exclude_globs, &settings->include_regexes,  &settings->exclude_regexes,
-        &settings->include_names, &settings->exclude_names,    &settings->extra_options};
+    cli_list *lists[] = {&settings->op_types,        &settings->exclude_op_types,
+                         &settings->include_globs,   &settings->exclude_globs,
+                         &settings->include_regexes, &settings->exclude_regexes,
+                         &settings->include_names,   &settings->exclude_names,
+                         &settings->extra_options,   &settings->variant_names};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
         cli_list_free(lists[i]);
     free(settings->selectors);

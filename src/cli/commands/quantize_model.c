@@ -51,11 +51,32 @@ static onnxq_ranges *measure_ranges(const cli_quantize_settings *settings, const
     return ok ? result.ranges : NULL;
 }
 
+/* With 8 bits: engines in browsers have no kernels for int8 of these. */
+static bool needs_unsigned(const onnxq_model *model)
+{
+    static const char *const operators[] = {"Conv", "GroupQueryAttention", "MultiHeadAttention"};
+    onnxq_inspection *inspection = onnxq_inspection_create(model, NULL);
+    bool needs = false;
+    for (size_t i = 0; inspection != NULL && i < inspection->n_operators && !needs; i++)
+        for (size_t k = 0; k < sizeof(operators) / sizeof(operators[0]); k++)
+            needs |= strcmp(inspection->operators[i].op_type, operators[k]) == 0;
+    onnxq_inspection_destroy(inspection);
+    return needs;
+}
+
+static onnxq_options options_for(const cli_quantize_settings *settings, const onnxq_model *model)
+{
+    onnxq_options options = settings->options;
+    if (settings->chooses_type && needs_unsigned(model))
+        options.weight_type = ONNXQ_WEIGHT_UINT8;
+    return options;
+}
+
 static cli_work create(const void *data, const onnxq_model *model,
                        const onnxq_output_options *output, onnxq_error *error)
 {
     const cli_quantize_settings *settings = data;
-    onnxq_options options = settings->options;
+    onnxq_options options = options_for(settings, model);
     if (settings->plan_path != NULL &&
         !oq_plan_file_check(&settings->plan_file, settings->plan_path, model, error))
         return (cli_work){0};
@@ -93,8 +114,9 @@ static void print(const void *data, const onnxq_model *model, const cli_work *wo
     const cli_quantize_settings *settings = data;
     if (level < 0 || onnxq_plan_count(work->plan) == 0)
         return;
+    const onnxq_options options = options_for(settings, model);
     fputs("  ", stream);
-    cli_print_quantize_settings(&settings->options, stream);
+    cli_print_quantize_settings(&options, stream);
     fputs("  ", stream);
     cli_print_origin(stream, model);
     if (level > 0)

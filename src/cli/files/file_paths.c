@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/os.h"
 #include "base/path.h"
 
@@ -68,6 +69,22 @@ char *cli_derive_path(const char *model, const char *folder, const char *const *
     else if (path != NULL)
         snprintf(path, capacity, "%.*s%.*s%s.%s", n_folder, model, n_stem, base, suffix, ending);
     return path;
+}
+
+bool cli_has_same_bytes(const char *a, const char *b)
+{
+    struct oq_file file_a, file_b = {.fd = -1};
+    onnxq_error ignored;
+    bool same = true;
+    oq_error_init(&ignored);
+    bool ok = oq_file_open(&file_a, a, &ignored);
+    if (!ok)
+        return false;
+    ok = oq_file_open(&file_b, b, &ignored) && file_a.nbytes == file_b.nbytes &&
+         oq_file_compare(&file_a, 0, &file_b, 0, file_a.nbytes, &same, &ignored);
+    oq_file_close(&file_a);
+    oq_file_close(&file_b);
+    return ok && same;
 }
 
 size_t cli_common_folders(const char *a, const char *b, size_t n)

@@ -23,6 +23,9 @@ bool cli_is_same_file(const char *a, const char *b);
 char *cli_derive_path(const char *model, const char *folder, const char *const *replaced,
                       const char *suffix, const char *ending);
 
+/* Whether two files hold the same bytes; false where one cannot be read. */
+bool cli_has_same_bytes(const char *a, const char *b);
+
 /* How much of the beginning of both paths, within n bytes, is the same folders, with the slash. */
 size_t cli_common_folders(const char *a, const char *b, size_t n);
 

@@ -11,6 +11,7 @@
 #include "base/size.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
+#include "cli/files/file_paths.h"
 #include "cli/files/folders.h"
 #include "cli/files/model_input.h"
 #include "cli/terminal/progress.h"
@@ -34,13 +35,14 @@ void cli_print_sizes(FILE *stream, uint64_t before, uint64_t after)
 /* An item while it is worked on. */
 struct item_run {
     cli_job *job;
-    const cli_item *item;
+    cli_item *item;
     cli_input input;
     onnxq_model *model;
     cli_work work;
     cli_progress progress;
     uint64_t nbytes_before, nbytes_after; /* model and side files */
     bool is_copy;                         /* there is nothing to do */
+    const char *twin;                     /* another output that it is one file with, or NULL */
 };
 
 static bool is_kept(const cli_job *job, const cli_item *item)
@@ -50,10 +52,15 @@ static bool is_kept(const cli_job *job, const cli_item *item)
            !oq_is_standard_output(item->output) && cli_path_exists(item->output);
 }
 
-/* Of a folder that is mirrored nothing is missing. */
+/* Of a folder that is mirrored nothing is missing, nor is a variant that others ask for. */
 static bool allows_noop(const cli_job *job)
 {
-    return job->files->allow_noop || job->folder != NULL;
+    return job->files->allow_noop || job->folder != NULL || job->variants.count > 0;
+}
+
+static const void *settings_of(const struct item_run *run)
+{
+    return run->item->variant != NULL ? run->item->variant->settings : run->job->settings;
 }
 
 /* --- how much is shown ----------------------------------------------------- */
@@ -108,6 +115,10 @@ static void print_outcome(const struct item_run *run)
         fputs(", it exists: -f replaces it", job->text);
     if (run->is_copy)
         fprintf(job->text, ", a copy: nothing to %s", job->maker->verb);
+    if (run->twin != NULL) {
+        fputs(", one file with ", job->text);
+        cli_print_escaped(job->text, run->twin);
+    }
     putc('\n', job->text);
     if (job->n_items > 1 || job->folder != NULL)
         cli_flush_text(); /* so that messages about the next model come after it */
@@ -160,7 +171,8 @@ static bool decide(struct item_run *run, onnxq_error *error)
                                                           (run->item->derived && !files->force),
                                          .force = files->force,
                                          .sync = files->sync,
-                                         .allow_noop = files->allow_noop,
+                                         .allow_noop = allows_noop(job),
+                                         .hub_side_file = run->item->variant != NULL,
                                          .threads = (unsigned)job->common->threads,
                                          .progress = cli_progress_update,
                                          .progress_data = &run->progress};
@@ -169,7 +181,7 @@ static bool decide(struct item_run *run, onnxq_error *error)
     if (run->model == NULL)
         return false;
     cli_progress_start(&run->progress);
-    run->work = job->maker->create(job->settings, run->model, &output, error);
+    run->work = job->maker->create(settings_of(run), run->model, &output, error);
     cli_progress_erase(&run->progress);
     return run->work.plan != NULL || run->work.dequantization != NULL;
 }
@@ -204,7 +216,8 @@ static int note_in_tree(const struct item_run *run)
     const struct oq_external *external = &run->model->external;
     if (run->item->file == NULL)
         return CLI_EXIT_OK;
-    run->item->file->kind = run->is_copy ? CLI_TREE_MODEL_COPIED : CLI_TREE_MODEL_MADE;
+    if (run->item->file->kind != CLI_TREE_MODEL_COPIED)
+        run->item->file->kind = run->is_copy ? CLI_TREE_MODEL_COPIED : CLI_TREE_MODEL_MADE;
     for (size_t i = 0; i < external->count; i++)
         if (!cli_tree_note_side_file(&job->tree, &external->list[i]->status, run->is_copy))
             return cli_memory_error(job->common);
@@ -222,13 +235,47 @@ static bool write_output(struct item_run *run, onnxq_error *error)
     return status == ONNXQ_OK;
 }
 
+/* The name becomes one of the other file. False where the file system has no hard links. */
+static bool become_link(const char *file, const char *name)
+{
+    size_t n = strlen(name) + sizeof(".link");
+    char *temporary = malloc(n);
+    bool ok = temporary != NULL;
+    if (ok) {
+        snprintf(temporary, n, "%s.link", name);
+        ok = oq_os_link(file, temporary);
+        if (ok && rename(temporary, name) != 0) {
+            remove(temporary);
+            ok = false;
+        }
+    }
+    free(temporary);
+    return ok;
+}
+
+/* Variants that came out the same are one file: they take its place once, and are loaded once. */
+static void join_twins(struct item_run *run)
+{
+    cli_item *item = run->item;
+    if (item->variant == NULL)
+        return;
+    for (cli_item *other = item; other != run->job->items && run->twin == NULL;) {
+        other--;
+        if (strcmp(other->input, item->input) != 0)
+            return;
+        if (other->is_written && cli_has_same_bytes(other->output, item->output) &&
+            become_link(other->output, item->output))
+            run->twin = other->output;
+    }
+}
+
 /* What is said of a model, and of all of them together. */
 static int report(const struct item_run *run, bool is_written)
 {
     cli_job *job = run->job;
     bool is_noop = run->is_copy && !allows_noop(job);
     if (job->text != NULL)
-        job->maker->print(job->settings, run->model, &run->work, verbosity(job), job->text);
+        job->maker->print(settings_of(run), run->model, &run->work, verbosity(job), job->text);
     print_report(run, is_written ? run->item->output : NULL);
     if (is_noop)
         return fail_nothing(run);
@@ -255,10 +302,15 @@ static int process(struct item_run *run)
     } else if (status == CLI_EXIT_OK && (!ok || (writes && !write_output(run, &error)))) {
         status = cli_model_input_fail(job->common, &run->input, run->item->input, &error);
     }
-    return status == CLI_EXIT_OK ? report(run, writes) : status;
+    if (status != CLI_EXIT_OK)
+        return status;
+    run->item->is_written = writes;
+    if (writes)
+        join_twins(run);
+    return report(run, writes);
 }
 
-int cli_item_run(cli_job *job, const cli_item *item)
+int cli_item_run(cli_job *job, cli_item *item)
 {
     struct item_run run = {.job = job, .item = item};
     job->item_began = oq_now_seconds();

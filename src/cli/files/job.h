@@ -57,8 +57,24 @@ typedef struct cli_maker {
     void (*explain_nothing)(const cli_work *work, char *text, size_t capacity);
 } cli_maker;
 
+/* One of several things that are made of every model. */
+typedef struct cli_variant {
+    const char *suffix;   /* of its names: "_q4" */
+    const void *settings; /* the command's, for this one */
+} cli_variant;
+
+typedef struct cli_variants {
+    const cli_variant *list; /* NULL: one thing is made of a model */
+    size_t count;
+    const char *const *old_suffixes; /* of names of earlier outputs; ends with NULL */
+    const char *report_name;         /* of the file that says how they were made */
+    void (*report)(const void *settings, FILE *stream);
+} cli_variants;
+
 typedef struct cli_item {
     const char *input;
+    const cli_variant *variant; /* or NULL */
+    bool is_written;
     char *output;
     bool derived;        /* the output's name was made from the input's */
     cli_tree_file *file; /* the same in the folder that is mirrored, or NULL */
@@ -69,6 +85,7 @@ typedef struct cli_job {
     const void *settings;
     const cli_common *common;
     const cli_files *files;
+    cli_variants variants;
     /* from here on the job's own */
     cli_item *items;
     size_t n_items;
@@ -87,7 +104,14 @@ typedef struct cli_job {
 
 /* Both return the exit code, after a message where it is not 0. */
 int cli_job_run(cli_job *job, int n_operands, char **operands);
-int cli_item_run(cli_job *job, const cli_item *item);
+int cli_item_run(cli_job *job, cli_item *item);
+
+/*
+ * What goes where, from the operands; `files` are those of the command line and change. *unread:
+ * an exit code, where some of a folder cannot be read and the rest can be worked on.
+ */
+int cli_job_find_items(cli_job *job, cli_files *files, int n_operands, char **operands,
+                       int *unread);
 
 /* How what is only copied is written. */
 cli_tree_copy cli_job_copy(cli_job *job);

@@ -42,6 +42,7 @@ typedef struct cli_tree_copy {
     const cli_common *common;
     cli_list *made; /* folders */
     const char *output_dir;
+    const char *left_out; /* name of a file that the run writes itself, or NULL */
     bool dry_run, force, sync;
 } cli_tree_copy;
 

@@ -43,20 +43,6 @@ static bool write_copy(const cli_tree_copy *copy, const struct oq_file *file, co
     return ok;
 }
 
-static bool has_same_bytes(const struct oq_file *file, const char *path)
-{
-    struct oq_file other;
-    onnxq_error ignored;
-    bool same = true;
-    oq_error_init(&ignored);
-    if (!oq_file_open(&other, path, &ignored))
-        return false;
-    bool ok = other.nbytes == file->nbytes &&
-              oq_file_compare(file, 0, &other, 0, file->nbytes, &same, &ignored);
-    oq_file_close(&other);
-    return ok && same;
-}
-
 static int fail(const cli_common *common, const char *path, onnxq_error *error)
 {
     if (error->status == ONNXQ_ERROR_CANCELLED)
@@ -73,7 +59,7 @@ static int copy_file(const cli_tree_copy *copy, const char *from, const char *to
     oq_error_init(&error);
     if (!oq_file_open(&file, from, &error))
         return fail(copy->common, from, &error);
-    *is_there = cli_path_exists(to) && has_same_bytes(&file, to);
+    *is_there = cli_path_exists(to) && cli_has_same_bytes(from, to);
     int status = CLI_EXIT_OK;
     if (!*is_there && !copy->force && cli_path_exists(to)) {
         cli_error(copy->common, "%s: it exists and is kept", to);
@@ -133,7 +119,8 @@ static int copy_other(cli_tree *tree, const cli_tree_copy *copy, const cli_tree_
 {
     bool is_there = false;
     enum side side = find_side(tree, file);
-    if (side == SIDE_LEFT)
+    if (side == SIDE_LEFT ||
+        (copy->left_out != NULL && strcmp(file->relative, copy->left_out) == 0))
         return CLI_EXIT_OK;
     if (side == SIDE_BOTH &&
         tree->keeps_names) { /* it could take the place of the new model's own */

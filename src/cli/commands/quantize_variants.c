@@ -1,0 +1,166 @@
+/* --variants: what transformers.js and the Hub call the forms of a model, and how they are made. */
+#include "cli/commands/quantize_command.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "base/nearest.h"
+#include "cli/terminal/messages.h"
+
+struct variant_kind {
+    const char *name, *dtype; /* of the file, and what transformers.js calls it */
+    const char *suffix;
+    onnxq_method method;
+    onnxq_bits bits;
+    int block_size;
+    onnxq_weight_type weight_type;
+    bool chooses_type;
+};
+
+#define N_KINDS 5
+
+static const struct variant_kind kinds[N_KINDS] = {
+    {"quantized", "q8", "_quantized", ONNXQ_METHOD_DYNAMIC, ONNXQ_BITS_8, 0, ONNXQ_WEIGHT_INT8,
+     true},
+    {"int8", "int8", "_int8", ONNXQ_METHOD_DYNAMIC, ONNXQ_BITS_8, 0, ONNXQ_WEIGHT_INT8, false},
+    {"uint8", "uint8", "_uint8", ONNXQ_METHOD_DYNAMIC, ONNXQ_BITS_8, 0, ONNXQ_WEIGHT_UINT8, false},
+    {"q4", "q4", "_q4", ONNXQ_METHOD_BLOCKS, ONNXQ_BITS_4, 32, ONNXQ_WEIGHT_INT8, false},
+    {"bnb4", "bnb4", "_bnb4", ONNXQ_METHOD_BLOCKS, ONNXQ_BITS_NF4, 64, ONNXQ_WEIGHT_INT8, false},
+};
+
+/* Names of what others make are no models to begin with either. */
+static const char *const hub_suffixes[] = {"_quantized", "_int8", "_uint8", "_q4",
+                                           "_q4f16",     "_bnb4", "_fp16",  NULL};
+
+_Static_assert(N_KINDS <= CLI_MAX_VARIANTS, "room for all");
+
+/* Names and settings of one; what has no effect on it is left at its default. */
+static void fill(cli_quantize_settings *settings, const struct variant_kind *kind)
+{
+    onnxq_options defaults, *options = &settings->options;
+    onnxq_options_init(&defaults);
+    options->method = kind->method;
+    options->bits = kind->bits;
+    options->block_size = kind->block_size;
+    options->weight_type = kind->weight_type;
+    settings->chooses_type = kind->chooses_type;
+    if (kind->method != ONNXQ_METHOD_BLOCKS) {
+        options->accuracy_level = defaults.accuracy_level;
+        return;
+    }
+    options->per_channel = defaults.per_channel;
+    options->reduce_range = defaults.reduce_range;
+    options->conv = defaults.conv;
+    options->force_integer = defaults.force_integer;
+    options->join_norms = defaults.join_norms;
+    options->no_smooth = defaults.no_smooth;
+    if (kind->bits == ONNXQ_BITS_NF4) {
+        options->symmetric = defaults.symmetric;
+        options->accuracy_level = defaults.accuracy_level;
+    }
+}
+
+static int check(const cli_quantize_settings *settings)
+{
+    const cli_common *common = &settings->common;
+    onnxq_options defaults;
+    onnxq_options_init(&defaults);
+    const onnxq_options *options = &settings->options;
+    if (options->method != defaults.method || options->bits != defaults.bits ||
+        options->block_size != defaults.block_size || options->weight_type != defaults.weight_type)
+        return cli_usage(common, "each of them has its own",
+                         "--variants goes without --method, --bits, --block-size and "
+                         "--weight-type");
+    if (settings->plan_path != NULL)
+        return cli_usage(common, NULL, "--variants and --plan contradict each other");
+    if (settings->files.suffix != NULL)
+        return cli_usage(common, NULL, "--variants and --suffix contradict each other");
+    return 0;
+}
+
+/* The kind of a name; N_KINDS after a message. */
+static size_t find_kind(const cli_common *common, const char *name)
+{
+    size_t i = 0;
+    while (i < N_KINDS && !oq_is_same_word(kinds[i].name, strlen(kinds[i].name), name) &&
+           !oq_is_same_word(kinds[i].dtype, strlen(kinds[i].dtype), name))
+        i++;
+    if (i == N_KINDS && (strcmp(name, "fp16") == 0 || strcmp(name, "q4f16") == 0))
+        cli_usage(common, "onnxconverter-common makes float16 models",
+                  "--variants: %s is not made here: onnxq quantizes weights, and leaves what is "
+                  "float in float32",
+                  name);
+    else if (i == N_KINDS)
+        cli_usage(common, "there are quantized (or q8), int8, uint8, q4 and bnb4",
+                  "--variants: there is no '%s'", name);
+    return i;
+}
+
+static void write_strings(struct oq_json *json, const char *key, const cli_list *list)
+{
+    if (list->count == 0)
+        oq_json_null(json, key);
+    else
+        oq_json_strings(json, key, (const char *const *)list->items, list->count);
+}
+
+static bool is_asked(const cli_quantize_settings *settings, const struct variant_kind *kind)
+{
+    for (size_t i = 0; i < settings->variant_names.count; i++) {
+        const char *name = settings->variant_names.items[i];
+        if (oq_is_same_word(kind->name, strlen(kind->name), name) ||
+            oq_is_same_word(kind->dtype, strlen(kind->dtype), name))
+            return true;
+    }
+    return false;
+}
+
+/* The members that the converter of transformers.js writes, and who wrote these. */
+static void write_config(const void *data, FILE *stream)
+{
+    const cli_quantize_settings *settings = data;
+    const onnxq_options *options = &settings->options;
+    struct oq_json json;
+    oq_json_init(&json, stream);
+    oq_json_open_object(&json, NULL);
+    oq_json_string(&json, "onnxq", onnxq_version());
+    oq_json_open_row(&json, "modes");
+    for (size_t i = 0; i < N_KINDS; i++)
+        if (is_asked(settings, &kinds[i]))
+            oq_json_string(&json, NULL, kinds[i].dtype);
+    oq_json_close(&json);
+    oq_json_bool(&json, "per_channel", options->per_channel);
+    oq_json_bool(&json, "reduce_range", options->reduce_range != ONNXQ_REDUCE_NONE);
+    oq_json_null(&json, "block_size"); /* that of each mode */
+    oq_json_bool(&json, "is_symmetric", options->symmetric == 1);
+    oq_json_int(&json, "accuracy_level", options->accuracy_level);
+    oq_json_int(&json, "quant_type", 1); /* of bnb4: NF4 */
+    write_strings(&json, "op_block_list", &settings->exclude_op_types);
+    oq_json_close(&json);
+    oq_json_finish(&json);
+}
+
+int cli_quantize_fill_variants(const cli_quantize_settings *settings,
+                               cli_quantize_variants *variants, cli_variants *job)
+{
+    onnxq_error error;
+    if (settings->variant_names.count == 0)
+        return 0;
+    int code = check(settings);
+    for (size_t i = 0; i < settings->variant_names.count && code == 0; i++)
+        if (find_kind(&settings->common, settings->variant_names.items[i]) == N_KINDS)
+            code = CLI_EXIT_USAGE;
+    for (size_t i = 0; i < N_KINDS && code == 0; i++) {
+        if (!is_asked(settings, &kinds[i]))
+            continue;
+        cli_quantize_settings *own = &variants->settings[variants->count];
+        *own = *settings;
+        fill(own, &kinds[i]);
+        if (onnxq_options_check(&own->options, &error) != ONNXQ_OK)
+            code = cli_library_error(&settings->common, &error);
+        variants->list[variants->count++] = (cli_variant){kinds[i].suffix, own};
+    }
+    *job = (cli_variants){variants->list, variants->count, hub_suffixes, "quantize_config.json",
+                          write_config};
+    return code;
+}
