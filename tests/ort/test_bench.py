@@ -179,7 +179,7 @@ class Bench(OrtTest):
         """All members of the JSON that docs/report.md names."""
         path = self.save("a.onnx", identity_model())
         report = self.bench("--time=0.1", "-v", "--seed=7", "--ep=cpu", "--opt-level=basic", path, path)
-        keys = "bench onnxq engine settings inputs tries turns sessions models min_speedup passed"
+        keys = "report onnxq engine settings inputs tries turns sessions models min_speedup passed"
         self.assertEqual(" ".join(report), keys)
         self.assertEqual(report["engine"]["version"], onnxruntime.__version__)
         self.assertTrue(Path(report["engine"]["library"]).exists())

@@ -773,9 +773,9 @@ class RealModels(CheckTest):
         return source, self.dir / f"{name}.int8.onnx"
 
     def test_minilm(self):
-        """Every figure is numpy's, on 32 sentences."""
+        """Every figure is numpy's, on 32 sentences, their padding included."""
         paths, inputs = self.quantize_model("minilm"), harness.MODELS / "minilm_inputs.npz"
-        report = self.check(*paths, "-i", inputs, "-j", "1")
+        report = self.check(*paths, "-i", inputs, "-j", "1", "--rel-tol=0.5")
         with np.load(inputs) as arrays:
             feeds = dict(arrays)
         want, got = (common.run(path, feeds)[0] for path in paths)
