@@ -120,6 +120,7 @@ cli_tree_copy cli_job_copy(cli_job *job)
     const cli_files *files = job->files;
     return (cli_tree_copy){.common = job->common,
                            .made = &job->made,
+                           .folder = job->folder,
                            .output_dir = files->output_dir,
                            .left_out = job->variants.report_name,
                            .dry_run = files->dry_run,

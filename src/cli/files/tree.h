@@ -40,7 +40,8 @@ typedef struct cli_tree {
 /* How other files are copied. */
 typedef struct cli_tree_copy {
     const cli_common *common;
-    cli_list *made; /* folders */
+    cli_list *made;     /* folders */
+    const char *folder; /* that the tree is of, and all other files have to lie in */
     const char *output_dir;
     const char *left_out; /* name of a file that the run writes itself, or NULL */
     bool dry_run, force, sync;

@@ -51,14 +51,68 @@ static int fail(const cli_common *common, const char *path, onnxq_error *error)
     return cli_library_error(common, error);
 }
 
-/* *is_there: nothing had to be written. */
-static int copy_file(const cli_tree_copy *copy, const char *from, const char *to, bool *is_there)
+static bool lies_in(const char *path, const char *folder)
+{
+    size_t n = strlen(folder);
+    return strncmp(path, folder, n) == 0 && (path[n] == '/' || n == 1);
+}
+
+/*
+ * Where other files may lie: in the tree's folder, and in those that links of its models lead to,
+ * which is how caches of the Hub store both. A folder from elsewhere shall not have private files
+ * copied into what may be passed on.
+ */
+static int find_homes(const cli_tree *tree, const cli_tree_copy *copy, cli_list *homes)
+{
+    bool ok = true;
+    char *real = oq_os_real_path(copy->folder);
+    ok = real != NULL && cli_list_add(homes, real, strlen(real));
+    for (size_t i = 0; i < tree->n_files && ok; i++) {
+        cli_tree_kind kind = tree->files[i].kind;
+        struct oq_file_status status;
+        if ((kind != CLI_TREE_MODEL_MADE && kind != CLI_TREE_MODEL_COPIED) ||
+            !oq_os_link_status(tree->files[i].path, &status) || status.type != OQ_FILE_LINK)
+            continue;
+        char *model = oq_os_real_path(tree->files[i].path);
+        size_t n = model == NULL ? 0 : oq_folder_length(model);
+        const char *last = homes->items[homes->count - 1];
+        bool is_new = model != NULL && (strlen(last) != n - 1 || strncmp(last, model, n - 1) != 0);
+        if (is_new)
+            ok = cli_list_add(homes, model, n - 1);
+        free(model);
+    }
+    free(real);
+    return ok ? CLI_EXIT_OK : cli_memory_error(copy->common);
+}
+
+/* What was opened is asked where it lies, so that a link that changes gains nothing. */
+static bool is_at_home(const struct oq_file *file, const cli_list *homes)
+{
+    char *real = oq_os_real_path_of(file->fd);
+    if (real == NULL)
+        real = oq_os_real_path(file->path);
+    bool is_home = real != NULL && lies_in(real, homes->items[0]);
+    for (size_t i = 1; i < homes->count && real != NULL && !is_home; i++)
+        is_home =
+            oq_folder_length(real) == strlen(homes->items[i]) + 1 && lies_in(real, homes->items[i]);
+    free(real);
+    return is_home;
+}
+
+/* homes NULL: it may lie anywhere. *is_there: nothing had to be written. */
+static int copy_file(const cli_tree_copy *copy, const cli_list *homes, const char *from,
+                     const char *to, bool *is_there)
 {
     struct oq_file file;
     onnxq_error error;
     oq_error_init(&error);
     if (!oq_file_open(&file, from, &error))
         return fail(copy->common, from, &error);
+    if (homes != NULL && !is_at_home(&file, homes)) {
+        oq_file_close(&file);
+        cli_error(copy->common, "%s: is a link out of the folder, which is not copied", from);
+        return CLI_EXIT_INPUT;
+    }
     *is_there = cli_path_exists(to) && cli_has_same_bytes(from, to);
     int status = CLI_EXIT_OK;
     if (!*is_there && !copy->force && cli_path_exists(to)) {
@@ -77,7 +131,7 @@ static int copy_file(const cli_tree_copy *copy, const char *from, const char *to
 int cli_tree_copy_file(const cli_tree_copy *copy, const char *from, const char *to)
 {
     bool is_there;
-    return copy_file(copy, from, to, &is_there);
+    return copy_file(copy, NULL, from, to, &is_there);
 }
 
 /* --- which of them --------------------------------------------------------- */
@@ -115,7 +169,8 @@ static enum side find_side(const cli_tree *tree, const cli_tree_file *file)
                                 : SIDE_NONE;
 }
 
-static int copy_other(cli_tree *tree, const cli_tree_copy *copy, const cli_tree_file *file)
+static int copy_other(cli_tree *tree, const cli_tree_copy *copy, const cli_list *homes,
+                      const cli_tree_file *file)
 {
     bool is_there = false;
     enum side side = find_side(tree, file);
@@ -132,7 +187,7 @@ static int copy_other(cli_tree *tree, const cli_tree_copy *copy, const cli_tree_
     char *to = cli_tree_join(copy->output_dir, file->relative);
     if (to == NULL)
         return cli_memory_error(copy->common);
-    int status = copy_file(copy, file->path, to, &is_there);
+    int status = copy_file(copy, homes, file->path, to, &is_there);
     tree->n_copied += status == CLI_EXIT_OK && !is_there;
     tree->n_there += status == CLI_EXIT_OK && is_there;
     free(to);
@@ -141,17 +196,17 @@ static int copy_other(cli_tree *tree, const cli_tree_copy *copy, const cli_tree_
 
 int cli_tree_copy_others(cli_tree *tree, const cli_tree_copy *copy)
 {
-    int worst = CLI_EXIT_OK;
-    for (size_t i = 0; i < tree->n_files; i++) {
+    cli_list homes = {0};
+    int worst = find_homes(tree, copy, &homes);
+    for (size_t i = 0; i < tree->n_files && homes.count > 0 && worst < 128; i++) {
         if (tree->files[i].kind != CLI_TREE_OTHER)
             continue;
         int status = cli_interrupt_signal() != 0 ? 128 + cli_interrupt_signal()
-                                                 : copy_other(tree, copy, &tree->files[i]);
-        if (status > 128)
-            return status;
+                                                 : copy_other(tree, copy, &homes, &tree->files[i]);
         tree->n_failed += status != CLI_EXIT_OK;
         if (status > worst)
             worst = status;
     }
+    cli_list_free(&homes);
     return worst;
 }

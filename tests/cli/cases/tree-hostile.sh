@@ -43,6 +43,19 @@ rm twin/m.onnx
 mv twin/other twin/m.onnx
 run onnxq quantize -f -qq plain twin
 run onnxq inspect -qq --validate plain/m.onnx
+# Links of others out of the folder are not followed; those of a cache are, as its models' links
+# lead to the same folder.
+mkdir -p cache/blobs cache/snapshot/onnx private
+make_model matmul cache/blobs/1
+echo '{}' >cache/blobs/2
+echo secret >private/key
+ln -s ../../blobs/1 cache/snapshot/onnx/m.onnx
+ln -s ../blobs/2 cache/snapshot/config.json
+ln -s ../../private/key cache/snapshot/key
+ln -s "$PWD/private/key" cache/snapshot/whole
+ln -s onnx/../config.json cache/snapshot/inner
+run onnxq quantize -q cache/snapshot snapshot
+find snapshot | sort
 # A folder that cannot be read, which root can, stops nothing else.
 mkdir -p locked/in
 cp plain/config.json locked
