@@ -91,9 +91,6 @@ const cli_option cli_quantize_options[] = {
     OPTION(FLAG, 0, "no-smooth", options.no_smooth,
            .help = "leave channels large that a normalization makes so"),
 
-    OPTION(LIST, 0, "variants", variant_names, .value = "A,B",
-           .help = "as the Hub names them: quantized (or q8), int8, uint8, q4, bnb4"),
-
     {.kind = CLI_HEADING, .help = "Ranges of activations, for --method static"},
     OPTION(TEXT, 0, "ranges", ranges_path, .source = CLI_FILES, .value = "FILE",
            .help = "as 'onnxq calibrate' writes it"),
@@ -144,6 +141,16 @@ const cli_option cli_quantize_options[] = {
            .choices = external_data_format, .implied = "true", .help = "--external-data always"),
     {0}};
 
+/* Of this command alone: `inspect` has the others, too. */
+static const cli_option variant_options[] = {
+    {.kind = CLI_HEADING,
+     .help = "Several outputs of each model, by the names that others look for"},
+    OPTION(LIST, 0, "variants", variant_names, .value = "A,B",
+           .help = "as the Hub names them: quantized (or q8), int8, uint8, q4, bnb4"),
+    OPTION(LIST, 0, "target", targets, .value = "A,B",
+           .help = "as sentence-transformers names them: arm64, avx2, avx512, avx512_vnni"),
+    {0}};
+
 static int run_quantize(void *data, int n_operands, char **operands)
 {
     cli_quantize_settings *settings = data;
@@ -151,8 +158,8 @@ static int run_quantize(void *data, int n_operands, char **operands)
     int code = cli_quantize_fill_options(settings);
     if (code != 0)
         return code;
-    bool has_inputs = settings->run.inputs.count > 0;      /* then ranges are made for each model */
-    bool has_variants = settings->variant_names.count > 0; /* checked one by one */
+    bool has_inputs = settings->run.inputs.count > 0; /* then ranges are made for each model */
+    bool has_variants = cli_quantize_has_variants(settings); /* checked one by one */
     if (!has_inputs && !has_variants && onnxq_options_check(&settings->options, &error) != ONNXQ_OK)
         return cli_library_error(&settings->common, &error);
     cli_job job = {.maker = &cli_quantize_maker,
@@ -176,11 +183,11 @@ void cli_quantize_defaults(void *data)
 void cli_quantize_release(void *data)
 {
     cli_quantize_settings *settings = data;
-    cli_list *lists[] = {&settings->op_types,        &settings->exclude_op_types,
-                         &settings->include_globs,   &settings->exclude_globs,
-                         &settings->include_regexes, &settings->exclude_regexes,
-                         &settings->include_names,   &settings->exclude_names,
-                         &settings->extra_options,   &settings->variant_names};
+    cli_list *lists[] = {
+        &settings->op_types,      &settings->exclude_op_types, &settings->include_globs,
+        &settings->exclude_globs, &settings->include_regexes,  &settings->exclude_regexes,
+        &settings->include_names, &settings->exclude_names,    &settings->extra_options,
+        &settings->variant_names, &settings->targets};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
         cli_list_free(lists[i]);
     free(settings->selectors);
@@ -201,7 +208,7 @@ const cli_command cli_quantize = {
         "Of a folder all models are taken, in their places in OUT_DIR; other files are copied.\n"
         "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model, 4 output not\n"
         "writable, 5 nothing to quantize, 70 a bug in onnxq, 71 out of memory, 128+N signal N.",
-    .options = {{cli_job_options, cli_quantize_options, cli_common_options}},
+    .options = {{cli_job_options, cli_quantize_options, variant_options, cli_common_options}},
     .operands = CLI_FILE_OPERANDS,
     .settings_nbytes = sizeof(cli_quantize_settings),
     .defaults = cli_quantize_defaults,

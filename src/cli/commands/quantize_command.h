@@ -23,7 +23,7 @@ typedef struct cli_quantize_settings {
     struct oq_plan_file plan_file;
     const char *ranges_path; /* NULL: none */
     onnxq_ranges *ranges;
-    cli_list variant_names;
+    cli_list variant_names, targets;
     bool chooses_type; /* of integers: as the model's operators need it */
     cli_run run;       /* inputs, where ranges are measured here */
     struct oq_feed_options feed;
@@ -42,15 +42,17 @@ void cli_explain_noop(const onnxq_plan *plan, char *text, size_t capacity);
 /* Completes settings->options from the lists and the file of ranges; an exit code. */
 int cli_quantize_fill_options(cli_quantize_settings *settings);
 
-#define CLI_MAX_VARIANTS 8
+#define CLI_MAX_VARIANTS 12
 
-/* What --variants asks for, in quantize_variants.c: in the order of the table, each once. */
+/* What --variants and --target ask for, in quantize_variants.c: in the order of the table, each
+ * once. */
 typedef struct cli_quantize_variants {
     cli_variant list[CLI_MAX_VARIANTS];
     cli_quantize_settings settings[CLI_MAX_VARIANTS]; /* copies, which own nothing */
     size_t count;
 } cli_quantize_variants;
 
+bool cli_quantize_has_variants(const cli_quantize_settings *settings);
 int cli_quantize_fill_variants(const cli_quantize_settings *settings,
                                cli_quantize_variants *variants, cli_variants *job);
 

@@ -1,4 +1,7 @@
-/* --variants: what transformers.js and the Hub call the forms of a model, and how they are made. */
+/*
+ * --variants: what transformers.js and the Hub call the forms of a model, and how they are made;
+ * --target: the same of sentence-transformers, by processors.
+ */
 #include "cli/commands/quantize_command.h"
 
 #include <string.h>
@@ -8,29 +11,49 @@
 #include "cli/terminal/messages.h"
 
 struct variant_kind {
-    const char *name, *dtype; /* of the file, and what transformers.js calls it */
+    const char *name, *dtype; /* of the file, and what transformers.js calls it; NULL: a target */
     const char *suffix;
     onnxq_method method;
     onnxq_bits bits;
     int block_size;
     onnxq_weight_type weight_type;
     bool chooses_type;
+    onnxq_reduce_range reduce_range; /* where none was asked for */
 };
 
-#define N_KINDS 5
+#define N_KINDS 9
 
+#define BITS_8(type, chooses, reduce)                                                              \
+    ONNXQ_METHOD_DYNAMIC, ONNXQ_BITS_8, 0, ONNXQ_WEIGHT_##type, chooses, ONNXQ_REDUCE_##reduce
+#define BLOCKS(bits, size)                                                                         \
+    ONNXQ_METHOD_BLOCKS, ONNXQ_BITS_##bits, size, ONNXQ_WEIGHT_INT8, false, ONNXQ_REDUCE_NONE
+
+/* Targets without VNNI add pairs of products in 16 bits, but not those of uint8. */
 static const struct variant_kind kinds[N_KINDS] = {
-    {"quantized", "q8", "_quantized", ONNXQ_METHOD_DYNAMIC, ONNXQ_BITS_8, 0, ONNXQ_WEIGHT_INT8,
-     true},
-    {"int8", "int8", "_int8", ONNXQ_METHOD_DYNAMIC, ONNXQ_BITS_8, 0, ONNXQ_WEIGHT_INT8, false},
-    {"uint8", "uint8", "_uint8", ONNXQ_METHOD_DYNAMIC, ONNXQ_BITS_8, 0, ONNXQ_WEIGHT_UINT8, false},
-    {"q4", "q4", "_q4", ONNXQ_METHOD_BLOCKS, ONNXQ_BITS_4, 32, ONNXQ_WEIGHT_INT8, false},
-    {"bnb4", "bnb4", "_bnb4", ONNXQ_METHOD_BLOCKS, ONNXQ_BITS_NF4, 64, ONNXQ_WEIGHT_INT8, false},
+    {"quantized", "q8", "_quantized", BITS_8(INT8, true, NONE)},
+    {"int8", "int8", "_int8", BITS_8(INT8, false, NONE)},
+    {"uint8", "uint8", "_uint8", BITS_8(UINT8, false, NONE)},
+    {"q4", "q4", "_q4", BLOCKS(4, 32)},
+    {"bnb4", "bnb4", "_bnb4", BLOCKS(NF4, 64)},
+    {"arm64", NULL, "_qint8_arm64", BITS_8(INT8, false, NONE)},
+    {"avx2", NULL, "_quint8_avx2", BITS_8(UINT8, false, NONE)},
+    {"avx512", NULL, "_qint8_avx512", BITS_8(INT8, false, PAIRS)},
+    {"avx512_vnni", NULL, "_qint8_avx512_vnni", BITS_8(INT8, false, NONE)},
 };
 
 /* Names of what others make are no models to begin with either. */
-static const char *const hub_suffixes[] = {"_quantized", "_int8", "_uint8", "_q4",
-                                           "_q4f16",     "_bnb4", "_fp16",  NULL};
+static const char *const hub_suffixes[] = {"_quantized",
+                                           "_int8",
+                                           "_uint8",
+                                           "_q4",
+                                           "_q4f16",
+                                           "_bnb4",
+                                           "_fp16",
+                                           "_qint8_arm64",
+                                           "_quint8_avx2",
+                                           "_qint8_avx512",
+                                           "_qint8_avx512_vnni",
+                                           NULL};
 
 _Static_assert(N_KINDS <= CLI_MAX_VARIANTS, "room for all");
 
@@ -44,6 +67,8 @@ static void fill(cli_quantize_settings *settings, const struct variant_kind *kin
     options->block_size = kind->block_size;
     options->weight_type = kind->weight_type;
     settings->chooses_type = kind->chooses_type;
+    if (options->reduce_range == ONNXQ_REDUCE_NONE)
+        options->reduce_range = kind->reduce_range;
     if (kind->method != ONNXQ_METHOD_BLOCKS) {
         options->accuracy_level = defaults.accuracy_level;
         return;
@@ -66,34 +91,48 @@ static int check(const cli_quantize_settings *settings)
     onnxq_options defaults;
     onnxq_options_init(&defaults);
     const onnxq_options *options = &settings->options;
+    const char *option = settings->variant_names.count > 0 ? "--variants" : "--target";
     if (options->method != defaults.method || options->bits != defaults.bits ||
         options->block_size != defaults.block_size || options->weight_type != defaults.weight_type)
         return cli_usage(common, "each of them has its own",
-                         "--variants goes without --method, --bits, --block-size and "
-                         "--weight-type");
+                         "%s goes without --method, --bits, --block-size and --weight-type",
+                         option);
     if (settings->plan_path != NULL)
-        return cli_usage(common, NULL, "--variants and --plan contradict each other");
+        return cli_usage(common, NULL, "%s and --plan contradict each other", option);
     if (settings->files.suffix != NULL)
-        return cli_usage(common, NULL, "--variants and --suffix contradict each other");
+        return cli_usage(common, NULL, "%s and --suffix contradict each other", option);
     return 0;
 }
 
-/* The kind of a name; N_KINDS after a message. */
-static size_t find_kind(const cli_common *common, const char *name)
+static bool is_kind(const struct variant_kind *kind, const char *name)
 {
-    size_t i = 0;
-    while (i < N_KINDS && !oq_is_same_word(kinds[i].name, strlen(kinds[i].name), name) &&
-           !oq_is_same_word(kinds[i].dtype, strlen(kinds[i].dtype), name))
-        i++;
-    if (i == N_KINDS && (strcmp(name, "fp16") == 0 || strcmp(name, "q4f16") == 0))
-        cli_usage(common, "onnxconverter-common makes float16 models",
-                  "--variants: %s is not made here: onnxq quantizes weights, and leaves what is "
-                  "float in float32",
-                  name);
-    else if (i == N_KINDS)
-        cli_usage(common, "there are quantized (or q8), int8, uint8, q4 and bnb4",
-                  "--variants: there is no '%s'", name);
-    return i;
+    return oq_is_same_word(kind->name, strlen(kind->name), name) ||
+           (kind->dtype != NULL && oq_is_same_word(kind->dtype, strlen(kind->dtype), name));
+}
+
+/* Whether all names are of kinds that the option has. An exit code. */
+static int check_names(const cli_common *common, const cli_list *names, bool are_targets)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        const char *name = names->items[i];
+        size_t k = 0;
+        while (k < N_KINDS &&
+               ((kinds[k].dtype == NULL) != are_targets || !is_kind(&kinds[k], name)))
+            k++;
+        if (k < N_KINDS)
+            continue;
+        if (!are_targets && (strcmp(name, "fp16") == 0 || strcmp(name, "q4f16") == 0))
+            return cli_usage(common, "onnxconverter-common makes float16 models",
+                             "--variants: %s is not made here: onnxq quantizes weights, and "
+                             "leaves what is float in float32",
+                             name);
+        return are_targets
+                   ? cli_usage(common, "there are arm64, avx2, avx512 and avx512_vnni",
+                               "--target: there is no '%s'", name)
+                   : cli_usage(common, "there are quantized (or q8), int8, uint8, q4 and bnb4",
+                               "--variants: there is no '%s'", name);
+    }
+    return 0;
 }
 
 static void write_strings(struct oq_json *json, const char *key, const cli_list *list)
@@ -106,12 +145,10 @@ static void write_strings(struct oq_json *json, const char *key, const cli_list 
 
 static bool is_asked(const cli_quantize_settings *settings, const struct variant_kind *kind)
 {
-    for (size_t i = 0; i < settings->variant_names.count; i++) {
-        const char *name = settings->variant_names.items[i];
-        if (oq_is_same_word(kind->name, strlen(kind->name), name) ||
-            oq_is_same_word(kind->dtype, strlen(kind->dtype), name))
+    const cli_list *names = kind->dtype != NULL ? &settings->variant_names : &settings->targets;
+    for (size_t i = 0; i < names->count; i++)
+        if (is_kind(kind, names->items[i]))
             return true;
-    }
     return false;
 }
 
@@ -126,7 +163,7 @@ static void write_config(const void *data, FILE *stream)
     oq_json_string(&json, "onnxq", onnxq_version());
     oq_json_open_row(&json, "modes");
     for (size_t i = 0; i < N_KINDS; i++)
-        if (is_asked(settings, &kinds[i]))
+        if (kinds[i].dtype != NULL && is_asked(settings, &kinds[i]))
             oq_json_string(&json, NULL, kinds[i].dtype);
     oq_json_close(&json);
     oq_json_bool(&json, "per_channel", options->per_channel);
@@ -140,16 +177,22 @@ static void write_config(const void *data, FILE *stream)
     oq_json_finish(&json);
 }
 
+bool cli_quantize_has_variants(const cli_quantize_settings *settings)
+{
+    return settings->variant_names.count > 0 || settings->targets.count > 0;
+}
+
 int cli_quantize_fill_variants(const cli_quantize_settings *settings,
                                cli_quantize_variants *variants, cli_variants *job)
 {
     onnxq_error error;
-    if (settings->variant_names.count == 0)
+    if (!cli_quantize_has_variants(settings))
         return 0;
     int code = check(settings);
-    for (size_t i = 0; i < settings->variant_names.count && code == 0; i++)
-        if (find_kind(&settings->common, settings->variant_names.items[i]) == N_KINDS)
-            code = CLI_EXIT_USAGE;
+    if (code == 0)
+        code = check_names(&settings->common, &settings->variant_names, false);
+    if (code == 0)
+        code = check_names(&settings->common, &settings->targets, true);
     for (size_t i = 0; i < N_KINDS && code == 0; i++) {
         if (!is_asked(settings, &kinds[i]))
             continue;
@@ -160,7 +203,8 @@ int cli_quantize_fill_variants(const cli_quantize_settings *settings,
             code = cli_library_error(&settings->common, &error);
         variants->list[variants->count++] = (cli_variant){kinds[i].suffix, own};
     }
-    *job = (cli_variants){variants->list, variants->count, hub_suffixes, "quantize_config.json",
-                          write_config};
+    bool has_config = settings->variant_names.count > 0; /* of targets nobody reads one */
+    *job = (cli_variants){variants->list, variants->count, hub_suffixes,
+                          has_config ? "quantize_config.json" : NULL, write_config};
     return code;
 }

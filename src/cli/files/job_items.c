@@ -34,7 +34,7 @@ static int check_operands(const cli_job *job, int n_operands)
     if (has_suffix(job) && (files->output != NULL || n_operands == 2) && files->output_dir == NULL)
         return cli_usage(common, "-d DIR names a folder",
                          "%s and a name for the output contradict each other",
-                         files->suffix != NULL ? "--suffix" : "--variants");
+                         files->suffix != NULL ? "--suffix" : "--variants or --target");
     if (files->suffix != NULL && strchr(files->suffix, '/') != NULL)
         return cli_usage(common, "-d DIR names a folder", "--suffix: '%s' is no part of a name",
                          files->suffix);

@@ -58,7 +58,7 @@ typedef struct cli_option {
     }
 
 /* Tables that are one together; those that are not needed are NULL. */
-#define CLI_MAX_TABLES 3
+#define CLI_MAX_TABLES 4
 typedef struct cli_options {
     const cli_option *tables[CLI_MAX_TABLES];
 } cli_options;

@@ -41,6 +41,16 @@ run onnxq quantize plain.onnx --variants q8 --suffix _a
 run onnxq quantize plain.onnx named.onnx --variants q8
 run onnxq quantize - --variants q8
 ls *plain* named* 2>/dev/null
+# Processors, as sentence-transformers names them.
+run onnxq quantize -q plain.onnx -d st --target arm64,avx2,avx512,avx512_vnni
+onnxq quantize -qq --reduce-range=pairs plain.onnx pairs.onnx
+same st/plain_qint8_avx512.onnx pairs.onnx
+[ st/plain_qint8_arm64.onnx -ef st/plain_qint8_avx512_vnni.onnx ] && echo 'one file'
+ls st
+run onnxq quantize plain.onnx --target avx1024
+run onnxq quantize plain.onnx --target q8
+run onnxq quantize plain.onnx --variants avx2
+run onnxq quantize plain.onnx --target avx2 --suffix _a
 # Interrupted: whole files only.
 has timeout || exit 0
 for delay in 0.004 0.008 0.012 0.02 0.03; do
