@@ -541,6 +541,11 @@ typedef struct onnxq_dequantize_options {
     onnxq_float_type float_type;
     bool freeze_inputs; /* take weights that are graph inputs with a default value, too */
     bool keep_ranges;   /* a Clip takes the place of each pair that may cut off values */
+    /*
+     * With FLOAT16: initializers of 1024 elements and more that are float32 already are stored
+     * that way, too, where float16 has the range and the bits; their form is "float32".
+     */
+    bool narrow_floats;
     onnxq_output_options output;
 } onnxq_dequantize_options;
 

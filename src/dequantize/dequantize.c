@@ -17,6 +17,10 @@ static bool check_options(const onnxq_dequantize_options *options, onnxq_error *
     if ((unsigned)options->float_type > ONNXQ_FLOAT16 ||
         (unsigned)options->output.external_data > ONNXQ_EXTERNAL_NEVER)
         return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");
+    if (options->narrow_floats && options->float_type != ONNXQ_FLOAT16)
+        return oq_fail(
+            error, ONNXQ_ERROR_OPTION,
+            "options.narrow_floats=true has no effect without options.float_type=float16");
     return true;
 }
 
@@ -52,8 +56,8 @@ onnxq_dequantization *onnxq_dequantization_create(const onnxq_model *model,
     undo->model = model;
     undo->options = *options;
     undo->error = error;
-    if (oq_refuse_cycles(model, error) && oq_undo_match(undo) && oq_undo_rewrite(undo) &&
-        summarize(undo, error)) {
+    if (oq_refuse_cycles(model, error) && oq_undo_match(undo) && oq_undo_find_floats(undo) &&
+        oq_undo_rewrite(undo) && summarize(undo, error)) {
         undo->error = NULL;
         return undo;
     }

@@ -252,7 +252,7 @@ static void mark_used(onnxq_dequantization *undo)
 static bool rewrite(onnxq_dequantization *undo, struct oq_edit *edit)
 {
     mark_used(undo);
-    if (!write_weights(undo, edit))
+    if (!write_weights(undo, edit) || !oq_undo_narrow_floats(undo, edit))
         return false;
     for (size_t g = 0; g < edit->graphs->count; g++)
         if (!write_nodes(undo, edit, g))
@@ -274,7 +274,7 @@ bool oq_undo_rewrite(onnxq_dequantization *undo)
 {
     struct oq_edit edit;
     undo->draft = (struct oq_draft){.model = undo->model, .arena = &undo->arena};
-    if (undo->n_matches == 0)
+    if (undo->n_matches == 0 && undo->n_narrowed == 0)
         return oq_undo_describe(undo, NULL);
     bool ok = oq_draft_init(&undo->draft, undo->model, &undo->arena, undo->error) &&
               oq_edit_init(&edit, &undo->draft, undo->freeze_inputs, undo->error) &&

@@ -1,7 +1,7 @@
 /* What has become of every quantized node, for the caller. */
 #include "dequantize/undo.h"
 
-static bool add_entry(onnxq_dequantization *undo, const onnxq_dequantized *entry)
+bool oq_undo_add_entry(onnxq_dequantization *undo, const onnxq_dequantized *entry)
 {
     if (!oq_arena_grow(&undo->arena, &undo->entries, undo->n_entries, &undo->entries_capacity,
                        sizeof(*undo->entries)))
@@ -51,7 +51,7 @@ static bool add_match(onnxq_dequantization *undo, const struct oq_match *match)
         weight->counted = true;
     }
     undo->summary.n_dequantized++;
-    return add_entry(undo, &entry);
+    return oq_undo_add_entry(undo, &entry);
 }
 
 static bool add_left(onnxq_dequantization *undo, const struct oq_graph *graph,
@@ -60,7 +60,7 @@ static bool add_left(onnxq_dequantization *undo, const struct oq_graph *graph,
     onnxq_dequantized entry = describe_node(graph, node);
     entry.reason = reason;
     undo->summary.n_left++;
-    return add_entry(undo, &entry);
+    return oq_undo_add_entry(undo, &entry);
 }
 
 /* What others needed as well, or what no form has recognized. */

@@ -76,6 +76,9 @@ struct onnxq_dequantization {
     bool **claimed;            /* [graphs][nodes]: part of what another node is the end of */
     struct oq_strmap *aliases; /* [graphs]: value -> name that takes its place */
 
+    struct oq_narrowed *narrowed; /* weights that are float already */
+    size_t n_narrowed, narrowed_capacity;
+
     onnxq_dequantized *entries;
     size_t n_entries, entries_capacity;
     onnxq_dequantized_form *forms;
@@ -208,6 +211,13 @@ bool oq_undo_alias(onnxq_dequantization *undo, struct oq_edit *edit, const struc
 
 /* match.c: fills matches, weights and reasons. */
 bool oq_undo_match(onnxq_dequantization *undo);
+
+/* narrow.c: weights that are float already, where they are to be narrower; and what is written. */
+bool oq_undo_find_floats(onnxq_dequantization *undo);
+bool oq_undo_narrow_floats(onnxq_dequantization *undo, struct oq_edit *edit);
+
+/* entries.c: one more in the list for the caller. */
+bool oq_undo_add_entry(onnxq_dequantization *undo, const onnxq_dequantized *entry);
 
 /* dequantize_graph.c: makes the draft. */
 bool oq_undo_rewrite(onnxq_dequantization *undo);

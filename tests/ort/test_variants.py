@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 import build
 import common
@@ -17,8 +18,8 @@ W, V = build.weights(K, N), build.weights(N, N, seed=2)
 FILTER = build.weights(16, 8, 3, 3, seed=5)
 
 # As transformers.js names them, and what integers of that width may cost.
-VARIANTS = {"_quantized": 0.05, "_int8": 0.05, "_uint8": 0.05, "_q4": 0.3, "_bnb4": 0.3}
-NAMES = "quantized,int8,uint8,q4,bnb4"
+VARIANTS = {"_quantized": 0.05, "_int8": 0.05, "_uint8": 0.05, "_q4": 0.3, "_bnb4": 0.3, "_fp16": 0.001}
+NAMES = "quantized,int8,uint8,q4,bnb4,fp16"
 
 
 def encoder() -> onnx.ModelProto:
@@ -79,3 +80,74 @@ class Variants(OrtTest):
         self.onnxq("quantize", "-q", self.repository(), out)
         for name, reference in ("encoder", encoder()), ("decoder", encoder()), ("vision", vision()):
             self.assert_computes(out / f"onnx/{name}.onnx", reference, 0.05)
+
+
+class NarrowFloats(OrtTest):
+    """Weights that are float32 already, stored as float16."""
+
+    def narrow(self, model: onnx.ModelProto, *flags: str) -> onnx.ModelProto:
+        source, self.path = self.dir / "model.onnx", self.dir / "narrow.onnx"
+        onnx.save(model, source)
+        self.onnxq("dequantize", "-q", "--float-type", "float16", "--narrow-floats", source, self.path, *flags)
+        self.assert_valid(self.path)
+        return onnx.load(self.path)
+
+    def stored(self, model: onnx.ModelProto) -> dict[str, int]:
+        return {t.name: t.data_type for t in model.graph.initializer}
+
+    def test_rounds_as_numpy_does(self):
+        want = common.run(encoder(), {"x": X})[0]
+        for flags in [], ["-f", "--external-data", "always"]:
+            stored = {t.name: numpy_helper.to_array(t) for t in self.narrow(encoder(), *flags).graph.initializer}
+            self.assertEqual(set(stored), {"w_float16", "v_float16"})
+            np.testing.assert_array_equal(stored["w_float16"], W.astype(np.float16))
+            np.testing.assert_array_equal(stored["v_float16"], V.astype(np.float16))
+            got = common.run(self.path, {"x": X})[0]
+            self.assertLess(np.linalg.norm(got - want), 1e-3 * np.linalg.norm(want))
+
+    def test_what_float16_cannot_hold_stays(self):
+        large, tiny, holes = W.copy(), V * np.float32(1e-7), build.weights(K, N, seed=9)
+        large[3, 4] = 1e5
+        holes[0, 0] = np.inf
+        nodes = [node("MatMul", "x large", "h"), node("MatMul", "h tiny", "y"), node("MatMul", "x holes", "z")]
+        constants = {"large": large, "tiny": tiny, "holes": holes, "w": W}
+        nodes.append(node("MatMul", "x w", "u"))
+        shapes = {"y": (4, N), "z": (4, N), "u": (4, N)}
+        out = self.narrow(build.model(nodes, {"x": X.shape}, shapes, constants))
+        stored = self.stored(out)
+        for name in "large", "tiny", "holes":
+            self.assertEqual(stored[name], TensorProto.FLOAT, name)
+        self.assertNotIn("w", stored)
+
+    def test_returned_and_overridable_weights_stay(self):
+        model = build.model([node("MatMul", "x w", "y")], {"x": X.shape}, {"y": (4, N)}, {"w": W, "v": V})
+        model.graph.output.append(helper.make_tensor_value_info("v", TensorProto.FLOAT, V.shape))
+        self.assertEqual(self.stored(self.narrow(model))["v"], TensorProto.FLOAT)
+        model = encoder()
+        model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, W.shape))
+        self.assertEqual(self.stored(self.narrow(model, "-f"))["w"], TensorProto.FLOAT)
+        out = self.narrow(model, "-f", "--freeze-inputs")
+        self.assertNotIn("w", self.stored(out))
+        self.assertEqual([i.name for i in out.graph.input], ["x"])
+        common.run(self.path, {"x": X})
+
+    def test_weights_of_bodies_and_those_they_see(self):
+        def body(name: str, weight: str, own: bool) -> onnx.GraphProto:
+            constants = [numpy_helper.from_array(W * np.float32(0.5), weight)] if own else []
+            return helper.make_graph(
+                [node("MatMul", f"x {weight}", name)],
+                name,
+                [],
+                [helper.make_tensor_value_info(name, TensorProto.FLOAT, (4, N))],
+                constants,
+            )
+
+        nodes = [
+            helper.make_node("If", ["c"], ["y"], then_branch=body("a", "w", False), else_branch=body("b", "inner", True))
+        ]
+        for condition in True, False:
+            constants = {"w": W, "c": np.array(condition)}
+            model = build.model(nodes, {"x": X.shape}, {"y": (4, N)}, constants)
+            self.narrow(model, "-f")
+            got, want = common.run(self.path, {"x": X})[0], common.run(model, {"x": X})[0]
+            self.assertLess(np.linalg.norm(got - want), 1e-3 * np.linalg.norm(want))

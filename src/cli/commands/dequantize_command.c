@@ -29,6 +29,8 @@ static const cli_option dequantize_options[] = {
            .help = "as what they are stored"),
     OPTION(FLAG, 0, "freeze-inputs", options.freeze_inputs,
            .help = "weights that are graph inputs with a default value, too"),
+    OPTION(FLAG, 0, "narrow-floats", options.narrow_floats,
+           .help = "with float16: weights that are float32 already, too"),
     {.kind = CLI_HEADING, .help = "Activations"},
     OPTION(FLAG, 0, "keep-ranges", options.keep_ranges,
            .help = "cut off what QuantizeLinear did: Clip in its place"),

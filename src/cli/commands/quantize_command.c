@@ -146,7 +146,7 @@ static const cli_option variant_options[] = {
     {.kind = CLI_HEADING,
      .help = "Several outputs of each model, by the names that others look for"},
     OPTION(LIST, 0, "variants", variant_names, .value = "A,B",
-           .help = "as the Hub names them: quantized (or q8), int8, uint8, q4, bnb4"),
+           .help = "as the Hub names them: quantized (or q8), int8, uint8, q4, bnb4, fp16"),
     OPTION(LIST, 0, "target", targets, .value = "A,B",
            .help = "as sentence-transformers names them: arm64, avx2, avx512, avx512_vnni"),
     {0}};

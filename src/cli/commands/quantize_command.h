@@ -25,6 +25,7 @@ typedef struct cli_quantize_settings {
     onnxq_ranges *ranges;
     cli_list variant_names, targets;
     bool chooses_type; /* of integers: as the model's operators need it */
+    bool is_half;      /* no integers at all: weights are stored as float16 */
     cli_run run;       /* inputs, where ranges are measured here */
     struct oq_feed_options feed;
 } cli_quantize_settings;

@@ -72,11 +72,26 @@ static onnxq_options options_for(const cli_quantize_settings *settings, const on
     return options;
 }
 
+/* float16 weights, which a Cast behind each gives back: the way back to float has them already. */
+static cli_work create_half(const cli_quantize_settings *settings, const onnxq_model *model,
+                            const onnxq_output_options *output, onnxq_error *error)
+{
+    onnxq_dequantize_options options;
+    onnxq_dequantize_options_init(&options);
+    options.float_type = ONNXQ_FLOAT16;
+    options.narrow_floats = true;
+    options.freeze_inputs = settings->options.freeze_inputs;
+    options.output = *output;
+    return (cli_work){.dequantization = onnxq_dequantization_create(model, &options, error)};
+}
+
 static cli_work create(const void *data, const onnxq_model *model,
                        const onnxq_output_options *output, onnxq_error *error)
 {
     const cli_quantize_settings *settings = data;
     onnxq_options options = options_for(settings, model);
+    if (settings->is_half)
+        return create_half(settings, model, output, error);
     if (settings->plan_path != NULL &&
         !oq_plan_file_check(&settings->plan_file, settings->plan_path, model, error))
         return (cli_work){0};
@@ -112,7 +127,9 @@ static void print(const void *data, const onnxq_model *model, const cli_work *wo
                   FILE *stream)
 {
     const cli_quantize_settings *settings = data;
-    if (level < 0 || onnxq_plan_count(work->plan) == 0)
+    if (level >= 0 && work->dequantization != NULL)
+        onnxq_report_dequantization_table(work->dequantization, stream);
+    if (level < 0 || work->plan == NULL || onnxq_plan_count(work->plan) == 0)
         return;
     const onnxq_options options = options_for(settings, model);
     fputs("  ", stream);

@@ -19,14 +19,16 @@ struct variant_kind {
     onnxq_weight_type weight_type;
     bool chooses_type;
     onnxq_reduce_range reduce_range; /* where none was asked for */
+    bool is_half;                    /* float16 in the file, and nothing of the above */
 };
 
-#define N_KINDS 9
+#define N_KINDS 10
 
 #define BITS_8(type, chooses, reduce)                                                              \
-    ONNXQ_METHOD_DYNAMIC, ONNXQ_BITS_8, 0, ONNXQ_WEIGHT_##type, chooses, ONNXQ_REDUCE_##reduce
+    ONNXQ_METHOD_DYNAMIC, ONNXQ_BITS_8, 0, ONNXQ_WEIGHT_##type, chooses, ONNXQ_REDUCE_##reduce,    \
+        false
 #define BLOCKS(bits, size)                                                                         \
-    ONNXQ_METHOD_BLOCKS, ONNXQ_BITS_##bits, size, ONNXQ_WEIGHT_INT8, false, ONNXQ_REDUCE_NONE
+    ONNXQ_METHOD_BLOCKS, ONNXQ_BITS_##bits, size, ONNXQ_WEIGHT_INT8, false, ONNXQ_REDUCE_NONE, false
 
 /* Targets without VNNI add pairs of products in 16 bits, but not those of uint8. */
 static const struct variant_kind kinds[N_KINDS] = {
@@ -35,6 +37,7 @@ static const struct variant_kind kinds[N_KINDS] = {
     {"uint8", "uint8", "_uint8", BITS_8(UINT8, false, NONE)},
     {"q4", "q4", "_q4", BLOCKS(4, 32)},
     {"bnb4", "bnb4", "_bnb4", BLOCKS(NF4, 64)},
+    {"fp16", "fp16", "_fp16", .is_half = true},
     {"arm64", NULL, "_qint8_arm64", BITS_8(INT8, false, NONE)},
     {"avx2", NULL, "_quint8_avx2", BITS_8(UINT8, false, NONE)},
     {"avx512", NULL, "_qint8_avx512", BITS_8(INT8, false, PAIRS)},
@@ -62,6 +65,7 @@ static void fill(cli_quantize_settings *settings, const struct variant_kind *kin
 {
     onnxq_options defaults, *options = &settings->options;
     onnxq_options_init(&defaults);
+    settings->is_half = kind->is_half;
     options->method = kind->method;
     options->bits = kind->bits;
     options->block_size = kind->block_size;
@@ -121,15 +125,14 @@ static int check_names(const cli_common *common, const cli_list *names, bool are
             k++;
         if (k < N_KINDS)
             continue;
-        if (!are_targets && (strcmp(name, "fp16") == 0 || strcmp(name, "q4f16") == 0))
-            return cli_usage(common, "onnxconverter-common makes float16 models",
-                             "--variants: %s is not made here: onnxq quantizes weights, and "
-                             "leaves what is float in float32",
-                             name);
+        if (!are_targets && strcmp(name, "q4f16") == 0)
+            return cli_usage(common, "q4 is the same with activations of float32",
+                             "--variants: q4f16 is not made: activations stay float32");
         return are_targets
                    ? cli_usage(common, "there are arm64, avx2, avx512 and avx512_vnni",
                                "--target: there is no '%s'", name)
-                   : cli_usage(common, "there are quantized (or q8), int8, uint8, q4 and bnb4",
+                   : cli_usage(common,
+                               "there are quantized (or q8), int8, uint8, q4, bnb4 and fp16",
                                "--variants: there is no '%s'", name);
     }
     return 0;

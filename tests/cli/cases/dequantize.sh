@@ -33,3 +33,7 @@ run onnxq dequantize
 run onnxq dequantize --float-type float64 demo.int8.onnx
 run onnxq dequantize nosuch.onnx
 run ls . folder
+# Floats of the model itself, too: what float16 has no room or no bits for stays.
+run onnxq dequantize --float-type float16 --narrow-floats demo.onnx narrow.onnx
+run onnxq inspect -qq --validate narrow.onnx
+run onnxq dequantize --narrow-floats demo.onnx narrow.onnx

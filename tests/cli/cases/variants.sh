@@ -1,6 +1,6 @@
 # What transformers.js and the Hub look for, beside a model and all over a folder.
 make_model demo model.onnx
-run onnxq quantize model.onnx --variants quantized,int8,uint8,q4,bnb4
+run onnxq quantize model.onnx --variants quantized,int8,uint8,q4,bnb4,fp16
 ls
 sed 's/"onnxq": ".*"/"onnxq": "V"/' quantize_config.json
 same model_quantized.onnx model_uint8.onnx
@@ -11,6 +11,8 @@ onnxq quantize -qq --method blocks --bits nf4 --block-size 64 model.onnx bnb4.on
 same model_uint8.onnx uint8.onnx
 same model_q4.onnx q4.onnx
 same model_bnb4.onnx bnb4.onnx
+onnxq dequantize -qq --float-type float16 --narrow-floats model.onnx fp16.onnx
+same model_fp16.onnx fp16.onnx
 # Without convolutions int8 it is.
 make_model matmul plain.onnx
 run onnxq quantize -q plain.onnx -d out --variants q8,int8
@@ -34,7 +36,7 @@ run onnxq quantize -qqf repo --variants q8
 run onnxq quantize -q --dry-run plain.onnx --variants q8,q4,bnb4 --reduce-range --accuracy-level 1 --no-symmetric --no-per-channel
 onnxq quantize -q --dry-run model.onnx --variants int8 --json=- | head -n 1
 run onnxq quantize plain.onnx --variants q8,q5
-run onnxq quantize plain.onnx --variants q8,fp16
+run onnxq quantize plain.onnx --variants q4f16
 run onnxq quantize plain.onnx --variants q8 --bits 4
 run onnxq quantize plain.onnx --variants q8 --method weights
 run onnxq quantize plain.onnx --variants q8 --suffix _a
@@ -54,7 +56,7 @@ run onnxq quantize plain.onnx --target avx2 --suffix _a
 # Interrupted: whole files only.
 has timeout || exit 0
 for delay in 0.004 0.008 0.012 0.02 0.03; do
-    timeout -s INT $delay onnxq quantize -qq model.onnx -d part --variants quantized,int8,uint8,q4,bnb4 2>/dev/null
+    timeout -s INT $delay onnxq quantize -qq model.onnx -d part --variants quantized,int8,uint8,q4,bnb4,fp16 2>/dev/null
     [ -d part ] || continue
     find part -name '*.onnx' | while read -r file; do cmp "$file" "${file#part/}"; done
     find part -name '.*' ! -name part -o -name '*.link'
