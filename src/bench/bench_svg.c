@@ -6,6 +6,7 @@
 
 #include "base/size.h"
 #include "bench/plot.h"
+#include "page/svg.h"
 #include "report/report_text.h"
 
 /*
@@ -96,30 +97,14 @@ static void write_time(FILE *stream, const struct axis *axis, double ms)
 
 static void write_head(const struct oq_bench *bench, int height, FILE *stream)
 {
-    fprintf(stream,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" "
-            "height=\"%d\" role=\"img\">\n",
-            WIDTH, height, WIDTH, height);
+    oq_picture_open(stream, WIDTH, height);
     fputs("<title>Latency, size and memory of", stream);
     for (size_t i = 0; i < bench->n_models; i++) {
         fputs(i > 0 ? ", " : " ", stream);
         oq_plot_text(stream, bench->models[i].name, NAME_LIMIT);
     }
-    fputs("</title>\n"
-          "<style>\n"
-          "text{font:13px system-ui,-apple-system,\"Segoe UI\",\"DejaVu Sans\",sans-serif;"
-          "fill:#24292f}\n"
-          ".head{font-size:17px;font-weight:600}.name{font-size:14px;font-weight:600}\n"
-          ".soft{fill:#656d76;font-weight:400}.right{text-anchor:end}.middle{text-anchor:middle}\n"
-          ".ground{fill:#fff}.grid{stroke:#d8dee4}.base{stroke:#8c959f}.mark{fill:#24292f;"
-          "stroke:#24292f}\n"
-          "@media (prefers-color-scheme:dark){text{fill:#e6edf3}.soft{fill:#9198a1}"
-          ".ground{fill:#0d1117}.grid{stroke:#30363d}.base{stroke:#6e7681}"
-          ".mark{fill:#e6edf3;stroke:#e6edf3}}\n"
-          "</style>\n",
-          stream);
-    fprintf(stream, "<rect class=\"ground\" width=\"%d\" height=\"%d\" rx=\"6\"/>\n", WIDTH,
-            height);
+    fputs("</title>\n", stream);
+    oq_picture_ground(stream, WIDTH, height);
 }
 
 static void describe_inputs(const struct oq_input_set *set, char *text, size_t capacity)

@@ -184,7 +184,7 @@ static void print_inputs(const struct oq_bench *bench, FILE *stream)
     }
 }
 
-static void print_setup(const struct oq_bench_report *report, FILE *stream)
+void oq_bench_print_setup(const struct oq_bench_report *report, FILE *stream)
 {
     const struct oq_bench *bench = report->bench;
     unsigned threads = report->options->session.threads;
@@ -316,7 +316,7 @@ void oq_bench_print(const struct oq_bench_report *report, FILE *stream)
 {
     const struct oq_bench *bench = report->bench;
     if (report->level >= 0) {
-        print_setup(report, stream);
+        oq_bench_print_setup(report, stream);
         print_table(bench, report->columns, stream);
     } else if (bench->n_models == 1) {
         print_single(bench, stream);

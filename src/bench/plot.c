@@ -1,27 +1,10 @@
-/* Ticks, scales and escaped text of pictures. */
+/* How values are distributed. */
 #include "bench/plot.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
 
-#include "base/utf8.h"
 #include "bench/stats.h"
-
-/* --- numbers -------------------------------------------------------------------- */
-
-double oq_plot_step(double range, unsigned most)
-{
-    double power = pow(10, floor(log10(range / most)));
-    while (range / power > most) {
-        if (range / (2 * power) <= most)
-            return 2 * power;
-        if (range / (5 * power) <= most)
-            return 5 * power;
-        power *= 10;
-    }
-    return power;
-}
 
 /* The width of Silverman's rule of thumb, in parts; at least one. */
 static double choose_width(const double *sorted, size_t n_values, double part)
@@ -61,63 +44,4 @@ void oq_plot_density(const double *sorted, size_t n_values, double end, double *
         most = fmax(most, density[i]);
     for (size_t i = 0; i < n; i++)
         density[i] = most > 0 ? density[i] / most : 0;
-}
-
-/* --- text ----------------------------------------------------------------------- */
-
-/* The next character and its length in bytes; what is none is U+FFFD. */
-static size_t next_character(const char *text, uint32_t *character)
-{
-    size_t length = oq_utf8_decode(text, strlen(text), character);
-    bool is_valid = length > 0 && *character >= 0x20 &&
-                    !(*character >= 0x7f && *character < 0xa0) && (*character & 0xfffe) != 0xfffe;
-    if (!is_valid)
-        *character = 0xfffd;
-    return length > 0 ? length : 1;
-}
-
-static void write_character(FILE *stream, const char *bytes, size_t length, uint32_t character)
-{
-    switch (character) {
-    case '&':
-        fputs("&amp;", stream);
-        break;
-    case '<':
-        fputs("&lt;", stream);
-        break;
-    case '>':
-        fputs("&gt;", stream);
-        break;
-    case '"':
-        fputs("&quot;", stream);
-        break;
-    case 0xfffd:
-        fputs("\xef\xbf\xbd", stream);
-        break;
-    default:
-        fwrite(bytes, 1, length, stream);
-    }
-}
-
-static size_t count_characters(const char *text)
-{
-    size_t n = 0;
-    uint32_t character;
-    for (; *text != '\0'; text += next_character(text, &character))
-        n++;
-    return n;
-}
-
-void oq_plot_text(FILE *stream, const char *text, size_t limit)
-{
-    size_t n = count_characters(text), head = (limit - 2) / 2, tail = limit - 3 - head;
-    for (size_t i = 0; *text != '\0'; i++) {
-        uint32_t character;
-        size_t length = next_character(text, &character);
-        if (n <= limit || i < head || i >= n - tail)
-            write_character(stream, text, length, character);
-        else if (i == head)
-            fputs("...", stream);
-        text += length;
-    }
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "bench/bench.h"
+#include "page/page.h"
 
 struct oq_bench_report {
     const struct oq_bench *bench;
@@ -15,8 +16,11 @@ struct oq_bench_report {
 };
 
 void oq_bench_print(const struct oq_bench_report *report, FILE *stream);
+/* A part of the text: with what it was measured. */
+void oq_bench_print_setup(const struct oq_bench_report *report, FILE *stream);
 void oq_bench_write_json(const struct oq_bench_report *report, FILE *stream);
 void oq_bench_write_svg(const struct oq_bench_report *report, FILE *stream);
+void oq_bench_write_page(const struct oq_bench_report *report, struct oq_page *page);
 
 /* Whether no model is slower than the gate allows; the first is what others are compared with. */
 bool oq_bench_passes(const struct oq_bench_report *report);

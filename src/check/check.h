@@ -124,5 +124,14 @@ void oq_check_destroy(struct oq_check *check); /* NULL is fine */
 /* `columns` of a line; 0: any number. */
 void oq_check_print_text(const struct oq_check *check, int level, size_t columns, FILE *stream);
 void oq_check_print_json(const struct oq_check *check, FILE *stream);
+void oq_check_write_page(const struct oq_check *check, struct oq_page *page);
+
+/* Whether a measure says something of an output; of any output, so that it has a column. */
+bool oq_check_has_numbers(const struct oq_check_output *output, enum oq_measure measure);
+bool oq_check_has_column(const struct oq_check *check, enum oq_measure measure);
+
+/* Parts of the text: on what it ran, and what the table does not say. */
+void oq_check_print_setup(const struct oq_check *check, FILE *stream);
+void oq_check_print_notes(const struct oq_check *check, FILE *stream);
 
 #endif

@@ -9,18 +9,17 @@
 #define STACKED_WIDTH 2 /* of the column of names where there is no room for one */
 #define NUMBER_WIDTH  10
 
-static bool has_numbers(const struct oq_check_output *output, enum oq_measure measure)
+bool oq_check_has_numbers(const struct oq_check_output *output, enum oq_measure measure)
 {
     return output->problem == NULL &&
            oq_measure_judges(measure, output->value_class, &output->total);
 }
 
-/* Whether any output has a value of this measure: then there is a column for it. */
-static bool has_column(const struct oq_check *check, enum oq_measure measure)
+bool oq_check_has_column(const struct oq_check *check, enum oq_measure measure)
 {
     bool found = false;
     for (size_t i = 0; i < check->n_outputs; i++)
-        found = found || has_numbers(&check->outputs[i], measure);
+        found = found || oq_check_has_numbers(&check->outputs[i], measure);
     return found;
 }
 
@@ -29,7 +28,7 @@ static size_t room_for_names(const struct oq_check *check, size_t columns)
 {
     size_t used = 2;
     for (size_t m = 0; m < OQ_N_MEASURES; m++)
-        used += has_column(check, (enum oq_measure)m) ? 2 + NUMBER_WIDTH : 0;
+        used += oq_check_has_column(check, (enum oq_measure)m) ? 2 + NUMBER_WIDTH : 0;
     return oq_report_columns_left(columns > 0 ? columns : OQ_REPORT_NO_LIMIT, used);
 }
 
@@ -72,7 +71,7 @@ static void print_titles(const struct oq_check *check, size_t width, FILE *strea
     else
         fprintf(stream, "%*s", (int)width, "");
     for (size_t m = 0; m < OQ_N_MEASURES; m++) {
-        if (has_column(check, (enum oq_measure)m))
+        if (oq_check_has_column(check, (enum oq_measure)m))
             fprintf(stream, "  %*s", NUMBER_WIDTH, oq_measures[m].title);
     }
     putc('\n', stream);
@@ -83,7 +82,7 @@ static void print_measures(const struct oq_check *check, const struct oq_check_o
 {
     for (size_t m = 0; m < OQ_N_MEASURES; m++) {
         enum oq_measure measure = (enum oq_measure)m;
-        if (!has_column(check, measure))
+        if (!oq_check_has_column(check, measure))
             continue;
         bool judges = oq_measure_judges(measure, output->value_class, difference);
         print_number(stream, judges ? oq_measure_get(measure, difference) : (double)NAN);
@@ -312,7 +311,7 @@ static bool find_worst(const struct oq_check *check, enum oq_measure measure, do
     bool found = false;
     for (size_t i = 0; i < check->n_outputs; i++) {
         const struct oq_check_output *output = &check->outputs[i];
-        if (!has_numbers(output, measure))
+        if (!oq_check_has_numbers(output, measure))
             continue;
         double other = oq_measure_get(measure, &output->total);
         if (!found || oq_measure_is_worse(measure, other, *value))
@@ -349,18 +348,28 @@ static void print_passed(const struct oq_check *check, FILE *stream)
     putc('\n', stream);
 }
 
+void oq_check_print_setup(const struct oq_check *check, FILE *stream)
+{
+    print_inputs(check, stream);
+    print_sizes(check, stream);
+}
+
+void oq_check_print_notes(const struct oq_check *check, FILE *stream)
+{
+    print_padding(check, stream);
+    print_extra_outputs(check, stream);
+    print_needs(check, stream);
+}
+
 void oq_check_print_text(const struct oq_check *check, int level, size_t columns, FILE *stream)
 {
     if (level >= 0) {
         size_t width = name_width(check, level, columns);
-        print_inputs(check, stream);
-        print_sizes(check, stream);
+        oq_check_print_setup(check, stream);
         print_titles(check, width, stream);
         for (size_t i = 0; i < check->n_outputs; i++)
             print_output(check, &check->outputs[i], width, level, stream);
-        print_padding(check, stream);
-        print_extra_outputs(check, stream);
-        print_needs(check, stream);
+        oq_check_print_notes(check, stream);
         if (check->layers != NULL)
             oq_layers_print_text(check->layers, check->reference, check->candidate, level, stream);
     }

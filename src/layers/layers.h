@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "layers/sites.h"
+#include "page/page.h"
 #include "run/runner.h"
 
 /* All errors are ||difference|| / ||reference|| over all inputs, NAN where they are not known. */
@@ -45,7 +46,18 @@ void oq_layers_destroy(struct oq_layers *layers); /* NULL is fine */
 void oq_layers_print_text(const struct oq_layers *layers, const char *reference,
                           const char *candidate, int level, FILE *stream);
 
+/* What stands below the table: what was not measured, and that command. */
+void oq_layers_print_notes(const struct oq_layers *layers, const char *reference,
+                           const char *candidate, FILE *stream);
+
 /* The members "layers", "layers_common_values" and "layers_no_effects" of an object. */
 void oq_layers_write_json(const struct oq_layers *layers, struct oq_json *json);
+
+/* --- layers_page.c --- */
+
+void oq_layers_write_page(const struct oq_layers *layers, const char *reference,
+                          const char *candidate, struct oq_page *page);
+/* A bar for each of the worst sites. */
+void oq_layers_write_svg(const struct oq_layers *layers, FILE *stream);
 
 #endif

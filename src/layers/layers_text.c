@@ -212,22 +212,36 @@ static void print_hint(const struct oq_layers *layers, const char *reference, co
     putc('\n', stream);
 }
 
+static void print_nothing(const struct oq_layers *layers, FILE *stream)
+{
+    if (layers->sites.n_common == 0)
+        fputs("  no inner value has the same name in both models: there are no layers to compare\n",
+              stream);
+    else if (layers->count == 0)
+        fprintf(stream, "  both models compute all their %zu common values alike\n",
+                layers->sites.n_common);
+}
+
 void oq_layers_print_text(const struct oq_layers *layers, const char *reference,
                           const char *candidate, int level, FILE *stream)
 {
     const size_t n = count_measured(layers), n_all = layers->count;
     const size_t shown = level > 0 || n < SHOWN ? n : SHOWN;
     const size_t end = level > 0 || n_all - n < SHOWN ? n_all : n + SHOWN;
-    if (layers->sites.n_common == 0)
-        fputs("  no inner value has the same name in both models: there are no layers to compare\n",
-              stream);
-    else if (n_all == 0)
-        fprintf(stream, "  both models compute all their %zu common values alike\n",
-                layers->sites.n_common);
+    print_nothing(layers, stream);
     if (shown > 0)
         print_table(layers, shown, stream);
     print_unmeasured(layers, n, end, stream);
     print_notes(layers, (n - shown) + (n_all - end), stream);
+    print_hint(layers, reference, candidate, stream);
+}
+
+void oq_layers_print_notes(const struct oq_layers *layers, const char *reference,
+                           const char *candidate, FILE *stream)
+{
+    print_nothing(layers, stream);
+    print_unmeasured(layers, count_measured(layers), layers->count, stream);
+    print_notes(layers, 0, stream);
     print_hint(layers, reference, candidate, stream);
 }
 

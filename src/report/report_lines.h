@@ -44,6 +44,14 @@ bool oq_report_lines_init(struct oq_report_lines *lines, const onnxq_plan *plan)
 void oq_report_lines_merge_small(struct oq_report_lines *lines);
 void oq_report_lines_fini(struct oq_report_lines *lines);
 
+/* What becomes of an operator's weights: "MatMulInteger", or why all of them are kept. */
+#define OQ_REPORT_FORM_CAPACITY 256
+void oq_report_format_form(const struct oq_report_line *line, char form[OQ_REPORT_FORM_CAPACITY]);
+/* "2 kept: under 1024 elements", or "". */
+#define OQ_REPORT_NOTES_CAPACITY 768
+void oq_report_format_notes(const struct oq_report_line *line,
+                            char notes[OQ_REPORT_NOTES_CAPACITY]);
+
 /* The use that stands for a weight: the first quantized one, or the first; NULL where unused. */
 const onnxq_use *oq_report_main_use(const onnxq_weight *weight);
 /* Why a weight is kept; never NULL or empty. */

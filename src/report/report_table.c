@@ -6,10 +6,8 @@
 
 #include "base/flags.h"
 
-#define WIDE_COLUMNS   100 /* notes that would end beyond have lines of their own */
-#define NAME_CAPACITY  160
-#define FORM_CAPACITY  256
-#define NOTES_CAPACITY 768
+#define WIDE_COLUMNS  100 /* notes that would end beyond have lines of their own */
+#define NAME_CAPACITY 160
 
 static struct oq_report_unit choose_unit(const struct oq_report_lines *lines)
 {
@@ -48,16 +46,16 @@ static bool is_kept_for_one_reason(const struct oq_report_line *line)
     return line->n_quantized == 0 && line->n_reasons == 1;
 }
 
-static void format_form(const struct oq_report_line *line, char form[FORM_CAPACITY])
+void oq_report_format_form(const struct oq_report_line *line, char form[OQ_REPORT_FORM_CAPACITY])
 {
     form[0] = '\0';
     if (is_kept_for_one_reason(line)) {
-        append(form, FORM_CAPACITY, tell_fate(&line->reasons[0]));
-        append(form, FORM_CAPACITY, oq_flags_text(line->reasons[0].text).text);
+        append(form, OQ_REPORT_FORM_CAPACITY, tell_fate(&line->reasons[0]));
+        append(form, OQ_REPORT_FORM_CAPACITY, oq_flags_text(line->reasons[0].text).text);
     }
     for (size_t i = 0; i < line->n_forms; i++) {
-        append(form, FORM_CAPACITY, i > 0 ? ", " : "");
-        append(form, FORM_CAPACITY, line->forms[i].text);
+        append(form, OQ_REPORT_FORM_CAPACITY, i > 0 ? ", " : "");
+        append(form, OQ_REPORT_FORM_CAPACITY, line->forms[i].text);
     }
 }
 
@@ -70,14 +68,14 @@ static void append_reason(const struct oq_report_tally *reason, char *notes, siz
     append(notes, capacity, oq_flags_text(reason->text).text);
 }
 
-static void format_notes(const struct oq_report_line *line, char notes[NOTES_CAPACITY])
+void oq_report_format_notes(const struct oq_report_line *line, char notes[OQ_REPORT_NOTES_CAPACITY])
 {
     notes[0] = '\0';
     if (is_kept_for_one_reason(line))
         return;
     for (size_t i = 0; i < line->n_reasons; i++) {
-        append(notes, NOTES_CAPACITY, i > 0 ? "; " : "");
-        append_reason(&line->reasons[i], notes, NOTES_CAPACITY);
+        append(notes, OQ_REPORT_NOTES_CAPACITY, i > 0 ? "; " : "");
+        append_reason(&line->reasons[i], notes, OQ_REPORT_NOTES_CAPACITY);
     }
 }
 
@@ -85,7 +83,7 @@ static void format_notes(const struct oq_report_line *line, char notes[NOTES_CAP
 static void write_notes_below(FILE *stream, const struct oq_report_line *line, size_t column)
 {
     for (size_t i = 0; i < line->n_reasons; i++) {
-        char note[FORM_CAPACITY] = "";
+        char note[OQ_REPORT_FORM_CAPACITY] = "";
         append_reason(&line->reasons[i], note, sizeof(note));
         if (i > 0 || line->n_forms > 0)
             fprintf(stream, "\n%*s", (int)column, "");
@@ -106,10 +104,10 @@ static struct table_widths measure(const struct oq_report_lines *lines)
 {
     struct table_widths widths = {.name = strlen("operator")};
     for (size_t i = 0; i < lines->n_lines; i++) {
-        char name[NAME_CAPACITY], form[FORM_CAPACITY], notes[NOTES_CAPACITY];
+        char name[NAME_CAPACITY], form[OQ_REPORT_FORM_CAPACITY], notes[OQ_REPORT_NOTES_CAPACITY];
         format_name(&lines->lines[i], name);
-        format_form(&lines->lines[i], form);
-        format_notes(&lines->lines[i], notes);
+        oq_report_format_form(&lines->lines[i], form);
+        oq_report_format_notes(&lines->lines[i], notes);
         widths.name = max_size(widths.name, oq_report_width(name));
         /* A form without notes behind it needs no padding, and may be a long reason. */
         if (notes[0] != '\0')
@@ -133,9 +131,9 @@ static size_t write_numbers(FILE *stream, const struct oq_report_line *line,
 static void write_texts(FILE *stream, const struct oq_report_line *line, size_t column,
                         const struct table_widths *widths)
 {
-    char form[FORM_CAPACITY], notes[NOTES_CAPACITY];
-    format_form(line, form);
-    format_notes(line, notes);
+    char form[OQ_REPORT_FORM_CAPACITY], notes[OQ_REPORT_NOTES_CAPACITY];
+    oq_report_format_form(line, form);
+    oq_report_format_notes(line, notes);
     bool has_notes = notes[0] != '\0';
     bool fits = column + widths->form + 3 + oq_report_width(notes) <= WIDE_COLUMNS;
     oq_report_cell(stream, form, has_notes && fits ? widths->form + 3 : 0, OQ_REPORT_NO_LIMIT);

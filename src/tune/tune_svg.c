@@ -4,7 +4,7 @@
 
 #include "base/path.h"
 #include "base/size.h"
-#include "bench/plot.h"
+#include "page/svg.h"
 #include "tune/tune_report.h"
 
 #define WIDTH      760

@@ -34,6 +34,9 @@ COMMANDS = {
     "calibrate_picture": ("calibrate", "-i", "p.ppm", "--size", "2x1", "--std", "255", "-v", "c.onnx", "out.json"),
     "layers": ("check", "a.onnx", "b.onnx", "-i", "x.npz", "--layers", "-v"),
     "bench": ("bench", "a.onnx", "b.onnx", "--runs=2", "--plot=plot.svg", "--json=report.json"),
+    "check_page": ("check", "a.onnx", "b.onnx", "--layers", "--html=page.html"),
+    "inspect_page": ("inspect", "-q", "--html=page.html", "a.onnx"),
+    "bench_page": ("bench", "a.onnx", "b.onnx", "--runs=2", "--html=page.html"),
     "bench_slower": ("bench", "b.onnx", "a.onnx", "--runs=2", "--range", "x=0:1", "-j1"),
 }
 WRITTEN_ONE_BY_ONE = {"folder", "folder/a.int8.onnx", "folder/b.int8.onnx"}

@@ -21,6 +21,7 @@ from build import node
 from harness import OrtTest
 
 README = Path(__file__).parents[2] / "README.md"
+DOCS = README.parent / "docs"
 CAPI = Path(onnxruntime.__file__).parent / "capi"
 
 # Times, speeds and how many turns fit into them are the machine's; the last digits of errors the processor's.
@@ -52,6 +53,16 @@ def on_terminal(command: list[str], folder: Path, env: dict[str, str]) -> str:
     return text.decode().replace("\r\n", "\n")
 
 
+def small_model() -> onnx.ModelProto:
+    w, v = build.weights(256, 512), build.weights(512, 256, seed=1)
+    return build.model(
+        [node("MatMul", "x w", "h"), node("Relu", "h", "r"), node("MatMul", "r v", "y")],
+        {"x": ("batch", 256)},
+        {"y": ("batch", 256)},
+        {"w": w, "v": v},
+    )
+
+
 class Readme(OrtTest):
     def setUp(self):
         super().setUp()
@@ -62,14 +73,7 @@ class Readme(OrtTest):
 
     def test_walk_through(self):
         (text,) = (b for b in blocks("sh\nonnxq inspect"))
-        w, v = build.weights(256, 512), build.weights(512, 256, seed=1)
-        model = build.model(
-            [node("MatMul", "x w", "h"), node("Relu", "h", "r"), node("MatMul", "r v", "y")],
-            {"x": ("batch", 256)},
-            {"y": ("batch", 256)},
-            {"w": w, "v": v},
-        )
-        onnx.save(model, self.dir / "model.onnx")
+        onnx.save(small_model(), self.dir / "model.onnx")
         x = np.random.default_rng(0).standard_normal((8, 256)).astype(np.float32)
         np.savez(self.dir / "inputs.npz", x=x)
         script = text.removeprefix("sh\n")
@@ -82,6 +86,29 @@ class Readme(OrtTest):
         self.assertIn("<svg", (self.dir / "bench.svg").read_text())
         for words in ("What 'onnxq quantize' would do", "Wrote model.int8.onnx", "Works: ", "is gained by"):
             self.assertIn(words, done.stdout)
+
+    def test_questions(self):
+        """The commands of the FAQ, in their order."""
+        x = np.random.default_rng(0).standard_normal((8, 256)).astype(np.float32)
+        np.savez(self.dir / "inputs.npz", x=x)
+        onnx.save(small_model(), self.dir / "model.onnx")
+        found = re.findall(r"^```sh\n(.*?)^```", (DOCS / "faq.md").read_text(), re.M | re.S)
+        done = subprocess.run(
+            ["bash", "-euxc", "".join(found)], cwd=self.dir, env=self.env, capture_output=True, text=True, timeout=300
+        )
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        for name in ("bench.html", "check.html", "inspect.html", "layers.svg", "tuned.onnx", "model.float32.onnx"):
+            self.assertTrue((self.dir / name).exists(), name)
+
+    def test_links(self):
+        """Every document is in the index, and links of all lead to something."""
+        index = (DOCS / "index.md").read_text()
+        for path in DOCS.glob("*.md"):
+            if path.name != "index.md":
+                self.assertIn(f"({path.name})", index)
+        for path in [README, *DOCS.glob("*.md")]:
+            for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text()):
+                self.assertTrue((path.parent / target).exists(), f"{path.name}: {target}")
 
     def compare(self, example: str):
         """The lines of the example come in this order; `...` stands for any others."""

@@ -102,8 +102,7 @@ class Action(Case):
         self.assertTrue((self.folder / "model.int8.onnx").exists())
         self.assertIn("install --quiet onnxq[ort]", (self.folder / "pip").read_text())
         text = runner.summary.read_text()
-        self.assertIn("times smaller), 3 of 6 weights quantized", text)
-        self.assertIn("**passed**", text)
+        self.assertRegex(text, r"(?s)## onnxq quantize.*x smaller.*\| MatMul \|.*## onnxq check.*Works: ")
         (_, upload), = runner.used
         self.assertEqual(upload["name"], "quantized-model")
         self.assertEqual(upload["path"].split()[0], "model.int8.onnx")
@@ -112,7 +111,7 @@ class Action(Case):
         runner = Runner(self, model="model.onnx", check="--abs-tol 1e-12", artifact="")
         self.assertEqual(runner.status, 1)
         self.assertEqual((runner.result("passed"), runner.used), ("false", []))
-        self.assertIn("**failed**", runner.summary.read_text())
+        self.assertIn("Failed: ", runner.summary.read_text())
 
     def test_options_and_odd_names(self):
         (self.folder / "model.onnx").rename(self.folder / "a $(touch x) 'b'.onnx")
@@ -139,13 +138,13 @@ class GitLab(Case):
     def test_job(self):
         status, said = self.run_job()
         self.assertEqual(status, 0)
-        self.assertIn("**passed**", said)
+        self.assertRegex(said, r"(?s)## onnxq quantize.*## onnxq check.*Works: ")
         self.assertTrue((self.folder / "model.int8.onnx").exists())
 
     def test_over_the_tolerance(self):
         status, said = self.run_job(ONNXQ_CHECK="--abs-tol 1e-12")
         self.assertEqual(status, 1)
-        self.assertIn("**failed**", said)
+        self.assertIn("Failed: ", said)
 
 
 class PreCommit(Case):

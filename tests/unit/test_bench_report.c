@@ -1,6 +1,7 @@
 /* What a benchmark says, with figures that are made up: text, JSON and picture. */
 #define _POSIX_C_SOURCE 200809L
 #include "bench/plot.h"
+#include "page/svg.h"
 #include "bench/report.h"
 
 #include <math.h>

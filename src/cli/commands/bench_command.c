@@ -13,7 +13,7 @@
 #include "cli/files/file_paths.h"
 #include "cli/terminal/progress.h"
 #include "cli/terminal/terminal.h"
-#include "cli/files/report_file.h"
+#include "cli/files/page_files.h"
 #include "cli/commands/run_options.h"
 
 #define DEFAULT_WARMUP  3
@@ -56,6 +56,7 @@ typedef struct bench_job {
     struct oq_bench bench;
     struct oq_bench_options options;
     cli_report_file json, plot;
+    cli_pages pages;
     cli_progress progress;
     bool folder_created; /* settings->profile */
 } bench_job;
@@ -80,7 +81,13 @@ static int check_outputs(const bench_settings *settings, int n_operands, char **
     if (settings->plot != NULL && common->json != NULL && !oq_is_standard_output(common->json) &&
         cli_is_same_file(settings->plot, common->json))
         return cli_usage(common, NULL, "--plot and --json name the same file");
-    int status = check_output(common, "--json", common->json, n_operands, operands);
+    int status = cli_pages_check_reports(common);
+    for (int i = 0; i < n_operands && status == CLI_EXIT_OK; i++)
+        status = cli_pages_check(common, operands[i]);
+    if (status == CLI_EXIT_OK)
+        status = cli_pages_check(common, settings->plot);
+    if (status == CLI_EXIT_OK)
+        status = check_output(common, "--json", common->json, n_operands, operands);
     if (status == CLI_EXIT_OK)
         status = check_output(common, "--plot", settings->plot, n_operands, operands);
     if (status == CLI_EXIT_OK)
@@ -153,11 +160,18 @@ static int open_files(bench_job *job)
         status = cli_report_file_open(&job->json, job->common, job->common->json);
     if (status == CLI_EXIT_OK && settings->plot != NULL)
         status = cli_report_file_open(&job->plot, job->common, settings->plot);
+    if (status == CLI_EXIT_OK)
+        status = cli_pages_open(&job->pages, job->common);
     if (status != CLI_EXIT_OK || settings->profile == NULL)
         return status;
     job->folder_created = oq_os_make_folder(settings->profile);
     return job->folder_created || errno == EEXIST ? CLI_EXIT_OK
                                                   : cli_write_error(job->common, settings->profile);
+}
+
+static void write_page(const void *report, struct oq_page *page)
+{
+    oq_bench_write_page(report, page);
 }
 
 static int publish_files(bench_job *job, const struct oq_bench_report *report)
@@ -171,7 +185,8 @@ static int publish_files(bench_job *job, const struct oq_bench_report *report)
         oq_bench_write_svg(report, job->plot.stream);
         status = cli_report_file_publish(&job->plot, job->common);
     }
-    return status;
+    cli_pages_write(&job->pages, "onnxq bench", write_page, report);
+    return cli_pages_finish(&job->pages, job->common, status);
 }
 
 /* --- results -------------------------------------------------------------------- */
@@ -198,8 +213,7 @@ static int report(bench_job *job)
                                      .level = common->verbose - common->quiet,
                                      .columns = (size_t)cli_text_columns(),
                                      .min_speedup = job->settings->min_speedup};
-    bool json_only = common->json != NULL && oq_is_standard_output(common->json);
-    if (!json_only && common->quiet < 2)
+    if (!cli_reports_take_stdout(common) && common->quiet < 2)
         oq_bench_print(&report, cli_text());
     int status = publish_files(job, &report);
     return status == CLI_EXIT_OK ? judge(job, &report) : status;
@@ -247,6 +261,7 @@ static void release_job(bench_job *job, int status)
 {
     cli_report_file_close(&job->json);
     cli_report_file_close(&job->plot);
+    cli_pages_close(&job->pages);
     if (job->folder_created && status > CLI_EXIT_NO)
         oq_os_remove_folder(job->settings->profile); /* it stays where there is something in it */
     oq_bench_fini(&job->bench);
@@ -302,7 +317,7 @@ const cli_command cli_bench = {
         "the operators of all.\n"
         "Exit codes: 0 done, 1 --min-speedup was missed, 2 usage, 3 a model or an input cannot\n"
         "be used, 4 a file cannot be written, 6 ONNX Runtime was not found, or crashed.",
-    .options = {{bench_options, cli_run_options, cli_common_options}},
+    .options = {{bench_options, cli_run_options, cli_page_options, cli_common_options}},
     .operands = CLI_FILE_OPERANDS,
     .settings_nbytes = sizeof(bench_settings),
     .defaults = set_defaults,

@@ -12,7 +12,7 @@
 #include "cli/files/file_paths.h"
 #include "cli/terminal/progress.h"
 #include "cli/terminal/terminal.h"
-#include "cli/files/report_file.h"
+#include "cli/files/page_files.h"
 #include "cli/commands/run_options.h"
 #include "base/os.h"
 #include "base/path.h"
@@ -24,7 +24,7 @@ typedef struct check_settings {
     cli_common common; /* these two first */
     cli_run run;
     double tolerances[OQ_N_MEASURES];
-    const char *expected, *report;
+    const char *expected, *report, *plot;
     const char *mask;
     bool layers;
     cli_list feedback;
@@ -60,6 +60,8 @@ static const cli_option check_options[] = {
            .help = "as --random N"),
     OPTION(TEXT, 0, "report", report, .value = "FILE", .source = CLI_FILES,
            .help = "as --json=FILE"),
+    OPTION(TEXT, 0, "plot", plot, .value = "FILE", .source = CLI_FILES,
+           .help = "with --layers: the error of each as a picture (SVG)"),
     {0}};
 
 /* --- what was asked for ------------------------------------------------------ */
@@ -76,14 +78,40 @@ static int check_report(const check_settings *settings, const char *option, cons
 static int check_reports(const check_settings *settings, const char *input)
 {
     int status = check_report(settings, "--report", settings->report, input);
-    return status != CLI_EXIT_OK ? status
-                                 : check_report(settings, "--json", settings->common.json, input);
+    if (status == CLI_EXIT_OK)
+        status = check_report(settings, "--json", settings->common.json, input);
+    if (status == CLI_EXIT_OK)
+        status = check_report(settings, "--plot", settings->plot, input);
+    return status == CLI_EXIT_OK ? cli_pages_check(&settings->common, input) : status;
+}
+
+/* Reports take no place of each other. */
+static int check_distinct(const check_settings *settings)
+{
+    const cli_common *common = &settings->common;
+    int status = cli_pages_check_reports(common);
+    if (status == CLI_EXIT_OK)
+        status = cli_pages_check(common, settings->report);
+    if (status != CLI_EXIT_OK || settings->plot == NULL)
+        return status;
+    if (!settings->layers)
+        return cli_usage(common, "as in --layers --plot layers.svg",
+                         "--plot draws what --layers finds");
+    if (oq_is_standard_output(settings->plot))
+        return cli_usage(common, "as in --plot layers.svg", "--plot: a picture needs a file");
+    status = cli_picture_name_check(common, settings->plot);
+    const char *const reports[] = {settings->report, common->json};
+    for (size_t i = 0; i < 2 && status == CLI_EXIT_OK; i++)
+        if (reports[i] != NULL && !oq_is_standard_output(reports[i]) &&
+            cli_is_same_file(reports[i], settings->plot))
+            status = cli_usage(common, NULL, "--plot: %s is the report", settings->plot);
+    return status == CLI_EXIT_OK ? cli_pages_check(common, settings->plot) : status;
 }
 
 static int check_files(const check_settings *settings, int n_operands, char **operands)
 {
-    int status = CLI_EXIT_OK;
-    if (settings->expected != NULL)
+    int status = check_distinct(settings);
+    if (status == CLI_EXIT_OK && settings->expected != NULL)
         status = check_reports(settings, settings->expected);
     for (int i = 0; i < n_operands && status == CLI_EXIT_OK; i++)
         status = check_reports(settings, operands[i]);
@@ -124,15 +152,39 @@ static int check_operands(const check_settings *settings, int n_operands, char *
 
 /* --- results -------------------------------------------------------------------- */
 
+static void write_picture(const struct oq_check *check, FILE *stream)
+{
+    oq_layers_write_svg(check->layers, stream);
+}
+
+static void write_page(const void *check, struct oq_page *page)
+{
+    oq_check_write_page(check, page);
+}
+
+/* Until the last moment, Ctrl-C leaves nothing behind. */
+static int write_pages(const cli_common *common, const struct oq_check *check, int status)
+{
+    cli_pages pages = {0};
+    int result = cli_pages_open(&pages, common);
+    if (result == CLI_EXIT_OK) {
+        cli_pages_write(&pages, "onnxq check", write_page, check);
+        result = cli_interrupt_signal() != 0 ? 128 + cli_interrupt_signal()
+                                             : cli_pages_finish(&pages, common, status);
+    }
+    cli_pages_close(&pages);
+    return result != CLI_EXIT_OK ? result : status;
+}
+
 static int write_report(const cli_common *common, const struct oq_check *check, const char *path,
-                        int status)
+                        void (*write)(const struct oq_check *check, FILE *stream), int status)
 {
     cli_report_file file;
-    if (path == NULL)
+    if (path == NULL || status > CLI_EXIT_NO)
         return status;
     int result = cli_report_file_open(&file, common, path);
     if (result == CLI_EXIT_OK) {
-        oq_check_print_json(check, file.stream);
+        write(check, file.stream);
         result = cli_interrupt_signal() != 0 ? 128 + cli_interrupt_signal()
                                              : cli_report_file_publish(&file, common);
     }
@@ -143,17 +195,17 @@ static int write_report(const cli_common *common, const struct oq_check *check, 
 static int report(const check_settings *settings, const struct oq_check *check)
 {
     const cli_common *common = &settings->common;
-    bool json_only = (common->json != NULL && oq_is_standard_output(common->json)) ||
+    bool json_only = cli_reports_take_stdout(common) ||
                      (settings->report != NULL && oq_is_standard_output(settings->report));
     int status = check->passed ? CLI_EXIT_OK : CLI_EXIT_NO;
     if (!json_only && common->quiet < 2)
         oq_check_print_text(check, common->verbose - common->quiet, (size_t)cli_text_columns(),
                             cli_text());
     cli_interrupt_install(); /* from here on there may be a file to take away */
-    status = write_report(common, check, common->json, status);
-    if (status <= CLI_EXIT_NO)
-        status = write_report(common, check, settings->report, status);
-    return status;
+    status = write_report(common, check, common->json, oq_check_print_json, status);
+    status = write_report(common, check, settings->report, oq_check_print_json, status);
+    status = write_report(common, check, settings->plot, write_picture, status);
+    return status <= CLI_EXIT_NO ? write_pages(common, check, status) : status;
 }
 
 /* --- the run --------------------------------------------------------------------- */
@@ -242,7 +294,7 @@ const cli_command cli_check = {
         "does a check without a value to compare (outputs empty, or NaN in both).\n"
         "Exit codes: 0 passed, 1 failed, 2 usage, 3 a model or an input cannot be used,\n"
         "4 the report cannot be written, 6 ONNX Runtime was not found.",
-    .options = {{check_options, cli_run_options, cli_common_options}},
+    .options = {{check_options, cli_run_options, cli_page_options, cli_common_options}},
     .operands = CLI_FILE_OPERANDS,
     .settings_nbytes = sizeof(check_settings),
     .defaults = set_defaults,

@@ -6,11 +6,13 @@
 #include "cli/command.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/files/job.h"
+#include "cli/files/page_files.h"
 #include "cli/terminal/messages.h"
 #include "cli/terminal/terminal.h"
 #include "cli/files/model_input.h"
 #include "cli/commands/quantize_command.h"
 #include "base/os.h"
+#include "page/plan_page.h"
 #include "base/size.h"
 
 /* What the command line said. */
@@ -34,10 +36,13 @@ struct inspect {
     bool validate;
     FILE *text; /* NULL: nobody reads it */
     cli_reports json;
+    cli_pages pages;
 };
 
 /* What is known of one model. */
 struct findings {
+    const char *path;
+    const cli_quantize_settings *settings;
     onnxq_model *model;
     onnxq_inspection *inspection;
     onnxq_plan *plan;
@@ -191,11 +196,32 @@ static void print_json(struct inspect *inspect, const char *path, const struct f
                                      findings->validation, path, stream);
 }
 
+static void print_brief(const void *data, FILE *stream)
+{
+    const struct findings *findings = data;
+    fputs("What 'onnxq quantize' would do: ", stream);
+    cli_print_quantize_settings(&findings->settings->options, stream);
+    fputs(": ", stream);
+    print_outcome(findings, stream);
+    if (findings->validation != NULL) {
+        putc('\n', stream);
+        onnxq_report_validation(findings->validation, stream);
+    }
+}
+
+static void write_page(const void *data, struct oq_page *page)
+{
+    const struct findings *findings = data;
+    oq_page_part(page, "%s", label(findings->path));
+    oq_page_lines(page, print_brief, findings);
+    oq_page_inspection(page, findings->inspection, findings->plan, findings->dequantization);
+}
+
 static int inspect_model(struct inspect *inspect, const char *path)
 {
     const cli_common *common = &inspect->settings->common;
     onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
-    struct findings findings = {0};
+    struct findings findings = {.path = path, .settings = inspect->settings};
     cli_input input;
     int status = cli_model_input_open(common, &input, path);
     if (status == CLI_EXIT_OK && !find(&findings, inspect, input.path, &error))
@@ -203,6 +229,7 @@ static int inspect_model(struct inspect *inspect, const char *path)
     if (status == CLI_EXIT_OK) {
         print_text(inspect, path, &findings);
         print_json(inspect, path, &findings);
+        cli_pages_write(&inspect->pages, "onnxq inspect", write_page, &findings);
         if (findings.validation != NULL && findings.validation->n_found > 0)
             status = CLI_EXIT_INPUT;
     }
@@ -221,12 +248,15 @@ static int check_operands(const cli_common *common, int n_operands, char **opera
         if (common->json != NULL && !oq_is_standard_output(common->json) &&
             cli_is_same_file(common->json, operands[i]))
             return cli_usage(common, NULL, "--json: %s is a model of this run", common->json);
+        int status = cli_pages_check(common, operands[i]);
+        if (status != CLI_EXIT_OK)
+            return status;
     }
     if (n_standard > 1)
         return cli_usage(common, NULL, "standard input can be read once");
     if (n_standard > 0 && oq_os_is_terminal(stdin))
         return cli_usage(common, NULL, "standard input is a terminal, expected a model");
-    return CLI_EXIT_OK;
+    return cli_pages_check_reports(common);
 }
 
 /* All models, past those that fail; the first failure is the exit code. */
@@ -244,7 +274,8 @@ static int inspect_models(struct inspect *inspect, int n_operands, char **operan
         if (status == CLI_EXIT_OK)
             status = result;
     }
-    return cli_reports_finish(&inspect->json, common, status);
+    status = cli_reports_finish(&inspect->json, common, status);
+    return cli_pages_finish(&inspect->pages, common, status);
 }
 
 static int run_inspect(void *data, int n_operands, char **operands)
@@ -264,13 +295,16 @@ static int run_inspect(void *data, int n_operands, char **operands)
         return status;
     if (onnxq_options_check(&settings->options, &error) != ONNXQ_OK)
         return cli_library_error(common, &error);
-    if (common->json != NULL && oq_is_standard_output(common->json))
+    if (cli_reports_take_stdout(common))
         inspect.text = NULL;
     if (common->json != NULL)
         status = cli_report_file_open(&inspect.json.file, common, common->json);
     if (status == CLI_EXIT_OK)
+        status = cli_pages_open(&inspect.pages, common);
+    if (status == CLI_EXIT_OK)
         status = inspect_models(&inspect, n_operands, operands);
     cli_report_file_close(&inspect.json.file);
+    cli_pages_close(&inspect.pages);
     return status;
 }
 
@@ -284,7 +318,7 @@ const cli_command cli_inspect = {
              "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model (and with\n"
              "--validate, a problem in it), 4 report not writable, 70 a bug in onnxq,\n"
              "71 out of memory, 128+N signal N.",
-    .options = {{cli_quantize_options, inspect_options, cli_common_options}},
+    .options = {{cli_quantize_options, inspect_options, cli_page_options, cli_common_options}},
     .operands = CLI_FILE_OPERANDS,
     .settings_nbytes = sizeof(struct inspect_settings),
     .defaults = cli_quantize_defaults,

@@ -208,7 +208,8 @@ const cli_command cli_quantize = {
         "Of a folder all models are taken, in their places in OUT_DIR; other files are copied.\n"
         "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model, 4 output not\n"
         "writable, 5 nothing to quantize, 70 a bug in onnxq, 71 out of memory, 128+N signal N.",
-    .options = {{cli_job_options, cli_quantize_options, variant_options, cli_common_options}},
+    .options = {{cli_job_options, cli_quantize_options, variant_options, cli_page_options,
+                 cli_common_options}},
     .operands = CLI_FILE_OPERANDS,
     .settings_nbytes = sizeof(cli_quantize_settings),
     .defaults = cli_quantize_defaults,

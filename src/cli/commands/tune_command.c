@@ -8,7 +8,7 @@
 #include "cli/command.h"
 #include "cli/commands/run_options.h"
 #include "cli/files/file_paths.h"
-#include "cli/files/report_file.h"
+#include "cli/files/page_files.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 #include "cli/terminal/terminal.h"
@@ -87,6 +87,7 @@ struct tuning_run {
     char *engine_version; /* to be freed */
     cli_progress progress;
     cli_report_file json, plan, plot;
+    cli_pages pages;
 };
 
 /* --- what was asked for --------------------------------------------------------------- */
@@ -183,6 +184,17 @@ static int check_distinct(const struct tuning_run *run, const char *option, cons
     return CLI_EXIT_OK;
 }
 
+static int check_pages(const struct tuning_run *run)
+{
+    const cli_common *common = &run->settings->common;
+    const char *const others[] = {run->model_path, run->output, run->settings->save_plan,
+                                  run->settings->plot};
+    int status = cli_pages_check_reports(common);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]) && status == CLI_EXIT_OK; i++)
+        status = cli_pages_check(common, others[i]);
+    return status;
+}
+
 static int choose_output(struct tuning_run *run, const char *named)
 {
     const tune_settings *settings = run->settings;
@@ -208,7 +220,9 @@ static int choose_output(struct tuning_run *run, const char *named)
         status = check_distinct(run, "--json", common->json);
     if (status == CLI_EXIT_OK)
         status = check_distinct(run, "--save-plan", settings->save_plan);
-    return status == CLI_EXIT_OK ? check_distinct(run, "--plot", settings->plot) : status;
+    if (status == CLI_EXIT_OK)
+        status = check_distinct(run, "--plot", settings->plot);
+    return status == CLI_EXIT_OK ? check_pages(run) : status;
 }
 
 /* Opened before the search, so that what cannot be written fails early. */
@@ -223,7 +237,7 @@ static int open_files(struct tuning_run *run)
         status = cli_report_file_open(&run->plan, common, settings->save_plan);
     if (status == CLI_EXIT_OK && settings->plot != NULL)
         status = cli_report_file_open(&run->plot, common, settings->plot);
-    return status;
+    return status == CLI_EXIT_OK ? cli_pages_open(&run->pages, common) : status;
 }
 
 /* --- the search ------------------------------------------------------------------------ */
@@ -305,6 +319,11 @@ static bool write_model(struct tuning_run *run, const onnxq_choice *choices, siz
     return ok;
 }
 
+static void write_page(const void *report, struct oq_page *page)
+{
+    oq_tune_write_page(report, page);
+}
+
 static int publish(struct tuning_run *run, const struct oq_tune_report *report,
                    const onnxq_choice *choices, size_t n)
 {
@@ -322,7 +341,8 @@ static int publish(struct tuning_run *run, const struct oq_tune_report *report,
         oq_tune_write_svg(report, run->plot.stream);
         status = cli_report_file_publish(&run->plot, common);
     }
-    return status;
+    cli_pages_write(&run->pages, "onnxq tune", write_page, report);
+    return cli_pages_finish(&run->pages, common, status);
 }
 
 /* Whether the answer is no, and why. */
@@ -378,8 +398,7 @@ static int finish(struct tuning_run *run, onnxq_error *error)
             return cli_library_error(common, error);
         report.output = run->output;
     }
-    bool json_only = common->json != NULL && oq_is_standard_output(common->json);
-    if (!json_only && common->quiet < 2)
+    if (!cli_reports_take_stdout(common) && common->quiet < 2)
         oq_tune_print(&report, common->verbose - common->quiet, cli_text());
     int status = publish(run, &report, choices, n);
     return status != CLI_EXIT_OK  ? status
@@ -433,6 +452,7 @@ static int run_command(void *data, int n_operands, char **operands)
     cli_report_file_close(&run.json);
     cli_report_file_close(&run.plan);
     cli_report_file_close(&run.plot);
+    cli_pages_close(&run.pages);
     oq_tune_fini(&run.tune);
     onnxq_model_close(run.model);
     free(run.engine_version);
@@ -472,7 +492,7 @@ const cli_command cli_tune = {
         "Exit codes: 0 written, 1 nothing is within the budget, 2 usage, 3 the model or an input\n"
         "cannot be used, 4 a file cannot be written, 5 there is no weight to choose a form for,\n"
         "6 ONNX Runtime was not found, 130 Ctrl-C.",
-    .options = {{tune_options, cli_run_options, cli_common_options}},
+    .options = {{tune_options, cli_run_options, cli_page_options, cli_common_options}},
     .operands = CLI_FILE_OPERANDS,
     .settings_nbytes = sizeof(tune_settings),
     .defaults = set_defaults,

@@ -17,6 +17,7 @@
 #include "cli/terminal/progress.h"
 #include "cli/terminal/terminal.h"
 #include "model/model.h"
+#include "page/plan_page.h"
 
 void cli_print_sizes(FILE *stream, uint64_t before, uint64_t after)
 {
@@ -124,6 +125,20 @@ static void print_outcome(const struct item_run *run)
         cli_flush_text(); /* so that messages about the next model come after it */
 }
 
+static void print_brief(const void *data, FILE *stream)
+{
+    const struct item_run *run = data;
+    cli_print_sizes(stream, run->nbytes_before, run->nbytes_after);
+}
+
+static void write_page(const void *data, struct oq_page *page)
+{
+    const struct item_run *run = data;
+    oq_page_part(page, "%s", run->item->output);
+    oq_page_lines(page, print_brief, run);
+    oq_page_plan(page, run->work.plan);
+}
+
 /* output NULL: none was written. */
 static void print_report(const struct item_run *run, const char *output)
 {
@@ -133,6 +148,8 @@ static void print_report(const struct item_run *run, const char *output)
     else if (stream != NULL)
         onnxq_report_dequantization_json(run->work.dequantization, run->item->input, output,
                                          stream);
+    if (run->work.plan != NULL) /* only `onnxq quantize` has pages */
+        cli_pages_write(&run->job->pages, "onnxq quantize", write_page, run);
 }
 
 /* --- the work -------------------------------------------------------------- */

@@ -56,9 +56,8 @@ void cli_job_defaults(cli_files *files)
 static void choose_text_stream(cli_job *job)
 {
     const cli_files *files = job->files;
-    const char *json = job->common->json;
     job->text = cli_text();
-    if (json != NULL && oq_is_standard_output(json))
+    if (cli_reports_take_stdout(job->common))
         job->text = NULL;
     else if (!files->dry_run && job->n_items > 0 && oq_is_standard_output(job->items[0].output))
         job->text = stderr;
@@ -179,7 +178,8 @@ static int run_items(cli_job *job, int status)
         status = worse_of(status, result);
     }
     print_total(job, oq_now_seconds() - began);
-    return cli_reports_finish(&job->json, job->common, status);
+    status = cli_reports_finish(&job->json, job->common, status);
+    return cli_pages_finish(&job->pages, job->common, status);
 }
 
 /* Where results go: decided, and opened, before there are any. */
@@ -187,14 +187,16 @@ static int open_results(cli_job *job)
 {
     choose_text_stream(job);
     job->json.is_array = job->files->output_dir != NULL || job->variants.count > 0;
-    if (job->common->json == NULL)
-        return CLI_EXIT_OK;
-    return cli_report_file_open(&job->json.file, job->common, job->common->json);
+    int status = CLI_EXIT_OK;
+    if (job->common->json != NULL)
+        status = cli_report_file_open(&job->json.file, job->common, job->common->json);
+    return status == CLI_EXIT_OK ? cli_pages_open(&job->pages, job->common) : status;
 }
 
 static void release(cli_job *job)
 {
     cli_report_file_close(&job->json.file);
+    cli_pages_close(&job->pages);
     cli_folders_sweep(&job->made);
     for (size_t i = 0; i < job->n_items; i++)
         free(job->items[i].output);

@@ -10,7 +10,7 @@
 
 #include <onnxq/onnxq.h>
 
-#include "cli/files/report_file.h"
+#include "cli/files/page_files.h"
 #include "cli/files/tree.h"
 #include "cli/parse/name_list.h"
 #include "cli/parse/option.h"
@@ -91,6 +91,7 @@ typedef struct cli_job {
     size_t n_items;
     FILE *text; /* where people read results; NULL: nowhere */
     cli_reports json;
+    cli_pages pages;
     const char *folder; /* that is mirrored, or NULL */
     bool in_place;      /* it is its own mirror: outputs lie beside their models */
     cli_tree tree;      /* what is in it */

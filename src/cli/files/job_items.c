@@ -249,21 +249,22 @@ static int check_item(const cli_job *job, const cli_item *item)
     if (writes && oq_os_is_terminal(stdout))
         return cli_usage(common, "name a file, or redirect it",
                          "standard output is a terminal and no place for a model");
-    if (common->json == NULL)
-        return CLI_EXIT_OK;
-    if (writes && oq_is_standard_output(common->json))
+    if (writes && cli_reports_take_stdout(common))
         return cli_usage(common, "--json=FILE writes the report to a file",
                          "model and report cannot both go to standard output");
-    if (oq_is_standard_output(common->json))
-        return CLI_EXIT_OK;
-    if (cli_is_same_file(common->json, item->input) || cli_is_same_file(common->json, item->output))
+    if (common->json != NULL && !oq_is_standard_output(common->json) &&
+        (cli_is_same_file(common->json, item->input) ||
+         cli_is_same_file(common->json, item->output)))
         return cli_usage(common, NULL, "--json: %s is a model of this run", common->json);
-    return CLI_EXIT_OK;
+    status = cli_pages_check(common, item->input);
+    return status == CLI_EXIT_OK ? cli_pages_check(common, item->output) : status;
 }
 
 static int check_items(cli_job *job)
 {
     int status = check_collisions(job);
+    if (status == CLI_EXIT_OK)
+        status = cli_pages_check_reports(job->common);
     for (size_t i = 0; i < job->n_items && status == CLI_EXIT_OK; i++)
         status = check_item(job, &job->items[i]);
     return status;

@@ -45,6 +45,14 @@ const cli_option cli_common_options[] = {
     OPTION(FLAG, 'h', "help", help, .help = "show this text"),
     {0}};
 
+const cli_option cli_page_options[] = {
+    {.kind = CLI_HEADING, .help = "Pages"},
+    OPTION(TEXT, 0, "html", html, .value = "FILE", .source = CLI_FILES,
+           .help = "report as a page for a browser, complete in one file"),
+    OPTION(TEXT, 0, "markdown", markdown, .value = "FILE", .source = CLI_FILES, .implied = "-",
+           .help = "report as Markdown, for the summary of a job"),
+    {0}};
+
 const cli_option *cli_next_option(const cli_options *options, const cli_option *option)
 {
     bool passed = option == NULL;
@@ -295,7 +303,7 @@ static bool looks_like_value(const cli_option *option, const char *word)
     if (option->kind == CLI_FLAG)
         return read_flag(word, &flag);
     if (option->kind == CLI_TEXT)
-        return cli_kind_of_name(word) == CLI_OTHER_FILE;
+        return word[0] != '-' && cli_kind_of_name(word) == CLI_OTHER_FILE;
     for (const cli_choice *choice = option->choices; choice != NULL && choice->name != NULL;
          choice++) {
         if (oq_is_same_word(choice->name, strlen(choice->name), word))

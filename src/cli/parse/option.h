@@ -58,13 +58,14 @@ typedef struct cli_option {
     }
 
 /* Tables that are one together; those that are not needed are NULL. */
-#define CLI_MAX_TABLES 4
+#define CLI_MAX_TABLES 5
 typedef struct cli_options {
     const cli_option *tables[CLI_MAX_TABLES];
 } cli_options;
 
 extern const cli_option cli_help_option[];    /* -h, for commands that need nothing else */
 extern const cli_option cli_common_options[]; /* what commands that work on models share */
+extern const cli_option cli_page_options[];   /* --html and --markdown */
 
 /* Goes through all options, headings included: start with NULL, ends with NULL. */
 const cli_option *cli_next_option(const cli_options *options, const cli_option *option);

@@ -11,8 +11,9 @@ typedef struct cli_common {
     bool help;
     int quiet, verbose; /* how often they were given */
     cli_when color, progress;
-    const char *json; /* NULL: none, "-": standard output */
-    uint64_t threads; /* 0: one per processor */
+    const char *json;            /* NULL: none, "-": standard output */
+    const char *html, *markdown; /* the same, of commands with cli_page_options */
+    uint64_t threads;            /* 0: one per processor */
 } cli_common;
 
 #endif

@@ -22,6 +22,8 @@ run onnxq bench demo.onnx --plot bench.png
 run onnxq tune demo.onnx report.json
 run onnxq tune demo.onnx --plot tune.png
 run onnxq bench demo.onnx --plot other.onnx
+# An option behind --json is none of them, whatever its value ends in.
+onnxq inspect --json --html=page.html demo.onnx | head -2
 same demo.onnx other.onnx
 cat report.json
 ls
