@@ -150,7 +150,7 @@ class Pages(Case):
                 self.assertIn(words, one)
 
     def test_tune(self):
-        text, markdown = self.pages("tune", "--time=2", "--budget=rel<=0.5", self.model, self.dir / "tuned.onnx")
+        text, markdown = self.pages("tune", "--no-timing", "--budget=rel<=0.5", self.model, self.dir / "tuned.onnx")
         for one in (text, markdown):
             for words in ("unseen %", "chosen", "Weights of the chosen model"):
                 self.assertIn(words, one)
