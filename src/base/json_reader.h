@@ -20,6 +20,7 @@ struct oq_json_reader {
     uint64_t has_items; /* bit d: something of the container at depth d was read */
     struct oq_arena *arena;
     onnxq_error *error;
+    void *data; /* the caller's: what is made of the text */
     bool failed;
 };
 

@@ -19,6 +19,12 @@ struct oq_structure_digest {
 
 struct oq_structure_digest oq_structure_digest(const onnxq_model *model);
 
+/* The member "model" of files that are of one model; `into` is the digest. */
+struct oq_json;
+struct oq_json_reader;
+void oq_structure_digest_write(const struct oq_structure_digest *digest, struct oq_json *json);
+bool oq_structure_digest_read(struct oq_json_reader *json, void *into);
+
 struct onnxq_ranges {
     struct oq_arena arena;
     char *path; /* "" where they are of no file */
@@ -57,8 +63,6 @@ bool oq_ranges_check(const onnxq_ranges *ranges, const onnxq_model *model, onnxq
 bool oq_ranges_write(const onnxq_ranges *ranges, FILE *stream);
 
 /* The same object within another file, and read from there: the value that comes next. */
-struct oq_json;
-struct oq_json_reader;
 void oq_ranges_write_json(const onnxq_ranges *ranges, struct oq_json *json, const char *key);
 onnxq_ranges *oq_ranges_read(struct oq_json_reader *json, const char *path, onnxq_error *error);
 

@@ -1,6 +1,4 @@
 /* The file of ranges, written: docs/ranges.md. The same ranges give the same bytes. */
-#include <inttypes.h>
-
 #include "base/json.h"
 #include "ranges/calibrated.h"
 
@@ -57,14 +55,9 @@ static void write_value(struct oq_json *json, const struct oq_range_stats *stats
 
 void oq_ranges_write_json(const onnxq_ranges *ranges, struct oq_json *json, const char *key)
 {
-    char digest[17];
-    snprintf(digest, sizeof(digest), "%016" PRIx64, ranges->model.hash);
     oq_json_open_object(json, key);
     oq_json_uint(json, OQ_RANGES_MARK, OQ_RANGES_VERSION);
-    oq_json_open_object(json, "model");
-    oq_json_string(json, "digest", digest);
-    oq_json_uint(json, "node_outputs", ranges->model.n_values);
-    oq_json_close(json);
+    oq_structure_digest_write(&ranges->model, json);
     oq_json_uint(json, "runs", ranges->n_runs);
     oq_json_uint(json, "drawn_runs", ranges->n_drawn_runs);
     oq_json_open_array(json, "values");

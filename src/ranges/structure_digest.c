@@ -1,6 +1,10 @@
 /* What tells one model from another where calibration is concerned. */
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
+#include "base/json_file.h"
 #include "model/model.h"
 #include "ranges/calibrated.h"
 
@@ -58,4 +62,46 @@ struct oq_structure_digest oq_structure_digest(const onnxq_model *model)
         }
     }
     return digest;
+}
+
+/* --- in files ------------------------------------------------------------------------- */
+
+void oq_structure_digest_write(const struct oq_structure_digest *digest, struct oq_json *json)
+{
+    char text[17];
+    snprintf(text, sizeof(text), "%016" PRIx64, digest->hash);
+    oq_json_open_object(json, "model");
+    oq_json_string(json, "digest", text);
+    oq_json_uint(json, "node_outputs", digest->n_values);
+    oq_json_close(json);
+}
+
+static bool read_hash(struct oq_json_reader *json, void *into)
+{
+    const char *text;
+    if (!oq_json_read_string(json, &text))
+        return false;
+    if (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
+        return oq_json_refuse(json, "expected a digest of 16 hexadecimal digits");
+    *(uint64_t *)into = strtoull(text, NULL, 16);
+    return true;
+}
+
+static bool read_n_values(struct oq_json_reader *json, void *into)
+{
+    uint64_t *n = into;
+    if (!oq_json_read_uint(json, n))
+        return false;
+    return *n <= OQ_RANGES_MAX_COUNT || oq_json_refuse(json, "a count above 2^53");
+}
+
+bool oq_structure_digest_read(struct oq_json_reader *json, void *into)
+{
+    struct oq_structure_digest *digest = into;
+    uint64_t seen;
+    const struct oq_json_member members[] = {
+        {"digest", read_hash, &digest->hash, false},
+        {"node_outputs", read_n_values, &digest->n_values, false},
+    };
+    return oq_json_read_members(json, members, sizeof(members) / sizeof(members[0]), &seen);
 }

@@ -9,12 +9,14 @@
 
 #include "base/arena.h"
 #include "model/model.h"
+#include "ranges/calibrated.h"
 
 extern const char *const oq_form_names[ONNXQ_FORM_BLOCKS_4 + 1];
 
 struct oq_plan_file {
     struct oq_arena arena; /* of all below */
-    uint64_t digest, n_node_outputs;
+    const char *path;      /* borrowed */
+    struct oq_structure_digest model;
     onnxq_ranges *ranges; /* of activations, for ONNXQ_METHOD_STATIC; or NULL */
     onnxq_choice *choices;
     size_t n_choices, capacity;

@@ -215,9 +215,9 @@ static bool write_pairs(const char *folder)
     return ok;
 }
 
-/* --- side files, profiles and ranges ------------------------------------------ */
+/* --- side files, profiles, plans and ranges ------------------------------------ */
 
-/* Of fuzz_external.c, fuzz_picture.c, fuzz_profile.c and fuzz_ranges.c. */
+/* Of fuzz_external.c, fuzz_picture.c, fuzz_plan.c, fuzz_profile.c and fuzz_ranges.c. */
 static const char *const texts[][2] = {
     {"external-ranges", "location\tw.bin\toffset\t16\tlength\t32\tdims\t32\n"
                         "location\tsub/v.bin\tdims\t300\nlocation\tempty\tdims\t0\n"
@@ -239,6 +239,12 @@ static const char *const texts[][2] = {
      "\"If\"}},\n"
      "{\"cat\" : \"Node\",\"dur\" :5.5,\"ts\" :12,\"name\" :\"b_kernel_time\",\"args\" : "
      "{\"op_name\" : \"Add\"}}\n]\n"},
+    {"plan",
+     "{\"onnxq_plan\": 1,\n\"model\": {\"digest\": \"0123456789abcdef\", \"node_outputs\": 2},\n"
+     "\"weights\": [{\"node\": \"n\", \"weight\": \"w\", \"form\": \"integers\"},\n"
+     "{\"node\": \"m\", \"weight\": \"v\", \"form\": \"blocks-4\"}],\n"
+     "\"ranges\": {\"onnxq_ranges\": 1, \"model\": {\"digest\": \"0123456789abcdef\", "
+     "\"node_outputs\": 2}, \"runs\": 1, \"drawn_runs\": 0, \"values\": []}}\n"},
     {"picture", "P6 # 2 pixels\n2 1 255\nabcdef"},
     {"ranges",
      "{\"onnxq_ranges\": 1,\n\"model\": {\"digest\": \"0123456789abcdef\", \"node_outputs\": 2},\n"
