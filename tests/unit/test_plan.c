@@ -9,26 +9,6 @@
 #include "support/adjust.h"
 #include "support/models.h"
 
-/* One line a use: weight: operator.input action form (reason) */
-static const char *describe_plan(const onnxq_plan *plan)
-{
-    static const char *const actions[] = {"keep", "dynamic", "fold", "drop"};
-    const char *text = "";
-    for (size_t i = 0; i < onnxq_plan_count(plan); i++) {
-        const onnxq_weight *weight = onnxq_plan_get(plan, i);
-        for (size_t k = 0; k < weight->n_uses; k++) {
-            const onnxq_use *use = &weight->uses[k];
-            bool has_reason = use->reason[0] != '\0';
-            text = test_printf("%s%s%s: %s%s%s.%zu %s%s%s%s%s%s", text, i + k > 0 ? "\n" : "",
-                               weight->name, use->domain, use->domain[0] != '\0' ? "::" : "",
-                               use->op_type, use->input, actions[use->action],
-                               use->form[0] != '\0' ? " " : "", use->form, has_reason ? " (" : "",
-                               use->reason, has_reason ? ")" : "");
-        }
-    }
-    return text;
-}
-
 /* --- options --- */
 
 static void defaults(onnxq_options *options)
@@ -857,9 +837,9 @@ static void check_estimate(const onnxq_model *model, const onnxq_options *option
                      ONNXQ_ERROR_OPTION);
     check_text(error.message, "the plan is an estimate, expected one of onnxq_plan_create()");
     assert_false(test_exists(test_path("estimate.onnx")));
-    if (did_values_decide(describe_plan(plan)))
+    if (did_values_decide(test_plan_text(plan)))
         return;
-    check_text(describe_plan(estimate), describe_plan(plan));
+    check_text(test_plan_text(estimate), test_plan_text(plan));
     assert_int_equal(actual->n_quantized, expected->n_quantized);
     assert_int_equal(actual->nbytes_after, expected->nbytes_after);
     assert_int_equal(actual->weight_nbytes_after, expected->weight_nbytes_after);
@@ -875,7 +855,7 @@ static void test_decision(void **state)
         row->adjust(&options);
     const onnxq_model *model = test_model(row->text);
     const onnxq_plan *plan = test_plan(model, &options);
-    check_text(describe_plan(plan), row->expected);
+    check_text(test_plan_text(plan), row->expected);
     check_estimate(model, &options, plan);
 }
 
@@ -906,7 +886,7 @@ static void test_estimate_reads_nothing(void **state)
     assert_int_equal(truncate(test_path("model.onnx.data"), 0), 0);
     assert_null(onnxq_plan_create(model, &options, &error));
     assert_int_equal(error.status, ONNXQ_ERROR_INPUT);
-    check_text(describe_plan(test_estimate(model, &options)), "w: MatMul.1 dynamic MatMulInteger");
+    check_text(test_plan_text(test_estimate(model, &options)), "w: MatMul.1 dynamic MatMulInteger");
 }
 
 /* --- tensors that are in no graph --- */
@@ -933,7 +913,7 @@ static void test_local_function(void **state)
     function->n_node = body.n_node;
     builder_append(builder, &builder->model->functions, &builder->model->n_functions, function);
     onnxq_options options = test_options();
-    check_text(describe_plan(test_plan(test_open(builder), &options)),
+    check_text(test_plan_text(test_plan(test_open(builder), &options)),
                "w: local::Linear.1 keep (no rule for local.Linear)\n"
                "v: .0 keep (in a local function, a sparse tensor or training information)");
 }
@@ -944,7 +924,7 @@ static void test_unknown_type(void **state)
     struct builder *builder = test_builder(OPSET_17 MATMUL);
     onnxq_options options = test_options();
     builder->graph->initializer[0]->data_type = 99;
-    check_text(describe_plan(test_plan(test_open(builder), &options)),
+    check_text(test_plan_text(test_plan(test_open(builder), &options)),
                "w: MatMul.1 keep (a type that onnxq does not know)");
 }
 
@@ -961,7 +941,7 @@ static void test_huge_fold(void **state)
     test_write_file(test_path("side"), "", 0);
     if (truncate(test_path("side"), (off_t)(dims[0] * dims[1] * 4)) != 0)
         skip(); /* no sparse files here */
-    check_text(describe_plan(test_plan(test_open(builder), &options)),
+    check_text(test_plan_text(test_plan(test_open(builder), &options)),
                "w: Add.1 keep (over 1 GiB as float: engines do not fold it)");
 }
 

@@ -50,6 +50,8 @@ static bool index_choices(struct oq_strmap *map, struct chosen *chosen, const on
         void **place = key == NULL ? NULL : oq_strmap_place(map, key);
         if (place == NULL)
             return oq_arena_fail(arena, error);
+        if (*place != NULL) /* whether there is such a site the later one tells */
+            ((struct chosen *)*place)->is_used = true;
         *place = &chosen[i];
     }
     return true;

@@ -113,6 +113,25 @@ const char *test_write(const onnxq_plan *plan)
     return test_write_as(plan, "out.onnx");
 }
 
+const char *test_plan_text(const onnxq_plan *plan)
+{
+    static const char *const actions[] = {"keep", "dynamic", "fold", "drop"};
+    const char *text = "";
+    for (size_t i = 0; i < onnxq_plan_count(plan); i++) {
+        const onnxq_weight *weight = onnxq_plan_get(plan, i);
+        for (size_t k = 0; k < weight->n_uses; k++) {
+            const onnxq_use *use = &weight->uses[k];
+            bool has_reason = use->reason[0] != '\0';
+            text = test_printf("%s%s%s: %s%s%s.%zu %s%s%s%s%s%s", text, i + k > 0 ? "\n" : "",
+                               weight->name, use->domain, use->domain[0] != '\0' ? "::" : "",
+                               use->op_type, use->input, actions[use->action],
+                               use->form[0] != '\0' ? " " : "", use->form, has_reason ? " (" : "",
+                               use->reason, has_reason ? ")" : "");
+        }
+    }
+    return text;
+}
+
 /* --- outputs --- */
 
 static void *allocate(void *data, size_t nbytes)

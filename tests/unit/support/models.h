@@ -24,6 +24,9 @@ const char *test_open_error(const char *path);
 onnxq_plan *test_plan(const onnxq_model *model, const onnxq_options *options);
 onnxq_plan *test_estimate(const onnxq_model *model, const onnxq_options *options);
 
+/* One line a use: weight: operator.input action form (reason) */
+const char *test_plan_text(const onnxq_plan *plan);
+
 /* Default options, all weights large enough. */
 onnxq_options test_options(void);
 
