@@ -36,7 +36,8 @@ static void write_worst(const struct oq_check *check, const struct oq_check_outp
     bool is_known = run->worst != OQ_NO_ELEMENT;
     oq_page_cell(page, "%s", is_known ? run->texts[1] : "");
     oq_page_cell(page, "%s", is_known ? run->texts[0] : "");
-    oq_page_cell(page, "%s", is_known ? check->labels[output->worst_run] : "");
+    if (check->n_runs > 1)
+        oq_page_cell(page, "%s", is_known ? check->labels[output->worst_run] : "");
 }
 
 static void write_measures(const struct oq_check *check, const struct oq_check_output *output,
@@ -64,7 +65,7 @@ static void write_outputs(const struct oq_check *check, struct oq_page *page)
     }
     memcpy(&titles[n], (const char *[]){"worst value", "expected", "with inputs"},
            3 * sizeof(*titles));
-    memcpy(&kinds[n], "rrl", sizeof("rrl"));
+    snprintf(&kinds[n], sizeof(kinds) - n, "%s", check->n_runs > 1 ? "rrl" : "rr");
     oq_page_heading(page, "Outputs");
     oq_page_open_table(page, kinds, titles);
     for (size_t i = 0; i < check->n_outputs; i++) {
