@@ -70,14 +70,10 @@ static bool runs_model(const calibrate_settings *settings)
 static int check_settings(const calibrate_settings *settings, int n_operands, char **operands)
 {
     const cli_common *common = &settings->common;
-    if (n_operands == 0)
-        return cli_usage(common, "see 'onnxq help calibrate'", "there is no MODEL");
-    if (n_operands > 2 || (n_operands == 2 && settings->output != NULL))
-        return cli_usage(common, "see 'onnxq help calibrate'",
-                         n_operands > 2 ? "more than MODEL and OUT"
-                                        : "-o and OUT contradict each other");
-    if (cli_is_standard_input(operands[0]))
-        return cli_usage(common, NULL, "a model on standard input cannot be run, name its file");
+    int status = cli_run_check_operands(common, "see 'onnxq help calibrate'", settings->output,
+                                        n_operands, operands);
+    if (status != CLI_EXIT_OK)
+        return status;
     if (settings->force && settings->no_clobber)
         return cli_usage(common, NULL, "-f and -n contradict each other");
     if (settings->append && settings->no_clobber)
@@ -131,15 +127,6 @@ static bool show_progress(void *data, uint64_t n_done, uint64_t n_steps)
     struct calibrating *run = data;
     cli_progress_count(&run->progress, oq_base_name(run->model_path), n_done, n_steps);
     return cli_interrupt_signal() == 0;
-}
-
-static void warn_of_drawn(const struct calibrating *run)
-{
-    const cli_common *common = &run->settings->common;
-    if (run->settings->run.inputs.count > 0 || common->quiet > 0)
-        return;
-    cli_error(common, "warning: random inputs; what real ones give may lie far from these ranges");
-    cli_hint(common, "-i gives inputs as the model will see them");
 }
 
 static bool run_model(struct calibrating *run, const struct oq_calibrate_options *options,
@@ -358,7 +345,8 @@ static int calibrate(struct calibrating *run, const struct oq_calibrate_options 
     if (!ok)
         return cli_library_error(common, &error);
     if (run->result.ranges->n_drawn_runs > 0)
-        warn_of_drawn(run);
+        cli_run_warn_of_drawn(common, &run->settings->run,
+                              "what real ones give may lie far from these ranges");
     status = write_results(run);
     return status == CLI_EXIT_OK && run->result.is_stopped ? 128 + cli_interrupt_signal() : status;
 }

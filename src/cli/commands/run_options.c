@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/files/file_paths.h"
 #include "cli/terminal/messages.h"
 
 /* The parser writes enums as int. */
@@ -177,6 +178,28 @@ static int fill_pictures(const cli_common *common, const cli_run *run,
         if (settings->std[i] <= 0)
             status = cli_usage(common, NULL, "--std: '%s' is not above 0", run->std.items[i]);
     return status;
+}
+
+int cli_run_check_operands(const cli_common *common, const char *hint, const char *output,
+                           int n_operands, char **operands)
+{
+    if (n_operands == 0)
+        return cli_usage(common, hint, "there is no MODEL");
+    if (n_operands > 2 || (n_operands == 2 && output != NULL))
+        return cli_usage(common, hint,
+                         n_operands > 2 ? "more than MODEL and OUT"
+                                        : "-o and OUT contradict each other");
+    if (cli_is_standard_input(operands[0]))
+        return cli_usage(common, NULL, "a model on standard input cannot be run, name its file");
+    return CLI_EXIT_OK;
+}
+
+void cli_run_warn_of_drawn(const cli_common *common, const cli_run *run, const char *what)
+{
+    if (run->inputs.count > 0 || common->quiet > 0)
+        return;
+    cli_error(common, "warning: random inputs; %s", what);
+    cli_hint(common, "-i gives inputs as the model will see them");
 }
 
 int cli_run_fill(const cli_common *common, cli_run *run, struct oq_feed_options *options)

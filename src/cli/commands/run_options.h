@@ -56,6 +56,13 @@ extern const cli_option cli_run_options[];
 void cli_run_defaults(cli_run *run);
 void cli_run_default_inputs(cli_run *run, uint64_t n); /* how many random ones */
 
+/* Of MODEL [OUT], where `output` is what -o named: the exit code, after a message. */
+int cli_run_check_operands(const cli_common *common, const char *hint, const char *output,
+                           int n_operands, char **operands);
+
+/* Says, where no inputs were given, what is not to be expected of random ones. */
+void cli_run_warn_of_drawn(const cli_common *common, const cli_run *run, const char *what);
+
 /* Reads the lists; everything borrows from `run`. Returns the exit code, after a message. */
 int cli_run_fill(const cli_common *common, cli_run *run, struct oq_feed_options *options);
 

@@ -153,14 +153,10 @@ static int read_budget(const tune_settings *settings, struct oq_tune_options *op
 static int check_settings(const tune_settings *settings, int n_operands, char **operands)
 {
     const cli_common *common = &settings->common;
-    if (n_operands == 0)
-        return cli_usage(common, "see 'onnxq help tune'", "there is no MODEL");
-    if (n_operands > 2 || (n_operands == 2 && settings->output != NULL))
-        return cli_usage(common, "see 'onnxq help tune'",
-                         n_operands > 2 ? "more than MODEL and OUT"
-                                        : "-o and OUT contradict each other");
-    if (cli_is_standard_input(operands[0]))
-        return cli_usage(common, NULL, "a model on standard input cannot be run, name its file");
+    int status = cli_run_check_operands(common, "see 'onnxq help tune'", settings->output,
+                                        n_operands, operands);
+    if (status != CLI_EXIT_OK)
+        return status;
     if (!(settings->seconds > 0 && settings->seconds <= MAX_SECONDS))
         return cli_usage(common, NULL, "--time: expected more than 0 seconds, and at most a day");
     if (!(settings->held_back >= 0 && settings->held_back < 1))
@@ -406,15 +402,6 @@ static int finish(struct tuning_run *run, onnxq_error *error)
                                   : judge(run);
 }
 
-static void warn_of_drawn(const struct tuning_run *run)
-{
-    const cli_common *common = &run->settings->common;
-    if (run->settings->run.inputs.count > 0 || common->quiet > 0)
-        return;
-    cli_error(common, "warning: random inputs; the error on real ones may be another");
-    cli_hint(common, "-i gives inputs as the model will see them");
-}
-
 static int tune(struct tuning_run *run)
 {
     const cli_common *common = &run->settings->common;
@@ -424,7 +411,7 @@ static int tune(struct tuning_run *run)
         return status;
     run->model = onnxq_model_open(run->model_path, &error);
     if (run->model != NULL)
-        warn_of_drawn(run);
+        cli_run_warn_of_drawn(common, &run->settings->run, "the error on real ones may be another");
     bool ok = run->model != NULL && search(run, &error);
     if (!ok && cli_interrupt_signal() != 0)
         return 128 + cli_interrupt_signal();
