@@ -221,7 +221,7 @@ static double sum_levels(const struct distribution *d, size_t a, size_t b, doubl
     return sum;
 }
 
-/* sum(p * log(p / q)) over normalized p and q. */
+/* sum(p * log(p / q)) over normalized p and q, of two bins at least. */
 static double divergence(const struct distribution *d, size_t a, size_t b, size_t levels)
 {
     double ends[2] = {d->below[a], d->below[d->n_bins] - d->below[b]};
@@ -229,12 +229,8 @@ static double divergence(const struct distribution *d, size_t a, size_t b, size_
     if (within <= 0)
         return INFINITY;
     double own = d->self[b] - d->self[a];
-    if (b - a == 1) {
-        own += times_log(all) - times_log(d->counts[a]);
-    } else {
-        own += times_log(d->counts[a] + ends[0]) - times_log(d->counts[a]);
-        own += times_log(d->counts[b - 1] + ends[1]) - times_log(d->counts[b - 1]);
-    }
+    own += times_log(d->counts[a] + ends[0]) - times_log(d->counts[a]);
+    own += times_log(d->counts[b - 1] + ends[1]) - times_log(d->counts[b - 1]);
     double sum = (own - sum_levels(d, a, b, ends, levels)) / all;
     return sum - log(all) + log(within);
 }

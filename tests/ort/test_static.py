@@ -212,6 +212,18 @@ class Operators(StaticTest):
         outcome = self.static(net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE, SIZE)), nchw())
         self.assert_simulated(outcome, self.assert_integer(outcome.path), nchw())
 
+    @cases({"alpha": ("alpha", 2.0), "beta": ("beta", 0.5)})
+    def head_that_does_more(self, attribute, value) -> None:
+        """A Gemm that scales is no product of integers: its bias stays float."""
+        net = Net(13)
+        f = net.op("Flatten", net.op("GlobalAveragePool", net.op("Relu", net.conv("x", 3, CHANNELS))))
+        w = net.constant(net.normal(CHANNELS, 10))
+        net.op("Gemm", f, w, net.constant(net.normal(10)), **{attribute: value})
+        outcome = self.static(net.model(net.nodes[-1].output[0], (1, 10)), nchw())
+        graph = onnx.load(outcome.path).graph
+        gemm = next(n for n in graph.node if n.op_type == "Gemm")
+        self.assertIn(gemm.input[2], [t.name for t in graph.initializer])
+
     @cases({f"{k}_{opset}": (k, opset) for k in ("Gemm", "Gemm_turned", "MatMul") for opset in (11, 13, 21)})
     def head(self, kind, opset) -> None:
         """Products of what a convolution leaves, with floats at the end."""

@@ -324,6 +324,9 @@ static void test_other_model(void **state)
 #define RANGE(count, more)                                                                         \
     "\"count\": " count ", \"zeros\": 0, \"min\": 1, \"max\": 1.001, \"mean\": 1, "                \
     "\"histogram\": {\"exponent\": -15, \"first\": 32768, \"counts\": [" ONES "]}" more
+#define OF_GRID(exponent, first, counts)                                                           \
+    "\"count\": 1, \"zeros\": 0, \"min\": 1, \"max\": 1, \"mean\": 1, \"histogram\": {"            \
+    "\"exponent\": " exponent ", \"first\": " first ", \"counts\": [" counts "]}"
 #define EIGHT "0, 0, 0, 0, 0, 0, 0, 0, "
 #define ONES  "1, " EIGHT EIGHT EIGHT "0, 0, 0, 0, 0, 0, 0, 1"
 
@@ -355,6 +358,11 @@ static const struct broken {
      VALUE("\"count\": 1, \"zeros\": 0, \"min\": 1, \"max\": 1, \"mean\": 1, "
            "\"histogram\": {\"exponent\": 0, \"first\": 1, \"counts\": [1]}"),
      "the histogram is not that of min and max: expected exponent -15, first 32768, 1 counts"},
+    {"another exponent", VALUE(OF_GRID("-14", "32768", "1")), "the histogram is not that of"},
+    {"another first bin", VALUE(OF_GRID("-15", "32769", "1")), "the histogram is not that of"},
+    {"another number of bins", VALUE(OF_GRID("-15", "32768", "1, 0")),
+     "the histogram is not that of"},
+    {"its own grid", VALUE(OF_GRID("-15", "32768", "1")), NULL},
     {"min above max",
      VALUE("\"count\": 1, \"zeros\": 0, \"min\": 2, \"max\": 1, \"mean\": 1, "
            "\"histogram\": {\"exponent\": 0, \"first\": 1, \"counts\": [1]}"),
