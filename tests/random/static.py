@@ -157,8 +157,10 @@ class Static:
 
     def constant(self, name: str) -> np.ndarray | None:
         d = self.made.get(name)
-        if d is None or d.op_type != DEQUANTIZE or d.input[0] not in self.tensors:
-            return self.tensors.get(name, self.own.get(name))
+        if d is None:
+            return self.tensors.get(name)
+        if d.op_type != DEQUANTIZE or d.input[0] not in self.tensors:
+            return None  # folded: what it is now, nobody has looked at
         integers, scale, zero = (self.tensors[n] for n in d.input)
         return ((integers.astype(np.float64) - zero) * scale).astype(np.float32)
 
