@@ -105,14 +105,13 @@ static onnxq_choice *choose_group(struct oq_tuning *tuning, size_t group, onnxq_
     return choices;
 }
 
-/* The median difference of all turns. */
-static bool find_difference(struct timing *timing, double *ms)
+/* The median difference of all turns, in milliseconds. */
+static double find_difference(struct timing *timing)
 {
     size_t n = timing->times[0].count;
     for (size_t i = 0; i < n; i++)
         timing->times[1].values[i] -= timing->times[0].values[i];
-    *ms = oq_median(timing->times[1].values, n);
-    return true;
+    return oq_median(timing->times[1].values, n);
 }
 
 static bool time_group(struct oq_tuning *tuning, struct timing *timing, size_t g, onnxq_form form,
@@ -120,7 +119,6 @@ static bool time_group(struct oq_tuning *tuning, struct timing *timing, size_t g
 {
     struct oq_tune_group *group = &tuning->tune->groups[g];
     uint64_t nbytes;
-    double ms = (double)NAN;
     const onnxq_choice *choices = choose_group(tuning, g, form);
     if (choices == NULL)
         return oq_arena_fail(&tuning->arena, error);
@@ -128,9 +126,9 @@ static bool time_group(struct oq_tuning *tuning, struct timing *timing, size_t g
                                       tuning->tune->n_weights, &nbytes, error);
     timing->sessions[1] = path == NULL ? NULL : open_session(tuning, path, error);
     bool ok = timing->sessions[1] != NULL && start(timing, 1, error) &&
-              take_turns(timing, seconds, error) && find_difference(timing, &ms);
+              take_turns(timing, seconds, error);
     if (ok)
-        group->ms[form] = ms / (double)group->n_weights;
+        group->ms[form] = find_difference(timing) / (double)group->n_weights;
     oq_session_close(timing->sessions[1]);
     timing->sessions[1] = NULL;
     fini_timing(timing);

@@ -29,7 +29,7 @@ static const struct row {
      "b=a in main d=a in main "},
     {"two and two",
      PAIR " @1=7" B "init d float32[64,64] = 1 -2 3 4 -1; r = MatMul(x, d); init e float32[64,64] "
-                    "= 1 -2 3 4 -1 @1=7\n"
+          "= 1 -2 3 4 -1 @1=7\n"
           "s = MatMul(x, e)",
      NULL, "d=a in main e=b in main "},
     {"the first element is another", PAIR " @0=7" B, NULL, ""},
