@@ -269,9 +269,12 @@ section_folders() {
     fi
     # What the output is already.
     mkdir folder
-    exits 4 "$ONNXQ" quantize -qq demo.onnx folder
+    exits 0 "$ONNXQ" quantize -qq demo.onnx folder
+    ok "a folder takes the output" test -f folder/demo.int8.onnx
+    rm folder/demo.int8.onnx
+    mkdir folder/demo.int8.onnx
+    exits 4 "$ONNXQ" quantize -qq -f demo.onnx folder/
     says "Is a directory"
-    exits 4 "$ONNXQ" quantize -qq demo.onnx folder/
     mkdir side.onnx.data
     exits 4 "$ONNXQ" quantize -qq --external-data always demo.onnx side.onnx
     ok "a folder in the side file's place" test ! -e side.onnx

@@ -227,11 +227,12 @@ static void heed_inputs(onnxq_plan *plan, struct oq_site *site, struct oq_consta
 }
 
 /* Where large terms of its sums take each other away, as the graph or the weight has it. */
-static void heed_cancelling(onnxq_plan *plan, struct oq_site *site, struct oq_constant *constant)
+static void heed_cancelling(onnxq_plan *plan, struct oq_site *site, const struct oq_site *before,
+                            struct oq_constant *constant)
 {
     const char *reason = oq_fate_cancels(plan, site);
     if (reason == NULL && !plan->is_estimate)
-        reason = oq_plan_find_structure(plan, site);
+        reason = oq_plan_find_structure(plan, site, before);
     if (reason == NULL)
         return;
     if (site->needs_floats == NULL)
@@ -254,7 +255,7 @@ static void screen(onnxq_plan *plan, const struct oq_selection *selection,
             heed_inputs(plan, site, constant);
         if (site->screened == NULL &&
             (site->rule->is_product || oq_node_is(site->node, "", "Einsum")))
-            heed_cancelling(plan, site, constant);
+            heed_cancelling(plan, site, i > 0 ? site - 1 : NULL, constant);
     }
     note_need(plan, constant);
     for (size_t i = 0; plan->options.method == ONNXQ_METHOD_QDQ && i < constant->n_sites; i++) {

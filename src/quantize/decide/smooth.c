@@ -480,7 +480,8 @@ static bool is_alone(const onnxq_plan *plan, const struct oq_site *site)
 {
     const struct oq_value *x = oq_graph_find(site->graph, site->node->input[0]);
     size_t n_products = 0;
-    for (const struct oq_use *use = x == NULL ? NULL : x->uses; use != NULL; use = use->next)
+    for (const struct oq_use *use = x == NULL ? NULL : x->uses; use != NULL && n_products < 2;
+         use = use->next)
         n_products +=
             use->node != OQ_NO_NODE && plan->products[use->graph->ordinal][use->node] != NULL;
     return n_products == 1;

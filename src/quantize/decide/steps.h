@@ -96,9 +96,10 @@ bool oq_site_is_fed(const onnxq_plan *plan, const struct oq_site *site);
 
 /*
  * structured.c: why the site's weight is a matrix of linear algebra, whose product wants floats
- * and 16 bits, or NULL.
+ * and 16 bits, or NULL. `before`: another site of the constant, which may have been asked; or NULL.
  */
-const char *oq_plan_find_structure(onnxq_plan *plan, const struct oq_site *site);
+const char *oq_plan_find_structure(onnxq_plan *plan, struct oq_site *site,
+                                   const struct oq_site *before);
 
 /*
  * precision.c: what the measured numbers object to. True where that is new, so

@@ -227,13 +227,31 @@ static bool read_matrices(const struct oq_site *site, const struct matrices *mat
     return read_elements(source, source->nelem, x, scratch);
 }
 
-const char *oq_plan_find_structure(onnxq_plan *plan, const struct oq_site *site)
+/* Whether both sites see the same matrices, of which the same is asked. */
+static bool is_alike(const onnxq_plan *plan, const struct matrices *matrices,
+                     const struct oq_site *site, const struct oq_site *before)
+{
+    struct matrices others = {0};
+    return before->structure != NULL && before->rule == site->rule &&
+           before->input == site->input && find_matrices(before, &others) &&
+           others.n == matrices->n && others.rows == matrices->rows &&
+           others.columns == matrices->columns && others.sums_rows == matrices->sums_rows &&
+           others.is_kernel == matrices->is_kernel && others.is_either == matrices->is_either &&
+           oq_site_is_fed(plan, site) == oq_site_is_fed(plan, before);
+}
+
+const char *oq_plan_find_structure(onnxq_plan *plan, struct oq_site *site,
+                                   const struct oq_site *before)
 {
     struct matrices matrices = {0};
     struct oq_arena arena;
     const char *reason = NULL;
     if (!find_matrices(site, &matrices))
         return NULL;
+    if (before != NULL && is_alike(plan, &matrices, site, before)) {
+        site->structure = before->structure;
+        return site->structure[0] == '\0' ? NULL : site->structure;
+    }
     oq_arena_init(&arena, SIZE_MAX);
     float *x = oq_arena_array(&arena, (size_t)site->constant->source.nelem, sizeof(*x));
     void *scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES);
@@ -249,5 +267,6 @@ const char *oq_plan_find_structure(onnxq_plan *plan, const struct oq_site *site)
             reason = "its outputs are orthogonal, of unlike size";
     }
     oq_arena_fini(&arena);
+    site->structure = reason == NULL ? "" : reason;
     return reason;
 }

@@ -117,6 +117,7 @@ struct oq_site {
     const struct oq_rule *rule;   /* NULL: none for this operator, or not this input */
     const onnxq_options *options; /* that hold for it: the plan's, or as options.choices has it */
     bool is_chosen_float;
+    const char *structure; /* "", or what structured.c has found; NULL: it has not looked */
     onnxq_action action;
     const char *form;
     const char *reason;
