@@ -130,14 +130,29 @@ size_t oq_model_budget(const onnxq_model *model)
     return proportional > OQ_STRUCTURE_BUDGET ? proportional : OQ_STRUCTURE_BUDGET;
 }
 
+/* Derived models are few steps from the file. */
+static Oq__Pb__ModelProto *copy_proto(const onnxq_model *model, struct oq_arena *arena,
+                                      struct oq_notes *notes, onnxq_error *error)
+{
+    Oq__Pb__ModelProto *proto;
+    bool ok;
+    if (model->base != NULL) {
+        proto = copy_proto(model->base, arena, notes, error);
+        ok =
+            proto != NULL && model->change(model->base, model->context, proto, arena, notes, error);
+    } else {
+        proto = (Oq__Pb__ModelProto *)oq_message_unpack(&oq__pb__model_proto__descriptor,
+                                                        &model->skeleton, arena, error);
+        ok = proto != NULL &&
+             oq_constant_nodes_normalize(proto, oq_model_opset(proto, ""), arena, error);
+    }
+    return ok ? proto : NULL;
+}
+
 Oq__Pb__ModelProto *oq_model_copy_proto(const onnxq_model *model, struct oq_arena *arena,
                                         onnxq_error *error)
 {
-    Oq__Pb__ModelProto *proto = (Oq__Pb__ModelProto *)oq_message_unpack(
-        &oq__pb__model_proto__descriptor, &model->skeleton, arena, error);
-    bool ok = proto != NULL &&
-              oq_constant_nodes_normalize(proto, oq_model_opset(proto, ""), arena, error);
-    return ok ? proto : NULL;
+    return copy_proto(model, arena, NULL, error);
 }
 
 /* Something else than a model fails to parse in some odd place: say what it is instead. */
@@ -220,6 +235,94 @@ onnxq_model *oq_model_open_as(const char *path, const char *name, onnxq_error *e
     return NULL;
 }
 
+/* --- derived models --- */
+
+bool oq_note_origin(struct oq_notes *notes, struct oq_arena *arena,
+                    const struct oq_node_origin *origin)
+{
+    if (notes == NULL)
+        return true;
+    if (!oq_arena_grow(arena, &notes->origins, notes->n_origins, &notes->origins_capacity,
+                       sizeof(*notes->origins)))
+        return false;
+    notes->origins[notes->n_origins++] = *origin;
+    return true;
+}
+
+bool oq_note_added(struct oq_notes *notes, struct oq_arena *arena,
+                   const Oq__Pb__TensorProto *tensor)
+{
+    if (notes == NULL)
+        return true;
+    if (!oq_arena_grow(arena, &notes->added, notes->n_added, &notes->added_capacity,
+                       sizeof(*notes->added)))
+        return false;
+    notes->added[notes->n_added++] = tensor;
+    return true;
+}
+
+static int compare_origins(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t)((const struct oq_node_origin *)a)->node;
+    uintptr_t y = (uintptr_t)((const struct oq_node_origin *)b)->node;
+    return (x > y) - (x < y);
+}
+
+const struct oq_node_origin *oq_model_origin(const onnxq_model *model,
+                                             const Oq__Pb__NodeProto *node)
+{
+    const struct oq_node_origin wanted = {.node = node};
+    return model->notes.n_origins == 0
+               ? NULL
+               : bsearch(&wanted, model->notes.origins, model->notes.n_origins, sizeof(wanted),
+                         compare_origins);
+}
+
+const onnxq_model *oq_model_of_file(const onnxq_model *model)
+{
+    while (model->base != NULL)
+        model = model->base;
+    return model;
+}
+
+static bool derive(onnxq_model *model, onnxq_error *error)
+{
+    oq_arena_init(&model->arena, oq_model_budget(model));
+    model->proto = copy_proto(model, &model->arena, &model->notes, error);
+    if (model->proto == NULL || !index_tensors(model, error) ||
+        !oq_graphs_init(&model->graphs, model->proto->graph, &model->arena, error))
+        return false;
+    for (size_t i = 0; i < model->notes.n_added; i++)
+        model->tensors[oq_model_tensor(model, model->notes.added[i])->ordinal].is_added = true;
+    if (model->notes.n_origins > 0)
+        qsort(model->notes.origins, model->notes.n_origins, sizeof(*model->notes.origins),
+              compare_origins);
+    oq_training_note(model->proto, &model->graphs);
+    return true;
+}
+
+onnxq_model *oq_model_derive(const onnxq_model *base, oq_model_change_fn change,
+                             const void *context, onnxq_error *error)
+{
+    onnxq_model *model = calloc(1, sizeof(*model));
+    if (model == NULL) {
+        oq_fail_memory(error);
+        return NULL;
+    }
+    model->base = base;
+    model->change = change;
+    model->context = context;
+    model->file = base->file;
+    model->skeleton = base->skeleton;
+    model->external = base->external; /* every side file is open already */
+    model->opset = base->opset;
+    model->info = base->info;
+    if (derive(model, error))
+        return model;
+    onnxq_model_close(model);
+    return NULL;
+}
+
 onnxq_model *onnxq_model_open(const char *path, onnxq_error *error)
 {
     onnxq_error ignored;
@@ -230,9 +333,11 @@ void onnxq_model_close(onnxq_model *model)
 {
     if (model == NULL)
         return;
-    oq_external_fini(&model->external);
-    oq_skeleton_fini(&model->skeleton);
-    oq_file_close(&model->file);
+    if (model->base == NULL) {
+        oq_external_fini(&model->external);
+        oq_skeleton_fini(&model->skeleton);
+        oq_file_close(&model->file);
+    }
     oq_arena_fini(&model->arena);
     free(model);
 }

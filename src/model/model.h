@@ -16,7 +16,34 @@
 #define OQ_STRUCTURE_BUDGET ((size_t)1 << 30)
 size_t oq_model_budget(const onnxq_model *model);
 
+/* Where a node of a derived model comes from: what users know it as. */
+struct oq_node_origin {
+    const Oq__Pb__NodeProto *node;
+    const char *label, *op_type, *domain; /* of the node of the file that it stands for, or is in */
+    bool is_inside;                       /* a call of a local function, of which it is a part */
+};
+
+/* What a change says of the copy that it has made. */
+struct oq_notes {
+    struct oq_node_origin *origins; /* in a derived model sorted by address of the node */
+    size_t n_origins, origins_capacity;
+    const Oq__Pb__TensorProto **added; /* tensors that are in no file */
+    size_t n_added, added_capacity;
+};
+
+/*
+ * Changes the structure of a copy of `base`, made of it anew; to the same each time, as later
+ * copies are to have the tensors of the first. notes: NULL, or to be filled.
+ */
+typedef bool (*oq_model_change_fn)(const onnxq_model *base, const void *context,
+                                   Oq__Pb__ModelProto *proto, struct oq_arena *arena,
+                                   struct oq_notes *notes, onnxq_error *error);
+
 struct onnxq_model {
+    const onnxq_model *base; /* that it is derived from by `change`, or NULL */
+    oq_model_change_fn change;
+    const void *context;
+    struct oq_notes notes;
     struct oq_arena arena;
     struct oq_file file;
     struct oq_skeleton skeleton;
@@ -35,6 +62,26 @@ struct onnxq_model {
  * are those that a model of that name has.
  */
 onnxq_model *oq_model_open_as(const char *path, const char *name, onnxq_error *error);
+
+/*
+ * The same model in other words: its structure changed, its file and tensors shared. The base and
+ * the context have to outlive it; released with onnxq_model_close().
+ */
+onnxq_model *oq_model_derive(const onnxq_model *base, oq_model_change_fn change,
+                             const void *context, onnxq_error *error);
+
+/* The model as its file has it. */
+const onnxq_model *oq_model_of_file(const onnxq_model *model);
+
+/* Where a node of the model comes from; NULL: it is in the file as it is. */
+const struct oq_node_origin *oq_model_origin(const onnxq_model *model,
+                                             const Oq__Pb__NodeProto *node);
+
+/* For changes: notes where a node comes from, or that a tensor is new. notes may be NULL. */
+bool oq_note_origin(struct oq_notes *notes, struct oq_arena *arena,
+                    const struct oq_node_origin *origin);
+bool oq_note_added(struct oq_notes *notes, struct oq_arena *arena,
+                   const Oq__Pb__TensorProto *tensor);
 
 /* What onnxq has noted of how it made the model, or NULL. */
 const char *oq_model_settings(const onnxq_model *model);

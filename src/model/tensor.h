@@ -40,6 +40,7 @@ struct oq_tensor {
     const struct oq_file *file; /* NULL where there is no payload: no elements, or strings */
     bool contiguous;            /* the elements lie at [offset, offset + nbytes) as in raw_data */
     bool external;
+    bool is_added; /* it is not in the file; see struct oq_notes */
     uint64_t offset;
     const struct oq_fragment *fragments;
     uint32_t nfragments;

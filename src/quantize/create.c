@@ -238,7 +238,7 @@ static void describe_sites(const struct oq_constant *constant, const struct oq_c
             (onnxq_use){.graph = site->graph == NULL ? "" : site->graph->name,
                         .node = site->node == NULL ? "" : oq_node_label(site->node),
                         .op_type = site->op_type,
-                        .domain = site->node == NULL ? "" : oq_domain(site->node->domain),
+                        .domain = site->domain,
                         .input = site->input,
                         .action = is_rewritten ? ONNXQ_REWRITE : site->action,
                         .form = site->form,
@@ -332,7 +332,9 @@ static bool describe(onnxq_plan *plan, onnxq_error *error)
     for (size_t i = 0; i < plan->model->n_tensors; i++) {
         const struct oq_constant *constant = &plan->constants[i];
         const struct oq_tensor *tensor = constant->tensor;
-        onnxq_weight *weight = &plan->weights[i];
+        if (tensor->is_added)
+            continue;
+        onnxq_weight *weight = &plan->weights[plan->n_weights++];
         *weight = (onnxq_weight){.struct_size = sizeof(*weight),
                                  .name = constant->name,
                                  .dtype = tensor->dtype == NULL ? "unknown" : tensor->dtype->name,
@@ -406,6 +408,27 @@ static bool make_plan(onnxq_plan *plan, const onnxq_options *given,
            summarize(plan, error);
 }
 
+/*
+ * Functions are written out wherever a weight meets one; operators that stand for a product only
+ * where products are done in integers.
+ */
+static bool expand(onnxq_plan *plan, onnxq_error *error)
+{
+    const onnxq_options *options = &plan->options;
+    plan->expand_options = (struct oq_expand_options){
+        .min_weight = options->min_elements,
+        .min_product = options->force_integer ? options->min_elements : OQ_MIN_DYNAMIC_NELEM,
+        .freeze_inputs = options->freeze_inputs || oq_model_lists_initializers(plan->model),
+        .products = options->method == ONNXQ_METHOD_DYNAMIC ||
+                    options->method == ONNXQ_METHOD_BLOCKS ||
+                    options->method == ONNXQ_METHOD_STATIC};
+    if (!oq_expand(plan->model, &plan->expand_options, plan->expanded, &plan->n_expanded, error))
+        return false;
+    if (plan->n_expanded > 0)
+        plan->model = plan->expanded[plan->n_expanded - 1];
+    return true;
+}
+
 static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options, bool is_estimate,
                           onnxq_error *error)
 {
@@ -417,8 +440,8 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options
     if (!check_options(options, error))
         return NULL;
     onnxq_plan *plan = calloc(1, sizeof(*plan));
-    struct oq_selection *selection = oq_selection_create(options, model, error);
-    bool ok = selection != NULL && (plan != NULL || oq_fail_memory(error));
+    struct oq_selection *selection = NULL;
+    bool ok = plan != NULL || oq_fail_memory(error);
     if (ok) {
         oq_arena_init(&plan->arena, oq_model_budget(model));
         oq_arena_init(&plan->round, oq_model_budget(model));
@@ -428,8 +451,12 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options
         plan->target = options->target_ort == NULL ? 0 : oq_engine_minor(options->target_ort);
         plan->is_estimate = is_estimate;
         plan->summary.struct_size = sizeof(plan->summary);
-        ok = (is_estimate || oq_refuse_cycles(model, error)) &&
-             make_plan(plan, options, selection, error);
+        ok = (is_estimate || oq_refuse_cycles(model, error)) && expand(plan, error);
+    }
+    if (ok)
+        selection = oq_selection_create(options, plan->model, error);
+    ok = selection != NULL && make_plan(plan, options, selection, error);
+    if (plan != NULL) {
         plan->options.selectors = NULL;
         plan->options.op_types = plan->options.exclude_op_types = NULL;
         plan->options.ranges = NULL;
@@ -462,12 +489,14 @@ void onnxq_plan_destroy(onnxq_plan *plan)
     oq_draft_fini(&plan->draft);
     oq_arena_fini(&plan->round);
     oq_arena_fini(&plan->arena);
+    while (plan->n_expanded > 0)
+        onnxq_model_close(plan->expanded[--plan->n_expanded]);
     free(plan);
 }
 
 size_t onnxq_plan_count(const onnxq_plan *plan)
 {
-    return plan->model->n_tensors;
+    return plan->n_weights;
 }
 
 const onnxq_weight *onnxq_plan_get(const onnxq_plan *plan, size_t index)

@@ -95,6 +95,13 @@ static void for_each_site(const onnxq_model *model, site_fn fn, void *context)
     }
 }
 
+static const char *refuses(const struct oq_selection *selection, const char *op_type,
+                           const char *node, const char *weight)
+{
+    const struct oq_selected site = {.op_type = op_type, .node = node, .weight = weight};
+    return oq_selection_refuses(selection, &site);
+}
+
 /* --- one by one ------------------------------------------------------------------ */
 
 struct parts {
@@ -117,7 +124,7 @@ static void compare_site(void *context, const char *op_type, const char *node, c
     bool included = true, excluded = false, has_include = false;
     for (size_t i = 0; i < choice->n_selectors; i++) {
         const onnxq_selector *selector = &choice->selectors[i];
-        bool refused = oq_selection_refuses(parts->list[i], op_type, node, weight) != NULL;
+        bool refused = refuses(parts->list[i], op_type, node, weight) != NULL;
         if (selector->syntax == ONNXQ_EXACT)
             CHECK((refused == selector->exclude) ==
                   (strcmp(selector->pattern, node) == 0 || strcmp(selector->pattern, weight) == 0));
@@ -134,7 +141,7 @@ static void compare_site(void *context, const char *op_type, const char *node, c
         excluded = true;
     if (contains(choice->exclude_op_types, choice->n_exclude_op_types, op_type))
         excluded = true;
-    const char *reason = oq_selection_refuses(parts->whole, op_type, node, weight);
+    const char *reason = refuses(parts->whole, op_type, node, weight);
     CHECK((reason != NULL) == (excluded || !included));
     CHECK(reason == NULL || reason[0] != '\0');
 }
@@ -162,7 +169,7 @@ static void compare_parts(const onnxq_model *model, const struct choice *choice,
 
 static void check_refused(void *context, const char *op_type, const char *node, const char *weight)
 {
-    CHECK(oq_selection_refuses(context, op_type, node, weight) != NULL);
+    CHECK(refuses(context, op_type, node, weight) != NULL);
 }
 
 /* Each selector twice, as include and as exclude. */

@@ -4,6 +4,7 @@
 
 #include "dequantize/undo.h"
 #include "operators/operators.h"
+#include "quantize/expand/expand.h"
 #include "quantize/rules/rules.h"
 
 static const char head[] =
@@ -27,9 +28,11 @@ static const char head[] =
     "  already stay as well.\n"
     "* *dequantize*: whether the way back is known.\n"
     "\n"
-    "Operators that are in no row, of other domains, or with the name of a function of the model "
-    "keep all\n"
-    "of their constants. Inputs count from 0; … stands for all that follow.\n";
+    "A local function is written out where a weight meets it, and is in no row. Operators that are "
+    "in no\n"
+    "row otherwise, of other domains, or with the name of a function of the model keep all of "
+    "their\n"
+    "constants. Inputs count from 0; … stands for all that follow.\n";
 
 /* --- one row --- */
 
@@ -51,8 +54,9 @@ static bool is_in_integers(const struct oq_operator *op, size_t input)
 {
     const struct oq_rule *rule = oq_rule_find(op);
     enum oq_role role = oq_operator_role(op, input);
-    return rule != NULL && rule->emit != NULL && rule->is_weight(input) &&
-           (role == OQ_WEIGHT || role == OQ_PASSED);
+    bool has_rule = rule != NULL && rule->emit != NULL && rule->is_weight(input) &&
+                    (role == OQ_WEIGHT || role == OQ_PASSED);
+    return has_rule || oq_expand_takes(op, input);
 }
 
 static bool is_folded(const struct oq_operator *op, size_t input)

@@ -132,7 +132,7 @@ bool oq_activations_find(onnxq_plan *plan, onnxq_error *error)
         return true;
     if (!has_products(plan))
         return true; /* quantized already, or never to be: whatever the ranges are of */
-    if (!oq_ranges_check(plan->options.ranges, model, error))
+    if (!oq_ranges_check(plan->options.ranges, oq_model_of_file(model), error))
         return false;
     struct oq_activations *activations = oq_arena_alloc(&plan->arena, sizeof(*activations));
     if (activations == NULL)

@@ -14,8 +14,11 @@ static bool add_only_site(onnxq_plan *plan, struct oq_constant *constant, const 
     if (constant->sites == NULL)
         return oq_arena_fail(&plan->arena, error);
     constant->n_sites = 1;
-    constant->sites[0] =
-        (struct oq_site){.constant = constant, .node = node, .op_type = op_type, .form = ""};
+    constant->sites[0] = (struct oq_site){.constant = constant,
+                                          .node = node,
+                                          .op_type = op_type,
+                                          .domain = node == NULL ? "" : oq_domain(node->domain),
+                                          .form = ""};
     oq_site_keep(&constant->sites[0], reason);
     return true;
 }
@@ -25,19 +28,32 @@ static bool is_input_of_rule(const struct oq_rule *rule, size_t input)
     return rule != NULL && rule->is_weight(input);
 }
 
-static struct oq_site make_site(const struct oq_constant *constant, const struct oq_use *use)
+/* An operator that stands for another is called as that one. */
+static void name_site(const onnxq_plan *plan, struct oq_site *site)
+{
+    const struct oq_node_origin *origin = oq_model_origin(plan->model, site->node);
+    const bool stands_for = origin != NULL && !origin->is_inside;
+    const char *op_type = stands_for ? origin->op_type : site->node->op_type;
+    site->op_type = op_type == NULL ? "" : op_type;
+    site->domain = stands_for ? origin->domain : oq_domain(site->node->domain);
+    site->origin = origin;
+}
+
+static struct oq_site make_site(const onnxq_plan *plan, const struct oq_constant *constant,
+                                const struct oq_use *use)
 {
     struct oq_site site = {.constant = constant,
                            .graph = use->graph,
                            .node_index = use->node,
                            .input = use->input,
                            .op_type = "graph output",
+                           .domain = "",
                            .form = "",
                            .reason = ""};
     if (use->node == OQ_NO_NODE)
         return site;
     site.node = use->graph->proto->node[use->node];
-    site.op_type = site.node->op_type == NULL ? "" : site.node->op_type;
+    name_site(plan, &site);
     const struct oq_rule *rule = oq_rule_find(oq_operator_of(site.node));
     site.rule = is_input_of_rule(rule, use->input) ? rule : NULL;
     return site;
@@ -59,7 +75,7 @@ static bool add_value(onnxq_plan *plan, const struct oq_graph *graph, const char
     if (constant->sites == NULL)
         return oq_arena_fail(&plan->arena, error);
     for (const struct oq_use *use = value->uses; use != NULL; use = use->next)
-        constant->sites[constant->n_sites++] = make_site(constant, use);
+        constant->sites[constant->n_sites++] = make_site(plan, constant, use);
     return true;
 }
 
@@ -155,7 +171,7 @@ static bool add_derived(onnxq_plan *plan, const struct oq_value *value,
         return oq_arena_fail(&plan->arena, error);
     for (const struct oq_use *use = value->uses; use != NULL; use = use->next)
         if (is_candidate(use))
-            constant->sites[constant->n_sites++] = make_site(constant, use);
+            constant->sites[constant->n_sites++] = make_site(plan, constant, use);
     plan->derived[value->ordinal] = constant;
     plan->n_constants++;
     return true;

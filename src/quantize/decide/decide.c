@@ -17,10 +17,34 @@
 /* More than numpy has (64); sites look at all dimensions of their weight. */
 #define MAX_WEIGHT_RANK 64
 
+static bool is_call(const onnxq_plan *plan, const Oq__Pb__NodeProto *node)
+{
+    const Oq__Pb__ModelProto *model = plan->model->proto;
+    for (size_t i = 0; i < model->n_functions; i++)
+        if (oq_node_is(node, oq_domain(model->functions[i]->domain),
+                       model->functions[i]->name == NULL ? "" : model->functions[i]->name))
+            return true;
+    return false;
+}
+
+static const char *refuse_call(onnxq_plan *plan, const struct oq_site *site)
+{
+    if (site->constant->source.nelem < plan->options.min_elements)
+        return oq_arena_printf(&plan->arena, "under %llu elements",
+                               (unsigned long long)plan->options.min_elements);
+    return oq_arena_printf(&plan->arena,
+                           "local function %s is not written out: it has operators of other "
+                           "versions, sparse tensors, bodies as attributes or the name of a known "
+                           "operator, or is in too many others",
+                           site->op_type);
+}
+
 static const char *refuse_input(onnxq_plan *plan, const struct oq_site *site)
 {
     bool has_rule = oq_rule_find(oq_operator_of(site->node)) != NULL;
-    const char *domain = oq_domain(site->node->domain);
+    const char *domain = site->domain;
+    if (is_call(plan, site->node))
+        return refuse_call(plan, site);
     return has_rule ? oq_arena_printf(&plan->arena, "input %zu of %s is no weight", site->input,
                                       site->op_type)
                     : oq_arena_printf(&plan->arena, "no rule for %s%s%s", domain,
@@ -55,8 +79,13 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
         return "in a subgraph";
     if (oq_plan_is_overridable(plan, constant))
         return "a graph input that callers may override: options.freeze_inputs=true takes it";
-    const char *refusal = oq_selection_refuses(selection, site->op_type, oq_node_label(site->node),
-                                               oq_constant_label(plan, constant));
+    const struct oq_selected selected = {.op_type = site->op_type,
+                                         .node = oq_node_label(site->node),
+                                         .weight = oq_constant_label(plan, constant),
+                                         .function =
+                                             site->origin == NULL ? NULL : site->origin->op_type,
+                                         .call = site->origin == NULL ? NULL : site->origin->label};
+    const char *refusal = oq_selection_refuses(selection, &selected);
     if (refusal != NULL)
         return refusal;
     if (site->is_chosen_float)

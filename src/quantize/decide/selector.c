@@ -42,7 +42,7 @@ static bool compile(struct pattern *pattern, const onnxq_selector *selector, onn
 typedef void (*name_fn)(void *context, const char *name);
 
 /* Calls fn with the name of every node and of every constant. */
-static void for_each_name(const onnxq_model *model, name_fn fn, void *context)
+static void for_each_name_of(const onnxq_model *model, name_fn fn, void *context)
 {
     for (size_t g = 0; g < model->graphs.count; g++) {
         const Oq__Pb__GraphProto *graph = model->graphs.list[g]->proto;
@@ -55,6 +55,12 @@ static void for_each_name(const onnxq_model *model, name_fn fn, void *context)
         for (size_t i = 0; i < graph->n_initializer; i++)
             fn(context, graph->initializer[i]->name);
     }
+}
+
+static void for_each_name(const onnxq_model *model, name_fn fn, void *context)
+{
+    for (; model != NULL; model = model->base)
+        for_each_name_of(model, fn, context);
 }
 
 static void mark_matches(void *context, const char *name)
@@ -90,9 +96,10 @@ static bool check_patterns(struct oq_selection *selection, const onnxq_model *mo
 
 static void for_each_op_type(const onnxq_model *model, name_fn fn, void *context)
 {
-    for (size_t g = 0; g < model->graphs.count; g++)
-        for (size_t i = 0; i < model->graphs.list[g]->proto->n_node; i++)
-            fn(context, model->graphs.list[g]->proto->node[i]->op_type);
+    for (; model != NULL; model = model->base)
+        for (size_t g = 0; g < model->graphs.count; g++)
+            for (size_t i = 0; i < model->graphs.list[g]->proto->n_node; i++)
+                fn(context, model->graphs.list[g]->proto->node[i]->op_type);
 }
 
 static bool check_op_types(const char *const *op_types, size_t n, const onnxq_model *model,
@@ -157,18 +164,31 @@ static bool contains(const char *const *names, size_t n, const char *name)
     return false;
 }
 
-const char *oq_selection_refuses(const struct oq_selection *selection, const char *op_type,
-                                 const char *node, const char *weight)
+/* An operator type, or that of the function which the node is in. */
+static bool contains_type(const char *const *names, size_t n, const struct oq_selected *site)
+{
+    return contains(names, n, site->op_type) ||
+           (site->function != NULL && contains(names, n, site->function));
+}
+
+static bool matches(const struct pattern *pattern, const struct oq_selected *site)
+{
+    return match(pattern, site->node) || match(pattern, site->weight) ||
+           (site->call != NULL && match(pattern, site->call));
+}
+
+const char *oq_selection_refuses(const struct oq_selection *selection,
+                                 const struct oq_selected *site)
 {
     const onnxq_options *options = selection->options;
     bool included = !selection->has_include;
-    if (options->op_types != NULL && !contains(options->op_types, options->n_op_types, op_type))
+    if (options->op_types != NULL && !contains_type(options->op_types, options->n_op_types, site))
         return "operator type not selected";
-    if (contains(options->exclude_op_types, options->n_exclude_op_types, op_type))
+    if (contains_type(options->exclude_op_types, options->n_exclude_op_types, site))
         return "operator type excluded";
     for (size_t i = 0; i < selection->n_patterns; i++) {
         const struct pattern *pattern = &selection->patterns[i];
-        if (!match(pattern, node) && !match(pattern, weight))
+        if (!matches(pattern, site))
             continue;
         if (pattern->selector->exclude)
             return "excluded";

@@ -10,6 +10,7 @@
 #include "kernels/kernels.h"
 #include "model/model.h"
 #include "model/source.h"
+#include "quantize/expand/expand.h"
 #include "quantize/numbers/blocks.h"
 #include "quantize/numbers/layout.h"
 #include "quantize/numbers/pairs.h"
@@ -113,7 +114,9 @@ struct oq_site {
         *graph; /* that holds the node; NULL: not in a graph that is looked into */
     const Oq__Pb__NodeProto *node; /* NULL: no node uses it here */
     size_t node_index, input;
-    const char *op_type;          /* or what uses it instead of a node */
+    const char *op_type, *domain; /* of the file's node; or what uses it instead of one, and "" */
+    const struct oq_node_origin
+        *origin;                  /* what its node stands for, or the call that it is in, or NULL */
     const struct oq_rule *rule;   /* NULL: none for this operator, or not this input */
     const onnxq_options *options; /* that hold for it: the plan's, or as options.choices has it */
     bool is_chosen_float;
@@ -226,8 +229,11 @@ struct oq_constant_quantizer {
 
 struct onnxq_plan {
     struct oq_arena arena;
-    struct oq_arena round; /* what one round of decisions takes: the next one starts it anew */
-    const onnxq_model *model;
+    struct oq_arena round;    /* what one round of decisions takes: the next one starts it anew */
+    const onnxq_model *model; /* as it is looked at, which may be the last of `expanded` */
+    onnxq_model *expanded[OQ_MAX_EXPANSIONS];
+    size_t n_expanded;
+    struct oq_expand_options expand_options;
     onnxq_options options; /* without its pointers */
     int target;            /* N of options.target_ort, 1.N, or 0 */
     bool is_estimate;      /* made without a look at the weights */
@@ -240,8 +246,9 @@ struct onnxq_plan {
     struct oq_constant **derived;     /* [values of the model]: what a value is, where it is one */
     struct oq_fates *fates;           /* of values, see fate.h */
     const struct oq_site ***products; /* [graphs][nodes]: what replaces that node, or NULL */
-    onnxq_weight *weights;            /* the same for the caller */
-    struct oq_smoothing *smoothings;  /* list */
+    onnxq_weight *weights;            /* [n_weights]: the same for the caller */
+    size_t n_weights;
+    struct oq_smoothing *smoothings;    /* list */
     struct oq_activations *activations; /* NULL: the method leaves them float; see activations/ */
     struct oq_round_trip *round_trips;  /* [n_round_trips]: these leave */
     size_t n_round_trips, round_trips_capacity;

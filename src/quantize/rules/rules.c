@@ -68,10 +68,10 @@ void oq_site_keep(struct oq_site *site, const char *reason)
 /*
  * Below these sizes the integer form was measured slower than float in ONNX
  * Runtime 1.31 for one row of activations (docs/decisions.md): quantizing the
- * activation and scaling the result cost more than the product saves.
+ * activation and scaling the result cost more than the product saves. The same
+ * of elements is OQ_MIN_DYNAMIC_NELEM.
  */
-#define MIN_DYNAMIC_NELEM 65536
-#define MIN_DYNAMIC_K     128
+#define MIN_DYNAMIC_K 128
 
 /* Every product is at most 255 * 255 for uint8 and 255 * 128 for int8; their sum must fit. */
 #define MAX_DYNAMIC_K (INT32_MAX / (255 * 255))
@@ -79,7 +79,7 @@ void oq_site_keep(struct oq_site *site, const char *reason)
 const char *oq_matmul_refuses(const onnxq_plan *plan, const struct oq_site *site, int64_t k,
                               int64_t n, size_t activation_input)
 {
-    if (k * n < MIN_DYNAMIC_NELEM && !site->options->force_integer)
+    if (k * n < OQ_MIN_DYNAMIC_NELEM && !site->options->force_integer)
         return "not faster in integers under 65536 elements";
     if (k < MIN_DYNAMIC_K && !site->options->force_integer)
         return "not faster in integers under 128 rows";

@@ -72,6 +72,9 @@ void oq_site_keep(struct oq_site *site, const char *reason);
  */
 void oq_site_blocks(struct oq_site *site, enum oq_block_form layout, int axis, const char *form);
 
+/* Smaller products were measured slower in integers (docs/decisions.md). */
+#define OQ_MIN_DYNAMIC_NELEM 65536
+
 /*
  * Whether x . W in integers, with W of k x n, is possible and worth while:
  * NULL, or the reason why not.
