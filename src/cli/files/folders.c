@@ -30,7 +30,9 @@ int cli_folders_make(cli_list *made, const cli_common *common, const char *file_
             *slash = '\0';
             make(made, folder); /* what is not possible shows in the last one */
         }
-        if (!make(made, folder) && errno != EEXIST) {
+        if (!make(made, folder) && errno == ENOMEM) {
+            status = cli_memory_error(common);
+        } else if (!cli_path_exists(folder)) {
             cli_error(common, "%s: cannot make the folder: %s", folder, strerror(errno));
             status = CLI_EXIT_OUTPUT;
         }
