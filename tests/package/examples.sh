@@ -3,7 +3,7 @@
 # Runs all that is in examples/, in copies of its folders, with what build/release installs and a
 # Python that has onnx, numpy and onnxruntime.
 set -euo pipefail
-python=$1
+python=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=$root/build/tmp/examples
 rm -rf "$work"
