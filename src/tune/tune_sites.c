@@ -26,12 +26,6 @@ static bool fail(const struct weight_finder *finder, onnxq_error *error)
 
 /* --- nodes of bodies ------------------------------------------------------------- */
 
-static const char *label_of(const Oq__Pb__NodeProto *node)
-{
-    bool is_named = node->name != NULL && node->name[0] != '\0';
-    return is_named ? node->name : node->n_output > 0 ? node->output[0] : "";
-}
-
 static const Oq__Pb__NodeProto *owner_of(const struct oq_graph *graph, size_t node)
 {
     while (graph->parent != NULL) {
@@ -46,7 +40,7 @@ static bool find_owners(struct weight_finder *finder)
     const struct oq_graphs *graphs = &finder->tuning->options->model->graphs;
     for (size_t g = 0; g < graphs->count; g++)
         for (size_t i = 0; i < graphs->list[g]->proto->n_node; i++) {
-            const char *label = label_of(graphs->list[g]->proto->node[i]);
+            const char *label = oq_node_label(graphs->list[g]->proto->node[i]);
             void **place = oq_strmap_place(&finder->owners, label);
             if (place == NULL)
                 return false;
@@ -81,7 +75,7 @@ static bool find_site(struct weight_finder *finder, const onnxq_use *use, size_t
 {
     struct oq_tune *tune = finder->tuning->tune;
     const Oq__Pb__NodeProto *owner = oq_strmap_find(&finder->owners, use->node);
-    const char *label = owner != NULL ? label_of(owner) : use->node;
+    const char *label = owner != NULL ? oq_node_label(owner) : use->node;
     bool is_new;
     if (!number_of(finder, &finder->sites, label, tune->n_sites, site, &is_new))
         return false;
@@ -224,9 +218,7 @@ static void sum_up(struct oq_tune *tune)
     for (size_t i = 0; i < tune->n_weights; i++) {
         struct oq_tune_weight *weight = &tune->weights[i];
         for (int form = 0; form < OQ_N_FORMS; form++) {
-            int stored = form; /* what has no such form is folded or float beside it */
-            while (!weight->exists[stored])
-                stored = stored > ONNXQ_FORM_FOLDED ? ONNXQ_FORM_FOLDED : ONNXQ_FORM_FLOAT;
+            const onnxq_form stored = oq_trial_stored_form(weight, (onnxq_form)form);
             tune->sites[weight->site].costs[form].exists |= weight->exists[form];
             tune->sites[weight->site].costs[form].nbytes += weight->nbytes[stored];
             tune->groups[weight->group].exists[form] |= weight->exists[form];

@@ -187,14 +187,18 @@ bool oq_trial_compare(struct oq_tuning *tuning, const char *path, bool unseen,
 
 /* --- points --------------------------------------------------------------------------- */
 
+onnxq_form oq_trial_stored_form(const struct oq_tune_weight *weight, onnxq_form form)
+{
+    while (!weight->exists[form])
+        form = form > ONNXQ_FORM_FOLDED ? ONNXQ_FORM_FOLDED : ONNXQ_FORM_FLOAT;
+    return form;
+}
+
 static void count_forms(const struct oq_tune *tune, struct oq_tune_point *point)
 {
     for (size_t i = 0; point->forms != NULL && i < tune->n_weights; i++) {
         const struct oq_tune_weight *weight = &tune->weights[i];
-        onnxq_form form = point->forms[weight->site];
-        while (!weight->exists[form])
-            form = form > ONNXQ_FORM_FOLDED ? ONNXQ_FORM_FOLDED : ONNXQ_FORM_FLOAT;
-        point->n_of_form[form]++;
+        point->n_of_form[oq_trial_stored_form(weight, point->forms[weight->site])]++;
     }
 }
 

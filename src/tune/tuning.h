@@ -63,6 +63,9 @@ const char *oq_trial_write(struct oq_tuning *tuning, onnxq_method method,
                            onnxq_error *error);
 void oq_trial_remove(const char *path);
 
+/* What a weight is where its site has the form: folded or float where it has none such. */
+onnxq_form oq_trial_stored_form(const struct oq_tune_weight *weight, onnxq_form form);
+
 /* All weights in one form, as far as they can. */
 onnxq_choice *oq_trial_all(struct oq_tuning *tuning, onnxq_form form);
 

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 work=$PWD/build/tmp/debs
 rm -rf "$work" build/debs
-mkdir -p "$work/root"
+mkdir -p "$work/unpacked"
 tools/debs "$work/dist"
 ls "$work"/dist/onnxq_*.deb "$work"/dist/libonnxq0_*.deb "$work"/dist/libonnxq-dev_*.deb
 
@@ -17,12 +17,12 @@ if command -v lintian >/dev/null; then
 fi
 dpkg-deb --field "$work"/dist/onnxq_*.deb Suggests | grep python3-onnxruntime
 for package in "$work"/dist/*.deb; do
-    dpkg-deb --extract "$package" "$work/root"
+    dpkg-deb --extract "$package" "$work/unpacked"
 done
 build/release/tests/make_model demo "$work/model.onnx"
-"$work/root/usr/bin/onnxq" quantize -q "$work/model.onnx" "$work/out.onnx"
-libraries=$(dirname "$(find "$work/root" -name 'libonnxq.so.0')")
-"${CC:-cc}" -o "$work/program" examples/c/quantize.c -I"$work/root/usr/include" -L"$libraries" -lonnxq
+"$work/unpacked/usr/bin/onnxq" quantize -q "$work/model.onnx" "$work/out.onnx"
+libraries=$(dirname "$(find "$work/unpacked" -name 'libonnxq.so.0')")
+"${CC:-cc}" -o "$work/program" examples/c/quantize.c -I"$work/unpacked/usr/include" -L"$libraries" -lonnxq
 LD_LIBRARY_PATH=$libraries "$work/program" "$work/model.onnx" "$work/other.onnx"
 cmp "$work/out.onnx" "$work/other.onnx"
 

@@ -80,7 +80,6 @@ struct tuning_run {
     const tune_settings *settings;
     const char *model_path;
     char *output; /* to be freed */
-    bool is_derived;
     onnxq_model *model;
     struct oq_tune tune;
     struct oq_tune_options options;
@@ -195,7 +194,6 @@ static int choose_output(struct tuning_run *run, const char *named)
 {
     const tune_settings *settings = run->settings;
     const cli_common *common = &settings->common;
-    run->is_derived = named == NULL;
     run->output = named != NULL ? strdup(named)
                                 : cli_derive_path(run->model_path, NULL, NULL, ".int8", "onnx");
     if (run->output == NULL)
@@ -204,7 +202,7 @@ static int choose_output(struct tuning_run *run, const char *named)
         return cli_usage(common, NULL, "standard output cannot take the model, name a file");
     if (cli_is_same_file(run->output, run->model_path))
         return cli_usage(common, NULL, "%s is the model", run->output);
-    if (run->is_derived && !settings->force && cli_path_exists(run->output)) {
+    if (named == NULL && !settings->force && cli_path_exists(run->output)) {
         cli_error(common, "%s: it exists and is kept", run->output);
         cli_hint(common, "-f replaces it, -o FILE names another");
         return CLI_EXIT_OUTPUT;
