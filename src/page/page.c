@@ -96,6 +96,9 @@ bool oq_page_close(struct oq_page *page)
 
 /* To be freed; NULL where memory ran out. */
 static char *format_text(struct oq_page *page, const char *format, va_list arguments)
+    OQ_PRINTF(2, 0);
+
+static char *format_text(struct oq_page *page, const char *format, va_list arguments)
 {
     va_list again;
     va_copy(again, arguments);

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/error.h"
+
 enum oq_page_format { OQ_PAGE_HTML, OQ_PAGE_MARKDOWN };
 
 struct oq_page {
@@ -26,10 +28,8 @@ void oq_page_open(struct oq_page *page, FILE *stream, enum oq_page_format format
 bool oq_page_close(struct oq_page *page); /* true where it is complete */
 
 /* A part of its own, such as a model; headings after it are its sections. */
-void oq_page_part(struct oq_page *page, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-void oq_page_heading(struct oq_page *page, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void oq_page_part(struct oq_page *page, const char *format, ...) OQ_PRINTF(2, 3);
+void oq_page_heading(struct oq_page *page, const char *format, ...) OQ_PRINTF(2, 3);
 
 /* A paragraph for each line that `print` writes. */
 void oq_page_lines(struct oq_page *page, void (*print)(const void *data, FILE *stream),
@@ -40,8 +40,7 @@ void oq_page_lines(struct oq_page *page, void (*print)(const void *data, FILE *s
  * Cells come row by row; each row is as long as `kinds`.
  */
 void oq_page_open_table(struct oq_page *page, const char *kinds, const char *const *titles);
-void oq_page_cell(struct oq_page *page, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void oq_page_cell(struct oq_page *page, const char *format, ...) OQ_PRINTF(2, 3);
 void oq_page_number(struct oq_page *page, double value); /* NAN: a dash */
 void oq_page_bar(struct oq_page *page, double share);    /* of the longest one */
 void oq_page_close_table(struct oq_page *page);
