@@ -17,14 +17,14 @@ typedef bool (*oq_bench_progress_fn)(void *data, const char *what, uint64_t done
 struct oq_bench_options {
     const char *ort_lib; /* or NULL */
     struct oq_feed_options feed;
-    struct oq_session_options session; /* providers as users write them */
-    uint64_t warmup;                   /* runs after each load that do not count, at least one */
-    uint64_t runs;                     /* of each model that count; 0: as long as `seconds` say */
-    double seconds;                    /* for each model, about */
-    bool profile_all;                  /* else only a model that is slower, and the first */
-    const char *profile_folder;        /* where temporary files go */
-    bool keep_profiles;                /* there, as MODEL.profile.json */
-    oq_bench_progress_fn progress;     /* or NULL */
+    struct oq_session_options session;
+    uint64_t warmup;               /* runs after each load that do not count, at least one */
+    uint64_t runs;                 /* of each model that count; 0: as long as `seconds` say */
+    double seconds;                /* for each model, about */
+    bool profile_all;              /* else only a model that is slower, and the first */
+    const char *profile_folder;    /* where temporary files go */
+    bool keep_profiles;            /* there, as MODEL.profile.json */
+    oq_bench_progress_fn progress; /* or NULL */
     void *progress_data;
 };
 

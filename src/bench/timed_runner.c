@@ -10,26 +10,11 @@
 
 /* --- loading ------------------------------------------------------------------ */
 
-static bool find_providers(struct oq_timed_runner *runner, onnxq_error *error)
-{
-    runner->providers = calloc(runner->options.n_providers + 1, sizeof(*runner->providers));
-    if (runner->providers == NULL)
-        return oq_fail_memory(error);
-    for (size_t i = 0; i < runner->options.n_providers; i++) {
-        runner->providers[i] =
-            oq_engine_find_provider(runner->engine, runner->options.providers[i], error);
-        if (runner->providers[i] == NULL)
-            return false;
-    }
-    runner->options.providers = runner->providers;
-    return true;
-}
-
 static bool open_engine(struct oq_timed_runner *runner, onnxq_error *error)
 {
     oq_memory_read(&runner->memory_before);
     runner->engine = oq_engine_open(runner->ort_lib, error);
-    return runner->engine != NULL && find_providers(runner, error);
+    return runner->engine != NULL;
 }
 
 static bool set_inputs(struct oq_timed_runner *runner, size_t set, onnxq_error *error)

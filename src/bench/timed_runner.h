@@ -12,12 +12,11 @@ struct oq_timed_runner {
     const char *const *outputs;
     size_t n_outputs;
     const struct oq_input_sets *sets;
-    const char *ort_lib;               /* or NULL */
-    struct oq_session_options options; /* providers as users write them */
+    const char *ort_lib; /* or NULL */
+    struct oq_session_options options;
     /* from here on the worker's own */
     struct oq_engine *engine;
     struct oq_session *session;
-    const char **providers;
     struct oq_memory memory_before;
 };
 

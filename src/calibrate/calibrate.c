@@ -24,8 +24,8 @@ struct calibration {
     struct oq_arena arena;
     struct oq_signature signature;
     struct oq_feed_options feed;
-    struct oq_session_options session; /* with the engine's names of providers */
-    struct oq_input_sets sets;         /* empty; what is said of drawn sizes */
+    struct oq_session_options session;
+    struct oq_input_sets sets; /* empty; what is said of drawn sizes */
     struct oq_wanted_list wanted;
     struct value_group *groups;
     size_t n_groups, groups_capacity;
@@ -352,29 +352,13 @@ static bool run_batches(struct calibration *work, onnxq_error *error)
 
 /* --- the whole ------------------------------------------------------------------------------ */
 
-static bool find_providers(struct calibration *work, onnxq_error *error)
-{
-    const struct oq_calibrate_options *options = work->options;
-    size_t count = options->session.n_providers;
-    const char **names = oq_arena_array(&work->arena, count + 1, sizeof(*names));
-    if (names == NULL)
-        return out_of_memory(work, error);
-    for (size_t i = 0; i < count; i++) {
-        names[i] = oq_engine_find_provider(options->engine, options->session.providers[i], error);
-        if (names[i] == NULL)
-            return false;
-    }
-    work->session = options->session;
-    work->session.providers = names;
-    return true;
-}
-
 static bool prepare(struct calibration *work, onnxq_error *error)
 {
     const onnxq_model *model = work->options->model;
     work->feed = work->options->feed;
+    work->session = work->options->session;
     work->calibration->ranges = oq_ranges_create(model, error);
-    return work->calibration->ranges != NULL && find_providers(work, error) &&
+    return work->calibration->ranges != NULL &&
            oq_signature_init(&work->signature, model, &work->arena, error) &&
            oq_wanted_find(&work->wanted, model, &work->arena, error) && count_sets(work, error);
 }

@@ -26,8 +26,8 @@ struct oq_calibrate_options {
     struct oq_feed_options feed;
     const struct oq_input_sets *sets; /* these, bound already, in place of the feed; or NULL */
     struct oq_engine *engine;
-    struct oq_session_options session; /* providers as users write them */
-    uint64_t nbytes;                   /* 0: OQ_CALIBRATE_NBYTES */
+    struct oq_session_options session;
+    uint64_t nbytes; /* 0: OQ_CALIBRATE_NBYTES */
     /* False stops the runs, and what was seen until then is the result. NULL: no one watches. */
     bool (*progress)(void *data, uint64_t n_done, uint64_t n_steps);
     void *progress_data;

@@ -353,24 +353,13 @@ static bool run_models(struct work *work, onnxq_error *error)
 
 /* --- the whole ---------------------------------------------------------------------------- */
 
-static bool prepare_engine(struct work *work, onnxq_error *error)
+static void set_up(struct work *work)
 {
     const struct oq_check_options *options = work->options;
-    size_t count = options->session.n_providers;
-    const char **names = oq_arena_array(&work->arena, count + 1, sizeof(*names));
-    if (names == NULL)
-        return oq_arena_fail(&work->arena, error);
-    for (size_t i = 0; i < count; i++) {
-        names[i] = oq_engine_find_provider(options->engine, options->session.providers[i], error);
-        if (names[i] == NULL)
-            return false;
-    }
     work->setup.engine = options->engine;
     work->setup.session = options->session;
-    work->setup.session.providers = names;
     work->setup.progress = options->progress;
     work->setup.progress_data = options->progress_data;
-    return true;
 }
 
 static bool describe_engine(struct work *work, onnxq_error *error)
@@ -423,12 +412,13 @@ struct oq_check *oq_check_create(const struct oq_check_options *options, onnxq_e
     if (work.check == NULL)
         return NULL;
     oq_arena_init(&work.arena, OQ_STRUCTURE_BUDGET);
-    bool ok =
-        describe_engine(&work, error) && prepare_engine(&work, error) &&
-        open_models(&work, error) && check_models(&work, error) && prepare_inputs(&work, error) &&
-        list_labels(&work, error) && read_stored(&work, error) && init_outputs(&work, error) &&
-        list_extra_outputs(&work, error) && run_models(&work, error) &&
-        measure_layers(&work, error) && oq_verdict_make(work.check, options->tolerances, error);
+    set_up(&work);
+    bool ok = describe_engine(&work, error) && open_models(&work, error) &&
+              check_models(&work, error) && prepare_inputs(&work, error) &&
+              list_labels(&work, error) && read_stored(&work, error) &&
+              init_outputs(&work, error) && list_extra_outputs(&work, error) &&
+              run_models(&work, error) && measure_layers(&work, error) &&
+              oq_verdict_make(work.check, options->tolerances, error);
     fini_work(&work);
     if (ok)
         return work.check;

@@ -27,7 +27,7 @@ struct oq_check_options {
     double tolerances[OQ_N_MEASURES]; /* NAN: not set */
     bool layers;                      /* inner values are compared, too; needs a reference */
     struct oq_engine *engine;
-    struct oq_session_options session; /* providers as users write them */
+    struct oq_session_options session;
     void (*progress)(void *data, const char *model, uint64_t n_done, uint64_t n_runs); /* or NULL */
     void *progress_data;
 };

@@ -1,6 +1,25 @@
 /* The lists of a changed graph, and how they are put in place at the end. */
 #include "edit/edit.h"
 
+void *oq_edit_allocate(struct oq_edit *edit, size_t count, size_t size)
+{
+    void *memory = oq_arena_array(edit->arena, count, size);
+    if (memory == NULL)
+        edit->failed = true;
+    return memory;
+}
+
+void *oq_edit_appended(struct oq_edit *edit, void *list, size_t n, void *item)
+{
+    void **longer = oq_edit_allocate(edit, n + 1, sizeof(*longer));
+    if (longer == NULL)
+        return NULL;
+    if (n > 0)
+        memcpy(longer, list, n * sizeof(*longer));
+    longer[n] = item;
+    return longer;
+}
+
 /* --- setting up --- */
 
 static bool take_name(struct oq_edit *edit, struct oq_strmap *names, const char *name)

@@ -49,6 +49,12 @@ struct oq_edit {
     struct oq_edit_graph *current; /* that nodes are added to */
 };
 
+/* Memory of the draft; NULL marks the edit as failed. */
+void *oq_edit_allocate(struct oq_edit *edit, size_t count, size_t size);
+
+/* A copy of a list of n pointers, and one more of them. */
+void *oq_edit_appended(struct oq_edit *edit, void *list, size_t n, void *item);
+
 /* The draft has just been set up. `error` is kept for the whole edit. */
 bool oq_edit_init(struct oq_edit *edit, struct oq_draft *draft, bool freeze_inputs,
                   onnxq_error *error);
@@ -74,12 +80,6 @@ bool oq_edit_set_metadata(struct oq_edit *edit, char *key, char *value);
 bool oq_edit_sweep(struct oq_edit *edit);
 
 /* --- nodes.c --- */
-
-/* Memory of the draft; NULL marks the edit as failed. */
-void *oq_edit_allocate(struct oq_edit *edit, size_t count, size_t size);
-
-/* A copy of a list of n pointers, and one more of them. */
-void *oq_edit_appended(struct oq_edit *edit, void *list, size_t n, void *item);
 
 /* protobuf-c has no const strings; nothing writes through these. */
 static inline char *oq_edit_text(const char *constant)

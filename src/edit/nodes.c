@@ -10,25 +10,6 @@ static bool fail(struct oq_edit *edit)
     return false;
 }
 
-void *oq_edit_allocate(struct oq_edit *edit, size_t count, size_t size)
-{
-    void *memory = oq_arena_array(edit->arena, count, size);
-    if (memory == NULL)
-        fail(edit);
-    return memory;
-}
-
-void *oq_edit_appended(struct oq_edit *edit, void *list, size_t n, void *item)
-{
-    void **longer = oq_edit_allocate(edit, n + 1, sizeof(*longer));
-    if (longer == NULL)
-        return NULL;
-    if (n > 0)
-        memcpy(longer, list, n * sizeof(*longer));
-    longer[n] = item;
-    return longer;
-}
-
 /* How many numbers were tried behind a taken name: they are not tried again. */
 static unsigned *tried_behind(struct oq_edit *edit, void **place)
 {

@@ -91,14 +91,18 @@ static struct ort_status *append_provider(const struct ort_api *api,
     return api->SessionOptionsAppendExecutionProvider(options, short_name, NULL, NULL, 0);
 }
 
-/* What comes behind the CPU would never be asked. */
+/* All are known; what comes behind the CPU would never be asked. */
 static bool append_providers(struct oq_session *session, const struct oq_session_options *wanted,
                              struct ort_session_options *options, onnxq_error *error)
 {
+    bool is_behind_cpu = false;
     for (size_t i = 0; i < wanted->n_providers; i++) {
-        const char *name = wanted->providers[i];
-        if (strcmp(name, "CPUExecutionProvider") == 0)
-            return true;
+        const char *name = oq_engine_find_provider(session->engine, wanted->providers[i], error);
+        if (name == NULL)
+            return false;
+        is_behind_cpu |= strcmp(name, "CPUExecutionProvider") == 0;
+        if (is_behind_cpu)
+            continue;
         if (!oq_engine_accept(session->engine, append_provider(session->engine->api, options, name),
                               ONNXQ_ERROR_ENGINE, error)) {
             oq_error_place(error, "%s", name);

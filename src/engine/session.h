@@ -20,8 +20,8 @@ enum oq_opt_level {
 struct oq_session_options {
     unsigned threads; /* within an operator; 0: one per core, as the engine has it */
     enum oq_opt_level opt_level;
-    const char *const *providers; /* by preference, as oq_engine_find_provider() gives them; the
-                                     CPU comes last by itself */
+    const char *const *providers; /* by preference, as users write them; the CPU comes last by
+                                     itself */
     size_t n_providers;
     const char *profile_prefix; /* of the file that a profile goes to, or NULL */
 };

@@ -16,7 +16,7 @@ struct oq_run_inputs {
 /* What models are run with; all borrowed. */
 struct oq_run_setup {
     struct oq_engine *engine;
-    struct oq_session_options session; /* with the engine's names of providers */
+    struct oq_session_options session;
     struct oq_run_inputs inputs;
     void (*progress)(void *data, const char *model, uint64_t n_done, uint64_t n_runs); /* or NULL */
     void *progress_data;

@@ -24,10 +24,10 @@ struct oq_tune_options {
     const onnxq_model *model;
     struct oq_feed_options feed;
     struct oq_engine *engine;
-    struct oq_session_options session; /* with the engine's names of providers */
-    double budget[OQ_N_MEASURES];      /* NAN: no limit */
-    const char *metric_command;        /* for the shell; the path of a model follows it; or NULL */
-    double metric_limit;               /* of what it prints: at least that, or at most */
+    struct oq_session_options session;
+    double budget[OQ_N_MEASURES]; /* NAN: no limit */
+    const char *metric_command;   /* for the shell; the path of a model follows it; or NULL */
+    double metric_limit;          /* of what it prints: at least that, or at most */
     bool metric_is_minimum;
     const char *mask;   /* an input: what lies where it is 0 does not count; or NULL */
     double held_back;   /* part of the inputs that takes no part in the search */

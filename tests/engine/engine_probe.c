@@ -203,13 +203,7 @@ static struct oq_session *open_session(const struct task *task, struct oq_engine
 
 static bool run(struct task *task, struct oq_engine *engine, onnxq_error *error)
 {
-    const char *providers[8];
-    for (size_t i = 0; i < task->options.n_providers; i++) {
-        providers[i] = oq_engine_find_provider(engine, task->provider_names[i], error);
-        if (providers[i] == NULL)
-            return false;
-    }
-    task->options.providers = providers;
+    task->options.providers = task->provider_names;
     if (task->model == NULL) {
         printf("%s\n%s\n", oq_engine_version(engine), oq_engine_path(engine));
         return true;

@@ -193,12 +193,12 @@ static const struct session_row {
      "path m.onnx"},
     {"providers with functions of their own",
      {.opt_level = OQ_OPT_DISABLE},
-     {"TensorrtExecutionProvider", "CUDAExecutionProvider", "ROCMExecutionProvider"},
+     {"tensorrt", "CUDA", "ROCMExecutionProvider"},
      "m.onnx: level 0, inter 1, mode 0, session.force_spinning_stop 1, own tensorrt, released "
      "tensorrt, own cuda, released cuda, own rocm, released rocm, path m.onnx"},
     {"nothing behind the CPU",
      {.opt_level = OQ_OPT_BASIC},
-     {"XnnpackExecutionProvider", "SomethingElse", "CPUExecutionProvider", "CUDAExecutionProvider"},
+     {"xnnpack", "SomethingElse", "cpu", "cuda"},
      "m.onnx: level 1, inter 1, mode 0, session.force_spinning_stop 1, general XNNPACK, general "
      "SomethingElse, path m.onnx"},
 };
@@ -233,6 +233,19 @@ static void test_provider_that_fails(void **state)
     assert_null(oq_session_open(open_fake("good"), "m.onnx", &options, &error));
     assert_int_equal(error.status, ONNXQ_ERROR_ENGINE);
     check_text(engine_error(&error), "libfake_good.so: OpenVINOExecutionProvider: no such device");
+}
+
+static void test_unknown_provider_behind_the_cpu(void **state)
+{
+    (void)state;
+    const char *const providers[4] = {"cpu", "nonsense"};
+    struct oq_session_options options = with_providers((struct oq_session_options){0}, providers);
+    onnxq_error error;
+    oq_error_init(&error);
+    assert_null(oq_session_open(open_fake("cpu_only"), "m.onnx", &options, &error));
+    assert_int_equal(error.status, ONNXQ_ERROR_ENGINE);
+    check_text(engine_error(&error), "libfake_cpu_only.so: this ONNX Runtime 1.20.3 has no "
+                                     "execution provider 'nonsense'; it has cpu");
 }
 
 static void test_bytes(void **state)
@@ -324,6 +337,7 @@ int main(void)
     TEST(test_gpu_hint);
     TEST_ROWS(test_session, session_rows);
     TEST(test_provider_that_fails);
+    TEST(test_unknown_provider_behind_the_cpu);
     TEST(test_bytes);
     TEST(test_bytes_in_old_engine);
     TEST_ROWS(test_words, words_rows);

@@ -66,10 +66,7 @@ void cli_run_warn_of_drawn(const cli_common *common, const cli_run *run, const c
 /* Reads the lists; everything borrows from `run`. Returns the exit code, after a message. */
 int cli_run_fill(const cli_common *common, cli_run *run, struct oq_feed_options *options);
 
-/*
- * What the engine is told; borrows from `run`. Providers are as they were
- * written: oq_engine_find_provider() gives the engine's names for them.
- */
+/* What the engine is told; borrows from `run`. */
 void cli_run_fill_session(const cli_common *common, const cli_run *run,
                           struct oq_session_options *options);
 void cli_run_release(cli_run *run);

@@ -243,18 +243,6 @@ static bool show_progress(void *data, const char *what, uint64_t done, uint64_t 
     return cli_interrupt_signal() == 0;
 }
 
-static bool find_providers(struct tuning_run *run, const char **names, onnxq_error *error)
-{
-    struct oq_session_options *session = &run->options.session;
-    for (size_t i = 0; i < session->n_providers; i++) {
-        names[i] = oq_engine_find_provider(run->options.engine, session->providers[i], error);
-        if (names[i] == NULL)
-            return false;
-    }
-    session->providers = names;
-    return true;
-}
-
 static bool search(struct tuning_run *run, onnxq_error *error)
 {
     const tune_settings *settings = run->settings;
@@ -274,17 +262,15 @@ static bool search(struct tuning_run *run, onnxq_error *error)
     options->progress = show_progress;
     options->progress_data = run;
     run->engine_version = strdup(oq_engine_version(options->engine));
-    const char **names = calloc(options->session.n_providers + 1, sizeof(*names));
     cli_progress_init(&run->progress, &settings->common);
     cli_progress_start(&run->progress);
-    bool ok = names != NULL && run->engine_version != NULL;
+    bool ok = run->engine_version != NULL;
     if (!ok)
         error->status = ONNXQ_ERROR_MEMORY;
-    ok = ok && find_providers(run, names, error) && oq_tune_run(&run->tune, options, error);
+    ok = ok && oq_tune_run(&run->tune, options, error);
     cli_progress_erase(&run->progress);
     oq_engine_close(options->engine);
     options->engine = NULL;
-    free(names);
     return ok;
 }
 

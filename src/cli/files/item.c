@@ -178,6 +178,19 @@ static int fail_nothing(const struct item_run *run)
     return ONNXQ_NOTHING_TO_DO;
 }
 
+cli_tree_copy cli_job_copy(cli_job *job)
+{
+    const cli_files *files = job->files;
+    return (cli_tree_copy){.common = job->common,
+                           .made = &job->made,
+                           .folder = job->folder,
+                           .output_dir = files->output_dir,
+                           .left_out = job->variants.report_name,
+                           .dry_run = files->dry_run,
+                           .force = files->force,
+                           .sync = files->sync};
+}
+
 /* The model, and what becomes of it. */
 static bool decide(struct item_run *run, onnxq_error *error)
 {

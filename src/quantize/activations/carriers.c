@@ -33,6 +33,19 @@ const struct oq_value *oq_main_value(const onnxq_plan *plan, const char *name)
     return oq_graph_find(plan->model->graphs.list[0], name);
 }
 
+struct oq_carried *oq_carried_of(const onnxq_plan *plan, const struct oq_value *value)
+{
+    return value == NULL ? NULL : &plan->activations->values[value->ordinal];
+}
+
+struct oq_carried *oq_carried_root(const onnxq_plan *plan, const struct oq_value *value)
+{
+    struct oq_carried *carried = oq_carried_of(plan, value);
+    for (size_t steps = 0; carried->like != NULL && steps < plan->activations->n_nodes; steps++)
+        carried = oq_carried_of(plan, carried->like);
+    return carried;
+}
+
 static enum oq_carry find_carry(const onnxq_plan *plan, const Oq__Pb__NodeProto *node)
 {
     enum oq_operator_id op = oq_operator_id_of(node);

@@ -11,21 +11,6 @@
 #include "quantize/rules/rules.h"
 #include "ranges/calibrated.h"
 
-/* --- names and records --- */
-
-struct oq_carried *oq_carried_of(const onnxq_plan *plan, const struct oq_value *value)
-{
-    return value == NULL ? NULL : &plan->activations->values[value->ordinal];
-}
-
-struct oq_carried *oq_carried_root(const onnxq_plan *plan, const struct oq_value *value)
-{
-    struct oq_carried *carried = oq_carried_of(plan, value);
-    for (size_t steps = 0; carried->like != NULL && steps < plan->activations->n_nodes; steps++)
-        carried = oq_carried_of(plan, carried->like);
-    return carried;
-}
-
 /* --- setting up --- */
 
 static void read_range(onnxq_plan *plan, const struct oq_value *value)
@@ -174,7 +159,7 @@ static const struct oq_carrier *find_clamp(const onnxq_plan *plan, const struct 
 }
 
 /* A value that a node takes as integers: it has a range, or the one it is like. */
-static bool has_range(const onnxq_plan *plan, const struct oq_value *value)
+static bool is_ranged(const onnxq_plan *plan, const struct oq_value *value)
 {
     return oq_carried_root(plan, value)->has_range;
 }
@@ -311,7 +296,7 @@ static const char *refuse_node(onnxq_plan *plan, size_t index)
         refusal = refuse_tail(plan, carrier);
     /* What is no convolution may give floats. */
     if (refusal == NULL && (carrier->carry != OQ_CARRY_PRODUCT || is_convolution(plan, index)) &&
-        !has_range(plan, find_result(plan, carrier)))
+        !is_ranged(plan, find_result(plan, carrier)))
         refusal = refuse_value(plan, find_result(plan, carrier));
     return refusal;
 }

@@ -3,7 +3,7 @@
  * that the axes that are summed up come last, those and the weight's others are joined to one each,
  * a MatMul multiplies, and what comes out is parted and turned as it is wanted.
  */
-#include "quantize/expand/expand.h"
+#include "quantize/expand/expander.h"
 
 /* Letters of an operand, or of some of its axes. */
 struct letters {

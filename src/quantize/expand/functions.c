@@ -4,7 +4,7 @@
  */
 #include "model/constant_nodes.h"
 #include "model/cycles.h"
-#include "quantize/expand/expand.h"
+#include "quantize/expand/expander.h"
 #include "wire/scan.h"
 
 /* Calls in calls, and nodes and calls of them all: more is left to the engine. */

@@ -4,7 +4,7 @@
  */
 #include <math.h>
 
-#include "quantize/expand/expand.h"
+#include "quantize/expand/expander.h"
 #include "wire/data_type.h"
 
 /* --- FusedMatMul --- */

@@ -8,15 +8,6 @@
 #include "bench/work_folder.h"
 #include "tune/tuning.h"
 
-bool oq_tuning_goes_on(struct oq_tuning *tuning, const char *what, uint64_t done, uint64_t total)
-{
-    const struct oq_tune_options *options = tuning->options;
-    bool is_late = oq_now_seconds() - tuning->began > options->seconds;
-    if (options->progress != NULL && !options->progress(options->progress_data, what, done, total))
-        tuning->tune->is_stopped = true;
-    return !tuning->tune->is_stopped && !is_late;
-}
-
 static bool do_work(struct oq_tuning *tuning, onnxq_error *error)
 {
     return oq_tuning_make_inputs(tuning, error) && oq_tuning_find_ranges(tuning, error) &&

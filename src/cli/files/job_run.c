@@ -114,19 +114,6 @@ static int worse_of(int a, int b)
     return a > b ? a : b;
 }
 
-cli_tree_copy cli_job_copy(cli_job *job)
-{
-    const cli_files *files = job->files;
-    return (cli_tree_copy){.common = job->common,
-                           .made = &job->made,
-                           .folder = job->folder,
-                           .output_dir = files->output_dir,
-                           .left_out = job->variants.report_name,
-                           .dry_run = files->dry_run,
-                           .force = files->force,
-                           .sync = files->sync};
-}
-
 /* How variants were made: beside them, or in the folder that they are all in. */
 static int report_variants(cli_job *job)
 {
