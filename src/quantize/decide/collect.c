@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
+#include "model/cycles.h"
 #include "quantize/plan/plan.h"
 #include "quantize/rules/rules.h"
 #include "quantize/decide/steps.h"
@@ -348,6 +349,21 @@ static bool is_recurrent(const onnxq_model *model)
     return false;
 }
 
+static bool index_functions(onnxq_plan *plan)
+{
+    const Oq__Pb__ModelProto *model = plan->model->proto;
+    oq_strmap_init(&plan->functions, &plan->arena);
+    for (size_t i = 0; i < model->n_functions; i++) {
+        Oq__Pb__FunctionProto *function = model->functions[i];
+        const char *key = oq_function_key(&plan->arena, function->domain, function->name, NULL);
+        void **place = key == NULL ? NULL : oq_strmap_place(&plan->functions, key);
+        if (place == NULL)
+            return false;
+        *place = function;
+    }
+    return true;
+}
+
 static bool allocate_products(onnxq_plan *plan)
 {
     const struct oq_graphs *graphs = &plan->model->graphs;
@@ -373,7 +389,7 @@ bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error)
     /* One place for each tensor, and for each value that may be a derived constant. */
     plan->constants = oq_arena_array(&plan->arena, model->n_tensors + count_chain_values(model) + 1,
                                      sizeof(*plan->constants));
-    if (plan->constants == NULL || !allocate_products(plan))
+    if (plan->constants == NULL || !allocate_products(plan) || !index_functions(plan))
         return oq_arena_fail(&plan->arena, error);
     return collect_tensors(plan, error) && derive_all(plan, error) && find_twins(plan, error) &&
            index_sites(plan, error);

@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "base/option_values.h"
+#include "model/cycles.h"
 #include "quantize/analyze/existing.h"
 #include "quantize/analyze/fate.h"
 #include "quantize/decide/futures.h"
@@ -17,14 +18,10 @@
 /* More than numpy has (64); sites look at all dimensions of their weight. */
 #define MAX_WEIGHT_RANK 64
 
-static bool is_call(const onnxq_plan *plan, const Oq__Pb__NodeProto *node)
+static bool is_call(onnxq_plan *plan, const Oq__Pb__NodeProto *node)
 {
-    const Oq__Pb__ModelProto *model = plan->model->proto;
-    for (size_t i = 0; i < model->n_functions; i++)
-        if (oq_node_is(node, oq_domain(model->functions[i]->domain),
-                       model->functions[i]->name == NULL ? "" : model->functions[i]->name))
-            return true;
-    return false;
+    const char *key = oq_function_key(&plan->round, node->domain, node->op_type, NULL);
+    return key != NULL && oq_strmap_find(&plan->functions, key) != NULL;
 }
 
 static const char *refuse_call(onnxq_plan *plan, const struct oq_site *site)

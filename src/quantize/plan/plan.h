@@ -6,6 +6,7 @@
 #define OQ_QUANTIZE_PLAN_PLAN_H
 
 #include "base/answer.h"
+#include "base/strmap.h"
 #include "edit/draft.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
@@ -234,11 +235,12 @@ struct onnxq_plan {
     onnxq_model *expanded[OQ_MAX_EXPANSIONS];
     size_t n_expanded;
     struct oq_expand_options expand_options;
-    onnxq_options options; /* without its pointers */
-    int target;            /* N of options.target_ort, 1.N, or 0 */
-    bool is_estimate;      /* made without a look at the weights */
-    bool is_recurrent;     /* what it has computed comes back as input */
-    bool freeze_inputs;    /* initializers leave the graph's inputs */
+    onnxq_options options;      /* without its pointers */
+    int target;                 /* N of options.target_ort, 1.N, or 0 */
+    bool is_estimate;           /* made without a look at the weights */
+    bool is_recurrent;          /* what it has computed comes back as input */
+    bool freeze_inputs;         /* initializers leave the graph's inputs */
+    struct oq_strmap functions; /* local ones, by oq_function_key() without an overload */
 
     struct oq_constant *constants; /* [model->n_tensors] by ordinal, then derived ones */
     size_t n_constants;
