@@ -503,6 +503,28 @@ class Left(StaticTest):
         self.assertEqual((self.dir / "a.onnx").read_bytes(), (self.dir / "b.onnx").read_bytes())
         self.assert_integer(self.dir / "a.onnx")
 
+    @cases({"transA": ({"transA": 1},), "alpha": ({"alpha": 2.0},), "matrix": ({},)})
+    def second_run(self, attributes) -> None:
+        """What the first left float is no reason to ask that the ranges are of its output."""
+        net = Net(13)
+        f = net.op("Flatten", net.op("GlobalAveragePool", net.op("Relu", net.conv("x", 3, CHANNELS))))
+        if "transA" in attributes:
+            f = net.op("Transpose", f, perm=[1, 0])
+        if attributes:
+            net.op("Gemm", f, net.constant(net.normal(CHANNELS, 10)), **attributes)
+        else:
+            net.op("MatMul", net.op("Erf", f), net.constant(net.normal(CHANNELS, 10)))
+        outcome = self.static(net.model(net.nodes[-1].output[0], (1, 10)), nchw(), "--min-elements=1024")
+        again = self.dir / "again.onnx"
+        flags = ["--method=static", f"--ranges={self.dir / 'ranges.json'}"]
+        self.onnxq("quantize", *flags, outcome.path, again, status=5)
+        self.onnxq("quantize", *flags, "--min-elements=1", "-f", outcome.path, again)
+        session, nodes = optimize(again, self.dir)
+        self.assertEqual(sum(n.op_type == "QLinearConv" for n in nodes), 1)
+        for feed in nchw():
+            want = common.run(outcome.original, feed)
+            self.assertLess(common.relative_error(want, session.run(None, feed)), 3)
+
     def test_reported(self) -> None:
         """What leaves because it is part of other numbers is not said to be kept."""
         net = Net()

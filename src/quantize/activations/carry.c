@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "edit/raise.h"
+#include "quantize/analyze/existing.h"
 #include "quantize/rules/rules.h"
 #include "ranges/calibrated.h"
 
@@ -59,10 +60,34 @@ static bool is_quantized_in_part(const onnxq_plan *plan)
     return false;
 }
 
-static bool init_carriers(onnxq_plan *plan, onnxq_error *error)
+/* Of an earlier run, maybe over the model that the ranges are of. */
+static bool has_integers(const onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_constants; i++)
+        for (size_t k = 0; k < plan->constants[i].n_sites; k++)
+            if (oq_existing_weight(&plan->constants[i].sites[k]) != NULL)
+                return true;
+    return false;
+}
+
+/* Why no product of the model is taken, or NULL; false where the ranges are a mistake. */
+static bool find_refusal(const onnxq_plan *plan, const char **refusal, onnxq_error *error)
+{
+    const bool may_differ = has_integers(plan);
+    onnxq_error ignored;
+    oq_error_init(&ignored);
+    *refusal = is_quantized_in_part(plan) ? "the model has DequantizeLinear already" : NULL;
+    if (oq_ranges_check(plan->options.ranges, oq_model_of_file(plan->model),
+                        may_differ ? &ignored : error))
+        return true;
+    if (*refusal == NULL)
+        *refusal = "the ranges are of the model before it was quantized in part";
+    return may_differ;
+}
+
+static bool init_carriers(onnxq_plan *plan, const char *refusal, onnxq_error *error)
 {
     struct oq_activations *activations = plan->activations;
-    const bool is_partial = is_quantized_in_part(plan);
     for (size_t i = 0; i < activations->n_nodes; i++) {
         struct oq_carrier *carrier = &activations->carriers[i];
         if (!oq_carrier_init(plan, i, carrier, error))
@@ -70,8 +95,7 @@ static bool init_carriers(onnxq_plan *plan, onnxq_error *error)
         if (carrier->carry == OQ_CARRY_NONE)
             continue;
         read_ranges(plan, i);
-        if (is_partial)
-            carrier->refusal = "the model has DequantizeLinear already";
+        carrier->refusal = refusal;
         if (carrier->carry == OQ_CARRY_PRODUCT && !oq_product_init(plan, i, error))
             return false;
     }
@@ -117,7 +141,8 @@ bool oq_activations_find(onnxq_plan *plan, onnxq_error *error)
         return true;
     if (!has_products(plan))
         return true; /* quantized already, or never to be: whatever the ranges are of */
-    if (!oq_ranges_check(plan->options.ranges, oq_model_of_file(model), error))
+    const char *refusal;
+    if (!find_refusal(plan, &refusal, error))
         return false;
     struct oq_activations *activations = oq_arena_alloc(&plan->arena, sizeof(*activations));
     if (activations == NULL)
@@ -130,7 +155,7 @@ bool oq_activations_find(onnxq_plan *plan, onnxq_error *error)
         oq_arena_array(&plan->arena, model->graphs.n_values + 1, sizeof(*activations->values));
     if (activations->carriers == NULL || activations->values == NULL)
         return oq_arena_fail(&plan->arena, error);
-    return choose_opset(plan, error) && init_carriers(plan, error) &&
+    return choose_opset(plan, error) && init_carriers(plan, refusal, error) &&
            oq_products_fold(plan, error) && oq_ranges_cut(plan, error);
 }
 
