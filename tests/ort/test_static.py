@@ -177,6 +177,13 @@ PATTERNS = {
         ),
         13,
     ),
+    "Resize_unsaid": (  # nearest, too
+        lambda o: between(
+            "Resize", o, None, np.float32([1, 1, 2, 2]),
+            coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+        ),
+        13,
+    ),
     "Resize_10": (lambda o: between("Resize", o, np.float32([1, 1, 2, 2]), mode="nearest"), 0),
     "GlobalAveragePool": (lambda o: between("GlobalAveragePool", o), 10),
 }  # fmt: skip
