@@ -210,6 +210,9 @@ typedef struct onnxq_output_options {
 /* Ranges of the values that a model computes; `onnxq calibrate` makes their files. */
 typedef struct onnxq_ranges onnxq_ranges;
 
+/* Choices that were measured, and ranges where they need them, of one model; docs/tuning.md. */
+typedef struct onnxq_plan_file onnxq_plan_file;
+
 /* How a range that is quantized is chosen from the numbers that calibration saw. */
 typedef enum onnxq_range_method {
     ONNXQ_RANGE_MINMAX = 0,     /* all of them */
@@ -251,6 +254,7 @@ typedef struct onnxq_options {
     const onnxq_choice *choices; /* with ONNXQ_METHOD_DYNAMIC or STATIC; a later one goes before an
                                     earlier one */
     size_t n_choices;
+    const onnxq_plan_file *plan; /* what tune has found, in the place of choices; or NULL */
     bool allow_unmatched; /* a selector, operator type or choice that matches nothing is no error */
     /*
      * Of MatMulNBits: in what activations are multiplied, 1 float32, 2 float16, 3 bfloat16, 4 int8
@@ -297,8 +301,8 @@ ONNXQ_API onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_e
  * command line, "true" or "false", or a number; name is that of a field of
  * onnxq_options or onnxq_output_options. op_types and exclude_op_types take one
  * operator a call and add it; so do include, exclude (globs), include_regex,
- * exclude_regex, include_name and exclude_name for one selector; ranges takes
- * the path of a file, which is read. NULL is out of memory.
+ * exclude_regex, include_name and exclude_name for one selector; ranges and plan
+ * take the path of a file, which is read. NULL is out of memory.
  */
 ONNXQ_API onnxq_options *onnxq_options_new(void);
 ONNXQ_API void onnxq_options_free(onnxq_options *options); /* NULL is fine */
@@ -396,7 +400,15 @@ ONNXQ_API onnxq_model *onnxq_model_open(const char *path, onnxq_error *error);
 ONNXQ_API void onnxq_model_close(onnxq_model *model); /* NULL is fine */
 ONNXQ_API const onnxq_model_info *onnxq_model_get_info(const onnxq_model *model);
 
-/* --- ranges -------------------------------------------------------------- */
+/* --- files of ranges and of plans ------------------------------------------ */
+
+/*
+ * Reads what `onnxq tune --save-plan` has written. Returns NULL on failure. It is immutable; the
+ * caller closes it, after the last plan that is made with it. onnxq_plan_create() refuses one of
+ * another model.
+ */
+ONNXQ_API onnxq_plan_file *onnxq_plan_file_open(const char *path, onnxq_error *error);
+ONNXQ_API void onnxq_plan_file_close(onnxq_plan_file *file); /* NULL is fine */
 
 /*
  * Reads a file of ranges; docs/ranges.md describes it. Returns NULL on failure.

@@ -4,16 +4,20 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
+import tempfile
+from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 
 from ._arrays import Inputs, Model, PathLike, input_paths, model_path
 from ._errors import make_error
 
 Report = Dict[str, Any]
+Progress = Callable[[str, int, int], Optional[bool]]
 
 
 def _places() -> Iterator[str]:
@@ -70,26 +74,69 @@ def _raise(code: int, stderr: str) -> None:
     lines = stderr.splitlines()
     said = [line[len("onnxq: "):] for line in lines if line.startswith("onnxq: ")]
     hints = [line.strip()[len("hint: "):] for line in lines if line.strip().startswith("hint: ")]
-    message = said[-1] if said else stderr.strip() or f"onnxq ended with {code}"
+    message = said[-1] if said else stderr.strip() or ("cancelled" if code == 130 else f"onnxq ended with {code}")
     raise make_error(code, message, hint=hints[-1] if hints else "")
 
 
-def run_command(arguments: Sequence[str], answers: Sequence[int] = (0,)) -> Any:
+# A bar of the command: it begins with a return, as that to which it is drawn is overwritten.
+_BAR = re.compile(r"\r  (?P<what>.*) \[[#-]*\] +\d+%   (?P<done>\d+) of (?P<total>\d+) *$")
+
+
+def _pieces(stream: IO[bytes]) -> Iterator[str]:
+    """What a stream says, cut before each return and behind each end of a line."""
+    piece = b""
+    while byte := stream.read(1):
+        if byte == b"\r" and piece:
+            yield os.fsdecode(piece)
+            piece = b""
+        piece += byte
+        if byte == b"\n":
+            yield os.fsdecode(piece)
+            piece = b""
+    yield os.fsdecode(piece)
+
+
+def _listen(process: "subprocess.Popen[bytes]", progress: Optional[Progress]) -> str:
+    """Hands bars on; all else is what was said. What he wants no more of is stopped by Ctrl-C."""
+    said, stopped = [], False
+    assert process.stderr is not None
+    for piece in _pieces(process.stderr):
+        bar = _BAR.match(piece)
+        if bar is None or progress is None:
+            said.append(piece.lstrip("\r ") if piece.startswith("\r") else piece)
+        elif not stopped and progress(bar["what"], int(bar["done"]), int(bar["total"])) is False:
+            stopped = True
+            process.send_signal(signal.SIGINT)
+    return "".join(said)
+
+
+def run_command(arguments: Sequence[str], answers: Sequence[int] = (0,),
+                progress: Optional[Progress] = None) -> Any:
     """Runs the command with --json; what is in ``answers`` is no failure. None: nothing was printed."""
     name, *rest = arguments
-    done = subprocess.run([command_path(), name, "--json", "--color=never", "--no-progress", *rest],
-                          capture_output=True, text=True, errors="surrogateescape", env=_environment(),
-                          check=False)
-    if done.returncode not in answers:
-        _raise(done.returncode, done.stderr)
-    if done.returncode == 0: # warnings; a verdict is in the result
-        sys.stderr.write(done.stderr)
-    return json.loads(done.stdout) if done.stdout else None
+    bar = "--no-progress" if progress is None else "--progress"
+    with tempfile.TemporaryFile() as stdout, \
+            subprocess.Popen([command_path(), name, "--json", "--color=never", bar, *rest], stdout=stdout,
+                             stderr=subprocess.PIPE, env=_environment()) as process:
+        try:
+            stderr = _listen(process, progress)
+        except BaseException:  # of the caller's function, or Ctrl-C
+            process.send_signal(signal.SIGINT)
+            raise
+        code = process.wait()
+        code = 128 - code if code < 0 else code  # as shells count signals
+        stdout.seek(0)
+        said = os.fsdecode(stdout.read())
+    if code not in answers:
+        _raise(code, stderr)
+    if code == 0: # warnings; a verdict is in the result
+        sys.stderr.write(stderr)
+    return json.loads(said) if said else None
 
 
 def _command(name: str, operands: Sequence[PathLike], options: Mapping[str, Any],
-             answers: Sequence[int] = (0,)) -> Any:
-    return run_command([name, *_flags(options), "--", *(os.fspath(one) for one in operands)], answers)
+             answers: Sequence[int] = (0,), progress: Optional[Progress] = None) -> Any:
+    return run_command([name, *_flags(options), "--", *(os.fspath(one) for one in operands)], answers, progress)
 
 
 def inspect(model: Model, *, validate: bool = False, **options: Any) -> Report:
@@ -110,11 +157,12 @@ def check(reference: Optional[Model], candidate: Model, *, inputs: Inputs = None
           mean_tol: Optional[float] = None, rel_tol: Optional[float] = None,
           cosine: Optional[float] = None, sqnr: Optional[float] = None,
           argmax: Optional[float] = None, agreement: Optional[float] = None,
-          layers: bool = False, **options: Any) -> Report:
+          layers: bool = False, progress: Optional[Progress] = None, **options: Any) -> Report:
     """Runs both models on the same inputs and compares; ``passed`` in the result is the verdict.
 
     ``inputs`` are paths, one dict of arrays by name, or several for as many runs; None draws them.
-    Further options are those of ``onnxq check``, with ``_`` for ``-``.
+    Further options are those of ``onnxq check``, with ``_`` for ``-``. ``progress(what, done, total)``
+    is called some times a second; returning False stops.
     """
     with contextlib.ExitStack() as stack:
         models = [] if reference is None else [stack.enter_context(model_path(reference))]
@@ -123,20 +171,20 @@ def check(reference: Optional[Model], candidate: Model, *, inputs: Inputs = None
         report: Report = _command("check", models, {
             "inputs": paths, "expected": expected, "abs_tol": abs_tol, "mean_tol": mean_tol,
             "rel_tol": rel_tol, "cosine": cosine, "sqnr": sqnr, "argmax": argmax,
-            "agreement": agreement, "layers": layers or None, **options}, (0, 1))
+            "agreement": agreement, "layers": layers or None, **options}, (0, 1), progress)
         return report
 
 
 def bench(*models: Model, inputs: Inputs = None, min_speedup: Optional[float] = None,
           time: Optional[float] = None, threads: Optional[int] = None,
-          plot: Optional[PathLike] = None, **options: Any) -> Report:
+          plot: Optional[PathLike] = None, progress: Optional[Progress] = None, **options: Any) -> Report:
     """Times models against the first of them; ``passed`` tells if ``min_speedup`` was reached."""
     with contextlib.ExitStack() as stack:
         paths = [stack.enter_context(model_path(model)) for model in models]
         files = stack.enter_context(input_paths(inputs))
         report: Report = _command("bench", paths, {
             "inputs": files, "min_speedup": min_speedup, "time": time, "threads": threads,
-            "plot": plot, **options}, (0, 1))
+            "plot": plot, **options}, (0, 1), progress)
         return report
 
 
@@ -149,17 +197,28 @@ def dequantize(model: Model, output: PathLike, *, float_type: Optional[str] = No
 
 
 def calibrate(model: Model, output: PathLike, *, inputs: Inputs = None,
-              merge: Union[None, PathLike, List[PathLike]] = None, **options: Any) -> Report:
+              merge: Union[None, PathLike, List[PathLike]] = None,
+              progress: Optional[Progress] = None, **options: Any) -> Report:
     """Writes the ranges that inner values have over the inputs, for ``quantize(method="static")``."""
     with model_path(model) as path, input_paths(inputs) as paths:
-        report: Report = _command("calibrate", [path, output], {"inputs": paths, "merge": merge, **options})
+        report: Report = _command("calibrate", [path, output], {"inputs": paths, "merge": merge, **options},
+                                  (0,), progress)
         return report
 
 
 def tune(model: Model, output: PathLike, *, budget: Optional[str] = None, inputs: Inputs = None,
-         save_plan: Optional[PathLike] = None, plot: Optional[PathLike] = None, **options: Any) -> Report:
-    """Finds the fastest form of every weight within a budget of error, and writes that model."""
+         save_plan: Optional[PathLike] = None, plot: Optional[PathLike] = None, time: Optional[float] = None,
+         min_speedup: Optional[float] = None, max_size: Union[None, int, str] = None,
+         progress: Optional[Progress] = None, **options: Any) -> Report:
+    """Finds the fastest form of every weight within a budget of error, and writes that model.
+
+    ``budget`` is as "cosine>=0.999" or "rel<=0.05,argmax>=0.99". ``met`` in the result tells whether
+    there is such a model; without, ``output`` is None and nothing was written. ``save_plan`` is a file
+    for ``quantize(plan=...)``. Where ``progress(what, done, total)`` returns False the best model that
+    was found by then is the result, and ``stopped`` is true.
+    """
     with model_path(model) as path, input_paths(inputs) as paths:
         report: Report = _command("tune", [path, output], {
-            "budget": budget, "inputs": paths, "save_plan": save_plan, "plot": plot, **options})
+            "budget": budget, "inputs": paths, "save_plan": save_plan, "plot": plot, "time": time,
+            "min_speedup": min_speedup, "max_size": max_size, **options}, (0, 1, 130), progress)
         return report

@@ -4,14 +4,13 @@ import contextlib
 import json
 import os
 import tempfile
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from ._arrays import Inputs, Model, PathLike, model_path
-from ._commands import Report, calibrate
+from ._commands import Progress, Report, calibrate
 from ._errors import OptionError
 from ._library import PROGRESS, ErrorPlace, lib, report_json
 
-Progress = Callable[[str, int, int], Optional[bool]]
 Names = Union[str, Sequence[str]]
 
 _PHASES = ("measure", "write")
@@ -96,7 +95,8 @@ def quantize(src: Model, dst: Optional[PathLike] = None, *,
              include_name: Optional[Names] = None, exclude_name: Optional[Names] = None,
              allow_unmatched: Optional[bool] = None, accuracy_level: Optional[int] = None,
              force_integer: Optional[bool] = None, freeze_inputs: Optional[bool] = None,
-             subgraphs: Optional[bool] = None, ranges: Optional[PathLike] = None,
+             subgraphs: Optional[bool] = None, plan: Optional[PathLike] = None,
+             ranges: Optional[PathLike] = None,
              range_method: Optional[str] = None, percentile: Optional[float] = None,
              join_norms: Optional[bool] = None, no_smooth: Optional[bool] = None,
              target_ort: Optional[str] = None, external_data: Optional[str] = None,
@@ -108,7 +108,8 @@ def quantize(src: Model, dst: Optional[PathLike] = None, *,
     """Quantizes the model ``src``, a path or a ModelProto, into the file ``dst``.
 
     The options are those of ``onnxq quantize``; None is the default. With ``method="static"``
-    ``inputs`` (paths, or dicts of arrays) are run first, as ``calibrate`` does. Without ``dst``
+    ``inputs`` (paths, or dicts of arrays) are run first, as ``calibrate`` does. ``plan`` is what
+    ``tune(save_plan=...)`` has written: the same model again, without an engine. Without ``dst``
     nothing is written: a dry run. ``progress(phase, done, total)`` is called every few MB;
     returning False stops.
 
@@ -122,7 +123,7 @@ def quantize(src: Model, dst: Optional[PathLike] = None, *,
         include=include, exclude=exclude, include_regex=include_regex, exclude_regex=exclude_regex,
         include_name=include_name, exclude_name=exclude_name, allow_unmatched=allow_unmatched,
         accuracy_level=accuracy_level, force_integer=force_integer, freeze_inputs=freeze_inputs,
-        subgraphs=subgraphs, ranges=ranges, range_method=range_method, percentile=percentile,
+        subgraphs=subgraphs, plan=plan, ranges=ranges, range_method=range_method, percentile=percentile,
         join_norms=join_norms, no_smooth=no_smooth, target_ort=target_ort, external_data=external_data,
         sync=sync, keep_existing=keep_existing,
         force=force, allow_noop=allow_noop, hub_side_file=hub_side_file, threads=threads)

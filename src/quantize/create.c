@@ -7,6 +7,7 @@
 #include "base/option_values.h"
 #include "model/cycles.h"
 #include "model/needs.h"
+#include "ranges/plan_file.h"
 #include "quantize/activations/activations.h"
 #include "quantize/analyze/existing.h"
 #include "quantize/analyze/fate.h"
@@ -192,8 +193,12 @@ static bool check_options(const onnxq_options *options, onnxq_error *error)
         !(options->percentile >= 0 && options->percentile <= 100) ||
         (unsigned)options->bits > ONNXQ_BITS_NF4)
         return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");
-    return check_block_size(options, error) && check_effects(options, error) &&
-           check_target(options, error);
+    if (options->plan != NULL && options->n_choices > 0)
+        return oq_fail(error, ONNXQ_ERROR_OPTION,
+                       "options.plan and options.choices contradict each other");
+    const onnxq_options resolved = oq_plan_file_resolve(options);
+    return check_block_size(&resolved, error) && check_effects(&resolved, error) &&
+           check_target(&resolved, error);
 }
 
 onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_error *error)
@@ -429,16 +434,19 @@ static bool expand(onnxq_plan *plan, onnxq_error *error)
     return true;
 }
 
-static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options, bool is_estimate,
+static onnxq_plan *create(const onnxq_model *model, const onnxq_options *given, bool is_estimate,
                           onnxq_error *error)
 {
     onnxq_error ignored;
-    onnxq_options defaults;
-    onnxq_options_init(&defaults);
-    options = options == NULL ? &defaults : options;
+    onnxq_options resolved;
+    onnxq_options_init(&resolved);
+    given = given == NULL ? &resolved : given;
     error = oq_error_start(error, &ignored);
-    if (!check_options(options, error))
+    if (!check_options(given, error) ||
+        (given->plan != NULL && !oq_plan_file_check(given->plan, model, error)))
         return NULL;
+    resolved = oq_plan_file_resolve(given);
+    const onnxq_options *options = &resolved;
     onnxq_plan *plan = calloc(1, sizeof(*plan));
     struct oq_selection *selection = NULL;
     bool ok = plan != NULL || oq_fail_memory(error);
@@ -448,6 +456,7 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *options
         plan->model = model;
         plan->options = *options;
         plan->options.choices = NULL;
+        plan->options.plan = NULL;
         plan->target = options->target_ort == NULL ? 0 : oq_engine_minor(options->target_ort);
         plan->is_estimate = is_estimate;
         plan->summary.struct_size = sizeof(plan->summary);

@@ -14,6 +14,7 @@ struct owned_options {
     char **op_types, **exclude_op_types;
     onnxq_selector *selectors;
     onnxq_ranges *ranges;
+    onnxq_plan_file *plan;
     char *target_ort;
 };
 
@@ -27,6 +28,7 @@ enum value_kind {
     EXCLUDE_OP_TYPES,
     SELECTOR,
     RANGES,
+    PLAN,
     TARGET_ORT
 };
 
@@ -92,6 +94,7 @@ static const struct named_option known_options[] = {
     {"exclude_regex", SELECTOR, 0, NULL, true, ONNXQ_REGEX},
     {"include_name", SELECTOR, 0, NULL, false, ONNXQ_EXACT},
     {"exclude_name", SELECTOR, 0, NULL, true, ONNXQ_EXACT},
+    FIELD(PLAN, plan),
     FIELD(FLAG, allow_unmatched),
     CHOOSE(accuracy_level, accuracy_levels),
     FIELD(FLAG, force_integer),
@@ -227,6 +230,17 @@ static bool set_ranges(struct owned_options *owned, const char *path, onnxq_erro
     return true;
 }
 
+static bool set_plan(struct owned_options *owned, const char *path, onnxq_error *error)
+{
+    onnxq_plan_file *plan = onnxq_plan_file_open(path, error);
+    if (plan == NULL)
+        return false;
+    onnxq_plan_file_close(owned->plan);
+    owned->plan = plan;
+    owned->options.plan = plan;
+    return true;
+}
+
 static bool set_target_ort(struct owned_options *owned, const char *value, onnxq_error *error)
 {
     char *copy = strdup(value);
@@ -263,6 +277,8 @@ static bool set(struct owned_options *owned, const struct named_option *option, 
         return add_selector(owned, option, value, error);
     case RANGES:
         return set_ranges(owned, value, error);
+    case PLAN:
+        return set_plan(owned, value, error);
     case TARGET_ORT:
         return set_target_ort(owned, value, error);
     }
@@ -295,6 +311,7 @@ void onnxq_options_free(onnxq_options *options)
     free(owned->exclude_op_types);
     free(owned->selectors);
     onnxq_ranges_close(owned->ranges);
+    onnxq_plan_file_close(owned->plan);
     free(owned->target_ort);
     free(owned);
 }

@@ -16,7 +16,7 @@
 #include "compare/measures.h"
 #include "inputs/feed.h"
 #include "engine/session.h"
-#include "tune/plan_file.h"
+#include "ranges/plan_file.h"
 
 #define OQ_N_FORMS (ONNXQ_FORM_BLOCKS_4 + 1)
 

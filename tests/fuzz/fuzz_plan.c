@@ -1,13 +1,13 @@
 /* Any bytes as a plan. What is refused is refused in one line; choices have forms that exist. */
 #include "fuzz/support.h"
-#include "tune/plan_file.h"
+#include "ranges/plan_file.h"
 
 static char *path;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
 {
     onnxq_error error = {0};
-    struct oq_plan_file file;
+    onnxq_plan_file file;
     if (!path)
         path = fuzz_path("plan.json");
     fuzz_write(path, data, nbytes);

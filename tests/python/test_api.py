@@ -239,7 +239,54 @@ class Commands(Case):
                             save_plan=plan)
         self.assertTrue(report["met"])
         self.assertEqual(report["output"], str(self.output))
-        self.assertTrue(plan.exists())
+        again = self.folder / "again.onnx"
+        phases = set()
+        planned = onnxq.quantize(self.model, again, plan=plan,
+                                 progress=lambda phase, done, total: phases.add(phase) or True)
+        self.assertEqual(again.read_bytes(), self.output.read_bytes())
+        self.assertEqual(planned["summary"]["quantized"], 1)
+        self.assertEqual(phases, {"measure", "write"})
+        with self.assertRaises(onnxq.InputError) as caught:
+            make_network(self.folder / "network.onnx")
+            onnxq.quantize(self.folder / "network.onnx", again, force=True, plan=plan)
+        self.assertEqual(caught.exception.file, str(plan))
+        self.assertIn("another model", str(caught.exception))
+        with self.assertRaises(onnxq.OptionError):
+            onnxq.quantize(self.model, again, plan=plan, method="weights")
+
+    def test_tune_of_ranges(self):
+        network, plan = self.folder / "network.onnx", self.folder / "plan.json"
+        make_network(network)
+        images = [{"x": np.random.default_rng(i).random((1, 3, 16, 16), np.float32)} for i in range(4)]
+        report = onnxq.tune(network, self.output, budget="rel<=0.2", inputs=images, timing=False, objective="size",
+                            save_plan=plan)
+        self.assertTrue(report["met"])
+        direct = self.folder / "direct.onnx"
+        onnxq.quantize(network, direct, plan=plan)
+        self.assertEqual(self.output.read_bytes(), direct.read_bytes())
+
+    def test_budget_that_nothing_keeps(self):
+        output = self.folder / "tuned.onnx"
+        report = onnxq.tune(self.model, output, budget="abs<=1e-30", inputs=[self.inputs] * 4, timing=False)
+        self.assertFalse(report["met"])
+        self.assertIsNone(report["output"])
+        self.assertFalse(output.exists())
+
+    def test_progress(self):
+        seen = []
+        report = onnxq.tune(self.model, self.output, inputs=[self.inputs] * 4, timing=False,
+                            progress=lambda *step: seen.append(step))
+        self.assertIn("points", report)
+        self.assertTrue(seen)
+        for what, done, total in seen:
+            self.assertIsInstance(what, str)
+            self.assertLessEqual(done, total)
+
+    def test_progress_stops(self):
+        with self.assertRaises(onnxq.Cancelled):
+            onnxq.check(self.model, self.model, random=100000, progress=lambda *step: False)
+        with self.assertRaises(ZeroDivisionError):
+            onnxq.check(self.model, self.model, random=100000, progress=lambda *step: 1 / 0)
 
     def test_module_is_the_command(self):
         said = subprocess.run([sys.executable, "-m", "onnxq", "--version"], capture_output=True, text=True, check=True)

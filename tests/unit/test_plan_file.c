@@ -2,7 +2,7 @@
  * Files of plans: there and back, and whatever else a file of that name may hold. What is
  * refused is refused in one line, with the place.
  */
-#include "tune/plan_file.h"
+#include "ranges/plan_file.h"
 
 #include <string.h>
 
@@ -47,8 +47,7 @@ static const char *write_plan(const onnxq_model *model, const onnxq_ranges *rang
     return (const char *)test_read_file(test_path("written.json"), nbytes);
 }
 
-static bool read_plan(const char *text, size_t nbytes, struct oq_plan_file *file,
-                      onnxq_error *error)
+static bool read_plan(const char *text, size_t nbytes, onnxq_plan_file *file, onnxq_error *error)
 {
     test_write_file(test_path("plan.json"), text, nbytes);
     return oq_plan_file_read(file, test_path("plan.json"), error);
@@ -67,7 +66,7 @@ static void check_there_and_back(const onnxq_model *model, const onnxq_ranges *r
     onnxq_error error;
     size_t nbytes, nbytes_again;
     const char *text = write_plan(model, ranges, choices, COUNT(choices), &nbytes);
-    struct oq_plan_file *file = test_alloc(sizeof(*file));
+    onnxq_plan_file *file = test_alloc(sizeof(*file));
     bool ok = read_plan(text, nbytes, file, &error);
     test_defer(fini, file);
     if (!ok)
@@ -79,7 +78,7 @@ static void check_there_and_back(const onnxq_model *model, const onnxq_ranges *r
         assert_int_equal(file->choices[i].form, choices[i].form);
     }
     assert_int_equal(file->ranges != NULL, ranges != NULL);
-    assert_true(oq_plan_file_check(file, "plan.json", model, &error));
+    assert_true(oq_plan_file_check(file, model, &error));
     const char *again =
         write_plan(model, file->ranges, file->choices, file->n_choices, &nbytes_again);
     assert_int_equal(nbytes, nbytes_again);
@@ -106,7 +105,7 @@ static void test_other_model(void **state)
          "plan.json: it is of another model: 2 values, this one has 2 with other names or "
          "operators"},
     };
-    struct oq_plan_file *file = test_alloc(sizeof(*file));
+    onnxq_plan_file *file = test_alloc(sizeof(*file));
     onnxq_error error;
     size_t nbytes;
     const char *text = write_plan(test_model(model_text), NULL, choices, 1, &nbytes);
@@ -114,7 +113,7 @@ static void test_other_model(void **state)
     test_defer(fini, file);
     for (size_t i = 0; i < COUNT(others); i++) {
         oq_error_init(&error);
-        assert_false(oq_plan_file_check(file, "plan.json", test_model(others[i].model), &error));
+        assert_false(oq_plan_file_check(file, test_model(others[i].model), &error));
         check_text(test_error_text(&error), others[i].expected);
         assert_int_equal(error.status, ONNXQ_ERROR_INPUT);
     }
@@ -139,7 +138,7 @@ static void test_cut(void **state)
 {
     (void)state;
     const onnxq_model *model = test_model(model_text);
-    struct oq_plan_file file;
+    onnxq_plan_file file;
     onnxq_error error;
     size_t nbytes;
     const char *text = write_plan(model, make_ranges(model), choices, COUNT(choices), &nbytes);
@@ -160,7 +159,7 @@ static void test_changed(void **state)
     (void)state;
     static const char others[] = {'\0', '"', '{', ']', '9', '-', 'e', '\n', '\xff'};
     const onnxq_model *model = test_model(model_text);
-    struct oq_plan_file file;
+    onnxq_plan_file file;
     onnxq_error error;
     size_t nbytes, n_refused = 0;
     const char *text = write_plan(model, make_ranges(model), choices, COUNT(choices), &nbytes);
@@ -247,7 +246,7 @@ static const struct broken {
 static void test_broken(void **state)
 {
     const struct broken *row = *state;
-    struct oq_plan_file file;
+    onnxq_plan_file file;
     onnxq_error error;
     bool ok = read_plan(row->text, strlen(row->text), &file, &error);
     oq_plan_file_fini(&file);
@@ -263,15 +262,85 @@ static void test_broken(void **state)
 static void test_no_file(void **state)
 {
     (void)state;
-    struct oq_plan_file file;
+    onnxq_plan_file file;
     onnxq_error error;
     assert_false(oq_plan_file_read(&file, test_path("nothing"), &error));
     oq_plan_file_fini(&file);
     check_text(test_error_text(&error), "nothing: cannot open: No such file or directory");
 }
 
+/* --- as an option ------------------------------------------------------------------------- */
+
+static void free_options(void *options)
+{
+    onnxq_options_free(options);
+}
+
+static onnxq_options *options_of_plan(const onnxq_model *model, const onnxq_ranges *ranges)
+{
+    static const onnxq_choice choice[] = {{"n", "w", ONNXQ_FORM_FLOAT}};
+    onnxq_options *options = onnxq_options_new();
+    onnxq_error error;
+    size_t nbytes;
+    test_defer(free_options, options);
+    write_plan(model, ranges, choice, 1, &nbytes);
+    if (onnxq_options_set(options, "plan", test_path("written.json"), &error) != ONNXQ_OK)
+        fail_msg("%s", test_error_text(&error));
+    return options;
+}
+
+/* Choices and ranges of the file, and the method that goes with them; other methods are refused. */
+static void test_resolved(void **state)
+{
+    (void)state;
+    const onnxq_model *model = test_model(model_text);
+    onnxq_options *options = options_of_plan(model, make_ranges(model));
+    onnxq_options resolved = oq_plan_file_resolve(options);
+    assert_int_equal(resolved.method, ONNXQ_METHOD_STATIC);
+    assert_non_null(resolved.ranges);
+    assert_int_equal(resolved.n_choices, 1);
+    assert_int_equal(onnxq_options_check(options, NULL), ONNXQ_OK);
+    options->method = ONNXQ_METHOD_WEIGHTS;
+    assert_int_equal(onnxq_options_check(options, NULL), ONNXQ_ERROR_OPTION);
+    options->method = ONNXQ_METHOD_DYNAMIC;
+    options->choices = choices;
+    options->n_choices = 1;
+    assert_int_equal(onnxq_options_check(options, NULL), ONNXQ_ERROR_OPTION);
+}
+
+static void test_without_ranges(void **state)
+{
+    (void)state;
+    onnxq_options *options = options_of_plan(test_model(model_text), NULL);
+    assert_int_equal(oq_plan_file_resolve(options).method, ONNXQ_METHOD_DYNAMIC);
+    options->method = ONNXQ_METHOD_STATIC; /* which takes ranges */
+    assert_int_equal(onnxq_options_check(options, NULL), ONNXQ_ERROR_OPTION);
+}
+
+/* The plan follows the file; with another model there is none. */
+static void test_planned(void **state)
+{
+    (void)state;
+    const onnxq_model *model = test_model(model_text);
+    onnxq_options *options = options_of_plan(model, NULL);
+    onnxq_error error;
+    options->min_elements = 1;
+    onnxq_plan *plan = onnxq_plan_create(model, options, &error);
+    assert_non_null(plan);
+    assert_int_equal(onnxq_plan_get_summary(plan)->n_quantized, 0);
+    onnxq_plan_destroy(plan);
+    assert_null(onnxq_plan_create(test_model("in x float32[1,4]\ny = Tanh(x)\nout y float32\n"),
+                                  options, &error));
+    assert_int_equal(error.status, ONNXQ_ERROR_INPUT);
+    check_text(test_error_text(&error),
+               "written.json: it is of another model: 2 values, this one has 1");
+}
+
 int main(void)
 {
+    TEST(test_resolved);
+    TEST(test_without_ranges);
+    TEST(test_planned);
     TEST(test_there_and_back);
     TEST(test_other_model);
     TEST(test_cut);

@@ -192,7 +192,7 @@ void cli_quantize_release(void *data)
         cli_list_free(lists[i]);
     free(settings->selectors);
     onnxq_ranges_close(settings->ranges);
-    oq_plan_file_fini(&settings->plan_file);
+    onnxq_plan_file_close(settings->plan);
     cli_run_release(&settings->run);
 }
 

@@ -8,7 +8,6 @@
 #include "cli/files/job.h"
 #include "cli/parse/name_list.h"
 #include "cli/parse/option.h"
-#include "tune/plan_file.h"
 
 typedef struct cli_quantize_settings {
     cli_common common; /* these two first */
@@ -20,7 +19,7 @@ typedef struct cli_quantize_settings {
     cli_list extra_options;                /* KEY=VALUE, of ONNX Runtime's quantizer */
     onnxq_selector *selectors;
     const char *plan_path; /* NULL: none */
-    struct oq_plan_file plan_file;
+    onnxq_plan_file *plan;
     const char *ranges_path; /* NULL: none */
     onnxq_ranges *ranges;
     cli_list variant_names, targets;

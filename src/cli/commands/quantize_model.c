@@ -92,9 +92,6 @@ static cli_work create(const void *data, const onnxq_model *model,
     onnxq_options options = options_for(settings, model);
     if (settings->is_half)
         return create_half(settings, model, output, error);
-    if (settings->plan_path != NULL &&
-        !oq_plan_file_check(&settings->plan_file, settings->plan_path, model, error))
-        return (cli_work){0};
     options.output = *output;
     onnxq_ranges *ranges = NULL;
     if (settings->run.inputs.count > 0 && (ranges = measure_ranges(settings, model, error)) == NULL)

@@ -6,6 +6,7 @@
 
 #include "base/nearest.h"
 #include "cli/terminal/messages.h"
+#include "ranges/plan_file.h"
 
 static bool make_selectors(cli_quantize_settings *settings)
 {
@@ -82,16 +83,10 @@ int cli_quantize_fill_options(cli_quantize_settings *settings)
         return cli_library_error(&settings->common, &error);
     options->ranges = settings->ranges;
     if (settings->plan_path != NULL) {
-        if (!oq_plan_file_read(&settings->plan_file, settings->plan_path, &error))
+        if ((settings->plan = onnxq_plan_file_open(settings->plan_path, &error)) == NULL)
             return cli_library_error(&settings->common, &error);
-        bool is_static = settings->plan_file.ranges != NULL && settings->ranges == NULL;
-        if (is_static && options->method == ONNXQ_METHOD_DYNAMIC) /* as nobody asked otherwise */
-            options->method = ONNXQ_METHOD_STATIC;
-        if (is_static && options->method == ONNXQ_METHOD_STATIC) {
-            options->ranges = settings->plan_file.ranges;
-        }
-        options->choices = settings->plan_file.choices;
-        options->n_choices = settings->plan_file.n_choices;
+        options->plan = settings->plan;
+        options->method = oq_plan_file_resolve(options).method;
     }
     if (settings->run.inputs.count > 0 && options->method != ONNXQ_METHOD_STATIC)
         return cli_usage(&settings->common, "it goes with --method static",

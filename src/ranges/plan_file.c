@@ -1,5 +1,5 @@
 /* The file of a plan, written and read. Nothing in it is believed. */
-#include "tune/plan_file.h"
+#include "ranges/plan_file.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -46,7 +46,7 @@ bool oq_plan_file_write(const onnxq_model *model, const onnxq_ranges *ranges,
 
 /* --- reading ------------------------------------------------------------------------- */
 
-static struct oq_plan_file *file_of(const struct oq_json_reader *json)
+static onnxq_plan_file *file_of(const struct oq_json_reader *json)
 {
     return json->data;
 }
@@ -71,7 +71,7 @@ static bool read_form(struct oq_json_reader *json, void *into)
 
 static bool read_choice(struct oq_json_reader *json)
 {
-    struct oq_plan_file *file = file_of(json);
+    onnxq_plan_file *file = file_of(json);
     onnxq_choice choice = {0};
     uint64_t seen;
     const struct oq_json_member members[] = {
@@ -106,7 +106,7 @@ static bool read_ranges(struct oq_json_reader *json, void *into)
     return *ranges != NULL;
 }
 
-bool oq_plan_file_read(struct oq_plan_file *file, const char *path, onnxq_error *error)
+bool oq_plan_file_read(onnxq_plan_file *file, const char *path, onnxq_error *error)
 {
     struct oq_json_reader json;
     size_t nbytes = 0;
@@ -115,9 +115,12 @@ bool oq_plan_file_read(struct oq_plan_file *file, const char *path, onnxq_error 
         {"weights", read_choices, NULL, false},
         {"ranges", read_ranges, &file->ranges, true},
     };
-    *file = (struct oq_plan_file){.path = path};
+    *file = (onnxq_plan_file){0};
     oq_arena_init(&file->arena, OQ_JSON_FILE_MAX_NBYTES);
     oq_error_init(error);
+    file->path = oq_arena_printf(&file->arena, "%s", path);
+    if (file->path == NULL)
+        return oq_arena_fail(&file->arena, error);
     char *text = oq_json_read_file(path, &format, &nbytes, error);
     bool ok = text != NULL;
     if (ok) {
@@ -132,14 +135,37 @@ bool oq_plan_file_read(struct oq_plan_file *file, const char *path, onnxq_error 
     return ok;
 }
 
-void oq_plan_file_fini(struct oq_plan_file *file)
+void oq_plan_file_fini(onnxq_plan_file *file)
 {
     onnxq_ranges_close(file->ranges);
     oq_arena_fini(&file->arena);
 }
 
-bool oq_plan_file_check(const struct oq_plan_file *file, const char *path, const onnxq_model *model,
-                        onnxq_error *error)
+onnxq_plan_file *onnxq_plan_file_open(const char *path, onnxq_error *error)
+{
+    onnxq_error ignored;
+    error = oq_error_start(error, &ignored);
+    onnxq_plan_file *file = malloc(sizeof(*file));
+    if (file == NULL) {
+        oq_fail_memory(error);
+        return NULL;
+    }
+    if (oq_plan_file_read(file, path, error))
+        return file;
+    onnxq_plan_file_close(file);
+    return NULL;
+}
+
+void onnxq_plan_file_close(onnxq_plan_file *file)
+{
+    if (file != NULL)
+        oq_plan_file_fini(file);
+    free(file);
+}
+
+/* --- with a model, with options -------------------------------------------------------- */
+
+bool oq_plan_file_check(const onnxq_plan_file *file, const onnxq_model *model, onnxq_error *error)
 {
     const struct oq_structure_digest digest = oq_structure_digest(model);
     if (digest.hash == file->model.hash && digest.n_values == file->model.n_values)
@@ -149,6 +175,22 @@ bool oq_plan_file_check(const struct oq_plan_file *file, const char *path, const
             digest.n_values,
             digest.n_values == file->model.n_values ? " with other names or operators" : "");
     oq_error_hint(error, "a plan goes with the very graph that it was made for");
-    oq_error_file(error, path);
+    oq_error_file(error, file->path);
     return false;
+}
+
+onnxq_options oq_plan_file_resolve(const onnxq_options *options)
+{
+    onnxq_options resolved = *options;
+    const onnxq_plan_file *file = options->plan;
+    if (file == NULL)
+        return resolved;
+    bool has_ranges = file->ranges != NULL && options->ranges == NULL;
+    if (has_ranges && options->method == ONNXQ_METHOD_DYNAMIC) /* as nobody asked otherwise */
+        resolved.method = ONNXQ_METHOD_STATIC;
+    if (has_ranges && resolved.method == ONNXQ_METHOD_STATIC)
+        resolved.ranges = file->ranges;
+    resolved.choices = file->choices;
+    resolved.n_choices = file->n_choices;
+    return resolved;
 }
