@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/option_values.h"
 #include "base/os.h"
 #include "base/path.h"
@@ -114,6 +115,29 @@ static int worse_of(int a, int b)
     return a > b ? a : b;
 }
 
+/* Whether an earlier run has written it: its first member says so. */
+static bool is_own_report(const char *path)
+{
+    static const char start[] = "{\n  \"onnxq\": \"";
+    char found[sizeof(start) - 1];
+    struct oq_file file;
+    onnxq_error error;
+    oq_error_init(&error);
+    if (!oq_file_open(&file, path, &error))
+        return false;
+    bool is_own = file.nbytes >= sizeof(found) &&
+                  oq_file_read(&file, 0, found, sizeof(found), &error) &&
+                  memcmp(found, start, sizeof(found)) == 0;
+    oq_file_close(&file);
+    return is_own;
+}
+
+/* One that somebody else has written is kept, as a model of the name would be. */
+static bool may_replace(const cli_files *files, const char *path)
+{
+    return files->force || !cli_path_exists(path) || (!files->no_clobber && is_own_report(path));
+}
+
 /* How variants were made: beside them, or in the folder that they are all in. */
 static int report_variants(cli_job *job)
 {
@@ -128,9 +152,9 @@ static int report_variants(cli_job *job)
     int status = CLI_EXIT_OK;
     if (path == NULL) {
         status = cli_memory_error(job->common);
-    } else if (!job->files->force && cli_path_exists(path)) {
+    } else if (!may_replace(job->files, path)) {
         cli_error(job->common, "%s: it exists and is kept", path);
-        cli_hint(job->common, "-f replaces it");
+        cli_hint(job->common, "-f%s replaces it", job->files->no_clobber ? " without -n" : "");
         status = CLI_EXIT_OUTPUT;
     } else {
         status = cli_report_file_open(&file, job->common, path);

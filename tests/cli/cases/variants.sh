@@ -30,7 +30,13 @@ run onnxq inspect -qq --validate new/onnx/decoder_q4.onnx new/onnx/decoder_quant
 rm repo/quantize_config.json
 run onnxq quantize -q repo --variants q4
 run onnxq quantize -q repo --variants q8
-run onnxq quantize -qqf repo --variants q8
+grep modes repo/quantize_config.json
+run onnxq quantize -qqn repo --variants int8
+echo '{"modes": ["q8"]}' >repo/quantize_config.json
+run onnxq quantize -qq repo --variants uint8
+cat repo/quantize_config.json
+run onnxq quantize -qqf repo --variants uint8
+grep modes repo/quantize_config.json
 (cd repo && find . | sort)
 # Options go to those that they have an effect on.
 run onnxq quantize -q --dry-run plain.onnx --variants q8,q4,bnb4 --reduce-range --accuracy-level 1 --no-symmetric --no-per-channel
