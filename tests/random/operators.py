@@ -68,6 +68,58 @@ def gemm(d: Drawing) -> None:
     d.node("Gemm", inputs, **attributes)
 
 
+# Of an activation and a weight, in this order or turned round; by the rank of the activation.
+EQUATIONS = {
+    1: ("k,kn->n", "k,nk->n"),
+    2: ("mk,kn->mn", "mk,nk->mn", "km,kn->mn", "mk,kn->nm", "mk,khd->mhd", "mk,kn", "...k,kn->...n", "mk,mk->m"),
+    3: ("bsk,kn->bsn", "bsk,nk->bsn", "bsk,khd->bshd", "bshd,hdn->bsn", "bhk,hkn->bhn", "bsk,kn->bns", "...k,kn->...n"),
+    4: ("bshd,hdn->bsn", "bshk,kn->bshn", "bhsk,hkn->bhsn", "bhsk,hkn->bshn", "...k,nk->...n"),
+}  # fmt: skip
+
+
+def einsum(d: Drawing) -> None:
+    need(d.opset >= 12)
+    x = d.activation((1, 2, 3, 4))
+    rank = x.array.ndim
+    equation = d.pick(EQUATIONS[rank])
+    terms, _, result = equation.partition("->")
+    of_x, of_w = terms.split(",")
+    need("..." in of_x or len(of_x) == rank)
+    sizes = dict(zip(reversed(of_x.replace("...", "")), reversed(x.array.shape), strict=False))
+    w = d.weight(tuple(sizes.get(letter, d.pick((1, 2, 4, 16))) for letter in of_w))
+    if "->" in equation and d.chance(0.2):
+        d.node("Einsum", [w, x], equation=f"{of_w},{of_x}->{result}")
+    else:
+        d.node("Einsum", [x, w], equation=equation)
+
+
+def fused_matmul(d: Drawing) -> None:
+    """As the engine writes them into models that it has optimized."""
+    x = d.activation((2, 3))
+    need(d.dtype != np.float16)
+    k, n = x.array.shape[-1], d.pick((1, 2, 8, 16, 33))
+    ta, tb = int(d.chance(0.2)), d.random.randrange(2)
+    k = x.array.shape[-2] if ta else k
+    attributes = {"transA": ta, "transB": tb, "alpha": d.pick((1.0, 0.125, -2.0))}
+    for key in list(attributes):
+        if attributes[key] in (0, 1.0) and d.chance(0.5):
+            del attributes[key]
+    d.node("FusedMatMul", [x, d.weight((n, k) if tb else (k, n))], domain=MICROSOFT, **attributes)
+
+
+def fused_gemm(d: Drawing) -> None:
+    x = d.activation((2,))
+    need(d.dtype == np.float32)
+    k, n, tb = x.array.shape[1], d.pick((1, 2, 8, 16, 33)), d.random.randrange(2)
+    inputs = [x, d.weight((n, k) if tb else (k, n))]
+    if d.chance(0.7):
+        inputs.append(d.weight((n,)))
+    attributes = {"transB": tb, "alpha": d.pick((1.0, 0.5)), "activation": d.pick(("Relu", "LeakyRelu"))}
+    if attributes["activation"] == "LeakyRelu":
+        attributes["activation_alpha"] = 0.1
+    d.node("FusedGemm", inputs, domain=MICROSOFT, **attributes)
+
+
 def image(d: Drawing, spatial: int) -> Value:
     """An activation [batch, channels, places..]."""
     x = d.activation((spatial + 2,)) if d.chance(0.6) and d.activations((spatial + 2,)) else None
@@ -589,7 +641,7 @@ def function(d: Drawing) -> None:
 
 
 MAKERS = [
-    (matmul, 16), (matmul_left, 5), (gemm, 12), (conv, 9), (conv_transpose, 3), (recurrent, 6), (attention, 4),
+    (matmul, 16), (matmul_left, 5), (gemm, 12), (einsum, 6), (fused_matmul, 3), (fused_gemm, 2), (conv, 9), (conv_transpose, 3), (recurrent, 6), (attention, 4),
     (gather, 7), (tied, 3), (big_gather, 6), (binary, 12), (unary, 10), (compare, 4), (constant_decision, 5), (mask, 3),
     (normalization, 6), (reduction, 4), (top_k, 2), (shape_operator, 9), (reuse, 7), (positions, 4), (onehot, 1),
     (scatter, 1), (fake_quantized, 3), (integer_product, 2), (nbits, 2), (gather_blocks, 1), (if_body, 3), (loop_body, 2),

@@ -18,7 +18,8 @@ import engine
 import flat
 from bounds import Options
 
-PRODUCTS = ("MatMul", "Gemm", "Conv", "ConvTranspose")
+WRITTEN_OUT = ("Einsum", "FusedMatMul", "FusedGemm")
+PRODUCTS = ("MatMul", "Gemm", "Conv", "ConvTranspose", *WRITTEN_OUT)
 INTEGER = (np.integer, np.bool_)
 
 # Inputs whose rounding is no rounding of the result.
@@ -438,7 +439,7 @@ class Comparison:
         activations = [a for n, a in inputs.items() if n not in self.reference.constants and a is not None]
         if not self.is_float and any(a.dtype.kind == "f" and bounds.spans_floats(a) for a in activations):
             return np.full(base.shape, np.inf)
-        if op in ("MatMul", "Gemm", "Conv"):
+        if op in ("MatMul", "Gemm", "Conv", *WRITTEN_OUT):
             return self.linear_error(node, inputs, base + self.bias_error(node))
         if op == "Gather":
             w = inputs[node.input[0]]
@@ -472,7 +473,9 @@ class Comparison:
         if left and node.input[1] in self.reference.constants:
             return None
         x, w = (b, a) if left else (a, b)
-        if op == "Conv":
+        if op in WRITTEN_OUT:  # whatever the channels are, no step is larger than with one scale
+            keep, axis = (), None
+        elif op == "Conv":
             keep, axis = (0,), 1
         elif left:
             keep, axis = ((1,) if ta else (0,)), (-1 if op == "Gemm" and tb else -2 if x.ndim > 1 else 0)
