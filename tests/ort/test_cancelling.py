@@ -41,7 +41,8 @@ class Cancelling(OrtTest):
         """Beside a product that is quantized in any case."""
         constants |= {"w": w.astype(np.float32), "beside": build.weights(x.shape[-1], 96)}
         nodes, outputs = [*nodes, node("MatMul", "x beside", "z")], {"y": ("a", "b"), "z": (*x.shape[:-1], 96)}
-        model = build.model(nodes, {"x": x}, outputs, constants)
+        imports = {n.domain: 1 for n in nodes if n.domain}
+        model = build.model(nodes, {"x": x}, outputs, constants, imports=imports)
         for name, flags in METHODS.items():
             with self.subTest(name):
                 outcome = self.quantize(model, *flags)
@@ -129,6 +130,28 @@ class Graphs(Cancelling):
                     node("Sub", "xx x2", "s"), node("Add", "ww s", "y"),
                 ],
             ),
+            "of an Einsum": (
+                [
+                    node("Einsum", "x x", "q", equation="bd,bd->b"), node("Unsqueeze", "q axes", "xx"),
+                    node("Einsum", "x w", "xw", equation="bd,nd->bn"), node("Mul", "two xw", "x2"),
+                    node("Sub", "xx x2", "s"), node("Add", "ww s", "y"),
+                ],
+            ),
+            "of a product that the engine has joined": (
+                [
+                    node("Mul", "x x", "q"), node("MatMul", "q ones", "xx"),
+                    node("FusedMatMul", "x w", "xw", domain="com.microsoft", transB=1, alpha=-2.0),
+                    node("Add", "xx xw", "s"), node("Add", "ww s", "y"),
+                ],
+            ),
+            "from the mean": (
+                [
+                    node("Pow", "x two", "q"), node("ReduceMean", "q axes", "m", keepdims=1),
+                    node("Mul", "m count", "xx"), node("Neg", "x", "n"), node("Identity", "n", "i"),
+                    node("Gemm", "i w", "xw", transB=1), node("Mul", "two xw", "x2"),
+                    node("Add", "xx x2", "s"), node("Add", "ww s", "y"),
+                ],
+            ),
         }
     )
     def distances_from_points_that_are_near(self, nodes):
@@ -137,8 +160,17 @@ class Graphs(Cancelling):
         last = node(nodes[-1].op_type, " ".join(nodes[-1].input), "d")
         nodes = [*nodes[:-1], last, node("ReduceMin", "d axes", "y")]
         constants = {"ww": (w**2).sum(1), "two": np.float32(2), "axes": np.array([1])}
+        constants |= {"ones": np.ones((64, 1), np.float32), "count": np.float32(64)}
         used = {n for made in nodes for n in made.input}
         self.check(nodes, w, x, allowed=0.05, **{n: a for n, a in constants.items() if n in used})
+
+    def test_distances_in_one_product(self):
+        """Of [x, x^2, 1] and [-2 w, 1, w^2]."""
+        w = self.POINTS
+        x = np.repeat(w, 2, 0)[:64] + 0.1 * build.rng(5).standard_normal((64, 64)).astype(np.float32)
+        nodes = [*self.SQUARE, node("Concat", "x xx one", "c", axis=1), node("MatMul", "c w", "d"), node("ReduceMin", "d axes", "y")]
+        joined = np.concatenate([-2 * w, np.ones((N, 1)), (w**2).sum(1, keepdims=True)], 1).T
+        self.check(nodes, joined, x, axes=np.array([1]), one=np.ones((64, 1), np.float32))
 
     @cases(
         {

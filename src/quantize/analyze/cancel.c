@@ -30,10 +30,12 @@ static bool is_sum(const Oq__Pb__NodeProto *node)
     return oq_node_is(node, "", "Add") || oq_node_is(node, "", "Sub");
 }
 
+/* Of two factors, one of which may be a constant. */
 static bool is_product(const Oq__Pb__NodeProto *node)
 {
-    return oq_node_is(node, "", "MatMul") || oq_node_is(node, "", "Gemm") ||
-           oq_node_is(node, "", "Conv");
+    const struct oq_operator *op = oq_operator_of(node);
+    return oq_node_is(node, "", "Conv") || oq_node_is(node, "", "Einsum") ||
+           (oq_operator_role(op, 0) == OQ_WEIGHT && oq_operator_role(op, 1) == OQ_WEIGHT);
 }
 
 /* Element by element with one number, or rearranged: what is behind is in front. */
@@ -44,6 +46,8 @@ static bool hands_on(const onnxq_plan *plan, const struct oq_graph *graph,
     const struct oq_value *left = oq_graph_find(graph, oq_node_input(node, 0));
     const struct oq_value *right = oq_graph_find(graph, oq_node_input(node, 1));
     *made_of = left;
+    if (oq_node_is(node, "", "Concat")) /* of several */
+        return false;
     if (role == OQ_PASSED || oq_node_is(node, "", "Cast") || oq_node_is(node, "", "Neg") ||
         oq_node_is(node, "", "Identity") || oq_node_is(node, "", "Clip"))
         return true;
@@ -81,7 +85,7 @@ static const struct oq_value *find_activation(const onnxq_plan *plan, const stru
 /* x . x or x^2, in any way to write it. */
 static const struct oq_value *find_squared(const struct oq_value *value)
 {
-    const Oq__Pb__NodeProto *node = oq_value_node(value);
+    const Oq__Pb__NodeProto *node = value == NULL ? NULL : oq_value_node(value);
     if (node == NULL)
         return NULL;
     bool is_square = oq_node_is(node, "", "Pow") ||
@@ -89,20 +93,28 @@ static const struct oq_value *find_squared(const struct oq_value *value)
     return is_square ? input_of(value, 0) : NULL;
 }
 
-/* The value that squares are summed up of, or NULL. */
-static const struct oq_value *find_normed(const onnxq_plan *plan, const struct oq_value *value)
+/* The value that squares are summed up of by the node that makes a value, or NULL. */
+static const struct oq_value *find_summed(const onnxq_plan *plan, const struct oq_value *value)
 {
-    const Oq__Pb__NodeProto *node = oq_value_node(value);
-    const struct oq_value *squared = NULL;
+    const Oq__Pb__NodeProto *node = value == NULL ? NULL : oq_value_node(value);
     if (node == NULL)
         return NULL;
     if (oq_node_is(node, "", "ReduceSumSquare") || oq_node_is(node, "", "ReduceL2"))
-        squared = input_of(value, 0);
-    else if (oq_node_is(node, "", "ReduceSum"))
-        squared = find_squared(input_of(value, 0));
-    else if (find_squared(value) != NULL) /* of a norm */
-        return find_normed(plan, find_squared(value));
-    return find_base(plan, squared);
+        return input_of(value, 0);
+    if (oq_node_is(node, "", "ReduceSum") || oq_node_is(node, "", "ReduceMean"))
+        return find_squared(input_of(value, 0));
+    if (oq_node_is(node, "", "Einsum") && input_of(value, 0) == input_of(value, 1))
+        return input_of(value, 0);
+    return is_product(node) ? find_squared(find_activation(plan, value)) : NULL; /* with ones */
+}
+
+/* The same where the norm may be squared again. */
+static const struct oq_value *find_normed(const onnxq_plan *plan, const struct oq_value *value)
+{
+    const struct oq_value *summed = find_summed(plan, value);
+    if (summed == NULL)
+        summed = find_summed(plan, find_squared(value));
+    return find_base(plan, summed);
 }
 
 /* `other` goes into a sum with a product of x. */
@@ -135,8 +147,9 @@ static const struct oq_value *find_next(const onnxq_plan *plan, const struct oq_
     return NULL;
 }
 
+/* is_norm: the value is the sum of the squares of x itself, of which any product is taken off. */
 static bool is_cancelled(const onnxq_plan *plan, const struct oq_value *value,
-                         const struct oq_value *x)
+                         const struct oq_value *x, bool is_norm)
 {
     for (const struct oq_use *use = value->uses; use != NULL; use = use->next) {
         const Oq__Pb__NodeProto *node = user_of(use);
@@ -144,7 +157,8 @@ static bool is_cancelled(const onnxq_plan *plan, const struct oq_value *value,
             continue;
         const struct oq_value *other =
             oq_graph_find(use->graph, oq_node_input(node, 1 - use->input));
-        if (!is_constant(plan, other) && cancels_with(plan, other, x, oq_node_is(node, "", "Sub")))
+        const bool is_difference = is_norm || oq_node_is(node, "", "Sub");
+        if (!is_constant(plan, other) && cancels_with(plan, other, x, is_difference))
             return true;
     }
     return false;
@@ -160,8 +174,27 @@ static bool are_powers(const onnxq_plan *plan, const struct oq_value *x)
     return exponents != NULL && exponents->source.nelem > 1;
 }
 
-const char *oq_fate_cancels(const onnxq_plan *plan, const struct oq_site *site)
+/* More than a value, its square and ones no distance is made of. */
+#define MAX_JOINED 8
+
+/* A Concat of a value and the sum of its squares: the product with it is a distance. */
+static bool holds_its_norm(const onnxq_plan *plan, const struct oq_value *x)
 {
+    const Oq__Pb__NodeProto *node = oq_value_node(x);
+    if (node == NULL || !oq_node_is(node, "", "Concat") || node->n_input > MAX_JOINED)
+        return false;
+    for (size_t i = 0; i < node->n_input; i++) {
+        const struct oq_value *normed = find_normed(plan, find_base(plan, input_of(x, i)));
+        for (size_t k = 0; normed != NULL && k < node->n_input; k++)
+            if (find_base(plan, input_of(x, k)) == normed)
+                return true;
+    }
+    return false;
+}
+
+const char *oq_fate_cancels(const onnxq_plan *plan, const struct oq_site *site, bool *is_unlike)
+{
+    *is_unlike = false;
     if (!is_product(site->node) || site->node->n_output == 0)
         return NULL;
     const struct oq_value *value = oq_graph_find(site->graph, site->node->output[0]);
@@ -170,8 +203,13 @@ const char *oq_fate_cancels(const onnxq_plan *plan, const struct oq_site *site)
         return NULL;
     if (are_powers(plan, x))
         return "its inputs are powers of one: large terms take each other away";
+    *is_unlike = holds_its_norm(plan, x);
+    if (*is_unlike)
+        return "its inputs are some and their squares: large terms take each other away";
+    const struct oq_value *squared = find_squared(x);
+    const struct oq_value *of = squared == NULL ? x : find_base(plan, squared);
     for (unsigned i = 0; i < MAX_STEPS && value != NULL; i++, value = find_next(plan, value))
-        if (is_cancelled(plan, value, x))
+        if (is_cancelled(plan, value, of, squared != NULL))
             return "what it is made of is taken off its product";
     return NULL;
 }

@@ -33,9 +33,10 @@ bool oq_fate_is_small(const onnxq_plan *plan, const struct oq_constant *constant
 
 /*
  * cancel.c: why the site's product is taken off what it was made of itself, or added to its square,
- * so that large terms take each other away, or NULL.
+ * so that large terms take each other away, or NULL. *is_unlike: numbers of unlike size stand
+ * beside each other in the weight as well, and one scale for them leaves nothing of the small ones.
  */
-const char *oq_fate_cancels(const onnxq_plan *plan, const struct oq_site *site);
+const char *oq_fate_cancels(const onnxq_plan *plan, const struct oq_site *site, bool *is_unlike);
 
 /* True where the value is made of constants alone. */
 bool oq_fate_is_constant(const onnxq_plan *plan, const struct oq_value *value);

@@ -256,14 +256,18 @@ static void heed_inputs(onnxq_plan *plan, struct oq_site *site, struct oq_consta
 static void heed_cancelling(onnxq_plan *plan, struct oq_site *site, const struct oq_site *before,
                             struct oq_constant *constant)
 {
-    const char *reason = oq_fate_cancels(plan, site);
+    bool is_unlike;
+    const char *reason = oq_fate_cancels(plan, site, &is_unlike);
     if (reason == NULL && !plan->is_estimate)
         reason = oq_plan_find_structure(plan, site, before);
     if (reason == NULL)
         return;
     if (site->needs_floats == NULL)
         site->needs_floats = reason;
-    need_16_bits_of_all(plan, constant, reason);
+    if (is_unlike)
+        oq_plan_need_float(constant, reason);
+    else
+        need_16_bits_of_all(plan, constant, reason);
 }
 
 static void screen(onnxq_plan *plan, const struct oq_selection *selection,
@@ -280,7 +284,7 @@ static void screen(onnxq_plan *plan, const struct oq_selection *selection,
             !plan->is_estimate)
             heed_inputs(plan, site, constant);
         if (site->screened == NULL &&
-            (site->rule->is_product || oq_node_is(site->node, "", "Einsum")))
+            (site->rule->is_product || oq_expand_takes(oq_operator_of(site->node), site->input)))
             heed_cancelling(plan, site, i > 0 ? site - 1 : NULL, constant);
     }
     note_need(plan, constant);
