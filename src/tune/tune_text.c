@@ -126,9 +126,13 @@ static void print_verdict(const struct oq_tune_report *report, FILE *stream)
     const struct oq_tune *tune = report->tune;
     const struct oq_tune_point *best = &tune->points[tune->best];
     if (tune->best == 0) {
-        fputs("Nothing found: no form of any weight stays within ", stream);
+        bool is_out_of_time = !tune->is_stopped && tune->seconds >= report->options->seconds;
+        fputs(is_out_of_time
+                  ? "Nothing found in time: of the models that were tried none is within "
+                  : "Nothing found: no form of any weight stays within ",
+              stream);
         print_budget(report->options, stream);
-        putc('\n', stream);
+        fputs(is_out_of_time ? "\n  --time searches longer\n" : "\n", stream);
         return;
     }
     if (report->output != NULL) {

@@ -1,4 +1,4 @@
-"""What the README shows is what happens: its walk-through, word for word, and its examples."""
+"""What the README and the documents show is what happens: the walk-through, word for word, and examples."""
 
 import fcntl
 import os
@@ -7,9 +7,11 @@ import re
 import shlex
 import struct
 import subprocess
+import sys
 import termios
 import unittest
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import onnx
@@ -28,9 +30,9 @@ CAPI = Path(onnxruntime.__file__).parent / "capi"
 VARIES = re.compile(r"-?\d+(\.\d+)?")
 
 
-def blocks(kind: str) -> list[str]:
-    """The fenced blocks of the README that begin like this."""
-    return [b for b in re.findall(r"^```(.*?)^```", README.read_text(), re.M | re.S) if b.startswith(kind)]
+def blocks(path: Path, kind: str) -> list[str]:
+    """The fenced blocks of a document that begin like this."""
+    return [b for b in re.findall(r"^```(.*?)^```", path.read_text(), re.M | re.S) if b.startswith(kind)]
 
 
 def on_terminal(command: list[str], folder: Path, env: dict[str, str]) -> str:
@@ -72,7 +74,7 @@ class Readme(OrtTest):
         self.env = dict(os.environ, PATH=f"{bin}:{os.environ['PATH']}", ONNXQ_ORT_LIB=str(CAPI), CI="true")
 
     def test_walk_through(self):
-        (text,) = (b for b in blocks("sh\nonnxq inspect"))
+        (text,) = (b for b in blocks(README, "sh\nonnxq inspect"))
         onnx.save(small_model(), self.dir / "model.onnx")
         x = np.random.default_rng(0).standard_normal((8, 256)).astype(np.float32)
         np.savez(self.dir / "inputs.npz", x=x)
@@ -110,6 +112,27 @@ class Readme(OrtTest):
             for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text()):
                 self.assertTrue((path.parent / target).exists(), f"{path.name}: {target}")
 
+    def run_tool(self, name: str, *arguments: object) -> None:
+        words = [sys.executable, str(README.parent / "tools" / name), *map(str, arguments)]
+        done = subprocess.run(words, env=self.env, capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_graphs(self):
+        """Pictures of graphs show what is written today: `tools/graphs.py` makes them again."""
+        self.run_tool("graphs.py", "--onnxq", harness.ONNXQ, self.dir / "pictures")
+        made = sorted((self.dir / "pictures").glob("*.svg"))
+        self.assertGreaterEqual(len(made), 4)
+        for path in made:
+            self.assertEqual(path.read_text(), (DOCS / "pictures" / path.name).read_text(), path.name)
+
+    def test_terminal(self):
+        """What a command writes is drawn where it stands; what a return has overwritten is not."""
+        out = self.dir / "out.svg"
+        self.run_tool("terminal.py", "--columns", 40, out, r"printf 'bar\r\033[31mred\033[0m <b>\n'; tput cols")
+        texts = ["".join(line.itertext()) for line in ElementTree.parse(out).iter("{http://www.w3.org/2000/svg}text")]
+        self.assertEqual(texts[1:], ["red <b>", "40"])
+        self.assertIn('class="c1">red<', out.read_text())
+
     def compare(self, example: str):
         """The lines of the example come in this order; `...` stands for any others."""
         command, *lines = example.strip("\n").split("\n")
@@ -135,7 +158,7 @@ class Readme(OrtTest):
             raise unittest.SkipTest("minilm.onnx is missing")
         for name in ("minilm.onnx", "minilm_inputs.npz"):
             (self.dir / name).symlink_to(models / name)
-        examples = blocks("\n$ onnxq")
+        examples = blocks(DOCS / "proof.md", "\n$ onnxq")
         self.assertGreaterEqual(len(examples), 4)
         for example in examples:
             with self.subTest(example.split("\n")[1]):

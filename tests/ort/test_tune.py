@@ -297,7 +297,12 @@ class TuneTest(OrtTest):
     def test_a_budget_that_nothing_meets_leaves_no_file(self):
         self.tune(self.save(network()), "-i", self.inputs(), "--budget=rel<=0.0000001", status=1)
         self.assertFalse((self.dir / "out.onnx").exists())
-        self.assertIn("Nothing found", self.text)
+        self.assertIn("Nothing found: no form", self.text)
+
+    def test_too_little_time_is_told_from_no_such_model(self):
+        self.tune(self.save(network()), "-i", self.inputs(), "--budget=rel<=0.0000001", "--time=0.001", status=1)
+        self.assertIn("Nothing found in time", self.text)
+        self.assertIn("--time searches longer", self.text)
 
     def test_a_model_without_weights_is_nothing_to_do(self):
         graph = helper.make_graph(
