@@ -555,7 +555,8 @@ typedef struct onnxq_dequantize_options {
     bool keep_ranges;   /* a Clip takes the place of each pair that may cut off values */
     /*
      * With FLOAT16: initializers of 1024 elements and more that are float32 already are stored
-     * that way, too, where float16 has the range and the bits; their form is "float32".
+     * that way, too, where float16 has the range and the bits, and quantizing with 8 bits would
+     * be harmless (no indices, thresholds or angles); their form is "float32".
      */
     bool narrow_floats;
     onnxq_output_options output;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/strmap.h"
 #include "dequantize/undo.h"
 #include "wire/data_type.h"
 
@@ -59,7 +60,36 @@ static bool is_free(const onnxq_dequantization *undo, const struct oq_value *val
     return true;
 }
 
-static bool add(onnxq_dequantization *undo, const struct oq_graph *graph, size_t index)
+/* Of the quantizer: all that is done with it takes 8 bits. Indices, thresholds, angles do not. */
+static bool is_harmless(const onnxq_weight *weight)
+{
+    bool is_kept = weight->n_uses == 0 || weight->bits > 8;
+    for (size_t i = 0; i < weight->n_uses; i++)
+        is_kept |= weight->uses[i].action == ONNXQ_KEEP;
+    return !is_kept;
+}
+
+/* By name: "" where it is not harmless, or there are two of that name. */
+static bool index_harmless(const onnxq_plan *plan, struct oq_strmap *harmless)
+{
+    for (size_t i = 0; i < onnxq_plan_count(plan); i++) {
+        const onnxq_weight *weight = onnxq_plan_get(plan, i);
+        void **place = oq_strmap_place(harmless, weight->name);
+        if (place == NULL)
+            return false;
+        *place = oq_edit_text(*place == NULL && is_harmless(weight) ? weight->name : "");
+    }
+    return true;
+}
+
+static bool is_listed(const struct oq_strmap *harmless, const char *name)
+{
+    const char *found = oq_strmap_find(harmless, name);
+    return found != NULL && found[0] != '\0';
+}
+
+static bool add(onnxq_dequantization *undo, const struct oq_strmap *harmless,
+                const struct oq_graph *graph, size_t index)
 {
     const Oq__Pb__TensorProto *proto = graph->proto->initializer[index];
     const struct oq_value *value = proto->name == NULL ? NULL : oq_graph_find(graph, proto->name);
@@ -67,7 +97,7 @@ static bool add(onnxq_dequantization *undo, const struct oq_graph *graph, size_t
     bool fits = false;
     if (value == NULL || value->graph != graph || value->origin != OQ_ORIGIN_INITIALIZER ||
         value->index != index || tensor == NULL || proto->data_type != OQ_TYPE(FLOAT) ||
-        tensor->nelem < MIN_NELEM || !is_free(undo, value))
+        tensor->nelem < MIN_NELEM || !is_listed(harmless, proto->name) || !is_free(undo, value))
         return true;
     if (!check_numbers(undo, tensor, &fits))
         return false;
@@ -80,14 +110,33 @@ static bool add(onnxq_dequantization *undo, const struct oq_graph *graph, size_t
     return true;
 }
 
-bool oq_undo_find_floats(onnxq_dequantization *undo)
+static bool find_floats(onnxq_dequantization *undo, const onnxq_plan *plan)
 {
     const struct oq_graphs *graphs = &undo->model->graphs;
-    for (size_t g = 0; g < graphs->count && undo->options.narrow_floats; g++)
+    struct oq_strmap harmless;
+    oq_strmap_init(&harmless, &undo->arena);
+    if (!index_harmless(plan, &harmless))
+        return oq_arena_fail(&undo->arena, undo->error);
+    for (size_t g = 0; g < graphs->count; g++)
         for (size_t i = 0; i < graphs->list[g]->proto->n_initializer; i++)
-            if (!add(undo, graphs->list[g], i))
+            if (!add(undo, &harmless, graphs->list[g], i))
                 return false;
     return true;
+}
+
+bool oq_undo_find_floats(onnxq_dequantization *undo)
+{
+    onnxq_options options;
+    if (!undo->options.narrow_floats)
+        return true;
+    onnxq_options_init(&options);
+    options.method = ONNXQ_METHOD_WEIGHTS;
+    options.min_elements = MIN_NELEM;
+    options.freeze_inputs = undo->freeze_inputs;
+    onnxq_plan *plan = onnxq_plan_estimate(undo->model, &options, undo->error);
+    bool ok = plan != NULL && find_floats(undo, plan);
+    onnxq_plan_destroy(plan);
+    return ok;
 }
 
 static bool produce_half(const void *source, uint64_t first, size_t count, uint8_t *dst,

@@ -1,6 +1,7 @@
 """Products whose large terms take each other away: what is left is not what rounding did to the terms."""
 
 import numpy as np
+import onnx
 from onnx import TensorProto, helper
 
 import build
@@ -186,6 +187,26 @@ class Graphs(Cancelling):
         x = build.activations(64, N)
         self.check(nodes, w, x, **constants)
 
+    def test_what_a_projection_leaves(self):
+        """x - x . U . U', of two products, for a vector that is nearly in the span of U."""
+        u = turn()[:, :16].astype(np.float32)
+        x = (10 * build.rng(3).standard_normal((64, 16)) @ u.T + 0.05 * build.rng(4).standard_normal((64, N))).astype(np.float32)
+        nodes = [node("MatMul", "x w", "h"), node("MatMul", "h back", "r"), node("Sub", "x r", "y")]
+        self.check(nodes, u, x, back=u.T.copy())
+
+    def test_convolutions_of_several_inputs(self):
+        """Kernels that sum up to zero, as those that look for noise in pictures do."""
+        w = build.rng().standard_normal((24, 3, 5, 5))
+        w -= w.mean((1, 2, 3), keepdims=True)
+        x = (200 + build.rng(3).standard_normal((1, 3, 16, 16))).astype(np.float32)
+        model = build.model([node("Conv", "x w", "y")], {"x": x}, {"y": ("a", "b", "c", "d")}, {"w": w.astype(np.float32)})
+        onnx.save(model, self.dir / "float.onnx")
+        want = self.run_levels(self.dir / "float.onnx", {"x": x})["disabled"][0]
+        for flags in ((), ("--method=qdq",), ("--no-symmetric",)):
+            with self.subTest(flags):
+                for found in self.run_levels(self.quantize(model, *flags).path, {"x": x}).values():
+                    self.assertLess(np.linalg.norm(found[0] - want), 0.02 * np.linalg.norm(want))
+
     def test_sums_of_powers(self):
         rows = [np.polynomial.chebyshev.cheb2poly(np.eye(12)[i]) for i in range(12)]
         w = np.tile(np.stack([np.pad(row, (0, 12 - len(row))) for row in rows], 1), (1, 16))
@@ -209,16 +230,35 @@ class Ends(Cancelling):
 
 
 class LookedUp(OrtTest):
-    def test_a_bias_of_scores_has_16_bits(self):
+    @cases(["Softmax", "LogSoftmax", "ReduceLogSumExp"])
+    def a_bias_of_scores_has_16_bits(self, op_type):
         nodes = [
             node("Gather", "t i", "b"), node("Transpose", "b", "s", perm=[2, 0, 1]), node("Add", "x s", "z"),
-            node("Softmax", "z", "y"),
+            node(op_type, "z", "y"),
         ]
         inputs = {"x": np.zeros((8, 16, 16), np.float32), "i": np.zeros((16, 16), np.int64)}
-        model = build.model(nodes, inputs, {"y": (8, 16, 16)}, {"t": build.weights(64, 8)})
+        model = build.model(nodes, inputs, {"y": ("a", "b", "c")}, {"t": build.weights(64, 8)})
         outcome = self.quantize(model)
         self.assertEqual(outcome.weight("t")["uses"][0]["form"], "int16 folded at load")
-        self.assertIn("is added to what Softmax takes", outcome.weight("t")["uses"][0]["reason"])
+        self.assertIn("is added to what Softmax or ArgMax takes", outcome.weight("t")["uses"][0]["reason"])
+
+    @cases({"1000": (-1e3, "int16 folded at load"), "10000": (-1e4, "")})
+    def penalties_leave_scores_their_steps(self, penalty, form):
+        t = 2 * build.weights(64, 96)
+        t[build.rng().random(t.shape) < 0.5] = penalty
+        nodes = [node("Gather", "t i", "b"), node("MatMul", "x w", "s"), node("Add", "s b", "z"), node("LogSoftmax", "z", "y")]
+        inputs = {"x": np.zeros((16, 96), np.float32), "i": np.zeros(16, np.int64)}
+        model = build.model(nodes, inputs, {"y": (16, 96)}, {"t": t, "w": build.weights(96, 96)})
+        use = self.quantize(model).weight("t")["uses"][0]
+        self.assertEqual(use["form"], form)
+
+    @cases(["Sign", "Floor"])
+    def what_is_taken_off_is_compared(self, op_type):
+        """x - c > 0 asks whether x is larger than c."""
+        nodes = [node("Sub", "x t", "d"), node(op_type, "d", "z"), node("MatMul", "z w", "y")]
+        constants = {"t": build.weights(16, 96), "w": build.weights(96, 96)}
+        model = build.model(nodes, {"x": (16, 96)}, {"y": (16, 96)}, constants)
+        self.assertEqual(self.quantize(model).weight("t")["action"], "keep")
 
     def test_embeddings_have_8(self):
         nodes = [node("Gather", "t i", "b"), node("Add", "x b", "z"), node("LayerNormalization", "z g", "y")]

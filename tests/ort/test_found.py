@@ -275,6 +275,44 @@ class SmallResults(OrtTest):
         for name in ("basis", "other", "mel"):
             self.assertEqual([u["form"] for u in outcome.weight(name)["uses"]], ["int16 folded at load"])
 
+    @cases(
+        {
+            "magnitude": ([node("Sqrt", "p", "s"), node("MatMul", "s mel", "m"), node("Log", "m", "y")],),
+            "norm": ([node("Pow", "p half", "s"), node("MatMul", "s mel", "m"), node("Log", "m", "y")],),
+            "no_filters": ([node("Sqrt", "p", "s"), node("Add", "s low", "m"), node("Log", "m", "y")],),
+            "phase": ([node("Sqrt", "p", "s"), node("Div", "re s", "y")],),
+        }
+    )
+    def a_spectrum_of_roots(self, nodes):
+        """The root of what is small is small, and a logarithm sees it."""
+        nodes = [
+            node("MatMul", "x basis", "re"), node("MatMul", "x other", "im"), node("Mul", "re re", "a"),
+            node("Mul", "im im", "b"), node("Add", "a b", "p"), *nodes,
+        ]  # fmt: skip
+        basis = build.weights(128, 64)
+        constants = {"basis": basis, "other": basis[::-1].copy(), "mel": np.abs(build.weights(64, 64, seed=2))}
+        constants |= {"low": np.float32(1e-5), "half": np.float32(0.5)}
+        used = {n for made in nodes for n in made.input}
+        constants = {n: a for n, a in constants.items() if n in used}
+        outcome = self.quantize(build.model(nodes, {"x": (4, 128)}, {"y": (4, 64)}, constants))
+        for name in {"basis", "other", "mel"} & used:
+            self.assertEqual([u["form"] for u in outcome.weight(name)["uses"]], ["int16 folded at load"], name)
+
+    @cases({"l2": ("ReduceL2",), "square": ("ReduceSumSquare",)})
+    def a_spectrum_by_its_norm(self, op_type):
+        """Of real and imaginary parts beside each other."""
+        nodes = [
+            node("MatMul", "x basis", "f"), node("Reshape", "f shape", "r"), node(op_type, "r axes", "p", keepdims=0),
+            node("MatMul", "p mel", "m"), node("Log", "m", "y"),
+        ]  # fmt: skip
+        constants = {
+            "basis": build.weights(128, 128), "mel": np.abs(build.weights(64, 64, seed=2)),
+            "shape": np.array([4, 64, 2]), "axes": np.array([2]),
+        }  # fmt: skip
+        outcome = self.quantize(build.model(nodes, {"x": (4, 128)}, {"y": (4, 64)}, constants))
+        for name in "basis", "mel":
+            self.assertEqual([u["form"] for u in outcome.weight(name)["uses"]], ["int16 folded at load"], name)
+
     @cases({"dynamic": (), "qdq": ("--method=qdq",)})
     def probabilities_over_decades(self, *options):
         p = 10 ** np.random.default_rng(3).uniform(-7, 0, (128, 128)).astype(np.float32)

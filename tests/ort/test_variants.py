@@ -119,6 +119,25 @@ class NarrowFloats(OrtTest):
             self.assertEqual(stored[name], TensorProto.FLOAT, name)
         self.assertNotIn("w", stored)
 
+    def test_what_must_not_be_rounded_stays(self):
+        """Numbers that become indices, thresholds, and angles."""
+        ids = np.stack([np.arange(4096)] * 2, 1).astype(np.float32)
+        edges = np.sort(np.exp(3 * build.weights(4, 512)), 1)
+        angles = np.linspace(0, 1000, 4 * 512, dtype=np.float32).reshape(4, 512)
+        nodes = [
+            node("Gather", "ids i", "e"), node("Cast", "e", "y", to=TensorProto.INT64),
+            node("Greater", "x edges", "g"), node("Cast", "g", "z", to=TensorProto.FLOAT),
+            node("Add", "x angles", "s"), node("Sin", "s", "u"), node("MatMul", "x w", "v"),
+        ]  # fmt: skip
+        feeds = {"x": np.repeat(edges[:, 100:101], 512, 1), "i": np.array([2049, 4095])}
+        shapes = {"y": np.zeros((2, 2), np.int64), "z": (4, 512), "u": (4, 512), "v": (4, 64)}
+        model = build.model(nodes, feeds, shapes, {"ids": ids, "edges": edges, "angles": angles, "w": build.weights(512, 64)})
+        stored = self.stored(self.narrow(model))
+        self.assertEqual({n for n, t in stored.items() if t == TensorProto.FLOAT}, {"ids", "edges", "angles"})
+        self.assertIn("w_float16", stored)
+        for want, got in list(zip(common.run(model, feeds), common.run(self.path, feeds), strict=True))[:3]:
+            np.testing.assert_array_equal(want, got)
+
     def test_returned_and_overridable_weights_stay(self):
         model = build.model([node("MatMul", "x w", "y")], {"x": X.shape}, {"y": (4, N)}, {"w": W, "v": V})
         model.graph.output.append(helper.make_tensor_value_info("v", TensorProto.FLOAT, V.shape))

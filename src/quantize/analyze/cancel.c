@@ -4,7 +4,7 @@
  *
  * - the square of a distance, written out: x^2 - 2 x.w + w^2, for points that are near;
  * - a product that what it was made of is taken off, or another product of the same: what a filter
- *   leaves of a picture, one blur less another;
+ *   leaves of a picture, one blur less another, what a projection leaves of a vector;
  * - a polynomial: powers of one number, summed up with coefficients.
  */
 #include "quantize/analyze/fate.h"
@@ -117,6 +117,18 @@ static const struct oq_value *find_normed(const onnxq_plan *plan, const struct o
     return find_base(plan, summed);
 }
 
+/* One after the other: an encoder, a decoder. */
+#define MAX_PRODUCTS 3
+
+/* x is a product of base, or a product of such, or base itself. */
+static bool comes_from(const onnxq_plan *plan, const struct oq_value *x,
+                       const struct oq_value *base)
+{
+    for (unsigned i = 0; i < MAX_PRODUCTS && x != NULL && x != base; i++)
+        x = find_activation(plan, x);
+    return x == base;
+}
+
 /* `other` goes into a sum with a product of x. */
 static bool cancels_with(const onnxq_plan *plan, const struct oq_value *other,
                          const struct oq_value *x, bool is_difference)
@@ -126,7 +138,7 @@ static bool cancels_with(const onnxq_plan *plan, const struct oq_value *other,
         return false;
     if (find_normed(plan, base) == x)
         return true;
-    return is_difference && (base == x || find_activation(plan, base) == x);
+    return is_difference && (comes_from(plan, x, base) || find_activation(plan, base) == x);
 }
 
 static const Oq__Pb__NodeProto *user_of(const struct oq_use *use)
@@ -134,14 +146,24 @@ static const Oq__Pb__NodeProto *user_of(const struct oq_use *use)
     return use->node == OQ_NO_NODE ? NULL : use->graph->proto->node[use->node];
 }
 
-/* The one value that goes on from a node that hands on; NULL: others take it as well, or none. */
+/* A product with a constant: what it gives is one of the same values. */
+static bool multiplies(const onnxq_plan *plan, const Oq__Pb__NodeProto *node,
+                       const struct oq_use *use)
+{
+    return is_product(node) && use->input < 2 &&
+           is_constant(plan, oq_graph_find(use->graph, oq_node_input(node, 1 - use->input)));
+}
+
+/* A value that goes on from a node that hands on, or is another product; NULL: there is none. */
 static const struct oq_value *find_next(const onnxq_plan *plan, const struct oq_value *value)
 {
     const struct oq_value *made_of;
     for (const struct oq_use *use = value->uses; use != NULL; use = use->next) {
         const Oq__Pb__NodeProto *node = user_of(use);
-        if (node != NULL && node->n_output > 0 && hands_on(plan, use->graph, node, &made_of) &&
-            made_of == value)
+        if (node == NULL || node->n_output == 0)
+            continue;
+        if ((hands_on(plan, use->graph, node, &made_of) && made_of == value) ||
+            multiplies(plan, node, use))
             return oq_graph_find(use->graph, node->output[0]);
     }
     return NULL;

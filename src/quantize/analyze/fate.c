@@ -23,7 +23,7 @@ enum mark {
     ROOTED = 512,        /* a root is taken of it: steep at zero, and below it is NaN */
     SMALL = 1024, /* a divisor, or a logarithm is taken of it, also as a power: of a weight, */
                   /* what its products are; it wants 16 bits */
-    SCORED = 2048 /* Softmax takes it, as a term of a sum */
+    SCORED = 2048 /* Softmax takes it, or what asks for the largest, as a term of a sum */
 };
 
 struct oq_fate {
@@ -280,6 +280,11 @@ static bool is_sum(const Oq__Pb__NodeProto *node)
 /* Operators between a power and what sums it up. */
 #define MAX_HANDED_ON 8
 
+static bool sums_squares(const Oq__Pb__NodeProto *node)
+{
+    return oq_node_is(node, "", "ReduceL2") || oq_node_is(node, "", "ReduceSumSquare");
+}
+
 /* Of activations: a power, as of a spectrum, or the sum of two, and the root of that. */
 static bool makes_power(const struct oq_graph *graph, const Oq__Pb__NodeProto *node)
 {
@@ -289,7 +294,7 @@ static bool makes_power(const struct oq_graph *graph, const Oq__Pb__NodeProto *n
         node = oq_value_node(oq_graph_find(graph, oq_node_input(node, 0)));
     }
     if (node == NULL || !oq_node_is(node, "", "Add"))
-        return node != NULL && is_square(node);
+        return node != NULL && (is_square(node) || sums_squares(node));
     for (size_t i = 0; i < 2; i++) {
         const Oq__Pb__NodeProto *term = oq_value_node(oq_graph_find(graph, oq_node_input(node, i)));
         if (term == NULL || !is_square(term))
@@ -337,13 +342,13 @@ static enum mark handed_on(const struct oq_fates *fates, const struct oq_graph *
             return mark;
         if (mark == CENTERED)
             return is_sum(graph->proto->node[node]) || n_variable == !is_constant ? mark : 0;
-        if (is_constant && n_variable > 0)
-            return of_weight(mark);
+        if (is_constant && n_variable > 0) /* x - c > 0 compares x with c */
+            return mark == HARMED && is_sum(graph->proto->node[node]) ? mark : of_weight(mark);
         return n_variable == !is_constant ? behind_sum(mark) : 0;
     case OQ_NORM: /* of a tensor: its scales decide */
         if (mark == DIVIDES && find_axes_apart(fates, graph, node, &ignored))
             return 0;
-        return is_constant ? mark : 0;
+        return is_constant || mark == SMALL ? mark : 0;
     case OQ_WEIGHT:
     case OQ_BOUNDED: /* end the way of activations */
         if (n_variable == 0)
@@ -352,8 +357,10 @@ static enum mark handed_on(const struct oq_fates *fates, const struct oq_graph *
             return makes_power(graph, oq_value_node(oq_graph_find(graph, name))) ? mark : 0;
         return is_constant ? of_weight(mark) : 0;
     case OQ_DIVISOR:
-    case OQ_UNBOUNDED: /* of activations: steep, and cut behind that */
-        return mark == CUT && !is_constant ? mark : 0;
+    case OQ_UNBOUNDED: /* of activations: steep, and cut behind that; a root of what is small */
+        if (mark == CUT || (mark == SMALL && is_root(fates, graph, graph->proto->node[node])))
+            return is_constant ? 0 : mark;
+        return 0;
     default:
         return 0;
     }
@@ -664,11 +671,22 @@ static bool is_attention(const Oq__Pb__NodeProto *node)
     return node->op_type != NULL && strstr(node->op_type, "Attention") != NULL;
 }
 
+/* The largest of them decide. */
+static bool takes_scores(const Oq__Pb__NodeProto *node)
+{
+    static const char *const ops[] = {"Softmax", "LogSoftmax", "ReduceLogSumExp",
+                                      "Hardmax", "ArgMax",     "TopK"};
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+        if (oq_node_is(node, "", ops[i]))
+            return true;
+    return false;
+}
+
 static void mark_scores(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
                         size_t node)
 {
     const Oq__Pb__NodeProto *proto = graph->proto->node[node];
-    if (oq_node_is(proto, "", "Softmax"))
+    if (takes_scores(proto))
         mark(fates, queue, graph, oq_node_input(proto, 0), SCORED, NULL);
     for (size_t i = 0; is_attention(proto) && i < proto->n_input; i++)
         if (role_of(fates, graph, node, i) == OQ_ELEMENT)

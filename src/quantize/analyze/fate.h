@@ -41,7 +41,7 @@ const char *oq_fate_cancels(const onnxq_plan *plan, const struct oq_site *site, 
 /* True where the value is made of constants alone. */
 bool oq_fate_is_constant(const onnxq_plan *plan, const struct oq_value *value);
 
-/* True where rows of the constant are looked up and added to what Softmax takes. */
+/* True where rows of the constant are looked up and added to what Softmax or ArgMax takes. */
 bool oq_fate_is_scored(const onnxq_plan *plan, const struct oq_constant *constant);
 
 /* True where what its elements have in common is taken off behind it, as normalizations do. */

@@ -165,15 +165,6 @@ static bool is_multiplied_as_matrix(const struct oq_constant *constant)
 }
 
 /*
- * Added to activations, or multiplied: anchors, grids, biases of attention, decays of a state.
- * What is multiplied as a matrix as well is a weight, and its integers are shared.
- */
-static bool meets_elements(const onnxq_plan *plan, const struct oq_constant *constant)
-{
-    return !is_multiplied_as_matrix(constant) && oq_fate_is_element(plan, constant);
-}
-
-/*
  * Who asks for 16 bits has them of all that could be folded, rows of tables too; what that makes
  * no smaller stays. Integer operators and blocks have 8 bits or fewer, and other options.
  */
@@ -196,19 +187,27 @@ static bool makes_small(const onnxq_plan *plan, const struct oq_constant *consta
     return false;
 }
 
-/* What its uses ask for. Who asks for 8 bits has them. */
+/*
+ * What its uses ask for. Who asks for 8 bits has them. What meets elements is added to activations,
+ * or multiplied: anchors, grids, biases of attention, decays of a state. What is multiplied as a
+ * matrix as well is a weight, and its integers are shared.
+ */
 static void note_need(const onnxq_plan *plan, struct oq_constant *constant)
 {
     if (plan->options.fold_bits == 8)
         return;
+    const bool is_weight = is_multiplied_as_matrix(constant);
+    const bool meets_elements = !is_weight && oq_fate_is_element(plan, constant);
+    const bool is_scored = !is_weight && oq_fate_is_scored(plan, constant);
+    constant->is_element = meets_elements || is_scored;
     if (oq_fate_is_fine(plan, constant))
         oq_plan_need_16_bits(plan, constant, "its product is an angle or a coordinate");
     else if (makes_small(plan, constant))
         oq_plan_need_16_bits(plan, constant, "small results of its product matter");
-    else if (meets_elements(plan, constant))
+    else if (meets_elements)
         oq_plan_need_16_bits(plan, constant, "meets other numbers one by one");
-    else if (!is_multiplied_as_matrix(constant) && oq_fate_is_scored(plan, constant))
-        oq_plan_need_16_bits(plan, constant, "is added to what Softmax takes");
+    else if (is_scored)
+        oq_plan_need_16_bits(plan, constant, "is added to what Softmax or ArgMax takes");
     else if (is_asked_for_16_bits(plan, constant))
         oq_plan_need_16_bits(plan, constant, "options.fold_bits=16");
 }

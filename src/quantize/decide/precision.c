@@ -32,6 +32,9 @@
 #define LEAST_OF_16_BITS 0.0
 #define MORE_OF_16_BITS  8.0 /* than of 8 */
 
+/* And of what meets others one by one, 16 steps: beside a penalty of -10000 a score has 2. */
+#define LEAST_OF_ELEMENTS 4.0
+
 /*
  * A folded weight of a recurrent model gets 16 bits below this, on average: such
  * a model carries what rounding has changed on from step to step, and decides by it.
@@ -157,10 +160,12 @@ static const char *describe_coarseness(onnxq_plan *plan, double bits)
 static bool object_to_rounding(onnxq_plan *plan, struct oq_constant *constant,
                                const struct summary *summary, bool is_4_bits)
 {
-    if (summary->worst_bits >= LEAST_OF_ANY && summary->lost <= MOST_LOST)
+    const double least = constant->is_element ? LEAST_OF_ELEMENTS : LEAST_OF_16_BITS;
+    const bool is_wide_enough = summary->worst_bits + MORE_OF_16_BITS >= least;
+    if (summary->worst_bits >= LEAST_OF_ANY && summary->lost <= MOST_LOST &&
+        (is_wide_enough || !constant->is_element))
         return false;
-    bool is_wide = summary->worst_bits + MORE_OF_16_BITS >= LEAST_OF_16_BITS && !is_4_bits &&
-                   oq_plan_can_have_16_bits(plan, constant);
+    bool is_wide = is_wide_enough && !is_4_bits && oq_plan_can_have_16_bits(plan, constant);
     enum oq_need need = is_wide ? OQ_NEEDS_16_BITS : OQ_NEEDS_FLOAT;
     if (need <= constant->need)
         return false;

@@ -58,10 +58,10 @@ static bool find_matrices(const struct oq_site *site, struct matrices *matrices)
     const bool is_conv = oq_node_is(site->node, "", "Conv") && site->input == 1;
     if (source->n_dims < 2 || source->nelem == 0 || source->nelem > MAX_LOOKED_NELEM)
         return false;
-    if (is_conv) { /* of one input, as of filters; others average over many */
+    if (is_conv) { /* all that an output takes is summed up */
         *matrices = (struct matrices){1, (uint64_t)source->dims[0], 0, true, true, false};
         matrices->columns = source->nelem / matrices->rows;
-        return source->n_dims > 2 && source->dims[1] == 1 && matrices->columns > 1;
+        return source->n_dims > 2 && matrices->columns > 1;
     }
     matrices->is_either = oq_node_is(site->node, "", "Einsum");
     if ((!is_gemm && !oq_node_is(site->node, "", "MatMul") && !matrices->is_either) ||

@@ -204,6 +204,7 @@ struct oq_constant {
     bool is_multiplied;             /* with qdq: some use of it takes no DequantizeLinear */
     bool is_ambiguous;              /* its name is another value in a body, or around one */
     bool is_named;                  /* from outside the graph, see oq_value */
+    bool is_element;                /* each number matters by itself, and 8 bits will not do */
     struct oq_hidden spread;        /* where what its elements have in common is taken off */
     enum oq_need need;              /* what its uses or its numbers ask for, */
     const char *need_reason;        /* and why */
