@@ -183,6 +183,17 @@ typedef struct onnxq_choice {
     const char *node;   /* its name, or its first output where it has none, as in onnxq_use */
     const char *weight; /* its name */
     onnxq_form form;
+    /*
+     * Of ONNXQ_FORM_INTEGERS, where the node is a MatMul that multiplies x [.., K] by a weight
+     * [K, N]: what x is divided by before it becomes integers, channel by channel, and rows of the
+     * weight are multiplied by (positive numbers; NULL: as without a choice, or nothing where there
+     * are columns); and the channels that are multiplied as floats, beside the integers, in
+     * ascending order. Copied.
+     */
+    const float *divisors; /* [n_divisors]: K of them */
+    size_t n_divisors;
+    const uint32_t *columns; /* [n_columns], each below K */
+    size_t n_columns;
 } onnxq_choice;
 
 typedef enum onnxq_phase { ONNXQ_PHASE_MEASURE = 0, ONNXQ_PHASE_WRITE = 1 } onnxq_phase;

@@ -109,8 +109,9 @@ void oq_os_close_folder(struct oq_os_folder *folder);
 
 /* --- the machine ------------------------------------------------------------- */
 
-unsigned oq_os_count_processors(void); /* that this process may use */
-size_t oq_os_max_descriptors(void);    /* that it may have open */
+unsigned oq_os_count_processors(void);                /* that this process may use */
+void oq_os_name_machine(char *text, size_t capacity); /* its processor, as the system calls it */
+size_t oq_os_max_descriptors(void);                   /* that it may have open */
 bool oq_os_random(void *dst, size_t nbytes);
 void oq_os_give_back_memory(void); /* that was freed */
 

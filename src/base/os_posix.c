@@ -16,6 +16,7 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -341,6 +342,34 @@ unsigned oq_os_count_processors(void)
 #endif
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (unsigned)n : 1;
+}
+
+/* As Linux lists processors: the first one's "model name	: ...". */
+static bool read_model_name(char *text, size_t capacity)
+{
+    static const char key[] = "model name";
+    char line[256];
+    bool found = false;
+    FILE *stream = fopen("/proc/cpuinfo", "r");
+    while (stream != NULL && !found && fgets(line, sizeof(line), stream) != NULL) {
+        const char *value = strchr(line, ':');
+        found = value != NULL && strncmp(line, key, strlen(key)) == 0;
+        if (found)
+            snprintf(text, capacity, "%.*s", (int)strcspn(value + 1, "\n"), value + 1);
+    }
+    if (stream != NULL)
+        fclose(stream);
+    return found;
+}
+
+void oq_os_name_machine(char *text, size_t capacity)
+{
+    struct utsname name;
+    char model[256];
+    const char *machine = uname(&name) >= 0 ? name.machine : "";
+    bool has_model = read_model_name(model, sizeof(model));
+    snprintf(text, capacity, "%s%s, %u processors", machine, has_model ? model : "",
+             oq_os_count_processors());
 }
 
 size_t oq_os_max_descriptors(void)

@@ -19,6 +19,12 @@ const char *oq_node_input(const Oq__Pb__NodeProto *node, size_t k)
     return k < node->n_input ? node->input[k] : "";
 }
 
+/* The length keeps "a", "bc" from "ab", "c". */
+char *oq_weight_key(struct oq_arena *arena, const char *label, const char *weight)
+{
+    return oq_arena_printf(arena, "%zu:%s%s", strlen(label), label, weight);
+}
+
 const char *oq_node_label(const Oq__Pb__NodeProto *node)
 {
     if (node->name != NULL && node->name[0] != '\0')

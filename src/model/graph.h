@@ -101,4 +101,8 @@ const char *oq_node_input(const Oq__Pb__NodeProto *node, size_t k);
 /* The node's name, or that of its first output, or "". */
 const char *oq_node_label(const Oq__Pb__NodeProto *node);
 
+/* A text for the uses of a weight by a node of that label, which no other pair has; NULL: memory is
+ * out. */
+char *oq_weight_key(struct oq_arena *arena, const char *label, const char *weight);
+
 #endif

@@ -1,6 +1,7 @@
 /* The file of a plan, written and read. Nothing in it is believed. */
 #include "ranges/plan_file.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,22 @@ const char *const oq_form_names[N_FORMS] = {
     [ONNXQ_FORM_BLOCKS_4] = "blocks-4",
 };
 
+static void write_channels(struct oq_json *json, const onnxq_choice *choice)
+{
+    if (choice->n_divisors > 0) {
+        oq_json_open_row(json, "divisors");
+        for (size_t i = 0; i < choice->n_divisors; i++)
+            oq_json_float(json, NULL, choice->divisors[i]);
+        oq_json_close(json);
+    }
+    if (choice->n_columns > 0) {
+        oq_json_open_row(json, "columns");
+        for (size_t i = 0; i < choice->n_columns; i++)
+            oq_json_uint(json, NULL, choice->columns[i]);
+        oq_json_close(json);
+    }
+}
+
 bool oq_plan_file_write(const onnxq_model *model, const onnxq_ranges *ranges,
                         const onnxq_choice *choices, size_t n, FILE *stream)
 {
@@ -35,6 +52,7 @@ bool oq_plan_file_write(const onnxq_model *model, const onnxq_ranges *ranges,
         oq_json_string(&json, "node", choices[i].node);
         oq_json_string(&json, "weight", choices[i].weight);
         oq_json_string(&json, "form", oq_form_names[choices[i].form]);
+        write_channels(&json, &choices[i]);
         oq_json_close(&json);
     }
     oq_json_close(&json);
@@ -69,18 +87,75 @@ static bool read_form(struct oq_json_reader *json, void *into)
     return oq_json_refuse(json, "expected a form: float, folded, integers, blocks-8 or blocks-4");
 }
 
+struct divisor_list {
+    float *list;
+    size_t count, capacity;
+};
+
+static bool read_divisors(struct oq_json_reader *json, void *into)
+{
+    struct divisor_list *divisors = into;
+    struct oq_arena *arena = &file_of(json)->arena;
+    double value;
+    if (!oq_json_enter_array(json))
+        return false;
+    while (oq_json_next_item(json)) {
+        if (!oq_json_read_number(json, &value))
+            return false;
+        if (!(value >= FLT_MIN && value <= FLT_MAX))
+            return oq_json_refuse(json, "expected a positive number that float32 holds");
+        if (!oq_arena_grow(arena, &divisors->list, divisors->count, &divisors->capacity,
+                           sizeof(*divisors->list)))
+            return oq_arena_fail(arena, json->error);
+        divisors->list[divisors->count++] = (float)value;
+    }
+    return !json->failed;
+}
+
+struct column_list {
+    uint32_t *list;
+    size_t count, capacity;
+};
+
+static bool read_columns(struct oq_json_reader *json, void *into)
+{
+    struct column_list *columns = into;
+    struct oq_arena *arena = &file_of(json)->arena;
+    uint64_t value;
+    if (!oq_json_enter_array(json))
+        return false;
+    while (oq_json_next_item(json)) {
+        if (!oq_json_read_uint(json, &value))
+            return false;
+        if (value > UINT32_MAX ||
+            (columns->count > 0 && value <= columns->list[columns->count - 1]))
+            return oq_json_refuse(json, "expected numbers of columns in ascending order");
+        if (!oq_arena_grow(arena, &columns->list, columns->count, &columns->capacity,
+                           sizeof(*columns->list)))
+            return oq_arena_fail(arena, json->error);
+        columns->list[columns->count++] = (uint32_t)value;
+    }
+    return !json->failed;
+}
+
 static bool read_choice(struct oq_json_reader *json)
 {
     onnxq_plan_file *file = file_of(json);
     onnxq_choice choice = {0};
+    struct divisor_list divisors = {0};
+    struct column_list columns = {0};
     uint64_t seen;
     const struct oq_json_member members[] = {
-        {"node", read_text, &choice.node, false},
-        {"weight", read_text, &choice.weight, false},
-        {"form", read_form, &choice.form, false},
+        {"node", read_text, &choice.node, false},  {"weight", read_text, &choice.weight, false},
+        {"form", read_form, &choice.form, false},  {"divisors", read_divisors, &divisors, true},
+        {"columns", read_columns, &columns, true},
     };
     if (!oq_json_read_members(json, members, sizeof(members) / sizeof(members[0]), &seen))
         return false;
+    choice.divisors = divisors.list;
+    choice.n_divisors = divisors.count;
+    choice.columns = columns.list;
+    choice.n_columns = columns.count;
     if (!oq_arena_grow(&file->arena, &file->choices, file->n_choices, &file->capacity,
                        sizeof(choice)))
         return oq_arena_fail(&file->arena, json->error);

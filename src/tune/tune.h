@@ -17,8 +17,7 @@
 #include "inputs/feed.h"
 #include "engine/session.h"
 #include "ranges/plan_file.h"
-
-#define OQ_N_FORMS (ONNXQ_FORM_BLOCKS_4 + 1)
+#include "tune/tune_forms.h"
 
 struct oq_tune_options {
     const onnxq_model *model;
@@ -34,6 +33,7 @@ struct oq_tune_options {
     double seconds;     /* for all of it, about */
     bool by_size;       /* the smallest file, not the fastest model */
     bool is_timed;      /* false: the time of a form is that of reading its bytes */
+    const char *resume; /* a file of measurements, read and written; or NULL */
     const char *folder; /* where models that are tried go */
     /* Asked between runs; false ends the search, and the best model so far is the result. */
     bool (*progress)(void *data, const char *what, uint64_t done, uint64_t total);
@@ -43,6 +43,7 @@ struct oq_tune_options {
 /* What a form of a site costs. */
 struct oq_tune_cost {
     bool exists;     /* else what would be written is another form, or float */
+    bool is_outdone; /* by a form of which it is a variety */
     double error;    /* square of the part of the outputs that it takes away */
     double ms;       /* of a run, more than folded */
     uint64_t nbytes; /* in the file */
@@ -52,6 +53,8 @@ struct oq_tune_cost {
 struct oq_tune_weight {
     const char *node, *weight;
     size_t site, group;
+    const struct oq_tune_activation
+        *activation; /* that it is multiplied with, where that is known, or NULL */
     bool exists[OQ_N_FORMS];
     uint64_t nbytes[OQ_N_FORMS];
 };
@@ -63,7 +66,7 @@ struct oq_tune_site {
 
 /* Weights of one shape at one operator. */
 struct oq_tune_group {
-    const char *op_type;
+    const char *name; /* operator, input, type and sizes */
     size_t n_weights;
     bool exists[OQ_N_FORMS];
     double ms[OQ_N_FORMS]; /* of one weight, more than folded; NAN: not measured */
@@ -82,15 +85,21 @@ struct oq_tune_error {
 struct oq_tune_point {
     const char *name; /* "float", "default" or "tuned"; "" */
     onnxq_method method;
-    onnxq_form *forms; /* [n_sites]; NULL: no choices were made */
-    double predicted;  /* relative error */
-    uint64_t nbytes;   /* of the file */
+    int *forms;       /* [n_sites], numbers of oq_tune_forms; NULL: no choices were made */
+    double predicted; /* relative error */
+    uint64_t nbytes;  /* of the file */
     struct oq_tune_error search, unseen;
     bool has_unseen, is_best;
     double metric;                       /* what the command says; NAN: there is none */
     double speed, speed_low, speed_high; /* of the float model's; NAN: not measured */
     size_t n_of_form[OQ_N_FORMS];        /* weights */
 };
+
+/* By the inputs that judge: those that took no part in the search, where there are any. */
+static inline const struct oq_tune_error *oq_tune_judged(const struct oq_tune_point *point)
+{
+    return point->has_unseen ? &point->unseen : &point->search;
+}
 
 struct oq_tune {
     struct oq_arena arena;
@@ -113,6 +122,9 @@ struct oq_tune {
     const char *input_unit;            /* "set" or "row" */
     double float_ms;                   /* of a run of the float model; NAN */
     double seconds, first_met_seconds; /* NAN: never */
+    const char *first_met;             /* the name of the point, "" or NULL */
+    size_t n_resumed;                  /* measurements of options.resume, */
+    const char *foreign;               /* or why they were of no use; or NULL */
     uint64_t float_nbytes;
 };
 

@@ -45,7 +45,7 @@ static void write_point(struct oq_json *json, const struct oq_tune_point *point)
     oq_json_open_object(json, "weights");
     for (int form = 0; form < OQ_N_FORMS; form++)
         if (point->n_of_form[form] > 0)
-            oq_json_uint(json, oq_form_names[form], point->n_of_form[form]);
+            oq_json_uint(json, oq_tune_forms[form].name, point->n_of_form[form]);
     oq_json_close(json);
     oq_json_close(json);
 }
@@ -60,7 +60,7 @@ static void write_site(struct oq_json *json, const struct oq_tune_site *site)
         const struct oq_tune_cost *cost = &site->costs[form];
         if (!cost->exists)
             continue;
-        oq_json_open_object(json, oq_form_names[form]);
+        oq_json_open_object(json, oq_tune_forms[form].name);
         oq_json_number(json, "error", sqrt(cost->error));
         oq_json_number(json, "ms", cost->ms);
         oq_json_uint(json, "bytes", cost->nbytes);
@@ -93,6 +93,10 @@ void oq_tune_write_json(const struct oq_tune_report *report, FILE *stream)
     oq_json_number(&json, "float_ms", tune->float_ms);
     oq_json_number(&json, "seconds", tune->seconds);
     oq_json_number(&json, "seconds_until_first_within", tune->first_met_seconds);
+    if (report->options->resume != NULL) {
+        oq_json_uint(&json, "resumed", tune->n_resumed);
+        oq_json_string(&json, "not_resumed_as_measured", tune->foreign);
+    }
     oq_json_open_array(&json, "points");
     for (size_t i = 0; i < tune->n_points; i++)
         write_point(&json, &tune->points[i]);

@@ -15,8 +15,9 @@ static void write_forms(const struct oq_tune_point *point, struct oq_page *page)
     int used = 0;
     for (int form = 0; point->forms != NULL && form < OQ_N_FORMS; form++)
         if (point->n_of_form[form] > 0 && used < (int)sizeof(text))
-            used += snprintf(text + used, sizeof(text) - (size_t)used, "%s%zu %s",
-                             used > 0 ? ", " : "", point->n_of_form[form], oq_form_names[form]);
+            used +=
+                snprintf(text + used, sizeof(text) - (size_t)used, "%s%zu %s", used > 0 ? ", " : "",
+                         point->n_of_form[form], oq_tune_forms[form].name);
     oq_page_cell(page, "%s", text);
 }
 
@@ -41,7 +42,7 @@ static void write_sites(const struct oq_tune *tune, struct oq_page *page)
         const struct oq_tune_site *site = &tune->sites[i];
         const struct oq_tune_cost *cost = &site->costs[best->forms[i]];
         oq_page_cell(page, "%s", site->node);
-        oq_page_cell(page, "%s", oq_form_names[best->forms[i]]);
+        oq_page_cell(page, "%s", oq_tune_forms[best->forms[i]].name);
         oq_page_number(page, 100 * sqrt(cost->error));
         oq_page_number(page, cost->ms);
     }

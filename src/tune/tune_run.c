@@ -11,8 +11,10 @@
 static bool do_work(struct oq_tuning *tuning, onnxq_error *error)
 {
     return oq_tuning_make_inputs(tuning, error) && oq_tuning_find_ranges(tuning, error) &&
-           oq_tuning_find_sites(tuning, error) && oq_tuning_measure_errors(tuning, error) &&
-           oq_tuning_measure_times(tuning, error) && oq_tuning_search(tuning, error);
+           oq_tuning_find_channels(tuning, error) && oq_tuning_find_sites(tuning, error) &&
+           oq_tuning_resume(tuning, error) && oq_tuning_begin_search(tuning, error) &&
+           oq_tuning_measure_errors(tuning, error) && oq_tuning_measure_times(tuning, error) &&
+           oq_tuning_search(tuning, error);
 }
 
 static void fini_outputs(struct oq_arrays *outputs, size_t n)
@@ -32,6 +34,8 @@ bool oq_tune_run(struct oq_tune *tune, const struct oq_tune_options *options, on
     tuning.folder = oq_folder_make(options->folder, error);
     bool ok = tuning.folder != NULL && do_work(&tuning, error);
     tune->seconds = oq_now_seconds() - tuning.began;
+    tune->n_resumed = tuning.cache.n_found;
+    tune->foreign = tuning.cache.foreign;
     oq_folder_remove(tuning.folder);
     fini_outputs(tuning.search_outputs, tuning.search.count);
     fini_outputs(tuning.unseen_outputs, tuning.unseen.count);

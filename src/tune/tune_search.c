@@ -12,16 +12,17 @@
 #include "tune/tuning.h"
 
 #define SAME_SPEED 0.03 /* as a part */
+#define N_TRIALS   8    /* that halving takes, about */
 
 /* A site changes its form. */
 struct frontier_step {
     size_t site;
-    onnxq_form form;
+    int form;
     double gain, error; /* less cost, more square of error */
 };
 
 struct frontier {
-    onnxq_form *start; /* [n_sites] */
+    int *start; /* [n_sites] */
     struct frontier_step *steps;
     size_t n_steps, capacity;
     double byte_ms; /* what a byte of the file counts for */
@@ -43,27 +44,27 @@ static double cost_of(const struct oq_tuning *tuning, const struct frontier *lin
 /* Forms that cost less than all that are as accurate; with the time known. */
 static bool is_candidate(const struct oq_tune_cost *cost)
 {
-    return cost->exists && !isnan(cost->ms);
+    return cost->exists && !cost->is_outdone && !isnan(cost->ms);
 }
 
 /* The most accurate form, of these the cheapest. */
-static onnxq_form find_start(const struct oq_tuning *tuning, const struct frontier *line,
-                             const struct oq_tune_site *site)
+static int find_start(const struct oq_tuning *tuning, const struct frontier *line,
+                      const struct oq_tune_site *site)
 {
-    onnxq_form best = ONNXQ_FORM_FLOAT;
+    int best = ONNXQ_FORM_FLOAT;
     for (int form = 1; form < OQ_N_FORMS; form++) {
         const struct oq_tune_cost *cost = &site->costs[form], *than = &site->costs[best];
         if (is_candidate(cost) && (cost->error < than->error ||
                                    (cost->error <= than->error &&
                                     cost_of(tuning, line, cost) < cost_of(tuning, line, than))))
-            best = (onnxq_form)form;
+            best = form;
     }
     return best;
 }
 
 /* The form that gains the most for its error; false: none is cheaper. */
 static bool find_step(const struct oq_tuning *tuning, const struct frontier *line,
-                      const struct oq_tune_site *site, onnxq_form from, struct frontier_step *best)
+                      const struct oq_tune_site *site, int from, struct frontier_step *best)
 {
     const struct oq_tune_cost *base = &site->costs[from];
     double best_slope = 0;
@@ -76,7 +77,7 @@ static bool find_step(const struct oq_tuning *tuning, const struct frontier *lin
         double slope = error > 0 ? gain / error : (double)INFINITY;
         if (slope > best_slope) {
             best_slope = slope;
-            *best = (struct frontier_step){.form = (onnxq_form)form, .gain = gain, .error = error};
+            *best = (struct frontier_step){.form = form, .gain = gain, .error = error};
         }
     }
     return best_slope > 0;
@@ -91,7 +92,7 @@ static int compare_steps(const void *a, const void *b)
         return -1;
     if (left < right)
         return 1;
-    return x->site < y->site ? -1 : x->site > y->site ? 1 : (int)x->form - (int)y->form;
+    return x->site < y->site ? -1 : x->site > y->site ? 1 : x->form - y->form;
 }
 
 static bool make_line(struct oq_tuning *tuning, struct frontier *line, onnxq_error *error)
@@ -103,7 +104,7 @@ static bool make_line(struct oq_tuning *tuning, struct frontier *line, onnxq_err
     for (size_t i = 0; i < tune->n_sites; i++) {
         const struct oq_tune_site *site = &tune->sites[i];
         struct frontier_step step;
-        onnxq_form form = line->start[i] = find_start(tuning, line, site);
+        int form = line->start[i] = find_start(tuning, line, site);
         while (find_step(tuning, line, site, form, &step)) {
             if (!oq_arena_grow(&tuning->arena, &line->steps, line->n_steps, &line->capacity,
                                sizeof(step)))
@@ -120,20 +121,6 @@ static bool make_line(struct oq_tuning *tuning, struct frontier *line, onnxq_err
 
 /* --- points on it ------------------------------------------------------------------------- */
 
-static bool add_point(struct oq_tuning *tuning, const char *name, onnxq_method method,
-                      const onnxq_form *forms, struct oq_tune_point **point, onnxq_error *error)
-{
-    struct oq_tune *tune = tuning->tune;
-    if (!oq_arena_grow(&tune->arena, &tune->points, tune->n_points, &tune->points_capacity,
-                       sizeof(*tune->points)))
-        return oq_arena_fail(&tune->arena, error);
-    *point = &tune->points[tune->n_points];
-    if (!oq_trial_try(tuning, name, method, forms, *point, error))
-        return false;
-    tune->n_points++;
-    return true;
-}
-
 static bool keeps_metric(const struct oq_tune_options *options, double metric)
 {
     return options->metric_command == NULL ||
@@ -147,12 +134,29 @@ static bool is_within(const struct oq_tuning *tuning, const struct oq_tune_point
            (!point->has_unseen || point->unseen.is_within);
 }
 
+static bool add_point(struct oq_tuning *tuning, const char *name, onnxq_method method,
+                      const int *forms, struct oq_tune_point **point, onnxq_error *error)
+{
+    struct oq_tune *tune = tuning->tune;
+    if (!oq_arena_grow(&tune->arena, &tune->points, tune->n_points, &tune->points_capacity,
+                       sizeof(*tune->points)))
+        return oq_arena_fail(&tune->arena, error);
+    *point = &tune->points[tune->n_points];
+    if (!oq_trial_try(tuning, name, method, forms, *point, error))
+        return false;
+    if (tune->n_points++ > 0 && isnan(tune->first_met_seconds) && is_within(tuning, *point)) {
+        tune->first_met_seconds = oq_now_seconds() - tuning->began;
+        tune->first_met = name;
+    }
+    return true;
+}
+
 static bool try_place(struct oq_tuning *tuning, const struct frontier *line, size_t place,
                       bool *within, size_t *number, onnxq_error *error)
 {
     struct oq_tune *tune = tuning->tune;
     struct oq_tune_point *point = NULL;
-    onnxq_form *forms = oq_arena_array(&tuning->arena, tune->n_sites, sizeof(*forms));
+    int *forms = oq_arena_array(&tuning->arena, tune->n_sites, sizeof(*forms));
     if (forms == NULL)
         return oq_arena_fail(&tuning->arena, error);
     memcpy(forms, line->start, tune->n_sites * sizeof(*forms));
@@ -162,8 +166,6 @@ static bool try_place(struct oq_tuning *tuning, const struct frontier *line, siz
         return false;
     *within = is_within(tuning, point);
     *number = tune->n_points - 1;
-    if (*within && isnan(tune->first_met_seconds))
-        tune->first_met_seconds = oq_now_seconds() - tuning->began;
     return true;
 }
 
@@ -174,6 +176,9 @@ static bool find_last(struct oq_tuning *tuning, const struct frontier *line, siz
     bool within;
     size_t number;
     *best = SIZE_MAX;
+    if (!oq_tuning_goes_on(tuning, "models", tuning->tune->n_points, 0) &&
+        !isnan(tuning->tune->first_met_seconds)) /* there is a result without it */
+        return true;
     if (!try_place(tuning, line, line->n_steps, &within, &number, error))
         return false;
     if (within) {
@@ -213,26 +218,36 @@ static bool is_better(const struct oq_tuning *tuning, const struct oq_tune_point
 {
     const struct oq_tune_options *options = tuning->options;
     double ratio = options->by_size || !options->is_timed ? 1 : point->speed / than->speed;
+    if (than == tuning->tune->points && point->speed_low <= 1 && point->speed_high >= 1)
+        ratio = 1; /* no clock tells it from the float model */
     return ratio > 1 + SAME_SPEED || (ratio > 1 - SAME_SPEED && point->nbytes < than->nbytes);
 }
 
-/* What all was for: the model that was found, against the float one and the default. */
+/* Whether it is a result where nothing better was found. */
+static bool is_eligible(const struct oq_tuning *tuning, size_t number, size_t found)
+{
+    const struct oq_tune_point *points = tuning->tune->points;
+    /* Without a clock nothing speaks for others than the one that was found, if it is any good. */
+    return number == found ||
+           (points[number].name[0] != '\0' && (tuning->options->is_timed || found == SIZE_MAX ||
+                                               points[found].nbytes >= points[0].nbytes));
+}
+
+/* What all was for: the model that was found, against the float one and those that have a name. */
 static bool choose(struct oq_tuning *tuning, size_t found, onnxq_error *error)
 {
     struct oq_tune *tune = tuning->tune;
-    size_t n_named = tune->ranges != NULL ? 3 : 2; /* float, default, static */
     tune->best = 0;
-    if (!tuning->options->is_timed && found != SIZE_MAX) /* nothing speaks for others */
-        n_named = 0;
-    for (size_t i = 0; i < n_named + (found != SIZE_MAX); i++) {
-        size_t number = i < n_named ? i : found;
-        struct oq_tune_point *point = &tune->points[number];
-        if (number == 0)
+    for (size_t i = 0; i < tune->n_points; i++) {
+        struct oq_tune_point *point = &tune->points[i];
+        if (!is_eligible(tuning, i, found))
+            continue;
+        if (i == 0)
             point->speed = point->speed_low = point->speed_high = 1;
         else if (tuning->options->is_timed && !oq_tuning_measure_speed(tuning, point, error))
             return false;
         if (is_within(tuning, point) && is_better(tuning, point, &tune->points[tune->best]))
-            tune->best = number;
+            tune->best = i;
     }
     tune->is_met = is_within(tuning, &tune->points[tune->best]);
     if (tune->best != 0)
@@ -245,9 +260,21 @@ static bool add_float(struct oq_tuning *tuning, onnxq_error *error)
 {
     struct oq_tune *tune = tuning->tune;
     struct oq_tune_point *point;
-    onnxq_form *forms = oq_arena_array(&tuning->arena, tune->n_sites + 1, sizeof(*forms));
+    int *forms = oq_arena_array(&tuning->arena, tune->n_sites + 1, sizeof(*forms));
     return (forms != NULL || oq_arena_fail(&tuning->arena, error)) &&
            add_point(tuning, "float", ONNXQ_METHOD_DYNAMIC, forms, &point, error);
+}
+
+/* Hardly any budget does without it: a result early on. */
+static bool add_folded(struct oq_tuning *tuning, onnxq_error *error)
+{
+    struct oq_tune *tune = tuning->tune;
+    struct oq_tune_point *point;
+    int *forms = oq_arena_array(&tuning->arena, tune->n_sites + 1, sizeof(*forms));
+    for (size_t i = 0; forms != NULL && i < tune->n_sites; i++)
+        forms[i] = ONNXQ_FORM_FOLDED;
+    return (forms != NULL || oq_arena_fail(&tuning->arena, error)) &&
+           add_point(tuning, "folded", oq_trial_method(tuning), forms, &point, error);
 }
 
 static bool add_default(struct oq_tuning *tuning, const char *name, onnxq_method method,
@@ -265,16 +292,38 @@ static void sort_points(struct oq_tune *tune)
             tune->best = i;
 }
 
+/* The choice opens two sessions for each model with a name, and for the one that is found. */
+static void reserve_time(struct oq_tuning *tuning, double trial_seconds)
+{
+    const size_t n_models = tuning->tune->n_points; /* one of them is float, one not found yet */
+    tuning->choice_seconds = trial_seconds;
+    if (tuning->options->is_timed)
+        tuning->choice_seconds =
+            (double)n_models * (oq_tuning_speed_seconds(tuning) + trial_seconds);
+    tuning->reserve = tuning->choice_seconds + N_TRIALS * trial_seconds;
+}
+
+bool oq_tuning_begin_search(struct oq_tuning *tuning, onnxq_error *error)
+{
+    struct oq_tune *tune = tuning->tune;
+    tune->first_met_seconds = (double)NAN;
+    const double began = oq_now_seconds();
+    if (!add_float(tuning, error) || !add_default(tuning, "default", ONNXQ_METHOD_DYNAMIC, error) ||
+        (tune->ranges != NULL && !add_default(tuning, "static", ONNXQ_METHOD_STATIC, error)) ||
+        (isnan(tune->first_met_seconds) && !add_folded(tuning, error)))
+        return false;
+    reserve_time(tuning, (oq_now_seconds() - began) / (double)tune->n_points);
+    return true;
+}
+
 bool oq_tuning_search(struct oq_tuning *tuning, onnxq_error *error)
 {
     struct oq_tune *tune = tuning->tune;
     struct frontier line = {.byte_ms = 0.02 * (isnan(tune->float_ms) ? 1 : tune->float_ms) /
                                        (double)(tune->float_nbytes + 1)};
     size_t found;
-    tune->first_met_seconds = (double)NAN;
-    if (!add_float(tuning, error) || !add_default(tuning, "default", ONNXQ_METHOD_DYNAMIC, error) ||
-        (tune->ranges != NULL && !add_default(tuning, "static", ONNXQ_METHOD_STATIC, error)) ||
-        !make_line(tuning, &line, error) || !find_last(tuning, &line, &found, error) ||
+    tuning->reserve = tuning->choice_seconds;
+    if (!make_line(tuning, &line, error) || !find_last(tuning, &line, &found, error) ||
         !choose(tuning, found, error))
         return false;
     sort_points(tune);

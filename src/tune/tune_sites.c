@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/strmap.h"
+#include "layers/scope.h"
 #include "tune/tuning.h"
 
 struct weight_finder {
@@ -26,26 +27,21 @@ static bool fail(const struct weight_finder *finder, onnxq_error *error)
 
 /* --- nodes of bodies ------------------------------------------------------------- */
 
-static const Oq__Pb__NodeProto *owner_of(const struct oq_graph *graph, size_t node)
+static bool find_owners(struct weight_finder *finder, onnxq_error *error)
 {
-    while (graph->parent != NULL) {
-        node = graph->node;
-        graph = graph->parent;
-    }
-    return graph->proto->node[node];
-}
-
-static bool find_owners(struct weight_finder *finder)
-{
-    const struct oq_graphs *graphs = &finder->tuning->options->model->graphs;
+    const onnxq_model *model = finder->tuning->options->model;
+    const struct oq_graphs *graphs = &model->graphs;
+    struct oq_scope scope;
+    if (!oq_scope_init(&scope, model, &finder->tuning->arena, error))
+        return false;
     for (size_t g = 0; g < graphs->count; g++)
         for (size_t i = 0; i < graphs->list[g]->proto->n_node; i++) {
             const char *label = oq_node_label(graphs->list[g]->proto->node[i]);
             void **place = oq_strmap_place(&finder->owners, label);
             if (place == NULL)
-                return false;
+                return fail(finder, error);
             if (*place == NULL)
-                *place = (void *)(uintptr_t)owner_of(graphs->list[g], i);
+                *place = graphs->list[0]->proto->node[g == 0 ? i : scope.owners[g]];
         }
     return true;
 }
@@ -95,7 +91,7 @@ static bool find_site(struct weight_finder *finder, const onnxq_use *use, size_t
 static char *describe_group(struct weight_finder *finder, const onnxq_weight *weight,
                             const onnxq_use *use)
 {
-    struct oq_arena *arena = &finder->tuning->arena;
+    struct oq_arena *arena = &finder->tuning->tune->arena;
     char *text = oq_arena_printf(arena, "%s %zu %s", use->op_type, use->input, weight->dtype);
     for (size_t i = 0; text != NULL && i < weight->n_dims; i++)
         text = oq_arena_printf(arena, "%s %lld", text, (long long)weight->dims[i]);
@@ -115,12 +111,18 @@ static bool find_group(struct weight_finder *finder, const onnxq_weight *weight,
     if (!oq_arena_grow(&tune->arena, &tune->groups, tune->n_groups, &finder->groups_capacity,
                        sizeof(*tune->groups)))
         return false;
-    tune->groups[tune->n_groups++] =
-        (struct oq_tune_group){.op_type = oq_arena_strdup(&tune->arena, use->op_type)};
-    return tune->groups[*group].op_type != NULL;
+    tune->groups[tune->n_groups++] = (struct oq_tune_group){.name = text};
+    return true;
 }
 
 /* --- weights ------------------------------------------------------------------------ */
+
+/* What a node of the main graph multiplies the weight with. */
+static const struct oq_tune_activation *find_activation(const struct weight_finder *finder,
+                                                        const onnxq_use *use)
+{
+    return use->input == 1 ? oq_strmap_find(&finder->tuning->activations, use->node) : NULL;
+}
 
 static bool find_weight(struct weight_finder *finder, const onnxq_weight *weight,
                         const onnxq_use *use, struct oq_tune_weight **found)
@@ -128,8 +130,7 @@ static bool find_weight(struct weight_finder *finder, const onnxq_weight *weight
     struct oq_tune *tune = finder->tuning->tune;
     bool is_new;
     size_t number;
-    char *key = oq_arena_printf(&finder->tuning->arena, "%zu:%s%s", strlen(use->node), use->node,
-                                weight->name);
+    char *key = oq_weight_key(&finder->tuning->arena, use->node, weight->name);
     if (key == NULL || !number_of(finder, &finder->weights, key, tune->n_weights, &number, &is_new))
         return false;
     if (is_new) {
@@ -140,6 +141,7 @@ static bool find_weight(struct weight_finder *finder, const onnxq_weight *weight
             !oq_arena_grow(&tune->arena, &tune->weights, tune->n_weights, &finder->weights_capacity,
                            sizeof(made)))
             return false;
+        made.activation = find_activation(finder, use);
         made.exists[ONNXQ_FORM_FLOAT] = true;
         made.nbytes[ONNXQ_FORM_FLOAT] = weight->nbytes / weight->n_uses;
         tune->groups[made.group].n_weights++;
@@ -149,7 +151,7 @@ static bool find_weight(struct weight_finder *finder, const onnxq_weight *weight
     return true;
 }
 
-/* The form that a plan has made of a use. */
+/* The form of the library that a plan has made of a use. */
 static onnxq_form form_of(const onnxq_weight *weight, const onnxq_use *use)
 {
     if (strcmp(use->form, "8-bit activations") == 0)
@@ -163,14 +165,21 @@ static onnxq_form form_of(const onnxq_weight *weight, const onnxq_use *use)
     return weight->bits == 4 ? ONNXQ_FORM_BLOCKS_4 : ONNXQ_FORM_BLOCKS_8;
 }
 
-static bool note_uses(struct weight_finder *finder, const onnxq_plan *plan, onnxq_form form)
+/* What became of channels stands behind the operator in the words of a plan. */
+static bool is_form(const onnxq_weight *weight, const onnxq_use *use, int form)
+{
+    return form_of(weight, use) == oq_tune_forms[form].form &&
+           (!oq_form_has_channels(form) || strchr(use->form, ',') != NULL);
+}
+
+static bool note_uses(struct weight_finder *finder, const onnxq_plan *plan, int form)
 {
     for (size_t i = 0; i < onnxq_plan_count(plan); i++) {
         const onnxq_weight *weight = onnxq_plan_get(plan, i);
         for (size_t k = 0; k < weight->n_uses; k++) {
             const onnxq_use *use = &weight->uses[k];
             struct oq_tune_weight *found;
-            if (form_of(weight, use) != form || form == ONNXQ_FORM_FLOAT)
+            if (form == ONNXQ_FORM_FLOAT || !is_form(weight, use, form))
                 continue;
             if (!find_weight(finder, weight, use, &found))
                 return false;
@@ -182,8 +191,8 @@ static bool note_uses(struct weight_finder *finder, const onnxq_plan *plan, onnx
 }
 
 /* All uses that have a node may be asked for it: those that there are no choices for say why. */
-static onnxq_choice *ask_all(const struct weight_finder *finder, const onnxq_plan *plan,
-                             onnxq_form form, size_t *n)
+static onnxq_choice *ask_all(const struct weight_finder *finder, const onnxq_plan *plan, int form,
+                             size_t *n)
 {
     size_t count = 0;
     for (size_t i = 0; i < onnxq_plan_count(plan); i++)
@@ -193,12 +202,13 @@ static onnxq_choice *ask_all(const struct weight_finder *finder, const onnxq_pla
     for (size_t i = 0; choices != NULL && i < onnxq_plan_count(plan); i++) {
         const onnxq_weight *weight = onnxq_plan_get(plan, i);
         for (size_t k = 0; k < weight->n_uses; k++)
-            choices[(*n)++] = (onnxq_choice){weight->uses[k].node, weight->name, form};
+            choices[(*n)++] = oq_tune_choose(weight->uses[k].node, weight->name,
+                                             find_activation(finder, &weight->uses[k]), form);
     }
     return choices;
 }
 
-static bool note_form(struct weight_finder *finder, const onnxq_plan *plan, onnxq_form form,
+static bool note_form(struct weight_finder *finder, const onnxq_plan *plan, int form,
                       onnxq_error *error)
 {
     size_t n;
@@ -218,7 +228,7 @@ static void sum_up(struct oq_tune *tune)
     for (size_t i = 0; i < tune->n_weights; i++) {
         struct oq_tune_weight *weight = &tune->weights[i];
         for (int form = 0; form < OQ_N_FORMS; form++) {
-            const onnxq_form stored = oq_trial_stored_form(weight, (onnxq_form)form);
+            const int stored = oq_trial_stored_form(weight, form);
             tune->sites[weight->site].costs[form].exists |= weight->exists[form];
             tune->sites[weight->site].costs[form].nbytes += weight->nbytes[stored];
             tune->groups[weight->group].exists[form] |= weight->exists[form];
@@ -233,12 +243,12 @@ bool oq_tuning_find_sites(struct oq_tuning *tuning, onnxq_error *error)
     struct oq_strmap *maps[] = {&finder.owners, &finder.sites, &finder.groups, &finder.weights};
     for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
         oq_strmap_init(maps[i], &tuning->arena);
-    if (!find_owners(&finder))
-        return fail(&finder, error);
+    if (!find_owners(&finder, error))
+        return false;
     onnxq_plan *plan = oq_trial_plan(tuning, oq_trial_method(tuning), NULL, 0, error);
     bool ok = plan != NULL;
     for (int form = ONNXQ_FORM_FOLDED; ok && form < OQ_N_FORMS; form++)
-        ok = note_form(&finder, plan, (onnxq_form)form, error);
+        ok = note_form(&finder, plan, form, error);
     onnxq_plan_destroy(plan);
     sum_up(tuning->tune);
     return ok && (tuning->tune->n_weights > 0 ||

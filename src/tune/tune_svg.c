@@ -23,8 +23,8 @@ struct axes {
 
 static double error_of(const struct oq_tune_point *point)
 {
-    const struct oq_tune_error *error = point->has_unseen ? &point->unseen : &point->search;
-    return isnan(error->relative) ? 0 : 100 * error->relative;
+    const double relative = oq_tune_judged(point)->relative;
+    return isnan(relative) ? 0 : 100 * relative;
 }
 
 static double x_of(const struct axes *axes, const struct oq_tune_point *point)

@@ -32,6 +32,21 @@ static void print_head(const struct oq_tune_report *report, FILE *stream)
         tune->inputs_are_random ? "random " : "", tune->n_unseen, tune->n_unseen == 1 ? "s" : "");
 }
 
+/* What an earlier search has left, and when this one had something to show. */
+static void print_course(const struct oq_tune_report *report, FILE *stream)
+{
+    const struct oq_tune *tune = report->tune;
+    if (tune->foreign != NULL)
+        fprintf(stream, "  the file of --resume was measured %s: all is measured anew\n",
+                tune->foreign);
+    else if (tune->n_resumed > 0)
+        fprintf(stream, "  %zu measurement%s of an earlier search\n", tune->n_resumed,
+                tune->n_resumed == 1 ? "" : "s");
+    if (!isnan(tune->first_met_seconds))
+        fprintf(stream, "  the first model within the budget after %.1f s%s%s\n",
+                tune->first_met_seconds, tune->first_met[0] == '\0' ? "" : ": ", tune->first_met);
+}
+
 static void print_part(FILE *stream, bool is_known, double part)
 {
     if (is_known && !isnan(part))
@@ -60,7 +75,7 @@ static void print_forms(const struct oq_tune_point *point, FILE *stream)
               stream);
     for (int form = 0; form < OQ_N_FORMS; form++)
         if (point->n_of_form[form] > 0) {
-            fprintf(stream, "%s%zu %s", between, point->n_of_form[form], oq_form_names[form]);
+            fprintf(stream, "%s%zu %s", between, point->n_of_form[form], oq_tune_forms[form].name);
             between = ", ";
         }
 }
@@ -100,7 +115,7 @@ static void print_sites(const struct oq_tune *tune, FILE *stream)
         const struct oq_tune_cost *cost = &site->costs[best->forms[i]];
         fputs("  ", stream);
         oq_report_cell(stream, site->node, 40, 40);
-        fprintf(stream, "  %-9s  %9.4g  %8.4f\n", oq_form_names[best->forms[i]],
+        fprintf(stream, "  %-9s  %9.4g  %8.4f\n", oq_tune_forms[best->forms[i]].name,
                 100 * sqrt(cost->error), cost->ms);
     }
 }
@@ -144,8 +159,7 @@ static void print_verdict(const struct oq_tune_report *report, FILE *stream)
             oq_size_text(best->nbytes).text);
     if (!isnan(best->speed))
         fprintf(stream, ", %.2fx as fast", best->speed);
-    fprintf(stream, ", %.4g %% error%s in %.1f s\n",
-            100 * (best->has_unseen ? best->unseen.relative : best->search.relative),
+    fprintf(stream, ", %.4g %% error%s in %.1f s\n", 100 * oq_tune_judged(best)->relative,
             best->has_unseen ? " on unseen inputs" : "", tune->seconds);
 }
 
@@ -154,6 +168,7 @@ void oq_tune_print(const struct oq_tune_report *report, int level, FILE *stream)
     const struct oq_tune *tune = report->tune;
     if (level >= 0) {
         print_head(report, stream);
+        print_course(report, stream);
         print_points(tune, stream);
         print_obstacle(tune, stream);
     }

@@ -15,7 +15,9 @@
 #define SHARE_OF_TIMES   0.3 /* of the time that is allowed */
 #define MIN_PAIR_SECONDS 0.1
 #define MAX_PAIR_SECONDS 2.0
+#define MOST_OF_THE_REST 0.6
 #define SPEED_SECONDS    1.5
+#define SHARE_OF_SPEED   0.04
 
 /* --- two sessions -------------------------------------------------------------------- */
 
@@ -90,18 +92,19 @@ static void fini_timing(struct timing *timing)
  * What all other groups have meanwhile. Integers with known ranges pay where their neighbours are
  * integers, too; elsewhere nothing is quantized twice where all is folded.
  */
-static onnxq_form base_form(const struct oq_tuning *tuning)
+static int base_form(const struct oq_tuning *tuning)
 {
     return tuning->tune->ranges != NULL ? ONNXQ_FORM_INTEGERS : ONNXQ_FORM_FOLDED;
 }
 
-static onnxq_choice *choose_group(struct oq_tuning *tuning, size_t group, onnxq_form form)
+static onnxq_choice *choose_group(struct oq_tuning *tuning, size_t group, int form)
 {
     const struct oq_tune *tune = tuning->tune;
     onnxq_choice *choices = oq_trial_all(tuning, base_form(tuning));
     for (size_t i = 0; choices != NULL && i < tune->n_weights; i++)
         if (tune->weights[i].group == group)
-            choices[i].form = form;
+            choices[i] = oq_tune_choose(tune->weights[i].node, tune->weights[i].weight,
+                                        tune->weights[i].activation, form);
     return choices;
 }
 
@@ -114,7 +117,7 @@ static double find_difference(struct timing *timing)
     return oq_median(timing->times[1].values, n);
 }
 
-static bool time_group(struct oq_tuning *tuning, struct timing *timing, size_t g, onnxq_form form,
+static bool time_group(struct oq_tuning *tuning, struct timing *timing, size_t g, int form,
                        double seconds, onnxq_error *error)
 {
     struct oq_tune_group *group = &tuning->tune->groups[g];
@@ -137,12 +140,18 @@ static bool time_group(struct oq_tuning *tuning, struct timing *timing, size_t g
     return ok;
 }
 
+/* The form that takes the same time, and is the first such. */
+static int timed_as(int form)
+{
+    return oq_form_is_smooth(form) ? OQ_N_PLAIN_FORMS : form;
+}
+
 /* Folded, too, where that is not what all else is. */
 static bool is_timed(const struct oq_tuning *tuning, const struct oq_tune_group *group, int form)
 {
-    onnxq_form base = base_form(tuning);
-    return form >= ONNXQ_FORM_FOLDED && form != (int)base && group->exists[form] &&
-           (form != ONNXQ_FORM_FOLDED || group->exists[base]);
+    int base = base_form(tuning);
+    return form >= ONNXQ_FORM_FOLDED && form != base && timed_as(form) == form &&
+           group->exists[form] && (form != ONNXQ_FORM_FOLDED || group->exists[base]);
 }
 
 static size_t count_pairs(const struct oq_tuning *tuning)
@@ -157,7 +166,7 @@ static size_t count_pairs(const struct oq_tuning *tuning)
 /* From differences to the base to those to what is folded. */
 static void refer_to_folded(const struct oq_tuning *tuning, struct oq_tune_group *group)
 {
-    onnxq_form base = base_form(tuning);
+    int base = base_form(tuning);
     if (base == ONNXQ_FORM_FOLDED || !group->exists[base])
         return;
     double folded = group->ms[ONNXQ_FORM_FOLDED];
@@ -166,21 +175,60 @@ static void refer_to_folded(const struct oq_tuning *tuning, struct oq_tune_group
         group->ms[form] -= folded;
 }
 
+/* Groups of many weights first, which count the most. NULL: memory is out. */
+static size_t *sort_groups(struct oq_tuning *tuning)
+{
+    const struct oq_tune *tune = tuning->tune;
+    size_t *order = oq_arena_array(&tuning->arena, tune->n_groups + 1, sizeof(*order));
+    for (size_t g = 0; order != NULL && g < tune->n_groups; g++) {
+        size_t place = g;
+        for (; place > 0 && tune->groups[order[place - 1]].n_weights < tune->groups[g].n_weights;
+             place--)
+            order[place] = order[place - 1];
+        order[place] = g;
+    }
+    return order;
+}
+
+/* What an earlier search has measured, or now. *goes_on: there was time for it. */
+static bool find_time(struct oq_tuning *tuning, struct timing *timing, size_t g, int form,
+                      double seconds, bool *goes_on, onnxq_error *error)
+{
+    struct oq_tune_group *group = &tuning->tune->groups[g];
+    const char *name = oq_tune_forms[form].name;
+    if (oq_tune_cache_get(&tuning->cache, OQ_MEASURED_TIME, group->name, name, &group->ms[form])) {
+        tuning->cache.n_found++;
+        return true;
+    }
+    *goes_on = *goes_on && oq_tuning_seconds_left(tuning) > seconds;
+    return !*goes_on || (time_group(tuning, timing, g, form, seconds, error) &&
+                         oq_tune_cache_put(&tuning->cache, OQ_MEASURED_TIME, group->name, name,
+                                           group->ms[form], error) &&
+                         oq_tune_cache_save(&tuning->cache, error));
+}
+
 static bool time_groups(struct oq_tuning *tuning, struct timing *timing, onnxq_error *error)
 {
     const struct oq_tune *tune = tuning->tune;
     size_t n_pairs = count_pairs(tuning), n_done = 0;
-    double seconds = tuning->options->seconds * SHARE_OF_TIMES / (double)(n_pairs + 1);
+    double seconds = fmin(tuning->options->seconds * SHARE_OF_TIMES,
+                          oq_tuning_seconds_left(tuning) * MOST_OF_THE_REST) /
+                     (double)(n_pairs + 1);
     seconds = fmin(fmax(seconds, MIN_PAIR_SECONDS), MAX_PAIR_SECONDS);
-    for (size_t g = 0; g < tune->n_groups; g++) {
+    const size_t *order = sort_groups(tuning);
+    if (order == NULL)
+        return oq_arena_fail(&tuning->arena, error);
+    for (size_t i = 0; i < tune->n_groups; i++) {
+        const size_t g = order[i];
         for (int form = 0; form < OQ_N_FORMS; form++) {
             if (!is_timed(tuning, &tune->groups[g], form))
                 continue;
-            if (!oq_tuning_goes_on(tuning, "times", n_done++, n_pairs))
-                return true;
-            if (!time_group(tuning, timing, g, (onnxq_form)form, seconds, error))
+            bool goes_on = oq_tuning_goes_on(tuning, "times", n_done++, n_pairs);
+            if (!find_time(tuning, timing, g, form, seconds, &goes_on, error))
                 return false;
         }
+        for (int form = 0; form < OQ_N_FORMS; form++)
+            tune->groups[g].ms[form] = tune->groups[g].ms[timed_as(form)];
         refer_to_folded(tuning, &tune->groups[g]);
     }
     return true;
@@ -242,12 +290,17 @@ bool oq_tuning_measure_times(struct oq_tuning *tuning, onnxq_error *error)
 
 /* --- whole models ------------------------------------------------------------------------- */
 
+double oq_tuning_speed_seconds(const struct oq_tuning *tuning)
+{
+    return fmin(SPEED_SECONDS, SHARE_OF_SPEED * tuning->options->seconds);
+}
+
 static bool compare_speed(struct oq_tuning *tuning, struct timing *timing,
                           struct oq_tune_point *point, onnxq_error *error)
 {
     struct oq_speedup_spread spread;
     if (!start(timing, 0, error) || !start(timing, 1, error) ||
-        !take_turns(timing, SPEED_SECONDS, error) ||
+        !take_turns(timing, oq_tuning_speed_seconds(tuning), error) ||
         !oq_speedup(timing->times[0].values, timing->times[1].values, timing->times[0].count,
                     &spread, error))
         return false;

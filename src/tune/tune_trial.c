@@ -6,25 +6,29 @@
 #include "base/clock.h"
 #include "tune/tuning.h"
 
+double oq_tuning_seconds_left(const struct oq_tuning *tuning)
+{
+    return tuning->began + tuning->options->seconds - tuning->reserve - oq_now_seconds();
+}
+
 bool oq_tuning_goes_on(struct oq_tuning *tuning, const char *what, uint64_t done, uint64_t total)
 {
     const struct oq_tune_options *options = tuning->options;
-    bool is_late = oq_now_seconds() - tuning->began > options->seconds;
     if (options->progress != NULL && !options->progress(options->progress_data, what, done, total))
         tuning->tune->is_stopped = true;
-    return !tuning->tune->is_stopped && !is_late;
+    return !tuning->tune->is_stopped && oq_tuning_seconds_left(tuning) > 0;
 }
 
 /* --- choices ------------------------------------------------------------------------ */
 
-static onnxq_choice *make_choices(struct oq_tune *tune, struct oq_arena *arena,
-                                  const onnxq_form *forms, onnxq_form all)
+static onnxq_choice *make_choices(struct oq_tune *tune, struct oq_arena *arena, const int *forms,
+                                  int all)
 {
     onnxq_choice *choices = oq_arena_array(arena, tune->n_weights + 1, sizeof(*choices));
     for (size_t i = 0; choices != NULL && i < tune->n_weights; i++) {
         const struct oq_tune_weight *weight = &tune->weights[i];
-        choices[i] =
-            (onnxq_choice){weight->node, weight->weight, forms == NULL ? all : forms[weight->site]};
+        choices[i] = oq_tune_choose(weight->node, weight->weight, weight->activation,
+                                    forms == NULL ? all : forms[weight->site]);
     }
     return choices;
 }
@@ -35,7 +39,7 @@ onnxq_choice *oq_tune_choices(struct oq_tune *tune, const struct oq_tune_point *
     return make_choices(tune, &tune->arena, point->forms, ONNXQ_FORM_FLOAT);
 }
 
-onnxq_choice *oq_trial_all(struct oq_tuning *tuning, onnxq_form form)
+onnxq_choice *oq_trial_all(struct oq_tuning *tuning, int form)
 {
     return make_choices(tuning->tune, &tuning->arena, NULL, form);
 }
@@ -197,10 +201,10 @@ bool oq_trial_compare(struct oq_tuning *tuning, const char *path, bool unseen,
 
 /* --- points --------------------------------------------------------------------------- */
 
-onnxq_form oq_trial_stored_form(const struct oq_tune_weight *weight, onnxq_form form)
+int oq_trial_stored_form(const struct oq_tune_weight *weight, int form)
 {
     while (!weight->exists[form])
-        form = form > ONNXQ_FORM_FOLDED ? ONNXQ_FORM_FOLDED : ONNXQ_FORM_FLOAT;
+        form = oq_form_below(form);
     return form;
 }
 
@@ -212,7 +216,7 @@ static void count_forms(const struct oq_tune *tune, struct oq_tune_point *point)
     }
 }
 
-static double predict(const struct oq_tune *tune, const onnxq_form *forms)
+static double predict(const struct oq_tune *tune, const int *forms)
 {
     double sum = 0;
     for (size_t i = 0; forms != NULL && i < tune->n_sites; i++)
@@ -220,8 +224,8 @@ static double predict(const struct oq_tune *tune, const onnxq_form *forms)
     return forms == NULL ? (double)NAN : sqrt(sum);
 }
 
-bool oq_trial_try(struct oq_tuning *tuning, const char *name, onnxq_method method,
-                  const onnxq_form *forms, struct oq_tune_point *point, onnxq_error *error)
+bool oq_trial_try(struct oq_tuning *tuning, const char *name, onnxq_method method, const int *forms,
+                  struct oq_tune_point *point, onnxq_error *error)
 {
     struct oq_tune *tune = tuning->tune;
     size_t n;

@@ -2,8 +2,15 @@
 #ifndef OQ_TUNE_TUNING_H
 #define OQ_TUNE_TUNING_H
 
+#include "base/strmap.h"
 #include "run/runner.h"
 #include "tune/tune.h"
+#include "tune/tune_cache.h"
+
+/* Sets of inputs that errors of sites are measured with, the first ones: enough to tell sites
+ * apart.
+ */
+#define OQ_TUNING_ERROR_SETS 2
 
 struct oq_tuning {
     struct oq_tune *tune;
@@ -15,13 +22,20 @@ struct oq_tuning {
     struct oq_input_sets search, unseen;
     struct oq_arrays *search_outputs; /* [search.count] of the float model, */
     struct oq_arrays *unseen_outputs; /* [unseen.count] */
+    struct oq_strmap activations;     /* label of a node -> struct oq_tune_activation */
     size_t n_trials;
     char *folder; /* of files that are tried */
+    struct oq_tune_cache cache;
     double began;
+    double choice_seconds; /* that the choice at the end takes, */
+    double reserve;        /* and all that is still to be done once measurements end */
 };
 
 /* False where the search is to end: it was stopped, which is no failure. */
 bool oq_tuning_goes_on(struct oq_tuning *tuning, const char *what, uint64_t done, uint64_t total);
+
+/* Until the next step has to begin; below 0 it is late. */
+double oq_tuning_seconds_left(const struct oq_tuning *tuning);
 
 /* --- in their order --- */
 
@@ -31,14 +45,24 @@ bool oq_tuning_make_inputs(struct oq_tuning *tuning, onnxq_error *error);
 /* tune_ranges.c: where there are convolutions, the ranges of activations. */
 bool oq_tuning_find_ranges(struct oq_tuning *tuning, onnxq_error *error);
 
+/* tune_channels.c: where there are products, the channels of their activations. */
+bool oq_tuning_find_channels(struct oq_tuning *tuning, onnxq_error *error);
+
 /* tune_sites.c: which weights there are, in which forms. */
 bool oq_tuning_find_sites(struct oq_tuning *tuning, onnxq_error *error);
+
+/* tune_resume.c: measurements of an earlier search. */
+bool oq_tuning_resume(struct oq_tuning *tuning, onnxq_error *error);
+
+/* tune_search.c: the float model, and what is known without a measurement. */
+bool oq_tuning_begin_search(struct oq_tuning *tuning, onnxq_error *error);
 
 /* tune_errors.c: what each form of each site makes of the outputs. */
 bool oq_tuning_measure_errors(struct oq_tuning *tuning, onnxq_error *error);
 
 /* tune_times.c: what each form of each group takes, and the speed of a point. */
 bool oq_tuning_measure_times(struct oq_tuning *tuning, onnxq_error *error);
+double oq_tuning_speed_seconds(const struct oq_tuning *tuning); /* of one such measurement */
 bool oq_tuning_measure_speed(struct oq_tuning *tuning, struct oq_tune_point *point,
                              onnxq_error *error);
 
@@ -63,11 +87,11 @@ const char *oq_trial_write(struct oq_tuning *tuning, onnxq_method method,
                            onnxq_error *error);
 void oq_trial_remove(const char *path);
 
-/* What a weight is where its site has the form: folded or float where it has none such. */
-onnxq_form oq_trial_stored_form(const struct oq_tune_weight *weight, onnxq_form form);
+/* What a weight is where its site has the form, and it has none such. */
+int oq_trial_stored_form(const struct oq_tune_weight *weight, int form);
 
 /* All weights in one form, as far as they can. */
-onnxq_choice *oq_trial_all(struct oq_tuning *tuning, onnxq_form form);
+onnxq_choice *oq_trial_all(struct oq_tuning *tuning, int form);
 
 /* Runs a model with inputs whose outputs of the float model are known. */
 bool oq_trial_compare(struct oq_tuning *tuning, const char *path, bool unseen,
@@ -78,7 +102,7 @@ bool oq_metric_run(const struct oq_tuning *tuning, const char *path, double *val
                    onnxq_error *error);
 
 /* A point of these forms (NULL: no choices), with errors and size. */
-bool oq_trial_try(struct oq_tuning *tuning, const char *name, onnxq_method method,
-                  const onnxq_form *forms, struct oq_tune_point *point, onnxq_error *error);
+bool oq_trial_try(struct oq_tuning *tuning, const char *name, onnxq_method method, const int *forms,
+                  struct oq_tune_point *point, onnxq_error *error);
 
 #endif

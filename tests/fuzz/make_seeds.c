@@ -217,7 +217,8 @@ static bool write_pairs(const char *folder)
 
 /* --- side files, profiles, plans and ranges ------------------------------------ */
 
-/* Of fuzz_external.c, fuzz_picture.c, fuzz_plan.c, fuzz_profile.c and fuzz_ranges.c. */
+/* Of fuzz_external.c, fuzz_measured.c, fuzz_picture.c, fuzz_plan.c, fuzz_profile.c and
+ * fuzz_ranges.c. */
 static const char *const texts[][2] = {
     {"external-ranges", "location\tw.bin\toffset\t16\tlength\t32\tdims\t32\n"
                         "location\tsub/v.bin\tdims\t300\nlocation\tempty\tdims\t0\n"
@@ -241,10 +242,16 @@ static const char *const texts[][2] = {
      "{\"op_name\" : \"Add\"}}\n]\n"},
     {"plan",
      "{\"onnxq_plan\": 1,\n\"model\": {\"digest\": \"0123456789abcdef\", \"node_outputs\": 2},\n"
-     "\"weights\": [{\"node\": \"n\", \"weight\": \"w\", \"form\": \"integers\"},\n"
+     "\"weights\": [{\"node\": \"n\", \"weight\": \"w\", \"form\": \"integers\", "
+     "\"divisors\": [1, 0.5], \"columns\": [0, 7]},\n"
      "{\"node\": \"m\", \"weight\": \"v\", \"form\": \"blocks-4\"}],\n"
      "\"ranges\": {\"onnxq_ranges\": 1, \"model\": {\"digest\": \"0123456789abcdef\", "
      "\"node_outputs\": 2}, \"runs\": 1, \"drawn_runs\": 0, \"values\": []}}\n"},
+    {"measured",
+     "{\"onnxq_measured\": 1,\n\"model\": {\"digest\": \"0000000000000001\", "
+     "\"node_outputs\": 2},\n\"onnxq\": \"1\", \"engine\": \"2\", \"machine\": \"3\", "
+     "\"inputs\": \"0000000000000000\",\n\"measured\": [{\"what\": \"error\", \"of\": \"n\", "
+     "\"form\": \"folded\", \"value\": 1e-5}]}\n"},
     {"picture", "P6 # 2 pixels\n2 1 255\nabcdef"},
     {"ranges",
      "{\"onnxq_ranges\": 1,\n\"model\": {\"digest\": \"0123456789abcdef\", \"node_outputs\": 2},\n"

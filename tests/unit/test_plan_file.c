@@ -55,10 +55,22 @@ static bool read_plan(const char *text, size_t nbytes, onnxq_plan_file *file, on
 
 /* --- there and back --------------------------------------------------------------------- */
 
+static const float divisors[] = {1, 0.0123f, 3.5e-38f, 7};
+static const uint32_t columns[] = {0, 3, 4294967295u};
+
 static const onnxq_choice choices[] = {
-    {"n", "w", ONNXQ_FORM_FLOAT},           {"a \"node\"\n", "w", ONNXQ_FORM_FOLDED},
-    {"n", "\xc3\xa4", ONNXQ_FORM_INTEGERS}, {"", "", ONNXQ_FORM_BLOCKS_8},
-    {"n", "w", ONNXQ_FORM_BLOCKS_4},
+    {.node = "n",
+     .weight = "w",
+     .form = ONNXQ_FORM_INTEGERS,
+     .divisors = divisors,
+     .n_divisors = COUNT(divisors),
+     .columns = columns,
+     .n_columns = COUNT(columns)},
+    {.node = "n", .weight = "w", .form = ONNXQ_FORM_FLOAT},
+    {.node = "a \"node\"\n", .weight = "w", .form = ONNXQ_FORM_FOLDED},
+    {.node = "n", .weight = "\xc3\xa4", .form = ONNXQ_FORM_INTEGERS},
+    {.node = "", .weight = "", .form = ONNXQ_FORM_BLOCKS_8},
+    {.node = "n", .weight = "w", .form = ONNXQ_FORM_BLOCKS_4},
 };
 
 static void check_there_and_back(const onnxq_model *model, const onnxq_ranges *ranges)
@@ -76,7 +88,11 @@ static void check_there_and_back(const onnxq_model *model, const onnxq_ranges *r
         assert_string_equal(file->choices[i].node, choices[i].node);
         assert_string_equal(file->choices[i].weight, choices[i].weight);
         assert_int_equal(file->choices[i].form, choices[i].form);
+        assert_int_equal(file->choices[i].n_divisors, choices[i].n_divisors);
+        assert_int_equal(file->choices[i].n_columns, choices[i].n_columns);
     }
+    assert_memory_equal(file->choices[0].divisors, divisors, sizeof(divisors));
+    assert_memory_equal(file->choices[0].columns, columns, sizeof(columns));
     assert_int_equal(file->ranges != NULL, ranges != NULL);
     assert_true(oq_plan_file_check(file, model, &error));
     const char *again =
@@ -177,17 +193,26 @@ static void test_changed(void **state)
     assert_in_range(n_refused, nbytes / 4, nbytes - 1);
 }
 
-#define MODEL         "\"model\": {\"digest\": \"0123456789abcdef\", \"node_outputs\": 2}"
-#define PLAN(rest)    "{\"onnxq_plan\": 1, " MODEL ", " rest "}"
-#define CHOICE(rest)  PLAN("\"weights\": [{" rest "}]")
-#define RANGES        "{\"onnxq_ranges\": 1, " MODEL ", \"runs\": 1, \"drawn_runs\": 0, \"values\": []}"
-#define DEEP_8(text)  text text text text text text text text
-#define DEEP_64(text) DEEP_8(DEEP_8(text))
+#define MODEL          "\"model\": {\"digest\": \"0123456789abcdef\", \"node_outputs\": 2}"
+#define PLAN(rest)     "{\"onnxq_plan\": 1, " MODEL ", " rest "}"
+#define CHOICE(rest)   PLAN("\"weights\": [{" rest "}]")
+#define CHANNELS(rest) CHOICE("\"node\": \"n\", \"weight\": \"w\", \"form\": \"integers\", " rest)
+#define RANGES         "{\"onnxq_ranges\": 1, " MODEL ", \"runs\": 1, \"drawn_runs\": 0, \"values\": []}"
+#define DEEP_8(text)   text text text text text text text text
+#define DEEP_64(text)  DEEP_8(DEEP_8(text))
 
 static const struct broken {
     const char *name, *text, *expected;
 } broken[] = {
     {"good", CHOICE("\"node\": \"n\", \"weight\": \"w\", \"form\": \"float\""), NULL},
+    {"columns", CHANNELS("\"columns\": [0, 7], \"divisors\": [1, 1e-3]"), NULL},
+    {"columns in no order", CHANNELS("\"columns\": [7, 7]"), "in ascending order"},
+    {"a column below 0", CHANNELS("\"columns\": [-1]"), "line 1, column "},
+    {"a column beyond all", CHANNELS("\"columns\": [4294967296]"), "in ascending order"},
+    {"a divisor of 0", CHANNELS("\"divisors\": [1, 0]"), "expected a positive number"},
+    {"a divisor beyond all", CHANNELS("\"divisors\": [1e39]"), "expected a positive number"},
+    {"a divisor as a text", CHANNELS("\"divisors\": [\"1\"]"), "line 1, column "},
+    {"columns twice", CHANNELS("\"columns\": [], \"columns\": []"), "is given twice"},
     {"without weights", PLAN("\"weights\": []"), NULL},
     {"in another order", "{\"onnxq_plan\": 1, \"weights\": [], " MODEL "}", NULL},
     {"with ranges", PLAN("\"weights\": [], \"ranges\": " RANGES), NULL},

@@ -28,7 +28,7 @@ typedef struct tune_settings {
     cli_list budget;
     double seconds, held_back, min_speedup;
     uint64_t max_size, choose;
-    const char *metric_command, *mask, *output, *save_plan, *plot;
+    const char *metric_command, *mask, *output, *save_plan, *plot, *resume;
     int objective; /* of `objectives` */
     bool force, timing;
 } tune_settings;
@@ -60,6 +60,8 @@ static const cli_option tune_options[] = {
            .help = "of the inputs, that take no part in the search and judge its result"),
     OPTION(TEXT, 0, "mask", mask, .value = "INPUT",
            .help = "leave out of outputs what lies where this input is 0: padding"),
+    OPTION(TEXT, 0, "resume", resume, .value = "FILE", .source = CLI_FILES,
+           .help = "go on from what an earlier search has measured, and add to it"),
     OPTION(FLAG, 0, "timing", timing, .negated = "false",
            .help = "measure times; off: the bytes of weights stand for them, and the same plan "
                    "comes out each time"),
@@ -215,6 +217,8 @@ static int choose_output(struct tuning_run *run, const char *named)
     if (status == CLI_EXIT_OK)
         status = check_distinct(run, "--save-plan", settings->save_plan);
     if (status == CLI_EXIT_OK)
+        status = check_distinct(run, "--resume", settings->resume);
+    if (status == CLI_EXIT_OK)
         status = check_distinct(run, "--plot", settings->plot);
     return status == CLI_EXIT_OK ? check_pages(run) : status;
 }
@@ -254,6 +258,7 @@ static bool search(struct tuning_run *run, onnxq_error *error)
         return false;
     cli_run_fill_session(&settings->common, &settings->run, &options->session);
     options->mask = settings->mask;
+    options->resume = settings->resume;
     options->held_back = settings->held_back;
     options->seconds = settings->seconds;
     options->by_size = settings->objective == 1;

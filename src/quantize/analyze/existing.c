@@ -124,6 +124,36 @@ static bool comes_from_integers(const onnxq_plan *plan, const struct oq_graph *g
     return false;
 }
 
+/* --- columns in float beside them --- */
+
+static bool is_integer_product(const onnxq_plan *plan, const struct oq_graph *graph,
+                               const char *name)
+{
+    const Oq__Pb__NodeProto *node = producer(&graph, name);
+    return node != NULL && (is_quantized(node) || (oq_node_is(node, "", "Mul") &&
+                                                   comes_from_integers(plan, graph, name)));
+}
+
+/* Gather(x, columns) . weight + what integers make of the other columns. */
+static bool is_beside_integers(const onnxq_plan *plan, const struct oq_site *site)
+{
+    const struct oq_graph *graph = site->graph;
+    const Oq__Pb__NodeProto *node = site->node;
+    if (!oq_node_is(node, "", "MatMul") || site->input != 1 || node->n_output != 1)
+        return false;
+    const struct oq_value *product = oq_graph_find(graph, node->output[0]);
+    const struct oq_use *use = product == NULL ? NULL : product->uses;
+    const Oq__Pb__NodeProto *gather = producer(&graph, node->input[0]);
+    if (gather == NULL || !oq_node_is(gather, "", "Gather") || gather->n_input != 2 ||
+        oq_node_int(gather, "axis", 0) != -1 ||
+        oq_plan_constant(plan, graph, gather->input[1]) == NULL || use == NULL ||
+        product->n_uses != 1 || use->node == OQ_NO_NODE)
+        return false;
+    const Oq__Pb__NodeProto *add = use->graph->proto->node[use->node];
+    return oq_node_is(add, "", "Add") && add->n_input == 2 &&
+           is_integer_product(plan, use->graph, add->input[1 - use->input]);
+}
+
 /* Input number `input` of a Mul or Sub whose other operand was an integer. */
 static bool scales(const onnxq_plan *plan, const struct oq_graph *graph,
                    const Oq__Pb__NodeProto *node, size_t input)
@@ -173,6 +203,8 @@ const char *oq_existing_scale(const onnxq_plan *plan, const struct oq_site *site
     enum oq_role role = oq_operator_role(oq_operator_of(node), site->input);
     if (is_quantized(node) || role == OQ_SCALE || role == OQ_ZERO_POINT)
         return oq_role_refuses(OQ_SCALE);
+    if (is_beside_integers(plan, site))
+        return "columns in float beside integers";
     return scales(plan, site->graph, node, site->input) || scales_after(plan, site)
                ? "scale or zero point of what is quantized already"
                : NULL;

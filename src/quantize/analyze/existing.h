@@ -10,7 +10,8 @@
 /* The site's constant is integers of a weight: why it is kept, else NULL. */
 const char *oq_existing_weight(const struct oq_site *site);
 
-/* The site's constant is a scale or a zero point: why it is kept, else NULL. */
+/* The site's constant is a scale or a zero point, or rows that are multiplied beside integers: why
+ * it is kept, else NULL. */
 const char *oq_existing_scale(const onnxq_plan *plan, const struct oq_site *site);
 
 #endif

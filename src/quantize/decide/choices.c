@@ -28,25 +28,23 @@ static void fill_options(onnxq_options *options, onnxq_form form)
 
 struct chosen {
     onnxq_form form;
+    const struct oq_channels *channels; /* or NULL */
+    size_t number;
     bool is_used;
 };
 
-/* The length keeps "a", "bc" from "ab", "c". */
-static char *make_key(struct oq_arena *arena, const char *node, const char *weight)
-{
-    return oq_arena_printf(arena, "%zu:%s%s", strlen(node), node, weight);
-}
-
-static bool index_choices(struct oq_strmap *map, struct chosen *chosen, const onnxq_options *given,
-                          struct oq_arena *arena, onnxq_error *error)
+static bool index_choices(onnxq_plan *plan, struct oq_strmap *map, struct chosen *chosen,
+                          const onnxq_options *given, struct oq_arena *arena, onnxq_error *error)
 {
     for (size_t i = 0; i < given->n_choices; i++) {
         const onnxq_choice *choice = &given->choices[i];
         if ((unsigned)choice->form >= N_FORMS)
             return oq_fail(error, ONNXQ_ERROR_OPTION, "choice number %zu: no form has number %d", i,
                            (int)choice->form);
-        char *key = make_key(arena, choice->node, choice->weight);
-        chosen[i].form = choice->form;
+        char *key = oq_weight_key(arena, choice->node, choice->weight);
+        chosen[i] = (struct chosen){.form = choice->form, .number = i};
+        if (!oq_plan_add_channels(plan, choice, i, &chosen[i].channels, error))
+            return false;
         void **place = key == NULL ? NULL : oq_strmap_place(map, key);
         if (place == NULL)
             return oq_arena_fail(arena, error);
@@ -58,21 +56,24 @@ static bool index_choices(struct oq_strmap *map, struct chosen *chosen, const on
 }
 
 static bool choose(onnxq_plan *plan, const struct oq_strmap *map, onnxq_options *by_form,
-                   struct oq_arena *arena)
+                   struct oq_arena *arena, onnxq_error *error)
 {
     for (size_t i = 0; i < plan->n_constants; i++)
         for (size_t k = 0; k < plan->constants[i].n_sites; k++) {
             struct oq_site *site = &plan->constants[i].sites[k];
             if (site->node == NULL)
                 continue;
-            char *key =
-                make_key(arena, oq_node_label(site->node), oq_constant_label(plan, site->constant));
+            char *key = oq_weight_key(arena, oq_node_label(site->node),
+                                      oq_constant_label(plan, site->constant));
             if (key == NULL)
-                return false;
+                return oq_arena_fail(arena, error);
             struct chosen *chosen = oq_strmap_find(map, key);
             if (chosen == NULL)
                 continue;
             site->options = &by_form[chosen->form];
+            site->channels = chosen->channels;
+            if (!oq_channels_fit(site, chosen->number, error))
+                return false;
             site->is_chosen_float = chosen->form == ONNXQ_FORM_FLOAT;
             chosen->is_used = true;
         }
@@ -107,9 +108,8 @@ bool oq_plan_apply_choices(onnxq_plan *plan, const onnxq_options *given, onnxq_e
         fill_options(&by_form[form], (onnxq_form)form);
     }
     bool ok = (by_form != NULL && chosen != NULL) || oq_fail_memory(error);
-    ok = ok && index_choices(&map, chosen, given, &arena, error) &&
-         (choose(plan, &map, by_form, &arena) || oq_arena_fail(&arena, error)) &&
-         check_used(chosen, given, error);
+    ok = ok && index_choices(plan, &map, chosen, given, &arena, error) &&
+         choose(plan, &map, by_form, &arena, error) && check_used(chosen, given, error);
     oq_arena_fini(&arena);
     return ok;
 }

@@ -291,18 +291,9 @@ static float *read_channels(const struct oq_constant *constant, struct oq_arena 
                                                                                           : NULL;
 }
 
-/* As the model has it, without the factors of an earlier round. */
-static struct oq_source bare_source(const struct oq_constant *constant)
-{
-    struct oq_source source = constant->source;
-    if (constant->is_smoothed)
-        source.factors = NULL;
-    return source;
-}
-
 static bool read_columns(const struct product_view *view, void *scratch, onnxq_error *error)
 {
-    const struct oq_source source = bare_source(view->smoothing->weight);
+    const struct oq_source source = oq_bare_source(view->smoothing->weight);
     for (size_t i = 0; i < view->smoothing->n; i++)
         if (!oq_source_read_floats(&source, i * (uint64_t)source.dims[1], view->n_columns,
                                    view->columns + i * view->n_columns, scratch, error))
@@ -387,7 +378,7 @@ static bool measure_sizes(const struct product_view *view, const struct origin *
     }
     mean = origin->bias != NULL ? read_channels(origin->bias, arena, scratch, error)
                                 : oq_arena_array(arena, smoothing->n, sizeof(*mean));
-    const struct oq_source first = bare_source(origin->first);
+    const struct oq_source first = oq_bare_source(origin->first);
     struct oq_piece piece = {.source = &first,
                              .x = oq_arena_array(arena, OQ_READ_MAX_NELEM, sizeof(float)),
                              .scratch = scratch,
@@ -450,9 +441,9 @@ static struct oq_smoothing *add_smoothing(onnxq_plan *plan, const struct origin 
 static bool is_of(const struct oq_smoothing *smoothing, const struct origin *origin,
                   const struct oq_constant *weight)
 {
-    return smoothing->weight == weight && smoothing->gamma == origin->norm.gamma &&
-           smoothing->beta == origin->norm.beta && smoothing->first == origin->first &&
-           smoothing->bias == origin->bias;
+    return smoothing->channels == NULL && smoothing->weight == weight &&
+           smoothing->gamma == origin->norm.gamma && smoothing->beta == origin->norm.beta &&
+           smoothing->first == origin->first && smoothing->bias == origin->bias;
 }
 
 /* That of all products of a weight with activations that come from the same numbers. */
@@ -487,7 +478,7 @@ static bool is_alone(const onnxq_plan *plan, const struct oq_site *site)
     return n_products == 1;
 }
 
-static bool is_candidate(const onnxq_plan *plan, const struct oq_site *site)
+static bool is_candidate(const struct oq_site *site)
 {
     const struct oq_source *w = &site->constant->source;
     const struct oq_quantized *q = site->quantized;
@@ -497,7 +488,7 @@ static bool is_candidate(const onnxq_plan *plan, const struct oq_site *site)
     return (stored->source.factors == NULL || stored->is_smoothed) &&
            oq_node_is(site->node, "", "MatMul") && w->n_dims == 2 && !w->transposed &&
            !site->transposed && q->blocks == NULL && !q->transposed &&
-           w->data_type == OQ_TYPE(FLOAT) && is_alone(plan, site);
+           w->data_type == OQ_TYPE(FLOAT);
 }
 
 static bool find_origin(const onnxq_plan *plan, const struct oq_site *site, struct origin *origin)
@@ -511,12 +502,32 @@ static bool find_origin(const onnxq_plan *plan, const struct oq_site *site, stru
 }
 
 /* All products of the same integers have to want the same factors. */
+static void note_smoothing(struct oq_quantized *q, const struct oq_smoothing *smoothing)
+{
+    if (q->smoothing != NULL && q->smoothing != smoothing)
+        return;
+    q->smoothing = smoothing;
+    q->n_smoothed++;
+}
+
+static bool note_chosen(onnxq_plan *plan, const struct oq_site *site, onnxq_error *error)
+{
+    const struct oq_smoothing *smoothing = oq_plan_smooth_channels(plan, site, error);
+    if (smoothing != NULL)
+        note_smoothing(site->quantized, smoothing);
+    return smoothing != NULL;
+}
+
 static bool note_site(onnxq_plan *plan, struct oq_site *site, onnxq_error *error)
 {
     struct origin origin;
     struct oq_quantized *q = site->quantized;
     site->norm = NULL;
-    if (!is_candidate(plan, site) || !find_origin(plan, site, &origin))
+    if (!is_candidate(site))
+        return true;
+    if (site->channels != NULL)
+        return note_chosen(plan, site, error);
+    if (plan->options.no_smooth || !is_alone(plan, site) || !find_origin(plan, site, &origin))
         return true;
     const struct oq_smoothing *smoothing = get_smoothing(plan, &origin, q->ranges->constant, error);
     if (smoothing == NULL)
@@ -529,8 +540,7 @@ static bool note_site(onnxq_plan *plan, struct oq_site *site, onnxq_error *error
         return oq_arena_fail(&plan->round, error);
     if (is_free)
         *site->norm = origin.norm;
-    q->smoothing = smoothing;
-    q->n_smoothed++;
+    note_smoothing(q, smoothing);
     return true;
 }
 
@@ -566,9 +576,24 @@ static void settle(struct oq_constant *constant)
         set_source(constant, smoothing);
 }
 
+/* What was chosen is told where it came about. */
+static bool describe_chosen(onnxq_plan *plan, struct oq_site *site)
+{
+    const struct oq_quantized *q = site->quantized;
+    if (site->action != ONNXQ_DYNAMIC || q == NULL || q->smoothing == NULL ||
+        q->smoothing->channels == NULL)
+        return true;
+    const size_t n = q->smoothing->channels->n_columns;
+    site->form = n == 0 ? oq_arena_printf(&plan->arena, "%s, smoothed", site->form)
+                        : oq_arena_printf(&plan->arena, "%s, %zu column%s in float", site->form, n,
+                                          n == 1 ? "" : "s");
+    return site->form != NULL;
+}
+
 bool oq_plan_smooth(onnxq_plan *plan, onnxq_error *error)
 {
-    if (plan->options.method != ONNXQ_METHOD_DYNAMIC || plan->options.no_smooth ||
+    if (plan->options.method != ONNXQ_METHOD_DYNAMIC ||
+        (plan->options.no_smooth && plan->channels == NULL) ||
         plan->model->opset < OQ_OPSET_BROADCAST)
         return true;
     for (size_t i = 0; i < plan->n_constants; i++)
@@ -581,5 +606,9 @@ bool oq_plan_smooth(onnxq_plan *plan, onnxq_error *error)
             plan->constants[i].fold->smoothing = NULL;
     for (size_t i = 0; i < plan->n_constants; i++)
         settle(&plan->constants[i]);
+    for (size_t i = 0; plan->channels != NULL && i < plan->n_constants; i++)
+        for (size_t k = 0; k < plan->constants[i].n_sites; k++)
+            if (!describe_chosen(plan, &plan->constants[i].sites[k]))
+                return oq_arena_fail(&plan->arena, error);
     return true;
 }

@@ -64,6 +64,19 @@ const char *oq_plan_describe_keeper(const onnxq_plan *plan, struct oq_arena *are
                                     const struct oq_constant *constant);
 
 /*
+ * channels.c: what choice number `number` says of channels, copied; NULL where that is nothing.
+ * Whether that fits the site that it was chosen for, and the smoothing that follows from it.
+ */
+bool oq_plan_add_channels(onnxq_plan *plan, const onnxq_choice *choice, size_t number,
+                          const struct oq_channels **channels, onnxq_error *error);
+bool oq_channels_fit(const struct oq_site *site, size_t number, onnxq_error *error);
+const struct oq_smoothing *oq_plan_smooth_channels(onnxq_plan *plan, const struct oq_site *site,
+                                                   onnxq_error *error);
+
+/* channels.c: the weight as the model has it, without the factors of an earlier round. */
+struct oq_source oq_bare_source(const struct oq_constant *constant);
+
+/*
  * smooth.c: which products take activations whose channels are made alike. What weights are
  * multiplied by for it counts from here on.
  */

@@ -21,20 +21,27 @@ static bool emit_contrib(struct oq_rewrite *rewrite, const struct oq_site *site,
                                 matmul->output);
 }
 
-bool oq_matmul_emit(struct oq_rewrite *rewrite, const struct oq_site *site,
-                    const struct oq_matmul *as_is)
+static bool emit_integers(struct oq_rewrite *rewrite, const struct oq_site *site,
+                          const struct oq_matmul *matmul)
 {
-    struct oq_matmul smooth = *as_is;
-    const struct oq_matmul *matmul = &smooth;
-    smooth.activation = oq_rewrite_smooth(rewrite, site, as_is->activation);
-    if (site->blocks.form != OQ_BLOCKS_NONE)
-        return oq_matmul_emit_blocks(rewrite, site, matmul);
     int32_t data_type = site->constant->source.data_type;
     if (rewrite->plan->model->opset < OQ_OPSET_DYNAMIC_QUANTIZE_LINEAR)
         return emit_contrib(rewrite, site, matmul);
     struct oq_activation x =
         oq_rewrite_activation(rewrite, matmul->activation, matmul->transposed, data_type);
     return oq_matmul_emit_product(rewrite, site, matmul, &x);
+}
+
+bool oq_matmul_emit(struct oq_rewrite *rewrite, const struct oq_site *site,
+                    const struct oq_matmul *matmul)
+{
+    struct oq_matmul smooth = *matmul;
+    if (site->blocks.form != OQ_BLOCKS_NONE)
+        return oq_matmul_emit_blocks(rewrite, site, matmul);
+    smooth.activation = oq_rewrite_smooth(rewrite, site, matmul->activation);
+    smooth.output = oq_rewrite_beside_columns(rewrite, site, matmul->output);
+    return emit_integers(rewrite, site, &smooth) &&
+           oq_rewrite_columns(rewrite, site, matmul->activation, smooth.output, matmul->output);
 }
 
 bool oq_matmul_emit_product(struct oq_rewrite *rewrite, const struct oq_site *site,

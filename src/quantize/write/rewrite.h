@@ -71,6 +71,16 @@ const char *oq_rewrite_bias(struct oq_rewrite *rewrite, struct oq_constant *cons
 const char *oq_rewrite_smooth(struct oq_rewrite *rewrite, const struct oq_site *site,
                               const char *name);
 
+/*
+ * smooth_activations.c: where some channels of the activation `name` are multiplied as floats, the
+ * integers give `beside`, under a name of its own, and output = beside + those; elsewhere it is
+ * `output` itself, and nothing is written.
+ */
+const char *oq_rewrite_beside_columns(struct oq_rewrite *rewrite, const struct oq_site *site,
+                                      const char *output);
+bool oq_rewrite_columns(struct oq_rewrite *rewrite, const struct oq_site *site, const char *name,
+                        const char *beside, const char *output);
+
 /* smooth_activations.c: the same where normalizations give it, before nodes are written. */
 bool oq_rewrite_smooth_norms(struct oq_rewrite *rewrite);
 

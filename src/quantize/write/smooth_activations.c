@@ -4,24 +4,39 @@
  */
 #include "quantize/write/rewrite.h"
 
-/* x divided by the factors, or 1 where x is NULL: once in each graph. */
+/* Of what is made once for all products that want it. */
+static const void *owner_of(const struct oq_smoothing *smoothing)
+{
+    return smoothing->channels != NULL ? (const void *)smoothing->channels : smoothing;
+}
+
+/* x divided by the factors, or 1 where x is NULL: once in each graph. What is no integer is 0. */
 static const char *divide(struct oq_rewrite *rewrite, const struct oq_smoothing *smoothing,
                           struct oq_constant *owner, const float *x, const char *kind)
 {
     const int64_t n = (int64_t)smoothing->n, graph = (int64_t)rewrite->edit->current->ordinal;
-    void **made = oq_rewrite_companion(rewrite, smoothing, kind, &graph, 1, 1);
+    void **made = oq_rewrite_companion(rewrite, owner_of(smoothing), kind, &graph, 1, 1);
     if (made == NULL || *made != NULL)
         return made == NULL ? NULL : *made;
     float *values = oq_edit_allocate(rewrite->edit, smoothing->n, sizeof(*values));
     const char *name = oq_arena_printf(rewrite->edit->arena, "%s_smooth", owner->name);
-    for (size_t i = 0; values != NULL && i < smoothing->n; i++)
-        values[i] =
-            (x == NULL ? 1 : x[i]) / (rewrite->plan->is_estimate ? 1 : smoothing->factor[i]);
+    for (size_t i = 0; values != NULL && i < smoothing->n && !rewrite->plan->is_estimate; i++)
+        values[i] = smoothing->factor[i] == 0 ? 0 : (x == NULL ? 1 : x[i]) / smoothing->factor[i];
     if (values == NULL || name == NULL)
         return NULL;
     owner->nbytes_after += smoothing->n * sizeof(*values);
     *made = oq_edit_text(oq_edit_floats(rewrite->edit, name, &n, 1, values));
     return *made;
+}
+
+/* Where that of a value of the current graph is kept. */
+static void **place_of(struct oq_rewrite *rewrite, const struct oq_smoothing *smoothing,
+                       const char *kind, const char *name)
+{
+    const int64_t graph = (int64_t)rewrite->edit->current->ordinal;
+    const char *key = oq_arena_printf(rewrite->edit->arena, "%s %s", kind, name);
+    return key == NULL ? NULL
+                       : oq_rewrite_companion(rewrite, owner_of(smoothing), key, &graph, 1, 1);
 }
 
 const char *oq_rewrite_smooth(struct oq_rewrite *rewrite, const struct oq_site *site,
@@ -32,13 +47,89 @@ const char *oq_rewrite_smooth(struct oq_rewrite *rewrite, const struct oq_site *
         return name;
     if (site->norm != NULL)
         return site->norm->output;
+    void **made = place_of(rewrite, q->smoothing, "smooth", name);
+    if (made == NULL || *made != NULL)
+        return made == NULL ? NULL : *made;
     const char *factor = divide(rewrite, q->smoothing, q->ranges->constant, NULL, "smoothing");
     const char *smooth = oq_edit_name(rewrite->edit, name, "_smooth");
     const char *inputs[] = {name, factor, NULL};
     const char *outputs[] = {smooth, NULL};
     oq_edit_node(rewrite->edit, "", "Mul", oq_node_label(site->node), inputs, outputs);
+    *made = oq_edit_text(smooth);
     return smooth;
 }
+
+/* --- columns beside the integers --- */
+
+/* Those channels of the value, once for all products that leave the same ones out. */
+static const char *gather_columns(struct oq_rewrite *rewrite, const struct oq_site *site,
+                                  const char *name)
+{
+    struct oq_edit *edit = rewrite->edit;
+    const struct oq_channels *channels = site->quantized->smoothing->channels;
+    void **made = place_of(rewrite, site->quantized->smoothing, "columns", name);
+    if (made == NULL || *made != NULL)
+        return made == NULL ? NULL : *made;
+    int64_t *numbers = oq_edit_allocate(edit, channels->n_columns, sizeof(*numbers));
+    for (size_t i = 0; numbers != NULL && i < channels->n_columns; i++)
+        numbers[i] = channels->columns[i];
+    if (numbers == NULL)
+        return NULL;
+    const char *columns = oq_edit_name(edit, name, "_columns");
+    const char *inputs[] = {name, oq_edit_int64s(edit, "columns", numbers, channels->n_columns),
+                            NULL};
+    const char *outputs[] = {columns, NULL};
+    Oq__Pb__NodeProto *node =
+        oq_edit_node(edit, "", "Gather", oq_node_label(site->node), inputs, outputs);
+    oq_edit_add_int(edit, node, "axis", -1);
+    *made = oq_edit_text(columns);
+    return columns;
+}
+
+/* The rows of the weight that they are multiplied by, once in each graph. */
+static const char *add_rows(struct oq_rewrite *rewrite, const struct oq_quantized *q)
+{
+    struct oq_constant *owner = q->ranges->constant;
+    const int64_t graph = (int64_t)rewrite->edit->current->ordinal;
+    const int64_t dims[] = {(int64_t)q->smoothing->channels->n_columns, owner->source.dims[1]};
+    void **made = oq_rewrite_companion(rewrite, q->smoothing, "rows", &graph, 1, 1);
+    if (made == NULL || *made != NULL)
+        return made == NULL ? NULL : *made;
+    const char *name = oq_arena_printf(rewrite->edit->arena, "%s_columns", owner->name);
+    if (name == NULL)
+        return NULL;
+    owner->nbytes_after += (uint64_t)dims[0] * (uint64_t)dims[1] * sizeof(float);
+    *made = oq_edit_text(oq_edit_floats(rewrite->edit, name, dims, 2, q->smoothing->rows));
+    return *made;
+}
+
+const char *oq_rewrite_beside_columns(struct oq_rewrite *rewrite, const struct oq_site *site,
+                                      const char *output)
+{
+    const struct oq_smoothing *smoothing = site->quantized->smoothing;
+    bool has_columns = smoothing != NULL && smoothing->rows != NULL;
+    return has_columns ? oq_edit_name(rewrite->edit, output, "_integers") : output;
+}
+
+bool oq_rewrite_columns(struct oq_rewrite *rewrite, const struct oq_site *site, const char *name,
+                        const char *beside, const char *output)
+{
+    struct oq_edit *edit = rewrite->edit;
+    const char *label = oq_node_label(site->node);
+    if (beside == output)
+        return true;
+    const char *product = oq_edit_name(edit, output, "_columns");
+    const char *inputs[] = {gather_columns(rewrite, site, name), add_rows(rewrite, site->quantized),
+                            NULL};
+    const char *outputs[] = {product, NULL};
+    oq_edit_node(edit, "", "MatMul", label, inputs, outputs);
+    const char *terms[] = {beside, product, NULL};
+    const char *sum[] = {output, NULL};
+    oq_edit_node(edit, "", "Add", label, terms, sum);
+    return !edit->failed;
+}
+
+/* --- by the normalization --- */
 
 /* What the node gives is another value from here on: it has a name of its own. */
 static const char *rename_output(struct oq_rewrite *rewrite, Oq__Pb__NodeProto *node)
