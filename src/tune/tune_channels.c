@@ -11,6 +11,13 @@
 #include "calibrate/calibrate.h"
 #include "tune/tuning.h"
 
+/*
+ * Only the largest quarter of channels is made smaller. To divide by the size of a small one would
+ * make room for nothing but what it has not shown yet: minilm, 24 sentences, all products
+ * smoothed with 4 columns: 3.4 % off there and 4.6 elsewhere, with this 3.4 and 3.8.
+ */
+#define UNUSUAL 4
+
 /* A channel of next to nothing counts as this part of the largest. */
 #define LEAST_PART 0x1p-10f
 
@@ -36,8 +43,8 @@ const struct oq_tune_form oq_tune_forms[OQ_N_FORMS] = {
     {"smooth-0.7", ONNXQ_FORM_INTEGERS, 0.7f, 0},
     {"smooth-0.5", ONNXQ_FORM_INTEGERS, 0.5f, 0},
     {"smooth-0.85", ONNXQ_FORM_INTEGERS, 0.85f, 0},
-    {"columns-4", ONNXQ_FORM_INTEGERS, 0.5f, 4},
-    {"columns-16", ONNXQ_FORM_INTEGERS, 0.5f, 16},
+    {"columns-4", ONNXQ_FORM_INTEGERS, 0.7f, 4},
+    {"columns-16", ONNXQ_FORM_INTEGERS, 0.7f, 16},
 };
 
 onnxq_choice oq_tune_choose(const char *node, const char *weight,
@@ -97,8 +104,9 @@ static bool set_form(struct oq_tune_activation *activation, int number,
     if (divisors == NULL || (form->n_columns > 0 && columns == NULL))
         return false;
     const float largest = sorted[form->n_columns].size;
+    const float usual = fmaxf(sorted[n / UNUSUAL].size, largest * LEAST_PART);
     for (size_t i = 0; i < n; i++) {
-        const float part = fminf(fmaxf(sorted[i].size / largest, LEAST_PART), 1);
+        const float part = fminf(fmaxf(sorted[i].size, usual) / largest, 1);
         divisors[sorted[i].number] = round_divisor(powf(part, form->strength));
     }
     for (size_t i = 0; i < form->n_columns; i++)

@@ -5,7 +5,6 @@
 
 #include "base/os.h"
 #include "tune/tuning.h"
-#include "wire/data_type.h"
 
 /* --- what the outputs of the float model depend on ------------------------------------------ */
 
@@ -19,7 +18,7 @@ static uint64_t hash_array(uint64_t hash, const struct oq_array *array)
     hash = hash_text(hash, array->name);
     hash = oq_tune_hash(hash, &array->data_type, sizeof(array->data_type));
     hash = oq_tune_hash(hash, array->dims, array->n_dims * sizeof(*array->dims));
-    if (array->data_type != OQ_TYPE(STRING))
+    if (oq_array_is_numeric(array))
         return oq_tune_hash(hash, array->data, (size_t)array->nbytes);
     const char *const *strings = array->data;
     for (uint64_t i = 0; i < array->nelem; i++)

@@ -303,7 +303,7 @@ static void free_options(void *options)
 
 static onnxq_options *options_of_plan(const onnxq_model *model, const onnxq_ranges *ranges)
 {
-    static const onnxq_choice choice[] = {{"n", "w", ONNXQ_FORM_FLOAT}};
+    static const onnxq_choice choice[] = {{.node = "n", .weight = "w", .form = ONNXQ_FORM_FLOAT}};
     onnxq_options *options = onnxq_options_new();
     onnxq_error error;
     size_t nbytes;

@@ -11,6 +11,7 @@
 #include "calibrate/calibrate.h"
 #include "cli/command.h"
 #include "cli/commands/run_options.h"
+#include "cli/files/named_output.h"
 #include "cli/files/file_paths.h"
 #include "cli/files/report_file.h"
 #include "cli/terminal/interrupt.h"
@@ -88,16 +89,13 @@ static int choose_output(struct calibrating *run, const char *named)
     const calibrate_settings *settings = run->settings;
     const cli_common *common = &settings->common;
     run->is_derived = named == NULL;
-    run->output = named != NULL ? strdup(named)
-                                : cli_derive_path(run->model_path, NULL, NULL, ".ranges", "json");
-    if (run->output == NULL)
-        return cli_memory_error(common);
+    int status = cli_output_choose(common, run->model_path, named, ".ranges", "json", &run->output);
+    if (status != CLI_EXIT_OK)
+        return status;
     if (oq_is_standard_output(run->output))
         return settings->append ? cli_usage(common, NULL, "--append: standard output holds nothing")
                                 : CLI_EXIT_OK;
-    if (cli_is_same_file(run->output, run->model_path))
-        return cli_usage(common, NULL, "%s is the model", run->output);
-    int status = cli_report_file_check(common, run->output);
+    status = cli_report_file_check(common, run->output);
     if (status != CLI_EXIT_OK)
         return status;
     if (common->json != NULL && !oq_is_standard_output(common->json) &&
@@ -111,13 +109,12 @@ static int check_kept(const struct calibrating *run)
 {
     const calibrate_settings *settings = run->settings;
     bool keeps = settings->no_clobber || (run->is_derived && !settings->force && !settings->append);
-    if (!keeps || oq_is_standard_output(run->output) || !cli_path_exists(run->output))
+    if (!keeps)
         return CLI_EXIT_OK;
-    cli_error(&settings->common, "%s: it exists and is kept", run->output);
-    cli_hint(&settings->common, settings->no_clobber
-                                    ? "without -n it is replaced"
-                                    : "-f replaces it, --append adds to it, -o FILE names another");
-    return CLI_EXIT_OUTPUT;
+    return cli_output_check_free(
+        &settings->common, run->output,
+        settings->no_clobber ? "without -n it is replaced"
+                             : "-f replaces it, --append adds to it, -o FILE names another");
 }
 
 /* --- ranges ------------------------------------------------------------------------------ */

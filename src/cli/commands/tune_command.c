@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/commands/run_options.h"
 #include "cli/files/file_paths.h"
+#include "cli/files/named_output.h"
 #include "cli/files/page_files.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
@@ -196,20 +197,14 @@ static int choose_output(struct tuning_run *run, const char *named)
 {
     const tune_settings *settings = run->settings;
     const cli_common *common = &settings->common;
-    run->output = named != NULL ? strdup(named)
-                                : cli_derive_path(run->model_path, NULL, NULL, ".int8", "onnx");
-    if (run->output == NULL)
-        return cli_memory_error(common);
-    if (oq_is_standard_output(run->output))
+    int status = cli_output_choose(common, run->model_path, named, ".int8", "onnx", &run->output);
+    if (status == CLI_EXIT_OK && oq_is_standard_output(run->output))
         return cli_usage(common, NULL, "standard output cannot take the model, name a file");
-    if (cli_is_same_file(run->output, run->model_path))
-        return cli_usage(common, NULL, "%s is the model", run->output);
-    if (named == NULL && !settings->force && cli_path_exists(run->output)) {
-        cli_error(common, "%s: it exists and is kept", run->output);
-        cli_hint(common, "-f replaces it, -o FILE names another");
-        return CLI_EXIT_OUTPUT;
-    }
-    int status = cli_model_name_check(common, run->output);
+    if (status == CLI_EXIT_OK && named == NULL && !settings->force)
+        status =
+            cli_output_check_free(common, run->output, "-f replaces it, -o FILE names another");
+    if (status == CLI_EXIT_OK)
+        status = cli_model_name_check(common, run->output);
     if (status == CLI_EXIT_OK)
         status = cli_picture_name_check(common, settings->plot);
     if (status == CLI_EXIT_OK)

@@ -34,9 +34,9 @@ static bool is_same(const void *a, const void *b, size_t n, size_t n_others, siz
     return n == n_others && (n == 0 || memcmp(a, b, n * size) == 0);
 }
 
-static const struct oq_channels *find(const onnxq_plan *plan, const onnxq_choice *choice)
+static const struct oq_channel_choice *find(const onnxq_plan *plan, const onnxq_choice *choice)
 {
-    const struct oq_channels *channels = plan->channels;
+    const struct oq_channel_choice *channels = plan->channels;
     while (channels != NULL && !(is_same(channels->divisors, choice->divisors, channels->n,
                                          choice->n_divisors, sizeof(float)) &&
                                  is_same(channels->columns, choice->columns, channels->n_columns,
@@ -54,7 +54,7 @@ static void *copy(struct oq_arena *arena, const void *list, size_t n, size_t siz
 }
 
 bool oq_plan_add_channels(onnxq_plan *plan, const onnxq_choice *choice, size_t number,
-                          const struct oq_channels **channels, onnxq_error *error)
+                          const struct oq_channel_choice **channels, onnxq_error *error)
 {
     *channels = NULL;
     if (choice->n_divisors == 0 && choice->n_columns == 0)
@@ -64,10 +64,10 @@ bool oq_plan_add_channels(onnxq_plan *plan, const onnxq_choice *choice, size_t n
     if ((*channels = find(plan, choice)) != NULL)
         return true;
     struct oq_arena *arena = &plan->arena;
-    struct oq_channels *made = oq_arena_alloc(arena, sizeof(*made));
+    struct oq_channel_choice *made = oq_arena_alloc(arena, sizeof(*made));
     if (made == NULL)
         return oq_arena_fail(arena, error);
-    *made = (struct oq_channels){
+    *made = (struct oq_channel_choice){
         .divisors = copy(arena, choice->divisors, choice->n_divisors, sizeof(float)),
         .n = choice->n_divisors,
         .columns = copy(arena, choice->columns, choice->n_columns, sizeof(uint32_t)),
@@ -81,7 +81,7 @@ bool oq_plan_add_channels(onnxq_plan *plan, const onnxq_choice *choice, size_t n
 
 bool oq_channels_fit(const struct oq_site *site, size_t number, onnxq_error *error)
 {
-    const struct oq_channels *channels = site->channels;
+    const struct oq_channel_choice *channels = site->channels;
     const struct oq_source *w = &site->constant->source;
     if (channels == NULL || w->n_dims != 2) /* which takes none */
         return true;
@@ -108,7 +108,7 @@ struct oq_source oq_bare_source(const struct oq_constant *constant)
     return source;
 }
 
-static void set_factors(struct oq_smoothing *smoothing, const struct oq_channels *channels)
+static void set_factors(struct oq_smoothing *smoothing, const struct oq_channel_choice *channels)
 {
     for (size_t i = 0; i < smoothing->n; i++)
         smoothing->factor[i] = channels->n == 0 ? 1 : channels->divisors[i];
@@ -117,7 +117,7 @@ static void set_factors(struct oq_smoothing *smoothing, const struct oq_channels
 }
 
 static bool read_rows(const onnxq_plan *plan, const struct oq_constant *weight,
-                      const struct oq_channels *channels, float *rows, onnxq_error *error)
+                      const struct oq_channel_choice *channels, float *rows, onnxq_error *error)
 {
     const struct oq_source source = oq_bare_source(weight);
     const uint64_t width = (uint64_t)source.dims[1];
@@ -139,7 +139,7 @@ const struct oq_smoothing *oq_plan_smooth_channels(onnxq_plan *plan, const struc
                                                    onnxq_error *error)
 {
     const struct oq_constant *weight = site->quantized->ranges->constant;
-    const struct oq_channels *channels = site->channels;
+    const struct oq_channel_choice *channels = site->channels;
     struct oq_smoothing *smoothing = plan->smoothings;
     while (smoothing != NULL && (smoothing->weight != weight || smoothing->channels != channels))
         smoothing = smoothing->next;

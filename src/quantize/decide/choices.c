@@ -28,7 +28,7 @@ static void fill_options(onnxq_options *options, onnxq_form form)
 
 struct chosen {
     onnxq_form form;
-    const struct oq_channels *channels; /* or NULL */
+    const struct oq_channel_choice *channels; /* or NULL */
     size_t number;
     bool is_used;
 };

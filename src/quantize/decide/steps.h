@@ -68,7 +68,7 @@ const char *oq_plan_describe_keeper(const onnxq_plan *plan, struct oq_arena *are
  * Whether that fits the site that it was chosen for, and the smoothing that follows from it.
  */
 bool oq_plan_add_channels(onnxq_plan *plan, const onnxq_choice *choice, size_t number,
-                          const struct oq_channels **channels, onnxq_error *error);
+                          const struct oq_channel_choice **channels, onnxq_error *error);
 bool oq_channels_fit(const struct oq_site *site, size_t number, onnxq_error *error);
 const struct oq_smoothing *oq_plan_smooth_channels(onnxq_plan *plan, const struct oq_site *site,
                                                    onnxq_error *error);

@@ -78,22 +78,22 @@ struct oq_norm {
 /* What was chosen for the activation of a product, one for all that want the same: see
  * onnxq_choice.
  */
-struct oq_channels {
+struct oq_channel_choice {
     const float *divisors; /* [n] */
     size_t n;
     const uint32_t *columns; /* [n_columns] */
     size_t n_columns;
-    struct oq_channels *next;
+    struct oq_channel_choice *next;
 };
 
 struct oq_smoothing {
     const struct oq_constant *weight;
-    const struct oq_channels *channels;     /* that were chosen; NULL: by what follows */
-    const float *rows;                      /* [channels->n_columns, N] of the weight, or NULL */
-    const struct oq_constant *first, *bias; /* of a product in between, or NULL */
-    const struct oq_constant *gamma, *beta; /* of the normalization, */
-    float *gamma_values, *beta_values;      /* and their numbers, [n]; of an estimate 0 */
-    float *factor;                          /* [n]; 0 where the channel is none of the integers */
+    const struct oq_channel_choice *channels; /* that were chosen; NULL: by what follows */
+    const float *rows;                        /* [channels->n_columns, N] of the weight, or NULL */
+    const struct oq_constant *first, *bias;   /* of a product in between, or NULL */
+    const struct oq_constant *gamma, *beta;   /* of the normalization, */
+    float *gamma_values, *beta_values;        /* and their numbers, [n]; of an estimate 0 */
+    float *factor;                            /* [n]; 0 where the channel is none of the integers */
     size_t n;
     double gain; /* what is left of the squares of errors, as expected */
     struct oq_smoothing *next;
@@ -133,7 +133,7 @@ struct oq_site {
         *origin;                  /* what its node stands for, or the call that it is in, or NULL */
     const struct oq_rule *rule;   /* NULL: none for this operator, or not this input */
     const onnxq_options *options; /* that hold for it: the plan's, or as options.choices has it */
-    const struct oq_channels *channels; /* chosen for its activation, or NULL */
+    const struct oq_channel_choice *channels; /* chosen for its activation, or NULL */
     bool is_chosen_float;
     const char *structure; /* "", or what structured.c has found; NULL: it has not looked */
     onnxq_action action;
@@ -265,7 +265,7 @@ struct onnxq_plan {
     const struct oq_site ***products; /* [graphs][nodes]: what replaces that node, or NULL */
     onnxq_weight *weights;            /* [n_weights]: the same for the caller */
     size_t n_weights;
-    struct oq_channels *channels;       /* list */
+    struct oq_channel_choice *channels; /* list */
     struct oq_smoothing *smoothings;    /* list */
     struct oq_activations *activations; /* NULL: the method leaves them float; see activations/ */
     struct oq_round_trip *round_trips;  /* [n_round_trips]: these leave */

@@ -66,7 +66,7 @@ static const char *gather_columns(struct oq_rewrite *rewrite, const struct oq_si
                                   const char *name)
 {
     struct oq_edit *edit = rewrite->edit;
-    const struct oq_channels *channels = site->quantized->smoothing->channels;
+    const struct oq_channel_choice *channels = site->quantized->smoothing->channels;
     void **made = place_of(rewrite, site->quantized->smoothing, "columns", name);
     if (made == NULL || *made != NULL)
         return made == NULL ? NULL : *made;

@@ -1,0 +1,18 @@
+/* The output of a command that takes one model: the name that was given, or one made of the
+ * model's. */
+#ifndef CLI_NAMED_OUTPUT_H
+#define CLI_NAMED_OUTPUT_H
+
+#include "cli/parse/option.h"
+
+/*
+ * *output is named, or "modelSUFFIX.ENDING" beside the model, on the heap. The exit code, after a
+ * message: it is not the model itself. Standard output is fine.
+ */
+int cli_output_choose(const cli_common *common, const char *model, const char *named,
+                      const char *suffix, const char *ending, char **output);
+
+/* The exit code where a file of that name is there, and stays; `hint` says how it would not. */
+int cli_output_check_free(const cli_common *common, const char *output, const char *hint);
+
+#endif
