@@ -29,7 +29,7 @@
 
 /* Sets that errors are measured with hold back what channels are found by where there are so many.
  */
-#define MANY_SETS (4 * OQ_TUNING_ERROR_SETS)
+#define MANY_SETS ((size_t)4 * OQ_TUNING_ERROR_SETS)
 
 /* Columns are few: at most one in so many channels. */
 #define LEAST_CHANNELS 8
@@ -109,7 +109,7 @@ static bool set_form(struct oq_tune_activation *activation, int number,
         const float part = fminf(fmaxf(sorted[i].size, usual) / largest, 1);
         divisors[sorted[i].number] = round_divisor(powf(part, form->strength));
     }
-    for (size_t i = 0; i < form->n_columns; i++)
+    for (size_t i = 0; columns != NULL && i < form->n_columns; i++)
         columns[i] = sorted[i].number;
     if (columns != NULL)
         qsort(columns, form->n_columns, sizeof(*columns), compare_numbers);
