@@ -179,6 +179,14 @@ class Fused(ExpandTest):
         if method == "dynamic":
             self.assert_fused(outcome.path, single=1)
 
+    @cases({f"opset_{opset}": (opset,) for opset in (7, 9, 10, 11)})
+    def gemm_without_bias(self, opset):
+        """Gemm itself has to have one, up to opset 10: no optimizer makes one of those."""
+        gemm = node("FusedGemm", "x w", "y", domain="com.microsoft", activation="Relu")
+        shapes = {"x": (5, K)}, {"y": (5, N)}
+        model = build.model([gemm], *shapes, {"w": W * np.float32(0.01)}, opset=opset, imports=CONTRIB)
+        self.check(model, {"x": X[0]})
+
     def test_what_the_optimizer_makes(self):
         """A model that ONNX Runtime has saved after its own optimization."""
         nodes = [

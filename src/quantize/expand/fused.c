@@ -7,6 +7,9 @@
 #include "quantize/expand/expander.h"
 #include "wire/data_type.h"
 
+/* Before, Gemm wants all of its three inputs. */
+#define OPSET_GEMM_WITHOUT_BIAS 11
+
 /* --- FusedMatMul --- */
 
 /* The axes of a factor: the last two change places. */
@@ -136,13 +139,15 @@ bool oq_expand_fused_gemm(struct oq_expander *expander, const Oq__Pb__NodeProto 
     struct oq_source weights[2];
     if (!oq_node_is(node, "com.microsoft", "FusedGemm"))
         return false;
-    const char *activation = find_activation(node);
+    const char *activation = find_activation(node), *bias = oq_node_input(node, 2);
+    if (bias[0] == '\0' && expander->base->opset < OPSET_GEMM_WITHOUT_BIAS)
+        return false;
     const bool is_left = oq_expand_find_weight(expander, node, 0, &weights[0]);
     const bool is_right = oq_expand_find_weight(expander, node, 1, &weights[1]);
     if (activation == NULL || is_left == is_right)
         return false;
     const char *product = oq_edit_name(edit, node->output[0], "_product");
-    const char *inputs[] = {node->input[0], node->input[1], oq_node_input(node, 2), NULL};
+    const char *inputs[] = {node->input[0], node->input[1], bias, NULL};
     const char *outputs[] = {product, NULL};
     Oq__Pb__NodeProto *gemm = oq_edit_node(edit, "", "Gemm", oq_node_label(node), inputs, outputs);
     oq_edit_copy_attributes(edit, gemm, node, NULL);

@@ -5,7 +5,7 @@ make_model demo demo.onnx
 onnxq quantize -q demo.onnx >/dev/null
 show() { # COLUMNS COMMAND: what a terminal of that width shows
     echo "\$ $2  # $1 columns"
-    script -qec "stty cols $1; $2" /dev/null | tr -d '\r' | steady
+    script -qec "stty cols $1; $2" /dev/null | sed 's,\r$,,; s,.*\r,,' | steady
 }
 for columns in 60 80; do
     show $columns 'onnxq quantize -v --dry-run demo.onnx'

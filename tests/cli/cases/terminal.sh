@@ -4,7 +4,7 @@ script -qec true /dev/null >/dev/null 2>&1 || skip "script(1) is another one"
 make_model demo demo.onnx
 tty() { # runs the command line on a terminal; control characters become visible
     echo "\$ $1"
-    script -qec "$1" /dev/null | tr -d '\r' | steady | cat -v
+    script -qec "$1" /dev/null | sed 's,\r$,,; s,.*\r,,' | steady | cat -v
 }
 tty 'onnxq quantize nosuch.onnx'
 tty 'onnxq quantise'
