@@ -454,7 +454,7 @@ typedef struct onnxq_use {
     size_t input;
     onnxq_action action;
     const char *form;   /* the operator that computes it, such as "MatMulInteger", or "" */
-    const char *reason; /* why it was kept or not made dynamic, or "" */
+    const char *reason; /* why it was kept or not made dynamic, how inputs had it rounded, or "" */
 } onnxq_use;
 
 /* One constant of the model, each listed once, in file order. */

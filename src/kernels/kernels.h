@@ -64,6 +64,10 @@ struct oq_kernels {
     void (*quantize_channels)(const float *x, size_t n, const float *scale, const float *zero_point,
                               float qmin, float qmax, uint8_t *out);
 
+    /* y[i] += factors[0] * x[i], then factors[1] * x[stride + i], .. of all rows, in that order. */
+    void (*add_rows)(float *restrict y, size_t n, const float *restrict x, size_t rows,
+                     size_t stride, const float *factors);
+
     /*
      * out[i] = clamp(round(x[i]), -most, most), ties to even; x[i], clamped as well, becomes what
      * is left of it. most is a whole number <= 127, and no x is NaN.

@@ -206,6 +206,33 @@ OQ_TARGET static void NAME(quantize_channels)(const float *restrict x, size_t n,
         out[i] = NAME(quantize)(x[i], scale[i], zero_point[i], qmin, qmax);
 }
 
+/* `width` is a constant where this is inlined. */
+OQ_TARGET static inline void NAME(add_some)(float *restrict y, size_t width,
+                                            const float *restrict x, size_t rows, size_t stride,
+                                            const float *factors)
+{
+    float sums[BLOCK];
+    for (size_t k = 0; k < width; k++)
+        sums[k] = y[k];
+    for (size_t r = 0; r < rows; r++)
+        for (size_t k = 0; k < width; k++)
+            sums[k] += factors[r] * x[r * stride + k];
+    for (size_t k = 0; k < width; k++)
+        y[k] = sums[k];
+}
+
+OQ_TARGET static void NAME(add_rows)(float *restrict y, size_t n, const float *restrict x,
+                                     size_t rows, size_t stride, const float *factors)
+{
+    size_t i = 0;
+    for (; i + BLOCK <= n; i += BLOCK)
+        NAME(add_some)(y + i, BLOCK, x + i, rows, stride, factors);
+    for (; i + SHORT <= n; i += SHORT)
+        NAME(add_some)(y + i, SHORT, x + i, rows, stride, factors);
+    if (i < n)
+        NAME(add_some)(y + i, n - i, x + i, rows, stride, factors);
+}
+
 OQ_TARGET static void NAME(round_run)(float *restrict x, size_t n, float most, int8_t *restrict out)
 {
     for (size_t i = 0; i < n; i++) {
@@ -231,6 +258,7 @@ static const struct oq_kernels NAME(kernels) = {
     .join_neighbours = NAME(join_neighbours),
     .quantize_run = NAME(quantize_run),
     .quantize_channels = NAME(quantize_channels),
+    .add_rows = NAME(add_rows),
     .round_run = NAME(round_run),
 };
 

@@ -11,6 +11,7 @@
 #include "quantize/activations/activations.h"
 #include "quantize/analyze/existing.h"
 #include "quantize/analyze/fate.h"
+#include "quantize/rounded_plan.h"
 #include "quantize/rules/rules.h"
 #include "quantize/decide/selector.h"
 #include "quantize/decide/steps.h"
@@ -400,6 +401,13 @@ static bool decide(onnxq_plan *plan, onnxq_error *error)
     }
 }
 
+/* What the rounding says holds from here on: nothing decides anew. */
+static bool rewrite(onnxq_plan *plan, onnxq_error *error)
+{
+    oq_plan_use_rounding(plan);
+    return oq_plan_rewrite(plan, error);
+}
+
 static bool make_plan(onnxq_plan *plan, const onnxq_options *given,
                       const struct oq_selection *selection, onnxq_error *error)
 {
@@ -408,7 +416,7 @@ static bool make_plan(onnxq_plan *plan, const onnxq_options *given,
            oq_plan_screen(plan, selection, error) && oq_activations_find(plan, error) &&
            decide(plan, error) && oq_plan_find_round_trips(plan, error) &&
            oq_plan_widen(plan, error) && oq_plan_refine(plan, error) &&
-           oq_plan_find_constant_quantizers(plan, error) && oq_plan_rewrite(plan, error) &&
+           oq_plan_find_constant_quantizers(plan, error) && rewrite(plan, error) &&
            check_needs(plan, plan->draft.proto, true, error) && describe(plan, error) &&
            summarize(plan, error);
 }
@@ -434,8 +442,9 @@ static bool expand(onnxq_plan *plan, onnxq_error *error)
     return true;
 }
 
+/* The rounding stays the caller's after a failure. */
 static onnxq_plan *create(const onnxq_model *model, const onnxq_options *given, bool is_estimate,
-                          onnxq_error *error)
+                          struct oq_rounding *rounding, onnxq_error *error)
 {
     onnxq_error ignored;
     onnxq_options resolved;
@@ -459,6 +468,7 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *given, 
         plan->options.plan = NULL;
         plan->target = options->target_ort == NULL ? 0 : oq_engine_minor(options->target_ort);
         plan->is_estimate = is_estimate;
+        plan->rounding = rounding;
         plan->summary.struct_size = sizeof(plan->summary);
         ok = (is_estimate || oq_refuse_cycles(model, error)) && expand(plan, error);
     }
@@ -475,6 +485,8 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *given, 
     if (ok)
         return plan;
     oq_error_file(error, model->file.path);
+    if (plan != NULL)
+        plan->rounding = NULL;
     onnxq_plan_destroy(plan);
     return NULL;
 }
@@ -482,13 +494,22 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *given, 
 onnxq_plan *onnxq_plan_create(const onnxq_model *model, const onnxq_options *options,
                               onnxq_error *error)
 {
-    return create(model, options, false, error);
+    return create(model, options, false, NULL, error);
+}
+
+onnxq_plan *oq_plan_create_rounded(const onnxq_model *model, const onnxq_options *options,
+                                   struct oq_rounding *rounding, onnxq_error *error)
+{
+    onnxq_plan *plan = create(model, options, false, rounding, error);
+    if (plan == NULL)
+        oq_rounding_destroy(rounding);
+    return plan;
 }
 
 onnxq_plan *onnxq_plan_estimate(const onnxq_model *model, const onnxq_options *options,
                                 onnxq_error *error)
 {
-    return create(model, options, true, error);
+    return create(model, options, true, NULL, error);
 }
 
 void onnxq_plan_destroy(onnxq_plan *plan)
@@ -496,6 +517,7 @@ void onnxq_plan_destroy(onnxq_plan *plan)
     if (plan == NULL)
         return;
     oq_draft_fini(&plan->draft);
+    oq_rounding_destroy(plan->rounding);
     oq_arena_fini(&plan->round);
     oq_arena_fini(&plan->arena);
     while (plan->n_expanded > 0)

@@ -82,12 +82,13 @@ static void write_column(FILE *stream, const char *text, size_t width)
     fputs("  ", stream);
 }
 
-/* What is done with it: the form of its integers, and what scales there are beside the usual ones.
- */
-static void write_form(FILE *stream, const onnxq_weight *weight, const char *form)
+/* What is done with it: the form of its integers, how they were chosen where inputs told, and what
+ * scales there are beside the usual ones. */
+static void write_form(FILE *stream, const onnxq_weight *weight, const onnxq_use *use)
 {
-    char text[128];
-    snprintf(text, sizeof(text), "%s%s", form,
+    char text[256];
+    const char *reason = use->action == ONNXQ_DYNAMIC ? use->reason : "";
+    snprintf(text, sizeof(text), "%s%s%s%s", use->form, reason[0] != '\0' ? "; " : "", reason,
              weight->n_input_scales > 0 ? ", scales of inputs too" : "");
     oq_report_cell(stream, text, 0, OQ_REPORT_NO_LIMIT);
 }
@@ -108,7 +109,7 @@ static void write_weight(FILE *stream, const onnxq_weight *weight, const struct 
     if (kept)
         oq_report_cell(stream, oq_flags_text(oq_report_reason(weight)).text, 0, OQ_REPORT_NO_LIMIT);
     else
-        write_form(stream, weight, use->form);
+        write_form(stream, weight, use);
     putc('\n', stream);
 }
 

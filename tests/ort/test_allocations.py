@@ -21,6 +21,10 @@ OUT_OF_MEMORY = 71
 COMMANDS = {
     "help": ("help", "quantize"),
     "quantize": ("quantize", "-v", "--json=report.json", "--exclude=second", "a.onnx", "out.onnx"),
+    "quantize_rounded": (
+        "quantize", "-q", "--method=blocks", "--bits=4", "--force-integer", "--ort-lib", LIBRARY, "-i", "rows.npz",
+        "a.onnx", "out.onnx",
+    ),
     "quantize_folder": ("quantize", "-d", "folder", "--allow-noop", "--include", "*", "a.onnx", "b.onnx"),
     "quantize_side": ("quantize", "--external-data=always", "--op-types=MatMul", "a.onnx", "out.onnx"),
     "dequantize": ("dequantize", "-v", "b.onnx", "out.onnx"),
@@ -61,6 +65,7 @@ class Allocations(OrtTest):
         x = build.activations(3, 64)
         session = onnxruntime.InferenceSession(self.dir / "a.onnx", providers=["CPUExecutionProvider"])
         np.savez(self.dir / "x.npz", x=x)
+        np.savez(self.dir / "rows.npz", x=build.activations(8, 64))
         np.savez(self.dir / "y.npz", y=session.run(None, {"x": x})[0])
         (self.dir / "p.ppm").write_bytes(b"P6 2 1 255\nabcdef")
         onnx.save(

@@ -408,6 +408,35 @@ static void test_join(void **state)
     }
 }
 
+/* --- sums of rows --- */
+
+/* Of every length, up to a guard page; the order of additions is that of the rows. */
+static void test_add_rows(void **state)
+{
+    enum { MOST = 200, ROWS = 7 };
+    const struct oq_kernels *const *list = oq_kernels_available();
+    const float *x = make_values(UNIFORM, ROWS * MOST), *y = make_values(UNIFORM, MOST);
+    const float factors[ROWS] = {1, -0.3f, 1e-3f, 7, 0, -1e6f, 0.1f};
+    struct guarded *guarded = make_guarded(MOST * sizeof(float));
+    (void)state;
+    for (size_t i = 0; list[i] != NULL; i++) {
+        for (size_t n = 0; n <= MOST; n++) {
+            const size_t rows = n % (ROWS + 1);
+            float *sums = (float *)(void *)(guarded->end - n * sizeof(float));
+            memcpy(sums, y, n * sizeof(float));
+            list[i]->add_rows(sums, n, x, rows, MOST, factors);
+            for (size_t k = 0; k < n; k++) {
+                float sum = y[k];
+                for (size_t r = 0; r < rows; r++) {
+                    volatile float product = factors[r] * x[r * MOST + k]; /* rounded */
+                    sum += product;
+                }
+                assert_true(sums[k] == sum);
+            }
+        }
+    }
+}
+
 /* --- columns --- */
 
 static const struct columns_row {
@@ -523,6 +552,7 @@ int main(void)
     TEST(test_guarded_outputs);
     TEST(test_offsets);
     TEST(test_join);
+    TEST(test_add_rows);
     TEST_ROWS(test_range_columns, columns_cases);
     return suite_run();
 }

@@ -91,7 +91,7 @@ const cli_option cli_quantize_options[] = {
     OPTION(FLAG, 0, "no-smooth", options.no_smooth,
            .help = "leave channels large that a normalization makes so"),
 
-    {.kind = CLI_HEADING, .help = "Ranges of activations, for --method static"},
+    {.kind = CLI_HEADING, .help = "Inputs, for --method static or 4 bits in blocks"},
     OPTION(TEXT, 0, "ranges", ranges_path, .source = CLI_FILES, .value = "FILE",
            .help = "as 'onnxq calibrate' writes it"),
     CLI_INPUT_ROWS(RUN_OPTION),

@@ -1,10 +1,12 @@
 /* What `onnxq quantize` makes of one model, and says about it. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/flags.h"
 #include "base/option_values.h"
 #include "base/error.h"
 #include "calibrate/calibrate.h"
+#include "calibrate/round_sites.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 #include "cli/commands/quantize_command.h"
@@ -51,6 +53,39 @@ static onnxq_ranges *measure_ranges(const cli_quantize_settings *settings, const
     return ok ? result.ranges : NULL;
 }
 
+static void warn_of_few(const cli_common *common, const struct oq_rounding_seen *seen)
+{
+    if (common->quiet > 0 || seen->n_weights == 0 ||
+        seen->fewest_rows >= OQ_ROUND_FEW * seen->n_inputs)
+        return;
+    cli_error(common,
+              "warning: inputs give %" PRIu64 " rows for a weight of %" PRIu64
+              " inputs; more of them round better",
+              seen->fewest_rows, seen->n_inputs);
+    cli_hint(common, "some thousands of tokens, or %d rows for each input of a weight",
+             OQ_ROUND_FEW);
+}
+
+/* Weights of 4 bits that are rounded as suits the inputs. */
+static onnxq_plan *round_weights(const cli_quantize_settings *settings, const onnxq_model *model,
+                                 const onnxq_options *options, onnxq_error *error)
+{
+    struct oq_rounding_seen seen;
+    struct oq_round_options round = {.model = model,
+                                     .quantize = options,
+                                     .feed = settings->feed,
+                                     .engine = oq_engine_open(settings->run.ort_lib, error),
+                                     .progress = goes_on};
+    if (round.engine == NULL)
+        return NULL;
+    cli_run_fill_session(&settings->common, &settings->run, &round.session);
+    onnxq_plan *plan = oq_round_with_inputs(&round, &seen, error);
+    oq_engine_close(round.engine);
+    if (plan != NULL)
+        warn_of_few(&settings->common, &seen);
+    return plan;
+}
+
 /* With 8 bits: engines in browsers have no kernels for int8 of these. */
 static bool needs_unsigned(const onnxq_model *model)
 {
@@ -94,6 +129,9 @@ static cli_work create(const void *data, const onnxq_model *model,
         return create_half(settings, model, output, error);
     options.output = *output;
     onnxq_ranges *ranges = NULL;
+    if (settings->run.inputs.count > 0 && options.method == ONNXQ_METHOD_BLOCKS &&
+        options.bits == ONNXQ_BITS_4)
+        return (cli_work){.plan = round_weights(settings, model, &options, error)};
     if (settings->run.inputs.count > 0 && (ranges = measure_ranges(settings, model, error)) == NULL)
         return (cli_work){0};
     if (ranges != NULL)

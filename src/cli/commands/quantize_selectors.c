@@ -88,8 +88,10 @@ int cli_quantize_fill_options(cli_quantize_settings *settings)
         options->plan = settings->plan;
         options->method = oq_plan_file_resolve(options).method;
     }
-    if (settings->run.inputs.count > 0 && options->method != ONNXQ_METHOD_STATIC)
-        return cli_usage(&settings->common, "it goes with --method static",
+    if (settings->run.inputs.count > 0 && options->method != ONNXQ_METHOD_STATIC &&
+        !(options->method == ONNXQ_METHOD_BLOCKS && options->bits == ONNXQ_BITS_4))
+        return cli_usage(&settings->common,
+                         "it goes with --method static, or --method blocks --bits 4",
                          "--inputs has no effect with this method");
     if (settings->run.inputs.count > 0 && settings->ranges != NULL)
         return cli_usage(&settings->common, "onnxq calibrate --append adds inputs to a file",

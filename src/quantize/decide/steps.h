@@ -138,6 +138,9 @@ bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constan
 void oq_plan_need_16_bits(const onnxq_plan *plan, struct oq_constant *constant, const char *reason);
 void oq_plan_need_float(struct oq_constant *constant, const char *reason);
 
+/* given_rounding.c: integers that were chosen beforehand, and what is said of them. */
+void oq_plan_use_rounding(onnxq_plan *plan);
+
 /* precision.c: 16 bits for folded weights that need them, and one copy for those that do not. */
 bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error);
 

@@ -15,6 +15,7 @@
 #include "quantize/numbers/blocks.h"
 #include "quantize/numbers/layout.h"
 #include "quantize/numbers/pairs.h"
+#include "quantize/numbers/rounded.h"
 
 struct oq_activations;
 struct oq_rule;
@@ -102,10 +103,11 @@ struct oq_smoothing {
 /* A weight as integers of 8 bits or 4, or of 16 where it is only folded. */
 struct oq_quantized {
     struct oq_ranges *ranges;
-    struct oq_blocks *blocks; /* NULL: the scales are those of the ranges */
-    size_t n_dims;            /* that are stored: the model's without some of 1 at the end */
-    bool is_wide;             /* int16 */
-    bool transposed;          /* [N, K] in the model, [K, N] in the output */
+    struct oq_blocks *blocks;                /* NULL: the scales are those of the ranges */
+    const struct oq_rounded_weight *rounded; /* its integers, where they were chosen beforehand */
+    size_t n_dims;   /* that are stored: the model's without some of 1 at the end */
+    bool is_wide;    /* int16 */
+    bool transposed; /* [N, K] in the model, [K, N] in the output */
     bool is_unsigned;
     float qmin, qmax;
     const float *scale;                   /* [n_scales] */
@@ -250,12 +252,13 @@ struct onnxq_plan {
     onnxq_model *expanded[OQ_MAX_EXPANSIONS];
     size_t n_expanded;
     struct oq_expand_options expand_options;
-    onnxq_options options;      /* without its pointers */
-    int target;                 /* N of options.target_ort, 1.N, or 0 */
-    bool is_estimate;           /* made without a look at the weights */
-    bool is_recurrent;          /* what it has computed comes back as input */
-    bool freeze_inputs;         /* initializers leave the graph's inputs */
-    struct oq_strmap functions; /* local ones, by oq_function_key() without an overload */
+    onnxq_options options;        /* without its pointers */
+    int target;                   /* N of options.target_ort, 1.N, or 0 */
+    struct oq_rounding *rounding; /* integers that were chosen beforehand, or NULL; its own */
+    bool is_estimate;             /* made without a look at the weights */
+    bool is_recurrent;            /* what it has computed comes back as input */
+    bool freeze_inputs;           /* initializers leave the graph's inputs */
+    struct oq_strmap functions;   /* local ones, by oq_function_key() without an overload */
 
     struct oq_constant *constants; /* [model->n_tensors] by ordinal, then derived ones */
     size_t n_constants;

@@ -87,10 +87,13 @@ static const char *make_scales(struct oq_rewrite *rewrite, const struct oq_quant
                                float factor)
 {
     struct oq_block_scales *scales = oq_edit_allocate(rewrite->edit, 1, sizeof(*scales));
-    if (scales == NULL)
+    struct oq_rounded_scales *given = oq_edit_allocate(rewrite->edit, 1, sizeof(*given));
+    if (scales == NULL || given == NULL)
         return NULL;
     *scales = (struct oq_block_scales){q->blocks, factor};
-    const struct oq_recipe recipe = oq_blocks_scales(scales);
+    *given = (struct oq_rounded_scales){q->rounded, q->blocks->n_scales, factor};
+    const struct oq_recipe recipe =
+        q->rounded != NULL ? oq_rounded_scales_recipe(given) : oq_blocks_scales(scales);
     return add_tensor(rewrite, q, "_scale", OQ_TYPE(FLOAT), scales_shape(rewrite, q->blocks),
                       &recipe);
 }
@@ -107,7 +110,9 @@ static const char *add_scales(struct oq_rewrite *rewrite, const struct oq_quanti
 
 static const char *add_zero_points(struct oq_rewrite *rewrite, const struct oq_quantized *q)
 {
-    const struct oq_recipe recipe = oq_blocks_zero_points(q->blocks);
+    struct oq_recipe recipe = oq_blocks_zero_points(q->blocks);
+    if (q->rounded != NULL)
+        recipe = oq_recipe_bytes(q->rounded->zero_points, recipe.nbytes);
     return add_tensor(rewrite, q, "_zero_point", data_type_of(q->blocks),
                       zero_points_shape(rewrite, q->blocks), &recipe);
 }
@@ -116,7 +121,9 @@ static void add_integers(struct oq_rewrite *rewrite, struct oq_quantized *q)
 {
     if (q->name != NULL)
         return;
-    const struct oq_recipe recipe = oq_blocks_integers(q->blocks);
+    struct oq_recipe recipe = oq_blocks_integers(q->blocks);
+    if (q->rounded != NULL)
+        recipe = oq_recipe_bytes(q->rounded->integers, recipe.nbytes);
     q->name = add_tensor(rewrite, q, "_quantized", data_type_of(q->blocks),
                          integers_shape(rewrite, q->blocks), &recipe);
     q->zero_point_name = q->blocks->has_zero_points ? add_zero_points(rewrite, q) : "";
