@@ -283,6 +283,103 @@ def print_first_layers(onnxq: str) -> None:
         print(f"| {name} | {ratio:.3g} | {' | '.join(error_or_float(onnxq, made, *way) for way in ways)} |")
 
 
+def handed_on(nodes: list, decades: float = 2, **constants: np.ndarray) -> tuple[onnx.ModelProto, dict]:
+    """The same, of which `nodes` hand z on, or more than one input."""
+    made, feeds = features(decades)
+    made.graph.node[0].input[0] = "z"
+    for i, new in enumerate(nodes):
+        made.graph.node.insert(i, new)
+    made.graph.initializer.extend(numpy_helper.from_array(np.asarray(a), n) for n, a in constants.items())
+    if any("a" in new.input for new in nodes):
+        x = feeds.pop("x")
+        feeds.update(a=x[:, :128].copy(), b=x[:, 128:].copy())
+    if any("mask" in new.input for new in nodes):
+        feeds["mask"] = np.ones((64, 1), np.float32)
+    del made.graph.input[:]
+    made.graph.input.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, a.shape) for n, a in feeds.items())
+    return made, feeds
+
+
+def convolved() -> tuple[onnx.ModelProto, dict]:
+    """The same as a convolution of one tap over 16 steps."""
+    made, feeds = features(2)
+    w = numpy_helper.to_array(made.graph.initializer[0])
+    x = feeds["x"].reshape(4, 16, 256).transpose(0, 2, 1).copy()
+    return model_of([node("Conv", "x w", "y")], {"x": x}, {"w": w.T[:, :, None].copy()}), {"x": x}
+
+
+def recurrent(decades: float) -> tuple[onnx.ModelProto, dict]:
+    """An LSTM of 128 on 64 features over decades."""
+    sizes = 10 ** RNG.permutation(np.linspace(0, decades, 64))
+    feeds = {"x": (normal(30, 2, 64) * sizes).astype(np.float32)}
+    constants = {"w": 0.3 * normal(1, 512, 64) / sizes, "r": 0.08 * normal(1, 512, 128), "b": 0.1 * normal(1, 1024)}
+    nodes = [node("LSTM", "x w r b", "y", hidden_size=128)]
+    return model_of(nodes, feeds, {n: a.astype(np.float32) for n, a in constants.items()}), feeds
+
+
+HANDED_ON = {
+    "IsNaN, Where": lambda: handed_on([node("IsNaN", "x", "n"), node("Where", "n o x", "z")], o=np.float32(0)),
+    "Clip": lambda: handed_on([node("Clip", "x lo hi", "z")], lo=np.float32(-1e6), hi=np.float32(1e6)),
+    "Mul with an input": lambda: handed_on([node("Mul", "x mask", "z")]),
+    "Concat of two inputs": lambda: handed_on([node("Concat", "a b", "z", axis=1)]),
+    "a convolution of one tap": convolved,
+}
+
+
+def norm_ratio(w: np.ndarray) -> float:
+    """Of [outputs, inputs]."""
+    w = w[:64] / np.abs(w[:64]).max(1, keepdims=True)
+    norms = np.linalg.norm(w, axis=0)
+    return float(np.sqrt(np.mean(norms**2)) / norms[norms > 0].min())
+
+
+def print_handed_on(onnxq: str) -> None:
+    ways = [(), ("--method=blocks",), ("--method=qdq",), ("--no-symmetric",)]
+    print("\n| features over 2 decades, behind | error % | blocks | qdq | zero points |\n|---|---|---|---|---|")
+    for name, make in HANDED_ON.items():
+        made = make()
+        print(f"| {name} | {' | '.join(error_or_float(onnxq, made, *way) for way in ways)} |")
+    print("\n| LSTM on features over | ratio | error % | weights | qdq |\n|---|---|---|---|---|")
+    for decades in (0, 0.5, 0.75, 1, 1.5, 2, 3, 4):
+        made = recurrent(decades)
+        ratio = norm_ratio(numpy_helper.to_array(made[0].graph.initializer[0])[0])
+        cells = [error_or_float(onnxq, made, *way) for way in ((), ("--method=weights",), ("--method=qdq",))]
+        print(f"| {decades:g} decades | {ratio:.3g} | {' | '.join(cells)} |")
+
+
+def offset_layer(mean: float, *behind: onnx.NodeProto) -> tuple[onnx.ModelProto, dict]:
+    """A layer on features of mean +- 1, with what standardizes them made part of it."""
+    means = mean * RNG.uniform(0.5, 1.5, 256)
+    w = normal(256, 256) / 16
+    constants = {"w": w, "b": (0.1 * normal(256) - means @ w).astype(np.float32)}
+    feeds = {"x": (means + normal(64, 256)).astype(np.float32)}
+    return model_of([node("Gemm", "x w b", "h"), *(behind or [node("Relu", "h", "y")])], feeds, constants), feeds
+
+
+def mixture(mean: float) -> tuple[onnx.ModelProto, dict]:
+    """A component of a Gaussian mixture: the square of the distance, by the root of its precision."""
+    root = RNG.standard_normal((48, 48))
+    turn = np.linalg.cholesky(root @ root.T / 48 + 0.1 * np.eye(48))
+    w = np.linalg.inv(turn).T
+    means = mean * RNG.uniform(0.5, 1.5, 48)
+    x = means + RNG.standard_normal((64, 48)) @ turn.T
+    constants = {"w": w.astype(np.float32), "b": (-means @ w).astype(np.float32)}
+    feeds = {"x": x.astype(np.float32)}
+    return model_of([node("Gemm", "x w b", "h"), node("ReduceSumSquare", "h", "y", axes=[1])], feeds, constants), feeds
+
+
+def print_biases(onnxq: str) -> None:
+    ways = [("--force-integer",), ("--method=blocks",), ("--method=qdq",), ("--method=weights",)]
+    print("\n| means | bias / rest | integers | blocks | qdq | weights |\n|---|---|---|---|---|---|")
+    for name, make in (("a layer", offset_layer), ("a mixture", mixture)):
+        for mean in (0, 1, 2, 3, 5, 10, 30, 100, 300, 1000):
+            made = make(mean)
+            w, b = (numpy_helper.to_array(t)[..., :64] for t in made[0].graph.initializer[:2])
+            ratio = np.median(np.abs(b) / np.maximum(np.linalg.norm(w, axis=0), 1))
+            cells = [error_or_float(onnxq, made, *way) for way in ways]
+            print(f"| {name}, {mean:g} | {ratio:.3g} | {' | '.join(cells)} |")
+
+
 def spline() -> tuple[onnx.ModelProto, dict]:
     """The places of a picture of text where a thin-plate spline of 20 points looks for its pixels."""
     top = np.stack([np.linspace(-1, 1, 10), -np.ones(10)], 1)
@@ -452,6 +549,8 @@ def main() -> None:
     print_products(onnxq, ROOTS)
     print_logarithms(onnxq)
     print_first_layers(onnxq)
+    print_handed_on(onnxq)
+    print_biases(onnxq)
     print_grid(onnxq)
     print_cancelling(onnxq)
 

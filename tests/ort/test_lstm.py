@@ -184,7 +184,7 @@ class Lstm(OrtTest):
     def test_fold_that_needs_16_bits(self):
         """The sum is as a recurrent model needs it; the gates take 8 bits all the same."""
         w = gates(2, 4 * HIDDEN, INPUTS, seed=1)
-        w[:, :, 0] = 4
+        w[:, np.arange(4 * HIDDEN), np.arange(4 * HIDDEN) % INPUTS] = 4
         outcome = self.quantize(self.shared_with_a_fold(w)[0])
         forms = {use["op_type"]: use["form"] for use in outcome.weight("w")["uses"]}
         self.assertEqual(forms, {"LSTM": "DynamicQuantizeLSTM", "Add": "int16 folded at load"})

@@ -224,31 +224,49 @@ static bool is_multiplied(const onnxq_plan *plan, const struct oq_site *site)
                                                     : site->needs_floats != NULL;
 }
 
-/* What is made of other weights is folded where those are. */
-static void need_16_bits_of_all(onnxq_plan *plan, struct oq_constant *constant, const char *reason)
+static void need(onnxq_plan *plan, struct oq_constant *constant, bool is_float, const char *reason)
+{
+    if (is_float)
+        oq_plan_need_float(constant, reason);
+    else
+        oq_plan_need_16_bits(plan, constant, reason);
+}
+
+/* What is made of other weights is folded where those are. Who asks for 8 bits has them. */
+static void need_of_all(onnxq_plan *plan, struct oq_constant *constant, bool is_float,
+                        const char *reason)
 {
     const struct oq_source *source = &constant->source;
     if (plan->options.fold_bits == 8)
         return;
-    oq_plan_need_16_bits(plan, constant, reason);
+    need(plan, constant, is_float, reason);
     for (size_t i = 0; constant->tensor == NULL && i < source->n_spans; i++)
-        oq_plan_need_16_bits(plan, &plan->constants[source->spans[i].tensor->ordinal], reason);
+        need(plan, &plan->constants[source->spans[i].tensor->ordinal], is_float, reason);
 }
 
-/* Inputs of unlike size: scales of inputs, which folding has, keep rows of unlike size. */
+/* Folded, the weight has scales of inputs as well: refine.c. */
+static bool has_input_scales(const onnxq_plan *plan, const struct oq_site *site)
+{
+    const bool is_matrix =
+        oq_node_is(site->node, "", "MatMul") || oq_node_is(site->node, "", "Gemm");
+    return (is_matrix || oq_node_is(site->node, "", "Conv")) && site->input == 1 &&
+           site->constant->tensor != NULL && plan->options.method != ONNXQ_METHOD_QDQ &&
+           oq_is_symmetric(&plan->options, false);
+}
+
+/* Inputs of unlike size, or with an offset. Scales of inputs keep rows of unlike size. */
 static void heed_inputs(onnxq_plan *plan, struct oq_site *site, struct oq_constant *constant)
 {
-    bool has_input_scales =
-        plan->options.method != ONNXQ_METHOD_QDQ && oq_is_symmetric(&plan->options, false);
     enum oq_unlike wants;
-    site->needs_floats = oq_plan_refuse_unlike(plan, site, &wants);
-    if (site->needs_floats == NULL || wants == OQ_UNLIKE_ANY_BITS || has_input_scales ||
-        plan->options.fold_bits == 8)
-        return;
-    if (wants == OQ_UNLIKE_FLOAT)
-        oq_plan_need_float(constant, site->needs_floats);
-    else
-        oq_plan_need_16_bits(plan, constant, site->needs_floats);
+    const char *unlike =
+        site->needs_floats == NULL ? oq_plan_refuse_unlike(plan, site, &wants) : NULL;
+    if (unlike != NULL && wants != OQ_UNLIKE_ANY_BITS && !has_input_scales(plan, site))
+        need_of_all(plan, constant, wants == OQ_UNLIKE_FLOAT, unlike);
+    const char *offset = oq_plan_refuse_offset(plan, site, &wants);
+    if (offset != NULL)
+        need_of_all(plan, constant, wants == OQ_UNLIKE_FLOAT, offset);
+    if (site->needs_floats == NULL)
+        site->needs_floats = unlike != NULL ? unlike : offset;
 }
 
 /* Where large terms of its sums take each other away, as the graph or the weight has it. */
@@ -266,7 +284,7 @@ static void heed_cancelling(onnxq_plan *plan, struct oq_site *site, const struct
     if (is_unlike)
         oq_plan_need_float(constant, reason);
     else
-        need_16_bits_of_all(plan, constant, reason);
+        need_of_all(plan, constant, false, reason);
 }
 
 static void screen(onnxq_plan *plan, const struct oq_selection *selection,
@@ -279,11 +297,13 @@ static void screen(onnxq_plan *plan, const struct oq_selection *selection,
         site->screened = refuse_site(plan, selection, site);
         if (site->screened == NULL && site->rule->is_product)
             site->needs_floats = oq_fate_refuses_integers(plan, site);
-        if (site->screened == NULL && site->rule->is_product && site->needs_floats == NULL &&
-            !plan->is_estimate)
+        if (site->screened != NULL)
+            continue;
+        const struct oq_operator *op = oq_operator_of(site->node);
+        const bool is_product = site->rule->is_product || oq_expand_takes(op, site->input);
+        if ((is_product || oq_operator_has(op, OQ_RECURRENT)) && !plan->is_estimate)
             heed_inputs(plan, site, constant);
-        if (site->screened == NULL &&
-            (site->rule->is_product || oq_expand_takes(oq_operator_of(site->node), site->input)))
+        if (is_product)
             heed_cancelling(plan, site, i > 0 ? site - 1 : NULL, constant);
     }
     note_need(plan, constant);

@@ -104,7 +104,12 @@ enum oq_unlike { OQ_UNLIKE_ANY_BITS, OQ_UNLIKE_16_BITS, OQ_UNLIKE_FLOAT };
 const char *oq_plan_refuse_unlike(onnxq_plan *plan, const struct oq_site *site,
                                   enum oq_unlike *wants);
 
-/* True where the node of the site takes an input of the model, which others hand on or scale. */
+/* offset.c: the same where the bias takes off most of what the weight makes of its inputs. */
+const char *oq_plan_refuse_offset(onnxq_plan *plan, const struct oq_site *site,
+                                  enum oq_unlike *wants);
+
+/* fed.c: true where the node of the site takes inputs of the model, which others hand on or scale.
+ */
 bool oq_site_is_fed(const onnxq_plan *plan, const struct oq_site *site);
 
 /*

@@ -13,17 +13,13 @@
 #include "base/checked.h"
 #include "operators/operators.h"
 #include "quantize/decide/steps.h"
+#include "quantize/decide/view.h"
 
-#define MAX_OUTPUTS ((uint64_t)64)
+/* Of a first look. */
+#define MAX_LOOKED ((uint64_t)64)
 
 /* Of fewer, the norms of an input are small by chance. */
 #define MIN_OUTPUTS ((uint64_t)32)
-
-/* 4 MB: inputs by outputs. */
-#define MAX_ELEMENTS ((uint64_t)1 << 20)
-
-/* Nodes that hand inputs of the model on. */
-#define MAX_STEPS 8
 
 /*
  * The root mean square of the norms against the smallest that is not zero: features that are the
@@ -34,65 +30,15 @@
 /* The same of 16 bits, with no scales of inputs. */
 #define MOST_UNLIKE_IN_16_BITS 512.0
 
-/* Of a weight: as [inputs, outputs], or [outputs, inputs]. */
-struct view {
-    const struct oq_source *source;
-    uint64_t n_inputs, n_outputs; /* of the latter, those that are looked at */
-    bool is_turned;
-};
-
-/* Rearranged, or with an offset or a factor of its own for each feature: input number *input. */
-static bool hands_on(const onnxq_plan *plan, const struct oq_value *value, size_t *input)
-{
-    const Oq__Pb__NodeProto *node = oq_value_node(value);
-    static const char *const scaling[] = {"Sub", "Div", "Add", "Mul"};
-    *input = 0;
-    if (node == NULL || oq_operator_role(oq_operator_of(node), 0) == OQ_PASSED)
-        return node != NULL;
-    for (size_t i = 0; i < sizeof(scaling) / sizeof(scaling[0]); i++) {
-        if (!oq_node_is(node, "", scaling[i]))
-            continue;
-        *input = oq_plan_constant(plan, value->graph, oq_node_input(node, 0)) != NULL;
-        return oq_plan_constant(plan, value->graph, oq_node_input(node, 1 - *input)) != NULL;
-    }
-    return false;
-}
-
-bool oq_site_is_fed(const onnxq_plan *plan, const struct oq_site *site)
-{
-    const struct oq_value *value =
-        oq_graph_find(site->graph, oq_node_input(site->node, site->input == 0 ? 1 : 0));
-    size_t input;
-    for (unsigned i = 0; i < MAX_STEPS && value != NULL && value->origin == OQ_ORIGIN_NODE; i++)
-        value = hands_on(plan, value, &input)
-                    ? oq_graph_find(value->graph, oq_node_input(oq_value_node(value), input))
-                    : NULL;
-    return value != NULL && value->origin == OQ_ORIGIN_INPUT && value->graph->parent == NULL;
-}
-
-static bool find_view(const struct oq_site *site, struct view *view)
-{
-    const struct oq_source *source = &site->constant->source;
-    bool is_gemm = oq_node_is(site->node, "", "Gemm");
-    if ((!is_gemm && !oq_node_is(site->node, "", "MatMul")) || site->input != 1 ||
-        source->n_dims != 2 || source->transposed || source->nelem == 0)
-        return false;
-    view->source = source;
-    view->is_turned = is_gemm && oq_node_int(site->node, "transB", 0) != 0;
-    view->n_inputs = (uint64_t)source->dims[view->is_turned ? 1 : 0];
-    view->n_outputs = oq_min_u64((uint64_t)source->dims[view->is_turned ? 0 : 1], MAX_OUTPUTS);
-    view->n_outputs = oq_min_u64(view->n_outputs, MAX_ELEMENTS / view->n_inputs);
-    return view->n_inputs > 1 && view->n_outputs >= MIN_OUTPUTS;
-}
-
 /* Of most weights the beginning tells that they are no selection: two inputs of an output are. */
-static bool may_select(const struct view *view, float *x, void *scratch)
+static bool may_select(const struct oq_view *view, float *x, void *scratch)
 {
-    const uint64_t width = (uint64_t)view->source->dims[1];
-    const uint64_t n = oq_min_u64(width, MAX_OUTPUTS);
+    const uint64_t width = view->is_turned ? view->n_inputs : view->n_all_outputs;
+    const uint64_t n = oq_min_u64(width, MAX_LOOKED);
     onnxq_error ignored;
     uint64_t n_first = 0, n_both = 0;
-    if (!oq_source_read_floats(view->source, 0, (size_t)n, x, scratch, &ignored) ||
+    if (view->n_taps > 1 ||
+        !oq_source_read_floats(view->source, 0, (size_t)n, x, scratch, &ignored) ||
         !oq_source_read_floats(view->source, width, (size_t)n, x + n, scratch, &ignored))
         return false;
     for (uint64_t i = 0; i < n; i++) {
@@ -102,33 +48,14 @@ static bool may_select(const struct view *view, float *x, void *scratch)
     return view->is_turned ? n_first <= 1 : n_both == 0;
 }
 
-/* x: [inputs, outputs] of what is looked at, or turned. */
-static bool read_view(const struct view *view, float *x, void *scratch)
-{
-    uint64_t width = (uint64_t)view->source->dims[1];
-    uint64_t n_rows = view->is_turned ? view->n_outputs : view->n_inputs;
-    uint64_t n = view->is_turned ? view->n_inputs : view->n_outputs;
-    onnxq_error ignored; /* who measures all of it says so */
-    for (uint64_t i = 0; i < n_rows; i++)
-        if (!oq_source_read_floats(view->source, i * width, (size_t)n, x + i * n, scratch,
-                                   &ignored))
-            return false;
-    return true;
-}
-
-static float element(const struct view *view, const float *x, uint64_t input, uint64_t output)
-{
-    return x[view->is_turned ? output * view->n_inputs + input : input * view->n_outputs + output];
-}
-
 /* Each output is one input, or none, as few are. */
-static bool is_selection(const struct view *view, const float *x)
+static bool is_selection(const struct oq_view *view, float *x)
 {
     uint64_t all = 0;
     for (uint64_t o = 0; o < view->n_outputs; o++) {
         uint64_t n = 0;
         for (uint64_t i = 0; i < view->n_inputs; i++)
-            n += element(view, x, i, o) != 0;
+            n += *oq_view_element(view, x, i, o) != 0;
         if (n > 1)
             return false;
         all += n;
@@ -137,7 +64,7 @@ static bool is_selection(const struct view *view, const float *x)
 }
 
 /* Each output counts the same, whatever its size. */
-static void divide_by_size(const struct view *view, float *x)
+static void divide_by_size(const struct oq_view *view, float *x)
 {
     uint64_t input_stride = view->is_turned ? 1 : view->n_outputs;
     uint64_t output_stride = view->is_turned ? view->n_inputs : 1;
@@ -151,14 +78,14 @@ static void divide_by_size(const struct view *view, float *x)
 }
 
 /* The root mean square of the norms of inputs, against the smallest that is not zero. */
-static double measure_unlikeness(const struct view *view, const float *x)
+static double measure_unlikeness(const struct oq_view *view, float *x)
 {
     double sum = 0, smallest = INFINITY;
     uint64_t n = 0;
     for (uint64_t i = 0; i < view->n_inputs; i++) {
         double squares = 0;
         for (uint64_t o = 0; o < view->n_outputs; o++) {
-            double w = (double)element(view, x, i, o);
+            double w = (double)*oq_view_element(view, x, i, o);
             squares += w * w;
         }
         sum += squares;
@@ -168,7 +95,7 @@ static double measure_unlikeness(const struct view *view, const float *x)
     return n > 1 && isfinite(sum) ? sqrt(sum / (double)n / smallest) : 1;
 }
 
-static const char *judge(const struct view *view, float *x, bool is_fed, enum oq_unlike *wants)
+static const char *judge(const struct oq_view *view, float *x, bool is_fed, enum oq_unlike *wants)
 {
     if (is_selection(view, x))
         return "each of its outputs is one input";
@@ -183,18 +110,20 @@ static const char *judge(const struct view *view, float *x, bool is_fed, enum oq
 const char *oq_plan_refuse_unlike(onnxq_plan *plan, const struct oq_site *site,
                                   enum oq_unlike *wants)
 {
-    struct view view;
+    struct oq_view view;
     struct oq_arena arena;
     const char *reason = NULL;
     const bool is_fed = oq_site_is_fed(plan, site);
     *wants = OQ_UNLIKE_ANY_BITS;
-    if (!find_view(site, &view))
+    if (!oq_view_find(site, &view) || view.n_inputs == 1 || view.n_outputs < MIN_OUTPUTS)
         return NULL;
     oq_arena_init(&arena, SIZE_MAX);
-    float *x = oq_arena_array(&arena, (size_t)(view.n_inputs * view.n_outputs), sizeof(*x));
+    float *x =
+        oq_arena_array(&arena, (size_t)(view.n_inputs * view.n_taps * view.n_outputs), sizeof(*x));
     void *scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES);
     plan->arena.failed |= arena.failed;
-    if (!arena.failed && (is_fed || may_select(&view, x, scratch)) && read_view(&view, x, scratch))
+    if (!arena.failed && (is_fed || may_select(&view, x, scratch)) &&
+        oq_view_read(&view, x, scratch))
         reason = judge(&view, x, is_fed, wants);
     oq_arena_fini(&arena);
     return reason;
