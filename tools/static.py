@@ -2,12 +2,12 @@
 """
 Static quantization against its peer, onnxruntime.quantization.quantize_static, in the same run.
 
-    tools/static.py --onnxq build/release/onnxq --models DIR [MODEL...]
+    tools/static.py --onnxq build/release/onnxq --models DIR [--flags=A,B] [--no-peer] [MODEL...]
 
 Calibrates on some natural pictures and judges on others: time and memory of calibrating and
 quantizing, size, relative error of each output, and speed against float (one thread, in turns).
 The peer gets its own pre-processing, opset 13, weights per channel and uint8 activations, ranges by
-minimum and maximum, and by entropy. Needs onnxruntime, onnx, numpy, sympy, scikit-image and scikit-learn.
+minimum and maximum, and by entropy. --flags adds a line for each option of onnxq that it names. Needs onnxruntime, onnx, numpy, sympy, scikit-image and scikit-learn.
 """
 
 import argparse
@@ -169,12 +169,13 @@ def speeds(onnxq, paths, inputs, seconds):
     return [f"{m[1]} ({m[2]})" for m in found]
 
 
-def run(starter, onnxq, source, name, directory, seconds):
+def run(starter, options, source, name, directory):
+    onnxq = options.onnxq.resolve()
     model = onnx.load(source)
     feeds = feeds_of(name, model)
     half = len(feeds) // 2
-    ours, inputs = directory / f"{name}.onnxq.onnx", directory / "inputs"
-    peers = {method: directory / f"{name}.{method}.onnx" for method in PEER_METHODS}
+    inputs = directory / "inputs"
+    peers = {method: directory / f"{name}.{method}.onnx" for method in PEER_METHODS if options.peer}
     inputs.mkdir(exist_ok=True)
     for old in inputs.iterdir():
         old.unlink()
@@ -185,12 +186,15 @@ def run(starter, onnxq, source, name, directory, seconds):
     np.savez(judged, **feeds[half])
     library = next(Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so*"))
     each = [f"-i={path}" for path in sorted(inputs.iterdir())]
-    cost = measured(starter, [onnxq, "quantize", "--method=static", f"--ort-lib={library}", "-f", *each, source, ours])
-    made = {"onnxq": (ours, cost)}
+    made = {}
+    for flag in ["", *options.flags]:
+        path = directory / f"{name}.onnxq{flag}.onnx"
+        command = [onnxq, "quantize", "--method=static", f"--ort-lib={library}", "-f", *each, *filter(None, [flag]), source, path]
+        made[f"onnxq {flag}".strip()] = (path, measured(starter, command))
     for method, path in peers.items():
         command = [sys.executable, __file__, "--peer", source, stored, path, method]
         made[f"quantize_static, {method}"] = (path, measured(starter, command))
-    found = speeds(onnxq, [str(source), *(str(path) for path, _ in made.values())], judged, seconds)
+    found = speeds(onnxq, [str(source), *(str(path) for path, _ in made.values())], judged, options.time)
     for (who, (path, cost)), speed in zip(made.items(), found, strict=True):
         size = path.stat().st_size / 1e6
         print(f"| {name} | {who} | {speed} | {errors(source, path, feeds[half:])} | {size:.2f} "
@@ -204,6 +208,8 @@ def main():
     parser.add_argument("--onnxq", required=True, type=Path)
     parser.add_argument("--models", required=True, type=Path)
     parser.add_argument("--time", type=float, default=5, help="seconds of measuring, each model")
+    parser.add_argument("--flags", type=lambda text: text.split(","), default=[], help="options of onnxq, each a line more")
+    parser.add_argument("--no-peer", dest="peer", action="store_false")
     parser.add_argument("names", nargs="*", default=list(INPUTS))
     options = parser.parse_args()
     starter = Starter()
@@ -211,7 +217,7 @@ def main():
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="onnxq-static-") as directory:
         for name in options.names:
-            run(starter, options.onnxq.resolve(), options.models / f"{name}.onnx", name, Path(directory), options.time)
+            run(starter, options, options.models / f"{name}.onnx", name, Path(directory))
     starter.close()
 
 

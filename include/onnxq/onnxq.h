@@ -279,6 +279,19 @@ typedef struct onnxq_options {
     onnxq_range_method range_method;
     double percentile; /* with ONNXQ_RANGE_PERCENTILE: above 0, at most 100; 0: 99.99 */
     /*
+     * Of activations, with ONNXQ_METHOD_STATIC: 8 (default) or 16. Those of 16 are uint16 between
+     * QuantizeLinear and DequantizeLinear of opset 21, or of com.microsoft below: for engines that
+     * multiply them. ONNX Runtime's CPU provider computes with floats between them.
+     */
+    unsigned activation_bits;
+    /*
+     * With ONNXQ_METHOD_STATIC, for other engines than ONNX Runtime: QuantizeLinear and
+     * DequantizeLinear of ai.onnx alone, from opset 13 on (21 with activation_bits=16); int8
+     * (int16) activations with zero point 0; float32 biases; what is no Conv, Gemm or MatMul keeps
+     * its weights, and every one of these is taken whose input has a range.
+     */
+    bool qdq_standard;
+    /*
      * Add and LayerNormalization behind an integer product stay as they are, and so do the
      * names of open dimensions of inner values: ONNX Runtime joins them. That is faster in its
      * versions 1.27 to 1.29 and on GPUs; by default it is kept from it.

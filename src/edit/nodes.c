@@ -116,10 +116,11 @@ Oq__Pb__NodeProto *oq_edit_node(struct oq_edit *edit, const char *domain, const 
         return NULL;
     edit->uses_standard |= domain[0] == '\0';
     if (domain[0] != '\0') {
+        const int32_t integers = edit->integer_type != 0 ? edit->integer_type : OQ_TYPE(UINT8);
         edit->uses_contrib = true;
         for (size_t i = 0; i < node->n_output; i++)
             declare(edit, node->output[i],
-                    strcmp(op_type, "QuantizeLinear") == 0 ? OQ_TYPE(UINT8) : OQ_TYPE(FLOAT));
+                    strcmp(op_type, "QuantizeLinear") == 0 ? integers : OQ_TYPE(FLOAT));
     }
     return node;
 }

@@ -23,6 +23,7 @@ void onnxq_options_init(onnxq_options *options)
                                .per_channel = true,
                                .symmetric = -1,
                                .accuracy_level = 4,
+                               .activation_bits = 8,
                                .min_elements = 1024,
                                .subgraphs = true,
                                .output.sync = true};
@@ -69,6 +70,12 @@ static bool check_effects(const onnxq_options *options, onnxq_error *error)
          "it goes with options.method=static"},
         {!is_static && options->range_method != ONNXQ_RANGE_MINMAX,
          "options.range_method has no effect with this method",
+         "it goes with options.method=static"},
+        {!is_static && options->activation_bits != 8,
+         "options.activation_bits has no effect with this method",
+         "it goes with options.method=static"},
+        {!is_static && options->qdq_standard,
+         "options.qdq_standard=true has no effect with this method",
          "it goes with options.method=static"},
         {options->range_method != ONNXQ_RANGE_PERCENTILE && options->percentile != 0,
          "options.percentile has no effect on other ranges",
@@ -191,6 +198,7 @@ static bool check_options(const onnxq_options *options, onnxq_error *error)
         (options->fold_bits != 0 && options->fold_bits != 8 && options->fold_bits != 16) ||
         (unsigned)options->output.external_data > ONNXQ_EXTERNAL_NEVER ||
         (unsigned)options->range_method > ONNXQ_RANGE_MSE ||
+        (options->activation_bits != 8 && options->activation_bits != 16) ||
         !(options->percentile >= 0 && options->percentile <= 100) ||
         (unsigned)options->bits > ONNXQ_BITS_NF4)
         return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");

@@ -84,6 +84,11 @@ static bool add_provenance(struct oq_rewrite *rewrite)
         settings =
             oq_arena_printf(rewrite->edit->arena, "%s range_method=%s percentile=%g", settings,
                             range_names[options->range_method], options->percentile);
+    if (settings != NULL && options->activation_bits != 8)
+        settings = oq_arena_printf(rewrite->edit->arena, "%s activation_bits=%u", settings,
+                                   options->activation_bits);
+    if (settings != NULL && options->qdq_standard)
+        settings = oq_arena_printf(rewrite->edit->arena, "%s qdq_standard=1", settings);
     if (settings != NULL && options->method == ONNXQ_METHOD_BLOCKS)
         settings = oq_arena_printf(rewrite->edit->arena, "%s accuracy_level=%d", settings,
                                    options->accuracy_level);

@@ -49,6 +49,7 @@ static const struct named_value convs[] = {OQ_CONV_VALUES(CHOICE_OF){0}};
 static const struct named_value bits[] = {OQ_BITS_VALUES(CHOICE_OF){0}};
 static const struct named_value block_sizes[] = {{"auto", 0}, OQ_BLOCK_SIZE_VALUES(CHOICE_OF){0}};
 static const struct named_value fold_bits[] = {{"auto", 0}, {"8", 8}, {"16", 16}, {0}};
+static const struct named_value activation_bits[] = {{"8", 8}, {"16", 16}, {0}};
 static const struct named_value accuracy_levels[] = {OQ_ACCURACY_LEVEL_VALUES(CHOICE_OF){0}};
 static const struct named_value range_methods[] = {OQ_RANGE_METHOD_VALUES(CHOICE_OF){0}};
 static const struct named_value external_data[] = {OQ_EXTERNAL_DATA_VALUES(CHOICE_OF){0}};
@@ -103,6 +104,8 @@ static const struct named_option known_options[] = {
     FIELD(RANGES, ranges),
     CHOOSE(range_method, range_methods),
     FIELD(REAL, percentile),
+    CHOOSE(activation_bits, activation_bits),
+    FIELD(FLAG, qdq_standard),
     FIELD(FLAG, join_norms),
     FIELD(TARGET_ORT, target_ort),
     FIELD(FLAG, no_smooth),

@@ -132,8 +132,8 @@ def simulate(model, feed):
             shape = [-1 if i == axis else 1 for i in range(x.ndim)] if scale.ndim else []
             scale, zero = scale.reshape(shape), zero.reshape(shape)
             if n.op_type == "QuantizeLinear":
-                q = np.rint(x / scale) + zero.astype(np.float32)
-                values[n.output[0]] = np.clip(q, 0, 255).astype(np.uint8)
+                q, ends = np.rint(x / scale) + zero.astype(np.float32), np.iinfo(zero.dtype)
+                values[n.output[0]] = np.clip(q, ends.min, ends.max).astype(zero.dtype)
             else:
                 centered = x.astype(np.int64) - zero.astype(np.int64)
                 values[n.output[0]] = np.asarray(centered * scale.astype(np.float32), np.float32)
@@ -381,6 +381,105 @@ class Corrected(StaticTest):
             got = np.stack([simulate(outcome.model, feed) for feed in feeds])
             shifts[name] = np.abs((got - want).mean((0, 1, 3, 4))).mean()
         self.assertLess(shifts["with"], 0.75 * shifts["without"])
+
+
+class Wide(StaticTest):
+    """--activation-bits 16: uint16 values, for engines that multiply them; ONNX Runtime has floats between them."""
+
+    def net(self, opset):
+        net = Net(opset)
+        a = net.op("Relu", net.conv("x", 3, CHANNELS))
+        b = net.op("Add", a, net.conv(a, CHANNELS, CHANNELS))
+        b = net.op("Mul", b, net.op("Sigmoid", b))
+        b = net.op("Mul", net.constant(np.float32([[[0.5]], [[0.25]]] * 4)), net.clip(b, 0.0, 6.0))
+        c = net.conv(b, CHANNELS, CHANNELS, group=CHANNELS)
+        c = net.op("HardSwish", c) if opset >= 14 else net.op("HardSigmoid", c)
+        f = net.op("Flatten", net.op("GlobalAveragePool", net.op("Relu", net.conv(c, CHANNELS, CHANNELS))))
+        net.op("Gemm", f, net.constant(net.normal(CHANNELS, 10)), net.constant(net.normal(10)))
+        return net.model(net.nodes[-1].output[0], (1, 10))
+
+    def check(self, outcome, percent) -> None:
+        session, _ = optimize(outcome.path, self.dir)
+        back, again = self.dir / "back.onnx", self.dir / "again.onnx"
+        self.onnxq("dequantize", outcome.path, back)
+        for feed in nchw():
+            want = common.run(outcome.original, feed)
+            self.assertLess(common.relative_error(want, session.run(None, feed)), percent)
+            self.assertLess(common.relative_error(want, common.run(onnx.load(back), feed)), 2)
+        types = {n.op_type for n in onnx.load(back).graph.node}
+        self.assertFalse(types & {"QuantizeLinear", "DequantizeLinear"}, types)
+        flags = ["--method=static", f"--ranges={self.dir / 'ranges.json'}"]
+        self.onnxq("quantize", *flags, outcome.path, again, status=5)
+
+    def quantizers(self, outcome):
+        """Types of all that QuantizeLinear gives, their zero points, and domains."""
+        constants = {t.name: t for t in outcome.model.graph.initializer}
+        nodes = [n for n in outcome.model.graph.node if n.op_type == "QuantizeLinear"]
+        zeros = [constants[n.input[2]] for n in nodes]
+        return {z.data_type for z in zeros}, {int(numpy_helper.to_array(z)) for z in zeros}, {n.domain for n in nodes}
+
+    @cases([9, 11, 13, 17, 21])
+    def wide(self, opset) -> None:
+        """The error is that of the weights: what dequantize leaves of it."""
+        outcome = self.static(self.net(opset), nchw(), "--activation-bits=16")
+        types, _, domains = self.quantizers(outcome)
+        self.assertEqual(types, {TensorProto.UINT16})
+        self.assertEqual(domains, {"" if opset >= 21 else "com.microsoft"})
+        forms = {u["form"] for w in outcome.report["weights"] for u in w["uses"] if u["action"] == "fold"}
+        self.assertEqual(forms, {"16-bit activations"})
+        self.check(outcome, 2)
+        session, _ = optimize(outcome.path, self.dir)
+        self.assert_simulated(outcome, session, nchw(), steps=0.05)
+
+    @cases({"13": (13, 8), "17": (17, 8), "21": (21, 8), "21_wide": (21, 16)})
+    def standard(self, opset, bits) -> None:
+        """--qdq-standard: ai.onnx alone, zero points 0, biases float, weights by channel, no dynamic form."""
+        outcome = self.static(self.net(opset), nchw(), "--qdq-standard", f"--activation-bits={bits}")
+        types, zeros, domains = self.quantizers(outcome)
+        self.assertEqual((types, zeros), ({TensorProto.INT8 if bits == 8 else TensorProto.INT16}, {0}))
+        graph = outcome.model.graph
+        self.assertEqual({n.domain for n in graph.node}, {""})
+        self.assertEqual([o.domain for o in outcome.model.opset_import], [""])
+        constants = {t.name: t for t in graph.initializer}
+        makers = {n.output[0]: n for n in graph.node}
+        products = [n for n in graph.node if n.op_type in ("Conv", "Gemm")]
+        self.assertEqual(len(products), 5)
+        for n in products:
+            self.assertEqual(constants[n.input[2]].data_type, TensorProto.FLOAT)
+            weight = makers[n.input[1]]
+            self.assertEqual(constants[weight.input[0]].data_type, TensorProto.INT8)
+            self.assertFalse(numpy_helper.to_array(constants[weight.input[2]]).any())
+            self.assertEqual(list(constants[weight.input[1]].dims), [10 if n.op_type == "Gemm" else CHANNELS])
+            self.assertEqual(makers[n.input[0]].op_type, "DequantizeLinear")
+        self.check(outcome, 4 if bits == 8 else 2)
+
+    def test_standard_matrices(self) -> None:
+        """Every product with a range is taken, and what else dynamic would take stays as it is."""
+        net = Net(17)
+        table, shape = net.constant(net.normal(64, 64)), net.constant(np.array([4, 64]))
+        g = net.op("Gather", table, net.op("Cast", net.op("Abs", net.op("Reshape", "x", shape)), to=TensorProto.INT64), axis=0)
+        h = net.op("Erf", net.op("MatMul", net.op("ReduceMean", g, axes=[1], keepdims=0), net.constant(net.normal(64, 64, scale=0.1))))
+        net.op("MatMul", h, net.constant(net.normal(64, 64, scale=0.1)))
+        model = net.model(net.nodes[-1].output[0], (4, 64), {"x": (4, 64)})
+        feeds = [{"x": build.activations(4, 64)}]
+        outcome = self.static(model, feeds, "--qdq-standard", "--min-elements=1")
+        counts = [n.op_type for n in outcome.model.graph.node]
+        self.assertEqual((counts.count("MatMul"), counts.count("Sum")), (2, 0))
+        self.assertNotIn("DynamicQuantizeLinear", counts)
+        self.assertEqual(outcome.weight("const_0")["uses"][0]["reason"], "weights of Conv, Gemm and MatMul are quantized")
+        session, _ = optimize(outcome.path, self.dir)
+        self.assertLess(common.relative_error(common.run(model, feeds[0]), session.run(None, feeds[0])), 4)
+
+    @cases({"12": (12, [], "needs opset 13, the model has 12"),
+            "17_wide": (17, ["--activation-bits=16"], "needs opset 21 for 16 bits, the model has 17")})  # fmt: skip
+    def standard_refused(self, opset, flags, message) -> None:
+        model = self.net(opset)
+        path = ranges.write(self.dir / "ranges.json", model, nchw())
+        onnx.save(model, self.dir / "model.onnx")
+        done = self.onnxq("quantize", "--method=static", "--ranges", path, "--qdq-standard", *flags,
+                          self.dir / "model.onnx", self.dir / "q.onnx", status=3)  # fmt: skip
+        self.assertIn(message, done.stderr)
+        self.assertFalse((self.dir / "q.onnx").exists())
 
 
 class OldOpsets(StaticTest):

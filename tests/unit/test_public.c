@@ -428,11 +428,14 @@ static void test_set_by_name(void **state)
     (void)state;
     static const struct {
         const char *name, *value;
-    } given[] = {{"method", "blocks"},      {"bits", "4"},          {"block_size", "64"},
-                 {"per_channel", "false"},  {"symmetric", "auto"},  {"min_elements", "77"},
-                 {"percentile", "99.5"},    {"op_types", "MatMul"}, {"op_types", "Gemm"},
-                 {"exclude", "a*"},         {"include_name", "b"},  {"threads", "3"},
-                 {"external_data", "never"}};
+    } given[] = {{"method", "blocks"},       {"bits", "4"},
+                 {"block_size", "64"},       {"per_channel", "false"},
+                 {"symmetric", "auto"},      {"min_elements", "77"},
+                 {"percentile", "99.5"},     {"op_types", "MatMul"},
+                 {"op_types", "Gemm"},       {"exclude", "a*"},
+                 {"include_name", "b"},      {"threads", "3"},
+                 {"external_data", "never"}, {"activation_bits", "16"},
+                 {"qdq_standard", "true"}};
     onnxq_error error;
     onnxq_options *options = onnxq_options_new();
     test_defer(free_options, options);
@@ -446,6 +449,8 @@ static void test_set_by_name(void **state)
     assert_int_equal(options->symmetric, -1);
     assert_int_equal(options->min_elements, 77);
     assert_true(options->percentile > 99.4 && options->percentile < 99.6);
+    assert_int_equal(options->activation_bits, 16);
+    assert_true(options->qdq_standard);
     assert_int_equal(options->n_op_types, 2);
     assert_string_equal(options->op_types[1], "Gemm");
     assert_int_equal(options->n_selectors, 2);

@@ -48,6 +48,7 @@ static const cli_choice external_data_format[] = {
 
 CLI_IS_JOB(cli_quantize_settings);
 
+static const cli_choice activation_bits[] = {{"8", 8, false}, {"16", 16, false}, {0}};
 static const cli_choice range_methods[] = {OQ_RANGE_METHOD_VALUES(CLI_CHOICE_OF){0}};
 
 #define OPTION(kind, letter, name, member, ...)                                                    \
@@ -101,6 +102,10 @@ const cli_option cli_quantize_options[] = {
            .help = "what is quantized of a range: all, or the better part of it"),
     OPTION(REAL, 0, "percentile", options.percentile, .value = "P",
            .help = "of --range-method percentile; 0 is 99.99"),
+    OPTION(CHOICE, 0, "activation-bits", options.activation_bits, .choices = activation_bits,
+           .help = "16: for engines that multiply uint16"),
+    OPTION(FLAG, 0, "qdq-standard", options.qdq_standard,
+           .help = "for TensorRT, OpenVINO, NPUs: symmetric, nothing of com.microsoft"),
 
     {.kind = CLI_HEADING, .help = "Which weights (all these may be repeated)"},
     OPTION(LIST, 0, "op-types", op_types, .value = "A,B",

@@ -154,6 +154,10 @@ void cli_print_quantize_settings(const onnxq_options *options, FILE *stream)
                                                                                : "tensor",
             oq_is_symmetric(options, options->bits == ONNXQ_BITS_4) ? "" : ", asymmetric",
             methods[options->method]);
+    if (options->activation_bits != 8)
+        fprintf(stream, " in %u bits", options->activation_bits);
+    if (options->qdq_standard)
+        fputs(", standard operators only", stream);
     if (options->target_ort != NULL)
         fprintf(stream, ", for ONNX Runtime %s", options->target_ort);
 }

@@ -56,7 +56,16 @@ struct oq_carried {
     const char *scale_name, *zero_point_name, *float_name, *integers; /* set by the rewrite */
 };
 
+/* The integers that values become. */
+struct oq_integer_form {
+    int32_t data_type;
+    size_t width; /* in bytes */
+    int low, high;
+    bool is_symmetric; /* the zero point is 0 */
+};
+
 struct oq_activations {
+    struct oq_integer_form form;
     struct oq_carrier *carriers; /* [nodes of the main graph] */
     struct oq_carried *values;   /* [values of the model] */
     size_t n_nodes;
@@ -74,6 +83,9 @@ bool oq_activations_decide_site(onnxq_plan *plan, struct oq_site *site);
 
 /* Why a product's weight is not taken as integers, where nothing else was said of its site. */
 void oq_activations_explain(const onnxq_plan *plan, struct oq_site *site);
+
+/* The same where all that is not taken stays as it is. */
+const char *oq_activations_refusal(const onnxq_plan *plan, const struct oq_site *site);
 
 /* After the last round: scales and zero points of values, and biases. */
 bool oq_activations_scale(onnxq_plan *plan, onnxq_error *error);
@@ -117,7 +129,12 @@ size_t oq_count_operands(const Oq__Pb__NodeProto *node);
 bool oq_product_init(onnxq_plan *plan, size_t index, onnxq_error *error);
 
 /* value_scales.c: of what a hard sigmoid has cut off, before it is multiplied by its slope. */
-float oq_hard_scale(const struct oq_carrier *carrier);
+float oq_hard_scale(const onnxq_plan *plan, const struct oq_carrier *carrier);
+
+/* Its scale, and the integers of numbers with it: n times form.width bytes. */
+float oq_quantize_operand(const struct oq_integer_form *form, const float *values, size_t n,
+                          int *zero_point, void *integers);
+void oq_store_integer(const struct oq_integer_form *form, int value, void *integers, size_t index);
 
 /* correct.c: biases take back what rounding weights adds on average. */
 bool oq_products_correct(const onnxq_plan *plan, onnxq_error *error);

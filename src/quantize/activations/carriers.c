@@ -40,7 +40,7 @@ struct oq_carried *oq_carried_of(const onnxq_plan *plan, const struct oq_value *
 
 struct oq_carried *oq_carried_root(const onnxq_plan *plan, const struct oq_value *value)
 {
-    struct oq_carried *carried = oq_carried_of(plan, value);
+    struct oq_carried *carried = &plan->activations->values[value->ordinal];
     for (size_t steps = 0; carried->like != NULL && steps < plan->activations->n_nodes; steps++)
         carried = oq_carried_of(plan, carried->like);
     return carried;
@@ -168,7 +168,11 @@ bool oq_carrier_init(onnxq_plan *plan, size_t index, struct oq_carrier *carrier,
     carrier->output = oq_main_value(plan, node->output[0]);
     if (carrier->input == NULL || carrier->output == NULL)
         carrier->carry = OQ_CARRY_NONE;
-    bool may_scale = oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Div");
+    if (plan->options.qdq_standard &&
+        (carrier->carry == OQ_CARRY_HARD || carrier->carry == OQ_CARRY_SCALE))
+        carrier->carry = OQ_CARRY_MAP;
+    bool may_scale =
+        !plan->options.qdq_standard && (oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Div"));
     if (carrier->carry != OQ_CARRY_NONE && may_scale)
         return init_scale(plan, index, carrier, error);
     if (carrier->carry == OQ_CARRY_HARD)

@@ -11,6 +11,7 @@
 #include "quantize/analyze/existing.h"
 #include "quantize/rules/rules.h"
 #include "ranges/calibrated.h"
+#include "wire/data_type.h"
 
 /* --- setting up --- */
 
@@ -18,8 +19,10 @@ static void read_range(onnxq_plan *plan, const struct oq_value *value)
 {
     const onnxq_options *options = &plan->options;
     struct oq_carried *carried = oq_carried_of(plan, value);
-    const struct oq_range_rule rule = {
-        .method = options->range_method, .percentile = options->percentile, .bits = 8};
+    const struct oq_range_rule rule = {.method = options->range_method,
+                                       .percentile = options->percentile,
+                                       .bits = options->activation_bits,
+                                       .symmetric = options->qdq_standard};
     const struct oq_range_stats *stats = oq_ranges_find(options->ranges, value->name);
     if (stats == NULL)
         carried->refusal = "has no range";
@@ -102,6 +105,30 @@ static bool init_carriers(onnxq_plan *plan, const char *refusal, onnxq_error *er
     return true;
 }
 
+static void choose_form(onnxq_plan *plan)
+{
+    const bool is_wide = plan->options.activation_bits == 16;
+    plan->activations->form =
+        plan->options.qdq_standard
+            ? (is_wide ? (struct oq_integer_form){OQ_TYPE(INT16), 2, INT16_MIN, INT16_MAX, true}
+                       : (struct oq_integer_form){OQ_TYPE(INT8), 1, INT8_MIN, INT8_MAX, true})
+            : (is_wide ? (struct oq_integer_form){OQ_TYPE(UINT16), 2, 0, UINT16_MAX, false}
+                       : (struct oq_integer_form){OQ_TYPE(UINT8), 1, 0, UINT8_MAX, false});
+}
+
+/* Scales by channel in ai.onnx, and integers of 16 bits. */
+static bool check_standard(const onnxq_plan *plan, onnxq_error *error)
+{
+    const bool is_wide = plan->options.activation_bits == 16;
+    const int least = is_wide ? OQ_OPSET_DEQUANTIZE_INT16 : OQ_OPSET_DEQUANTIZE_AXIS;
+    if (!plan->options.qdq_standard || plan->model->opset >= least)
+        return true;
+    oq_error_hint(error, "onnx.version_converter.convert_version(model, %d) may raise it", least);
+    return oq_fail(error, ONNXQ_ERROR_INPUT,
+                   "options.qdq_standard=true needs opset %d%s, the model has %lld", least,
+                   is_wide ? " for 16 bits" : "", (long long)plan->model->opset);
+}
+
 /* QuantizeLinear and what engines make of it begin with opset 10. */
 static bool choose_opset(onnxq_plan *plan, onnxq_error *error)
 {
@@ -155,8 +182,10 @@ bool oq_activations_find(onnxq_plan *plan, onnxq_error *error)
         oq_arena_array(&plan->arena, model->graphs.n_values + 1, sizeof(*activations->values));
     if (activations->carriers == NULL || activations->values == NULL)
         return oq_arena_fail(&plan->arena, error);
-    return choose_opset(plan, error) && init_carriers(plan, refusal, error) &&
-           oq_products_fold(plan, error) && oq_ranges_cut(plan, error);
+    choose_form(plan);
+    return check_standard(plan, error) && choose_opset(plan, error) &&
+           init_carriers(plan, refusal, error) && oq_products_fold(plan, error) &&
+           oq_ranges_cut(plan, error);
 }
 
 /* --- what a node needs --- */
@@ -226,7 +255,7 @@ static const char *refuse_product(onnxq_plan *plan, size_t index)
     const char *refusal = site->needs_floats;
     if (refusal == NULL)
         refusal = refuse_value(plan, product->input);
-    if (refusal == NULL && !is_convolution(plan, index) &&
+    if (refusal == NULL && !plan->options.qdq_standard && !is_convolution(plan, index) &&
         oq_carried_of(plan, product->input)->maker == NULL)
         refusal = "its input is no integer anyway";
     return refusal;
@@ -269,7 +298,7 @@ static const char *refuse_operands(onnxq_plan *plan, size_t index)
  * Inputs that differ so much in range share one scale in the result, in which the smaller ones
  * have four bits left or less: boxes and scores of a detector.
  */
-#define MAX_RANGE_RATIO 16
+#define LEAST_BITS 4
 
 static const char *refuse_join(onnxq_plan *plan, size_t index)
 {
@@ -284,8 +313,9 @@ static const char *refuse_join(onnxq_plan *plan, size_t index)
         least = fminf(least, width);
         most = fmaxf(most, width);
     }
-    return most > MAX_RANGE_RATIO * least ? "its inputs have ranges that do not fit together"
-                                          : NULL;
+    return most > ldexpf(least, (int)plan->options.activation_bits - LEAST_BITS)
+               ? "its inputs have ranges that do not fit together"
+               : NULL;
 }
 
 static bool is_taken_by_integers(const onnxq_plan *plan, const struct oq_value *value)
@@ -422,11 +452,13 @@ static const char *find_part(const onnxq_plan *plan, const struct oq_site *site)
         return "a factor of the scale behind it";
     if (carrier->carry == OQ_CARRY_PRODUCT && site->input == 2 &&
         (carrier->is_integer || carrier->has_folded))
-        return carrier->is_integer ? "int32, in steps of weight and activation"
-                                   : "folded into the product";
+        return carrier->is_integer && !plan->options.qdq_standard
+                   ? "int32, in steps of weight and activation"
+                   : "folded into the product";
     if (carrier->is_integer && carrier->carry != OQ_CARRY_PRODUCT &&
         site->input < oq_count_operands(site->node))
-        return "an operand in 8 bits of its own";
+        return plan->activations->form.width == 1 ? "an operand in 8 bits of its own"
+                                                  : "an operand in 16 bits of its own";
     return NULL;
 }
 
@@ -447,12 +479,22 @@ bool oq_activations_decide_site(onnxq_plan *plan, struct oq_site *site)
     if (!carrier->is_integer)
         return false;
     oq_site_fold(site, carrier->channel_axis, 0, "");
-    site->form = "8-bit activations";
+    site->form = plan->activations->form.width == 1 ? "8-bit activations" : "16-bit activations";
     site->n_dims = constant->source.n_dims;
     site->symmetric = true;
     site->is_unsigned = false;
     constant->is_static = true;
     return true;
+}
+
+const char *oq_activations_refusal(const onnxq_plan *plan, const struct oq_site *site)
+{
+    if (plan->activations != NULL && site->graph->parent == NULL && site->input == 1) {
+        const struct oq_carrier *carrier = carrier_of(plan, site->node_index);
+        if (carrier->carry == OQ_CARRY_PRODUCT)
+            return carrier->reason;
+    }
+    return "weights of Conv, Gemm and MatMul are quantized";
 }
 
 void oq_activations_explain(const onnxq_plan *plan, struct oq_site *site)

@@ -8,7 +8,8 @@
 
 #include <math.h>
 
-/* Every product is at most 255 * 127, and their sum is int32, with a bias beside it. */
+/* Every product is at most 255 * 127, and their sum is int32, with a bias beside it. Engines that
+ * multiply 16 bits have wider sums, or floats. */
 #define MAX_SUMMANDS 33025
 
 struct oq_site *oq_product_site(const onnxq_plan *plan, size_t index)
@@ -35,7 +36,8 @@ static const char *refuse_weight(const struct oq_site *site)
 }
 
 /* Sets how channels lie. */
-static const char *refuse_shape(struct oq_carrier *product, const struct oq_site *site)
+static const char *refuse_shape(struct oq_carrier *product, const struct oq_site *site,
+                                const onnxq_options *options)
 {
     const struct oq_source *weight = &site->constant->source;
     bool is_conv = oq_node_is(site->node, "", "Conv");
@@ -45,7 +47,7 @@ static const char *refuse_shape(struct oq_carrier *product, const struct oq_site
         return "it transposes its input, or scales";
     product->channel_axis = is_conv || oq_node_int(site->node, "transB", 0) != 0 ? 0 : 1;
     product->n_channels = (size_t)weight->dims[product->channel_axis];
-    if (weight->nelem / product->n_channels > MAX_SUMMANDS)
+    if (options->activation_bits == 8 && weight->nelem / product->n_channels > MAX_SUMMANDS)
         return "sums over more than 33025 products can overflow int32";
     return product->n_channels > OQ_SMALL_CONSTANT_NELEM ? "too many channels" : NULL;
 }
@@ -94,6 +96,6 @@ bool oq_product_init(onnxq_plan *plan, size_t index, onnxq_error *error)
     if (product->refusal == NULL)
         product->refusal = refuse_weight(site);
     if (product->refusal == NULL)
-        product->refusal = refuse_shape(product, site);
+        product->refusal = refuse_shape(product, site, &plan->options);
     return product->refusal != NULL || read_bias(plan, node, product, error);
 }

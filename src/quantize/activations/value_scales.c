@@ -4,35 +4,75 @@
 #include <float.h>
 #include <math.h>
 
-#define STEPS 255
+static int count_steps(const struct oq_integer_form *form)
+{
+    return form->high - form->low;
+}
 
 /* With rounding, the first and the last integer may lie a little beyond the range. */
-static void set_scale(struct oq_carried *carried, float low, float high)
+static void set_scale(const struct oq_integer_form *form, struct oq_carried *carried, float low,
+                      float high)
 {
-    float scale = (float)(((double)high - (double)low) / STEPS);
-    carried->scale = fmaxf(scale, FLT_MIN);
-    carried->zero_point = (int)fminf(fmaxf(rintf(-low / carried->scale), 0), STEPS);
+    const float steps = (float)count_steps(form);
+    double scale = form->is_symmetric ? (double)fmaxf(-low, high) / form->high
+                                      : ((double)high - (double)low) / (double)steps;
+    carried->scale = fmaxf((float)scale, FLT_MIN);
+    carried->zero_point =
+        form->is_symmetric ? 0 : (int)fminf(fmaxf(rintf(-low / carried->scale), 0), steps);
+}
+
+void oq_store_integer(const struct oq_integer_form *form, int value, void *integers, size_t index)
+{
+    if (form->width == sizeof(uint8_t))
+        ((uint8_t *)integers)[index] = (uint8_t)value;
+    else
+        ((uint16_t *)integers)[index] = (uint16_t)value;
+}
+
+float oq_quantize_operand(const struct oq_integer_form *form, const float *values, size_t n,
+                          int *zero_point, void *integers)
+{
+    struct oq_carried operand = {.scale = 1};
+    float low = 0, high = 0;
+    for (size_t i = 0; i < n; i++) {
+        low = fminf(low, values[i]);
+        high = fmaxf(high, values[i]);
+    }
+    if (low != high)
+        set_scale(form, &operand, low, high);
+    for (size_t i = 0; i < n; i++) {
+        const float integer = rintf(values[i] / operand.scale) + (float)operand.zero_point;
+        oq_store_integer(form, (int)fminf(fmaxf(integer, (float)form->low), (float)form->high),
+                         integers, i);
+    }
+    *zero_point = operand.zero_point;
+    return operand.scale;
 }
 
 /*
  * An engine leaves a clamp out where no integer is beyond its ends: the scale shrinks until that
  * holds in float32, as it is computed there.
  */
-static void fit_clamp(struct oq_carried *carried, const struct oq_carrier *clamp)
+static void fit_clamp(const struct oq_integer_form *form, struct oq_carried *carried,
+                      const struct oq_carrier *clamp)
 {
+    const int steps = count_steps(form);
     float low = fmaxf(carried->low, clamp->low), high = fminf(carried->high, clamp->high);
     if (!(high > low))
         low = 0, high = isfinite(clamp->high) ? clamp->high : carried->high;
-    set_scale(carried, low, high);
-    while ((float)(STEPS - carried->zero_point) * carried->scale > clamp->high ||
+    set_scale(form, carried, low, high);
+    if (form->is_symmetric)
+        return; /* and the clamp stays */
+    while ((float)(steps - carried->zero_point) * carried->scale > clamp->high ||
            (float)-carried->zero_point * carried->scale < clamp->low)
         carried->scale = nextafterf(carried->scale, 0);
 }
 
-float oq_hard_scale(const struct oq_carrier *carrier)
+float oq_hard_scale(const onnxq_plan *plan, const struct oq_carrier *carrier)
 {
-    float scale = 1 / carrier->factor / STEPS;
-    while (scale * STEPS > 1 / carrier->factor) /* else the Clip stays; see fit_clamp() */
+    const float steps = (float)count_steps(&plan->activations->form);
+    float scale = 1 / carrier->factor / steps;
+    while (scale * steps > 1 / carrier->factor) /* else the Clip stays; see fit_clamp() */
         scale = nextafterf(scale, 0);
     return scale;
 }
@@ -47,11 +87,12 @@ static bool is_hard_sigmoid(const onnxq_plan *plan, const struct oq_value *value
 static void scale_value(const onnxq_plan *plan, const struct oq_value *value,
                         const struct oq_carrier *maker)
 {
+    const struct oq_integer_form *form = &plan->activations->form;
     struct oq_carried *carried = oq_carried_of(plan, value);
     if (carried->scale != 0 || !carried->has_range || carried->like != NULL)
         return;
     if (is_hard_sigmoid(plan, value, maker)) {
-        carried->scale = oq_hard_scale(maker) * maker->factor;
+        carried->scale = oq_hard_scale(plan, maker) * maker->factor;
         carried->zero_point = 0;
         return;
     }
@@ -62,9 +103,9 @@ static void scale_value(const onnxq_plan *plan, const struct oq_value *value,
         return;
     }
     if (maker != NULL && maker->carry == OQ_CARRY_CLAMP && maker->is_integer)
-        fit_clamp(carried, maker);
+        fit_clamp(form, carried, maker);
     else
-        set_scale(carried, carried->low, carried->high);
+        set_scale(form, carried, carried->low, carried->high);
 }
 
 static const struct oq_carrier *maker_of(const onnxq_plan *plan, const struct oq_value *value)

@@ -39,6 +39,7 @@ static void add_node(struct oq_rewrite *rewrite, const char *op_type, const char
 {
     const char *inputs[] = {input, scale, zero_point, NULL};
     const char *outputs[] = {output, NULL};
+    rewrite->edit->integer_type = rewrite->plan->activations->form.data_type;
     Oq__Pb__NodeProto *node = oq_edit_node(rewrite->edit, oq_rewrite_qdq_domain(rewrite->plan),
                                            op_type, label, inputs, outputs);
     if (axis >= 0)
@@ -47,15 +48,24 @@ static void add_node(struct oq_rewrite *rewrite, const char *op_type, const char
 
 /* --- values --- */
 
+/* An integer as values have them. */
+static const char *add_integer(struct oq_rewrite *rewrite, struct oq_constant *owner,
+                               const char *base, const char *suffix, int value)
+{
+    const struct oq_integer_form *form = &rewrite->plan->activations->form;
+    uint16_t integer;
+    oq_store_integer(form, value, &integer, 0);
+    return add_numbers(rewrite, owner, base, suffix, form->data_type, NULL, 0, form->width,
+                       &integer);
+}
+
 static void name_scale(struct oq_rewrite *rewrite, struct oq_carried *root, const char *name)
 {
-    const uint8_t zero_point = (uint8_t)root->zero_point;
     if (root->scale_name != NULL)
         return;
     root->scale_name = add_numbers(rewrite, NULL, name, "_scale", OQ_TYPE(FLOAT), NULL, 0,
                                    sizeof(float), &root->scale);
-    root->zero_point_name =
-        add_numbers(rewrite, NULL, name, "_zero_point", OQ_TYPE(UINT8), NULL, 0, 1, &zero_point);
+    root->zero_point_name = add_integer(rewrite, NULL, name, "_zero_point", root->zero_point);
 }
 
 /* Whether anybody but further scales takes the value. */
@@ -146,28 +156,14 @@ static const char *take_value(struct oq_rewrite *rewrite, const struct oq_value 
 
 /* --- constant operands --- */
 
-static void quantize_operand(const float *values, size_t n, float *scale, uint8_t *zero_point,
-                             uint8_t *integers)
-{
-    float low = 0, high = 0;
-    for (size_t i = 0; i < n; i++) {
-        low = fminf(low, values[i]);
-        high = fmaxf(high, values[i]);
-    }
-    *scale = low == high ? 1 : (high - low) / 255;
-    *zero_point = (uint8_t)fminf(fmaxf(rintf(-low / *scale), 0), 255);
-    for (size_t i = 0; i < n; i++)
-        integers[i] = (uint8_t)fminf(fmaxf(rintf(values[i] / *scale) + *zero_point, 0), 255);
-}
-
 /* A constant that is added or multiplied, with a scale of its own. */
 static const char *take_constant(struct oq_rewrite *rewrite, const char *name)
 {
     struct oq_edit *edit = rewrite->edit;
     const float *values;
     const struct oq_source *source;
-    float scale;
-    uint8_t zero_point;
+    const struct oq_integer_form *form = &rewrite->plan->activations->form;
+    int zero_point;
     void **place;
     const char *made = oq_edit_made(edit, "operand", name, &place);
     if (made != NULL || place == NULL)
@@ -176,19 +172,18 @@ static const char *take_constant(struct oq_rewrite *rewrite, const char *name)
         return NULL;
     struct oq_constant *owner = oq_plan_constant(rewrite->plan, edit->graphs->list[0], name);
     const size_t n = (size_t)source->nelem;
-    uint8_t *integers = oq_edit_allocate(edit, n, 1);
+    void *integers = oq_edit_allocate(edit, n, form->width);
     if (integers == NULL)
         return NULL;
-    quantize_operand(values, n, &scale, &zero_point, integers);
+    const float scale = oq_quantize_operand(form, values, n, &zero_point, integers);
     made = oq_edit_name(edit, name, "_dequantized");
     *place = oq_edit_text(made);
     add_node(
         rewrite, "DequantizeLinear", name,
-        add_numbers(rewrite, owner, name, "_quantized", OQ_TYPE(UINT8), source->dims,
-                    source->n_dims, 1, integers),
+        add_numbers(rewrite, owner, name, "_quantized", form->data_type, source->dims,
+                    source->n_dims, form->width, integers),
         add_numbers(rewrite, owner, name, "_scale", OQ_TYPE(FLOAT), NULL, 0, sizeof(float), &scale),
-        add_numbers(rewrite, owner, name, "_zero_point", OQ_TYPE(UINT8), NULL, 0, 1, &zero_point),
-        -1, made);
+        add_integer(rewrite, owner, name, "_zero_point", zero_point), -1, made);
     return made;
 }
 
@@ -197,16 +192,13 @@ static const char *take_constant(struct oq_rewrite *rewrite, const char *name)
 /* A number as an operand: the last of the integers. */
 static const char *take_number(struct oq_rewrite *rewrite, const char *base, float number)
 {
-    const uint8_t integer = UINT8_MAX, zero_point = 0;
-    const float scale = number / UINT8_MAX;
+    const int integer = rewrite->plan->activations->form.high;
+    const float scale = number / (float)integer;
     const char *name = oq_edit_name(rewrite->edit, base, "_shift_dequantized");
-    add_node(rewrite, "DequantizeLinear", base,
-             add_numbers(rewrite, NULL, base, "_shift", OQ_TYPE(UINT8), NULL, 0, 1, &integer),
+    add_node(rewrite, "DequantizeLinear", base, add_integer(rewrite, NULL, base, "_shift", integer),
              add_numbers(rewrite, NULL, base, "_shift_scale", OQ_TYPE(FLOAT), NULL, 0,
                          sizeof(float), &scale),
-             add_numbers(rewrite, NULL, base, "_shift_zero_point", OQ_TYPE(UINT8), NULL, 0, 1,
-                         &zero_point),
-             -1, name);
+             add_integer(rewrite, NULL, base, "_shift_zero_point", 0), -1, name);
     return name;
 }
 
@@ -241,11 +233,9 @@ static void write_hard_sigmoid(struct oq_rewrite *rewrite, const struct oq_carri
     const char *integers = oq_edit_name(rewrite->edit, base, "_hard_quantized");
     const char *inputs[] = {x, take_number(rewrite, base, carrier->shift), NULL};
     const char *outputs[] = {sum, NULL};
-    const float scale = oq_hard_scale(carrier), scaled = scale * carrier->factor;
-    const uint8_t zero = 0;
+    const float scale = oq_hard_scale(rewrite->plan, carrier), scaled = scale * carrier->factor;
     oq_edit_node(rewrite->edit, "", "Add", base, inputs, outputs);
-    const char *zero_point =
-        add_numbers(rewrite, NULL, base, "_hard_zero_point", OQ_TYPE(UINT8), NULL, 0, 1, &zero);
+    const char *zero_point = add_integer(rewrite, NULL, base, "_hard_zero_point", 0);
     add_node(rewrite, "QuantizeLinear", base, write_clip(rewrite, base, sum, 1 / carrier->factor),
              add_numbers(rewrite, NULL, base, "_hard_scale", OQ_TYPE(FLOAT), NULL, 0, sizeof(float),
                          &scale),
@@ -347,9 +337,10 @@ static bool set_bias(struct oq_rewrite *rewrite, Oq__Pb__NodeProto *node,
     const int64_t n = (int64_t)product->n_channels;
     if (!product->has_bias)
         return true;
-    if (product->is_integer)
+    const bool is_standard = rewrite->plan->options.qdq_standard;
+    if (product->is_integer && !is_standard)
         return set_input(rewrite, node, 2, write_bias(rewrite, product, site));
-    return !product->has_folded ||
+    return (!product->has_folded && !product->is_integer) ||
            set_input(rewrite, node, 2,
                      oq_rewrite_bias(rewrite, bias_owner(rewrite, site), product->bias, n));
 }

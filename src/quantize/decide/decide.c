@@ -331,6 +331,10 @@ static void decide_site(onnxq_plan *plan, struct oq_site *site)
         oq_site_keep(site, site->screened);
         return;
     }
+    if (plan->options.qdq_standard) {
+        oq_site_keep(site, oq_activations_refusal(plan, site));
+        return;
+    }
     if (site->constant->source.nelem < plan->options.min_elements) {
         oq_site_keep(site, oq_arena_printf(&plan->round, "under %llu elements",
                                            (unsigned long long)plan->options.min_elements));

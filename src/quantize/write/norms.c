@@ -90,8 +90,8 @@ void oq_rewrite_norms(struct oq_rewrite *rewrite)
     const onnxq_method method = plan->options.method;
     bool has_products = method == ONNXQ_METHOD_DYNAMIC || method == ONNXQ_METHOD_STATIC ||
                         method == ONNXQ_METHOD_BLOCKS;
-    if (!has_products || plan->options.join_norms || joins_fast(plan) ||
-        plan->model->opset < OPSET_SUM_BROADCASTS)
+    if (!has_products || plan->options.join_norms || plan->options.qdq_standard ||
+        joins_fast(plan) || plan->model->opset < OPSET_SUM_BROADCASTS)
         return;
     for (size_t g = 0; g < rewrite->edit->graphs->count; g++) {
         const struct oq_graph *graph = rewrite->edit->graphs->list[g];

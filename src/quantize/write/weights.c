@@ -253,8 +253,9 @@ bool oq_rewrite_dequantize(struct oq_rewrite *rewrite, const char *label, const 
 
 const char *oq_rewrite_qdq_domain(const onnxq_plan *plan)
 {
-    bool is_old = plan->options.method == ONNXQ_METHOD_STATIC &&
-                  plan->model->opset < OQ_OPSET_DEQUANTIZE_AXIS;
+    const int least =
+        plan->options.activation_bits == 16 ? OQ_OPSET_DEQUANTIZE_INT16 : OQ_OPSET_DEQUANTIZE_AXIS;
+    bool is_old = plan->options.method == ONNXQ_METHOD_STATIC && plan->model->opset < least;
     return is_old ? "com.microsoft" : "";
 }
 

@@ -12,4 +12,7 @@ run onnxq quantize --method static --ranges other.json -t uint8 demo.onnx
 run onnxq quantize --method static --ranges other.json --no-symmetric demo.onnx
 run onnxq quantize -i other.json demo.onnx
 run onnxq quantize --method static -i other.json --ranges other.json demo.onnx
+run onnxq quantize --activation-bits 16 demo.onnx
+run onnxq quantize --qdq-standard demo.onnx
+run onnxq quantize --method static --ranges other.json --activation-bits 4 demo.onnx
 run ls
