@@ -404,7 +404,8 @@ static bool decide(onnxq_plan *plan, onnxq_error *error)
             return false;
         oq_plan_scale(plan);
         if (!oq_plan_object(plan, round >= MAX_ROUNDS)) {
-            return oq_activations_scale(plan, error);
+            oq_activations_scale(plan);
+            return true;
         }
     }
 }
@@ -424,9 +425,9 @@ static bool make_plan(onnxq_plan *plan, const onnxq_options *given,
            oq_plan_screen(plan, selection, error) && oq_activations_find(plan, error) &&
            decide(plan, error) && oq_plan_find_round_trips(plan, error) &&
            oq_plan_widen(plan, error) && oq_plan_refine(plan, error) &&
-           oq_plan_find_constant_quantizers(plan, error) && rewrite(plan, error) &&
-           check_needs(plan, plan->draft.proto, true, error) && describe(plan, error) &&
-           summarize(plan, error);
+           oq_activations_correct(plan, error) && oq_plan_find_constant_quantizers(plan, error) &&
+           rewrite(plan, error) && check_needs(plan, plan->draft.proto, true, error) &&
+           describe(plan, error) && summarize(plan, error);
 }
 
 /*

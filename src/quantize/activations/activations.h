@@ -87,8 +87,11 @@ void oq_activations_explain(const onnxq_plan *plan, struct oq_site *site);
 /* The same where all that is not taken stays as it is. */
 const char *oq_activations_refusal(const onnxq_plan *plan, const struct oq_site *site);
 
-/* After the last round: scales and zero points of values, and biases. */
-bool oq_activations_scale(onnxq_plan *plan, onnxq_error *error);
+/* After the last round: scales and zero points of values, and room for biases. */
+void oq_activations_scale(onnxq_plan *plan);
+
+/* correct.c, once integers are known: biases take back what rounding weights adds on average. */
+bool oq_activations_correct(const onnxq_plan *plan, onnxq_error *error);
 
 /* True where node number `index` of the main graph is not what it was; written, then. */
 bool oq_activations_change(const onnxq_plan *plan, size_t index);
@@ -135,9 +138,6 @@ float oq_hard_scale(const onnxq_plan *plan, const struct oq_carrier *carrier);
 float oq_quantize_operand(const struct oq_integer_form *form, const float *values, size_t n,
                           int *zero_point, void *integers);
 void oq_store_integer(const struct oq_integer_form *form, int value, void *integers, size_t index);
-
-/* correct.c: biases take back what rounding weights adds on average. */
-bool oq_products_correct(const onnxq_plan *plan, onnxq_error *error);
 
 /* needed.c: ranges hold no more than what users of a value look at. */
 bool oq_ranges_cut(onnxq_plan *plan, onnxq_error *error);

@@ -12,10 +12,11 @@
 struct mean_shift {
     const struct oq_source *source;
     const struct oq_quantized *quantized;
-    const double *means; /* of the inputs, [channels] */
-    size_t n_inputs;     /* of an output: axis 1 of the weight */
-    size_t group_size;   /* outputs that see the same inputs */
-    double *shifts;      /* of the outputs */
+    const uint8_t *integers; /* of the piece */
+    const double *means;     /* of the inputs, [channels] */
+    size_t n_inputs;         /* of an output: axis 1 of the weight */
+    size_t group_size;       /* outputs that see the same inputs */
+    double *shifts;          /* of the outputs */
 };
 
 static void add_shifts(const struct mean_shift *shift, const struct oq_piece *piece)
@@ -28,7 +29,7 @@ static void add_shifts(const struct mean_shift *shift, const struct oq_piece *pi
         const size_t output = line / shift->n_inputs;
         const size_t input = output / shift->group_size * shift->n_inputs + line % shift->n_inputs;
         const float scale = q->ranges->scale[q->ranges->n_scales == 1 ? 0 : output];
-        const float integer = fminf(fmaxf(rintf(x / scale), q->qmin), q->qmax);
+        const int integer = (int8_t)shift->integers[i];
         shift->shifts[output] +=
             ((double)integer * (double)scale - (double)x) * shift->means[input];
     }
@@ -58,20 +59,28 @@ static bool correct(const onnxq_plan *plan, size_t index, struct oq_arena *arena
     const size_t n = (size_t)(source->dims[1] * group), n_outputs = product->n_channels;
     double *means = oq_arena_array(arena, n, sizeof(*means));
     void *scratch = oq_arena_alloc(arena, OQ_RECIPE_SCRATCH_NBYTES);
+    void *recipe_scratch = oq_arena_alloc(arena, OQ_RECIPE_SCRATCH_NBYTES);
+    uint8_t *integers = oq_arena_alloc(arena, OQ_READ_MAX_NELEM);
+    const struct oq_recipe recipe = oq_quantized_recipe(site->quantized);
     struct mean_shift shift = {.source = source,
                                .quantized = site->quantized,
+                               .integers = integers,
                                .means = means,
                                .n_inputs = (size_t)source->dims[1],
                                .group_size = n_outputs / (size_t)group,
                                .shifts = oq_arena_array(arena, n_outputs, sizeof(double))};
-    if (means == NULL || scratch == NULL || shift.shifts == NULL)
+    if (means == NULL || scratch == NULL || recipe_scratch == NULL || integers == NULL ||
+        shift.shifts == NULL)
         return oq_fail_memory(error);
     if (!find_means(plan, product, n, means))
         return true;
     struct oq_piece piece = {
         .source = source, .x = oq_recipe_floats(scratch), .scratch = scratch, .unit = 1};
-    while (oq_source_next(&piece, error))
+    while (oq_source_next(&piece, error)) {
+        if (!recipe.produce(recipe.source, piece.first, piece.n, integers, recipe_scratch, error))
+            return false;
         add_shifts(&shift, &piece);
+    }
     if (piece.failed)
         return false;
     for (size_t o = 0; o < n_outputs; o++)
@@ -80,10 +89,12 @@ static bool correct(const onnxq_plan *plan, size_t index, struct oq_arena *arena
     return true;
 }
 
-bool oq_products_correct(const onnxq_plan *plan, onnxq_error *error)
+bool oq_activations_correct(const onnxq_plan *plan, onnxq_error *error)
 {
     const struct oq_activations *activations = plan->activations;
     bool ok = true;
+    if (activations == NULL || plan->is_estimate)
+        return true;
     for (size_t i = 0; ok && i < activations->n_nodes; i++) {
         const struct oq_carrier *carrier = &activations->carriers[i];
         if (!carrier->is_integer || carrier->carry != OQ_CARRY_PRODUCT ||

@@ -128,7 +128,7 @@ static void make_room_for_bias(const onnxq_plan *plan, size_t index)
     }
 }
 
-bool oq_activations_scale(onnxq_plan *plan, onnxq_error *error)
+void oq_activations_scale(onnxq_plan *plan)
 {
     const struct oq_activations *activations = plan->activations;
     for (size_t i = 0; activations != NULL && i < activations->n_nodes; i++) {
@@ -143,11 +143,8 @@ bool oq_activations_scale(onnxq_plan *plan, onnxq_error *error)
         }
         scale_value(plan, carrier->output, carrier);
     }
-    if (activations != NULL && !plan->is_estimate && !oq_products_correct(plan, error))
-        return false;
     for (size_t i = 0; activations != NULL && i < activations->n_nodes; i++)
         if (activations->carriers[i].is_integer &&
             activations->carriers[i].carry == OQ_CARRY_PRODUCT)
             make_room_for_bias(plan, i);
-    return true;
 }

@@ -1,7 +1,8 @@
 /*
  * What is only folded is made finer, as that costs nothing at run time: a second factor of its
  * scales for each input channel, which makes no step larger than it was, and rounding that keeps
- * the sums of kernels. Weights that a product computes with have no place for either.
+ * the sums of kernels. Weights that a product computes with have no place for the factor, and for
+ * kept sums only where activations are static.
  */
 #include "base/checked.h"
 #include "base/pipeline.h"
@@ -49,6 +50,8 @@ static bool find_view(const onnxq_plan *plan, const struct oq_site *site,
                                    .is_grouped = site->batch_axes > 0 && is_transposed,
                                    .keeps_sums = !plan->is_recurrent && !is_matrix,
                                    .keeps_row = !plan->is_recurrent && site->axis == 0};
+    if (site->constant->is_static) /* a bias takes back what the mean of a row moves */
+        view->keeps_row = false;
     return (site->axis == 0 || site->axis == 1) &&
            view->kernels * view->kernel <= OQ_REFINED_ROW_MAX;
 }
@@ -63,7 +66,9 @@ static bool is_same_view(const struct oq_quantized *q, const struct oq_refinemen
 static bool can_be_finer(const struct oq_quantized *q)
 {
     const struct oq_ranges *ranges = q->ranges;
-    return q->n_products == 0 && !q->transposed && q->blocks == NULL && !ranges->is_4_bits &&
+    bool has_place =
+        ranges->constant->is_static ? q->qmax == OQ_KEPT_SUMS_QMAX : q->n_products == 0;
+    return has_place && !q->transposed && q->blocks == NULL && !ranges->is_4_bits &&
            ranges->symmetric && ranges->source->nelem <= MAX_NELEM;
 }
 
@@ -80,8 +85,7 @@ static bool add_site(onnxq_plan *plan, const struct oq_site *site)
 {
     struct oq_quantized *q = site->quantized;
     struct oq_refinement view;
-    /* DequantizeLinear, where activations are static, has one factor. */
-    if (site->action != ONNXQ_FOLD || q == NULL || site->constant->is_static || !can_be_finer(q))
+    if (site->action != ONNXQ_FOLD || q == NULL || !can_be_finer(q))
         return true;
     bool is_wanted = find_view(plan, site, &view) && q->ranges->axis == site->axis &&
                      q->ranges->batch_axes == site->batch_axes;
@@ -131,9 +135,12 @@ struct refine {
     onnxq_plan *plan;
 };
 
+/* DequantizeLinear, where activations are static, has one factor. */
 static bool has_room(const struct oq_quantized *q)
 {
     const struct oq_refinement *refinement = q->refinement;
+    if (q->ranges->constant->is_static)
+        return false;
     const uint64_t inputs = oq_refinement_n_inputs(refinement);
     if (refinement->is_grouped || inputs < 2)
         return false;
