@@ -38,7 +38,11 @@ _FUNCTIONS: "dict[str, tuple[Any, list[Any]]]" = {
 def _load() -> ctypes.CDLL:
     path = os.environ.get("ONNXQ_LIBRARY") or os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                                           "libonnxq.so")
-    library = ctypes.CDLL(path)
+    try:
+        library = ctypes.CDLL(path)
+    except OSError as error:
+        raise ImportError(f"{error}; pip install onnxq has it, and from a clone ONNXQ_LIBRARY names it: "
+                          "build/release/libonnxq.so") from None
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
