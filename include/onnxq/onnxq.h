@@ -224,6 +224,9 @@ typedef struct onnxq_ranges onnxq_ranges;
 /* Choices that were measured, and ranges where they need them, of one model; docs/tuning.md. */
 typedef struct onnxq_plan_file onnxq_plan_file;
 
+/* Weights that another tool has quantized, by GPTQ or AWQ. */
+typedef struct onnxq_checkpoint onnxq_checkpoint;
+
 /* How a range that is quantized is chosen from the numbers that calibration saw. */
 typedef enum onnxq_range_method {
     ONNXQ_RANGE_MINMAX = 0,     /* all of them */
@@ -305,6 +308,14 @@ typedef struct onnxq_options {
     const char *target_ort;
     /* With ONNXQ_METHOD_DYNAMIC: channels that a normalization makes large stay as they are. */
     bool no_smooth;
+    /*
+     * Takes the integers, scales and zero points of a checkpoint, as they are, into MatMulNBits,
+     * and leaves all other weights float; float initializers that it has under their names and in
+     * their shapes get its numbers. method may be BLOCKS, and what says how weights are rounded has
+     * its default. A module that matches no weight is no error (see onnxq_import), but where none
+     * does, unless allow_unmatched. A plan keeps the checkpoint open for itself.
+     */
+    const onnxq_checkpoint *weights_from;
     onnxq_output_options output;
 } onnxq_options;
 
@@ -325,8 +336,8 @@ ONNXQ_API onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_e
  * command line, "true" or "false", or a number; name is that of a field of
  * onnxq_options or onnxq_output_options. op_types and exclude_op_types take one
  * operator a call and add it; so do include, exclude (globs), include_regex,
- * exclude_regex, include_name and exclude_name for one selector; ranges and plan
- * take the path of a file, which is read. NULL is out of memory.
+ * exclude_regex, include_name and exclude_name for one selector; ranges, plan and
+ * weights_from take the path of a file, which is read. NULL is out of memory.
  */
 ONNXQ_API onnxq_options *onnxq_options_new(void);
 ONNXQ_API void onnxq_options_free(onnxq_options *options); /* NULL is fine */
@@ -448,6 +459,28 @@ ONNXQ_API void onnxq_ranges_close(onnxq_ranges *ranges); /* NULL is fine */
 ONNXQ_API onnxq_status onnxq_ranges_merge(onnxq_ranges *ranges, const onnxq_ranges *other,
                                           onnxq_error *error);
 
+/* --- checkpoints ----------------------------------------------------------- */
+
+typedef struct onnxq_checkpoint_info {
+    size_t struct_size;
+    const char *format;  /* "gptq", "gptq_v2" or "awq", */
+    unsigned bits;       /* and the bits and rows of a group of the first module */
+    uint64_t group_size; /* that share scales in each column */
+    size_t n_modules;
+} onnxq_checkpoint_info;
+
+/*
+ * Reads the headers of a checkpoint of PyTorch whose linear layers GPTQ or AWQ has quantized: a
+ * file of safetensors, the index of several (model.safetensors.index.json), or the folder that
+ * has one of them as `model`. What stands beside it in quantize_config.json, quant_config.json or
+ * config.json has to agree. Numbers stay in the files until they are written. docs/importing.md
+ * has the formats and where they are from. Returns NULL on failure. The caller closes it.
+ */
+ONNXQ_API onnxq_checkpoint *onnxq_checkpoint_open(const char *path, onnxq_error *error);
+ONNXQ_API void onnxq_checkpoint_close(onnxq_checkpoint *checkpoint); /* NULL is fine */
+ONNXQ_API const onnxq_checkpoint_info *
+onnxq_checkpoint_get_info(const onnxq_checkpoint *checkpoint);
+
 /* --- plan ---------------------------------------------------------------- */
 
 typedef enum onnxq_action {
@@ -484,7 +517,7 @@ typedef struct onnxq_weight {
     uint64_t
         n_input_scales;    /* that those are multiplied by, a scale for each input channel; or 0 */
     int channel_axis;      /* axis of the scales in `dims`, or -1 for one scale per tensor */
-    unsigned bits;         /* of an integer: 8, 4 or 16; 0 where it is kept */
+    unsigned bits;         /* of an integer: 8, 4 or 16, or 2 of a checkpoint; 0 where it is kept */
     uint64_t block_size;   /* elements along channel_axis that share a scale; 0: no blocks */
     onnxq_action action;   /* KEEP where no use of it is quantized, DROP where it has none */
     bool quantized_before; /* integers that an earlier quantization has made; they are kept */
@@ -510,6 +543,7 @@ typedef struct onnxq_summary {
     size_t n_annotations_removed;      /* quantization_annotation of tensors that left */
     const char *const *inputs_removed; /* graph inputs that left: their weights are no defaults */
     size_t n_inputs_removed;           /* that callers may override any more */
+    size_t n_imported_floats;          /* initializers with the numbers of options.weights_from */
 } onnxq_summary;
 
 /*
@@ -537,6 +571,29 @@ ONNXQ_API size_t onnxq_plan_count(const onnxq_plan *plan);
 ONNXQ_API const onnxq_weight *onnxq_plan_get(const onnxq_plan *plan,
                                              size_t index); /* index < count */
 ONNXQ_API const onnxq_summary *onnxq_plan_get_summary(const onnxq_plan *plan);
+
+/* What becomes of a module of options.weights_from. */
+typedef struct onnxq_import {
+    size_t struct_size;
+    const char *module; /* such as "model.layers.0.self_attn.q_proj" */
+    const char *weight; /* of the model, that it replaces or would have, or "" */
+    const char *reason; /* why it is not taken, or "" */
+    const char *format; /* "gptq", "gptq_v2", as its zero points are stored, or "awq" */
+    unsigned bits;
+    uint64_t rows, columns, group_size; /* rows are its inputs */
+    bool is_reordered; /* groups are of rows that do not follow each other: inputs are gathered */
+    /*
+     * |W - W'| / |W|, of the float weight W and what the integers stand for, W'; less than 0 where
+     * it is not known. AWQ also scales rows and columns, but never turns a sign.
+     */
+    double distance;
+    bool is_suspect; /* another model: signs differ that have 40 % of all |W|, or more */
+} onnxq_import;
+
+/* The modules of the checkpoint in its order; none without one. */
+ONNXQ_API size_t onnxq_plan_import_count(const onnxq_plan *plan);
+ONNXQ_API const onnxq_import *onnxq_plan_get_import(const onnxq_plan *plan,
+                                                    size_t index); /* index < count */
 
 /*
  * What onnxq_plan_write() would write under that name: bytes of the model file

@@ -58,6 +58,11 @@ static char peek(struct oq_json_reader *reader)
     return reader->at < reader->nbytes ? reader->text[reader->at] : '\0';
 }
 
+char oq_json_peek(struct oq_json_reader *reader)
+{
+    return reader->failed ? '\0' : peek(reader);
+}
+
 static bool expected(struct oq_json_reader *reader, const char *what)
 {
     if (reader->at >= reader->nbytes)

@@ -45,6 +45,9 @@ bool oq_json_read_uint(struct oq_json_reader *reader, uint64_t *value);
 bool oq_json_read_int(struct oq_json_reader *reader, int64_t *value);
 bool oq_json_read_number(struct oq_json_reader *reader, double *value); /* finite */
 
+/* The character that the next value begins with, which tells its kind; NUL at the end. */
+char oq_json_peek(struct oq_json_reader *reader);
+
 /* Passes over a value of any kind. */
 bool oq_json_skip_value(struct oq_json_reader *reader);
 

@@ -44,6 +44,22 @@ bool oq_draft_add_recipe(struct oq_draft *draft, const struct oq_recipe *recipe,
     return true;
 }
 
+bool oq_draft_set_recipe(struct oq_draft *draft, Oq__Pb__TensorProto *proto,
+                         const struct oq_recipe *recipe, onnxq_error *error)
+{
+    uint32_t number = 0;
+    struct oq_payload *payload = oq_arena_alloc(draft->arena, sizeof(*payload));
+    if (payload == NULL || !oq_draft_add_recipe(draft, recipe, &number, error))
+        return oq_arena_fail(draft->arena, error);
+    *payload = (struct oq_payload){.kind = OQ_PAYLOAD_RECIPE, .first = number};
+    proto->has_raw_data = true;
+    proto->raw_data = (ProtobufCBinaryData){sizeof(*payload), (uint8_t *)payload};
+    proto->has_data_location = false;
+    proto->n_external_data = 0;
+    proto->n_float_data = proto->n_int64_data = 0;
+    return true;
+}
+
 struct copied {
     struct oq_draft *draft;
     size_t ordinal;
@@ -57,20 +73,10 @@ static bool copy_payload(void *context, const struct oq_message_path *path, onnx
     Oq__Pb__TensorProto *proto = (Oq__Pb__TensorProto *)path->message;
     const struct oq_tensor *tensor = &draft->model->tensors[copied->ordinal++];
     const struct oq_recipe recipe = oq_recipe_copy(tensor);
-    uint32_t number;
     bool large = tensor->contiguous && tensor->nbytes >= MIN_EXTERNAL_NBYTES;
     if (!large && !tensor->external)
         return true;
-    struct oq_payload *payload = oq_arena_alloc(draft->arena, sizeof(*payload));
-    if (payload == NULL || !oq_draft_add_recipe(draft, &recipe, &number, error))
-        return oq_arena_fail(draft->arena, error);
-    *payload = (struct oq_payload){.kind = OQ_PAYLOAD_RECIPE, .first = number};
-    proto->has_raw_data = true;
-    proto->raw_data = (ProtobufCBinaryData){sizeof(*payload), (uint8_t *)payload};
-    proto->has_data_location = false;
-    proto->n_external_data = 0;
-    proto->n_float_data = proto->n_int64_data = 0;
-    return true;
+    return oq_draft_set_recipe(draft, proto, &recipe, error);
 }
 
 bool oq_draft_init(struct oq_draft *draft, const onnxq_model *model, struct oq_arena *arena,

@@ -62,6 +62,10 @@ void oq_draft_fini(struct oq_draft *draft);
 bool oq_draft_add_recipe(struct oq_draft *draft, const struct oq_recipe *recipe, uint32_t *number,
                          onnxq_error *error);
 
+/* The payload of a tensor of the draft, of the size that it has already, becomes that. */
+bool oq_draft_set_recipe(struct oq_draft *draft, Oq__Pb__TensorProto *proto,
+                         const struct oq_recipe *recipe, onnxq_error *error);
+
 /* After the last change: finds the tensors that may go to a side file. */
 bool oq_draft_finish(struct oq_draft *draft, onnxq_error *error);
 

@@ -100,7 +100,8 @@ static bool check_effects(const onnxq_options *options, onnxq_error *error)
         {(blocks || is_4_bits) && is_unsigned,
          "options.weight_type=uint8 has no effect on blocks or fewer than 8 bits",
          "options.symmetric=false stores zero points"},
-        {options->accuracy_level != 4 && (!blocks || options->bits == ONNXQ_BITS_NF4),
+        {options->accuracy_level != 4 && (!blocks || options->bits == ONNXQ_BITS_NF4) &&
+             options->weights_from == NULL,
          "options.accuracy_level has no effect without MatMulNBits",
          "it goes with options.method=blocks and options.bits=8 or 4"},
         {options->bits == ONNXQ_BITS_NF4 && !options->symmetric,
@@ -113,6 +114,40 @@ static bool check_effects(const onnxq_options *options, onnxq_error *error)
             return false;
         }
     }
+    return true;
+}
+
+/* A checkpoint has its own bits, groups and zero points. */
+static bool check_weights_from(const onnxq_options *options, onnxq_error *error)
+{
+    onnxq_options usual;
+    onnxq_options_init(&usual);
+    const struct {
+        bool fails;
+        const char *name;
+    } checks[] = {
+        {options->method != usual.method && options->method != ONNXQ_METHOD_BLOCKS, "method"},
+        {options->bits != usual.bits, "bits"},
+        {options->block_size != usual.block_size, "block_size"},
+        {options->weight_type != usual.weight_type, "weight_type"},
+        {options->per_channel != usual.per_channel, "per_channel"},
+        {options->symmetric != usual.symmetric, "symmetric"},
+        {options->reduce_range != usual.reduce_range, "reduce_range"},
+        {options->conv != usual.conv, "conv"},
+        {options->fold_bits != usual.fold_bits, "fold_bits"},
+        {options->force_integer, "force_integer"},
+        {options->no_smooth, "no_smooth"},
+        {options->ranges != NULL, "ranges"},
+        {options->n_choices > 0, "choices"},
+        {options->plan != NULL, "plan"},
+    };
+    for (size_t i = 0; options->weights_from != NULL && i < sizeof(checks) / sizeof(checks[0]); i++)
+        if (checks[i].fails) {
+            oq_fail(error, ONNXQ_ERROR_OPTION, "options.%s has no effect with options.weights_from",
+                    checks[i].name);
+            oq_error_hint(error, "what is taken stays as it is, and all else stays float");
+            return false;
+        }
     return true;
 }
 
@@ -206,8 +241,8 @@ static bool check_options(const onnxq_options *options, onnxq_error *error)
         return oq_fail(error, ONNXQ_ERROR_OPTION,
                        "options.plan and options.choices contradict each other");
     const onnxq_options resolved = oq_plan_file_resolve(options);
-    return check_block_size(&resolved, error) && check_effects(&resolved, error) &&
-           check_target(&resolved, error);
+    return check_block_size(&resolved, error) && check_weights_from(options, error) &&
+           check_effects(&resolved, error) && check_target(&resolved, error);
 }
 
 onnxq_status onnxq_options_check(const onnxq_options *options, onnxq_error *error)
@@ -421,9 +456,10 @@ static bool make_plan(onnxq_plan *plan, const onnxq_options *given,
                       const struct oq_selection *selection, onnxq_error *error)
 {
     return check_needs(plan, plan->model->proto, false, error) && oq_plan_collect(plan, error) &&
-           oq_plan_apply_choices(plan, given, error) && oq_fates_find(plan, error) &&
-           oq_plan_screen(plan, selection, error) && oq_activations_find(plan, error) &&
-           decide(plan, error) && oq_plan_find_round_trips(plan, error) &&
+           oq_plan_apply_choices(plan, given, error) && oq_plan_find_imports(plan, given, error) &&
+           oq_fates_find(plan, error) && oq_plan_screen(plan, selection, error) &&
+           oq_activations_find(plan, error) && decide(plan, error) &&
+           oq_plan_measure_imports(plan, error) && oq_plan_find_round_trips(plan, error) &&
            oq_plan_widen(plan, error) && oq_plan_refine(plan, error) &&
            oq_activations_correct(plan, error) && oq_plan_find_constant_quantizers(plan, error) &&
            rewrite(plan, error) && check_needs(plan, plan->draft.proto, true, error) &&
@@ -451,6 +487,19 @@ static bool expand(onnxq_plan *plan, onnxq_error *error)
     return true;
 }
 
+/* What is taken goes into blocks, wherever they would pay; nothing else changes. */
+static void take_checkpoint(onnxq_plan *plan)
+{
+    onnxq_options *options = &plan->options;
+    if (options->weights_from == NULL)
+        return;
+    plan->checkpoint = oq_checkpoint_share(options->weights_from);
+    options->weights_from = NULL;
+    options->method = ONNXQ_METHOD_BLOCKS;
+    options->fold_bits = 8;
+    options->force_integer = true;
+}
+
 /* The rounding stays the caller's after a failure. */
 static onnxq_plan *create(const onnxq_model *model, const onnxq_options *given, bool is_estimate,
                           struct oq_rounding *rounding, onnxq_error *error)
@@ -475,6 +524,7 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *given, 
         plan->options = *options;
         plan->options.choices = NULL;
         plan->options.plan = NULL;
+        take_checkpoint(plan);
         plan->target = options->target_ort == NULL ? 0 : oq_engine_minor(options->target_ort);
         plan->is_estimate = is_estimate;
         plan->rounding = rounding;
@@ -527,11 +577,22 @@ void onnxq_plan_destroy(onnxq_plan *plan)
         return;
     oq_draft_fini(&plan->draft);
     oq_rounding_destroy(plan->rounding);
+    onnxq_checkpoint_close((onnxq_checkpoint *)(uintptr_t)plan->checkpoint);
     oq_arena_fini(&plan->round);
     oq_arena_fini(&plan->arena);
     while (plan->n_expanded > 0)
         onnxq_model_close(plan->expanded[--plan->n_expanded]);
     free(plan);
+}
+
+size_t onnxq_plan_import_count(const onnxq_plan *plan)
+{
+    return plan->n_imports;
+}
+
+const onnxq_import *onnxq_plan_get_import(const onnxq_plan *plan, size_t index)
+{
+    return &plan->imports[index];
 }
 
 size_t onnxq_plan_count(const onnxq_plan *plan)

@@ -92,6 +92,9 @@ static bool add_provenance(struct oq_rewrite *rewrite)
     if (settings != NULL && options->method == ONNXQ_METHOD_BLOCKS)
         settings = oq_arena_printf(rewrite->edit->arena, "%s accuracy_level=%d", settings,
                                    options->accuracy_level);
+    if (settings != NULL && rewrite->plan->checkpoint != NULL)
+        settings = oq_arena_printf(rewrite->edit->arena, "%s weights_from=%s", settings,
+                                   rewrite->plan->checkpoint->info.format);
     if (settings != NULL && rewrite->plan->target != 0)
         settings = oq_arena_printf(rewrite->edit->arena, "%s target_ort=1.%d", settings,
                                    rewrite->plan->target);
@@ -127,6 +130,8 @@ static bool rewrite_all(struct oq_rewrite *rewrite)
         return false;
     oq_rewrite_round_trips(rewrite);
     if (!oq_rewrite_constant_quantizers(rewrite))
+        return false;
+    if (!oq_rewrite_import_floats(rewrite))
         return false;
     oq_rewrite_norms(rewrite);
     if (!oq_rewrite_smooth_norms(rewrite))

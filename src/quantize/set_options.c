@@ -15,6 +15,7 @@ struct owned_options {
     onnxq_selector *selectors;
     onnxq_ranges *ranges;
     onnxq_plan_file *plan;
+    onnxq_checkpoint *weights_from;
     char *target_ort;
 };
 
@@ -29,6 +30,7 @@ enum value_kind {
     SELECTOR,
     RANGES,
     PLAN,
+    WEIGHTS_FROM,
     TARGET_ORT
 };
 
@@ -109,6 +111,7 @@ static const struct named_option known_options[] = {
     FIELD(FLAG, join_norms),
     FIELD(TARGET_ORT, target_ort),
     FIELD(FLAG, no_smooth),
+    FIELD(WEIGHTS_FROM, weights_from),
     {"external_data", CHOICE, offsetof(onnxq_options, output.external_data), external_data, false,
      0},
     OUTPUT(FLAG, sync),
@@ -244,6 +247,17 @@ static bool set_plan(struct owned_options *owned, const char *path, onnxq_error 
     return true;
 }
 
+static bool set_weights_from(struct owned_options *owned, const char *path, onnxq_error *error)
+{
+    onnxq_checkpoint *checkpoint = onnxq_checkpoint_open(path, error);
+    if (checkpoint == NULL)
+        return false;
+    onnxq_checkpoint_close(owned->weights_from);
+    owned->weights_from = checkpoint;
+    owned->options.weights_from = checkpoint;
+    return true;
+}
+
 static bool set_target_ort(struct owned_options *owned, const char *value, onnxq_error *error)
 {
     char *copy = strdup(value);
@@ -282,6 +296,8 @@ static bool set(struct owned_options *owned, const struct named_option *option, 
         return set_ranges(owned, value, error);
     case PLAN:
         return set_plan(owned, value, error);
+    case WEIGHTS_FROM:
+        return set_weights_from(owned, value, error);
     case TARGET_ORT:
         return set_target_ort(owned, value, error);
     }
@@ -315,6 +331,7 @@ void onnxq_options_free(onnxq_options *options)
     free(owned->selectors);
     onnxq_ranges_close(owned->ranges);
     onnxq_plan_file_close(owned->plan);
+    onnxq_checkpoint_close(owned->weights_from);
     free(owned->target_ort);
     free(owned);
 }

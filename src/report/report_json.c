@@ -108,6 +108,37 @@ void oq_report_json_head(struct oq_json *json, const char *input)
     oq_json_string(json, "input", input);
 }
 
+static void write_import(struct oq_json *json, const onnxq_import *import)
+{
+    oq_json_open_object(json, NULL);
+    oq_json_string(json, "module", import->module);
+    oq_json_string(json, "weight", import->weight);
+    oq_json_string(json, "reason", oq_flags_text(import->reason).text);
+    oq_json_string(json, "format", import->format);
+    oq_json_uint(json, "bits", import->bits);
+    oq_json_uint(json, "rows", import->rows);
+    oq_json_uint(json, "columns", import->columns);
+    oq_json_uint(json, "group_size", import->group_size);
+    oq_json_bool(json, "reordered", import->is_reordered);
+    if (import->distance >= 0)
+        oq_json_number(json, "distance", import->distance);
+    else
+        oq_json_null(json, "distance");
+    oq_json_bool(json, "suspect", import->is_suspect);
+    oq_json_close(json);
+}
+
+static void write_imports(struct oq_json *json, const onnxq_plan *plan)
+{
+    if (onnxq_plan_import_count(plan) == 0)
+        return;
+    oq_json_uint(json, "imported_floats", onnxq_plan_get_summary(plan)->n_imported_floats);
+    oq_json_open_array(json, "imports");
+    for (size_t i = 0; i < onnxq_plan_import_count(plan); i++)
+        write_import(json, onnxq_plan_get_import(plan, i));
+    oq_json_close(json);
+}
+
 void oq_report_json_plan(struct oq_json *json, const onnxq_plan *plan)
 {
     struct oq_report_lines lines;
@@ -122,6 +153,7 @@ void oq_report_json_plan(struct oq_json *json, const onnxq_plan *plan)
     for (size_t i = 0; i < onnxq_plan_count(plan); i++)
         write_weight(json, onnxq_plan_get(plan, i));
     oq_json_close(json);
+    write_imports(json, plan);
 }
 
 void onnxq_report_json(const onnxq_plan *plan, const char *input, const char *output, FILE *stream)

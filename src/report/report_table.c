@@ -194,6 +194,7 @@ void onnxq_report_table(const onnxq_plan *plan, FILE *stream)
             "operator");
     for (size_t i = 0; i < lines.n_lines; i++)
         write_line(stream, &lines.lines[i], unit, &widths);
+    oq_report_imports(plan, stream);
     write_quantized_before(stream, plan, unit);
     write_round_trips(stream, plan);
     write_unused(stream, plan, unit);

@@ -2,6 +2,7 @@
 #ifndef OQ_REPORT_REPORT_TEXT_H
 #define OQ_REPORT_REPORT_TEXT_H
 
+#include <onnxq/onnxq.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,5 +52,9 @@ size_t oq_report_cell(FILE *stream, const char *text, size_t width, size_t limit
  * `limit` columns, that and how many characters there are more.
  */
 void oq_report_value(FILE *stream, const char *text, size_t limit);
+
+/* report_imports.c: what was taken from a checkpoint, and what is left over; nothing without one.
+ */
+void oq_report_imports(const onnxq_plan *plan, FILE *stream);
 
 #endif

@@ -267,6 +267,44 @@ static const char *const texts[][2] = {
      "\"mean\": [1, 1.00004]}}]}\n"},
 };
 
+/* Of fuzz_checkpoint.c: the header of a module of GPTQ, and one of AWQ; data are letters. */
+static const char *const headers[][2] = {
+    {"checkpoint-gptq",
+     "{\"__metadata__\":{\"format\":\"pt\"},"
+     "\"a.m.qweight\":{\"dtype\":\"I32\",\"shape\":[4,8],\"data_offsets\":[0,128]},"
+     "\"a.m.qzeros\":{\"dtype\":\"I32\",\"shape\":[2,1],\"data_offsets\":[128,136]},"
+     "\"a.m.scales\":{\"dtype\":\"F16\",\"shape\":[2,8],\"data_offsets\":[136,168]},"
+     "\"a.m.g_idx\":{\"dtype\":\"I32\",\"shape\":[32],\"data_offsets\":[168,296]}}"},
+    {"checkpoint-awq",
+     "{\"a.m.qweight\":{\"dtype\":\"I32\",\"shape\":[32,1],\"data_offsets\":[0,128]},"
+     "\"a.m.qzeros\":{\"dtype\":\"I32\",\"shape\":[1,1],\"data_offsets\":[128,132]},"
+     "\"a.m.scales\":{\"dtype\":\"BF16\",\"shape\":[1,8],\"data_offsets\":[132,148]}}"},
+};
+
+#define DATA_NBYTES 296
+
+static bool write_headers(const char *folder)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < sizeof headers / sizeof headers[0]; i++) {
+        char path[4096];
+        const size_t n = strlen(headers[i][1]);
+        snprintf(path, sizeof path, "%s/%s", folder, headers[i][0]);
+        FILE *file = fopen(path, "wb");
+        ok = file != NULL;
+        for (size_t k = 0; ok && k < 8; k++)
+            ok = fputc((int)(n >> (8 * k) & 255), file) != EOF;
+        ok = ok && fputs(headers[i][1], file) >= 0;
+        for (size_t k = 0; ok && k < DATA_NBYTES; k++)
+            ok = fputc(k < 168 ? 'w' : k % 4 == 0 ? (int)(k / 4 % 2) : 0, file) != EOF;
+        if (file && fclose(file) != 0)
+            ok = false;
+        if (!ok)
+            fprintf(stderr, "make_seeds: %s: %s\n", path, strerror(errno));
+    }
+    return ok;
+}
+
 static bool write_texts(const char *folder)
 {
     bool ok = true;
@@ -378,8 +416,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++)
         if (!write_seed(&seeds[i], i, argv[1], false) || !write_seed(&seeds[i], i, argv[1], true))
             return 1;
-    return write_pairs(argv[1]) && write_texts(argv[1]) && write_arrays(argv[1]) &&
-                   write_tensors(argv[1])
+    return write_pairs(argv[1]) && write_texts(argv[1]) && write_headers(argv[1]) &&
+                   write_arrays(argv[1]) && write_tensors(argv[1])
                ? 0
                : 1;
 }

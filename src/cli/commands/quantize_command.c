@@ -63,6 +63,8 @@ const cli_option cli_quantize_options[] = {
                "integer operators; folded at load; DequantizeLinear; MatMulNBits; known ranges"),
     OPTION(TEXT, 0, "plan", plan_path, .value = "FILE", .source = CLI_FILES,
            .help = "the choices that `onnxq tune --save-plan` has written"),
+    OPTION(TEXT, 0, "weights-from", weights_path, .value = "FILE", .source = CLI_FILES,
+           .help = "a checkpoint (.safetensors) that GPTQ or AWQ quantized; the rest stays float"),
     OPTION(CHOICE, 0, "bits", options.bits, .choices = bits,
            .help = "of a weight, with --method blocks or qdq"),
     OPTION(CHOICE, 0, "block-size", options.block_size, .choices = block_sizes,
@@ -198,6 +200,7 @@ void cli_quantize_release(void *data)
     free(settings->selectors);
     onnxq_ranges_close(settings->ranges);
     onnxq_plan_file_close(settings->plan);
+    onnxq_checkpoint_close(settings->weights_from);
     cli_run_release(&settings->run);
 }
 

@@ -22,6 +22,8 @@ typedef struct cli_quantize_settings {
     onnxq_plan_file *plan;
     const char *ranges_path; /* NULL: none */
     onnxq_ranges *ranges;
+    const char *weights_path; /* NULL: none */
+    onnxq_checkpoint *weights_from;
     cli_list variant_names, targets;
     bool chooses_type; /* of integers: as the model's operators need it */
     bool is_half;      /* no integers at all: weights are stored as float16 */

@@ -14,6 +14,15 @@
 static const char *name_integers(const onnxq_options *options)
 {
     static const char *const types[] = {OQ_WEIGHT_TYPE_VALUES(OQ_VALUE_NAME)};
+    if (options->weights_from != NULL)
+        switch (onnxq_checkpoint_get_info(options->weights_from)->bits) {
+        case 2:
+            return "int2";
+        case 4:
+            return "int4";
+        default:
+            return "int8";
+        }
     if (options->bits == ONNXQ_BITS_8)
         return types[options->weight_type];
     return options->bits == ONNXQ_BITS_NF4 ? "nf4" : "int4";
@@ -141,19 +150,29 @@ static cli_work create(const void *data, const onnxq_model *model,
     return work;
 }
 
+/* "int4 weights of a checkpoint (awq), the rest as it was" */
+static void print_imported(const onnxq_options *options, FILE *stream)
+{
+    fprintf(stream, "%s weights of a checkpoint (%s), all else as it was", name_integers(options),
+            onnxq_checkpoint_get_info(options->weights_from)->format);
+}
+
 void cli_print_quantize_settings(const onnxq_options *options, FILE *stream)
 {
     static const char *const methods[] = {"dynamic activations", "folded when loaded",
                                           "DequantizeLinear", "operators of com.microsoft",
                                           "activations of known ranges"};
     static const char *const ranges[] = {"", " of 7 bits", " safe in pairs"};
-    fprintf(stream, "%s weights%s, per %s%s, %s", name_integers(options),
-            ranges[options->reduce_range],
-            options->method == ONNXQ_METHOD_BLOCKS || options->block_size != 0 ? "block"
-            : options->per_channel                                             ? "channel"
-                                                                               : "tensor",
-            oq_is_symmetric(options, options->bits == ONNXQ_BITS_4) ? "" : ", asymmetric",
-            methods[options->method]);
+    if (options->weights_from != NULL)
+        print_imported(options, stream);
+    else
+        fprintf(stream, "%s weights%s, per %s%s, %s", name_integers(options),
+                ranges[options->reduce_range],
+                options->method == ONNXQ_METHOD_BLOCKS || options->block_size != 0 ? "block"
+                : options->per_channel                                             ? "channel"
+                                                                                   : "tensor",
+                oq_is_symmetric(options, options->bits == ONNXQ_BITS_4) ? "" : ", asymmetric",
+                methods[options->method]);
     if (options->activation_bits != 8)
         fprintf(stream, " in %u bits", options->activation_bits);
     if (options->qdq_standard)

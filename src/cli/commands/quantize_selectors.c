@@ -82,6 +82,10 @@ int cli_quantize_fill_options(cli_quantize_settings *settings)
         (settings->ranges = onnxq_ranges_open(settings->ranges_path, &error)) == NULL)
         return cli_library_error(&settings->common, &error);
     options->ranges = settings->ranges;
+    if (settings->weights_path != NULL &&
+        (settings->weights_from = onnxq_checkpoint_open(settings->weights_path, &error)) == NULL)
+        return cli_library_error(&settings->common, &error);
+    options->weights_from = settings->weights_from;
     if (settings->plan_path != NULL) {
         if ((settings->plan = onnxq_plan_file_open(settings->plan_path, &error)) == NULL)
             return cli_library_error(&settings->common, &error);

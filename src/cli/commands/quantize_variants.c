@@ -103,6 +103,8 @@ static int check(const cli_quantize_settings *settings)
                          option);
     if (settings->plan_path != NULL)
         return cli_usage(common, NULL, "%s and --plan contradict each other", option);
+    if (settings->weights_path != NULL)
+        return cli_usage(common, NULL, "%s and --weights-from contradict each other", option);
     if (settings->files.suffix != NULL)
         return cli_usage(common, NULL, "%s and --suffix contradict each other", option);
     return 0;

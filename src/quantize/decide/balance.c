@@ -272,6 +272,8 @@ static bool refuse_forms(struct balance *balance, bool *any)
         const struct oq_constant *constant = &plan->constants[i];
         for (struct oq_quantized *q = constant->quantized; q != NULL; q = q->next) {
             bool is_second = q->blocks != NULL && has_copy(constant);
+            if (q->blocks != NULL && q->blocks->choice.import != NULL) /* it is asked for */
+                continue;
             if (!is_form(q) || (is_worth_it(balance, q) && !is_second))
                 continue;
             *any = true;

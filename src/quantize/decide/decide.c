@@ -87,6 +87,8 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
         return refusal;
     if (site->is_chosen_float)
         return "chosen to stay float";
+    if (plan->checkpoint != NULL && site->import == NULL)
+        return site->import_refusal;
     if (source->transposed && (site->rule->takes_transposed >> site->input & 1) == 0)
         return "behind a Transpose";
     if (source->nelem == 0)
@@ -98,12 +100,13 @@ static const char *refuse_site(onnxq_plan *plan, const struct oq_selection *sele
     if (plan->model->opset < OQ_OPSET_BROADCAST)
         return oq_arena_printf(&plan->arena, "opset %lld, needs %d or later",
                                (long long)plan->model->opset, OQ_OPSET_BROADCAST);
-    return oq_fate_refuses(plan, site);
+    return site->import != NULL ? NULL : oq_fate_refuses(plan, site); /* it was rounded already */
 }
 
 static bool would_shrink(const onnxq_plan *plan, const struct oq_site *site)
 {
-    return oq_site_shrinks(plan, site, site->constant->need == OQ_NEEDS_16_BITS);
+    return site->import != NULL ||
+           oq_site_shrinks(plan, site, site->constant->need == OQ_NEEDS_16_BITS);
 }
 
 /* What measuring has found out about the weight goes before the rule's choice. */
@@ -295,6 +298,8 @@ static void screen(onnxq_plan *plan, const struct oq_selection *selection,
         if (site->graph == NULL)
             continue;
         site->screened = refuse_site(plan, selection, site);
+        if (site->import != NULL)
+            continue;
         if (site->screened == NULL && site->rule->is_product)
             site->needs_floats = oq_fate_refuses_integers(plan, site);
         if (site->screened != NULL)
@@ -346,6 +351,8 @@ static void decide_site(onnxq_plan *plan, struct oq_site *site)
     site->n_dims = site->constant->source.n_dims;
     site->rule->decide(plan, site);
     oq_plan_apply_method(plan, site);
+    if (site->import != NULL && site->action == ONNXQ_FOLD) /* to integers that are others */
+        oq_site_keep(site, site->reason);
     if (site->action != ONNXQ_KEEP)
         heed(site);
     if (site->reason == NULL)

@@ -146,6 +146,8 @@ static bool add_jobs(struct measure *measure, struct oq_ranges *ranges, onnxq_er
     ranges->is_measured = true;
     ranges->are_pairs_measured = wants_pairs;
     ranges->found = oq_blocks_found_none();
+    if (ranges->blocks != NULL && ranges->blocks->choice.import != NULL)
+        return true; /* nothing is rounded */
     const uint64_t end =
         ranges->blocks == NULL ? ranges->source->nelem : oq_blocks_n_parts(ranges->blocks);
     for (uint64_t first = 0; first < end;) {

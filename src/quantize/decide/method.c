@@ -24,6 +24,10 @@ static void decide_blocks(struct oq_site *site)
 static const char *describe_form(onnxq_plan *plan, const struct oq_site *site)
 {
     static const char *const bits[] = {"8 bits", "4 bits", "nf4"};
+    if (site->import != NULL)
+        return oq_arena_printf(&plan->round, "%s, %u bits in blocks of %llu", site->form,
+                               site->import->numbers.module->bits,
+                               (unsigned long long)site->blocks.size);
     if (site->blocks.form != OQ_BLOCKS_NONE)
         return oq_arena_printf(&plan->round, "%s, %s in blocks of %llu", site->form,
                                bits[site->blocks.bits], (unsigned long long)site->blocks.size);

@@ -186,9 +186,17 @@ static bool has_tiny_channel(const struct oq_ranges *ranges)
     return ranges->blocks != NULL;
 }
 
+/* Nothing of it is rounded here. */
+static bool is_imported(const struct oq_ranges *ranges)
+{
+    return ranges->blocks != NULL && ranges->blocks->choice.import != NULL;
+}
+
 static bool object_to_ranges(onnxq_plan *plan, struct oq_constant *constant,
                              const struct oq_ranges *ranges)
 {
+    if (is_imported(ranges))
+        return false;
     const struct summary summary = summarize(ranges);
     if (!is_finite(&summary))
         return object(constant, OQ_NEEDS_FLOAT, "holds NaN or infinity");
@@ -322,8 +330,10 @@ bool oq_plan_object(onnxq_plan *plan, bool last)
         is_new |= object_to_decades(plan, constant);
         is_new |= object_to_spread(plan, constant);
         for (size_t k = 0; k < constant->n_sites; k++) {
-            is_new |= object_to_factor(constant, &constant->sites[k]);
-            is_new |= object_to_sums(plan, constant, &constant->sites[k]);
+            if (constant->sites[k].import == NULL) {
+                is_new |= object_to_factor(constant, &constant->sites[k]);
+                is_new |= object_to_sums(plan, constant, &constant->sites[k]);
+            }
             is_new |= pass_on(constant, &constant->sites[k]);
         }
     }

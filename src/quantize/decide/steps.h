@@ -13,6 +13,13 @@ bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error);
 /* choices.c: the options of every site. */
 bool oq_plan_apply_choices(onnxq_plan *plan, const onnxq_options *given, onnxq_error *error);
 
+/*
+ * imports.c: which weights are taken from the checkpoint, where there is one; and
+ * import_distance.c: which were, in the end, and how far they are from what they replace.
+ */
+bool oq_plan_find_imports(onnxq_plan *plan, const onnxq_options *given, onnxq_error *error);
+bool oq_plan_measure_imports(onnxq_plan *plan, onnxq_error *error);
+
 /* decide.c: which sites are kept, whatever becomes of others. */
 struct oq_selection;
 bool oq_plan_screen(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error);

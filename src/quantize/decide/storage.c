@@ -39,7 +39,7 @@ static bool suits(const onnxq_plan *plan, const struct oq_ranges *ranges,
     const struct oq_blocks *blocks = ranges->blocks;
     if (blocks != NULL) /* the rest is the same for the whole plan */
         return blocks->choice.form == choice->form && blocks->choice.axis == choice->axis &&
-               blocks->choice.bits == choice->bits;
+               blocks->choice.bits == choice->bits && blocks->choice.import == choice->import;
     return choice->form == OQ_BLOCKS_NONE && ranges->axis == axis_of(plan, site) &&
            ranges->batch_axes == batch_axes_of(plan, site) &&
            ranges->symmetric == site->symmetric && ranges->is_4_bits == oq_site_stores_4_bits(site);
@@ -151,7 +151,8 @@ static bool is_by_lines(const struct oq_block_choice *choice)
 static bool has_same_bytes(const struct oq_blocks *blocks, const struct oq_block_choice *choice)
 {
     if (blocks == NULL || blocks->choice.axis != choice->axis ||
-        blocks->choice.bits != choice->bits) /* the rest is the same for the whole plan */
+        blocks->choice.bits != choice->bits ||
+        blocks->choice.import != choice->import) /* the rest is the same for the whole plan */
         return false;
     return blocks->choice.form == choice->form ||
            (is_by_lines(&blocks->choice) && is_by_lines(choice) && blocks->source->n_dims == 2 &&

@@ -12,6 +12,7 @@
 
 #include "edit/draft.h"
 #include "model/source.h"
+#include "quantize/numbers/imported.h"
 
 /* How the integers lie in the output. */
 enum oq_block_form {
@@ -29,6 +30,7 @@ struct oq_block_choice {
     uint64_t size; /* elements of a block */
     bool symmetric;
     bool is_unsigned; /* of OQ_BLOCKS_ORIGINAL; the operators of com.microsoft take no other */
+    const struct oq_import *import; /* whose integers they are, in OQ_BLOCKS_PADDED; NULL: ours */
 };
 
 struct oq_blocks {
@@ -49,6 +51,8 @@ struct oq_blocks {
 /* Integers in a byte of the output. */
 static inline unsigned oq_blocks_per_byte(const struct oq_blocks *blocks)
 {
+    if (blocks->choice.import != NULL)
+        return 8 / blocks->choice.import->numbers.module->bits;
     return blocks->choice.bits == ONNXQ_BITS_8 ? 1 : 2;
 }
 

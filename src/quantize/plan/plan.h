@@ -137,6 +137,8 @@ struct oq_site {
     const onnxq_options *options; /* that hold for it: the plan's, or as options.choices has it */
     const struct oq_channel_choice *channels; /* chosen for its activation, or NULL */
     bool is_chosen_float;
+    const struct oq_import *import; /* that the weight is taken from, or NULL, */
+    const char *import_refusal;     /* and why from none, where there is a checkpoint */
     const char *structure; /* "", or what structured.c has found; NULL: it has not looked */
     onnxq_action action;
     const char *form;
@@ -202,10 +204,11 @@ struct oq_constant {
     const struct oq_tensor *tensor; /* NULL: derived */
     struct oq_source source;
     const char *name;
-    const struct oq_value *value; /* NULL: in an attribute, or in a local function */
-    const struct oq_graph *graph; /* where what replaces it goes; NULL where value is */
-    struct oq_constant *twin;     /* a derived one with the same source, which stands for both */
-    struct oq_constant *equal;    /* a tensor with the same bytes, which stands for both */
+    const struct oq_value *value;   /* NULL: in an attribute, or in a local function */
+    const struct oq_graph *graph;   /* where what replaces it goes; NULL where value is */
+    const struct oq_stored *floats; /* of the checkpoint, which it has for its own; or NULL */
+    struct oq_constant *twin;       /* a derived one with the same source, which stands for both */
+    struct oq_constant *equal;      /* a tensor with the same bytes, which stands for both */
     struct oq_constant *derived, *next_derived; /* those that start with this tensor */
     struct oq_site *sites;
     size_t n_sites;
@@ -275,6 +278,9 @@ struct onnxq_plan {
     size_t n_round_trips, round_trips_capacity;
     struct oq_constant_quantizer *quantizers; /* [n_quantizers]: their integers are stored */
     size_t n_quantizers, quantizers_capacity;
+    const onnxq_checkpoint *checkpoint; /* options.weights_from, or NULL */
+    onnxq_import *imports;              /* [n_imports]: what becomes of its modules */
+    size_t n_imports;
     onnxq_summary summary;
 
     struct oq_draft draft; /* the output; without a structure where nothing is quantized */

@@ -66,6 +66,44 @@ static Oq__Pb__NodeProto *emit_biased(struct oq_rewrite *rewrite, const struct o
     return node;
 }
 
+/* The order of an import's rows, once for all weights that have the same. */
+static const char *add_order(struct oq_rewrite *rewrite, const struct oq_site *site)
+{
+    struct oq_edit *edit = rewrite->edit;
+    const struct oq_unpack *numbers = &site->import->numbers;
+    const int64_t n = (int64_t)numbers->module->rows;
+    const struct oq_recipe recipe =
+        oq_recipe_bytes(numbers->order, (uint64_t)n * sizeof(*numbers->order));
+    void **place = oq_rewrite_companion(rewrite, numbers->order, "order", NULL, 0, 1);
+    if (place == NULL || *place != NULL)
+        return place == NULL ? NULL : *place;
+    site->quantized->ranges->constant->nbytes_after += recipe.nbytes;
+    *place =
+        oq_edit_text(oq_edit_tensor(edit, &edit->states[0], oq_edit_name(edit, "input_order", ""),
+                                    OQ_TYPE(INT32), &n, 1, &recipe));
+    return *place;
+}
+
+/* Inputs in the order of an import's rows, once for all products that take them so. */
+static const char *gather_inputs(struct oq_rewrite *rewrite, const struct oq_site *site,
+                                 const char *x)
+{
+    struct oq_edit *edit = rewrite->edit;
+    const char *order = add_order(rewrite, site);
+    const char *kind = order == NULL ? NULL : oq_arena_printf(edit->arena, "gathered %s", order);
+    void **place = NULL;
+    const char *made = kind == NULL ? NULL : oq_edit_made(edit, kind, x, &place);
+    if (made != NULL || place == NULL)
+        return made;
+    made = oq_edit_name(edit, x, "_ordered");
+    *place = oq_edit_text(made);
+    const char *inputs[] = {x, order, NULL}, *outputs[] = {made, NULL};
+    Oq__Pb__NodeProto *node =
+        oq_edit_node(edit, "", "Gather", oq_node_label(site->node), inputs, outputs);
+    oq_edit_add_int(edit, node, "axis", -1);
+    return made;
+}
+
 bool oq_matmul_emit_blocks(struct oq_rewrite *rewrite, const struct oq_site *site,
                            const struct oq_matmul *matmul)
 {
@@ -77,6 +115,8 @@ bool oq_matmul_emit_blocks(struct oq_rewrite *rewrite, const struct oq_site *sit
         oq_rewrite_blocks(rewrite, site->quantized, site->blocks.form, matmul->factor);
     const char *x =
         oq_edit_float_input(edit, matmul->activation, matmul->transposed, weight->data_type);
+    if (site->import != NULL && site->import->numbers.order != NULL)
+        x = gather_inputs(rewrite, site, x);
     const char *op_type = is_nf4 ? "MatMulBnb4" : "MatMulNBits";
     const bool is_sum = matmul->bias != NULL && !takes_bias(rewrite->plan, is_nf4);
     const char *inputs[] = {x,

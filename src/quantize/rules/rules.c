@@ -54,6 +54,11 @@ void oq_site_blocks(struct oq_site *site, enum oq_block_form layout, int axis, c
         .bits = options->bits,
         .size = (uint64_t)(options->block_size != 0 ? options->block_size : size),
         .symmetric = oq_is_symmetric(options, options->bits == ONNXQ_BITS_4)};
+    if (site->import != NULL) {
+        site->blocks.import = site->import;
+        site->blocks.size = site->import->block_size;
+        site->blocks.symmetric = !site->import->has_zero_points;
+    }
     site->form = form;
 }
 

@@ -128,6 +128,9 @@ void oq_rewrite_round_trips(struct oq_rewrite *rewrite);
 /* Of QuantizeLinear and DequantizeLinear with scales along an axis. */
 const char *oq_rewrite_qdq_domain(const onnxq_plan *plan);
 
+/* imported_floats.c: initializers as the checkpoint has them. */
+bool oq_rewrite_import_floats(struct oq_rewrite *rewrite);
+
 /* norms.c: keeps Add and LayerNormalization apart, before nodes are written. */
 void oq_rewrite_norms(struct oq_rewrite *rewrite);
 

@@ -92,8 +92,9 @@ static const char *make_scales(struct oq_rewrite *rewrite, const struct oq_quant
         return NULL;
     *scales = (struct oq_block_scales){q->blocks, factor};
     *given = (struct oq_rounded_scales){q->rounded, q->blocks->n_scales, factor};
-    const struct oq_recipe recipe =
-        q->rounded != NULL ? oq_rounded_scales_recipe(given) : oq_blocks_scales(scales);
+    const struct oq_recipe recipe = q->rounded != NULL ? oq_rounded_scales_recipe(given)
+                                    : q->blocks->choice.import != NULL ? oq_import_scales(scales)
+                                                                       : oq_blocks_scales(scales);
     return add_tensor(rewrite, q, "_scale", OQ_TYPE(FLOAT), scales_shape(rewrite, q->blocks),
                       &recipe);
 }
@@ -113,6 +114,8 @@ static const char *add_zero_points(struct oq_rewrite *rewrite, const struct oq_q
     struct oq_recipe recipe = oq_blocks_zero_points(q->blocks);
     if (q->rounded != NULL)
         recipe = oq_recipe_bytes(q->rounded->zero_points, recipe.nbytes);
+    if (q->blocks->choice.import != NULL)
+        recipe = oq_import_zero_points(q->blocks);
     return add_tensor(rewrite, q, "_zero_point", data_type_of(q->blocks),
                       zero_points_shape(rewrite, q->blocks), &recipe);
 }
@@ -124,6 +127,8 @@ static void add_integers(struct oq_rewrite *rewrite, struct oq_quantized *q)
     struct oq_recipe recipe = oq_blocks_integers(q->blocks);
     if (q->rounded != NULL)
         recipe = oq_recipe_bytes(q->rounded->integers, recipe.nbytes);
+    if (q->blocks->choice.import != NULL)
+        recipe = oq_import_integers(q->blocks);
     q->name = add_tensor(rewrite, q, "_quantized", data_type_of(q->blocks),
                          integers_shape(rewrite, q->blocks), &recipe);
     q->zero_point_name = q->blocks->has_zero_points ? add_zero_points(rewrite, q) : "";
