@@ -1,7 +1,6 @@
 /* The files of a checkpoint: one of safetensors, or several and an index of what is in which. */
 #include "checkpoint/checkpoint.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -226,7 +225,7 @@ onnxq_checkpoint *onnxq_checkpoint_open(const char *path, onnxq_error *error)
         oq_fail_memory(error);
         return NULL;
     }
-    atomic_init(&checkpoint->n_users, 1);
+    checkpoint->n_users = 1;
     oq_arena_init(&checkpoint->arena, BUDGET);
     oq_strmap_init(&checkpoint->by_name, &checkpoint->arena);
     if (open_all(checkpoint, path, error))
@@ -243,13 +242,13 @@ static onnxq_checkpoint *counted(const onnxq_checkpoint *checkpoint)
 
 const onnxq_checkpoint *oq_checkpoint_share(const onnxq_checkpoint *checkpoint)
 {
-    atomic_fetch_add(&counted(checkpoint)->n_users, 1);
+    __atomic_add_fetch(&counted(checkpoint)->n_users, 1, __ATOMIC_RELAXED);
     return checkpoint;
 }
 
 void onnxq_checkpoint_close(onnxq_checkpoint *checkpoint)
 {
-    if (checkpoint == NULL || atomic_fetch_sub(&checkpoint->n_users, 1) > 1)
+    if (checkpoint == NULL || __atomic_sub_fetch(&checkpoint->n_users, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     for (size_t i = 0; i < checkpoint->n_files; i++)
         oq_file_close(checkpoint->files[i]);

@@ -37,7 +37,7 @@ struct oq_module {
 
 struct onnxq_checkpoint {
     struct oq_arena arena;
-    _Atomic size_t n_users;
+    size_t n_users; /* changed by atomic operations only */
     struct oq_file **files;
     size_t n_files, files_capacity;
     struct oq_stored_list stored;

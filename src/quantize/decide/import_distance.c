@@ -151,9 +151,8 @@ static bool consume(void *context, size_t job, const void *buffer, onnxq_error *
 /* --- all of them --- */
 
 /* Long lines are read as such, whichever way the weight is stored. */
-#define LONG_SIDE  ((size_t)1024)
+#define LONG_SIDE  OQ_UNPACK_MAX_COLUMNS
 #define SHORT_SIDE (OQ_READ_MAX_NELEM / LONG_SIDE)
-_Static_assert(LONG_SIDE <= OQ_UNPACK_MAX_COLUMNS, "a band is read at once");
 
 static bool add_bands(struct distances *distances, const struct oq_site *site, size_t number,
                       struct oq_arena *arena)

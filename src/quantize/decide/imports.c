@@ -361,12 +361,12 @@ static bool describe_modules(const struct importing *importing)
 
 static bool check_any(const struct importing *importing, const onnxq_options *given)
 {
-    const onnxq_import *first = NULL;
+    const onnxq_import *first = &importing->plan->imports[0]; /* there is one at least */
     for (size_t i = 0; i < importing->plan->n_imports; i++) {
         const onnxq_import *import = &importing->plan->imports[i];
         if (import->reason[0] == '\0')
             return true;
-        if (first == NULL || (first->weight[0] == '\0' && import->weight[0] != '\0'))
+        if (first->weight[0] == '\0' && import->weight[0] != '\0')
             first = import;
     }
     if (given->allow_unmatched)
