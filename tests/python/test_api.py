@@ -153,7 +153,7 @@ class Errors(Case):
         make_model(self.model)
         for options, word in (({"method": "dynamc"}, "dynamic"), ({"bits": 3}, "bits"), ({"threads": -1}, "threads"),
                               ({"percentile": "x"}, "percentile"), ({"sync": "maybe"}, "sync"),
-                              ({"exclude": "nothing"}, "nothing"), ({"ranges": "no/file"}, "no/file"),
+                              ({"exclude": "nothing"}, "nothing"), ({"ranges": "no/file"}, "no/file"), ({"weights_from": "no/file"}, "no/file"),
                               ({"min_elements": "1e3"}, "min_elements")):
             with self.subTest(options), self.assertRaises(onnxq.Error) as caught:
                 onnxq.quantize(self.model, self.output, **options)
