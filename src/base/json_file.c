@@ -74,8 +74,7 @@ bool oq_json_read_marked(struct oq_json_reader *json, const struct oq_json_forma
     return read_mark(json, format) && read_rest(json, members, n, &seen);
 }
 
-char *oq_json_read_file(const char *path, const struct oq_json_format *format, size_t *nbytes,
-                        onnxq_error *error)
+char *oq_json_read_file(const char *path, const char *what, size_t *nbytes, onnxq_error *error)
 {
     struct oq_file file;
     char *text = NULL;
@@ -83,8 +82,7 @@ char *oq_json_read_file(const char *path, const struct oq_json_format *format, s
         return NULL;
     *nbytes = (size_t)file.nbytes;
     if (file.nbytes > OQ_JSON_FILE_MAX_NBYTES)
-        oq_fail(error, ONNXQ_ERROR_INPUT, "%" PRIu64 " bytes, expected %s", file.nbytes,
-                format->what);
+        oq_fail(error, ONNXQ_ERROR_INPUT, "%" PRIu64 " bytes, expected %s", file.nbytes, what);
     else if ((text = calloc(*nbytes + 1, 1)) == NULL)
         oq_fail_memory(error);
     if (text != NULL && !oq_file_read(&file, 0, text, *nbytes, error)) {

@@ -32,8 +32,10 @@ bool oq_json_has(uint64_t seen, int member);
 bool oq_json_read_marked(struct oq_json_reader *json, const struct oq_json_format *format,
                          const struct oq_json_member *members, size_t n);
 
-/* The whole file and a NUL, for oq_json_reader_init(); the caller frees it. */
-char *oq_json_read_file(const char *path, const struct oq_json_format *format, size_t *nbytes,
-                        onnxq_error *error);
+/*
+ * The whole file, `what` it should be ("a plan"), and a NUL, for oq_json_reader_init(); the caller
+ * frees it. Of any JSON, not only these.
+ */
+char *oq_json_read_file(const char *path, const char *what, size_t *nbytes, onnxq_error *error);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json_reader.h"
+#include "base/json_file.h"
 #include "base/path.h"
 
 /* Strings and tables of a header: an entry of one line becomes a few times as much. */
@@ -13,8 +13,6 @@
 /* The largest models are in some hundred. */
 #define MAX_FILES ((size_t)4096)
 #define MAX_OPEN  ((size_t)64)
-
-#define MAX_INDEX_NBYTES ((uint64_t)256 << 20)
 
 static bool ends_in(const char *text, const char *end)
 {
@@ -103,31 +101,12 @@ static bool read_index(struct oq_json_reader *json, struct shards *shards)
     return shards->count > 0 || oq_json_refuse(json, "\"weight_map\" is missing, or empty");
 }
 
-static char *read_text(const char *path, size_t *nbytes, onnxq_error *error)
-{
-    struct oq_file file;
-    char *text = NULL;
-    if (!oq_file_open(&file, path, error))
-        return NULL;
-    *nbytes = (size_t)file.nbytes;
-    if (file.nbytes > MAX_INDEX_NBYTES)
-        oq_fail(error, ONNXQ_ERROR_INPUT, "is over 256 MiB, expected an index");
-    else if ((text = calloc(*nbytes + 1, 1)) == NULL)
-        oq_fail_memory(error);
-    if (text != NULL && !oq_file_read(&file, 0, text, *nbytes, error)) {
-        free(text);
-        text = NULL;
-    }
-    oq_file_close(&file);
-    return text;
-}
-
 static bool open_shards(onnxq_checkpoint *checkpoint, const char *path, struct shards *shards,
                         onnxq_error *error)
 {
     size_t nbytes;
     struct oq_json_reader json;
-    char *text = read_text(path, &nbytes, error);
+    char *text = oq_json_read_file(path, "an index of shards", &nbytes, error);
     if (text == NULL)
         return false;
     oq_json_reader_init(&json, text, nbytes, &checkpoint->arena, error);

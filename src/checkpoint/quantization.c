@@ -6,10 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/json_reader.h"
-
-/* They are some KB; that of a model may list its words. */
-#define MAX_NBYTES ((uint64_t)64 << 20)
+#include "base/json_file.h"
 
 /* What the members that matter are called, and by whom. */
 struct config {
@@ -165,25 +162,6 @@ static bool take(const struct config *config, struct oq_quantization *quantizati
 
 /* --- files --- */
 
-static char *read_file(const char *path, size_t *nbytes, onnxq_error *error)
-{
-    struct oq_file file;
-    char *text = NULL;
-    if (!oq_file_open(&file, path, error))
-        return NULL;
-    *nbytes = (size_t)file.nbytes;
-    if (file.nbytes > MAX_NBYTES)
-        oq_fail(error, ONNXQ_ERROR_INPUT, "is over 64 MiB, expected a configuration");
-    else if ((text = calloc(*nbytes + 1, 1)) == NULL)
-        oq_fail_memory(error);
-    if (text != NULL && !oq_file_read(&file, 0, text, *nbytes, error)) {
-        free(text);
-        text = NULL;
-    }
-    oq_file_close(&file);
-    return text;
-}
-
 static bool read_path(struct oq_quantization *quantization, const char *path, bool is_nested,
                       struct oq_arena *arena, onnxq_error *error)
 {
@@ -191,7 +169,7 @@ static bool read_path(struct oq_quantization *quantization, const char *path, bo
     struct config config = {0};
     struct oq_json_reader json;
     bool found = !is_nested;
-    char *text = read_file(path, &nbytes, error);
+    char *text = oq_json_read_file(path, "a configuration", &nbytes, error);
     if (text == NULL)
         return false;
     oq_json_reader_init(&json, text, nbytes, arena, error);

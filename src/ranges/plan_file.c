@@ -196,7 +196,7 @@ bool oq_plan_file_read(onnxq_plan_file *file, const char *path, onnxq_error *err
     file->path = oq_arena_printf(&file->arena, "%s", path);
     if (file->path == NULL)
         return oq_arena_fail(&file->arena, error);
-    char *text = oq_json_read_file(path, &format, &nbytes, error);
+    char *text = oq_json_read_file(path, format.what, &nbytes, error);
     bool ok = text != NULL;
     if (ok) {
         oq_json_reader_init(&json, text, nbytes, &file->arena, error);

@@ -278,7 +278,7 @@ onnxq_ranges *onnxq_ranges_open(const char *path, onnxq_error *error)
     oq_error_init(error);
     size_t nbytes = 0;
     onnxq_ranges *ranges = NULL;
-    char *text = oq_json_read_file(path, &format, &nbytes, error);
+    char *text = oq_json_read_file(path, format.what, &nbytes, error);
     oq_arena_init(&strings, OQ_JSON_FILE_MAX_NBYTES);
     if (text != NULL) {
         oq_json_reader_init(&json, text, nbytes, &strings, error);

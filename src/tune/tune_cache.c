@@ -172,7 +172,7 @@ static bool read_file(struct oq_tune_cache *cache, struct oq_tune_origin *origin
         {"inputs", read_text, inputs, false},
         {"measured", read_list, NULL, false},
     };
-    char *text = oq_json_read_file(cache->path, &format, &nbytes, error);
+    char *text = oq_json_read_file(cache->path, format.what, &nbytes, error);
     if (text == NULL)
         return false;
     oq_json_reader_init(&json, text, nbytes, cache->arena, error);

@@ -123,8 +123,8 @@ const char *oq_plan_refuse_offset(onnxq_plan *plan, const struct oq_site *site,
         sizeof(*x));
     void *scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES);
     plan->arena.failed |= arena.failed;
-    float *b = x + view.n_inputs * view.n_taps * view.n_outputs;
-    if (!arena.failed && oq_view_read(&view, x, scratch) &&
+    float *b = arena.failed ? NULL : x + view.n_inputs * view.n_taps * view.n_outputs;
+    if (b != NULL && oq_view_read(&view, x, scratch) &&
         oq_source_read_floats(&bias.constant->source, 0, (size_t)view.n_outputs, b, scratch,
                               &ignored)) {
         for (uint64_t o = 0; o < view.n_outputs; o++)

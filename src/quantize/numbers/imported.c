@@ -174,38 +174,44 @@ static bool put_scales(const struct import_writing *writing, const struct import
 
 /* --- recipes --- */
 
+/* The units of a line, of unit_nbits each. */
+static struct import_writing writing_of(const struct oq_blocks *blocks, uint64_t n_units,
+                                        uint64_t line_nelem, unsigned unit_nbits)
+{
+    return (struct import_writing){.import = blocks->choice.import,
+                                   .n_units = n_units,
+                                   .line_nbytes = line_nelem * unit_nbits / 8,
+                                   .unit_nbits = unit_nbits};
+}
+
+/* From `first` on, `count` bytes. */
+static bool write_some(struct import_writing *writing, put_tile put, uint64_t first, size_t count,
+                       uint8_t *dst, void *scratch, onnxq_error *error)
+{
+    writing->first = first;
+    writing->count = count;
+    writing->dst = dst;
+    writing->scratch = scratch;
+    writing->error = error;
+    return count == 0 || walk_tiles(writing, put);
+}
+
 static bool produce_integers(const void *source, uint64_t first, size_t count, uint8_t *dst,
                              void *scratch, onnxq_error *error)
 {
     const struct oq_blocks *blocks = source;
-    const unsigned bits = blocks->choice.import->numbers.module->bits;
-    const struct import_writing writing = {.import = blocks->choice.import,
-                                           .n_units = blocks->line_nelem,
-                                           .line_nbytes = blocks->line_nelem * bits / 8,
-                                           .unit_nbits = bits,
-                                           .first = first,
-                                           .count = count,
-                                           .dst = dst,
-                                           .scratch = scratch,
-                                           .error = error};
-    return count == 0 || walk_tiles(&writing, put_integers);
+    struct import_writing writing = writing_of(blocks, blocks->line_nelem, blocks->line_nelem,
+                                               blocks->choice.import->numbers.module->bits);
+    return write_some(&writing, put_integers, first, count, dst, scratch, error);
 }
 
 static bool produce_zero_points(const void *source, uint64_t first, size_t count, uint8_t *dst,
                                 void *scratch, onnxq_error *error)
 {
     const struct oq_blocks *blocks = source;
-    const unsigned bits = blocks->choice.import->numbers.module->bits;
-    const struct import_writing writing = {.import = blocks->choice.import,
-                                           .n_units = blocks->n_blocks,
-                                           .line_nbytes = blocks->line_zero_nelem * bits / 8,
-                                           .unit_nbits = bits,
-                                           .first = first,
-                                           .count = count,
-                                           .dst = dst,
-                                           .scratch = scratch,
-                                           .error = error};
-    return count == 0 || walk_tiles(&writing, put_zero_points);
+    struct import_writing writing = writing_of(blocks, blocks->n_blocks, blocks->line_zero_nelem,
+                                               blocks->choice.import->numbers.module->bits);
+    return write_some(&writing, put_zero_points, first, count, dst, scratch, error);
 }
 
 static bool produce_scales(const void *source, uint64_t first, size_t count, uint8_t *dst,
@@ -213,17 +219,10 @@ static bool produce_scales(const void *source, uint64_t first, size_t count, uin
 {
     const struct oq_block_scales *scales = source;
     const struct oq_blocks *blocks = scales->blocks;
-    const struct import_writing writing = {.import = blocks->choice.import,
-                                           .n_units = blocks->n_blocks,
-                                           .line_nbytes = blocks->n_blocks * sizeof(float),
-                                           .unit_nbits = 8 * sizeof(float),
-                                           .factor = scales->factor,
-                                           .first = first,
-                                           .count = count,
-                                           .dst = dst,
-                                           .scratch = scratch,
-                                           .error = error};
-    return count == 0 || walk_tiles(&writing, put_scales);
+    struct import_writing writing =
+        writing_of(blocks, blocks->n_blocks, blocks->n_blocks, 8 * sizeof(float));
+    writing.factor = scales->factor;
+    return write_some(&writing, put_scales, first, count, dst, scratch, error);
 }
 
 struct oq_recipe oq_import_integers(const struct oq_blocks *blocks)
