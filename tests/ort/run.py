@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Tests onnxq against ONNX Runtime: python tests/ort/run.py --onnxq PATH [-k TEXT] [--without TEXT] [--models DIR] [--slowest N] [-v]"""
+"""Tests onnxq against ONNX Runtime: python tests/ort/run.py --onnxq PATH [-k TEXT] [--without TEXT] [--models DIR] [--jobs N] [--slowest N] [-v]"""
 
 import argparse
+import re
 import resource
 import signal
+import subprocess
 import sys
 import time
 import unittest
@@ -68,6 +70,29 @@ def select(suite: unittest.TestSuite, text: str) -> list[unittest.TestCase]:
     return [test for test in tests if text in test.id()]
 
 
+def part_of(tests: list[unittest.TestCase], part: int, count: int) -> list[unittest.TestCase]:
+    """Classes are dealt out whole: what they set up is set up once."""
+    names = list(dict.fromkeys(type(test) for test in tests))
+    return [test for test in tests if names.index(type(test)) % count == part]
+
+
+def run_parts(count: int) -> int:
+    """Each in a process of its own; what they print comes part by part, the sum at the end."""
+    command = [sys.executable, *sys.argv]
+    parts = [
+        subprocess.Popen([*command, "--part", str(i)], stdout=subprocess.PIPE, text=True) for i in range(count)
+    ]
+    sums = [0, 0, 0]
+    for part in parts:
+        text, _ = part.communicate()
+        lines = text.splitlines(keepends=True)
+        counts = re.fullmatch(r"(\d+) passed, (\d+) failed, (\d+) skipped\n", lines.pop() if lines else "")
+        sys.stdout.writelines(lines)
+        sums = [a + int(b) for a, b in zip(sums, counts.groups() if counts else (0, 1, 0), strict=True)]
+    print("{} passed, {} failed, {} skipped".format(*sums))
+    return 1 if any(part.returncode for part in parts) else 0
+
+
 def start_afresh() -> None:
     """What the tests start has every signal by default and none blocked, whatever was inherited.
 
@@ -92,7 +117,11 @@ def main() -> int:
     parser.add_argument("--without", metavar="TEXT", help="no tests whose name contains TEXT")
     parser.add_argument("--slowest", type=int, metavar="N", default=0, help="the N that took most of the processor")
     parser.add_argument("-v", action="store_true", help="a line for every test")
+    parser.add_argument("--jobs", type=int, metavar="N", default=1, help="in N processes")
+    parser.add_argument("--part", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.jobs > 1 and arguments.part is None:
+        return run_parts(arguments.jobs)
     start_afresh()
     harness.ONNXQ = str(Path(arguments.onnxq).resolve())
     harness.MODELS = arguments.models
@@ -100,6 +129,8 @@ def main() -> int:
     tests = select(unittest.defaultTestLoader.discover(str(HERE)), arguments.k)
     if arguments.without:
         tests = [test for test in tests if arguments.without not in test.id()]
+    if arguments.part is not None:
+        tests = part_of(tests, arguments.part, arguments.jobs)
     unittest.TestSuite(tests).run(result)
     for name in sorted(result.seconds, key=result.seconds.get, reverse=True)[: arguments.slowest]:
         print(f"{result.seconds[name]:8.2f} s  {name}")
