@@ -106,12 +106,11 @@ bool oq_tune_cache_save(const struct oq_tune_cache *cache, onnxq_error *error)
     struct oq_output output;
     if (cache->path == NULL)
         return true;
-    if (!oq_output_open(&output, cache->path, &terms, error))
-        return false;
-    FILE *stream = oq_os_stream(output.fd);
-    bool ok = stream != NULL && write_json(cache, stream);
+    bool ok = oq_output_open(&output, cache->path, &terms, error);
+    FILE *stream = ok ? oq_os_stream(output.fd) : NULL;
+    ok = stream != NULL && write_json(cache, stream);
     ok = (stream == NULL || fclose(stream) == 0) && ok;
-    if (!ok)
+    if (!ok) /* the first cause stays */
         oq_fail(error, ONNXQ_ERROR_OUTPUT, "cannot write");
     ok = ok && oq_output_finish(&output, false, error) &&
          oq_output_publish(&output, false, false, error);
