@@ -75,7 +75,7 @@ static bool find_bias(const onnxq_plan *plan, const struct oq_site *site, struct
         bias->constant = find_added(plan, oq_graph_find(site->graph, node->output[0]));
     }
     return bias->constant != NULL && bias->constant->source.dtype != NULL &&
-           bias->constant->source.dtype->is_float;
+           bias->constant->source.dtype->is_float && bias->weight_factor != 0;
 }
 
 /* Outputs with a bias of so many times what is left of the sum. */
