@@ -155,7 +155,7 @@ static bool check_weights_from(const onnxq_options *options, onnxq_error *error)
 
 enum { ANY = -1, EIGHT = ONNXQ_BITS_8, FOUR = ONNXQ_BITS_4, IN_BLOCKS = 1 };
 
-static const struct {
+static const struct needy_method {
     onnxq_method method;
     int bits, blocks;
     int minor;
@@ -169,15 +169,16 @@ static const struct {
 /* Lines that ask for less come first: the last one that holds asks for the most. */
 static bool check_method(const onnxq_options *options, int target, onnxq_error *error)
 {
-    for (size_t i = sizeof(needy_methods) / sizeof(needy_methods[0]); i-- > 0;) {
-        if (needy_methods[i].method != options->method || needy_methods[i].minor <= target ||
-            (needy_methods[i].bits != ANY && needy_methods[i].bits != (int)options->bits) ||
-            (needy_methods[i].blocks == IN_BLOCKS && options->block_size == 0))
+    for (size_t i = sizeof(needy_methods) / sizeof(needy_methods[0]); i > 0; i--) {
+        const struct needy_method *needy = &needy_methods[i - 1];
+        if (needy->method != options->method || needy->minor <= target ||
+            (needy->bits != ANY && needy->bits != (int)options->bits) ||
+            (needy->blocks == IN_BLOCKS && options->block_size == 0))
             continue;
         oq_fail(error, ONNXQ_ERROR_OPTION,
-                "%s needs ONNX Runtime %s or later, options.target_ort is 1.%d",
-                needy_methods[i].what, oq_engine_text(needy_methods[i].minor).text, target);
-        oq_error_hint(error, "%s", needy_methods[i].instead);
+                "%s needs ONNX Runtime %s or later, options.target_ort is 1.%d", needy->what,
+                oq_engine_text(needy->minor).text, target);
+        oq_error_hint(error, "%s", needy->instead);
         return false;
     }
     return true;

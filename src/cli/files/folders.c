@@ -43,7 +43,7 @@ int cli_folders_make(cli_list *made, const cli_common *common, const char *file_
 
 void cli_folders_sweep(cli_list *made)
 {
-    for (size_t i = made->count; i-- > 0;)
-        oq_os_remove_folder(made->items[i]); /* fails where something is in it */
+    for (size_t i = made->count; i > 0; i--)
+        oq_os_remove_folder(made->items[i - 1]); /* fails where something is in it */
     cli_list_free(made);
 }

@@ -25,7 +25,7 @@ char *cli_tree_join(const char *folder, const char *relative)
 /* Room for one more: lists grow by doubling. */
 static void *grow(void *list, size_t count, size_t size)
 {
-    bool is_full = (count & (count - 1)) == 0; /* 0, or a power of two */
+    bool is_full = count == 0 || (count & (count - 1)) == 0; /* a power of two */
     if (!is_full)
         return list;
     return count > SIZE_MAX / 2 / size ? NULL : realloc(list, (count == 0 ? 1 : count * 2) * size);

@@ -44,7 +44,8 @@ bool oq_factor_products(float *h, size_t n, float damping)
         sum += (double)h[i * n + i];
     const float added = damping * (float)(sum / (double)n);
     bool ok = factors != NULL && isfinite(sum);
-    for (size_t i = n; ok && i-- > 0;) {
+    for (size_t left = n; ok && left > 0; left--) {
+        const size_t i = left - 1;
         float *row = h + i * n;
         for (size_t m = i + 1; m < n; m++)
             factors[m] = -h[m * n + i];
