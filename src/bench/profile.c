@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/json_reader.h"
+#include "base/path.h"
 #include "base/strmap.h"
 #include "bench/stats.h"
 
@@ -34,12 +35,6 @@ struct profile_reader {
 };
 
 /* --- reading ------------------------------------------------------------------ */
-
-static bool ends_with(const char *text, const char *ending)
-{
-    size_t n = strlen(text), n_ending = strlen(ending);
-    return n >= n_ending && strcmp(text + n - n_ending, ending) == 0;
-}
 
 static struct oq_profile_op *find_op(struct profile_reader *reader, const char *op_type)
 {
@@ -129,7 +124,7 @@ static bool take_event(struct profile_reader *reader, const struct event_text *t
         return true;
     if (strcmp(text->category, "Session") == 0 && strcmp(text->name, "model_run") == 0)
         return add_event(reader, text->begin, text->us, NULL);
-    if (strcmp(text->category, "Node") != 0 || !ends_with(text->name, KERNEL_SUFFIX) ||
+    if (strcmp(text->category, "Node") != 0 || !oq_ends_with(text->name, KERNEL_SUFFIX) ||
         text->op_type[0] == '\0')
         return true;
     struct node *node = find_node(reader, text->name, text->op_type);

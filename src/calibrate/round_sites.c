@@ -78,24 +78,24 @@ static bool is_in_blocks(const onnxq_weight *weight)
            weight->uses[0].domain[0] == '\0';
 }
 
-/* The node of the main graph that takes the weight itself, or SIZE_MAX. */
-static size_t find_node(const onnxq_model *model, const onnxq_weight *weight)
+/* The product of the main graph that takes the weight itself, or NULL. */
+static const Oq__Pb__NodeProto *find_product(const struct oq_graph *graph,
+                                             const struct oq_value *weight)
 {
-    const Oq__Pb__GraphProto *graph = model->proto->graph;
-    for (size_t i = 0; i < graph->n_node; i++) {
-        const Oq__Pb__NodeProto *node = graph->node[i];
-        bool is_product = oq_node_is(node, "", "MatMul") ||
-                          (oq_node_is(node, "", "Gemm") && oq_node_int(node, "transA", 0) == 0);
-        if (is_product && strcmp(oq_node_input(node, 1), weight->name) == 0)
-            return i;
+    for (const struct oq_use *use = weight->uses; use != NULL; use = use->next) {
+        const Oq__Pb__NodeProto *node =
+            use->node == OQ_NO_NODE || use->graph != graph ? NULL : graph->proto->node[use->node];
+        if (node != NULL && use->input == 1 &&
+            (oq_node_is(node, "", "MatMul") ||
+             (oq_node_is(node, "", "Gemm") && oq_node_int(node, "transA", 0) == 0)))
+            return node;
     }
-    return SIZE_MAX;
+    return NULL;
 }
 
-static const struct oq_tensor *find_tensor(const onnxq_model *model, const char *name)
+static const struct oq_tensor *find_tensor(const onnxq_model *model, const struct oq_value *weight)
 {
-    const struct oq_value *value = oq_graph_find(model->graphs.list[0], name);
-    const Oq__Pb__TensorProto *proto = value == NULL ? NULL : oq_value_tensor(value);
+    const Oq__Pb__TensorProto *proto = oq_value_tensor(weight);
     const struct oq_tensor *tensor = proto == NULL ? NULL : oq_model_tensor(model, proto);
     return tensor != NULL && tensor->dtype != NULL && tensor->dtype->is_float ? tensor : NULL;
 }
@@ -120,12 +120,14 @@ static size_t place_value(struct round_work *work, const char *name, uint64_t n)
 static void add_site(struct round_work *work, const onnxq_weight *weight)
 {
     const onnxq_model *model = work->options->model;
-    const size_t node = find_node(model, weight);
-    const struct oq_tensor *tensor = find_tensor(model, weight->name);
-    if (node == SIZE_MAX || tensor == NULL)
+    const struct oq_graph *graph = model->graphs.list[0];
+    const struct oq_value *named = oq_graph_find(graph, weight->name);
+    const Oq__Pb__NodeProto *node = named == NULL ? NULL : find_product(graph, named);
+    const struct oq_tensor *tensor = named == NULL ? NULL : find_tensor(model, named);
+    if (node == NULL || tensor == NULL)
         return;
-    const size_t value = place_value(work, oq_node_input(model->proto->graph->node[node], 0),
-                                     (uint64_t)weight->dims[weight->channel_axis]);
+    const size_t value =
+        place_value(work, oq_node_input(node, 0), (uint64_t)weight->dims[weight->channel_axis]);
     if (value != SIZE_MAX)
         work->sites[work->n_sites++] = (struct round_site){weight, tensor, value};
 }

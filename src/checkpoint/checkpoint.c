@@ -14,12 +14,6 @@
 #define MAX_FILES ((size_t)4096)
 #define MAX_OPEN  ((size_t)64)
 
-static bool ends_in(const char *text, const char *end)
-{
-    const size_t n = strlen(text), n_end = strlen(end);
-    return n >= n_end && strcmp(text + n - n_end, end) == 0;
-}
-
 /* --- files --- */
 
 static bool add_file(onnxq_checkpoint *checkpoint, const char *path, onnxq_error *error)
@@ -186,8 +180,8 @@ static bool open_all(onnxq_checkpoint *checkpoint, const char *path, onnxq_error
     const char *folder = oq_arena_printf(arena, "%.*s", (int)oq_folder_length(path), path);
     if (folder == NULL)
         return oq_arena_fail(arena, error);
-    bool ok = (ends_in(path, ".json") ? open_index(checkpoint, path, error)
-                                      : add_file(checkpoint, path, error)) &&
+    bool ok = (oq_ends_with(path, ".json") ? open_index(checkpoint, path, error)
+                                           : add_file(checkpoint, path, error)) &&
               index_names(checkpoint, error) &&
               oq_quantization_find(&checkpoint->quantization, folder, arena, error) &&
               oq_checkpoint_find_modules(checkpoint, error);

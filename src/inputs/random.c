@@ -2,6 +2,9 @@
 #include "inputs/random.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "base/fnv.h"
 
 #define GOLDEN 0x9e3779b97f4a7c15u /* 2^64 / golden ratio */
 
@@ -12,18 +15,10 @@ static uint64_t mix(uint64_t z)
     return z ^ z >> 31;
 }
 
-/* FNV-1a */
-static uint64_t hash(const char *text)
-{
-    uint64_t code = 0xcbf29ce484222325u;
-    for (; *text != '\0'; text++)
-        code = (code ^ (unsigned char)*text) * 0x100000001b3u;
-    return code;
-}
-
 void oq_random_init(struct oq_random *random, uint64_t seed, uint64_t number, const char *name)
 {
-    random->state = mix(mix(mix(seed + GOLDEN) + number + GOLDEN) ^ hash(name));
+    random->state =
+        mix(mix(mix(seed + GOLDEN) + number + GOLDEN) ^ oq_fnv1a(OQ_FNV_BASIS, name, strlen(name)));
 }
 
 uint64_t oq_random_next(struct oq_random *random)

@@ -73,13 +73,8 @@ const struct oq_range_stats *oq_ranges_find(const onnxq_ranges *ranges, const ch
 static bool check_digest(const onnxq_ranges *ranges, const struct oq_structure_digest *expected,
                          onnxq_error *error)
 {
-    const struct oq_structure_digest *found = &ranges->model;
-    if (found->hash == expected->hash && found->n_values == expected->n_values)
+    if (oq_structure_digest_check(&ranges->model, expected, "ranges", error))
         return true;
-    oq_fail(error, ONNXQ_ERROR_INPUT,
-            "ranges of another model: of %" PRIu64 " node outputs, digest %016" PRIx64
-            "; expected %" PRIu64 ", digest %016" PRIx64,
-            found->n_values, found->hash, expected->n_values, expected->hash);
     oq_error_file(error, ranges->path);
     oq_error_hint(error, "make them anew: onnxq calibrate MODEL -i INPUTS");
     return false;

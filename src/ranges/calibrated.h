@@ -18,6 +18,13 @@ struct oq_structure_digest {
 };
 
 struct oq_structure_digest oq_structure_digest(const onnxq_model *model);
+bool oq_structure_digest_is(const struct oq_structure_digest *a,
+                            const struct oq_structure_digest *b);
+
+/* False, with an error, where `what` ("ranges") is of another model than expected. */
+bool oq_structure_digest_check(const struct oq_structure_digest *found,
+                               const struct oq_structure_digest *expected, const char *what,
+                               onnxq_error *error);
 
 /* The member "model" of files that are of one model; `into` is the digest. */
 struct oq_json;

@@ -243,7 +243,7 @@ void onnxq_plan_file_close(onnxq_plan_file *file)
 bool oq_plan_file_check(const onnxq_plan_file *file, const onnxq_model *model, onnxq_error *error)
 {
     const struct oq_structure_digest digest = oq_structure_digest(model);
-    if (digest.hash == file->model.hash && digest.n_values == file->model.n_values)
+    if (oq_structure_digest_is(&file->model, &digest))
         return true;
     oq_fail(error, ONNXQ_ERROR_INPUT,
             "it is of another model: %" PRIu64 " values, this one has %zu%s", file->model.n_values,

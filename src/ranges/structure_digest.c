@@ -3,26 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fnv.h"
 #include "base/json.h"
 #include "base/json_file.h"
 #include "model/model.h"
 #include "ranges/calibrated.h"
 
-/* FNV-1a (Fowler, Noll and Vo) of 64 bits: against mistakes, not against malice. */
-#define FNV_BASIS UINT64_C(0xcbf29ce484222325)
-#define FNV_PRIME UINT64_C(0x100000001b3)
-
-static uint64_t add_byte(uint64_t hash, unsigned char byte)
-{
-    return (hash ^ byte) * FNV_PRIME;
-}
-
 /* The text and its end, so that "a", "b" is not "ab". NULL is "". */
 static uint64_t add_text(uint64_t hash, const char *text)
 {
-    for (; text != NULL && *text != '\0'; text++)
-        hash = add_byte(hash, (unsigned char)*text);
-    return add_byte(hash, 0);
+    return text == NULL ? oq_fnv1a(hash, "", 1) : oq_fnv1a(hash, text, strlen(text) + 1);
 }
 
 static uint64_t add_value(uint64_t hash, const Oq__Pb__ValueInfoProto *value)
@@ -31,7 +21,8 @@ static uint64_t add_value(uint64_t hash, const Oq__Pb__ValueInfoProto *value)
     int32_t element = 0; /* no tensor, or not said */
     if (type != NULL && type->value_case == OQ__PB__TYPE_PROTO__VALUE_TENSOR_TYPE)
         element = type->tensor_type->elem_type;
-    return add_byte(add_text(hash, value->name), (unsigned char)element);
+    const unsigned char byte = (unsigned char)element;
+    return oq_fnv1a(add_text(hash, value->name), &byte, 1);
 }
 
 /* An input with a default value may be left out, or taken away by an optimizer. */
@@ -43,7 +34,7 @@ static bool has_default(const struct oq_graph *graph, const char *name)
 
 struct oq_structure_digest oq_structure_digest(const onnxq_model *model)
 {
-    struct oq_structure_digest digest = {.hash = FNV_BASIS};
+    struct oq_structure_digest digest = {.hash = OQ_FNV_BASIS};
     const Oq__Pb__GraphProto *main = model->proto->graph;
     for (size_t i = 0; i < main->n_input; i++)
         if (!has_default(model->graphs.list[0], main->input[i]->name))
@@ -65,6 +56,23 @@ struct oq_structure_digest oq_structure_digest(const onnxq_model *model)
 }
 
 /* --- in files ------------------------------------------------------------------------- */
+
+bool oq_structure_digest_is(const struct oq_structure_digest *a,
+                            const struct oq_structure_digest *b)
+{
+    return a->hash == b->hash && a->n_values == b->n_values;
+}
+
+bool oq_structure_digest_check(const struct oq_structure_digest *found,
+                               const struct oq_structure_digest *expected, const char *what,
+                               onnxq_error *error)
+{
+    return oq_structure_digest_is(found, expected) ||
+           oq_fail(error, ONNXQ_ERROR_INPUT,
+                   "%s of another model: of %" PRIu64 " node outputs, digest %016" PRIx64
+                   "; expected %" PRIu64 ", digest %016" PRIx64,
+                   what, found->n_values, found->hash, expected->n_values, expected->hash);
+}
 
 void oq_structure_digest_write(const struct oq_structure_digest *digest, struct oq_json *json)
 {

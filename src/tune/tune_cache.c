@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fnv.h"
 #include "base/json.h"
 #include "base/json_file.h"
 #include "base/os.h"
@@ -23,11 +24,7 @@ static const char *const names[] = {[OQ_MEASURED_ERROR] = "error", [OQ_MEASURED_
 
 uint64_t oq_tune_hash(uint64_t hash, const void *bytes, size_t nbytes)
 {
-    const unsigned char *x = bytes;
-    hash ^= UINT64_C(0xcbf29ce484222325); /* so that nothing is no fixed point */
-    for (size_t i = 0; i < nbytes; i++)
-        hash = (hash ^ x[i]) * UINT64_C(0x100000001b3);
-    return hash;
+    return oq_fnv1a(hash ^ OQ_FNV_BASIS, bytes, nbytes); /* so that nothing is no fixed point */
 }
 
 /* --- measurements --------------------------------------------------------------------- */
@@ -198,13 +195,8 @@ static const char *find_foreign(const struct oq_tune_origin *found, const char *
 static bool check_model(const struct oq_tune_cache *cache, const struct oq_structure_digest *found,
                         onnxq_error *error)
 {
-    const struct oq_structure_digest *expected = &cache->origin.model;
-    if (found->hash == expected->hash && found->n_values == expected->n_values)
+    if (oq_structure_digest_check(found, &cache->origin.model, "measurements", error))
         return true;
-    oq_fail(error, ONNXQ_ERROR_INPUT,
-            "measurements of another model: of %" PRIu64 " node outputs, digest %016" PRIx64
-            "; expected %" PRIu64 ", digest %016" PRIx64,
-            found->n_values, found->hash, expected->n_values, expected->hash);
     oq_error_hint(error, "name another file, or remove this one");
     return false;
 }

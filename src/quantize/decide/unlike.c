@@ -113,10 +113,10 @@ const char *oq_plan_refuse_unlike(onnxq_plan *plan, const struct oq_site *site,
     struct oq_view view;
     struct oq_arena arena;
     const char *reason = NULL;
-    const bool is_fed = oq_site_is_fed(plan, site);
     *wants = OQ_UNLIKE_ANY_BITS;
     if (!oq_view_find(site, &view) || view.n_inputs == 1 || view.n_outputs < MIN_OUTPUTS)
         return NULL;
+    const bool is_fed = oq_site_is_fed(plan, site);
     oq_arena_init(&arena, SIZE_MAX);
     float *x =
         oq_arena_array(&arena, (size_t)(view.n_inputs * view.n_taps * view.n_outputs), sizeof(*x));
