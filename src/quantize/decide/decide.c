@@ -260,16 +260,14 @@ static bool has_input_scales(const onnxq_plan *plan, const struct oq_site *site)
 /* Inputs of unlike size, or with an offset. Scales of inputs keep rows of unlike size. */
 static void heed_inputs(onnxq_plan *plan, struct oq_site *site, struct oq_constant *constant)
 {
-    enum oq_unlike wants;
-    const char *unlike =
-        site->needs_floats == NULL ? oq_plan_refuse_unlike(plan, site, &wants) : NULL;
-    if (unlike != NULL && wants != OQ_UNLIKE_ANY_BITS && !has_input_scales(plan, site))
-        need_of_all(plan, constant, wants == OQ_UNLIKE_FLOAT, unlike);
-    const char *offset = oq_plan_refuse_offset(plan, site, &wants);
-    if (offset != NULL)
-        need_of_all(plan, constant, wants == OQ_UNLIKE_FLOAT, offset);
+    struct oq_objection inputs, offset;
+    oq_plan_look_at_features(plan, site, &inputs, &offset);
+    if (inputs.enough != OQ_ANY_BITS && !has_input_scales(plan, site))
+        need_of_all(plan, constant, inputs.enough == OQ_FLOAT, inputs.reason);
+    if (offset.enough != OQ_ANY_BITS)
+        need_of_all(plan, constant, offset.enough == OQ_FLOAT, offset.reason);
     if (site->needs_floats == NULL)
-        site->needs_floats = unlike != NULL ? unlike : offset;
+        site->needs_floats = inputs.reason != NULL ? inputs.reason : offset.reason;
 }
 
 /* Where large terms of its sums take each other away, as the graph or the weight has it. */

@@ -104,16 +104,16 @@ void oq_plan_scale(onnxq_plan *plan);
 bool oq_plan_measure_spread(onnxq_plan *plan, onnxq_error *error);
 
 /*
- * unlike.c: why the site's node computes with floats, as its weight has it, or NULL, and what is
- * enough for the weight then, with one scale for each output.
+ * features.c: why the site's node computes with floats, or NULL, and what is enough for the weight
+ * then, with one scale for each output: as its weight has it, and as its bias has it.
  */
-enum oq_unlike { OQ_UNLIKE_ANY_BITS, OQ_UNLIKE_16_BITS, OQ_UNLIKE_FLOAT };
-const char *oq_plan_refuse_unlike(onnxq_plan *plan, const struct oq_site *site,
-                                  enum oq_unlike *wants);
-
-/* offset.c: the same where the bias takes off most of what the weight makes of its inputs. */
-const char *oq_plan_refuse_offset(onnxq_plan *plan, const struct oq_site *site,
-                                  enum oq_unlike *wants);
+enum oq_enough { OQ_ANY_BITS, OQ_16_BITS, OQ_FLOAT };
+struct oq_objection {
+    const char *reason;
+    enum oq_enough enough;
+};
+void oq_plan_look_at_features(onnxq_plan *plan, const struct oq_site *site,
+                              struct oq_objection *inputs, struct oq_objection *offset);
 
 /* fed.c: true where the node of the site takes inputs of the model, which others hand on or scale.
  */
