@@ -28,10 +28,14 @@ static double square_of_error(const struct oq_layer *layer)
     return isnan(error) ? 1 : error * error;
 }
 
+/* Where the values differ is behind the weight, if only by its bias. */
 static void note_layers(struct oq_tune *tune, const struct oq_layers *layers, int form)
 {
     for (size_t i = 0; i < layers->count; i++) {
-        struct oq_tune_site *site = find_site(tune, layers->list[i].site->name);
+        const struct oq_layer_site *layer = layers->list[i].site;
+        struct oq_tune_site *site = find_site(tune, layer->name);
+        if (site == NULL && layer->weights.count == 1)
+            site = find_site(tune, layer->weights.list[0]);
         if (site != NULL)
             site->costs[form].error = square_of_error(&layers->list[i]);
     }

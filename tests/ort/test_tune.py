@@ -332,6 +332,37 @@ class TuneTest(OrtTest):
         self.assertNotIn("MatMulInteger", {n.op_type for n in onnx.load(self.dir / "back.onnx").graph.node})
         self.assertLess(self.error_of(model, self.dir / "back.onnx"), self.error_of(model, out))
 
+    @cases(
+        {
+            "right": ("c b", False, 0),
+            "left": ("b c", False, 0),
+            "read_twice": ("c b", True, 1),  # the product has to be there, and then its columns come first
+        }
+    )
+    def columns_come_behind_the_bias(self, terms: str, is_read: bool, n_left: int):
+        r = np.random.default_rng(5)
+        w = (r.standard_normal((WIDTH, 64)) / 16).astype(np.float32)
+        bias = r.standard_normal(64).astype(np.float32)
+        nodes = [node("MatMul", "x w", "c"), node("Add", terms, "d"), node("Relu", "d", "y")]
+        outputs = {"y": ("n", 4, 64), **({"c": ("n", 4, 64)} if is_read else {})}
+        model = self.save(build.model(nodes, {"x": ("n", 4, WIDTH)}, outputs, {"w": w, "b": bias}, opset=17))
+        plan, out = self.write_plan({"w": {"columns": [7, 9]}}, model), self.dir / "out.onnx"
+        self.onnxq("quantize", "--plan", plan, model, out)
+        self.assert_valid(out)
+        ops = self.optimized(out)
+        self.assertEqual((ops["com.microsoft.DynamicQuantizeMatMul"], ops["Add"]), (1, 1 + n_left), ops)
+        x = self.rows(16, 9).reshape(4, 4, WIDTH)
+        x[..., 7] *= OUTLIER
+        want = common.run(model, {"x": x})[0]
+        for level in common.LEVELS:
+            self.assertLess(common.relative_error([want], common.run(out, {"x": x}, level)[:1]), 2, level)
+        done = self.onnxq("quantize", "-f", out, self.dir / "twice.onnx", status=5)
+        self.assertIn("quantized already", done.stderr + done.stdout)
+        self.onnxq("dequantize", out, self.dir / "back.onnx")
+        left = {n.op_type for n in onnx.load(self.dir / "back.onnx").graph.node}
+        self.assertFalse(left & {"MatMulInteger", "DynamicQuantizeLinear"}, left)
+        self.assertLess(common.relative_error([want], common.run(self.dir / "back.onnx", {"x": x})[:1]), 1)
+
     def test_divisors_change_no_product(self):
         model, r = self.save(network(outlier=1)), np.random.default_rng(1)
         divisors = {f"w{i}": {"divisors": (2.0 ** r.integers(-1, 1, WIDTH)).tolist()} for i in range(3)}

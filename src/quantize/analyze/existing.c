@@ -126,10 +126,14 @@ static bool comes_from_integers(const onnxq_plan *plan, const struct oq_graph *g
 
 /* --- columns in float beside them --- */
 
+/* With a bias, perhaps. */
 static bool is_integer_product(const onnxq_plan *plan, const struct oq_graph *graph,
                                const char *name)
 {
     const Oq__Pb__NodeProto *node = producer(&graph, name);
+    if (node != NULL && oq_node_is(node, "", "Add") && node->n_input == 2 &&
+        oq_plan_constant(plan, graph, node->input[1]) != NULL)
+        node = producer(&graph, node->input[0]);
     return node != NULL && (is_quantized(node) || (oq_node_is(node, "", "Mul") &&
                                                    comes_from_integers(plan, graph, name)));
 }

@@ -73,8 +73,8 @@ const char *oq_rewrite_smooth(struct oq_rewrite *rewrite, const struct oq_site *
 
 /*
  * smooth_activations.c: where some channels of the activation `name` are multiplied as floats, the
- * integers give `beside`, under a name of its own, and output = beside + those; elsewhere it is
- * `output` itself, and nothing is written.
+ * integers give `beside`, under a name of its own, and output = beside + those, behind the bias
+ * where one follows; elsewhere it is `output` itself, and nothing is written.
  */
 const char *oq_rewrite_beside_columns(struct oq_rewrite *rewrite, const struct oq_site *site,
                                       const char *output);

@@ -61,6 +61,12 @@ const char *oq_rewrite_smooth(struct oq_rewrite *rewrite, const struct oq_site *
 
 /* --- columns beside the integers --- */
 
+static bool set_input(Oq__Pb__NodeProto *node, size_t input, const char *name)
+{
+    node->input[input] = oq_edit_text(name);
+    return name != NULL;
+}
+
 /* Those channels of the value, once for all products that leave the same ones out. */
 static const char *gather_columns(struct oq_rewrite *rewrite, const struct oq_site *site,
                                   const char *name)
@@ -103,6 +109,39 @@ static const char *add_rows(struct oq_rewrite *rewrite, const struct oq_quantize
     return *made;
 }
 
+/*
+ * The Add of a bias that alone reads the product, or NULL. ONNX Runtime puts the bias into the
+ * integer product, and an operator behind it stays alone, only where the columns come after it.
+ */
+static Oq__Pb__NodeProto *find_bias(const struct oq_rewrite *rewrite, const struct oq_site *site,
+                                    size_t *bias)
+{
+    const struct oq_value *product = oq_graph_find(site->graph, site->node->output[0]);
+    const struct oq_use *use = product == NULL ? NULL : product->uses;
+    if (use == NULL || product->n_uses != 1 || product->is_graph_output || product->is_named ||
+        use->graph != site->graph)
+        return NULL;
+    Oq__Pb__NodeProto *add = rewrite->edit->current->proto->node[use->node];
+    if (!oq_node_is(add, "", "Add") || add->n_input != 2)
+        return NULL;
+    *bias = 1 - use->input;
+    const struct oq_value *other = oq_graph_find(site->graph, add->input[*bias]);
+    return other != NULL && other->origin == OQ_ORIGIN_INITIALIZER ? add : NULL;
+}
+
+/* integers + bias, under a name of its own; that of the product leaves. */
+static const char *add_bias(struct oq_rewrite *rewrite, const struct oq_site *site,
+                            const char *integers, const char *bias)
+{
+    struct oq_edit *edit = rewrite->edit;
+    const char *product = site->node->output[0];
+    const char *biased = oq_edit_name(edit, product, "_biased");
+    const char *terms[] = {integers, bias, NULL};
+    const char *sum[] = {biased, NULL};
+    oq_edit_node(edit, "", "Add", oq_node_label(site->node), terms, sum);
+    return oq_edit_drop(edit, edit->current->ordinal, product, false) ? biased : NULL;
+}
+
 const char *oq_rewrite_beside_columns(struct oq_rewrite *rewrite, const struct oq_site *site,
                                       const char *output)
 {
@@ -116,6 +155,7 @@ bool oq_rewrite_columns(struct oq_rewrite *rewrite, const struct oq_site *site, 
 {
     struct oq_edit *edit = rewrite->edit;
     const char *label = oq_node_label(site->node);
+    size_t bias;
     if (beside == output)
         return true;
     const char *product = oq_edit_name(edit, output, "_columns");
@@ -123,6 +163,10 @@ bool oq_rewrite_columns(struct oq_rewrite *rewrite, const struct oq_site *site, 
                             NULL};
     const char *outputs[] = {product, NULL};
     oq_edit_node(edit, "", "MatMul", label, inputs, outputs);
+    Oq__Pb__NodeProto *add = find_bias(rewrite, site, &bias);
+    if (add != NULL)
+        return set_input(add, 1 - bias, add_bias(rewrite, site, beside, add->input[bias])) &&
+               set_input(add, bias, product) && !edit->failed;
     const char *terms[] = {beside, product, NULL};
     const char *sum[] = {output, NULL};
     oq_edit_node(edit, "", "Add", label, terms, sum);
@@ -140,12 +184,6 @@ static const char *rename_output(struct oq_rewrite *rewrite, Oq__Pb__NodeProto *
     const char *renamed = oq_edit_name(rewrite->edit, name, "_smooth");
     node->output[0] = oq_edit_text(renamed);
     return renamed;
-}
-
-static bool set_input(Oq__Pb__NodeProto *node, size_t input, const char *name)
-{
-    node->input[input] = oq_edit_text(name);
-    return name != NULL;
 }
 
 static bool smooth_norm(struct oq_rewrite *rewrite, const struct oq_smoothing *smoothing,
