@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <onnxq/onnxq.h>
+
 #include "base/utf8.h"
 
 static uint64_t level_bit(const struct oq_json *json)
@@ -205,6 +207,14 @@ void oq_json_strings(struct oq_json *json, const char *key, const char *const *v
     for (size_t i = 0; i < n; i++)
         oq_json_string(json, NULL, values[i]);
     oq_json_close(json);
+}
+
+void oq_json_open_report(struct oq_json *json, FILE *stream)
+{
+    oq_json_init(json, stream);
+    oq_json_open_object(json, NULL);
+    oq_json_int(json, "report", 1);
+    oq_json_string(json, "onnxq", onnxq_version());
 }
 
 bool oq_json_finish(struct oq_json *json)

@@ -24,6 +24,9 @@ struct oq_json {
 /* The stream is borrowed. */
 void oq_json_init(struct oq_json *json, FILE *stream);
 
+/* The same, and an object that begins as all reports do: with their version and that of onnxq. */
+void oq_json_open_report(struct oq_json *json, FILE *stream);
+
 /*
  * Values. `key` is the member's name inside an object, and NULL inside an array
  * and at the top. Invalid bytes in strings become U+FFFD.

@@ -7,6 +7,29 @@
 #include "base/file.h"
 #include "base/json_file.h"
 
+bool oq_json_take_text(struct oq_json_reader *json, void *into)
+{
+    return oq_json_read_string(json, into);
+}
+
+bool oq_json_take_number(struct oq_json_reader *json, void *into)
+{
+    return oq_json_read_number(json, into);
+}
+
+bool oq_json_take_int(struct oq_json_reader *json, void *into)
+{
+    return oq_json_read_int(json, into);
+}
+
+bool oq_json_take_count(struct oq_json_reader *json, void *into)
+{
+    uint64_t *count = into;
+    if (!oq_json_read_uint(json, count))
+        return false;
+    return *count <= OQ_JSON_MAX_COUNT || oq_json_refuse(json, "a count above 2^53");
+}
+
 bool oq_json_has(uint64_t seen, int member)
 {
     return (seen >> member & 1) != 0;

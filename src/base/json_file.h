@@ -10,6 +10,9 @@
 /* Far above what a model of ten thousand values needs. */
 #define OQ_JSON_FILE_MAX_NBYTES ((size_t)256 << 20)
 
+/* Counts are whole numbers that any reader of JSON keeps exact. */
+#define OQ_JSON_MAX_COUNT (UINT64_C(1) << 53)
+
 struct oq_json_format {
     const char *mark;
     unsigned version;
@@ -22,6 +25,12 @@ struct oq_json_member {
     void *into;
     bool optional;
 };
+
+/* Members of these kinds. */
+bool oq_json_take_text(struct oq_json_reader *json, void *into);
+bool oq_json_take_number(struct oq_json_reader *json, void *into);
+bool oq_json_take_int(struct oq_json_reader *json, void *into);
+bool oq_json_take_count(struct oq_json_reader *json, void *into);
 
 /* An object with these members, in any order, none twice. *seen: bit i, members[i] is there. */
 bool oq_json_read_members(struct oq_json_reader *json, const struct oq_json_member *members,

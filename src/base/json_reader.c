@@ -118,6 +118,16 @@ bool oq_json_next_item(struct oq_json_reader *reader)
     return next(reader, ']');
 }
 
+bool oq_json_read_items(struct oq_json_reader *reader, bool (*read)(struct oq_json_reader *))
+{
+    if (!oq_json_enter_array(reader))
+        return false;
+    while (oq_json_next_item(reader))
+        if (!read(reader))
+            return false;
+    return !reader->failed;
+}
+
 bool oq_json_next_member(struct oq_json_reader *reader, const char **key)
 {
     if (!next(reader, '}') || !oq_json_read_string(reader, key))

@@ -40,6 +40,9 @@ bool oq_json_next_member(struct oq_json_reader *reader, const char **key);
 /* Before each item of an array. False behind the last one. */
 bool oq_json_next_item(struct oq_json_reader *reader);
 
+/* An array, of which read() takes each item. */
+bool oq_json_read_items(struct oq_json_reader *reader, bool (*read)(struct oq_json_reader *));
+
 bool oq_json_read_string(struct oq_json_reader *reader, const char **value);
 bool oq_json_read_uint(struct oq_json_reader *reader, uint64_t *value);
 bool oq_json_read_int(struct oq_json_reader *reader, int64_t *value);

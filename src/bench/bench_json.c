@@ -169,10 +169,7 @@ void oq_bench_write_json(const struct oq_bench_report *report, FILE *stream)
 {
     const struct oq_bench *bench = report->bench;
     struct oq_json json;
-    oq_json_init(&json, stream);
-    oq_json_open_object(&json, NULL);
-    oq_json_int(&json, "report", 1);
-    oq_json_string(&json, "onnxq", onnxq_version());
+    oq_json_open_report(&json, stream);
     oq_json_open_object(&json, "engine");
     oq_json_string(&json, "version", bench->engine_version);
     oq_json_string(&json, "library", bench->engine_path);

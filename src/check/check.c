@@ -210,15 +210,6 @@ static bool read_stored(struct work *work, onnxq_error *error)
 
 /* --- the runs --------------------------------------------------------------------------- */
 
-static bool keep_outputs(void *data, size_t run, struct oq_arrays *outputs, onnxq_error *error)
-{
-    struct work *work = data;
-    (void)error;
-    work->stored[run] = *outputs;
-    *outputs = (struct oq_arrays){0};
-    return true;
-}
-
 /* What the candidate has to give as output number i. */
 static const struct oq_array *find_stored(const struct work *work, size_t run, size_t i)
 {
@@ -254,7 +245,7 @@ static bool run_both(struct work *work, struct oq_runs *runs, onnxq_error *error
 {
     const struct oq_check_options *options = work->options;
     return (work->reference == NULL ||
-            oq_runs_do(runs, options->reference, keep_outputs, work, error)) &&
+            oq_runs_do(runs, options->reference, oq_runs_keep, work->stored, error)) &&
            oq_runs_do(runs, options->candidate, compare_outputs, work, error);
 }
 

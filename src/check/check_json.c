@@ -197,10 +197,7 @@ static void write_needs(struct oq_json *json, const struct oq_engine_needs *need
 void oq_check_print_json(const struct oq_check *check, FILE *stream)
 {
     struct oq_json json;
-    oq_json_init(&json, stream);
-    oq_json_open_object(&json, NULL);
-    oq_json_int(&json, "report", 1);
-    oq_json_string(&json, "onnxq", onnxq_version());
+    oq_json_open_report(&json, stream);
     oq_json_string(&json, "engine", check->engine_version);
     oq_json_string(&json, "reference", check->reference);
     oq_json_string(&json, "candidate", check->candidate);

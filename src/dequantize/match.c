@@ -209,6 +209,17 @@ static const char *spread_numbers(struct oq_shared *shared, const struct oq_weig
                             blocks ? spread.block : 1);
 }
 
+const char *oq_undo_float_scale(onnxq_dequantization *undo, const struct oq_match *match,
+                                struct oq_weight *weight, struct oq_constant_value *constant)
+{
+    if (!oq_undo_constant(undo, match->place.graph, oq_node_input(match->place.node, 2), constant))
+        return "its scale is no constant";
+    if (oq_shared_set(&weight->scale, constant->tensor) != NULL || weight->scale.is_integer ||
+        constant->data_type == DOUBLE)
+        return "its scale is not float32, float16 or bfloat16";
+    return NULL;
+}
+
 const char *oq_undo_scale(onnxq_dequantization *undo, const struct oq_graph *graph,
                           struct oq_weight *weight, const struct oq_constant_value *integers,
                           const char *name, struct oq_spread spread, int32_t *data_type)

@@ -132,6 +132,11 @@ bool oq_is_same_value(const struct oq_graph *graph, const char *name,
 bool oq_undo_constant(onnxq_dequantization *undo, const struct oq_graph *graph, const char *name,
                       struct oq_constant_value *constant);
 
+/* Input 2 of MatMulNBits and the like: floats, by which the weight is multiplied. NULL, or why not.
+ */
+const char *oq_undo_float_scale(onnxq_dequantization *undo, const struct oq_match *match,
+                                struct oq_weight *weight, struct oq_constant_value *constant);
+
 /* A constant of one number: an integer where its type is asked for, else a float. */
 bool oq_undo_number(onnxq_dequantization *undo, const struct oq_graph *graph, const char *name,
                     float *value, struct oq_integer_type *type);

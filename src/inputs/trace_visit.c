@@ -77,13 +77,21 @@ void oq_trace_charge(struct oq_trace *trace, size_t steps)
     trace->steps -= trace->steps < steps ? trace->steps : steps;
 }
 
-bool oq_visit_shape(const struct oq_visit *visit, size_t input, struct oq_shape *shape)
+/* The name of an input that is asked about for so many steps; NULL: none, or no steps are left. */
+static const char *ask(const struct oq_visit *visit, size_t input, uint64_t n_steps)
 {
     const char *name = oq_node_input(visit->node, input);
     if (name[0] == '\0' || visit->trace->steps == 0)
-        return false;
-    oq_trace_charge(visit->trace, OQ_STEPS_A_SHAPE);
-    return oq_known_shape(visit->trace->model, visit->trace->sizes, visit->graph, name, shape);
+        return NULL;
+    oq_trace_charge(visit->trace, n_steps);
+    return name;
+}
+
+bool oq_visit_shape(const struct oq_visit *visit, size_t input, struct oq_shape *shape)
+{
+    const char *name = ask(visit, input, OQ_STEPS_A_SHAPE);
+    return name != NULL &&
+           oq_known_shape(visit->trace->model, visit->trace->sizes, visit->graph, name, shape);
 }
 
 int64_t oq_visit_size(const struct oq_visit *visit, size_t input, int64_t axis)
@@ -94,20 +102,14 @@ int64_t oq_visit_size(const struct oq_visit *visit, size_t input, int64_t axis)
 
 bool oq_visit_integer(const struct oq_visit *visit, size_t input, int64_t *value)
 {
-    const char *name = oq_node_input(visit->node, input);
-    if (name[0] == '\0' || visit->trace->steps == 0)
-        return false;
-    oq_trace_charge(visit->trace, OQ_STEPS_A_SHAPE / 4);
-    return oq_known_integer(visit->trace->model, visit->graph, name, value);
+    const char *name = ask(visit, input, OQ_STEPS_A_SHAPE / 4);
+    return name != NULL && oq_known_integer(visit->trace->model, visit->graph, name, value);
 }
 
 bool oq_visit_number(const struct oq_visit *visit, size_t input, double *value)
 {
-    const char *name = oq_node_input(visit->node, input);
-    if (name[0] == '\0' || visit->trace->steps == 0)
-        return false;
-    oq_trace_charge(visit->trace, OQ_STEPS_A_SHAPE / 4);
-    return oq_known_number(visit->trace->model, visit->graph, name, value);
+    const char *name = ask(visit, input, OQ_STEPS_A_SHAPE / 4);
+    return name != NULL && oq_known_number(visit->trace->model, visit->graph, name, value);
 }
 
 const struct oq_graph *oq_visit_body(const struct oq_visit *visit, const char *name)

@@ -41,26 +41,19 @@ static void lower(const char *name, char *text, size_t capacity)
     text[n] = '\0';
 }
 
-bool oq_name_has(const char *name, const char *const *words)
+/* One of the words is in the name, or is all of it. */
+static bool has_word(const char *name, const char *const *words, bool is_all)
 {
     char text[256];
     lower(name, text, sizeof(text));
-    for (; *words != NULL; words++) {
-        if (strstr(text, *words) != NULL)
-            return true;
-    }
-    return false;
+    while (*words != NULL && (is_all ? strcmp(text, *words) != 0 : strstr(text, *words) == NULL))
+        words++;
+    return *words != NULL;
 }
 
-static bool name_is(const char *name, const char *const *words)
+bool oq_name_has(const char *name, const char *const *words)
 {
-    char text[256];
-    lower(name, text, sizeof(text));
-    for (; *words != NULL; words++) {
-        if (strcmp(text, *words) == 0)
-            return true;
-    }
-    return false;
+    return has_word(name, words, false);
 }
 
 static const char *const past_words[] = {"past", "cache", NULL};
@@ -163,11 +156,11 @@ static int64_t usual_size(const struct oq_size_chooser *chooser, const struct oq
         return 0;
     if (input != NULL && symbol->demand.is_time)
         return sequence_size(chooser, symbol);
-    if (oq_name_has(name, batch_words) || name_is(name, batch_names))
+    if (oq_name_has(name, batch_words) || has_word(name, batch_names, true))
         return BATCH;
     if (input == NULL)
         return oq_is_sequence(name) ? SEQUENCE : FEATURES;
-    if (oq_name_has(name, picture_words) || name_is(name, picture_names))
+    if (oq_name_has(name, picture_words) || has_word(name, picture_names, true))
         return picture_size(chooser, input, symbol->axis, tried);
     if (oq_is_sequence(name) || is_sound(symbol))
         return sequence_size(chooser, symbol);

@@ -46,6 +46,9 @@ void oq_layers_destroy(struct oq_layers *layers); /* NULL is fine */
 void oq_layers_print_text(const struct oq_layers *layers, const char *reference,
                           const char *candidate, int level, FILE *stream);
 
+/* How many were; they come first. */
+size_t oq_layers_count_measured(const struct oq_layers *layers);
+
 /* What stands below the table: what was not measured, and that command. */
 void oq_layers_print_notes(const struct oq_layers *layers, const char *reference,
                            const char *candidate, FILE *stream);

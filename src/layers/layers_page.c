@@ -94,10 +94,8 @@ static void write_row(const struct oq_layers *layers, const struct oq_layer *lay
 
 static size_t count_shown(const struct oq_layers *layers)
 {
-    size_t n = 0;
-    while (n < layers->count && n < SHOWN && layers->list[n].unmeasured == NULL)
-        n++;
-    return n;
+    const size_t n = oq_layers_count_measured(layers);
+    return n < SHOWN ? n : SHOWN;
 }
 
 void oq_layers_write_svg(const struct oq_layers *layers, FILE *stream)

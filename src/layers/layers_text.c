@@ -61,18 +61,12 @@ static void print_layer(const struct oq_layers *layers, const struct oq_layer *l
 
 /* --- the table ------------------------------------------------------------------- */
 
-static size_t count_measured(const struct oq_layers *layers)
+size_t oq_layers_count_measured(const struct oq_layers *layers)
 {
     size_t n = 0;
     while (n < layers->count && layers->list[n].unmeasured == NULL)
         n++;
     return n;
-}
-
-static void widen(size_t *width, const char *text)
-{
-    size_t columns = oq_report_width(text);
-    *width = columns > *width ? columns : *width;
 }
 
 static void print_table(const struct oq_layers *layers, size_t n, FILE *stream)
@@ -81,8 +75,8 @@ static void print_table(const struct oq_layers *layers, size_t n, FILE *stream)
     for (size_t i = 0; i < n; i++) {
         char form[FORM_CAPACITY];
         format_form(layers->list[i].site, form);
-        widen(&widths.name, layers->list[i].site->name);
-        widen(&widths.form, form);
+        oq_report_widen(&widths.name, layers->list[i].site->name, OQ_REPORT_NO_LIMIT);
+        oq_report_widen(&widths.form, form, OQ_REPORT_NO_LIMIT);
     }
     widths.name = widths.name < OQ_REPORT_LONGEST ? widths.name : OQ_REPORT_LONGEST;
     fprintf(stream, "  %-*s%-*s", (int)widths.name + 2, "site", (int)widths.form, "operator");
@@ -225,7 +219,7 @@ static void print_nothing(const struct oq_layers *layers, FILE *stream)
 void oq_layers_print_text(const struct oq_layers *layers, const char *reference,
                           const char *candidate, int level, FILE *stream)
 {
-    const size_t n = count_measured(layers), n_all = layers->count;
+    const size_t n = oq_layers_count_measured(layers), n_all = layers->count;
     const size_t shown = level > 0 || n < SHOWN ? n : SHOWN;
     const size_t end = level > 0 || n_all - n < SHOWN ? n_all : n + SHOWN;
     print_nothing(layers, stream);
@@ -240,7 +234,7 @@ void oq_layers_print_notes(const struct oq_layers *layers, const char *reference
                            const char *candidate, FILE *stream)
 {
     print_nothing(layers, stream);
-    print_unmeasured(layers, count_measured(layers), layers->count, stream);
+    print_unmeasured(layers, oq_layers_count_measured(layers), layers->count, stream);
     print_notes(layers, 0, stream);
     print_hint(layers, reference, candidate, stream);
 }

@@ -138,17 +138,27 @@ static char *text(const char *constant)
     return (char *)(uintptr_t)constant;
 }
 
-/* Appends to a list of messages that the copied proto has; the old one stays with the arena. */
+/* Room for n more in a list of messages that the copied proto has; the old one stays with the
+ * arena.
+ */
+static bool reserve(struct oq_probe *probe, void *list, size_t count, size_t n)
+{
+    void ***items = list;
+    void **grown = oq_arena_array(&probe->arena, count + n + 1, sizeof(*grown));
+    if (grown == NULL)
+        return false;
+    if (count > 0)
+        memcpy(grown, *items, count * sizeof(*grown));
+    *items = grown;
+    return true;
+}
+
 static bool append(struct oq_probe *probe, void *list, size_t *count, void *item)
 {
     void ***items = list;
-    void **grown = oq_arena_array(&probe->arena, *count + 1, sizeof(*grown));
-    if (grown == NULL)
+    if (!reserve(probe, list, *count, 1))
         return false;
-    if (*count > 0)
-        memcpy(grown, *items, *count * sizeof(*grown));
-    grown[(*count)++] = item;
-    *items = grown;
+    (*items)[(*count)++] = item;
     return true;
 }
 
@@ -171,19 +181,6 @@ bool oq_probe_add_output(struct oq_probe *probe, const char *name, onnxq_error *
     Oq__Pb__ValueInfoProto *value = make_value(probe, name);
     return (value != NULL && append(probe, &graph->output, &graph->n_output, value)) ||
            oq_arena_fail(&probe->arena, error);
-}
-
-/* Room for n more in a list of messages. */
-static bool reserve(struct oq_probe *probe, void *list, size_t count, size_t n)
-{
-    void ***items = list;
-    void **grown = oq_arena_array(&probe->arena, count + n + 1, sizeof(*grown));
-    if (grown == NULL)
-        return false;
-    if (count > 0)
-        memcpy(grown, *items, count * sizeof(*grown));
-    *items = grown;
-    return true;
 }
 
 static bool list_outputs(const Oq__Pb__GraphProto *graph, struct oq_strmap *outputs)

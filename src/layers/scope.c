@@ -48,12 +48,8 @@ static bool find_outer(struct oq_scope *scope, const struct oq_graph *body, stru
 /* Gives something else each time it runs. */
 static bool is_random(const Oq__Pb__NodeProto *node)
 {
-    static const char *const types[] = {"RandomNormal",      "RandomUniform", "RandomNormalLike",
-                                        "RandomUniformLike", "Bernoulli",     "Multinomial"};
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        if (oq_node_is(node, "", types[i]))
-            return true;
-    return false;
+    return OQ_NODE_IS(node, "RandomNormal", "RandomUniform", "RandomNormalLike",
+                      "RandomUniformLike", "Bernoulli", "Multinomial");
 }
 
 /* Nodes stand behind those that they read; where a file breaks that, nothing is constant. */

@@ -337,7 +337,7 @@ static int telling(const Oq__Pb__NodeProto *node)
 {
     if (!is_quantized_operator(node))
         return 0;
-    if (oq_node_is(node, "", "DynamicQuantizeLinear") || oq_node_is(node, "", "QuantizeLinear"))
+    if (OQ_NODE_IS(node, "DynamicQuantizeLinear", "QuantizeLinear"))
         return 1;
     return oq_node_is(node, "", "DequantizeLinear") ? 2 : 3;
 }

@@ -14,6 +14,13 @@ bool oq_node_is(const Oq__Pb__NodeProto *node, const char *domain, const char *o
            strcmp(oq_domain(node->domain), domain) == 0;
 }
 
+bool oq_node_is_any(const Oq__Pb__NodeProto *node, const char *const *op_types)
+{
+    while (*op_types != NULL && !oq_node_is(node, "", *op_types))
+        op_types++;
+    return *op_types != NULL;
+}
+
 const char *oq_node_input(const Oq__Pb__NodeProto *node, size_t k)
 {
     return k < node->n_input ? node->input[k] : "";

@@ -95,6 +95,10 @@ float oq_node_float(const Oq__Pb__NodeProto *node, const char *name, float other
 /* Name and domain compared; "ai.onnx" is the same domain as "". */
 bool oq_node_is(const Oq__Pb__NodeProto *node, const char *domain, const char *op_type);
 
+/* OQ_NODE_IS(node, "Add", "Sub"): one of these operators of ai.onnx. */
+#define OQ_NODE_IS(node, ...) oq_node_is_any(node, (const char *const[]){__VA_ARGS__, NULL})
+bool oq_node_is_any(const Oq__Pb__NodeProto *node, const char *const *op_types);
+
 /* Input number k, or "" where it is left out. */
 const char *oq_node_input(const Oq__Pb__NodeProto *node, size_t k);
 

@@ -94,32 +94,40 @@ const struct oq_tensor *oq_model_tensor(const onnxq_model *model, const Oq__Pb__
     return *found; /* every TensorProto of the model was visited */
 }
 
+int64_t oq_imported_version(Oq__Pb__OperatorSetIdProto *const *imports, size_t n,
+                            const char *domain)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(oq_domain(imports[i]->domain), domain) == 0)
+            return imports[i]->version;
+    return 0;
+}
+
 int64_t oq_model_opset(const Oq__Pb__ModelProto *proto, const char *domain)
 {
-    for (size_t i = 0; i < proto->n_opset_import; i++)
-        if (strcmp(oq_domain(proto->opset_import[i]->domain), domain) == 0)
-            return proto->opset_import[i]->version;
-    return 0;
+    return oq_imported_version(proto->opset_import, proto->n_opset_import, domain);
+}
+
+static const Oq__Pb__StringStringEntryProto *find_metadata(const onnxq_model *model,
+                                                           const char *key)
+{
+    for (size_t i = 0; i < model->proto->n_metadata_props; i++) {
+        const Oq__Pb__StringStringEntryProto *entry = model->proto->metadata_props[i];
+        if (entry->key != NULL && strcmp(entry->key, key) == 0)
+            return entry;
+    }
+    return NULL;
 }
 
 bool oq_model_is_ours(const onnxq_model *model)
 {
-    for (size_t i = 0; i < model->proto->n_metadata_props; i++) {
-        const char *key = model->proto->metadata_props[i]->key;
-        if (key != NULL && strcmp(key, "onnxq.version") == 0)
-            return true;
-    }
-    return false;
+    return find_metadata(model, "onnxq.version") != NULL;
 }
 
 const char *oq_model_settings(const onnxq_model *model)
 {
-    for (size_t i = 0; i < model->proto->n_metadata_props; i++) {
-        const Oq__Pb__StringStringEntryProto *entry = model->proto->metadata_props[i];
-        if (entry->key != NULL && entry->value != NULL && strcmp(entry->key, "onnxq.settings") == 0)
-            return entry->value;
-    }
-    return NULL;
+    const Oq__Pb__StringStringEntryProto *entry = find_metadata(model, "onnxq.settings");
+    return entry == NULL ? NULL : entry->value;
 }
 
 size_t oq_model_budget(const onnxq_model *model)

@@ -97,6 +97,8 @@ Oq__Pb__ModelProto *oq_model_copy_proto(const onnxq_model *model, struct oq_aren
                                         onnxq_error *error);
 
 /* Version of an operator set that the model imports, 0: none. */
+int64_t oq_imported_version(Oq__Pb__OperatorSetIdProto *const *imports, size_t n,
+                            const char *domain);
 int64_t oq_model_opset(const Oq__Pb__ModelProto *proto, const char *domain);
 
 /* True for what this program has written. */

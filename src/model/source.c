@@ -547,8 +547,7 @@ bool oq_source_sees_through(const Oq__Pb__NodeProto *node)
 bool oq_source_may_make(const Oq__Pb__NodeProto *node)
 {
     return oq_source_sees_through(node) || (node->n_input > 0 && oq_node_is(node, "", "Split")) ||
-           (node->n_input == 2 && node->n_output == 1 &&
-            (oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Div")));
+           (node->n_input == 2 && node->n_output == 1 && (OQ_NODE_IS(node, "Mul", "Div")));
 }
 
 static size_t find_output(const Oq__Pb__NodeProto *node, const char *name)
@@ -859,7 +858,7 @@ static enum outcome find_node(struct finder *finder, const struct oq_value *valu
     if (!oq_source_may_make(node) || finder->depth == MAX_CHAIN || !take_steps(finder, 1))
         return OTHER;
     finder->depth++;
-    bool scales = oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Div");
+    bool scales = OQ_NODE_IS(node, "Mul", "Div");
     enum outcome outcome = scales ? scale(finder, value->graph, node, source)
                                   : find(finder, value->graph, node->input[0], source);
     if (outcome == FOUND && !scales)

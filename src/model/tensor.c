@@ -7,8 +7,7 @@
 #include "wire/varint.h"
 #include "wire/data_type.h"
 
-/* Text such as [3,4], for messages. */
-static const char *format_dims(const struct oq_tensor *tensor, char *dst, size_t capacity)
+const char *oq_tensor_dims(const struct oq_tensor *tensor, char *dst, size_t capacity)
 {
     size_t used = (size_t)snprintf(dst, capacity, "[");
     for (size_t i = 0; i < tensor->n_dims && used < capacity - 24; i++)
@@ -31,7 +30,7 @@ static bool fail_size(const struct oq_tensor *tensor, const char *where, uint64_
     char dims[160];
     oq_fail(error, ONNXQ_ERROR_INPUT, "%s has %llu %s, %s %s needs %llu", where,
             (unsigned long long)found, unit, tensor->dtype->name,
-            format_dims(tensor, dims, sizeof(dims)), (unsigned long long)expected);
+            oq_tensor_dims(tensor, dims, sizeof(dims)), (unsigned long long)expected);
     if (tensor->nfragments > 0)
         oq_error_offset(error, tensor->fragments[0].offset);
     return false;

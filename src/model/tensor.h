@@ -85,6 +85,9 @@ bool oq_tensor_read_integers(const struct oq_tensor *tensor, struct oq_integer_t
 /* The integers that are its elements; false for floats, and for integers of 64 bits. */
 bool oq_tensor_integer_type(const struct oq_tensor *tensor, struct oq_integer_type *type);
 
+/* Text such as [3,4], for messages; the buffer. */
+const char *oq_tensor_dims(const struct oq_tensor *tensor, char *dst, size_t capacity);
+
 /* True for int32 and int64: shapes, axes, indices. */
 bool oq_tensor_is_integer(const struct oq_tensor *tensor);
 

@@ -63,9 +63,6 @@ bool oq_ranges_check(const onnxq_ranges *ranges, const onnxq_model *model, onnxq
 #define OQ_RANGES_MARK    "onnxq_ranges"
 #define OQ_RANGES_VERSION 1
 
-/* Counts are whole numbers that any reader of JSON keeps exact. */
-#define OQ_RANGES_MAX_COUNT (UINT64_C(1) << 53)
-
 /* Writes the file; false where the stream did not take all of it. */
 bool oq_ranges_write(const onnxq_ranges *ranges, FILE *stream);
 

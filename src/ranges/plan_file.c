@@ -69,11 +69,6 @@ static onnxq_plan_file *file_of(const struct oq_json_reader *json)
     return json->data;
 }
 
-static bool read_text(struct oq_json_reader *json, void *into)
-{
-    return oq_json_read_string(json, into);
-}
-
 static bool read_form(struct oq_json_reader *json, void *into)
 {
     const char *name;
@@ -146,8 +141,10 @@ static bool read_choice(struct oq_json_reader *json)
     struct column_list columns = {0};
     uint64_t seen;
     const struct oq_json_member members[] = {
-        {"node", read_text, &choice.node, false},  {"weight", read_text, &choice.weight, false},
-        {"form", read_form, &choice.form, false},  {"divisors", read_divisors, &divisors, true},
+        {"node", oq_json_take_text, &choice.node, false},
+        {"weight", oq_json_take_text, &choice.weight, false},
+        {"form", read_form, &choice.form, false},
+        {"divisors", read_divisors, &divisors, true},
         {"columns", read_columns, &columns, true},
     };
     if (!oq_json_read_members(json, members, sizeof(members) / sizeof(members[0]), &seen))
@@ -166,12 +163,7 @@ static bool read_choice(struct oq_json_reader *json)
 static bool read_choices(struct oq_json_reader *json, void *into)
 {
     (void)into;
-    if (!oq_json_enter_array(json))
-        return false;
-    while (oq_json_next_item(json))
-        if (!read_choice(json))
-            return false;
-    return !json->failed;
+    return oq_json_read_items(json, read_choice);
 }
 
 static bool read_ranges(struct oq_json_reader *json, void *into)

@@ -25,19 +25,6 @@ static onnxq_ranges *ranges_of(const struct oq_json_reader *json)
 #define READ_MEMBERS(json, members, seen)                                                          \
     oq_json_read_members(json, members, sizeof(members) / sizeof((members)[0]), seen)
 
-static bool read_count(struct oq_json_reader *json, void *into)
-{
-    uint64_t *count = into;
-    if (!oq_json_read_uint(json, count))
-        return false;
-    return *count <= OQ_RANGES_MAX_COUNT || oq_json_refuse(json, "a count above 2^53");
-}
-
-static bool read_int(struct oq_json_reader *json, void *into)
-{
-    return oq_json_read_int(json, into);
-}
-
 static bool read_name(struct oq_json_reader *json, void *into)
 {
     const char **name = into;
@@ -108,10 +95,10 @@ static bool read_histogram(struct oq_json_reader *json, void *into)
     struct read_histogram *histogram = into;
     uint64_t seen;
     histogram->counts = (struct list){
-        .item_nbytes = sizeof(uint64_t), .max = OQ_HISTOGRAM_BINS, .read = read_count};
+        .item_nbytes = sizeof(uint64_t), .max = OQ_HISTOGRAM_BINS, .read = oq_json_take_count};
     const struct oq_json_member members[] = {
-        {"exponent", read_int, &histogram->exponent, false},
-        {"first", read_int, &histogram->first, false},
+        {"exponent", oq_json_take_int, &histogram->exponent, false},
+        {"first", oq_json_take_int, &histogram->first, false},
         {"counts", read_list, &histogram->counts, false},
     };
     return READ_MEMBERS(json, members, &seen);
@@ -132,8 +119,10 @@ static bool read_channels(struct oq_json_reader *json, void *into)
     channels->min = channels->max = floats;
     channels->mean = means;
     const struct oq_json_member members[] = {
-        {"axis", read_int, &channels->axis, false},  {"count", read_count, &channels->count, false},
-        {"min", read_list, &channels->min, false},   {"max", read_list, &channels->max, false},
+        {"axis", oq_json_take_int, &channels->axis, false},
+        {"count", oq_json_take_count, &channels->count, false},
+        {"min", read_list, &channels->min, false},
+        {"max", read_list, &channels->max, false},
         {"mean", read_list, &channels->mean, false},
     };
     return READ_MEMBERS(json, members, &seen);
@@ -212,11 +201,11 @@ static bool read_value(struct oq_json_reader *json)
     uint64_t seen;
     const struct oq_json_member members[] = {
         [NAME] = {"name", read_name, &stats.name, false},
-        [TENSORS] = {"tensors", read_count, &stats.n_tensors, false},
-        [COUNT] = {"count", read_count, &stats.count, false},
-        [ZEROS] = {"zeros", read_count, &stats.n_zeros, false},
-        [NANS] = {"nan", read_count, &stats.n_nan, false},
-        [INFINITE] = {"infinite", read_count, &stats.n_infinite, false},
+        [TENSORS] = {"tensors", oq_json_take_count, &stats.n_tensors, false},
+        [COUNT] = {"count", oq_json_take_count, &stats.count, false},
+        [ZEROS] = {"zeros", oq_json_take_count, &stats.n_zeros, false},
+        [NANS] = {"nan", oq_json_take_count, &stats.n_nan, false},
+        [INFINITE] = {"infinite", oq_json_take_count, &stats.n_infinite, false},
         [MIN] = {"min", read_float, &stats.min, true},
         [MAX] = {"max", read_float, &stats.max, true},
         [MEAN] = {"mean", read_mean, &stats.mean, true},
@@ -240,12 +229,7 @@ static bool read_value(struct oq_json_reader *json)
 static bool read_values(struct oq_json_reader *json, void *into)
 {
     (void)into;
-    if (!oq_json_enter_array(json))
-        return false;
-    while (oq_json_next_item(json))
-        if (!read_value(json))
-            return false;
-    return !json->failed;
+    return oq_json_read_items(json, read_value);
 }
 
 onnxq_ranges *oq_ranges_read(struct oq_json_reader *json, const char *path, onnxq_error *error)
@@ -256,8 +240,8 @@ onnxq_ranges *oq_ranges_read(struct oq_json_reader *json, const char *path, onnx
     void *outer = json->data;
     const struct oq_json_member members[] = {
         {"model", oq_structure_digest_read, &ranges->model, false},
-        {"runs", read_count, &ranges->n_runs, false},
-        {"drawn_runs", read_count, &ranges->n_drawn_runs, false},
+        {"runs", oq_json_take_count, &ranges->n_runs, false},
+        {"drawn_runs", oq_json_take_count, &ranges->n_drawn_runs, false},
         {"values", read_values, NULL, false},
     };
     json->data = ranges;

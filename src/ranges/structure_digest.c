@@ -95,21 +95,13 @@ static bool read_hash(struct oq_json_reader *json, void *into)
     return true;
 }
 
-static bool read_n_values(struct oq_json_reader *json, void *into)
-{
-    uint64_t *n = into;
-    if (!oq_json_read_uint(json, n))
-        return false;
-    return *n <= OQ_RANGES_MAX_COUNT || oq_json_refuse(json, "a count above 2^53");
-}
-
 bool oq_structure_digest_read(struct oq_json_reader *json, void *into)
 {
     struct oq_structure_digest *digest = into;
     uint64_t seen;
     const struct oq_json_member members[] = {
         {"digest", read_hash, &digest->hash, false},
-        {"node_outputs", read_n_values, &digest->n_values, false},
+        {"node_outputs", oq_json_take_count, &digest->n_values, false},
     };
     return oq_json_read_members(json, members, sizeof(members) / sizeof(members[0]), &seen);
 }

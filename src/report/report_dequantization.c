@@ -9,8 +9,6 @@
 #include <onnxq/onnxq.h>
 
 #define NAME_CAPACITY   192
-#define SHAPE_MAX_DIMS  8
-#define SHAPE_CAPACITY  (SHAPE_MAX_DIMS * 21 + 8)
 #define PADDING_COLUMNS 60 /* a longer name sticks out instead of widening every line */
 
 /* "MatMul", or "com.example.MatMul" for a domain other than ai.onnx. */
@@ -65,28 +63,19 @@ static bool count_kept(struct table *table)
     return table->kept != NULL;
 }
 
-static void widen(size_t *width, const char *text)
-{
-    size_t columns = oq_report_width(text);
-    if (columns > PADDING_COLUMNS)
-        columns = PADDING_COLUMNS;
-    if (columns > *width)
-        *width = columns;
-}
-
 static void measure_table(struct table *table)
 {
     uint64_t largest = 0;
     table->name_width = strlen("form");
     for (size_t i = 0; i < onnxq_dequantization_form_count(table->source); i++) {
         const onnxq_dequantized_form *form = onnxq_dequantization_get_form(table->source, i);
-        widen(&table->name_width, form->form);
+        oq_report_widen(&table->name_width, form->form, PADDING_COLUMNS);
         largest = form->nbytes_after > largest ? form->nbytes_after : largest;
     }
     for (size_t i = 0; i < table->n_kept; i++) {
         char name[NAME_CAPACITY];
         format_operator(table->kept[i].node, name);
-        widen(&table->name_width, name);
+        oq_report_widen(&table->name_width, name, PADDING_COLUMNS);
     }
     table->unit = oq_report_unit(largest);
 }
@@ -146,16 +135,6 @@ void onnxq_report_dequantization_table(const onnxq_dequantization *dequantizatio
 
 /* --- the nodes --- */
 
-/* "float32[256,512]" */
-static void format_weight(const onnxq_dequantized *node, char weight[SHAPE_CAPACITY])
-{
-    size_t used = (size_t)snprintf(weight, SHAPE_CAPACITY, "%s[", node->dtype);
-    for (size_t i = 0; i < node->n_dims && i < SHAPE_MAX_DIMS; i++)
-        used += (size_t)snprintf(weight + used, SHAPE_CAPACITY - used, "%s%" PRId64,
-                                 i > 0 ? "," : "", node->dims[i]);
-    snprintf(weight + used, SHAPE_CAPACITY - used, "]");
-}
-
 /* Columns of the list of nodes. */
 struct columns {
     size_t node, form;
@@ -173,12 +152,11 @@ static void write_node(const onnxq_dequantized *node, const struct columns *colu
         fputs("  kept: ", stream);
         oq_report_cell(stream, node->reason, 0, OQ_REPORT_NO_LIMIT);
     } else if (node->weight[0] != '\0') {
-        char weight[SHAPE_CAPACITY];
-        format_weight(node, weight);
+        char dims[OQ_REPORT_DIMS_NBYTES];
         oq_report_cell(stream, node->form, columns->form, OQ_REPORT_NO_LIMIT);
         fputs("  ", stream);
         oq_report_cell(stream, node->weight, 0, OQ_REPORT_NO_LIMIT);
-        fprintf(stream, " -> %s", weight);
+        fprintf(stream, " -> %s%s", node->dtype, oq_report_dims(node->dims, node->n_dims, dims));
     } else {
         oq_report_cell(stream, node->form, 0, OQ_REPORT_NO_LIMIT);
     }
@@ -192,8 +170,8 @@ static struct columns measure_columns(const onnxq_dequantization *dequantization
         const onnxq_dequantized *node = onnxq_dequantization_get(dequantization, i);
         char name[NAME_CAPACITY];
         format_operator(node, name);
-        widen(&columns.node, node->node);
-        widen(&columns.form, stays(node) ? name : node->form);
+        oq_report_widen(&columns.node, node->node, PADDING_COLUMNS);
+        oq_report_widen(&columns.form, stays(node) ? name : node->form, PADDING_COLUMNS);
     }
     return columns;
 }
@@ -273,9 +251,8 @@ void onnxq_report_dequantization_json(const onnxq_dequantization *dequantization
                                       const char *output, FILE *stream)
 {
     struct oq_json json;
-    oq_json_init(&json, stream);
-    oq_json_open_object(&json, NULL);
-    oq_report_json_head(&json, input);
+    oq_json_open_report(&json, stream);
+    oq_json_string(&json, "input", input);
     oq_json_string(&json, "output", output);
     oq_report_json_dequantization(&json, dequantization);
     oq_json_close(&json);

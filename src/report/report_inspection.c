@@ -15,7 +15,6 @@
 #define NAME_CAPACITY    192
 #define TYPE_CAPACITY    256
 #define PADDING_COLUMNS  40 /* a longer name sticks out instead of widening every line */
-#define SHAPE_MAX_DIMS   8
 
 /* Without detail: what is more is counted. */
 #define MAX_PARAMETERS 24
@@ -59,21 +58,9 @@ static void format_count(uint64_t count, char text[32])
 /* "float32 [30522,384]" */
 static void format_type(const onnxq_weight *weight, char type[TYPE_CAPACITY])
 {
-    size_t used = (size_t)snprintf(type, TYPE_CAPACITY, "%s [", weight->dtype);
-    for (size_t i = 0; i < weight->n_dims && i < SHAPE_MAX_DIMS; i++)
-        used += (size_t)snprintf(type + used, TYPE_CAPACITY - used, "%s%" PRId64, i > 0 ? "," : "",
-                                 weight->dims[i]);
-    snprintf(type + used, TYPE_CAPACITY - used, "%s]",
-             weight->n_dims > SHAPE_MAX_DIMS ? ",..." : "");
-}
-
-static void widen(size_t *width, const char *text)
-{
-    size_t columns = oq_report_width(text);
-    if (columns > PADDING_COLUMNS)
-        columns = PADDING_COLUMNS;
-    if (columns > *width)
-        *width = columns;
+    char dims[OQ_REPORT_DIMS_NBYTES];
+    snprintf(type, TYPE_CAPACITY, "%s %s", weight->dtype,
+             oq_report_dims(weight->dims, weight->n_dims, dims));
 }
 
 /* Of a text from the file, without detail: never more than that. */
@@ -264,7 +251,7 @@ static void write_metadata(const struct report *report)
     if (n > 0)
         fputs("\nMetadata\n", report->stream);
     for (size_t i = 0; i < n; i++)
-        widen(&width, inspection->metadata[i].key);
+        oq_report_widen(&width, inspection->metadata[i].key, PADDING_COLUMNS);
     for (size_t i = 0; i < n; i++) {
         fputs("  ", report->stream);
         oq_report_cell(report->stream, inspection->metadata[i].key, width, PADDING_COLUMNS);
@@ -309,7 +296,7 @@ static void write_parameters(const struct report *report, const char *heading,
     bool all = report->style->detail > 0;
     for (size_t i = 0; i < n; i++)
         if (all || !parameters[i].has_default)
-            widen(&width, parameters[i].name);
+            oq_report_widen(&width, parameters[i].name, PADDING_COLUMNS);
     fprintf(report->stream, "\n%s\n", heading);
     for (size_t i = 0; i < n; i++) {
         if (!all && parameters[i].has_default)
@@ -342,7 +329,7 @@ static void write_operators(const struct report *report)
     for (size_t i = 0; i < n; i++) {
         char name[NAME_CAPACITY];
         format_operator(inspection->operators[i].domain, inspection->operators[i].op_type, name);
-        widen(&width, name);
+        oq_report_widen(&width, name, PADDING_COLUMNS);
     }
     size_t per_line = TERMINAL_COLUMNS / (width + 9);
     for (size_t i = 0; i < n; i++) {
@@ -430,8 +417,8 @@ static void write_groups(const struct report *report, const struct group *groups
     for (size_t i = 0; i < n; i++) {
         char name[NAME_CAPACITY];
         format_group(&groups[i], name);
-        widen(&name_width, name);
-        widen(&type_width, groups[i].dtype);
+        oq_report_widen(&name_width, name, PADDING_COLUMNS);
+        oq_report_widen(&type_width, groups[i].dtype, PADDING_COLUMNS);
     }
     fprintf(report->stream, "\nWeights\n  %-*s  %-*s  tensors        size    share\n",
             (int)name_width, "operator", (int)type_width, "type");
@@ -518,8 +505,8 @@ static void write_ranked(const struct report *report, const struct ranked *ranke
         char type[TYPE_CAPACITY], user[NAME_CAPACITY];
         format_type(ranked[i].weight, type);
         format_user(ranked[i].weight, user);
-        widen(&type_width, type);
-        widen(&user_width, user);
+        oq_report_widen(&type_width, type, PADDING_COLUMNS);
+        oq_report_widen(&user_width, user, PADDING_COLUMNS);
     }
     for (size_t i = 0; i < n; i++)
         write_weight(report, ranked[i].weight, ranked[0].weight->nbytes, type_width, user_width);
@@ -571,7 +558,7 @@ static void write_forms(const struct report *report, size_t n_left)
     const onnxq_dequantization *source = report->dequantization;
     size_t n = onnxq_dequantization_form_count(source), width = strlen(others);
     for (size_t i = 0; i < n; i++)
-        widen(&width, onnxq_dequantization_get_form(source, i)->form);
+        oq_report_widen(&width, onnxq_dequantization_get_form(source, i)->form, PADDING_COLUMNS);
     bool is_folded = false;
     for (size_t i = 0; i < n; i++)
         is_folded |= onnxq_dequantization_get_form(source, i)->is_folded;

@@ -172,9 +172,8 @@ void onnxq_report_inspection_json(const onnxq_inspection *inspection, const onnx
                                   FILE *stream)
 {
     struct oq_json json;
-    oq_json_init(&json, stream);
-    oq_json_open_object(&json, NULL);
-    oq_report_json_head(&json, input);
+    oq_json_open_report(&json, stream);
+    oq_json_string(&json, "input", input);
     write_model(&json, inspection);
     write_requirements(&json, inspection);
     write_parameters(&json, "inputs", inspection->inputs, inspection->n_inputs);

@@ -101,13 +101,6 @@ static void write_weight(struct oq_json *json, const onnxq_weight *weight)
     oq_json_close(json);
 }
 
-void oq_report_json_head(struct oq_json *json, const char *input)
-{
-    oq_json_int(json, "report", 1);
-    oq_json_string(json, "onnxq", onnxq_version());
-    oq_json_string(json, "input", input);
-}
-
 static void write_import(struct oq_json *json, const onnxq_import *import)
 {
     oq_json_open_object(json, NULL);
@@ -159,9 +152,8 @@ void oq_report_json_plan(struct oq_json *json, const onnxq_plan *plan)
 void onnxq_report_json(const onnxq_plan *plan, const char *input, const char *output, FILE *stream)
 {
     struct oq_json json;
-    oq_json_init(&json, stream);
-    oq_json_open_object(&json, NULL);
-    oq_report_json_head(&json, input);
+    oq_json_open_report(&json, stream);
+    oq_json_string(&json, "input", input);
     oq_json_string(&json, "output", output);
     oq_report_json_plan(&json, plan);
     oq_json_close(&json);

@@ -6,9 +6,6 @@
 
 #include <onnxq/onnxq.h>
 
-/* "report", "onnxq" and "input": how each report begins. */
-void oq_report_json_head(struct oq_json *json, const char *input);
-
 /* "summary", "operators" and "weights" of a plan. */
 void oq_report_json_plan(struct oq_json *json, const onnxq_plan *plan);
 

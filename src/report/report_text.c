@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "report/report_text.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,27 @@ static void write_without_middle(FILE *stream, const char *text, size_t columns,
     fwrite(text, 1, prefix_length(text, head), stream);
     fputs("...", stream);
     fputs(text + prefix_length(text, columns - tail), stream);
+}
+
+void oq_report_widen(size_t *width, const char *text, size_t most)
+{
+    const size_t columns = oq_report_width(text);
+    if (columns > *width)
+        *width = columns < most ? columns : most;
+}
+
+/* Most that are shown. */
+#define MAX_DIMS ((size_t)8)
+
+const char *oq_report_dims(const int64_t *dims, size_t n, char text[OQ_REPORT_DIMS_NBYTES])
+{
+    size_t used = 0;
+    text[used++] = '[';
+    for (size_t i = 0; i < n && i < MAX_DIMS; i++)
+        used += (size_t)snprintf(text + used, OQ_REPORT_DIMS_NBYTES - used, "%s%" PRId64,
+                                 i > 0 ? "," : "", dims[i]);
+    snprintf(text + used, OQ_REPORT_DIMS_NBYTES - used, "%s]", n > MAX_DIMS ? ",..." : "");
+    return text;
 }
 
 size_t oq_report_cell(FILE *stream, const char *text, size_t width, size_t limit)

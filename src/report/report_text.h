@@ -41,6 +41,13 @@ size_t oq_report_columns_left(size_t limit, size_t used);
 /* Columns that the escaped text takes (a code point counts as one). */
 size_t oq_report_width(const char *text);
 
+/* A column as wide as the text too, but no wider than `most`: longer ones stick out. */
+void oq_report_widen(size_t *width, const char *text, size_t most);
+
+/* "[2,3]", and what is left of very many as "..." */
+#define OQ_REPORT_DIMS_NBYTES 192
+const char *oq_report_dims(const int64_t *dims, size_t n, char text[OQ_REPORT_DIMS_NBYTES]);
+
 /*
  * Writes the text escaped: longer than `limit` columns it loses its middle,
  * shorter than `width` it gets spaces behind it. Returns the columns written.

@@ -7,25 +7,12 @@
 
 #include "base/flags.h"
 
-#define SHAPE_MAX_DIMS  8
-#define SHAPE_CAPACITY  (SHAPE_MAX_DIMS * 21 + 8)
 #define ACTION_COLUMNS  7
 #define PADDING_COLUMNS 60 /* a longer name sticks out instead of widening every line */
 
 struct widths {
     size_t name, shape, dtype, node;
 };
-
-static void format_shape(const onnxq_weight *weight, char shape[SHAPE_CAPACITY])
-{
-    size_t used = 0;
-    shape[used++] = '[';
-    for (size_t i = 0; i < weight->n_dims && i < SHAPE_MAX_DIMS; i++)
-        used += (size_t)snprintf(shape + used, SHAPE_CAPACITY - used, "%s%" PRId64,
-                                 i > 0 ? "," : "", weight->dims[i]);
-    snprintf(shape + used, SHAPE_CAPACITY - used, "%s]",
-             weight->n_dims > SHAPE_MAX_DIMS ? ",..." : "");
-}
 
 static const char *node_name(const onnxq_weight *weight)
 {
@@ -54,8 +41,8 @@ static struct widths measure(const struct oq_report_lines *lines)
     struct widths widths = {0};
     for (size_t i = 0; i < lines->n_weights; i++) {
         const onnxq_weight *weight = lines->weights[i];
-        char shape[SHAPE_CAPACITY], more[32];
-        format_shape(weight, shape);
+        char shape[OQ_REPORT_DIMS_NBYTES], more[32];
+        oq_report_dims(weight->dims, weight->n_dims, shape);
         format_more_uses(weight, more);
         widen(&widths.name, oq_report_width(weight->name));
         widen(&widths.shape, strlen(shape));
@@ -97,8 +84,8 @@ static void write_weight(FILE *stream, const onnxq_weight *weight, const struct 
 {
     const onnxq_use *use = oq_report_main_use(weight);
     bool kept = weight->action == ONNXQ_KEEP || weight->action == ONNXQ_REWRITE;
-    char shape[SHAPE_CAPACITY];
-    format_shape(weight, shape);
+    char shape[OQ_REPORT_DIMS_NBYTES];
+    oq_report_dims(weight->dims, weight->n_dims, shape);
     fputs("  ", stream);
     write_column(stream, weight->name, widths->name);
     write_column(stream, shape, widths->shape);

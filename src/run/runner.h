@@ -75,6 +75,9 @@ struct oq_runs {
 /* Takes what a run gave; it may keep the arrays by clearing the list. */
 typedef bool (*oq_runs_take)(void *data, size_t run, struct oq_arrays *outputs, onnxq_error *error);
 
+/* Keeps all that a run gives: data[run], a struct oq_arrays. */
+bool oq_runs_keep(void *data, size_t run, struct oq_arrays *outputs, onnxq_error *error);
+
 /* Loads the model, runs it with every set, and lets go of it. */
 bool oq_runs_do(struct oq_runs *runs, const char *path, oq_runs_take take, void *data,
                 onnxq_error *error);

@@ -119,26 +119,17 @@ bool oq_tune_cache_save(const struct oq_tune_cache *cache, onnxq_error *error)
 
 /* --- reading ----------------------------------------------------------------------------- */
 
-static bool read_text(struct oq_json_reader *json, void *into)
-{
-    return oq_json_read_string(json, into);
-}
-
-static bool read_value(struct oq_json_reader *json, void *into)
-{
-    return oq_json_read_number(json, into);
-}
-
 /* What a later version measures besides is passed over. */
 static bool read_measured(struct oq_json_reader *json)
 {
     struct oq_tune_cache *cache = json->data;
     struct oq_tune_measured measured = {0};
     uint64_t seen;
-    const struct oq_json_member members[] = {{"what", read_text, &measured.what, false},
-                                             {"of", read_text, &measured.of, false},
-                                             {"form", read_text, &measured.form, false},
-                                             {"value", read_value, &measured.value, false}};
+    const struct oq_json_member members[] = {
+        {"what", oq_json_take_text, &measured.what, false},
+        {"of", oq_json_take_text, &measured.of, false},
+        {"form", oq_json_take_text, &measured.form, false},
+        {"value", oq_json_take_number, &measured.value, false}};
     if (!oq_json_read_members(json, members, sizeof(members) / sizeof(members[0]), &seen))
         return false;
     return keep(cache, &measured) || oq_arena_fail(cache->arena, json->error);
@@ -147,12 +138,7 @@ static bool read_measured(struct oq_json_reader *json)
 static bool read_list(struct oq_json_reader *json, void *into)
 {
     (void)into;
-    if (!oq_json_enter_array(json))
-        return false;
-    while (oq_json_next_item(json))
-        if (!read_measured(json))
-            return false;
-    return !json->failed;
+    return oq_json_read_items(json, read_measured);
 }
 
 static bool read_file(struct oq_tune_cache *cache, struct oq_tune_origin *origin,
@@ -162,10 +148,10 @@ static bool read_file(struct oq_tune_cache *cache, struct oq_tune_origin *origin
     size_t nbytes = 0;
     const struct oq_json_member members[] = {
         {"model", oq_structure_digest_read, &origin->model, false},
-        {"onnxq", read_text, &origin->onnxq, false},
-        {"engine", read_text, &origin->engine, false},
-        {"machine", read_text, &origin->machine, false},
-        {"inputs", read_text, inputs, false},
+        {"onnxq", oq_json_take_text, &origin->onnxq, false},
+        {"engine", oq_json_take_text, &origin->engine, false},
+        {"machine", oq_json_take_text, &origin->machine, false},
+        {"inputs", oq_json_take_text, inputs, false},
         {"measured", read_list, NULL, false},
     };
     char *text = oq_json_read_file(cache->path, format.what, &nbytes, error);

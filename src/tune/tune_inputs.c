@@ -135,15 +135,6 @@ static bool make_sets(struct oq_tuning *tuning, const struct oq_feed_options *fe
 
 /* --- what the float model makes of them --------------------------------------------- */
 
-static bool keep_outputs(void *data, size_t run, struct oq_arrays *outputs, onnxq_error *error)
-{
-    struct oq_arrays *kept = data;
-    (void)error;
-    kept[run] = *outputs;
-    *outputs = (struct oq_arrays){0};
-    return true;
-}
-
 static bool run_float(struct oq_tuning *tuning, const struct oq_input_sets *sets,
                       struct oq_arrays **outputs, bool *engine_failed, onnxq_error *error)
 {
@@ -159,7 +150,7 @@ static bool run_float(struct oq_tuning *tuning, const struct oq_input_sets *sets
     if (*outputs == NULL)
         return oq_fail_memory(error);
     bool ok = sets->count == 0 ||
-              oq_runs_do(&runs, tuning->options->model->file.path, keep_outputs, *outputs, error);
+              oq_runs_do(&runs, tuning->options->model->file.path, oq_runs_keep, *outputs, error);
     *engine_failed = runs.engine_failed;
     return ok;
 }

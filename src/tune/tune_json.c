@@ -74,10 +74,7 @@ void oq_tune_write_json(const struct oq_tune_report *report, FILE *stream)
 {
     const struct oq_tune *tune = report->tune;
     struct oq_json json;
-    oq_json_init(&json, stream);
-    oq_json_open_object(&json, NULL);
-    oq_json_int(&json, "report", 1);
-    oq_json_string(&json, "onnxq", onnxq_version());
+    oq_json_open_report(&json, stream);
     oq_json_string(&json, "model", report->model);
     oq_json_string(&json, "output", report->output);
     oq_json_string(&json, "engine", report->engine_version);

@@ -17,17 +17,7 @@ static int32_t type_of(const struct oq_checker *checker, const struct oq_problem
     return oq_fact_of(checker, place->graph, oq_node_input(place->node, input)).data_type;
 }
 
-/* "[2,3]" */
 #define SHAPE_NBYTES 120
-static const char *shape_text(const struct oq_tensor *tensor, char *text)
-{
-    size_t used = (size_t)snprintf(text, SHAPE_NBYTES, "[");
-    for (size_t i = 0; i < tensor->n_dims && used < SHAPE_NBYTES - 24; i++)
-        used += (size_t)snprintf(text + used, SHAPE_NBYTES - used, "%s%" PRId64, i > 0 ? "," : "",
-                                 tensor->dims[i]);
-    snprintf(text + used, SHAPE_NBYTES - used, "]");
-    return text;
-}
 
 /* What is constant and has another number of elements. */
 static void expect_nelem(struct oq_checker *checker, const struct oq_problem_place *place,
@@ -37,8 +27,8 @@ static void expect_nelem(struct oq_checker *checker, const struct oq_problem_pla
     const struct oq_tensor *tensor = constant(checker, place, input);
     if (tensor != NULL && tensor->nelem != nelem)
         oq_problem(checker, place, oq_node_input(place->node, input),
-                   "has shape %s, expected %" PRIu64 " elements: %s", shape_text(tensor, shape),
-                   nelem, why);
+                   "has shape %s, expected %" PRIu64 " elements: %s",
+                   oq_tensor_dims(tensor, shape, SHAPE_NBYTES), nelem, why);
 }
 
 static void expect_rank(struct oq_checker *checker, const struct oq_problem_place *place,
@@ -48,7 +38,8 @@ static void expect_rank(struct oq_checker *checker, const struct oq_problem_plac
     const struct oq_tensor *tensor = constant(checker, place, input);
     if (tensor != NULL && tensor->n_dims != rank)
         oq_problem(checker, place, oq_node_input(place->node, input),
-                   "has shape %s, expected %zu dimensions", shape_text(tensor, shape), rank);
+                   "has shape %s, expected %zu dimensions",
+                   oq_tensor_dims(tensor, shape, SHAPE_NBYTES), rank);
 }
 
 static bool same_dims(const struct oq_tensor *a, const struct oq_tensor *b)
@@ -70,8 +61,9 @@ static void expect_same_shape(struct oq_checker *checker, const struct oq_proble
         (tensor->nelem == 1 && other->nelem == 1))
         return;
     oq_problem(checker, place, oq_node_input(place->node, input),
-               "has shape %s, expected %s as \"%.60s\" has", shape_text(tensor, shape),
-               shape_text(other, other_shape), oq_node_input(place->node, as));
+               "has shape %s, expected %s as \"%.60s\" has",
+               oq_tensor_dims(tensor, shape, SHAPE_NBYTES),
+               oq_tensor_dims(other, other_shape, SHAPE_NBYTES), oq_node_input(place->node, as));
 }
 
 /* --- a number for each channel --- */
@@ -93,7 +85,7 @@ void oq_check_channels(struct oq_checker *checker, const struct oq_problem_place
             (operand->n_dims == 0 || operand->dims[operand->n_dims - 1] != n))
             oq_problem(checker, place, oq_node_input(place->node, channels->operands[i]),
                        "has shape %s, expected one number or %" PRId64 ", one for each channel",
-                       shape_text(operand, shape), n);
+                       oq_tensor_dims(operand, shape, SHAPE_NBYTES), n);
     }
 }
 
@@ -193,11 +185,11 @@ static void check_linear_scale(struct oq_checker *checker, const struct oq_probl
                 (is_blocked ? fits_blocks(x, scale, (size_t)axis, (uint64_t)block, 1)
                             : scale->n_dims == 1 && scale->dims[0] == x->dims[axis]);
     if (!fits)
-        oq_problem(checker, place, name,
-                   "has shape %s, which does not fit %s with axis %" PRId64
-                   " and block_size %" PRId64,
-                   shape_text(scale, scale_shape), shape_text(x, shape),
-                   oq_node_int(place->node, "axis", 1), block);
+        oq_problem(
+            checker, place, name,
+            "has shape %s, which does not fit %s with axis %" PRId64 " and block_size %" PRId64,
+            oq_tensor_dims(scale, scale_shape, SHAPE_NBYTES),
+            oq_tensor_dims(x, shape, SHAPE_NBYTES), oq_node_int(place->node, "axis", 1), block);
 }
 
 void oq_check_linear(struct oq_checker *checker, const struct oq_problem_place *place,
@@ -229,8 +221,9 @@ static void check_lstm_weight(struct oq_checker *checker, const struct oq_proble
                 (scale->n_dims == 1 || scale->dims[1] == weight->dims[2]);
     if (!fits)
         oq_problem(checker, place, oq_node_input(place->node, scale_input),
-                   "has shape %s, which does not fit weights %s", shape_text(scale, scale_shape),
-                   shape_text(weight, shape));
+                   "has shape %s, which does not fit weights %s",
+                   oq_tensor_dims(scale, scale_shape, SHAPE_NBYTES),
+                   oq_tensor_dims(weight, shape, SHAPE_NBYTES));
 }
 
 void oq_check_lstm(struct oq_checker *checker, const struct oq_problem_place *place,
@@ -333,7 +326,8 @@ void oq_check_gather_blocks(struct oq_checker *checker, const struct oq_problem_
     if (axis < 0 || !fits_blocks(data, scale, (size_t)axis, (uint64_t)block, per_byte))
         oq_problem(checker, place, oq_node_input(place->node, 2),
                    "has shape %s, which does not fit %s in blocks of %" PRId64,
-                   shape_text(scale, scale_shape), shape_text(data, shape), block);
+                   oq_tensor_dims(scale, scale_shape, SHAPE_NBYTES),
+                   oq_tensor_dims(data, shape, SHAPE_NBYTES), block);
     else if (zero_point != NULL && scale->n_dims > 0 && scale->dims[scale->n_dims - 1] > 0) {
         uint64_t last = (uint64_t)scale->dims[scale->n_dims - 1];
         expect_nelem(checker, place, 3, scale->nelem / last * oq_divide_up_u64(last, per_byte),

@@ -251,10 +251,7 @@ static void print_json(const struct calibrating *run, FILE *stream)
 {
     const onnxq_ranges *ranges = run->result.ranges;
     struct oq_json json;
-    oq_json_init(&json, stream);
-    oq_json_open_object(&json, NULL);
-    oq_json_int(&json, "report", 1);
-    oq_json_string(&json, "onnxq", onnxq_version());
+    oq_json_open_report(&json, stream);
     oq_json_string(&json, "model", run->model_path);
     oq_json_string(&json, "output", run->output);
     oq_json_bool(&json, "stopped", run->result.is_stopped);

@@ -32,12 +32,10 @@ static const char *find_scale(onnxq_dequantization *undo, const struct oq_match 
                               struct oq_weight *weight, uint64_t block, int32_t *data_type)
 {
     struct oq_constant_value constant;
-    if (!oq_undo_constant(undo, match->place.graph, oq_node_input(match->place.node, 2), &constant))
-        return "its scale is no constant";
-    const char *reason = oq_shared_set(&weight->scale, constant.tensor);
+    const char *reason = oq_undo_float_scale(undo, match, weight, &constant);
+    if (reason != NULL)
+        return reason;
     *data_type = constant.data_type;
-    if (reason != NULL || weight->scale.is_integer || *data_type == OQ_TYPE(DOUBLE))
-        return "its scale is not float32, float16 or bfloat16";
     const uint64_t k = weight->sizes[1];
     /* Blocks as the rows are cut into, or as the whole is: the same where they end with a row. */
     if (k % block == 0) {

@@ -112,12 +112,10 @@ static const char *set_scale(onnxq_dequantization *undo, const struct oq_match *
 {
     const int64_t dims[] = {(int64_t)shape->n, (int64_t)shape->n_blocks};
     struct oq_constant_value constant;
-    if (!oq_undo_constant(undo, match->place.graph, oq_node_input(match->place.node, 2), &constant))
-        return "its scale is no constant";
-    const char *reason = oq_shared_set(&weight->scale, constant.tensor);
+    const char *reason = oq_undo_float_scale(undo, match, weight, &constant);
+    if (reason != NULL)
+        return reason;
     *data_type = constant.data_type;
-    if (reason != NULL || weight->scale.is_integer || *data_type == OQ_TYPE(DOUBLE))
-        return "its scale is not float32, float16 or bfloat16";
     return oq_shared_spread(&weight->scale, weight, dims, 2, 1, shape->block);
 }
 

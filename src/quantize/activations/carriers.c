@@ -171,8 +171,7 @@ bool oq_carrier_init(onnxq_plan *plan, size_t index, struct oq_carrier *carrier,
     if (plan->options.qdq_standard &&
         (carrier->carry == OQ_CARRY_HARD || carrier->carry == OQ_CARRY_SCALE))
         carrier->carry = OQ_CARRY_MAP;
-    bool may_scale =
-        !plan->options.qdq_standard && (oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Div"));
+    bool may_scale = !plan->options.qdq_standard && OQ_NODE_IS(node, "Mul", "Div");
     if (carrier->carry != OQ_CARRY_NONE && may_scale)
         return init_scale(plan, index, carrier, error);
     if (carrier->carry == OQ_CARRY_HARD)

@@ -107,7 +107,7 @@ static bool is_weighted(const Oq__Pb__NodeProto *node)
 static bool is_product(const onnxq_plan *plan, const struct oq_value *value)
 {
     const Oq__Pb__NodeProto *node = oq_value_node(value);
-    if (node != NULL && (oq_node_is(node, "", "Relu") || oq_node_is(node, "", "Clip")))
+    if (node != NULL && OQ_NODE_IS(node, "Relu", "Clip"))
         node = oq_value_node(oq_main_value(plan, node->input[0]));
     return node != NULL && is_weighted(node);
 }

@@ -25,16 +25,11 @@ static bool is_constant(const onnxq_plan *plan, const struct oq_value *value)
     return value != NULL && oq_fate_is_constant(plan, value);
 }
 
-static bool is_sum(const Oq__Pb__NodeProto *node)
-{
-    return oq_node_is(node, "", "Add") || oq_node_is(node, "", "Sub");
-}
-
 /* Of two factors, one of which may be a constant. */
 static bool is_product(const Oq__Pb__NodeProto *node)
 {
     const struct oq_operator *op = oq_operator_of(node);
-    return oq_node_is(node, "", "Conv") || oq_node_is(node, "", "Einsum") ||
+    return OQ_NODE_IS(node, "Conv", "Einsum") ||
            (oq_operator_role(op, 0) == OQ_WEIGHT && oq_operator_role(op, 1) == OQ_WEIGHT);
 }
 
@@ -48,10 +43,9 @@ static bool hands_on(const onnxq_plan *plan, const struct oq_graph *graph,
     *made_of = left;
     if (oq_node_is(node, "", "Concat")) /* of several */
         return false;
-    if (role == OQ_PASSED || oq_node_is(node, "", "Cast") || oq_node_is(node, "", "Neg") ||
-        oq_node_is(node, "", "Identity") || oq_node_is(node, "", "Clip"))
+    if (role == OQ_PASSED || OQ_NODE_IS(node, "Cast", "Neg", "Identity", "Clip"))
         return true;
-    if (!is_sum(node) && !oq_node_is(node, "", "Mul") && !oq_node_is(node, "", "Div"))
+    if (!OQ_NODE_IS(node, "Add", "Sub", "Mul", "Div"))
         return false;
     if (!is_constant(plan, right))
         *made_of = right;
@@ -88,9 +82,7 @@ static const struct oq_value *find_squared(const struct oq_value *value)
     const Oq__Pb__NodeProto *node = value == NULL ? NULL : oq_value_node(value);
     if (node == NULL)
         return NULL;
-    bool is_square = oq_node_is(node, "", "Pow") ||
-                     (oq_node_is(node, "", "Mul") && input_of(value, 0) == input_of(value, 1));
-    return is_square ? input_of(value, 0) : NULL;
+    return oq_node_is_square(node) ? input_of(value, 0) : NULL;
 }
 
 /* The value that squares are summed up of by the node that makes a value, or NULL. */
@@ -99,9 +91,9 @@ static const struct oq_value *find_summed(const onnxq_plan *plan, const struct o
     const Oq__Pb__NodeProto *node = value == NULL ? NULL : oq_value_node(value);
     if (node == NULL)
         return NULL;
-    if (oq_node_is(node, "", "ReduceSumSquare") || oq_node_is(node, "", "ReduceL2"))
+    if (OQ_NODE_IS(node, "ReduceSumSquare", "ReduceL2"))
         return input_of(value, 0);
-    if (oq_node_is(node, "", "ReduceSum") || oq_node_is(node, "", "ReduceMean"))
+    if (OQ_NODE_IS(node, "ReduceSum", "ReduceMean"))
         return find_squared(input_of(value, 0));
     if (oq_node_is(node, "", "Einsum") && input_of(value, 0) == input_of(value, 1))
         return input_of(value, 0);
@@ -175,7 +167,7 @@ static bool is_cancelled(const onnxq_plan *plan, const struct oq_value *value,
 {
     for (const struct oq_use *use = value->uses; use != NULL; use = use->next) {
         const Oq__Pb__NodeProto *node = user_of(use);
-        if (node == NULL || !is_sum(node) || use->input > 1)
+        if (node == NULL || !OQ_NODE_IS(node, "Add", "Sub") || use->input > 1)
             continue;
         const struct oq_value *other =
             oq_graph_find(use->graph, oq_node_input(node, 1 - use->input));

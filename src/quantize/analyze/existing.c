@@ -21,7 +21,7 @@ static bool is_scaled(const struct oq_graph *graph, const Oq__Pb__NodeProto *cas
          use = use->next) {
         const Oq__Pb__NodeProto *user =
             use->node == OQ_NO_NODE ? NULL : use->graph->proto->node[use->node];
-        if (user != NULL && (oq_node_is(user, "", "Mul") || oq_node_is(user, "", "Sub")))
+        if (user != NULL && OQ_NODE_IS(user, "Mul", "Sub"))
             return true;
     }
     return false;
@@ -98,7 +98,7 @@ static bool is_integer_value(const onnxq_plan *plan, const struct oq_graph *grap
         return is_narrow_integer(&constant->source);
     if (node == NULL)
         return false;
-    return oq_node_is(node, "", "MatMulInteger") || oq_node_is(node, "", "ConvInteger") ||
+    return OQ_NODE_IS(node, "MatMulInteger", "ConvInteger") ||
            (only_rearranges(node) && node->n_input > 0 &&
             (constant = oq_plan_constant(plan, graph, node->input[0])) != NULL &&
             is_narrow_integer(&constant->source));
@@ -162,7 +162,7 @@ static bool is_beside_integers(const onnxq_plan *plan, const struct oq_site *sit
 static bool scales(const onnxq_plan *plan, const struct oq_graph *graph,
                    const Oq__Pb__NodeProto *node, size_t input)
 {
-    bool combines = oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Sub");
+    bool combines = OQ_NODE_IS(node, "Mul", "Sub");
     return combines && node->n_input == 2 &&
            comes_from_integers(plan, graph, node->input[1 - input]);
 }

@@ -246,10 +246,10 @@ static void note_norm(struct oq_fates *fates, const struct oq_graph *graph, size
 
 static bool is_product(const Oq__Pb__NodeProto *node)
 {
-    return oq_node_is(node, "", "Mul") || oq_node_is(node, "", "Div");
+    return OQ_NODE_IS(node, "Mul", "Div");
 }
 
-static bool is_square(const Oq__Pb__NodeProto *node)
+bool oq_node_is_square(const Oq__Pb__NodeProto *node)
 {
     return oq_node_is(node, "", "Pow") ||
            (oq_node_is(node, "", "Mul") &&
@@ -273,17 +273,11 @@ static enum mark of_weight(enum mark mark)
 
 static bool is_sum(const Oq__Pb__NodeProto *node)
 {
-    return oq_node_is(node, "", "Add") || oq_node_is(node, "", "Sub") ||
-           oq_node_is(node, "", "Sum");
+    return OQ_NODE_IS(node, "Add", "Sub", "Sum");
 }
 
 /* Operators between a power and what sums it up. */
 #define MAX_HANDED_ON 8
-
-static bool sums_squares(const Oq__Pb__NodeProto *node)
-{
-    return oq_node_is(node, "", "ReduceL2") || oq_node_is(node, "", "ReduceSumSquare");
-}
 
 /* Of activations: a power, as of a spectrum, or the sum of two, and the root of that. */
 static bool makes_power(const struct oq_graph *graph, const Oq__Pb__NodeProto *node)
@@ -294,10 +288,11 @@ static bool makes_power(const struct oq_graph *graph, const Oq__Pb__NodeProto *n
         node = oq_value_node(oq_graph_find(graph, oq_node_input(node, 0)));
     }
     if (node == NULL || !oq_node_is(node, "", "Add"))
-        return node != NULL && (is_square(node) || sums_squares(node));
+        return node != NULL &&
+               (oq_node_is_square(node) || OQ_NODE_IS(node, "ReduceL2", "ReduceSumSquare"));
     for (size_t i = 0; i < 2; i++) {
         const Oq__Pb__NodeProto *term = oq_value_node(oq_graph_find(graph, oq_node_input(node, i)));
-        if (term == NULL || !is_square(term))
+        if (term == NULL || !oq_node_is_square(term))
             return false;
     }
     return true;
@@ -307,8 +302,7 @@ static bool makes_power(const struct oq_graph *graph, const Oq__Pb__NodeProto *n
 static bool keeps_small(const struct oq_graph *graph, const Oq__Pb__NodeProto *node,
                         uint32_t n_variable)
 {
-    if (is_product(node) || is_square(node) || oq_node_is(node, "", "Abs") ||
-        oq_node_is(node, "", "Neg") || oq_node_is(node, "", "Relu"))
+    if (is_product(node) || oq_node_is_square(node) || OQ_NODE_IS(node, "Abs", "Neg", "Relu"))
         return true;
     return is_sum(node) && (n_variable <= 1 || makes_power(graph, node));
 }
@@ -336,7 +330,7 @@ static enum mark handed_on(const struct oq_fates *fates, const struct oq_graph *
             return is_sum(graph->proto->node[node]) || n_variable == !is_constant ? mark : 0;
         if (mark == SMALL && n_variable > 0)
             return keeps_small(graph, graph->proto->node[node], n_variable) ? mark : 0;
-        if (mark == ROOTED && is_square(graph->proto->node[node]))
+        if (mark == ROOTED && oq_node_is_square(graph->proto->node[node]))
             return 0; /* the root of a square is as wrong as what is squared */
         if (passes_products(mark) && is_product(graph->proto->node[node]))
             return mark;
@@ -582,11 +576,7 @@ static void mark_roots(struct oq_fates *fates, struct queue *queue, const struct
 /* Steep at the end of what it takes, behind which it gives NaN. */
 static bool ends_steeply(const Oq__Pb__NodeProto *node)
 {
-    static const char *const ops[] = {"Log", "Acos", "Asin", "Acosh", "Atanh"};
-    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
-        if (oq_node_is(node, "", ops[i]))
-            return true;
-    return false;
+    return OQ_NODE_IS(node, "Log", "Acos", "Asin", "Acosh", "Atanh");
 }
 
 static void mark_small(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
@@ -604,7 +594,7 @@ static bool is_repeated(const struct oq_graph *graph)
     if (graph->parent == NULL)
         return false;
     const Oq__Pb__NodeProto *node = graph->parent->proto->node[graph->node];
-    return oq_node_is(node, "", "Loop") || oq_node_is(node, "", "Scan");
+    return OQ_NODE_IS(node, "Loop", "Scan");
 }
 
 /* What goes into a body as an input of it, a step at a time; NULL: no such. */
@@ -674,12 +664,8 @@ static bool is_attention(const Oq__Pb__NodeProto *node)
 /* The largest of them decide. */
 static bool takes_scores(const Oq__Pb__NodeProto *node)
 {
-    static const char *const ops[] = {"Softmax", "LogSoftmax", "ReduceLogSumExp",
-                                      "Hardmax", "ArgMax",     "TopK"};
-    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
-        if (oq_node_is(node, "", ops[i]))
-            return true;
-    return false;
+    return OQ_NODE_IS(node, "Softmax", "LogSoftmax", "ReduceLogSumExp", "Hardmax", "ArgMax",
+                      "TopK");
 }
 
 static void mark_scores(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
@@ -952,28 +938,35 @@ const char *oq_fate_refuses_scales(onnxq_plan *plan, const struct oq_constant *c
     return words == NULL ? "" : words;
 }
 
-bool oq_fate_is_fine(const onnxq_plan *plan, const struct oq_constant *constant)
+static bool has_mark(const onnxq_plan *plan, const struct oq_constant *constant, enum mark mark)
 {
     const struct oq_fate *fate = fate_of_constant(plan, constant);
-    return fate != NULL && (fate->marks & FINE) != 0;
+    return fate != NULL && (fate->marks & mark) != 0;
+}
+
+bool oq_fate_is_fine(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    return has_mark(plan, constant, FINE);
 }
 
 bool oq_fate_is_small(const onnxq_plan *plan, const struct oq_constant *constant)
 {
-    const struct oq_fate *fate = fate_of_constant(plan, constant);
-    return fate != NULL && (fate->marks & SMALL) != 0;
+    return has_mark(plan, constant, SMALL);
 }
 
 bool oq_fate_is_centered(const onnxq_plan *plan, const struct oq_constant *constant)
 {
-    const struct oq_fate *fate = fate_of_constant(plan, constant);
-    return fate != NULL && (fate->marks & CENTERED) != 0;
+    return has_mark(plan, constant, CENTERED);
 }
 
 bool oq_fate_is_scored(const onnxq_plan *plan, const struct oq_constant *constant)
 {
-    const struct oq_fate *fate = fate_of_constant(plan, constant);
-    return fate != NULL && (fate->marks & SCORED) != 0;
+    return has_mark(plan, constant, SCORED);
+}
+
+bool oq_fate_is_element(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    return has_mark(plan, constant, MET);
 }
 
 bool oq_fate_is_constant(const onnxq_plan *plan, const struct oq_value *value)
@@ -985,12 +978,6 @@ bool oq_fate_has_norms(const onnxq_plan *plan, const struct oq_constant *constan
 {
     const struct oq_fate *fate = fate_of_constant(plan, constant);
     return fate != NULL && fate->norm != NULL;
-}
-
-bool oq_fate_is_element(const onnxq_plan *plan, const struct oq_constant *constant)
-{
-    const struct oq_fate *fate = fate_of_constant(plan, constant);
-    return fate != NULL && (fate->marks & MET) != 0;
 }
 
 bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site)

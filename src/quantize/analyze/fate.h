@@ -38,6 +38,9 @@ bool oq_fate_is_small(const onnxq_plan *plan, const struct oq_constant *constant
  */
 const char *oq_fate_cancels(const onnxq_plan *plan, const struct oq_site *site, bool *is_unlike);
 
+/* A number by itself, or a power of it. */
+bool oq_node_is_square(const Oq__Pb__NodeProto *node);
+
 /* True where the value is made of constants alone. */
 bool oq_fate_is_constant(const onnxq_plan *plan, const struct oq_value *value);
 

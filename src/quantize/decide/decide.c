@@ -250,8 +250,7 @@ static void need_of_all(onnxq_plan *plan, struct oq_constant *constant, bool is_
 /* Folded, the weight has scales of inputs as well: refine.c. */
 static bool has_input_scales(const onnxq_plan *plan, const struct oq_site *site)
 {
-    const bool is_matrix =
-        oq_node_is(site->node, "", "MatMul") || oq_node_is(site->node, "", "Gemm");
+    const bool is_matrix = OQ_NODE_IS(site->node, "MatMul", "Gemm");
     return (is_matrix || oq_node_is(site->node, "", "Conv")) && site->input == 1 &&
            site->constant->tensor != NULL && plan->options.method != ONNXQ_METHOD_QDQ &&
            oq_is_symmetric(&plan->options, false);

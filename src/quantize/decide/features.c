@@ -158,7 +158,7 @@ static const struct oq_constant *find_added(const onnxq_plan *plan, const struct
         const Oq__Pb__NodeProto *node = find_user(value, &input);
         if (node == NULL || node->n_output == 0)
             return NULL;
-        if ((oq_node_is(node, "", "Add") || oq_node_is(node, "", "Sub")) && input < 2)
+        if (OQ_NODE_IS(node, "Add", "Sub") && input < 2)
             return oq_plan_constant(plan, value->graph, oq_node_input(node, 1 - input));
         const struct oq_operator *op = oq_operator_of(node);
         if (input != 0 || oq_operator_id(op) == OQ_ONNX_Concat ||

@@ -46,14 +46,6 @@ struct body {
     bool is_foreign; /* has operators of another version than the model's */
 };
 
-static int64_t imported_version(const Oq__Pb__FunctionProto *function, const char *domain)
-{
-    for (size_t i = 0; i < function->n_opset_import; i++)
-        if (strcmp(oq_domain(function->opset_import[i]->domain), domain) == 0)
-            return function->opset_import[i]->version;
-    return 0;
-}
-
 /*
  * Operators of which, from that version up to NEWEST on, nothing changed but the types that they
  * take: more of them.
@@ -121,7 +113,8 @@ static bool compare_version(void *context, const struct oq_message_path *path, o
     const Oq__Pb__NodeProto *node = (const Oq__Pb__NodeProto *)path->message;
     const char *domain = oq_domain(node->domain);
     const int64_t model = oq_model_opset(body->model, domain);
-    const int64_t function = imported_version(body->function, domain);
+    const int64_t function =
+        oq_imported_version(body->function->opset_import, body->function->n_opset_import, domain);
     (void)error;
     const bool is_imported_then = model == 0 && function == 1 && domain[0] != '\0';
     if (find_callee(body->callees, node) == NULL && !is_imported_then)
