@@ -467,6 +467,58 @@ static void products_of_one_weight(struct parts *parts, size_t n)
         put_node(&parts->graph, "MatMul", "x", "w", numbered(output, "y", i));
 }
 
+/* Features of unlike size are looked for in all of it. */
+static void first_layers_of_one_weight(struct parts *parts, size_t n)
+{
+    char output[64];
+    put_zeros(&parts->graph, "w", 1, sizeof(float), (const uint64_t[]){n / 4 + 2, 32}, 2);
+    for (size_t i = 0; i < n; i++)
+        put_node(&parts->graph, "MatMul", "x", "w", numbered(output, "y", i));
+}
+
+static void put_call(struct bytes *graph, unsigned field, size_t function, const char *input,
+                     const char *output)
+{
+    char name[64];
+    struct bytes node = start_node(numbered(name, "F", function), input, "w", output);
+    put_text(&node, 7, "local");
+    put_message(graph, field, &node);
+}
+
+static void put_function(struct bytes *model, size_t number, size_t n_calls)
+{
+    char name[64], input[64] = "x", output[64];
+    struct bytes function = {0};
+    put_text(&function, 1, numbered(name, "F", number));
+    put_text(&function, 4, "x");
+    put_text(&function, 4, "w");
+    put_text(&function, 5, "y");
+    for (size_t i = 0; i < n_calls; i++) {
+        put_call(&function, 7, number + 1, input,
+                 i + 1 == n_calls ? "y" : numbered(output, "t", i));
+        memcpy(input, output, sizeof(input));
+    }
+    put_text(&function, 10, "local");
+    put_message(model, 25, &function);
+}
+
+/* The last one that is called is none. */
+static void calls_that_double(struct parts *parts, size_t n)
+{
+    put_weight(&parts->graph, "w");
+    put_call(&parts->graph, 1, 0, "x", "y");
+    for (size_t i = 0; i < n; i++)
+        put_function(&parts->model, i, 2);
+}
+
+static void many_calls_of_many(struct parts *parts, size_t n)
+{
+    put_weight(&parts->graph, "w");
+    put_call(&parts->graph, 1, 0, "x", "y");
+    put_function(&parts->model, 0, n / 2);
+    put_function(&parts->model, 1, n / 2);
+}
+
 /* Each with a weight of its own, half of them. */
 void make_chain_of_products(struct parts *parts, size_t n)
 {
@@ -1127,6 +1179,9 @@ const struct shape shapes[] = {
     DEEP(nested_types, 49),
     DEEP(nested_types, 2000),
     SHAPE(products_of_one_weight),
+    SHAPE(first_layers_of_one_weight),
+    SHAPE(calls_that_double),
+    SHAPE(many_calls_of_many),
     {"chain_of_products", make_chain_of_products, 0},
     SHAPE(graph_outputs),
     SHAPE(one_output_many_times),

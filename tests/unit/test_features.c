@@ -282,13 +282,22 @@ static const char *bits_of(const struct oq_objection *objection)
     return objection->enough == OQ_FLOAT ? " float" : objection->enough == OQ_16_BITS ? " 16" : "";
 }
 
+/* Of a weight that was not looked at yet. */
+static void look(onnxq_plan *plan, const struct oq_site *site, struct oq_objection *inputs,
+                 struct oq_objection *offset)
+{
+    struct oq_constant constant = *site->constant;
+    memset(constant.seen, 0, sizeof(constant.seen));
+    oq_plan_look_at_features(plan, &constant, site, inputs, offset);
+}
+
 static const char *objections(const onnxq_plan *made)
 {
     onnxq_plan *plan = (onnxq_plan *)(uintptr_t)made;
     struct oq_objection inputs, offset;
     struct oq_site site = *first_use(plan);
     site.needs_floats = NULL;
-    oq_plan_look_at_features(plan, &site, &inputs, &offset);
+    look(plan, &site, &inputs, &offset);
     const char *what = inputs.reason == NULL                     ? "-"
                        : strstr(inputs.reason, "unlike") != NULL ? "unlike"
                                                                  : "selects";
@@ -313,7 +322,7 @@ static void test_known(void **state)
     onnxq_plan *plan = (onnxq_plan *)(uintptr_t)made;
     struct oq_site site = *first_use(plan);
     site.needs_floats = "";
-    oq_plan_look_at_features(plan, &site, &inputs, &offset);
+    look(plan, &site, &inputs, &offset);
     assert_null(inputs.reason);
     assert_non_null(offset.reason);
     assert_int_equal(offset.enough, OQ_16_BITS);

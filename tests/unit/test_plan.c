@@ -917,8 +917,9 @@ static void test_local_function(void **state)
     check_text(
         test_plan_text(test_plan(test_open(builder), &options)),
         "w: local::Linear.1 keep (local function Linear is not written out: it has operators of "
-        "other versions, sparse tensors, bodies as attributes or the name of a known operator, or "
-        "is in too many others)\n"
+        "other versions, sparse tensors, bodies as attributes or the name of a known operator, is "
+        "in "
+        "too many others, or comes to too many nodes)\n"
         "v: .0 keep (in a local function, a sparse tensor or training information)");
 }
 

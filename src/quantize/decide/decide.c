@@ -32,7 +32,7 @@ static const char *refuse_call(onnxq_plan *plan, const struct oq_site *site)
     return oq_arena_printf(&plan->arena,
                            "local function %s is not written out: it has operators of other "
                            "versions, sparse tensors, bodies as attributes or the name of a known "
-                           "operator, or is in too many others",
+                           "operator, is in too many others, or comes to too many nodes",
                            site->op_type);
 }
 
@@ -260,7 +260,7 @@ static bool has_input_scales(const onnxq_plan *plan, const struct oq_site *site)
 static void heed_inputs(onnxq_plan *plan, struct oq_site *site, struct oq_constant *constant)
 {
     struct oq_objection inputs, offset;
-    oq_plan_look_at_features(plan, site, &inputs, &offset);
+    oq_plan_look_at_features(plan, constant, site, &inputs, &offset);
     if (inputs.enough != OQ_ANY_BITS && !has_input_scales(plan, site))
         need_of_all(plan, constant, inputs.enough == OQ_FLOAT, inputs.reason);
     if (offset.enough != OQ_ANY_BITS)

@@ -189,30 +189,39 @@ static bool find_bias(const onnxq_plan *plan, const struct oq_site *site, struct
 }
 
 /* Outputs with a bias of so many times what is left of the sum. */
-static uint64_t count_above(const struct oq_view *view, float *x, const struct added_bias *bias,
+static uint64_t count_above(const double *norms, uint64_t n_outputs, const struct added_bias *bias,
                             double limit)
 {
     uint64_t n = 0;
-    for (uint64_t o = 0; o < view->n_outputs; o++) {
-        double squares = 0;
-        for (uint64_t i = 0; i < view->n_inputs; i++) {
-            double w = (double)(*oq_view_element(view, x, i, o) * bias->weight_factor);
-            squares += w * w;
-        }
-        n += fabs((double)(bias->x[o] * bias->factor)) > limit * fmax(sqrt(squares), 1);
-    }
+    for (uint64_t o = 0; o < n_outputs; o++)
+        n += fabs((double)(bias->x[o] * bias->factor)) >
+             limit * fmax(fabs((double)bias->weight_factor) * norms[o], 1);
     return n;
 }
 
-static struct oq_objection judge_bias(const struct oq_view *view, float *x,
+static struct oq_objection judge_bias(const double *norms, uint64_t n_outputs,
                                       const struct added_bias *bias)
 {
     static const char reason[] = "its bias takes off what its inputs have in common";
-    if (2 * count_above(view, x, bias, MOST_OFFSET_IN_16_BITS) > view->n_outputs)
+    if (2 * count_above(norms, n_outputs, bias, MOST_OFFSET_IN_16_BITS) > n_outputs)
         return (struct oq_objection){reason, OQ_FLOAT};
-    if (2 * count_above(view, x, bias, MOST_OFFSET) > view->n_outputs)
+    if (2 * count_above(norms, n_outputs, bias, MOST_OFFSET) > n_outputs)
         return (struct oq_objection){reason, OQ_16_BITS};
     return (struct oq_objection){NULL, OQ_ANY_BITS};
+}
+
+static const double *measure_norms(const struct oq_view *view, float *x, struct oq_arena *arena)
+{
+    double *norms = oq_arena_array(arena, (size_t)view->n_outputs, sizeof(*norms));
+    for (uint64_t o = 0; norms != NULL && o < view->n_outputs; o++) {
+        double squares = 0;
+        for (uint64_t i = 0; i < view->n_inputs; i++) {
+            double w = (double)*oq_view_element(view, x, i, o);
+            squares += w * w;
+        }
+        norms[o] = sqrt(squares);
+    }
+    return norms;
 }
 
 /* --- all of it --- */
@@ -224,51 +233,81 @@ struct look {
     bool is_fed, asks_inputs;
 };
 
+static bool has_inputs(const struct oq_view *view)
+{
+    return view->n_inputs > 1 && view->n_outputs >= MIN_NORM_OUTPUTS;
+}
+
 static bool wants_look(const onnxq_plan *plan, const struct oq_site *site, struct look *look)
 {
     const struct oq_view *view = &look->view;
     if (site->node->n_output == 0 || !oq_view_find(site, &look->view))
         return false;
     look->is_fed = view->n_outputs >= MIN_BIASES && oq_site_is_fed(plan, site);
-    look->asks_inputs =
-        site->needs_floats == NULL && view->n_inputs > 1 && view->n_outputs >= MIN_NORM_OUTPUTS;
+    look->asks_inputs = site->needs_floats == NULL && has_inputs(view);
     if (look->is_fed && (!find_bias(plan, site, &look->bias) ||
                          look->bias.constant->source.nelem != view->n_all_outputs))
         look->bias.constant = NULL;
     return look->asks_inputs || look->bias.constant != NULL;
 }
 
-static void look_at(struct look *look, float *x, void *scratch, struct oq_objection *inputs,
-                    struct oq_objection *offset)
+static bool is_seen(const struct oq_seen_weight *seen, const struct oq_view *view)
 {
-    onnxq_error ignored; /* who measures all of it says so */
-    look->bias.x = x + look->view.n_inputs * look->view.n_taps * look->view.n_outputs;
-    if ((!look->is_fed && !may_select(&look->view, x, scratch)) ||
-        !oq_view_read(&look->view, x, scratch))
-        return;
-    if (look->bias.constant != NULL &&
-        oq_source_read_floats(&look->bias.constant->source, 0, (size_t)look->view.n_outputs,
-                              look->bias.x, scratch, &ignored))
-        *offset = judge_bias(&look->view, x, &look->bias);
-    if (look->asks_inputs)
-        *inputs = judge_inputs(&look->view, x, look->is_fed);
+    struct oq_view before;
+    return seen->site != NULL && oq_view_find(seen->site, &before) &&
+           before.n_inputs == view->n_inputs && before.n_taps == view->n_taps &&
+           before.n_all_outputs == view->n_all_outputs;
 }
 
-void oq_plan_look_at_features(onnxq_plan *plan, const struct oq_site *site,
-                              struct oq_objection *inputs, struct oq_objection *offset)
+static void look_at_weight(const struct look *look, struct oq_seen_weight *seen, float *x,
+                           void *scratch, struct oq_arena *arena)
+{
+    const struct oq_view *view = &look->view;
+    if ((!look->is_fed && !may_select(view, x, scratch)) || !oq_view_read(view, x, scratch))
+        return;
+    if (look->is_fed)
+        seen->norms = measure_norms(view, x, arena);
+    if (has_inputs(view))
+        seen->inputs = judge_inputs(view, x, look->is_fed);
+}
+
+static void look_at_bias(struct look *look, const double *norms, void *scratch,
+                         struct oq_objection *offset)
+{
+    float x[OQ_VIEW_MAX_OUTPUTS];
+    onnxq_error ignored; /* who measures all of it says so */
+    const uint64_t n = look->view.n_outputs;
+    look->bias.x = x;
+    if (oq_source_read_floats(&look->bias.constant->source, 0, (size_t)n, x, scratch, &ignored))
+        *offset = judge_bias(norms, n, &look->bias);
+}
+
+void oq_plan_look_at_features(onnxq_plan *plan, struct oq_constant *constant,
+                              const struct oq_site *site, struct oq_objection *inputs,
+                              struct oq_objection *offset)
 {
     struct look look = {.bias = {.constant = NULL}};
+    const struct oq_view *view = &look.view;
     struct oq_arena arena;
     *inputs = *offset = (struct oq_objection){NULL, OQ_ANY_BITS};
     if (!wants_look(plan, site, &look))
         return;
+    struct oq_seen_weight *seen = &constant->seen[2 * look.is_fed + view->is_turned];
+    const bool is_new = !is_seen(seen, view);
     oq_arena_init(&arena, SIZE_MAX);
-    const struct oq_view *view = &look.view;
-    const uint64_t n = (view->n_inputs * view->n_taps + 1) * view->n_outputs;
-    float *x = oq_arena_array(&arena, (size_t)n, sizeof(*x));
-    void *scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES);
-    plan->arena.failed |= arena.failed;
-    if (!arena.failed)
-        look_at(&look, x, scratch, inputs, offset);
+    if (is_new || look.bias.constant != NULL) {
+        void *scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES);
+        const uint64_t n = is_new ? view->n_inputs * view->n_taps * view->n_outputs : 0;
+        float *x = oq_arena_array(&arena, (size_t)n, sizeof(*x));
+        plan->arena.failed |= arena.failed;
+        if (is_new && !arena.failed) {
+            *seen = (struct oq_seen_weight){.site = site};
+            look_at_weight(&look, seen, x, scratch, &plan->arena);
+        }
+        if (look.bias.constant != NULL && seen->norms != NULL)
+            look_at_bias(&look, seen->norms, scratch, offset);
+    }
+    if (look.asks_inputs)
+        *inputs = seen->inputs;
     oq_arena_fini(&arena);
 }

@@ -107,13 +107,9 @@ bool oq_plan_measure_spread(onnxq_plan *plan, onnxq_error *error);
  * features.c: why the site's node computes with floats, or NULL, and what is enough for the weight
  * then, with one scale for each output: as its weight has it, and as its bias has it.
  */
-enum oq_enough { OQ_ANY_BITS, OQ_16_BITS, OQ_FLOAT };
-struct oq_objection {
-    const char *reason;
-    enum oq_enough enough;
-};
-void oq_plan_look_at_features(onnxq_plan *plan, const struct oq_site *site,
-                              struct oq_objection *inputs, struct oq_objection *offset);
+void oq_plan_look_at_features(onnxq_plan *plan, struct oq_constant *constant,
+                              const struct oq_site *site, struct oq_objection *inputs,
+                              struct oq_objection *offset);
 
 /* fed.c: true where the node of the site takes inputs of the model, which others hand on or scale.
  */

@@ -6,8 +6,6 @@
 #include "base/checked.h"
 #include "operators/operators.h"
 
-#define MAX_OUTPUTS ((uint64_t)64)
-
 /* 4 MB: inputs by outputs. */
 #define MAX_ELEMENTS ((uint64_t)1 << 20)
 
@@ -105,7 +103,7 @@ bool oq_view_find(const struct oq_site *site, struct oq_view *view)
 {
     if (!find(site, view))
         return false;
-    view->n_outputs = oq_min_u64(oq_min_u64(view->n_all_outputs, MAX_OUTPUTS),
+    view->n_outputs = oq_min_u64(oq_min_u64(view->n_all_outputs, OQ_VIEW_MAX_OUTPUTS),
                                  MAX_ELEMENTS / (view->n_inputs * view->n_taps));
     return view->n_outputs > 0;
 }

@@ -5,6 +5,8 @@
 
 #include "quantize/plan/plan.h"
 
+#define OQ_VIEW_MAX_OUTPUTS 64
+
 /* As [inputs, outputs], or [outputs, inputs, taps]: of a kernel, the norm of all taps counts. */
 struct oq_view {
     const struct oq_source *source;

@@ -7,9 +7,14 @@
 #include "quantize/expand/expander.h"
 #include "wire/scan.h"
 
-/* Calls in calls, and nodes and calls of them all: more is left to the engine. */
-#define MAX_DEPTH 32
-#define MAX_NODES ((size_t)1 << 16)
+/*
+ * Calls in calls, and nodes and calls of them all: what comes to more is left to the engine. Files
+ * are not written out to many times their size; layers are a hundred or so, of as many nodes.
+ */
+#define MAX_DEPTH      32
+#define MAX_NODES      ((size_t)1 << 16)
+#define FEW_NODES      ((size_t)1 << 13)
+#define NODES_PER_NODE 64
 
 /* A body is three messages deep: what is written may not be nested deeper than what is read. */
 #define MAX_BODIES ((OQ_SCAN_MAX_DEPTH - 8) / 3)
@@ -19,13 +24,22 @@ struct callee {
     const char *key;
     struct callee *next_waiting;
     size_t n_bodies; /* that are nested in it */
+    size_t n_own;    /* nodes and calls that one call of it comes to, */
+    size_t n_all;    /* and with what these come to; MAX_NODES + 1: more */
     bool is_open;    /* it can be written out */
     bool is_reached, is_written, is_left;
+};
+
+/* A call in a function. */
+struct inner_call {
+    struct callee *from, *to;
 };
 
 struct callees {
     struct callee *list; /* those of the model, in its order */
     size_t count;
+    struct inner_call *calls;
+    size_t n_calls, calls_capacity;
     struct oq_strmap by_key;
     struct oq_arena *arena;
     onnxq_error *error;
@@ -40,9 +54,9 @@ static struct callee *find_callee(const struct callees *callees, const Oq__Pb__N
 /* --- which of them can be written out --- */
 
 struct body {
-    const struct callees *callees;
+    struct callees *callees;
+    struct callee *callee;
     const Oq__Pb__ModelProto *model;
-    const Oq__Pb__FunctionProto *function;
     bool is_foreign; /* has operators of another version than the model's */
 };
 
@@ -107,17 +121,29 @@ static bool lasts(const Oq__Pb__NodeProto *node, int64_t from, int64_t to)
     return false;
 }
 
-static bool compare_version(void *context, const struct oq_message_path *path, onnxq_error *error)
+static void note_inner_call(struct body *body, struct callee *to)
+{
+    struct callees *callees = body->callees;
+    if (oq_arena_grow(callees->arena, &callees->calls, callees->n_calls, &callees->calls_capacity,
+                      sizeof(*callees->calls)))
+        callees->calls[callees->n_calls++] = (struct inner_call){body->callee, to};
+}
+
+static bool look_at_node(void *context, const struct oq_message_path *path, onnxq_error *error)
 {
     struct body *body = context;
     const Oq__Pb__NodeProto *node = (const Oq__Pb__NodeProto *)path->message;
+    struct callee *callee = find_callee(body->callees, node);
     const char *domain = oq_domain(node->domain);
     const int64_t model = oq_model_opset(body->model, domain);
-    const int64_t function =
-        oq_imported_version(body->function->opset_import, body->function->n_opset_import, domain);
+    const Oq__Pb__FunctionProto *own = body->callee->function;
+    const int64_t function = oq_imported_version(own->opset_import, own->n_opset_import, domain);
     (void)error;
     const bool is_imported_then = model == 0 && function == 1 && domain[0] != '\0';
-    if (find_callee(body->callees, node) == NULL && !is_imported_then)
+    body->callee->n_own++;
+    if (callee != NULL)
+        note_inner_call(body, callee);
+    else if (!is_imported_then)
         body->is_foreign |= model != function && !lasts(node, function, model);
     return true;
 }
@@ -161,9 +187,10 @@ static bool check_callee(struct callees *callees, const Oq__Pb__ModelProto *mode
     const Oq__Pb__FunctionProto *function = callee->function;
     /* Visiting only reads here. */
     ProtobufCMessage *root = (ProtobufCMessage *)(uintptr_t)&function->base;
-    struct body body = {callees, model, function, false};
+    struct body body = {callees, callee, model, false};
     bool is_sparse = false;
-    if (!oq_message_visit(root, &oq__pb__node_proto__descriptor, compare_version, &body,
+    callee->n_own = 1 + function->n_output; /* the call, and an Identity for each */
+    if (!oq_message_visit(root, &oq__pb__node_proto__descriptor, look_at_node, &body,
                           callees->error) ||
         !oq_message_visit(root, &oq__pb__graph_proto__descriptor, note_body, &callee->n_bodies,
                           callees->error) ||
@@ -175,6 +202,35 @@ static bool check_callee(struct callees *callees, const Oq__Pb__ModelProto *mode
     callee->is_open = !body.is_foreign && !is_sparse && !is_known &&
                       !has_bodies(function->attribute_proto, function->n_attribute_proto);
     return true;
+}
+
+static size_t cap(size_t n_nodes)
+{
+    return n_nodes > MAX_NODES ? MAX_NODES + 1 : n_nodes;
+}
+
+/*
+ * What calls come to, from the innermost outwards, a level of calls each time: what is still not
+ * all behind as many as are written out only gets less than it is.
+ */
+static void count_nodes(struct callees *callees)
+{
+    size_t *n_all = oq_arena_array(callees->arena, callees->count + 1, sizeof(*n_all));
+    bool has_grown = n_all != NULL;
+    for (unsigned depth = 0; has_grown && depth <= MAX_DEPTH; depth++) {
+        has_grown = false;
+        for (size_t i = 0; i < callees->count; i++)
+            n_all[i] = cap(callees->list[i].n_own);
+        for (size_t i = 0; i < callees->n_calls; i++) {
+            const struct inner_call *call = &callees->calls[i];
+            size_t *n = &n_all[call->from - callees->list];
+            *n = cap(*n + (call->to->is_open ? call->to->n_all : 0));
+        }
+        for (size_t i = 0; i < callees->count; i++) {
+            has_grown |= n_all[i] != callees->list[i].n_all;
+            callees->list[i].n_all = n_all[i];
+        }
+    }
 }
 
 static bool find_callees(struct callees *callees, const Oq__Pb__ModelProto *model,
@@ -198,6 +254,7 @@ static bool find_callees(struct callees *callees, const Oq__Pb__ModelProto *mode
     for (size_t i = 0; i < callees->count; i++)
         if (!check_callee(callees, model, &callees->list[i]))
             return false;
+    count_nodes(callees);
     return !arena->failed || oq_arena_fail(arena, error);
 }
 
@@ -324,7 +381,7 @@ struct inliner {
     struct oq_strmap hoisted; /* constants of functions -> their name in the main graph */
     Oq__Pb__TensorProto **tensors;
     size_t n_tensors, tensors_capacity;
-    size_t n_nodes;
+    size_t n_nodes, max_nodes;
 };
 
 /* Where a name of a function means something: its body, or one inside that. */
@@ -532,7 +589,9 @@ struct call_place {
 static void inline_call(struct inliner *in, const Oq__Pb__NodeProto *call, struct callee *callee,
                         const struct call_place *place, struct nodes *nodes);
 
-/* True where the node is a call that it has written out. Bodies that a call is given stay with it.
+/*
+ * True where the node is a call that it has written out, and all that it comes to with it. Bodies
+ * that a call is given stay with it.
  */
 static bool try_call(struct inliner *in, const Oq__Pb__NodeProto *node,
                      const struct call_place *place, struct nodes *nodes)
@@ -540,7 +599,9 @@ static bool try_call(struct inliner *in, const Oq__Pb__NodeProto *node,
     struct callee *callee = find_callee(&in->callees, node);
     if (callee == NULL)
         return false;
-    if (callee->is_open && place->depth < MAX_DEPTH && in->n_nodes < MAX_NODES &&
+    const bool has_room = place->depth > 0 || (in->n_nodes <= in->max_nodes &&
+                                               callee->n_all <= in->max_nodes - in->n_nodes);
+    if (callee->is_open && place->depth < MAX_DEPTH && has_room &&
         place->n_bodies + callee->n_bodies <= MAX_BODIES &&
         !has_bodies(node->attribute, node->n_attribute)) {
         inline_call(in, node, callee, place, nodes);
@@ -695,6 +756,7 @@ static bool take_name(void *context, const struct oq_message_path *path, onnxq_e
     struct inliner *in = context;
     const Oq__Pb__NodeProto *node = (const Oq__Pb__NodeProto *)path->message;
     (void)error;
+    in->n_nodes++;
     take(in, node->name);
     for (size_t i = 0; i < node->n_input; i++)
         take(in, node->input[i]);
@@ -752,6 +814,17 @@ static void add_bodies(const struct nested *outer, struct nested *list, size_t *
             for (size_t j = 0; j < attribute->n_graphs; j++)
                 list[(*n)++] = (struct nested){attribute->graphs[j], outer->n_bodies + 1};
         }
+}
+
+/* All nodes of the model have been counted, and are from here on as they are written. */
+static void limit_nodes(struct inliner *in)
+{
+    size_t n = in->n_nodes;
+    for (size_t i = 0; i < in->callees.count; i++)
+        n += in->callees.list[i].n_own;
+    in->max_nodes =
+        n > (MAX_NODES - FEW_NODES) / NODES_PER_NODE ? MAX_NODES : FEW_NODES + n * NODES_PER_NODE;
+    in->n_nodes = 0;
 }
 
 /* From the inside out: a call may hold bodies, too. */
@@ -849,6 +922,7 @@ bool oq_expand_calls(const onnxq_model *base, const void *context, Oq__Pb__Model
                           error))
         return false;
     take_graph_names(&in, &base->graphs);
+    limit_nodes(&in);
     inline_graphs(&in);
     add_tensors(&in);
     for (size_t i = 0; i < in.callees.count; i++)

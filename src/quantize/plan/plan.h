@@ -196,6 +196,20 @@ enum oq_need {
     OQ_NEEDS_FLOAT
 };
 
+/* Why a node computes with floats, or NULL, and what is enough for its weight then. */
+enum oq_enough { OQ_ANY_BITS, OQ_16_BITS, OQ_FLOAT };
+struct oq_objection {
+    const char *reason;
+    enum oq_enough enough;
+};
+
+/* What features.c has seen of a weight, which holds for all sites that look at it like this one. */
+struct oq_seen_weight {
+    const struct oq_site *site; /* NULL: it has not looked */
+    struct oq_objection inputs;
+    const double *norms; /* of its outputs, or NULL */
+};
+
 /*
  * A constant value: a tensor of the model, or what a chain of operators makes
  * of tensors (a derived one).
@@ -212,6 +226,7 @@ struct oq_constant {
     struct oq_constant *derived, *next_derived; /* those that start with this tensor */
     struct oq_site *sites;
     size_t n_sites;
+    struct oq_seen_weight seen[4];  /* by how sites look at it, see features.c */
     struct oq_ranges *ranges;       /* list */
     struct oq_ranges *idle_ranges;  /* list: an earlier round wanted them */
     struct oq_quantized *quantized; /* list */
