@@ -144,6 +144,7 @@ static const struct fed_row {
     {"a product", W "init v float32[8,8]; h = MatMul(x, v)" PRODUCT, false},
     {"a Relu", W "h = Relu(x)" PRODUCT, false},
     {"a Relu beside an input", W "r = Relu(x); h = Concat(x, r) axis=0" PRODUCT, false},
+    {"inputs beside each other", W "in u float32; h = Concat(x, u) axis=0" PRODUCT, true},
     {"first of two", W "r = Relu(x); h = Concat(r, x) axis=0" PRODUCT, false},
     {"Where", W "in c bool; h = Where(c, x, z); init z float32[]" PRODUCT, true},
     {"Where chooses by anything", W "r = Relu(x); c = Cast(r) to=9; h = Where(c, x, x)" PRODUCT,
@@ -191,19 +192,20 @@ static void test_fed(void **state)
     assert_true(false);
 }
 
-/* So many values are looked at, that of the input among them. */
+/* So many values are looked at: what is multiplied and the input among them. */
 static void test_fed_by_many(void **state)
 {
     static const struct {
         size_t n;
         bool expected;
-    } lengths[] = {{31, true}, {32, false}, {40, false}};
+    } lengths[] = {{30, true}, {31, false}, {40, false}};
     (void)state;
     for (size_t i = 0; i < COUNT(lengths); i++) {
         const char *text = W "a0 = Abs(x)";
         for (size_t k = 1; k < lengths[i].n; k++)
             text = test_printf("%s; a%zu = Abs(a%zu)", text, k, k - 1);
-        text = test_printf("%s; y = MatMul(a%zu, w)", text, lengths[i].n - 1);
+        text =
+            test_printf("%s; h = Concat(x, a%zu) axis=0; y = MatMul(h, w)", text, lengths[i].n - 1);
         const onnxq_plan *plan = make_plan(text, NULL, NULL);
         assert_int_equal(oq_site_is_fed(plan, first_use(plan)), lengths[i].expected);
     }
@@ -217,7 +219,7 @@ static const struct loss_row {
     uint64_t inputs, outputs;
     bool turned;
     float small;
-    enum { DENSE, SELECTS, SELECTS_FEW, SELECTS_HALF, SUMS_TWO, SUMS_TWO_LATE } kind;
+    enum { DENSE, LARGE, SELECTS, SELECTS_FEW, SELECTS_HALF, SUMS_TWO, SUMS_TWO_LATE } kind;
     const char *expected;
 } losses[] = {
     {"alike", "init w float32[4,32]; y = MatMul(x, w)", 4, 32, false, 1, DENSE, "- -"},
@@ -229,6 +231,11 @@ static const struct loss_row {
     {"nearly too much", "init w float32[4,32]; y = MatMul(x, w)", 4, 32, false, 0.0018f, DENSE,
      "unlike 16 -"},
     {"one is nothing", "init w float32[4,32]; y = MatMul(x, w)", 4, 32, false, 0, DENSE, "- -"},
+    {"one of two", "init w float32[2,32]; y = MatMul(x, w)", 2, 32, false, 0.01f, DENSE,
+     "unlike 16 -"},
+    {"one large output", "init w float32[4,32]; y = MatMul(x, w)", 4, 32, false, 1, LARGE, "- -"},
+    {"one large output, turned", "init w float32[32,4]; y = Gemm(x, w) transB=1", 4, 32, true, 1,
+     LARGE, "- -"},
     {"turned", "init w float32[32,4]; y = Gemm(x, w) transB=1", 4, 32, true, 0.053f, DENSE,
      "unlike 16 -"},
     {"few outputs", "init w float32[4,31]; y = MatMul(x, w)", 4, 31, false, 0.01f, DENSE, "- -"},
@@ -262,6 +269,8 @@ static float loss_element(const void *data, uint64_t i)
     const float size = input == 1 ? row->small : 1;
     const bool is_its = input == output % row->inputs;
     switch (row->kind) {
+    case LARGE: /* without input 1 */
+        return output > 0 ? 1 : input == 1 ? 0 : 1000;
     case SELECTS:
         return is_its ? 1 : 0;
     case SELECTS_HALF:
@@ -342,8 +351,10 @@ static const struct bias_row {
     {"too large", GEMM "= 513; y = Gemm(x, w, b)", "- offset float"},
     {"nearly too large", GEMM "= 511; y = Gemm(x, w, b)", "- offset 16"},
     {"half of them", GEMM "= 0 7; y = Gemm(x, w, b)", "- -"},
-    {"more than half", GEMM "= 0 7 7 0 7 7 7 0; y = Gemm(x, w, b)", "- offset 16"},
+    {"more than half", GEMM "= 7 7 7 7 7 0 0 0; y = Gemm(x, w, b)", "- offset 16"},
     {"half too large", GEMM "= 7 600; y = Gemm(x, w, b)", "- offset 16"},
+    {"more than half too large", GEMM "= 600 600 600 600 600 0 0 0; y = Gemm(x, w, b)",
+     "- offset float"},
     {"few outputs", "init w float32[4,7]; init b float32[7] = 7; y = Gemm(x, w, b)", "- -"},
     {"alpha", GEMM "= 6.1; y = Gemm(x, w, b) alpha=2.0", "- -"},
     {"small alpha", GEMM "= 2.9; y = Gemm(x, w, b) alpha=0.01", "- -"},
@@ -359,6 +370,13 @@ static const struct bias_row {
     {"taken off", GEMM "= 7; y = MatMul(x, w); z = Sub(y, b)", "- offset 16"},
     {"multiplied", GEMM "= 7; y = MatMul(x, w); z = Mul(y, b)", "- -"},
     {"added to Gemm", GEMM "= 7; y = Gemm(x, w) beta=0.1; z = Add(y, b)", "- offset 16"},
+    {"not enough for Gemm", GEMM "= 4; y = Gemm(x, w) beta=0.1; z = Add(y, b)", "- -"},
+    {"FusedGemm", GEMM "= 3.1; y = com.microsoft::FusedGemm(x, w, b) beta=2.0 activation=\"Relu\"",
+     "- offset 16"},
+    {"RNN",
+     "init w float32[1,8,4]; init r float32[1,8,8]; init b float32[8] = 99; "
+     "y = RNN(x, w, r) hidden_size=8; z = Add(y, b)",
+     "- -"},
     {"rearranged",
      GEMM "= 7; y = MatMul(x, w); u = Identity(y); v = Identity(u); t = Identity(v); "
           "z = Add(t, b)",

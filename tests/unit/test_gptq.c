@@ -289,6 +289,64 @@ static void test_exact(void **state)
     oq_rounded_blocks_fini(&rounded);
 }
 
+/* The part of the nearest rounding's scale that suits one column of a block best, by least squares.
+ */
+static double best_part(const struct oq_rounding_problem *problem, size_t first, size_t j,
+                        double scale, double zero)
+{
+    static const double steps[] = {1, 0.93, 0.86, 0.79};
+    const size_t k = problem->n_inputs, n = problem->n_outputs;
+    double best = 1, gain = 0;
+    for (size_t s = 0; s < COUNT(steps); s++) {
+        double products = 0, squares_of_codes = 0;
+        for (size_t i = first; i < k && i < first + problem->block_size; i++) {
+            const double w = (double)problem->weight[i * n + j],
+                         seen = lower(problem->seen, k, i, i);
+            const double code = fmin(fmax(rint(w / scale / steps[s]) + zero, 0), 15) - zero;
+            products += seen * code * w / scale;
+            squares_of_codes += seen * code * code;
+        }
+        if (products > 0 && products * products / squares_of_codes > gain) {
+            gain = products * products / squares_of_codes;
+            best = fmin(products / squares_of_codes, 1);
+        }
+    }
+    return best;
+}
+
+/* Where inputs have nothing to do with each other, what is left to choose is the scale. */
+static void test_fitted(void **state)
+{
+    const struct row *row = *state;
+    struct oq_rounding_problem problem = make_problem(row);
+    struct oq_rounded_blocks rounded;
+    const size_t k = problem.n_inputs, n = problem.n_outputs, size = problem.block_size;
+    float *sums = test_alloc(k * k * sizeof(*sums));
+    for (size_t i = 0; i < k; i++)
+        sums[i * k + i] = problem.seen[i * k + i] * (i % 3 == 0 ? 20 : 1);
+    problem.seen = problem.held = sums;
+    assert_true(oq_round_blocks(&problem, &rounded));
+    assert_int_equal(rounded.way, OQ_ROUND_FITTED);
+    for (size_t b = 0; b < oq_rounding_n_blocks(&problem); b++)
+        for (size_t j = 0; j < n; j++) {
+            float lo = 0, hi = 0;
+            for (size_t i = b * size; i < k && i < (b + 1) * size; i++) {
+                lo = fminf(lo, problem.weight[i * n + j]);
+                hi = fmaxf(hi, problem.weight[i * n + j]);
+            }
+            const double covers =
+                (double)(problem.symmetric ? (-lo >= hi ? lo : hi) / -8 : (hi - lo) / 15);
+            const double want = covers * best_part(&problem, b * size, j, covers,
+                                                   (double)rounded.zero_point[b * n + j]);
+            assert_compare(fabs((double)rounded.scale[b * n + j] - want), <=, 1e-5 * fabs(want));
+        }
+    const double *left = leave(&problem, &rounded);
+    assert_compare(
+        fabs(squares(&problem, left) / squares(&problem, leave_nearest(&problem)) - rounded.left),
+        <=, 1e-3);
+    oq_rounded_blocks_fini(&rounded);
+}
+
 static void test_not_finite(void **state)
 {
     struct oq_rounding_problem problem = make_problem(&rows[0]);
@@ -366,6 +424,7 @@ int main(void)
     TEST(test_factor);
     TEST(test_no_factor);
     TEST_ROWS(test_rounding, rows);
+    TEST_ROWS(test_fitted, rows);
     TEST(test_exact);
     TEST(test_not_finite);
     TEST_ROWS(test_stored, rows);
