@@ -46,6 +46,7 @@ struct round_work {
     bool is_sorted;
     struct round_site *sites;
     struct round_value *values;
+    struct oq_strmap by_name; /* of values */
     size_t n_sites, n_values;
     uint64_t n_sets, n_done, n_steps;
 };
@@ -100,21 +101,24 @@ static const struct oq_tensor *find_tensor(const onnxq_model *model, const struc
     return tensor != NULL && tensor->dtype != NULL && tensor->dtype->is_float ? tensor : NULL;
 }
 
-/* The number of the activation, a new one where it is none yet; values are in order of nodes. */
-static size_t place_value(struct round_work *work, const char *name, uint64_t n)
+/* The activation, a new one where it is none yet, or NULL; values are in order of nodes. */
+static struct round_value *place_value(struct round_work *work, const char *name, uint64_t n)
 {
     const struct oq_value *value = oq_graph_find(work->options->model->graphs.list[0], name);
-    for (size_t i = 0; i < work->n_values; i++)
-        if (strcmp(work->values[i].name, name) == 0)
-            return work->values[i].n == n ? i : SIZE_MAX; /* no engine runs the other one */
-    if (value == NULL || (value->origin != OQ_ORIGIN_NODE && value->origin != OQ_ORIGIN_INPUT))
-        return SIZE_MAX;
-    work->values[work->n_values] =
-        (struct round_value){.name = value->name,
-                             .is_input = value->origin == OQ_ORIGIN_INPUT,
-                             .end = value->origin == OQ_ORIGIN_NODE ? value->index + 1 : 0,
-                             .n = n};
-    return work->n_values++;
+    void **place = oq_strmap_place(&work->by_name, name);
+    if (place == NULL || value == NULL ||
+        (value->origin != OQ_ORIGIN_NODE && value->origin != OQ_ORIGIN_INPUT))
+        return NULL;
+    if (*place == NULL) {
+        *place = &work->values[work->n_values++];
+        *(struct round_value *)*place =
+            (struct round_value){.name = value->name,
+                                 .is_input = value->origin == OQ_ORIGIN_INPUT,
+                                 .end = value->origin == OQ_ORIGIN_NODE ? value->index + 1 : 0,
+                                 .n = n};
+    }
+    struct round_value *placed = *place;
+    return placed->n == n ? placed : NULL; /* no engine runs the other one */
 }
 
 static void add_site(struct round_work *work, const onnxq_weight *weight)
@@ -126,15 +130,17 @@ static void add_site(struct round_work *work, const onnxq_weight *weight)
     const struct oq_tensor *tensor = named == NULL ? NULL : find_tensor(model, named);
     if (node == NULL || tensor == NULL)
         return;
-    const size_t value =
+    const struct round_value *value =
         place_value(work, oq_node_input(node, 0), (uint64_t)weight->dims[weight->channel_axis]);
-    if (value != SIZE_MAX)
-        work->sites[work->n_sites++] = (struct round_site){weight, tensor, value};
+    if (value != NULL)
+        work->sites[work->n_sites++] =
+            (struct round_site){weight, tensor, (size_t)(value - work->values)};
 }
 
 static bool find_sites(struct round_work *work, onnxq_error *error)
 {
     const size_t n = onnxq_plan_count(work->plan);
+    oq_strmap_init(&work->by_name, &work->arena);
     work->sites = oq_arena_array(&work->arena, n + 1, sizeof(*work->sites));
     work->values = oq_arena_array(&work->arena, n + 1, sizeof(*work->values));
     if (work->sites == NULL || work->values == NULL)
@@ -142,7 +148,7 @@ static bool find_sites(struct round_work *work, onnxq_error *error)
     for (size_t i = 0; i < n; i++)
         if (is_in_blocks(onnxq_plan_get(work->plan, i)))
             add_site(work, onnxq_plan_get(work->plan, i));
-    return true;
+    return !work->arena.failed || oq_arena_fail(&work->arena, error);
 }
 
 /* --- what is seen of activations ----------------------------------------------------- */

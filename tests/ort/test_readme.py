@@ -1,14 +1,10 @@
 """What the README and the documents show is what happens: the walk-through, word for word, and examples."""
 
-import fcntl
 import os
-import pty
 import re
 import shlex
-import struct
 import subprocess
 import sys
-import termios
 import unittest
 from pathlib import Path
 from xml.etree import ElementTree
@@ -24,6 +20,9 @@ from harness import OrtTest
 
 README = Path(__file__).parents[2] / "README.md"
 DOCS = README.parent / "docs"
+sys.path.append(str(README.parent / "tools"))
+import terminal  # noqa: E402
+
 CAPI = Path(onnxruntime.__file__).parent / "capi"
 
 # Times, speeds and how many turns fit into them are the machine's; the last digits of errors the processor's.
@@ -37,22 +36,9 @@ def blocks(path: Path, kind: str) -> list[str]:
 
 def on_terminal(command: list[str], folder: Path, env: dict[str, str]) -> str:
     """What a terminal of 110 columns would show of standard output."""
-    parent, child = pty.openpty()
-    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 110, 0, 0))
-    process = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=child)
-    os.close(child)
-    text = b""
-    while True:
-        try:
-            piece = os.read(parent, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not piece:
-            break
-        text += piece
-    os.close(parent)
-    assert process.wait() == 0, text.decode()
-    return text.decode().replace("\r\n", "\n")
+    text, code = terminal.record(shlex.join(command) + " 2>/dev/null", 110, folder, env)
+    assert code == 0, text
+    return text.replace("\r\n", "\n")
 
 
 def small_model() -> onnx.ModelProto:
