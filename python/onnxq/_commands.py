@@ -56,6 +56,16 @@ def _environment() -> Dict[str, str]:
     return environment
 
 
+def words(value: Any) -> List[str]:
+    """A value as an option takes it; several for what is given one by one."""
+    if isinstance(value, (str, bytes, os.PathLike)):
+        return [os.fsdecode(value)]
+    if hasattr(value, "__iter__"):
+        return [word for one in value for word in words(one)]
+    text = str(value)
+    return [text.lower() if text in ("True", "False") else text]  # of Python and of numpy
+
+
 def _flags(options: Mapping[str, Any]) -> Iterator[str]:
     for name, value in options.items():
         flag = name.replace("_", "-")
@@ -66,16 +76,28 @@ def _flags(options: Mapping[str, Any]) -> Iterator[str]:
         elif value is False:
             yield f"--no-{flag}"
         else:
-            for one in value if isinstance(value, (list, tuple)) else [value]:
-                yield f"--{flag}={os.fspath(one) if isinstance(one, os.PathLike) else one}"
+            for word in words(value):
+                yield f"--{flag}={word}"
 
 
-def _raise(code: int, stderr: str) -> None:
-    lines = stderr.splitlines()
-    said = [line[len("onnxq: "):] for line in lines if line.startswith("onnxq: ")]
-    hints = [line.strip()[len("hint: "):] for line in lines if line.strip().startswith("hint: ")]
-    message = said[-1] if said else stderr.strip() or ("cancelled" if code == 130 else f"onnxq ended with {code}")
-    raise make_error(code, message, hint=hints[-1] if hints else "")
+# What the command says of a failure; FILE and PLACE are there where they are known.
+_FAILURE = re.compile(r"^onnxq: (?!warning: )(?P<message>.*)(?:\n +hint: (?P<hint>.*))?", re.MULTILINE)
+_PLACE = re.compile(r"(?P<place>[a-z]+(?: [a-z]+)* \"[^\"]*\"): (?P<message>.*)")
+_OFFSET = re.compile(r"(?P<message>.*) \(at byte (?P<offset>\d+)\)$")
+
+
+def _raise(code: int, stderr: str, files: Sequence[str]) -> None:
+    failures = list(_FAILURE.finditer(stderr))
+    if not failures:
+        raise make_error(code, "cancelled" if code == 130 else stderr.strip() or f"onnxq ended with {code}")
+    message, hint, place, offset = failures[-1]["message"], failures[-1]["hint"] or "", "", None
+    file = max((one for one in files if message.startswith(f"{one}: ")), key=len, default="")
+    message = message[len(file) + 2:] if file else message
+    if file and (found := _OFFSET.match(message)) is not None:
+        message, offset = found["message"], int(found["offset"])
+    if file and (found := _PLACE.match(message)) is not None:
+        place, message = found["place"], found["message"]
+    raise make_error(code, message, file=file, place=place, hint=hint, offset=offset)
 
 
 # A bar of the command: it begins with a return, as that to which it is drawn is overwritten.
@@ -128,13 +150,13 @@ def run_command(arguments: Sequence[str], answers: Sequence[int] = (0,),
         stdout.seek(0)
         said = os.fsdecode(stdout.read())
     if code not in answers:
-        _raise(code, stderr)
+        _raise(code, stderr, [one.rpartition("=")[2] if one.startswith("--") else one for one in rest])
     if code == 0: # warnings; a verdict is in the result
         sys.stderr.write(stderr)
     return json.loads(said) if said else None
 
 
-def _command(name: str, operands: Sequence[PathLike], options: Mapping[str, Any],
+def run(name: str, operands: Sequence[PathLike], options: Mapping[str, Any],
              answers: Sequence[int] = (0,), progress: Optional[Progress] = None) -> Any:
     return run_command([name, *_flags(options), "--", *(os.fspath(one) for one in operands)], answers, progress)
 
@@ -145,7 +167,7 @@ def inspect(model: Model, *, validate: bool = False, **options: Any) -> Report:
     With ``validate`` the member ``validation`` lists what is wrong with it.
     """
     with model_path(model) as path:
-        report: Report = _command("inspect", [path], {"validate": validate or None, **options},
+        report: Report = run("inspect", [path], {"validate": validate or None, **options},
                                   (0, 3) if validate else (0,))
         if report is None:
             raise make_error(3, "cannot be read as a model", file=path)
@@ -153,7 +175,7 @@ def inspect(model: Model, *, validate: bool = False, **options: Any) -> Report:
 
 
 def check(reference: Optional[Model], candidate: Model, *, inputs: Inputs = None,
-          expected: Optional[PathLike] = None, abs_tol: Optional[float] = None,
+          expected: Inputs = None, abs_tol: Optional[float] = None,
           mean_tol: Optional[float] = None, rel_tol: Optional[float] = None,
           cosine: Optional[float] = None, sqnr: Optional[float] = None,
           argmax: Optional[float] = None, agreement: Optional[float] = None,
@@ -161,15 +183,15 @@ def check(reference: Optional[Model], candidate: Model, *, inputs: Inputs = None
     """Runs both models on the same inputs and compares; ``passed`` in the result is the verdict.
 
     ``inputs`` are paths, one dict of arrays by name, or several for as many runs; None draws them.
-    Further options are those of ``onnxq check``, with ``_`` for ``-``. ``progress(what, done, total)``
+    So is ``expected``, what the outputs shall be; ``reference`` is None then. Further options are those of ``onnxq check``, with ``_`` for ``-``. ``progress(what, done, total)``
     is called some times a second; returning False stops.
     """
     with contextlib.ExitStack() as stack:
         models = [] if reference is None else [stack.enter_context(model_path(reference))]
         models.append(stack.enter_context(model_path(candidate)))
         paths = stack.enter_context(input_paths(inputs))
-        report: Report = _command("check", models, {
-            "inputs": paths, "expected": expected, "abs_tol": abs_tol, "mean_tol": mean_tol,
+        report: Report = run("check", models, {
+            "inputs": paths, "expected": stack.enter_context(input_paths(expected)), "abs_tol": abs_tol, "mean_tol": mean_tol,
             "rel_tol": rel_tol, "cosine": cosine, "sqnr": sqnr, "argmax": argmax,
             "agreement": agreement, "layers": layers or None, **options}, (0, 1), progress)
         return report
@@ -182,7 +204,7 @@ def bench(*models: Model, inputs: Inputs = None, min_speedup: Optional[float] = 
     with contextlib.ExitStack() as stack:
         paths = [stack.enter_context(model_path(model)) for model in models]
         files = stack.enter_context(input_paths(inputs))
-        report: Report = _command("bench", paths, {
+        report: Report = run("bench", paths, {
             "inputs": files, "min_speedup": min_speedup, "time": time, "threads": threads,
             "plot": plot, **options}, (0, 1), progress)
         return report
@@ -192,7 +214,7 @@ def dequantize(model: Model, output: PathLike, *, float_type: Optional[str] = No
                **options: Any) -> Report:
     """Makes a quantized model a float one again."""
     with model_path(model) as path:
-        report: Report = _command("dequantize", [path, output], {"float_type": float_type, **options})
+        report: Report = run("dequantize", [path, output], {"float_type": float_type, **options})
         return report
 
 
@@ -201,7 +223,7 @@ def calibrate(model: Model, output: PathLike, *, inputs: Inputs = None,
               progress: Optional[Progress] = None, **options: Any) -> Report:
     """Writes the ranges that inner values have over the inputs, for ``quantize(method="static")``."""
     with model_path(model) as path, input_paths(inputs) as paths:
-        report: Report = _command("calibrate", [path, output], {"inputs": paths, "merge": merge, **options},
+        report: Report = run("calibrate", [path, output], {"inputs": paths, "merge": merge, **options},
                                   (0,), progress)
         return report
 
@@ -218,7 +240,7 @@ def tune(model: Model, output: PathLike, *, budget: Optional[str] = None, inputs
     was found by then is the result, and ``stopped`` is true.
     """
     with model_path(model) as path, input_paths(inputs) as paths:
-        report: Report = _command("tune", [path, output], {
+        report: Report = run("tune", [path, output], {
             "budget": budget, "inputs": paths, "save_plan": save_plan, "plot": plot, "time": time,
             "min_speedup": min_speedup, "max_size": max_size, **options}, (0, 1, 130), progress)
         return report

@@ -15,6 +15,10 @@ class Error(Exception):
             self.code = code
         super().__init__(message)
 
+    def rename(self, path: str, name: str) -> None:
+        """Says ``name`` for a file of which the caller knows nothing."""
+        self.file, self.message = self.file.replace(path, name), self.message.replace(path, name)
+
     def __str__(self) -> str:
         text = ": ".join(part for part in (self.file, self.place, self.message) if part)
         text += f" (at byte {self.offset})" if self.offset is not None else ""

@@ -2,7 +2,7 @@
 
 import ctypes
 import os
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from ._errors import Error, make_error
 
@@ -50,6 +50,14 @@ def _load() -> ctypes.CDLL:
 
 
 lib = _load()
+
+
+def encode(text: Union[str, bytes]) -> bytes:
+    """For a parameter of the library, which would end at a NUL."""
+    encoded = os.fsencode(text)
+    if b"\0" in encoded:
+        raise ValueError(f"a NUL in {text!r}")
+    return encoded
 
 
 class ErrorPlace:

@@ -4,14 +4,14 @@ import contextlib
 import json
 import os
 import tempfile
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, Iterable, Mapping, Optional, Union
 
-from ._arrays import Inputs, Model, PathLike, model_path
-from ._commands import Progress, Report, calibrate
+from ._arrays import Inputs, Model, PathLike, input_paths, model_path
+from ._commands import Progress, Report, calibrate, run, words
 from ._errors import OptionError
-from ._library import PROGRESS, ErrorPlace, lib, report_json
+from ._library import PROGRESS, ErrorPlace, encode, lib, report_json
 
-Names = Union[str, Sequence[str]]
+Names = Union[str, Iterable[str]]
 
 _PHASES = ("measure", "write")
 
@@ -19,15 +19,6 @@ _PHASES = ("measure", "write")
 def version() -> str:
     """Of the library that is loaded."""
     return str(lib.onnxq_version().decode())
-
-
-def _words(value: Any) -> List[str]:
-    """A value as onnxq_options_set() takes it; several for what is added one by one."""
-    if isinstance(value, bool):
-        return ["true" if value else "false"]
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [os.fspath(one) for one in value]
-    return [os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
 
 
 class _Listener:
@@ -54,8 +45,8 @@ def _options(values: Mapping[str, Any], listener: _Listener, error: ErrorPlace) 
         for name, value in values.items():
             if value is None:
                 continue
-            for word in _words(value):
-                error.check_status(lib.onnxq_options_set(options, name.encode(), os.fsencode(word),
+            for word in words(value):
+                error.check_status(lib.onnxq_options_set(options, name.encode(), encode(word),
                                                          error.pointer))
         lib.onnxq_options_set_progress(options, listener.function, None)
         yield options
@@ -68,19 +59,36 @@ def _run(source: str, output: Optional[str], values: Mapping[str, Any], progress
     try:
         with ErrorPlace() as error, _options(values, listener, error) as options, \
                 contextlib.ExitStack() as stack:
-            model = error.check(lib.onnxq_model_open(os.fsencode(source), error.pointer))
+            model = error.check(lib.onnxq_model_open(encode(source), error.pointer))
             stack.callback(lib.onnxq_model_close, model)
             plan = error.check(lib.onnxq_plan_create(model, options, error.pointer))
             stack.callback(lib.onnxq_plan_destroy, plan)
             if output is not None:
-                error.check_status(lib.onnxq_plan_write(plan, os.fsencode(output), error.pointer))
-            report: Report = json.loads(report_json(plan, os.fsencode(source),
-                                                    None if output is None else os.fsencode(output)))
+                error.check_status(lib.onnxq_plan_write(plan, encode(output), error.pointer))
+            report: Report = json.loads(report_json(plan, encode(source),
+                                                    None if output is None else encode(output)))
             return report
     except Exception:
         if listener.exception is not None:
             raise listener.exception from None
         raise
+
+
+# What the command calls otherwise.
+_FLAGS = {"include_name": "nodes_to_quantize", "exclude_name": "nodes_to_exclude",
+          "keep_existing": "no_clobber"}
+
+
+def _round_with(inputs: Inputs, source: str, output: Optional[str], values: Dict[str, Any],
+                progress: Optional[Progress]) -> Report:
+    """4 bits that suit the inputs: what runs models is the command."""
+    if values.pop("hub_side_file"):
+        raise OptionError("hub_side_file does not go with inputs")
+    with input_paths(inputs) as paths:
+        report: Report = run("quantize", [source] if output is None else [source, output],
+                             {**{_FLAGS.get(name, name): value for name, value in values.items()},
+                              "inputs": paths, "dry_run": True if output is None else None}, (0,), progress)
+        return report
 
 
 def quantize(src: Model, dst: Optional[PathLike] = None, *,
@@ -107,10 +115,11 @@ def quantize(src: Model, dst: Optional[PathLike] = None, *,
              hub_side_file: Optional[bool] = None,
              threads: Optional[int] = None, inputs: Inputs = None,
              progress: Optional[Progress] = None) -> Report:
-    """Quantizes the model ``src``, a path or a ModelProto, into the file ``dst``.
+    """Quantizes the model ``src``, a path, a ModelProto or its bytes, into the file ``dst``.
 
     The options are those of ``onnxq quantize``; None is the default. With ``method="static"``
-    ``inputs`` (paths, or dicts of arrays) are run first, as ``calibrate`` does. ``plan`` is what
+    ``inputs`` (paths, or dicts of arrays) are run first, as ``calibrate`` does; with
+    ``method="blocks", bits=4`` weights are rounded as suits them. ``plan`` is what
     ``tune(save_plan=...)`` has written: the same model again, without an engine. Without ``dst``
     nothing is written: a dry run. ``progress(phase, done, total)`` is called every few MB;
     returning False stops.
@@ -133,9 +142,11 @@ def quantize(src: Model, dst: Optional[PathLike] = None, *,
         force=force, allow_noop=allow_noop, hub_side_file=hub_side_file, threads=threads)
     output = None if dst is None else os.fspath(dst)
     with model_path(src) as source, contextlib.ExitStack() as stack:
+        if inputs is not None and method == "blocks" and str(bits) == "4":
+            return _round_with(inputs, source, output, values, progress)
         if inputs is not None:
             if method != "static" or ranges is not None:
-                raise OptionError("inputs go with method='static', and not with ranges")
+                raise OptionError("inputs go with method='static' without ranges, or method='blocks' with bits=4")
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="onnxq-"))
             values["ranges"] = os.path.join(folder, "ranges.json")
             calibrate(source, values["ranges"], inputs=inputs, quiet=True)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 import warnings
 
 import numpy as np
@@ -80,6 +81,48 @@ class Quantize(Case):
         onnxq.quantize(make_model(), self.output)
         onnx.checker.check_model(str(self.output))
 
+    def test_bytes_of_a_model(self):
+        onnxq.quantize(make_model().SerializeToString(), self.output)
+        onnx.checker.check_model(str(self.output))
+
+    def test_model_too_large_for_one_message(self):
+        model, before = make_model(self.model), make_model().SerializeToString(deterministic=True)
+        onnxq.quantize(self.model, self.output)
+        with unittest.mock.patch("onnxq._arrays._MOST_ELEMENTS", 1):
+            onnxq.quantize(model, self.folder / "other.onnx", external_data="never")
+        self.assertEqual(self.output.read_bytes(), (self.folder / "other.onnx").read_bytes())
+        self.assertEqual(model.SerializeToString(deterministic=True), before)
+
+    def test_side_files_that_are_not_loaded(self):
+        onnx.save(make_model(), self.model, save_as_external_data=True, location="w.bin", size_threshold=0)
+        model = onnx.load(self.model, load_external_data=False)
+        with self.assertRaises(onnxq.InputError) as caught:
+            onnxq.quantize(model, self.output)
+        self.assertEqual(caught.exception.file, "<model>")
+        self.assertIn("side files are not loaded", caught.exception.hint)
+        onnx.load_external_data_for_model(model, str(self.folder))
+        onnxq.quantize(model, self.output)
+
+    def test_inputs_for_4_bits(self):
+        make_model(self.model)
+        inputs = [{"x": np.random.default_rng(i).standard_normal((64, 512)).astype(np.float32)} for i in range(4)]
+        options = {"method": "blocks", "bits": 4, "exclude_name": ["second"], "allow_unmatched": True}
+        report = onnxq.quantize(self.model, inputs=inputs, **options)
+        self.assertIsNone(report["output"])
+        report = onnxq.quantize(self.model, self.output, inputs=inputs, **options)
+        self.assertEqual(report["summary"]["quantized"], 1)
+        onnxq.quantize(self.model, self.folder / "plain.onnx", **options)
+        self.assertNotEqual(self.output.read_bytes(), (self.folder / "plain.onnx").read_bytes())
+
+    def test_names_with_a_nul(self):
+        make_model(self.model)
+        for arguments in ((f"{self.model}\0", self.output), (self.model, f"{self.output}\0x")):
+            with self.assertRaises(ValueError):
+                onnxq.quantize(*arguments)
+        with self.assertRaises(ValueError):
+            onnxq.quantize(self.model, self.output, include="first\0")
+        self.assertEqual(os.listdir(self.folder), ["model.onnx"])
+
     def test_dry_run(self):
         make_model(self.model)
         report = onnxq.quantize(self.model)
@@ -102,7 +145,8 @@ class Quantize(Case):
                         {"symmetric": False}, {"reduce_range": "pairs"}, {"reduce_range": True},
                         {"fold_bits": 16, "method": "weights"}, {"threads": 2, "sync": False},
                         {"op_types": ["MatMul"]}, {"include": "fir*"}, {"include_regex": ["^f"]},
-                        {"external_data": "always"}, {"force_integer": True}):
+                        {"external_data": "always"}, {"force_integer": True}, {"per_channel": np.bool_(False)},
+                        {"include": (name for name in ("first", "w"))}, {"op_types": {"MatMul"}}):
             with self.subTest(options):
                 report = onnxq.quantize(self.model, self.output, force=True, **options)
                 self.assertEqual(report["summary"]["quantized"], 1)
@@ -178,6 +222,31 @@ class Errors(Case):
             onnxq.check(self.model, self.model, abs_toll=1)
         self.assertIn("--abs-tol", caught.exception.hint)
 
+    def test_place_in_commands(self):
+        model = make_model()
+        model.graph.initializer[0].raw_data = model.graph.initializer[0].raw_data[:-1]
+        onnx.save(model, self.model)
+        for source, name in ((self.model, str(self.model)), (model, "<model>")):
+            with self.assertRaises(onnxq.InputError) as caught:
+                onnxq.calibrate(source, self.folder / "ranges.json", random=1)
+            self.assertEqual((caught.exception.file, caught.exception.place), (name, 'initializer "w"'))
+            self.assertNotIn(name, caught.exception.message)
+
+    def test_inputs_are_told_apart_from_files(self):
+        make_model(self.model)
+        with self.assertRaises(onnxq.InputError) as caught:
+            onnxq.check(self.model, self.model, inputs={"nobody": np.ones((2, 512), np.float32)})
+        self.assertEqual(caught.exception.file, "<inputs>")
+        for inputs in ({"x": [1.0]}, [b"x"], [1]):
+            with self.assertRaises(TypeError):
+                onnxq.check(self.model, self.model, inputs=inputs)
+
+    def test_a_warning_is_no_failure(self):
+        make_network(self.model)
+        with self.assertRaises(onnxq.Cancelled) as caught:
+            onnxq.calibrate(self.model, self.folder / "ranges.json", random=100000, progress=lambda *_: False)
+        self.assertEqual((caught.exception.message, caught.exception.hint), ("cancelled", ""))
+
 
 class Commands(Case):
     def setUp(self):
@@ -205,6 +274,13 @@ class Commands(Case):
         report = onnxq.check(self.model, self.output, inputs=[self.inputs, self.inputs], abs_tol=0)
         self.assertFalse(report["passed"])
         self.assertEqual(len(report["inputs"]["runs"]), 2)
+
+    def test_check_of_expected_arrays(self):
+        product = self.inputs["x"] @ numpy_helper.to_array(onnx.load(self.model).graph.initializer[0])
+        expected = {"y": product + numpy_helper.to_array(onnx.load(self.model).graph.initializer[1])}
+        self.assertTrue(onnxq.check(None, self.model, inputs=self.inputs, expected=expected, abs_tol=1e-3)["passed"])
+        expected["y"] = expected["y"] + 1
+        self.assertFalse(onnxq.check(None, self.model, inputs=self.inputs, expected=expected, abs_tol=.5)["passed"])
 
     def test_check_of_transposed_and_other_arrays(self):
         array = np.arange(1024, dtype=np.float32).reshape(512, 2).T / 1000
