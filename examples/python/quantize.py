@@ -24,6 +24,8 @@ def main(model: str, output: str) -> int:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     try:
         sys.exit(main(*sys.argv[1:]))
     except onnxq.Error as error:

@@ -67,7 +67,8 @@ void oq_nearest_offer(struct oq_nearest *nearest, const char *name)
     size_t errors = errors_between(nearest->wanted, name);
     bool is_shorter = nearest->name != NULL && errors == limit &&
                       is_beginning(nearest->wanted, name) && strlen(name) < strlen(nearest->name);
-    if (errors < limit || is_shorter) {
+    bool says_nothing = errors >= strlen(nearest->wanted) && errors > 0; /* "5" is not like "8" */
+    if (!says_nothing && (errors < limit || is_shorter)) {
         nearest->name = name;
         nearest->distance = errors;
     }

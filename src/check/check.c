@@ -264,23 +264,6 @@ static bool start_again(struct work *work, onnxq_error *error)
     return make_inputs(work, error);
 }
 
-static bool shows_padding(const struct oq_array *input)
-{
-    enum { TYPE_INT32 = 6, TYPE_INT64 = 7, TYPE_BOOL = 9 };
-    const unsigned char *bytes = input->data;
-    bool is_known = input->data_type == TYPE_INT32 || input->data_type == TYPE_INT64 ||
-                    input->data_type == TYPE_BOOL;
-    if (!is_known || input->nelem == 0 || strstr(input->name, "mask") == NULL)
-        return false;
-    size_t n = (size_t)(input->nbytes / input->nelem);
-    uint64_t n_ones = 0, n_others = 0;
-    for (uint64_t i = 0; i < input->nbytes; i++) {
-        n_ones += i % n == 0 && bytes[i] == 1;
-        n_others += bytes[i] != 0 && (i % n != 0 || bytes[i] != 1);
-    }
-    return n_others == 0 && n_ones > 0 && n_ones < input->nelem;
-}
-
 static bool begins_with(const struct oq_check_shape *shape, const struct oq_array *array)
 {
     return array->n_dims > 0 && array->n_dims <= shape->n_dims &&
@@ -296,7 +279,7 @@ static bool note_padding(struct work *work, onnxq_error *error)
         bool covers = false;
         for (size_t k = 0; k < check->n_outputs; k++)
             covers = covers || begins_with(&check->outputs[k].runs[0].candidate, &inputs->list[i]);
-        if (!covers || !shows_padding(&inputs->list[i]))
+        if (!covers || !oq_shows_padding(&inputs->list[i]))
             continue;
         check->padding = oq_arena_strdup(&check->arena, inputs->list[i].name);
         return check->padding != NULL || oq_arena_fail(&check->arena, error);

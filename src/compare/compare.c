@@ -184,6 +184,23 @@ bool oq_mask_fits(const struct oq_array *mask, const struct oq_array *array)
            memcmp(mask->dims, array->dims, mask->n_dims * sizeof(*mask->dims)) == 0;
 }
 
+bool oq_shows_padding(const struct oq_array *input)
+{
+    enum { TYPE_INT32 = 6, TYPE_INT64 = 7, TYPE_BOOL = 9 };
+    const unsigned char *bytes = input->data;
+    bool is_known = input->data_type == TYPE_INT32 || input->data_type == TYPE_INT64 ||
+                    input->data_type == TYPE_BOOL;
+    if (!is_known || input->nelem == 0 || strstr(input->name, "mask") == NULL)
+        return false;
+    size_t n = (size_t)(input->nbytes / input->nelem);
+    uint64_t n_ones = 0, n_others = 0;
+    for (uint64_t i = 0; i < input->nbytes; i++) {
+        n_ones += i % n == 0 && bytes[i] == 1;
+        n_others += bytes[i] != 0 && (i % n != 0 || bytes[i] != 1);
+    }
+    return n_others == 0 && n_ones > 0 && n_ones < input->nelem;
+}
+
 void oq_compare(const struct oq_array *reference, const struct oq_array *candidate,
                 const struct oq_array *mask, struct oq_difference *difference, uint64_t *worst)
 {

@@ -37,6 +37,9 @@ struct oq_difference {
 /* Whether a mask (NULL: none) says something about the array: its axes are the first ones of it. */
 bool oq_mask_fits(const struct oq_array *mask, const struct oq_array *array);
 
+/* Whether an input looks as if a mask: ones and zeros, of that name. */
+bool oq_shows_padding(const struct oq_array *input);
+
 /*
  * Compares arrays of equal class and number of elements, type by type where the
  * class is OQ_CLASS_OTHER; rows are those of the candidate. *worst is the

@@ -65,7 +65,7 @@ static bool check_effects(const onnxq_options *options, onnxq_error *error)
          "options.conv=integer and options.conv=matmul have no effect with this method",
          "they go with options.method=dynamic"},
         {is_static && options->ranges == NULL, "this method needs the ranges of activations",
-         "options.ranges has them; onnxq calibrate makes them"},
+         "inputs (-i) give them, or options.ranges has what onnxq calibrate wrote"},
         {!is_static && options->ranges != NULL, "options.ranges has no effect with this method",
          "it goes with options.method=static"},
         {!is_static && options->range_method != ONNXQ_RANGE_MINMAX,

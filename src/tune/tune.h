@@ -117,6 +117,7 @@ struct oq_tune {
     bool is_met; /* it is within the budget */
     bool is_stopped;
     bool inputs_are_random;
+    const char *padding;               /* an input that a mask should name, or NULL */
     const char *sizes;                 /* drawn for open dimensions, or NULL */
     size_t n_search, n_unseen;         /* sets of inputs, or rows of one */
     const char *input_unit;            /* "set" or "row" */

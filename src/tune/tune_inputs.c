@@ -177,6 +177,22 @@ static bool check_mask(const struct oq_tuning *tuning, onnxq_error *error)
     return oq_parameter_hint(signature->inputs, signature->n_inputs, mask, error);
 }
 
+/* Padding that is judged with the rest is often what stands in the way. */
+static const struct oq_array *find_padding(const struct oq_tuning *tuning)
+{
+    if (tuning->options->mask != NULL)
+        return NULL;
+    for (size_t i = 0; i < tuning->search.count; i++) {
+        const struct oq_arrays *inputs = &tuning->search.list[i].inputs;
+        for (size_t k = 0; k < inputs->count; k++)
+            for (size_t m = 0; m < tuning->search_outputs[i].count; m++)
+                if (oq_mask_fits(&inputs->list[k], &tuning->search_outputs[i].list[m]) &&
+                    oq_shows_padding(&inputs->list[k]))
+                    return &inputs->list[k];
+    }
+    return NULL;
+}
+
 bool oq_tuning_make_inputs(struct oq_tuning *tuning, onnxq_error *error)
 {
     struct oq_feed_options feed = tuning->options->feed;
@@ -198,6 +214,9 @@ bool oq_tuning_make_inputs(struct oq_tuning *tuning, onnxq_error *error)
     tune->inputs_are_random = feed.n_paths == 0;
     tune->n_search = tuning->search.count;
     tune->n_unseen = tuning->unseen.count;
+    const struct oq_array *padding = find_padding(tuning);
+    if (padding != NULL)
+        tune->padding = oq_arena_strdup(&tune->arena, padding->name);
     if (tuning->all.sizes != NULL)
         tune->sizes = oq_arena_strdup(&tune->arena, tuning->all.sizes);
     return run_float(tuning, &tuning->unseen, &tuning->unseen_outputs, &engine_failed, error);

@@ -136,6 +136,17 @@ static void print_obstacle(const struct oq_tune *tune, FILE *stream)
         fputs(" with NaN or another shape\n", stream);
 }
 
+static void print_padding(const struct oq_tune *tune, FILE *stream)
+{
+    if (tune->padding == NULL)
+        return;
+    fputs("  ", stream);
+    oq_report_cell(stream, tune->padding, 0, OQ_REPORT_NO_LIMIT);
+    fputs(" has zeros: with --mask ", stream);
+    oq_report_cell(stream, tune->padding, 0, OQ_REPORT_NO_LIMIT);
+    fputs(" what they cover is left out\n", stream);
+}
+
 static void print_verdict(const struct oq_tune_report *report, FILE *stream)
 {
     const struct oq_tune *tune = report->tune;
@@ -171,6 +182,7 @@ void oq_tune_print(const struct oq_tune_report *report, int level, FILE *stream)
         print_course(report, stream);
         print_points(tune, stream);
         print_obstacle(tune, stream);
+        print_padding(tune, stream);
     }
     if (level > 0)
         print_sites(tune, stream);

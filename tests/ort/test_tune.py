@@ -453,6 +453,24 @@ class TuneTest(OrtTest):
         self.assertFalse((self.dir / "out.onnx").exists())
         self.assertIn("Nothing found: no form", self.text)
 
+    def test_padding_that_is_judged_with_the_rest_is_pointed_out(self):
+        model = network()
+        model.graph.input.append(helper.make_tensor_value_info("attention_mask", onnx.TensorProto.INT64, ["n"]))
+        tensors = [helper.make_node("Unsqueeze", ["attention_mask", "last"], ["column"]),
+                   helper.make_node("Cast", ["column"], ["ones"], to=onnx.TensorProto.FLOAT),
+                   helper.make_node("Mul", ["y0", "ones"], ["y"])]
+        model.graph.node[-1].output[0] = "y0"
+        model.graph.node.extend(tensors)
+        model.graph.initializer.append(numpy_helper.from_array(np.array([1]), "last"))
+        path, says = self.save(model), "attention_mask has zeros: with --mask attention_mask"
+        mask = np.arange(64) % 3 > 0
+        np.savez(self.dir / "masked.npz", x=self.rows(64, 3), attention_mask=mask.astype(np.int64))
+        arguments = ("-i", self.dir / "masked.npz", "--budget=rel<=0.03")
+        self.tune(path, *arguments)
+        self.assertIn(says, self.text)
+        self.tune(path, *arguments, "--mask=attention_mask")
+        self.assertNotIn("has zeros", self.text)
+
     def test_too_little_time_is_told_from_no_such_model(self):
         self.tune(self.save(network()), "-i", self.inputs(), "--budget=rel<=0.0000001", "--time=0.001", status=1)
         self.assertIn("Nothing found in time", self.text)

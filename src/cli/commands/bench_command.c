@@ -91,7 +91,7 @@ static int check_outputs(const bench_settings *settings, int n_operands, char **
     if (status == CLI_EXIT_OK)
         status = check_output(common, "--plot", settings->plot, n_operands, operands);
     if (status == CLI_EXIT_OK)
-        status = cli_picture_name_check(common, settings->plot);
+        status = cli_report_name_check(common, CLI_REPORT_SVG, "--plot", settings->plot);
     return status;
 }
 

@@ -101,7 +101,8 @@ static int choose_output(struct calibrating *run, const char *named)
     if (common->json != NULL && !oq_is_standard_output(common->json) &&
         cli_is_same_file(run->output, common->json))
         return cli_usage(common, NULL, "--json: %s is the output of this run", common->json);
-    return CLI_EXIT_OK;
+    status = cli_output_try(common, common->json);
+    return status == CLI_EXIT_OK ? cli_output_try(common, run->output) : status;
 }
 
 /* The exit code where a file of that name is there and stays. */

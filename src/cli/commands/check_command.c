@@ -91,6 +91,8 @@ static int check_distinct(const check_settings *settings)
     const cli_common *common = &settings->common;
     int status = cli_pages_check_reports(common);
     if (status == CLI_EXIT_OK)
+        status = cli_report_name_check(common, CLI_REPORT_JSON, "--report", settings->report);
+    if (status == CLI_EXIT_OK)
         status = cli_pages_check(common, settings->report);
     if (status != CLI_EXIT_OK || settings->plot == NULL)
         return status;
@@ -99,7 +101,7 @@ static int check_distinct(const check_settings *settings)
                          "--plot draws what --layers finds");
     if (oq_is_standard_output(settings->plot))
         return cli_usage(common, "as in --plot layers.svg", "--plot: a picture needs a file");
-    status = cli_picture_name_check(common, settings->plot);
+    status = cli_report_name_check(common, CLI_REPORT_SVG, "--plot", settings->plot);
     const char *const reports[] = {settings->report, common->json};
     for (size_t i = 0; i < 2 && status == CLI_EXIT_OK; i++)
         if (reports[i] != NULL && !oq_is_standard_output(reports[i]) &&
@@ -117,10 +119,15 @@ static int check_files(const check_settings *settings, int n_operands, char **op
         status = check_reports(settings, operands[i]);
     for (size_t i = 0; i < settings->run.inputs.count && status == CLI_EXIT_OK; i++)
         status = check_reports(settings, settings->run.inputs.items[i]);
+    const cli_common *common = &settings->common;
     if (status == CLI_EXIT_OK)
-        status = cli_report_file_check(&settings->common, settings->report);
+        status = cli_report_file_check(common, settings->report);
     if (status == CLI_EXIT_OK)
-        status = cli_report_file_check(&settings->common, settings->common.json);
+        status = cli_report_file_check(common, common->json);
+    const char *const outputs[] = {settings->report, common->json, settings->plot, common->html,
+                                   common->markdown};
+    for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]) && status == CLI_EXIT_OK; i++)
+        status = cli_output_try(common, outputs[i]);
     return status;
 }
 

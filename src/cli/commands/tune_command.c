@@ -206,7 +206,7 @@ static int choose_output(struct tuning_run *run, const char *named)
     if (status == CLI_EXIT_OK)
         status = cli_model_name_check(common, run->output);
     if (status == CLI_EXIT_OK)
-        status = cli_picture_name_check(common, settings->plot);
+        status = cli_report_name_check(common, CLI_REPORT_SVG, "--plot", settings->plot);
     if (status == CLI_EXIT_OK)
         status = check_distinct(run, "--json", common->json);
     if (status == CLI_EXIT_OK)
@@ -223,8 +223,8 @@ static int open_files(struct tuning_run *run)
 {
     const tune_settings *settings = run->settings;
     const cli_common *common = &settings->common;
-    int status = CLI_EXIT_OK;
-    if (common->json != NULL)
+    int status = cli_output_try(common, run->output);
+    if (status == CLI_EXIT_OK && common->json != NULL)
         status = cli_report_file_open(&run->json, common, common->json);
     if (status == CLI_EXIT_OK && settings->save_plan != NULL)
         status = cli_report_file_open(&run->plan, common, settings->save_plan);

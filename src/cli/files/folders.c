@@ -11,9 +11,25 @@
 #include "cli/files/file_paths.h"
 #include "cli/terminal/messages.h"
 
-static bool make(cli_list *made, const char *folder)
+/* The reason why the folder is not there, as errno; 0: it is. */
+static int make(cli_list *made, const char *folder)
 {
-    return oq_os_make_folder(folder) && cli_list_add(made, folder, strlen(folder));
+    if (oq_os_make_folder(folder))
+        return cli_list_add(made, folder, strlen(folder)) ? 0 : ENOMEM;
+    int reason = errno;
+    return cli_path_exists(folder) ? 0 : reason;
+}
+
+/* From the top; `folder` ends where the first one could not be made. */
+static int make_all(cli_list *made, char *folder)
+{
+    int reason = 0;
+    for (char *slash = folder; (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
+        *slash = '\0';
+        if ((reason = make(made, folder)) != 0)
+            return reason;
+    }
+    return make(made, folder);
 }
 
 int cli_folders_make(cli_list *made, const cli_common *common, const char *file_path)
@@ -26,14 +42,11 @@ int cli_folders_make(cli_list *made, const cli_common *common, const char *file_
         return cli_memory_error(common);
     int status = CLI_EXIT_OK;
     if (n > 0 && !cli_path_exists(folder)) {
-        for (char *slash = folder; (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
-            *slash = '\0';
-            make(made, folder); /* what is not possible shows in the last one */
-        }
-        if (!make(made, folder) && errno == ENOMEM) {
+        int reason = make_all(made, folder);
+        if (reason == ENOMEM) {
             status = cli_memory_error(common);
-        } else if (!cli_path_exists(folder)) {
-            cli_error(common, "%s: cannot make the folder: %s", folder, strerror(errno));
+        } else if (reason != 0) {
+            cli_error(common, "%s: cannot make the folder: %s", folder, strerror(reason));
             status = CLI_EXIT_OUTPUT;
         }
     }

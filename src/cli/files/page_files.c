@@ -43,7 +43,12 @@ int cli_pages_check_reports(const cli_common *common)
     if (common->html != NULL && common->markdown != NULL && n_stdout == 0 &&
         cli_is_same_file(common->html, common->markdown))
         return cli_usage(common, NULL, "--html and --markdown name the same file");
-    return cli_pages_check(common, common->json);
+    int status = cli_report_name_check(common, CLI_REPORT_HTML, "--html", common->html);
+    if (status == CLI_EXIT_OK)
+        status = cli_report_name_check(common, CLI_REPORT_MARKDOWN, "--markdown", common->markdown);
+    if (status == CLI_EXIT_OK)
+        status = cli_report_name_check(common, CLI_REPORT_JSON, "--json", common->json);
+    return status == CLI_EXIT_OK ? cli_pages_check(common, common->json) : status;
 }
 
 int cli_pages_open(cli_pages *pages, const cli_common *common)

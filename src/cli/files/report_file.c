@@ -38,11 +38,48 @@ int cli_model_name_check(const cli_common *common, const char *path)
                      "%s: not the name of a model", path);
 }
 
-int cli_picture_name_check(const cli_common *common, const char *path)
+int cli_report_name_check(const cli_common *common, enum cli_report_format format,
+                          const char *option, const char *path)
 {
-    if (path == NULL || cli_kind_of_name(path) == CLI_ANY_FILE || cli_has_ending(path, ".svg"))
+    static const struct {
+        const char *what, *hint, *endings[4];
+    } formats[] = {
+        [CLI_REPORT_SVG] = {"the picture is an SVG", "as in --plot bench.svg", {".svg"}},
+        [CLI_REPORT_HTML] = {"the page is HTML", "as in --html report.html", {".html", ".htm"}},
+        [CLI_REPORT_MARKDOWN] = {"the page is Markdown",
+                                 "as in --markdown=report.md",
+                                 {".md", ".txt"}},
+        [CLI_REPORT_JSON] = {
+            "the report is JSON", "as in --json=report.json", {".json", ".jsonl", ".txt", ".log"}}};
+    cli_file_kind kind = path != NULL ? cli_kind_of_name(path) : CLI_ANY_FILE;
+    if (kind == CLI_ANY_FILE || (kind == CLI_MODEL_FILE && format != CLI_REPORT_SVG))
+        return CLI_EXIT_OK; /* of models, who writes says more */
+    for (size_t i = 0; i < 4 && formats[format].endings[i] != NULL; i++)
+        if (cli_has_ending(path, formats[format].endings[i]))
+            return CLI_EXIT_OK;
+    return cli_usage(common, formats[format].hint, "%s: %s: %s", option, path,
+                     formats[format].what);
+}
+
+/* A stream is not opened twice: whoever reads from it would take that for its end. */
+static bool is_stream(const char *path)
+{
+    struct oq_file_status status;
+    return oq_is_standard_output(path) ||
+           (oq_os_status(path, &status) && status.type != OQ_FILE_REGULAR &&
+            status.type != OQ_FILE_FOLDER);
+}
+
+int cli_output_try(const cli_common *common, const char *path)
+{
+    cli_report_file file = {.output = OQ_OUTPUT_CLOSED};
+    onnxq_error error;
+    oq_error_init(&error);
+    if (path == NULL || is_stream(path))
         return CLI_EXIT_OK;
-    return cli_usage(common, "as in --plot bench.svg", "--plot: %s: the picture is an SVG", path);
+    bool ok = open_file(&file, path, &error);
+    cli_report_file_close(&file);
+    return ok ? CLI_EXIT_OK : cli_library_error(common, &error);
 }
 
 int cli_report_file_open(cli_report_file *file, const cli_common *common, const char *path)

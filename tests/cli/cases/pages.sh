@@ -14,12 +14,12 @@ run onnxq check --html q.onnx demo.onnx q.onnx
 run onnxq check --plot layers.svg demo.onnx q.onnx
 run onnxq check --layers --plot - demo.onnx q.onnx
 run onnxq check --layers --plot layers.png demo.onnx q.onnx
-run onnxq check --layers --plot layers.svg --html ./layers.svg demo.onnx q.onnx
-run onnxq check --layers --plot layers.svg --json=./layers.svg demo.onnx q.onnx
+run onnxq check --layers --plot layers --html ./layers demo.onnx q.onnx
+run onnxq check --layers --plot layers --json=./layers demo.onnx q.onnx
 run onnxq bench --html q.onnx demo.onnx q.onnx
-run onnxq bench --plot page.svg --html ./page.svg demo.onnx
+run onnxq bench --plot page --html ./page demo.onnx
 run onnxq tune --markdown=demo.onnx demo.onnx out.onnx
-run onnxq tune --markdown=./out.svg --plot out.svg demo.onnx out.onnx
+run onnxq tune --markdown=./out --plot out demo.onnx out.onnx
 # None was left, and none is written of a model that cannot be read.
 printf 'no model' >bad.onnx
 run onnxq inspect --html page.html bad.onnx

@@ -22,6 +22,21 @@ run onnxq bench demo.onnx --plot bench.png
 run onnxq tune demo.onnx report.json
 run onnxq tune demo.onnx --plot tune.png
 run onnxq bench demo.onnx --plot other.onnx
+for ending in pdf svg md json; do
+    run onnxq check --html page.$ending demo.onnx other.onnx
+done
+run onnxq inspect --markdown=page.html demo.onnx
+run onnxq quantize --json=page.html demo.onnx
+run onnxq check --report page.svg demo.onnx other.onnx
+# What cannot be written is said before models run (and here without an engine).
+mkdir none
+for report in --html --json --report; do
+    run onnxq check --ort-lib none $report=nowhere/report demo.onnx other.onnx
+done
+run onnxq tune --ort-lib none demo.onnx nowhere/out.onnx
+run onnxq calibrate --ort-lib none demo.onnx nowhere/out.json
+run onnxq quantize --bits 5 demo.onnx
+rmdir none
 # An option behind --json is none of them, whatever its value ends in.
 onnxq inspect --json --html=page.html demo.onnx | head -2
 same demo.onnx other.onnx
