@@ -64,6 +64,14 @@ struct oq_tune_site {
     struct oq_tune_cost costs[OQ_N_FORMS];
 };
 
+/* The form that it has where it is to have `form`, which may not be there. */
+static inline int oq_tune_site_form(const struct oq_tune_cost *costs, int form)
+{
+    while (!costs[form].exists && form != ONNXQ_FORM_FLOAT)
+        form = oq_form_below(form);
+    return form;
+}
+
 /* Weights of one shape at one operator. */
 struct oq_tune_group {
     const char *name; /* operator, input, type and sizes */

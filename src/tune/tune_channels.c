@@ -35,16 +35,11 @@
 #define LEAST_CHANNELS 8
 
 const struct oq_tune_form oq_tune_forms[OQ_N_FORMS] = {
-    {"float", ONNXQ_FORM_FLOAT, 0, 0},
-    {"folded", ONNXQ_FORM_FOLDED, 0, 0},
-    {"integers", ONNXQ_FORM_INTEGERS, 0, 0},
-    {"blocks-8", ONNXQ_FORM_BLOCKS_8, 0, 0},
-    {"blocks-4", ONNXQ_FORM_BLOCKS_4, 0, 0},
-    {"smooth-0.7", ONNXQ_FORM_INTEGERS, 0.7f, 0},
-    {"smooth-0.5", ONNXQ_FORM_INTEGERS, 0.5f, 0},
-    {"smooth-0.85", ONNXQ_FORM_INTEGERS, 0.85f, 0},
-    {"columns-4", ONNXQ_FORM_INTEGERS, 0.7f, 4},
-    {"columns-16", ONNXQ_FORM_INTEGERS, 0.7f, 16},
+    {"float", ONNXQ_FORM_FLOAT, 0, 0},           {"folded", ONNXQ_FORM_FOLDED, 0, 0},
+    {"integers", ONNXQ_FORM_INTEGERS, 0, 0},     {"blocks-8", ONNXQ_FORM_BLOCKS_8, 0, 0},
+    {"blocks-4", ONNXQ_FORM_BLOCKS_4, 0, 0},     {"smooth-0.7", ONNXQ_FORM_INTEGERS, 0.7f, 0},
+    {"smooth-1", ONNXQ_FORM_INTEGERS, 1, 0},     {"smooth-0.85", ONNXQ_FORM_INTEGERS, 0.85f, 0},
+    {"columns-4", ONNXQ_FORM_INTEGERS, 0.7f, 4}, {"columns-16", ONNXQ_FORM_INTEGERS, 0.7f, 16},
 };
 
 onnxq_choice oq_tune_choose(const char *node, const char *weight,
@@ -180,6 +175,7 @@ static bool note_products(struct oq_tuning *tuning, const onnxq_ranges *ranges)
                            : oq_strmap_place(&tuning->activations, oq_node_label(node));
         if (place == NULL)
             return false;
+        ((struct oq_tune_activation *)*made)->n_products++;
         *place = *made;
     }
     return true;

@@ -43,6 +43,7 @@ static inline int oq_form_below(int form)
 struct oq_tune_activation {
     const char *name;
     size_t n;                      /* channels */
+    size_t n_products;             /* that read it */
     float *divisors[OQ_N_FORMS];   /* [n], or NULL */
     uint32_t *columns[OQ_N_FORMS]; /* [n_columns of the form], or NULL */
 };

@@ -1,6 +1,7 @@
 /*
  * The frontier, and the point on it: each site goes from its most accurate form to faster ones,
- * those first that gain the most for the error that they add. All that lies before a place on
+ * those first that gain the most for the error that they add. Products of one activation share its
+ * division and its integers, so they go together. All that lies before a place on
  * this line is a model; the errors of models grow along it, so that the last one within the
  * budget is found by halving.
  */
@@ -14,15 +15,22 @@
 #define SAME_SPEED 0.03 /* as a part */
 #define N_TRIALS   8    /* that halving takes, about */
 
-/* A site changes its form. */
+/* A site changes its form, and all that go with it. */
 struct frontier_step {
     size_t site;
     int form;
     double gain, error; /* less cost, more square of error */
 };
 
+/* What the forms of sites that go together cost. */
+struct frontier_costs {
+    struct oq_tune_cost of[OQ_N_FORMS];
+};
+
 struct frontier {
-    int *start; /* [n_sites] */
+    size_t *first;                /* [n_sites]: the first of those that go with it */
+    struct frontier_costs *costs; /* [n_sites], of the first ones */
+    int *start;                   /* [n_sites], likewise */
     struct frontier_step *steps;
     size_t n_steps, capacity;
     double byte_ms; /* what a byte of the file counts for */
@@ -48,12 +56,12 @@ static bool is_candidate(const struct oq_tune_cost *cost)
 }
 
 /* The most accurate form, of these the cheapest. */
-static int find_start(const struct oq_tuning *tuning, const struct frontier *line,
-                      const struct oq_tune_site *site)
+static int find_start(const struct oq_tuning *tuning, const struct frontier *line, size_t site)
 {
+    const struct oq_tune_cost *costs = line->costs[site].of;
     int best = ONNXQ_FORM_FLOAT;
     for (int form = 1; form < OQ_N_FORMS; form++) {
-        const struct oq_tune_cost *cost = &site->costs[form], *than = &site->costs[best];
+        const struct oq_tune_cost *cost = &costs[form], *than = &costs[best];
         if (is_candidate(cost) && (cost->error < than->error ||
                                    (cost->error <= than->error &&
                                     cost_of(tuning, line, cost) < cost_of(tuning, line, than))))
@@ -63,13 +71,13 @@ static int find_start(const struct oq_tuning *tuning, const struct frontier *lin
 }
 
 /* The form that gains the most for its error; false: none is cheaper. */
-static bool find_step(const struct oq_tuning *tuning, const struct frontier *line,
-                      const struct oq_tune_site *site, int from, struct frontier_step *best)
+static bool find_step(const struct oq_tuning *tuning, const struct frontier *line, size_t site,
+                      int from, struct frontier_step *best)
 {
-    const struct oq_tune_cost *base = &site->costs[from];
+    const struct oq_tune_cost *base = &line->costs[site].of[from];
     double best_slope = 0;
     for (int form = 0; form < OQ_N_FORMS; form++) {
-        const struct oq_tune_cost *cost = &site->costs[form];
+        const struct oq_tune_cost *cost = &line->costs[site].of[form];
         double gain = cost_of(tuning, line, base) - cost_of(tuning, line, cost);
         double error = cost->error - base->error;
         if (!is_candidate(cost) || !(gain > 0))
@@ -77,7 +85,7 @@ static bool find_step(const struct oq_tuning *tuning, const struct frontier *lin
         double slope = error > 0 ? gain / error : (double)INFINITY;
         if (slope > best_slope) {
             best_slope = slope;
-            *best = (struct frontier_step){.form = form, .gain = gain, .error = error};
+            *best = (struct frontier_step){site, form, gain, error};
         }
     }
     return best_slope > 0;
@@ -95,21 +103,62 @@ static int compare_steps(const void *a, const void *b)
     return x->site < y->site ? -1 : x->site > y->site ? 1 : x->form - y->form;
 }
 
-static bool make_line(struct oq_tuning *tuning, struct frontier *line, onnxq_error *error)
+/* Which sites go together; what is shared takes no room in a file. */
+static void join_sites(const struct oq_tuning *tuning, struct frontier *line)
 {
     const struct oq_tune *tune = tuning->tune;
-    line->start = oq_arena_array(&tuning->arena, tune->n_sites, sizeof(*line->start));
-    if (line->start == NULL)
-        return oq_arena_fail(&tuning->arena, error);
-    for (size_t i = 0; i < tune->n_sites; i++) {
-        const struct oq_tune_site *site = &tune->sites[i];
+    for (size_t i = 0; i < tune->n_sites; i++)
+        line->first[i] = i;
+    for (size_t i = 0; i < tune->n_weights && !tuning->options->by_size; i++) {
+        const struct oq_tune_weight *weight = &tune->weights[i];
+        size_t k = weight->activation == NULL ? i : 0;
+        while (tune->weights[k].activation != weight->activation)
+            k++;
+        line->first[weight->site] = line->first[tune->weights[k].site];
+    }
+}
+
+/* Where one of them lacks a form, it has the one below. */
+static void add_costs(struct oq_tune_cost *sums, const struct oq_tune_cost *costs)
+{
+    for (int form = 0; form < OQ_N_FORMS; form++) {
+        const int stored = oq_tune_site_form(costs, form);
+        sums[form].exists |= costs[form].exists;
+        sums[form].is_outdone |= costs[form].is_outdone;
+        sums[form].error += costs[stored].error;
+        sums[form].ms += costs[stored].ms;
+        sums[form].nbytes += costs[form].nbytes;
+    }
+}
+
+static bool init_line(struct oq_tuning *tuning, struct frontier *line, onnxq_error *error)
+{
+    const struct oq_tune *tune = tuning->tune;
+    struct oq_arena *arena = &tuning->arena;
+    line->start = oq_arena_array(arena, tune->n_sites, sizeof(*line->start));
+    line->first = oq_arena_array(arena, tune->n_sites, sizeof(*line->first));
+    line->costs = oq_arena_array(arena, tune->n_sites, sizeof(*line->costs));
+    if (line->start == NULL || line->first == NULL || line->costs == NULL)
+        return oq_arena_fail(arena, error);
+    join_sites(tuning, line);
+    for (size_t i = 0; i < tune->n_sites; i++)
+        add_costs(line->costs[line->first[i]].of, tune->sites[i].costs);
+    return true;
+}
+
+static bool make_line(struct oq_tuning *tuning, struct frontier *line, onnxq_error *error)
+{
+    if (!init_line(tuning, line, error))
+        return false;
+    for (size_t i = 0; i < tuning->tune->n_sites; i++) {
         struct frontier_step step;
-        int form = line->start[i] = find_start(tuning, line, site);
-        while (find_step(tuning, line, site, form, &step)) {
+        if (line->first[i] != i)
+            continue;
+        int form = line->start[i] = find_start(tuning, line, i);
+        while (find_step(tuning, line, i, form, &step)) {
             if (!oq_arena_grow(&tuning->arena, &line->steps, line->n_steps, &line->capacity,
                                sizeof(step)))
                 return oq_arena_fail(&tuning->arena, error);
-            step.site = i;
             line->steps[line->n_steps++] = step;
             form = step.form;
         }
@@ -162,6 +211,8 @@ static bool try_place(struct oq_tuning *tuning, const struct frontier *line, siz
     memcpy(forms, line->start, tune->n_sites * sizeof(*forms));
     for (size_t i = 0; i < place; i++)
         forms[line->steps[i].site] = line->steps[i].form;
+    for (size_t i = 0; i < tune->n_sites; i++)
+        forms[i] = forms[line->first[i]];
     if (!add_point(tuning, "", oq_trial_method(tuning), forms, &point, error))
         return false;
     *within = is_within(tuning, point);

@@ -219,6 +219,38 @@ static bool find_time(struct oq_tuning *tuning, struct timing *timing, size_t g,
                          oq_tune_cache_save(&tuning->cache, error));
 }
 
+/* Each does what the one before does, and more. */
+static const int ever_slower[] = {ONNXQ_FORM_INTEGERS, OQ_N_PLAIN_FORMS, OQ_N_PLAIN_FORMS + 3,
+                                  OQ_N_PLAIN_FORMS + 4};
+#define N_EVER_SLOWER (sizeof(ever_slower) / sizeof(ever_slower[0]))
+
+/*
+ * Where a clock says that more takes less, it was off: neighbours that are the wrong way round get
+ * their mean (isotonic regression).
+ */
+static void straighten(struct oq_tune_group *group)
+{
+    struct {
+        double sum, n;
+    } pools[N_EVER_SLOWER];
+    size_t n_pools = 0, pool = 0;
+    for (size_t i = 0; i < N_EVER_SLOWER; i++) {
+        const double ms = group->ms[ever_slower[i]];
+        if (!group->exists[ever_slower[i]] || isnan(ms))
+            return;
+        pools[n_pools].sum = ms, pools[n_pools++].n = 1;
+        while (n_pools > 1 && pools[n_pools - 2].sum * pools[n_pools - 1].n >
+                                  pools[n_pools - 1].sum * pools[n_pools - 2].n) {
+            n_pools--;
+            pools[n_pools - 1].sum += pools[n_pools].sum;
+            pools[n_pools - 1].n += pools[n_pools].n;
+        }
+    }
+    for (size_t i = 0; i < N_EVER_SLOWER; pool++)
+        for (double left = pools[pool].n; left > 0; left--)
+            group->ms[ever_slower[i++]] = pools[pool].sum / pools[pool].n;
+}
+
 static bool time_groups(struct oq_tuning *tuning, struct timing *timing, onnxq_error *error)
 {
     const struct oq_tune *tune = tuning->tune;
@@ -239,6 +271,7 @@ static bool time_groups(struct oq_tuning *tuning, struct timing *timing, onnxq_e
             if (!find_time(tuning, timing, g, form, seconds, &goes_on, error))
                 return false;
         }
+        straighten(&tune->groups[g]);
         for (int form = 0; form < OQ_N_FORMS; form++)
             tune->groups[g].ms[form] = tune->groups[g].ms[timed_as(form)];
         refer_to_folded(tuning, &tune->groups[g]);

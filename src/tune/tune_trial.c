@@ -206,7 +206,7 @@ static double predict(const struct oq_tune *tune, const int *forms)
 {
     double sum = 0;
     for (size_t i = 0; forms != NULL && i < tune->n_sites; i++)
-        sum += tune->sites[i].costs[forms[i]].error;
+        sum += tune->sites[i].costs[oq_tune_site_form(tune->sites[i].costs, forms[i])].error;
     return forms == NULL ? (double)NAN : sqrt(sum);
 }
 

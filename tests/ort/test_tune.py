@@ -387,6 +387,23 @@ class TuneTest(OrtTest):
         self.assertEqual((ops.count("DynamicQuantizeLinear"), ops.count("Gather"), ops.count("MatMulInteger")), (1, 1, 3))
         self.assert_valid(self.dir / "out.onnx")
 
+    def test_products_of_one_value_go_together(self):
+        r = build.rng()
+        w = {f"w{i}": (r.standard_normal((WIDTH, WIDTH)) / 16).astype(np.float32) for i in range(3)}
+        w["w0"][7] /= OUTLIER
+        w["w1"][7] /= OUTLIER
+        constants = {**w, "scale": np.where(np.arange(WIDTH) == 7, OUTLIER, 1).astype(np.float32)}
+        constants["little"] = np.float32(0.003)  # for one of them any form would do
+        nodes = [node("MatMul", "x w2", "a"), node("Mul", "a scale", "b")]
+        nodes += [node("MatMul", "b w0", "c"), node("MatMul", "b w1", "d")]
+        nodes += [node("Mul", "d little", "e"), node("Add", "c e", "y")]
+        model = self.save(build.model(nodes, {"x": ("n", WIDTH)}, {"y": ("n", WIDTH)}, constants, opset=17))
+        plan = self.dir / "plan.json"
+        self.tune(model, "-i", self.inputs(), "--budget", "rel<=0.04", "--save-plan", plan)
+        rows = [{k: v for k, v in self.row(w).items() if k not in ("node", "weight")} for w in ("w0", "w1")]
+        self.assertEqual(rows[0], rows[1])
+        self.assertIn("divisors", rows[0])
+
     def test_columns_that_are_not_there_are_told(self):
         model = self.save(network())
         plan = self.write_plan({"w1": {"columns": [WIDTH]}}, model)
