@@ -64,7 +64,7 @@ static void draw_axes(const struct axes *axes, FILE *stream)
         double x = place_x(axes, value);
         fprintf(stream,
                 "<line class=\"grid\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n"
-                "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%g</text>\n",
+                "<text class=\"soft middle\" x=\"%.1f\" y=\"%.1f\">%g</text>\n",
                 x, TOP, x, BOTTOM, x, BOTTOM + 18, value);
     }
     step = oq_plot_step(axes->most_error, TICKS);
@@ -72,12 +72,12 @@ static void draw_axes(const struct axes *axes, FILE *stream)
         double y = place_y(axes, value);
         fprintf(stream,
                 "<line class=\"grid\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n"
-                "<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n",
+                "<text class=\"soft right\" x=\"%.1f\" y=\"%.1f\">%g</text>\n",
                 LEFT, y, RIGHT, y, LEFT - 8, y + 4, value);
     }
     fprintf(stream,
-            "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n"
-            "<text x=\"18\" y=\"%.1f\" text-anchor=\"middle\" transform=\"rotate(-90 18 "
+            "<text class=\"middle\" x=\"%.1f\" y=\"%.1f\">%s</text>\n"
+            "<text class=\"middle\" x=\"18\" y=\"%.1f\" transform=\"rotate(-90 18 "
             "%.1f)\">error in %%</text>\n",
             (LEFT + RIGHT) / 2, BOTTOM + 42,
             axes->by_speed ? "times as fast as the float model" : "size in MB", (TOP + BOTTOM) / 2,
@@ -92,31 +92,25 @@ static void draw_point(const struct axes *axes, const struct oq_tune_point *poin
     double x = place_x(axes, value), y = place_y(axes, error_of(point));
     const char *name = point->is_best ? "chosen" : point->name;
     if (axes->by_speed && point->speed_low < point->speed_high)
-        fprintf(stream,
-                "<line class=\"spread\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n",
+        fprintf(stream, "<line class=\"base\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n",
                 place_x(axes, point->speed_low), y,
                 place_x(axes, fmin(point->speed_high, axes->most_x)), y);
-    fprintf(stream, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"%d\"/>\n",
-            point->is_best ? "best" : "point", x, y, point->is_best ? 7 : 5);
+    fprintf(stream, "<circle fill=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"%d\"/>\n",
+            point->is_best ? "#2f81f7" : "#8b949e", x, y, point->is_best ? 7 : 5);
     if (name[0] != '\0')
-        fprintf(stream, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s, %s</text>\n",
-                x > RIGHT - 160 ? x - 12 : x + 12, y - 10, x > RIGHT - 160 ? "end" : "start", name,
-                oq_size_text(point->nbytes).text);
+        fprintf(stream, "<text%s x=\"%.1f\" y=\"%.1f\">%s, %s</text>\n",
+                x > RIGHT - 160 ? " class=\"right\"" : "", x > RIGHT - 160 ? x - 12 : x + 12,
+                y - 10, name, oq_size_text(point->nbytes).text);
 }
 
 void oq_tune_write_svg(const struct oq_tune_report *report, FILE *stream)
 {
     const struct oq_tune *tune = report->tune;
     const struct axes axes = find_axes(tune, report->options->is_timed);
-    fprintf(stream,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 "
-            "%d %d\">\n<style>svg{background:#fff;font:13px sans-serif;fill:#222}"
-            ".grid{stroke:#ddd}.tick{fill:#666;font-size:12px}.point{fill:#7a8ba6}"
-            ".best{fill:#d1495b}.spread{stroke:#aab4c4;stroke-width:2}"
-            "@media(prefers-color-scheme:dark){svg{background:#16181d;fill:#e6e6e6}"
-            ".grid{stroke:#333}.tick{fill:#aaa}}</style>\n",
-            WIDTH, HEIGHT, WIDTH, HEIGHT);
-    fprintf(stream, "<text x=\"%.1f\" y=\"34\" font-size=\"16\">", LEFT);
+    oq_picture_open(stream, WIDTH, HEIGHT);
+    fputs("<title>onnxq tune: error against speed</title>\n", stream);
+    oq_picture_ground(stream, WIDTH, HEIGHT);
+    fprintf(stream, "<text class=\"head\" x=\"%.1f\" y=\"34\">", LEFT);
     oq_plot_text(stream, oq_base_name(report->model), NAME_LIMIT);
     fputs("</text>\n", stream);
     draw_axes(&axes, stream);

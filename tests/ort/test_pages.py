@@ -154,6 +154,7 @@ class Pages(Case):
         for one in (text, markdown):
             for words in ("unseen %", "chosen", "Weights of the chosen model"):
                 self.assertIn(words, one)
+        self.assertIn(".ground{fill:#0d1117}", text)  # the frame of all pictures: a dark page has no other ground in it
 
 
 @unittest.skipIf(CHROMIUM is None, "no chromium")
@@ -190,6 +191,9 @@ class InBrowser(Case):
 
     def test_inspect(self):
         self.looks_right("inspect", self.model)
+
+    def test_tune(self):
+        self.looks_right("tune", "--no-timing", "--budget=rel<=0.5", "-f", self.model, self.dir / "tuned.onnx")
 
 
 def paeth(a: int, b: int, c: int) -> int:
