@@ -536,6 +536,8 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *given, 
         selection = oq_selection_create(options, plan->model, error);
     ok = selection != NULL && make_plan(plan, options, selection, error);
     if (plan != NULL) {
+        free(plan->room);
+        plan->room = NULL;
         plan->options.selectors = NULL;
         plan->options.op_types = plan->options.exclude_op_types = NULL;
         plan->options.ranges = NULL;

@@ -25,11 +25,12 @@
 /* --- each output is one input --- */
 
 /* Of a first look. */
-#define MAX_LOOKED ((uint64_t)64)
+#define MAX_LOOKED 64
 
 /* Of most weights the beginning tells that they are no selection: two inputs of an output are. */
-static bool may_select(const struct oq_view *view, float *x, void *scratch)
+static bool may_select(const struct oq_view *view, void *scratch)
 {
+    float x[2 * MAX_LOOKED];
     const uint64_t width = view->is_turned ? view->n_inputs : view->n_all_outputs;
     const uint64_t n = oq_min_u64(width, MAX_LOOKED);
     onnxq_error ignored;
@@ -259,16 +260,24 @@ static bool is_seen(const struct oq_seen_weight *seen, const struct oq_view *vie
            before.n_all_outputs == view->n_all_outputs;
 }
 
-static void look_at_weight(const struct look *look, struct oq_seen_weight *seen, float *x,
-                           void *scratch, struct oq_arena *arena)
+static void look_at_weight(onnxq_plan *plan, const struct look *look, void *scratch,
+                           struct oq_seen_weight *seen)
 {
     const struct oq_view *view = &look->view;
-    if ((!look->is_fed && !may_select(view, x, scratch)) || !oq_view_read(view, x, scratch))
+    struct oq_arena arena;
+    if (!look->is_fed && !may_select(view, scratch))
         return;
-    if (look->is_fed)
-        seen->norms = measure_norms(view, x, arena);
-    if (has_inputs(view))
-        seen->inputs = judge_inputs(view, x, look->is_fed);
+    oq_arena_init(&arena, SIZE_MAX);
+    float *x = oq_arena_array(&arena, (size_t)(view->n_inputs * view->n_taps * view->n_outputs),
+                              sizeof(*x));
+    plan->arena.failed |= arena.failed;
+    if (x != NULL && oq_view_read(view, x, scratch)) {
+        if (look->is_fed)
+            seen->norms = measure_norms(view, x, &plan->arena);
+        if (has_inputs(view))
+            seen->inputs = judge_inputs(view, x, look->is_fed);
+    }
+    oq_arena_fini(&arena);
 }
 
 static void look_at_bias(struct look *look, const double *norms, void *scratch,
@@ -287,27 +296,17 @@ void oq_plan_look_at_features(onnxq_plan *plan, struct oq_constant *constant,
                               struct oq_objection *offset)
 {
     struct look look = {.bias = {.constant = NULL}};
-    const struct oq_view *view = &look.view;
-    struct oq_arena arena;
     *inputs = *offset = (struct oq_objection){NULL, OQ_ANY_BITS};
-    if (!wants_look(plan, site, &look))
+    struct oq_read_room *room = oq_plan_read_room(plan);
+    if (room == NULL || !wants_look(plan, site, &look))
         return;
-    struct oq_seen_weight *seen = &constant->seen[2 * look.is_fed + view->is_turned];
-    const bool is_new = !is_seen(seen, view);
-    oq_arena_init(&arena, SIZE_MAX);
-    if (is_new || look.bias.constant != NULL) {
-        void *scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES);
-        const uint64_t n = is_new ? view->n_inputs * view->n_taps * view->n_outputs : 0;
-        float *x = oq_arena_array(&arena, (size_t)n, sizeof(*x));
-        plan->arena.failed |= arena.failed;
-        if (is_new && !arena.failed) {
-            *seen = (struct oq_seen_weight){.site = site};
-            look_at_weight(&look, seen, x, scratch, &plan->arena);
-        }
-        if (look.bias.constant != NULL && seen->norms != NULL)
-            look_at_bias(&look, seen->norms, scratch, offset);
+    struct oq_seen_weight *seen = &constant->seen[2 * look.is_fed + look.view.is_turned];
+    if (!is_seen(seen, &look.view)) {
+        *seen = (struct oq_seen_weight){.site = site};
+        look_at_weight(plan, &look, room->scratch, seen);
     }
+    if (look.bias.constant != NULL && seen->norms != NULL)
+        look_at_bias(&look, seen->norms, room->scratch, offset);
     if (look.asks_inputs)
         *inputs = seen->inputs;
-    oq_arena_fini(&arena);
 }

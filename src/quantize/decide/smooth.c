@@ -46,6 +46,9 @@
 /* Columns of the weight that are looked at. */
 #define MAX_COLUMNS ((size_t)32)
 
+/* Numbers of a weight's row, 4 KB. */
+#define SHORT_ROW ((size_t)1024)
+
 static const struct oq_constant *find_channels(const onnxq_plan *plan, const struct oq_graph *graph,
                                                const char *name, int64_t n)
 {
@@ -203,6 +206,7 @@ struct product_view {
     struct oq_smoothing *smoothing;
     size_t n_columns;
     float *columns;        /* [channels, columns] */
+    float *weight_squares; /* [channels]: sums over columns */
     float *size, *squares; /* [channels]: the largest activations, and their mean square */
     int signs;             /* of activations: both, or positive ones only */
     bool one_scale;
@@ -230,17 +234,20 @@ static double sum_steps(const struct product_view *view, const float *factor)
     return view->one_scale ? (double)largest * (double)largest * (double)view->n_columns : sum;
 }
 
+static void square_rows(const struct product_view *view)
+{
+    for (size_t i = 0; i < view->smoothing->n; i++)
+        for (size_t c = 0; c < view->n_columns; c++) {
+            const float x = view->columns[i * view->n_columns + c];
+            view->weight_squares[i] += x * x;
+        }
+}
+
 static double sum_squares(const struct product_view *view, const float *factor)
 {
     double sum = 0;
-    for (size_t i = 0; i < view->smoothing->n; i++) {
-        float row = 0;
-        for (size_t c = 0; c < view->n_columns; c++) {
-            const float x = view->columns[i * view->n_columns + c] * factor[i];
-            row += x * x;
-        }
-        sum += (double)row;
-    }
+    for (size_t i = 0; i < view->smoothing->n; i++)
+        sum += (double)(view->weight_squares[i] * factor[i] * factor[i]);
     return sum;
 }
 
@@ -267,6 +274,7 @@ static double expected_error(const struct product_view *view, unsigned strength)
 static void choose_strength(const struct product_view *view)
 {
     struct oq_smoothing *smoothing = view->smoothing;
+    square_rows(view);
     const double as_it_is = expected_error(view, 0);
     double least = as_it_is;
     unsigned best = 0;
@@ -291,14 +299,23 @@ static float *read_channels(const struct oq_constant *constant, struct oq_arena 
                                                                                           : NULL;
 }
 
-static bool read_columns(const struct product_view *view, void *scratch, onnxq_error *error)
+/* Short rows are read as a whole: that is faster than to call the system for each. */
+static bool read_columns(const struct product_view *view, struct oq_read_room *room,
+                         onnxq_error *error)
 {
     const struct oq_source source = oq_bare_source(view->smoothing->weight);
-    for (size_t i = 0; i < view->smoothing->n; i++)
-        if (!oq_source_read_floats(&source, i * (uint64_t)source.dims[1], view->n_columns,
-                                   view->columns + i * view->n_columns, scratch, error))
+    const size_t width = (size_t)source.dims[1], n = view->n_columns;
+    struct oq_piece piece = {
+        .source = &source, .x = room->x, .scratch = room->scratch, .unit = width};
+    for (size_t i = 0; width > SHORT_ROW && i < view->smoothing->n; i++)
+        if (!oq_source_read_floats(&source, i * (uint64_t)width, n, view->columns + i * n,
+                                   room->scratch, error))
             return false;
-    return true;
+    while (width <= SHORT_ROW && oq_source_next(&piece, error))
+        for (size_t k = 0; k < piece.n; k += width)
+            memcpy(view->columns + ((size_t)piece.first + k) / width * n, piece.x + k,
+                   n * sizeof(float));
+    return !piece.failed;
 }
 
 /* Behind the normalization: mean and deviation are given. */
@@ -360,9 +377,10 @@ static bool normalize_sizes(const struct product_view *view)
 }
 
 static bool measure_sizes(const struct product_view *view, const struct origin *origin,
-                          struct oq_arena *arena, void *scratch, onnxq_error *error)
+                          struct oq_arena *arena, struct oq_read_room *room, onnxq_error *error)
 {
     const struct oq_norm *norm = &origin->norm;
+    void *scratch = room->scratch;
     struct oq_smoothing *smoothing = view->smoothing;
     float *gamma = read_channels(norm->gamma, arena, scratch, error), *beta = NULL, *mean = NULL;
     if (gamma == NULL ||
@@ -379,11 +397,9 @@ static bool measure_sizes(const struct product_view *view, const struct origin *
     mean = origin->bias != NULL ? read_channels(origin->bias, arena, scratch, error)
                                 : oq_arena_array(arena, smoothing->n, sizeof(*mean));
     const struct oq_source first = oq_bare_source(origin->first);
-    struct oq_piece piece = {.source = &first,
-                             .x = oq_arena_array(arena, OQ_READ_MAX_NELEM, sizeof(float)),
-                             .scratch = scratch,
-                             .unit = smoothing->n};
-    if (mean == NULL || piece.x == NULL)
+    struct oq_piece piece = {
+        .source = &first, .x = room->x, .scratch = scratch, .unit = smoothing->n};
+    if (mean == NULL)
         return oq_fail_memory(error);
     if (!add_rows(view, gamma, beta, mean, &piece, error))
         return false;
@@ -391,7 +407,7 @@ static bool measure_sizes(const struct product_view *view, const struct origin *
     return true;
 }
 
-static bool find_factors(const onnxq_plan *plan, struct oq_smoothing *smoothing,
+static bool find_factors(onnxq_plan *plan, struct oq_smoothing *smoothing,
                          const struct origin *origin, onnxq_error *error)
 {
     struct oq_arena arena;
@@ -401,14 +417,13 @@ static bool find_factors(const onnxq_plan *plan, struct oq_smoothing *smoothing,
                                 .one_scale = !plan->options.per_channel};
     view.n_columns = (size_t)oq_min_u64((uint64_t)smoothing->weight->source.dims[1], MAX_COLUMNS);
     view.columns = oq_arena_array(&arena, smoothing->n, view.n_columns * sizeof(float));
+    view.weight_squares = oq_arena_array(&arena, smoothing->n, sizeof(float));
     view.size = oq_arena_array(&arena, smoothing->n, sizeof(float));
     view.squares = oq_arena_array(&arena, smoothing->n, sizeof(float));
-    void *scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES);
-    bool ok =
-        (view.columns != NULL && view.size != NULL && view.squares != NULL && scratch != NULL) ||
-        oq_fail_memory(error);
-    ok = ok && read_columns(&view, scratch, error) &&
-         measure_sizes(&view, origin, &arena, scratch, error);
+    struct oq_read_room *room = oq_plan_read_room(plan);
+    bool ok = (!arena.failed && room != NULL) || oq_fail_memory(error);
+    ok =
+        ok && read_columns(&view, room, error) && measure_sizes(&view, origin, &arena, room, error);
     if (ok && normalize_sizes(&view))
         choose_strength(&view);
     oq_arena_fini(&arena);

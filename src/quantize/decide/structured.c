@@ -212,19 +212,22 @@ static bool read_elements(const struct oq_source *source, uint64_t n, float *x, 
     return true;
 }
 
-/* All of it, where that is little or there is reason to. */
-static bool read_matrices(const struct oq_site *site, const struct matrices *matrices,
-                          bool is_first, float *x, void *scratch)
+/* All of it, where that is little or there is reason to; else NULL. */
+static float *read_matrices(const struct oq_site *site, const struct matrices *matrices,
+                            bool is_first, struct oq_arena *arena, void *scratch)
 {
     const struct oq_source *source = &site->constant->source;
     const bool is_large = source->nelem > MAX_READ_NELEM;
+    const uint64_t n_first = FIRST_ROWS * matrices->columns;
+    float *x;
     if (is_large && matrices->is_kernel)
-        return false;
+        return NULL;
     if (is_large && !is_first &&
-        (!read_elements(source, FIRST_ROWS * matrices->columns, x, scratch) ||
-         !looks_structured(matrices, x)))
-        return false;
-    return read_elements(source, source->nelem, x, scratch);
+        ((x = oq_arena_array(arena, (size_t)n_first, sizeof(*x))) == NULL ||
+         !read_elements(source, n_first, x, scratch) || !looks_structured(matrices, x)))
+        return NULL;
+    x = oq_arena_array(arena, (size_t)source->nelem, sizeof(*x));
+    return x != NULL && read_elements(source, source->nelem, x, scratch) ? x : NULL;
 }
 
 /* Whether both sites see the same matrices, of which the same is asked. */
@@ -252,11 +255,13 @@ const char *oq_plan_find_structure(onnxq_plan *plan, struct oq_site *site,
         site->structure = before->structure;
         return site->structure[0] == '\0' ? NULL : site->structure;
     }
+    struct oq_read_room *room = oq_plan_read_room(plan);
+    if (room == NULL)
+        return NULL;
     oq_arena_init(&arena, SIZE_MAX);
-    float *x = oq_arena_array(&arena, (size_t)site->constant->source.nelem, sizeof(*x));
-    void *scratch = oq_arena_alloc(&arena, OQ_READ_SCRATCH_NBYTES);
+    float *x = read_matrices(site, &matrices, oq_site_is_fed(plan, site), &arena, room->scratch);
     plan->arena.failed |= arena.failed;
-    if (!arena.failed && read_matrices(site, &matrices, oq_site_is_fed(plan, site), x, scratch)) {
+    if (x != NULL) {
         struct matrices others = matrices;
         others.sums_rows = !matrices.sums_rows;
         if (sums_to_zero(&matrices, x) || (matrices.is_either && sums_to_zero(&others, x)))

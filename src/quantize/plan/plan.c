@@ -1,6 +1,16 @@
 /* Finding one's way in a plan. */
 #include "quantize/plan/plan.h"
 
+#include <stdlib.h>
+
+struct oq_read_room *oq_plan_read_room(onnxq_plan *plan)
+{
+    if (plan->room == NULL)
+        plan->room = malloc(sizeof(*plan->room));
+    plan->arena.failed |= plan->room == NULL;
+    return plan->room;
+}
+
 struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_graph *graph,
                                      const char *name)
 {

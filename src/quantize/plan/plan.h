@@ -265,8 +265,9 @@ struct oq_constant_quantizer {
 
 struct onnxq_plan {
     struct oq_arena arena;
-    struct oq_arena round;    /* what one round of decisions takes: the next one starts it anew */
-    const onnxq_model *model; /* as it is looked at, which may be the last of `expanded` */
+    struct oq_read_room *room; /* see oq_plan_read_room() */
+    struct oq_arena round;     /* what one round of decisions takes: the next one starts it anew */
+    const onnxq_model *model;  /* as it is looked at, which may be the last of `expanded` */
     onnxq_model *expanded[OQ_MAX_EXPANSIONS];
     size_t n_expanded;
     struct oq_expand_options expand_options;
@@ -300,6 +301,15 @@ struct onnxq_plan {
 
     struct oq_draft draft; /* the output; without a structure where nothing is quantized */
 };
+
+/* To read weights with, one piece after the other. What is not read with takes no memory. */
+struct oq_read_room {
+    unsigned char scratch[OQ_READ_SCRATCH_NBYTES];
+    float x[OQ_READ_MAX_NELEM];
+};
+
+/* One for all steps that make a plan; NULL: memory is out, which its arena remembers. */
+struct oq_read_room *oq_plan_read_room(onnxq_plan *plan);
 
 /* The constant behind a name in graph, derived ones included, or NULL. */
 struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_graph *graph,
