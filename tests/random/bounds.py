@@ -103,11 +103,12 @@ def recurrent_rounding(op: str, x, w, r, b, h0, epsilon: float) -> float:
     """What roundings of one step grow to over all steps, for GRU and RNN: [steps, batch, ..], one direction."""
     gates = 3 if op == "GRU" else 1
     reach = np.abs(r).sum(1)
-    size = np.abs(x).max(initial=0) * np.abs(w).sum(1).max() + reach.max() * max(1.0, np.abs(h0).max(initial=0)) + np.abs(b).max(initial=0)
+    state = max(1.0, np.abs(h0).max(initial=0))  # a gate lets all of the first state through, or none
+    size = np.abs(x).max(initial=0) * np.abs(w).sum(1).max() + reach.max() * state + np.abs(b).max(initial=0)
     growth = (op == "GRU") + reach.reshape(gates, -1).sum(0).max()
     error = 0.0
     for _ in range(len(x)):
-        error = min(error * growth + epsilon * size, 2.0)
+        error = min(error * growth + epsilon * size, 2 * state)
     return error
 
 
