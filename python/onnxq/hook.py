@@ -1,7 +1,7 @@
 """``python -m onnxq.hook MODEL...``, for pre-commit: writes each NAME.int8.onnx that is there anew.
 
-A file that changed is named, and the exit code is 1: it has to be added. Options of
-``onnxq quantize`` may stand in front of the models.
+A file that changed is named, and the exit code is 1: it has to be added. Where it cannot be made the
+code is that of onnxq. Options of ``onnxq quantize``, with their values, may stand in front of the models.
 """
 
 import os
@@ -15,30 +15,32 @@ from ._commands import command_path
 _ENDING = ".int8.onnx"
 
 
-def refresh(model: str, options: List[str]) -> bool:
-    """Whether the file beside the model was another one; it is replaced then."""
+def refresh(model: str, options: List[str]) -> int:
+    """1 where the file beside the model was another one; it is replaced then. What onnxq says of a failure."""
     output = model[: -len(".onnx")] + _ENDING
     if not os.path.exists(output):
-        return False
+        return 0
     with tempfile.TemporaryDirectory(prefix="onnxq-", dir=os.path.dirname(output) or ".") as folder:
         made = os.path.join(folder, os.path.basename(output))
-        subprocess.run([command_path(), "quantize", "-qq", "--external-data=never", *options, "--", model, made],
-                       check=True)
+        code = subprocess.run([command_path(), "quantize", "-qq", "--external-data=never", *options, "--", model,
+                               made]).returncode
+        if code != 0:
+            return code
         with open(made, "rb") as new, open(output, "rb") as old:
             if new.read() == old.read():
-                return False
+                return 0
         os.replace(made, output)
-    return True
+    print(f"{output} was made again")
+    return 1
 
 
 def main(arguments: List[str]) -> int:
-    options = [one for one in arguments if one.startswith("-")]
-    paths = [one for one in arguments if not one.startswith("-")]
+    n_options = len(arguments)
+    while n_options > 0 and arguments[n_options - 1].endswith(".onnx") and arguments[n_options - 1][0] != "-":
+        n_options -= 1
+    options, paths = arguments[:n_options], arguments[n_options:]
     models = sorted({path[: -len(_ENDING)] + ".onnx" if path.endswith(_ENDING) else path for path in paths})
-    changed = [model for model in models if os.path.exists(model) and refresh(model, options)]
-    for model in changed:
-        print(f"{model[:-len('.onnx')]}{_ENDING} was made again")
-    return 1 if changed else 0
+    return max((refresh(model, options) for model in models if os.path.exists(model)), default=0)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,13 @@
 #include <string.h>
 
 #include "cli/terminal/messages.h"
+#include "cli/terminal/terminal.h"
 
 #define HELP_COLUMN   34
+#define NARROW_COLUMN 10 /* of texts below their options, in lines of less than NARROW */
+#define NARROW        72
 #define LINE_COLUMNS  80
+#define USAGE_COLUMN  7
 #define LEFT_CAPACITY 160
 #define HELP_CAPACITY 256
 
@@ -67,15 +71,23 @@ static void append_default(char help[HELP_CAPACITY], const cli_option *option, c
     }
 }
 
-/* From `indent` on, in lines of 80 columns; `column` of them are taken. Returns the column. */
+/* 80, or what a narrower terminal has. */
+static size_t line_columns(FILE *stream)
+{
+    int columns = cli_terminal_columns(stream);
+    return columns > 0 && columns < LINE_COLUMNS ? (size_t)columns : LINE_COLUMNS;
+}
+
+/* From `indent` on; `column` columns of the line are taken. Returns the column. */
 static size_t print_words(const char *text, size_t length, size_t indent, size_t column,
                           FILE *stream)
 {
+    size_t width = line_columns(stream);
     for (size_t i = 0; i < length;) {
         size_t n = strcspn(text + i, " \n");
         n = n < length - i ? n : length - i;
         bool is_first = column == indent;
-        if (!is_first && column + 1 + n > LINE_COLUMNS) {
+        if (!is_first && column + 1 + n > width) {
             fprintf(stream, "\n%*s", (int)indent, "");
             column = indent;
             is_first = true;
@@ -118,23 +130,26 @@ static void print_option(const cli_option *option, const char *settings, FILE *s
     append(left, option->negated != NULL ? "--[no-]" : "--");
     append(left, option->name);
     append_value(left, option);
+    int column = line_columns(stream) < NARROW ? NARROW_COLUMN : HELP_COLUMN;
     /* What is too long for its column has a line of its own. */
-    if (strlen(left) + 2 > HELP_COLUMN)
-        fprintf(stream, "%s\n%*s", left, HELP_COLUMN, "");
+    if (strlen(left) + 2 > (size_t)column)
+        fprintf(stream, "%s\n%*s", left, column, "");
     else
-        fprintf(stream, "%-*s", HELP_COLUMN, left);
+        fprintf(stream, "%-*s", column, left);
     append_default(help, option, settings);
-    print_wrapped(help, HELP_COLUMN, stream);
+    print_wrapped(help, (size_t)column, stream);
 }
 
 static void print_options(const cli_command *command, const char *settings, FILE *stream)
 {
     const cli_option *option = NULL;
     while ((option = cli_next_option(&command->options, option)) != NULL) {
-        if (option->kind == CLI_HEADING)
-            fprintf(stream, "\n%s\n", option->help);
-        else
+        if (option->kind != CLI_HEADING) {
             print_option(option, settings, stream);
+            continue;
+        }
+        putc('\n', stream);
+        print_wrapped(option->help, 0, stream);
     }
 }
 
@@ -143,7 +158,9 @@ static void print_usage(const char *usage, FILE *stream)
     const char *label = "Usage:";
     while (*usage != '\0') {
         size_t length = strcspn(usage, "\n");
-        fprintf(stream, "%-6s onnxq %.*s\n", label, (int)length, usage);
+        fprintf(stream, "%-6s onnxq", label);
+        print_words(usage, length, USAGE_COLUMN, USAGE_COLUMN + strlen("onnxq"), stream);
+        putc('\n', stream);
         label = "";
         usage += length + (usage[length] != '\0');
     }
@@ -166,7 +183,8 @@ int cli_print_help(const cli_command *command, FILE *stream)
     if (command->defaults != NULL)
         command->defaults(settings);
     print_usage(command->usage, stream);
-    fprintf(stream, "\n%s\n", command->summary);
+    putc('\n', stream);
+    print_wrapped(command->summary, 0, stream);
     if (command->notes != NULL)
         print_notes(command->notes, stream);
     if (command == &cli_program)

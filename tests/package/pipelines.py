@@ -170,6 +170,18 @@ class PreCommit(Case):
         self.assertEqual(subprocess.run([COMMAND, "quantize", "-qq", "model.onnx", "again.onnx"], cwd=self.folder).returncode, 0)
         self.assertEqual(quantized.read_bytes(), (self.folder / "again.onnx").read_bytes())
 
+    def test_options_with_values_and_failures(self):
+        quantized = self.folder / "model.int8.onnx"
+        quantized.write_bytes(b"old")
+        options = ["--method", "blocks", "--bits", "4", "--exclude=x*", "--allow-unmatched"]
+        hook = [sys.executable, "-m", "onnxq.hook", *options, "model.onnx"]
+        self.assertEqual(subprocess.run(hook, cwd=self.folder, env=self.environment).returncode, 1)
+        self.assertEqual(subprocess.run(hook, cwd=self.folder, env=self.environment).returncode, 0)
+        (self.folder / "model.onnx").write_bytes(b"bad")
+        done = subprocess.run(hook, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 3)
+        self.assertNotIn("Traceback", done.stderr)
+
 
 class Workflows(unittest.TestCase):
     """Of this project itself: pinned actions, least permissions."""

@@ -17,6 +17,11 @@ tty 'onnxq quantize --color=never nosuch.onnx'
 tty 'onnxq quantize demo.onnx -'
 tty 'onnxq quantize - out.onnx'
 tty 'onnxq quantize demo.onnx'
+# Help fits the terminal, but for an option and its values.
+for columns in 40 60 71 72; do
+    script -qec "stty columns $columns; onnxq help; onnxq help quantize; onnxq help check" /dev/null | tr -d '\r' |
+        awk -v n=$columns 'length($0) > n && / / && !/^ +(-., )?--[^ ]+( [^ ]+)?$/'
+done
 # Bars are finer where the terminal shows UTF-8.
 tty 'LC_ALL=C.UTF-8 onnxq inspect demo.onnx' | grep '%'
 tty 'onnxq inspect demo.onnx' | grep '%'
