@@ -3,6 +3,7 @@
 #include "base/nearest.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #define LONGEST_COMPARED 128
@@ -58,10 +59,22 @@ static size_t errors_between(const char *wanted, const char *name)
     return errors > 0 ? errors : 1;
 }
 
+static void list(struct oq_nearest *nearest, const char *name)
+{
+    size_t used = strlen(nearest->offered), room = sizeof(nearest->offered) - used;
+    bool is_complete = nearest->n_listed == nearest->n_offered++;
+    int n = snprintf(nearest->offered + used, room, "%s\"%s\"", used > 0 ? ", " : "", name);
+    if (is_complete && n >= 0 && (size_t)n < room)
+        nearest->n_listed++;
+    else
+        nearest->offered[used] = '\0';
+}
+
 void oq_nearest_offer(struct oq_nearest *nearest, const char *name)
 {
     if (name == NULL || name[0] == '\0')
         return;
+    list(nearest, name);
     /* One typing error in three characters is the most that still looks like the word. */
     size_t limit = nearest->name != NULL ? nearest->distance : strlen(nearest->wanted) / 3 + 2;
     size_t errors = errors_between(nearest->wanted, name);
@@ -78,6 +91,18 @@ void oq_nearest_hint(const struct oq_nearest *nearest, onnxq_error *error)
 {
     if (nearest->name != NULL)
         oq_error_hint(error, "did you mean \"%s\"?", nearest->name);
+}
+
+void oq_nearest_hint_all(const struct oq_nearest *nearest, const char *there_is, onnxq_error *error)
+{
+    const char *more = nearest->n_listed < nearest->n_offered ? ", ..." : "";
+    if (nearest->n_offered <= 1 && nearest->name != NULL)
+        oq_nearest_hint(nearest, error);
+    else if (nearest->name != NULL)
+        oq_error_hint(error, "did you mean \"%.60s\"? %s %s%s", nearest->name, there_is,
+                      nearest->offered, more);
+    else if (nearest->n_offered > 0)
+        oq_error_hint(error, "%s %s%s", there_is, nearest->offered, more);
 }
 
 bool oq_is_same_word(const char *word, size_t length, const char *other)

@@ -10,6 +10,8 @@
 struct oq_nearest {
     const char *wanted, *name; /* name is NULL while nothing offered was near enough */
     size_t distance;           /* 0: it is the same */
+    char offered[160];         /* all names, as far as there is room */
+    size_t n_offered, n_listed;
 };
 
 /*
@@ -20,6 +22,10 @@ void oq_nearest_offer(struct oq_nearest *nearest, const char *name);
 
 /* Adds the hint, where there is a name. */
 void oq_nearest_hint(const struct oq_nearest *nearest, onnxq_error *error);
+
+/* The same, and which names there are; `there_is` as in "it takes". */
+void oq_nearest_hint_all(const struct oq_nearest *nearest, const char *there_is,
+                         onnxq_error *error);
 
 /* Whether word[0..length) is the other one, upper and lower case being the same. */
 bool oq_is_same_word(const char *word, size_t length, const char *other);

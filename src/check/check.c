@@ -74,7 +74,7 @@ static bool check_models(const struct work *work, onnxq_error *error)
             continue;
         oq_fail(error, ONNXQ_ERROR_INPUT, "the models differ: output '%s' of %s is none of %s",
                 a->outputs[i].name, options->reference, options->candidate);
-        return oq_parameter_hint(b->outputs, b->n_outputs, a->outputs[i].name, error);
+        return oq_signature_hint_output(b, a->outputs[i].name, error);
     }
     return true;
 }
@@ -114,7 +114,7 @@ static bool find_mask_input(const struct work *work, onnxq_error *error)
     if (name == NULL || oq_parameter_find(signature->inputs, signature->n_inputs, name) != NULL)
         return true;
     oq_fail(error, ONNXQ_ERROR_OPTION, "--mask: the model has no input '%s'", name);
-    return oq_parameter_hint(signature->inputs, signature->n_inputs, name, error);
+    return oq_signature_hint_input(signature, name, error);
 }
 
 static bool make_inputs(struct work *work, onnxq_error *error)

@@ -17,7 +17,7 @@ static bool bind_array(struct oq_array *array, const struct oq_signature *signat
                 position, signature->n_outputs);
     else
         oq_fail(error, ONNXQ_ERROR_INPUT, "the model has no output '%s'", array->name);
-    return oq_parameter_hint(signature->outputs, signature->n_outputs, array->name, error);
+    return oq_signature_hint_output(signature, array->name, error);
 }
 
 static bool bind_arrays(const struct oq_arrays *arrays, const struct oq_signature *signature,

@@ -5,15 +5,17 @@
 
 const struct oq_measure_info oq_measures[OQ_N_MEASURES] = {
     [OQ_MEASURE_MAX_ABS] = {"max_abs_diff", "largest difference", "max diff", "--abs-tol", false,
-                            true},
+                            true, false},
     [OQ_MEASURE_MEAN_ABS] = {"mean_abs_diff", "mean difference", "mean diff", "--mean-tol", false,
-                             true},
-    [OQ_MEASURE_RELATIVE] = {"rel_error", "relative error", "rel error", "--rel-tol", false, true},
-    [OQ_MEASURE_COSINE] = {"cosine", "cosine", "cosine", "--cosine", true, true},
-    [OQ_MEASURE_SQNR] = {"sqnr_db", "SQNR in dB", "SQNR dB", "--sqnr", true, true},
-    [OQ_MEASURE_ARGMAX] = {"argmax_agreement", "argmax agreement", "argmax", "--argmax", true,
+                             true, false},
+    [OQ_MEASURE_RELATIVE] = {"rel_error", "relative error", "rel error", "--rel-tol", false, true,
+                             false},
+    [OQ_MEASURE_COSINE] = {"cosine", "cosine", "cosine", "--cosine", true, true, true},
+    [OQ_MEASURE_SQNR] = {"sqnr_db", "SQNR in dB", "SQNR dB", "--sqnr", true, true, false},
+    [OQ_MEASURE_ARGMAX] = {"argmax_agreement", "argmax agreement", "argmax", "--argmax", true, true,
                            true},
-    [OQ_MEASURE_AGREEMENT] = {"agreement", "agreement", "agreement", "--agreement", true, false},
+    [OQ_MEASURE_AGREEMENT] = {"agreement", "agreement", "agreement", "--agreement", true, false,
+                              true},
 };
 
 static double share(uint64_t part, uint64_t whole)

@@ -22,6 +22,7 @@ struct oq_measure_info {
     const char *option; /* that sets the tolerance */
     bool is_minimum;    /* the tolerance is the least that is allowed; else the most */
     bool is_of_floats;  /* it judges float outputs; else all others */
+    bool is_share;      /* it is never more than 1 */
 };
 
 extern const struct oq_measure_info oq_measures[OQ_N_MEASURES];

@@ -168,36 +168,13 @@ struct binder {
     onnxq_error *error;
 };
 
-/* All names that there are, as far as the hint has room, and the likely one first. */
-static void list_names(const struct names *names, const char *nearest, onnxq_error *error)
-{
-    char text[160] = "";
-    size_t i = 0, used = 0;
-    for (; i < names->count; i++) {
-        int n = snprintf(text + used, sizeof(text) - used, "%s\"%s\"", i > 0 ? ", " : "",
-                         names->list[i]->name);
-        if (n < 0 || used + (size_t)n >= sizeof(text))
-            break;
-        used += (size_t)n;
-    }
-    text[used] = '\0';
-    if (nearest != NULL && names->count == 1)
-        oq_error_hint(error, "did you mean \"%s\"?", nearest);
-    else if (nearest != NULL)
-        oq_error_hint(error, "did you mean \"%.60s\"? it takes %s%s", nearest, text,
-                      i < names->count ? ", ..." : "");
-    else
-        oq_error_hint(error, "it takes %s%s", text, i < names->count ? ", ..." : "");
-}
-
 static bool fail_unknown(const struct binder *binder, const char *name)
 {
     struct oq_nearest nearest = {.wanted = name};
     for (size_t i = 0; i < binder->names->count; i++)
         oq_nearest_offer(&nearest, binder->names->list[i]->name);
     oq_fail(binder->error, ONNXQ_ERROR_INPUT, "the model has no input \"%s\"", name);
-    if (binder->names->count > 0)
-        list_names(binder->names, nearest.name, binder->error);
+    oq_nearest_hint_all(&nearest, "it takes", binder->error);
     return false;
 }
 

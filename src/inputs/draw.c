@@ -65,7 +65,7 @@ static bool fail_unknown(const struct drawer *drawer, const char *name)
     }
     oq_fail(drawer->error, ONNXQ_ERROR_OPTION, "a range for \"%s\", which is no input to be drawn",
             name);
-    oq_nearest_hint(&nearest, drawer->error);
+    oq_nearest_hint_all(&nearest, "it takes", drawer->error);
     return false;
 }
 

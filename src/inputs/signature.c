@@ -89,14 +89,27 @@ struct oq_parameter *oq_parameter_find(struct oq_parameter *parameters, size_t c
     return NULL;
 }
 
-bool oq_parameter_hint(const struct oq_parameter *parameters, size_t count, const char *name,
-                       onnxq_error *error)
+static bool hint(const struct oq_parameter *parameters, size_t count, const char *name,
+                 const char *there_is, onnxq_error *error)
 {
     struct oq_nearest nearest = {.wanted = name};
     for (size_t i = 0; i < count; i++)
-        oq_nearest_offer(&nearest, parameters[i].name);
-    oq_nearest_hint(&nearest, error);
+        if (!parameters[i].has_default) /* weights are no inputs to a caller */
+            oq_nearest_offer(&nearest, parameters[i].name);
+    oq_nearest_hint_all(&nearest, there_is, error);
     return false;
+}
+
+bool oq_signature_hint_input(const struct oq_signature *signature, const char *name,
+                             onnxq_error *error)
+{
+    return hint(signature->inputs, signature->n_inputs, name, "it takes", error);
+}
+
+bool oq_signature_hint_output(const struct oq_signature *signature, const char *name,
+                              onnxq_error *error)
+{
+    return hint(signature->outputs, signature->n_outputs, name, "it gives", error);
 }
 
 /* --- the same inputs --- */
@@ -105,7 +118,7 @@ bool oq_parameter_hint(const struct oq_parameter *parameters, size_t count, cons
 static bool add_input(onnxq_error *error, const char *name, const struct oq_signature *other)
 {
     oq_error_place(error, "input \"%s\"", name);
-    return oq_parameter_hint(other->inputs, other->n_inputs, name, error);
+    return oq_signature_hint_input(other, name, error);
 }
 
 static bool check_parameter(const struct oq_parameter *input, const struct oq_parameter *first,

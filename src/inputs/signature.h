@@ -42,9 +42,11 @@ void oq_parameter_describe(const struct oq_parameter *parameter, char *text, siz
 struct oq_parameter *oq_parameter_find(struct oq_parameter *parameters, size_t count,
                                        const char *name);
 
-/* Adds the nearest name as a hint. Returns false. */
-bool oq_parameter_hint(const struct oq_parameter *parameters, size_t count, const char *name,
-                       onnxq_error *error);
+/* Adds as a hint the nearest name, and all that there are. Return false. */
+bool oq_signature_hint_input(const struct oq_signature *signature, const char *name,
+                             onnxq_error *error);
+bool oq_signature_hint_output(const struct oq_signature *signature, const char *name,
+                              onnxq_error *error);
 
 /*
  * Whether a model that takes `signature` can be given what `first` takes: the

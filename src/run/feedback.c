@@ -27,7 +27,7 @@ static bool fail_output(const struct oq_signature *signature, const char *spec, 
     char name[256];
     snprintf(name, sizeof(name), "%.*s", (int)(equals - spec < 255 ? equals - spec : 255), spec);
     oq_fail(error, ONNXQ_ERROR_OPTION, "--feedback: there is no output '%s'", name);
-    return oq_parameter_hint(signature->outputs, signature->n_outputs, name, error);
+    return oq_signature_hint_output(signature, name, error);
 }
 
 static bool agree(const struct oq_parameter *output, const struct oq_parameter *input)
@@ -54,7 +54,7 @@ static bool parse(struct oq_feedback *feedback, const char *spec,
     struct oq_parameter *input = oq_parameter_find(signature->inputs, signature->n_inputs, name);
     if (input == NULL) {
         oq_fail(error, ONNXQ_ERROR_OPTION, "--feedback: there is no input '%s'", name);
-        return oq_parameter_hint(signature->inputs, signature->n_inputs, name, error);
+        return oq_signature_hint_input(signature, name, error);
     }
     if (!agree(output, input)) {
         char from[160], to[160];

@@ -174,7 +174,7 @@ static bool check_mask(const struct oq_tuning *tuning, onnxq_error *error)
     if (mask == NULL || oq_parameter_find(signature->inputs, signature->n_inputs, mask) != NULL)
         return true;
     oq_fail(error, ONNXQ_ERROR_OPTION, "options.mask: the model has no input '%s'", mask);
-    return oq_parameter_hint(signature->inputs, signature->n_inputs, mask, error);
+    return oq_signature_hint_input(signature, mask, error);
 }
 
 /* Padding that is judged with the rest is often what stands in the way. */

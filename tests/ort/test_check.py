@@ -440,6 +440,8 @@ class Mask(CheckTest):
     def test_no_input_of_that_name(self):
         path = self.save(product(), "a.onnx")
         self.refuse("--mask: the model has no input 'y'", path, path, "--mask", "y", status=2)
+        self.refuse('it takes "x"', path, path, "--mask", "y", status=2)
+        self.refuse('it gives "y"', path, path, "--feedback", "z=x", status=2)
 
     def test_other_axes(self):
         path = self.save(product(np.ones((2, 3), np.float32)), "a.onnx")

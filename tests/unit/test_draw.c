@@ -612,7 +612,8 @@ static const struct setting_row {
     {"a range of nothing",
      {"batch", 3},
      {"xx", 2, 5},
-     "a range for \"xx\", which is no input to be drawn\nhint: did you mean \"x\"?"},
+     "a range for \"xx\", which is no input to be drawn\nhint: did you mean \"x\"? it takes \"x\", "
+     "\"y\""},
 };
 
 static const char *error_and_hint(const onnxq_error *error)

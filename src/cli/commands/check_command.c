@@ -134,6 +134,10 @@ static int check_files(const check_settings *settings, int n_operands, char **op
 static int check_operands(const check_settings *settings, int n_operands, char **operands)
 {
     const cli_common *common = &settings->common;
+    for (size_t i = 0; i < OQ_N_MEASURES; i++)
+        if (oq_measures[i].is_share && settings->tolerances[i] > 1)
+            return cli_usage(common, NULL, "%s: %s is never more than 1", oq_measures[i].option,
+                             oq_measures[i].words);
     if (n_operands == 0 || n_operands > 2)
         return cli_usage(common, "see 'onnxq help check'",
                          n_operands == 0 ? "there is no model"

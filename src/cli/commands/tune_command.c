@@ -126,7 +126,9 @@ static bool read_limit(const char *text, struct oq_tune_options *options)
         const char *sign = oq_measures[measures[i].measure].is_minimum ? ">=" : "<=";
         if (strncmp(text, measures[i].name, n) != 0 || strncmp(text + n, sign, 2) != 0)
             continue;
-        return read_value(text + n + 2, &options->budget[measures[i].measure]);
+        double *limit = &options->budget[measures[i].measure];
+        return read_value(text + n + 2, limit) &&
+               (!oq_measures[measures[i].measure].is_share || *limit <= 1);
     }
     return false;
 }

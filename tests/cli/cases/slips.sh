@@ -36,6 +36,10 @@ done
 run onnxq tune --ort-lib none demo.onnx nowhere/out.onnx
 run onnxq calibrate --ort-lib none demo.onnx nowhere/out.json
 run onnxq quantize --bits 5 demo.onnx
+# A share that is never reached.
+run onnxq check --cosine 1.5 demo.onnx other.onnx
+run onnxq check --argmax 1.01 demo.onnx other.onnx
+run onnxq tune --budget "cosine>=1.5" demo.onnx
 rmdir none
 # An option behind --json is none of them, whatever its value ends in.
 onnxq inspect --json --html=page.html demo.onnx | head -2
