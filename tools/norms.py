@@ -35,8 +35,8 @@ def open_dims(model: onnx.ModelProto) -> list[str]:
     return list(dict.fromkeys(d.dim_param for shape in shapes for d in shape.dim if d.dim_param))
 
 
-def make_feeds(model: onnx.ModelProto, sizes: dict[str, int]) -> common.Feeds:
-    rng = np.random.default_rng(2)
+def make_feeds(model: onnx.ModelProto, sizes: dict[str, int], seed: int = 2) -> common.Feeds:
+    rng = np.random.default_rng(seed)
     feeds: common.Feeds = {}
     for value in model.graph.input:
         tensor = value.type.tensor_type
