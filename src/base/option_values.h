@@ -7,6 +7,9 @@
 
 #include <onnxq/onnxq.h>
 
+/* Forms of single weights: enum onnxq_form up to its last. */
+#define OQ_N_PLAIN_FORMS (ONNXQ_FORM_BLOCKS_4 + 1)
+
 #define OQ_METHOD_VALUES(X)                                                                        \
     X("dynamic", ONNXQ_METHOD_DYNAMIC)                                                             \
     X("weights", ONNXQ_METHOD_WEIGHTS)                                                             \

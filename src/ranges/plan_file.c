@@ -10,12 +10,10 @@
 #include "base/json.h"
 #include "base/json_file.h"
 
-#define N_FORMS (ONNXQ_FORM_BLOCKS_4 + 1)
-
 static const struct oq_json_format format = {"onnxq_plan", 1, "a plan",
                                              "onnxq tune --save-plan makes one"};
 
-const char *const oq_form_names[N_FORMS] = {
+const char *const oq_form_names[OQ_N_PLAIN_FORMS] = {
     [ONNXQ_FORM_FLOAT] = "float",       [ONNXQ_FORM_FOLDED] = "folded",
     [ONNXQ_FORM_INTEGERS] = "integers", [ONNXQ_FORM_BLOCKS_8] = "blocks-8",
     [ONNXQ_FORM_BLOCKS_4] = "blocks-4",
@@ -74,7 +72,7 @@ static bool read_form(struct oq_json_reader *json, void *into)
     const char *name;
     if (!oq_json_read_string(json, &name))
         return false;
-    for (int i = 0; i < N_FORMS; i++)
+    for (int i = 0; i < OQ_N_PLAIN_FORMS; i++)
         if (strcmp(name, oq_form_names[i]) == 0) {
             *(onnxq_form *)into = (onnxq_form)i;
             return true;

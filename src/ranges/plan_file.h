@@ -8,10 +8,11 @@
 #include <stdio.h>
 
 #include "base/arena.h"
+#include "base/option_values.h"
 #include "model/model.h"
 #include "ranges/calibrated.h"
 
-extern const char *const oq_form_names[ONNXQ_FORM_BLOCKS_4 + 1];
+extern const char *const oq_form_names[OQ_N_PLAIN_FORMS];
 
 struct onnxq_plan_file {
     struct oq_arena arena; /* of all below */

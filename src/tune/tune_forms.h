@@ -5,11 +5,10 @@
 #ifndef OQ_TUNE_TUNE_FORMS_H
 #define OQ_TUNE_TUNE_FORMS_H
 
-#include "onnxq/onnxq.h"
+#include "base/option_values.h"
 
 /* Those of the library, by their numbers there; then those of channels. */
-#define OQ_N_PLAIN_FORMS (ONNXQ_FORM_BLOCKS_4 + 1)
-#define OQ_N_FORMS       (OQ_N_PLAIN_FORMS + 5)
+#define OQ_N_FORMS (OQ_N_PLAIN_FORMS + 5)
 
 struct oq_tune_form {
     const char *name;

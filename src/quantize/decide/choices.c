@@ -3,8 +3,6 @@
 #include "base/strmap.h"
 #include "quantize/decide/steps.h"
 
-#define N_FORMS (ONNXQ_FORM_BLOCKS_4 + 1)
-
 /* A form by itself says how a weight is stored; what else the options ask for holds for it, too. */
 static void fill_options(onnxq_options *options, onnxq_form form)
 {
@@ -38,7 +36,7 @@ static bool index_choices(onnxq_plan *plan, struct oq_strmap *map, struct chosen
 {
     for (size_t i = 0; i < given->n_choices; i++) {
         const onnxq_choice *choice = &given->choices[i];
-        if ((unsigned)choice->form >= N_FORMS)
+        if ((unsigned)choice->form >= OQ_N_PLAIN_FORMS)
             return oq_fail(error, ONNXQ_ERROR_OPTION, "choice number %zu: no form has number %d", i,
                            (int)choice->form);
         char *key = oq_weight_key(arena, choice->node, choice->weight);
@@ -101,9 +99,9 @@ bool oq_plan_apply_choices(onnxq_plan *plan, const onnxq_options *given, onnxq_e
     struct oq_strmap map;
     oq_arena_init(&arena, plan->arena.budget);
     oq_strmap_init(&map, &arena);
-    onnxq_options *by_form = oq_arena_array(&plan->arena, N_FORMS, sizeof(*by_form));
+    onnxq_options *by_form = oq_arena_array(&plan->arena, OQ_N_PLAIN_FORMS, sizeof(*by_form));
     struct chosen *chosen = oq_arena_array(&arena, given->n_choices, sizeof(*chosen));
-    for (int form = 0; by_form != NULL && form < N_FORMS; form++) {
+    for (int form = 0; by_form != NULL && form < OQ_N_PLAIN_FORMS; form++) {
         by_form[form] = plan->options;
         fill_options(&by_form[form], (onnxq_form)form);
     }
