@@ -107,16 +107,6 @@ static bool read_feedback(struct work *work, onnxq_error *error)
                                                          &work->reference_signature, error));
 }
 
-static bool find_mask_input(const struct work *work, onnxq_error *error)
-{
-    const struct oq_signature *signature = first_signature(work);
-    const char *name = work->options->mask;
-    if (name == NULL || oq_parameter_find(signature->inputs, signature->n_inputs, name) != NULL)
-        return true;
-    oq_fail(error, ONNXQ_ERROR_OPTION, "--mask: the model has no input '%s'", name);
-    return oq_signature_hint_input(signature, name, error);
-}
-
 static bool make_inputs(struct work *work, onnxq_error *error)
 {
     return make_feed(work, error) &&
@@ -130,7 +120,8 @@ static bool prepare_inputs(struct work *work, onnxq_error *error)
     work->feed = options->feed;
     work->setup.inputs = (struct oq_run_inputs){
         .sets = &work->sets, .n_feedback = options->n_feedback, .mask = options->mask};
-    return find_mask_input(work, error) && read_feedback(work, error) && make_inputs(work, error);
+    return oq_signature_check_mask(first_signature(work), work->options->mask, error) &&
+           read_feedback(work, error) && make_inputs(work, error);
 }
 
 /* --- what is compared ---------------------------------------------------------------- */

@@ -15,16 +15,18 @@
 #define FOLDER_KEY   "session.model_external_initializers_file_folder_path"
 #define FOLDER_MINOR 21
 
+/* Values by name: what goes in, or what is asked for. */
+struct bound {
+    const char **names;
+    struct ort_value **values;
+    size_t n;
+};
+
 struct oq_session {
     struct oq_engine *engine;
     char *path;
     struct ort_session *session;
-    const char **input_names;
-    struct ort_value **inputs;
-    size_t n_inputs;
-    const char **output_names;
-    struct ort_value **outputs;
-    size_t n_outputs;
+    struct bound inputs, outputs;
 };
 
 /* A failure of the engine with the model, or to take what the options ask for. */
@@ -238,41 +240,39 @@ struct oq_session *oq_session_open_bytes(struct oq_engine *engine, const void *b
 
 /* --- inputs and outputs ------------------------------------------------------- */
 
-static void release_values(const struct oq_session *session, struct ort_value **values, size_t n)
+static void release_values(const struct oq_session *session, const struct bound *bound)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (values[i] != NULL)
-            session->engine->api->ReleaseValue(values[i]);
-        values[i] = NULL;
+    for (size_t i = 0; i < bound->n; i++) {
+        if (bound->values[i] != NULL)
+            session->engine->api->ReleaseValue(bound->values[i]);
+        bound->values[i] = NULL;
     }
 }
 
-static void drop_inputs(struct oq_session *session)
+static void unbind(const struct oq_session *session, struct bound *bound)
 {
-    release_values(session, session->inputs, session->n_inputs);
-    free(session->inputs);
-    free(session->input_names);
-    session->inputs = NULL;
-    session->input_names = NULL;
-    session->n_inputs = 0;
+    release_values(session, bound);
+    free(bound->values);
+    free(bound->names);
+    *bound = (struct bound){0};
 }
 
-static void drop_outputs(struct oq_session *session)
+/* Room for n others, none of which is there yet. */
+static bool rebind(const struct oq_session *session, struct bound *bound, size_t n,
+                   onnxq_error *error)
 {
-    release_values(session, session->outputs, session->n_outputs);
-    free(session->outputs);
-    free(session->output_names);
-    session->outputs = NULL;
-    session->output_names = NULL;
-    session->n_outputs = 0;
+    unbind(session, bound);
+    bound->values = calloc(n + 1, sizeof(*bound->values));
+    bound->names = calloc(n + 1, sizeof(*bound->names));
+    return (bound->values != NULL && bound->names != NULL) || oq_fail_memory(error);
 }
 
 void oq_session_close(struct oq_session *session)
 {
     if (session == NULL)
         return;
-    drop_inputs(session);
-    drop_outputs(session);
+    unbind(session, &session->inputs);
+    unbind(session, &session->outputs);
     if (session->session != NULL)
         session->engine->api->ReleaseSession(session->session);
     free(session->path);
@@ -282,15 +282,13 @@ void oq_session_close(struct oq_session *session)
 bool oq_session_set_inputs(struct oq_session *session, const struct oq_array *inputs,
                            size_t n_inputs, onnxq_error *error)
 {
-    drop_inputs(session);
-    session->inputs = calloc(n_inputs + 1, sizeof(*session->inputs));
-    session->input_names = calloc(n_inputs + 1, sizeof(*session->input_names));
-    if (session->inputs == NULL || session->input_names == NULL)
-        return oq_fail_memory(error);
+    struct bound *bound = &session->inputs;
+    if (!rebind(session, bound, n_inputs, error))
+        return false;
     for (size_t i = 0; i < n_inputs; i++) {
-        session->input_names[i] = inputs[i].name;
-        session->n_inputs++;
-        if (!oq_value_make(session->engine, &inputs[i], &session->inputs[i], error)) {
+        bound->names[i] = inputs[i].name;
+        bound->n++;
+        if (!oq_value_make(session->engine, &inputs[i], &bound->values[i], error)) {
             oq_error_place(error, "input '%s'", inputs[i].name);
             oq_error_file(error, session->path);
             return false;
@@ -302,14 +300,11 @@ bool oq_session_set_inputs(struct oq_session *session, const struct oq_array *in
 bool oq_session_set_outputs(struct oq_session *session, const char *const *names, size_t n_names,
                             onnxq_error *error)
 {
-    drop_outputs(session);
-    session->outputs = calloc(n_names + 1, sizeof(*session->outputs));
-    session->output_names = calloc(n_names + 1, sizeof(*session->output_names));
-    if (session->outputs == NULL || session->output_names == NULL)
-        return oq_fail_memory(error);
+    if (!rebind(session, &session->outputs, n_names, error))
+        return false;
     if (n_names > 0)
-        memcpy(session->output_names, names, n_names * sizeof(*names));
-    session->n_outputs = n_names;
+        memcpy(session->outputs.names, names, n_names * sizeof(*names));
+    session->outputs.n = n_names;
     return true;
 }
 
@@ -317,12 +312,12 @@ bool oq_session_set_outputs(struct oq_session *session, const char *const *names
 
 bool oq_session_run(struct oq_session *session, onnxq_error *error)
 {
-    release_values(session, session->outputs, session->n_outputs);
+    const struct bound *in = &session->inputs, *out = &session->outputs;
+    release_values(session, out);
     if (accept(session,
-               session->engine->api->Run(session->session, NULL, session->input_names,
-                                         (const struct ort_value *const *)session->inputs,
-                                         session->n_inputs, session->output_names,
-                                         session->n_outputs, session->outputs),
+               session->engine->api->Run(session->session, NULL, in->names,
+                                         (const struct ort_value *const *)in->values, in->n,
+                                         out->names, out->n, out->values),
                error))
         return true;
     oq_error_file(error, session->path);
@@ -333,10 +328,11 @@ bool oq_session_get_output(const struct oq_session *session, size_t k, struct oq
                            onnxq_error *error)
 {
     *array = (struct oq_array){0};
-    if (oq_value_read(session->engine, session->outputs[k], session->output_names[k], array, error))
+    if (oq_value_read(session->engine, session->outputs.values[k], session->outputs.names[k], array,
+                      error))
         return true;
     oq_array_fini(array);
-    oq_error_place(error, "output '%s'", session->output_names[k]);
+    oq_error_place(error, "output '%s'", session->outputs.names[k]);
     oq_error_file(error, session->path);
     return false;
 }
@@ -344,9 +340,9 @@ bool oq_session_get_output(const struct oq_session *session, size_t k, struct oq
 bool oq_session_borrow_output(const struct oq_session *session, size_t k, struct oq_floats *floats,
                               onnxq_error *error)
 {
-    if (oq_value_borrow(session->engine, session->outputs[k], floats, error))
+    if (oq_value_borrow(session->engine, session->outputs.values[k], floats, error))
         return true;
-    oq_error_place(error, "output '%s'", session->output_names[k]);
+    oq_error_place(error, "output '%s'", session->outputs.names[k]);
     oq_error_file(error, session->path);
     return false;
 }

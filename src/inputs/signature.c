@@ -112,6 +112,15 @@ bool oq_signature_hint_output(const struct oq_signature *signature, const char *
     return hint(signature->outputs, signature->n_outputs, name, "it gives", error);
 }
 
+bool oq_signature_check_mask(const struct oq_signature *signature, const char *mask,
+                             onnxq_error *error)
+{
+    if (mask == NULL || oq_parameter_find(signature->inputs, signature->n_inputs, mask) != NULL)
+        return true;
+    oq_fail(error, ONNXQ_ERROR_OPTION, "options.mask: the model has no input '%s'", mask);
+    return oq_signature_hint_input(signature, mask, error);
+}
+
 /* --- the same inputs --- */
 
 /* Says of which input, and offers another name. Returns false. */

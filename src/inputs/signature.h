@@ -55,6 +55,10 @@ bool oq_signature_hint_output(const struct oq_signature *signature, const char *
 bool oq_signature_check_same(const struct oq_signature *signature, const struct oq_signature *first,
                              onnxq_error *error);
 
+/* Whether the mask of options, where there is one, is an input. */
+bool oq_signature_check_mask(const struct oq_signature *signature, const char *mask,
+                             onnxq_error *error);
+
 /*
  * Gives the arrays "#N" of a set the name of input number N (outputs likewise;
  * those without a default are counted first) and checks that each input without

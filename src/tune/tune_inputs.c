@@ -167,16 +167,6 @@ static bool name_outputs(struct oq_tuning *tuning, onnxq_error *error)
     return true;
 }
 
-static bool check_mask(const struct oq_tuning *tuning, onnxq_error *error)
-{
-    const struct oq_signature *signature = &tuning->signature;
-    const char *mask = tuning->options->mask;
-    if (mask == NULL || oq_parameter_find(signature->inputs, signature->n_inputs, mask) != NULL)
-        return true;
-    oq_fail(error, ONNXQ_ERROR_OPTION, "options.mask: the model has no input '%s'", mask);
-    return oq_signature_hint_input(signature, mask, error);
-}
-
 /* Padding that is judged with the rest is often what stands in the way. */
 static const struct oq_array *find_padding(const struct oq_tuning *tuning)
 {
@@ -200,8 +190,8 @@ bool oq_tuning_make_inputs(struct oq_tuning *tuning, onnxq_error *error)
     onnxq_error first;
     bool engine_failed = false;
     if (!oq_signature_init(&tuning->signature, tuning->options->model, &tuning->arena, error) ||
-        !check_mask(tuning, error) || !name_outputs(tuning, error) ||
-        !make_sets(tuning, &feed, error))
+        !oq_signature_check_mask(&tuning->signature, tuning->options->mask, error) ||
+        !name_outputs(tuning, error) || !make_sets(tuning, &feed, error))
         return false;
     while (!run_float(tuning, &tuning->search, &tuning->search_outputs, &engine_failed, error)) {
         if (!engine_failed || !oq_feed_try_others(&feed, &tuning->all, &first, error))
