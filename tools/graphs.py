@@ -76,7 +76,7 @@ CASES = [
     ("dynamic", "MatMul, --method dynamic (the default)", layer, []),
     ("folded", "Conv, --method dynamic: folded to float when the model is loaded", convolutions, []),
     ("blocks", "MatMul, --method blocks --bits 4", layer, ["--method", "blocks", "--bits", "4"]),
-    ("static", "Conv, --method static: integers from one operator to the next", convolutions, ["--method", "static"]),
+    ("static", "Conv, --method static: integers from one operator to the next", convolutions, ["--method", "static", "--force-integer"]),
 ]
 
 

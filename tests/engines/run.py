@@ -85,7 +85,7 @@ OPTIONS = [
     Option("--method blocks --bits 4", BOUND_4),
     Option("--method blocks --bits 4 --no-symmetric", BOUND_4_ZERO),
     Option("--method blocks --bits nf4", BOUND_4),
-    Option("--method static", BOUND_STATIC, small=False),
+    Option("--method static", BOUND_STATIC),
 ]
 
 # --- what docs/engines.md states ------------------------------------------------------

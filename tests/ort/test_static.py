@@ -85,8 +85,10 @@ def nchw(seed=1, n=3, size=SIZE, channels=3):
 
 
 class StaticTest(OrtTest):
-    def static(self, model, feeds, *flags, change=None):
+    def static(self, model, feeds, *flags, change=None, forced=True):
+        """Integers also where floats are as fast: networks of tests are small."""
         path = ranges.write(self.dir / "ranges.json", model, feeds, change)
+        flags += ("--force-integer",) if forced else ()
         return self.quantize(model, "--method=static", f"--ranges={path}", *flags)
 
     def assert_integer(self, path, floats=()) -> ort.InferenceSession:
@@ -223,10 +225,11 @@ class Operators(StaticTest):
     def head_that_does_more(self, attribute, value) -> None:
         """A Gemm that scales is no product of integers: its bias stays float."""
         net = Net(13)
-        f = net.op("Flatten", net.op("GlobalAveragePool", net.op("Relu", net.conv("x", 3, CHANNELS))))
-        w = net.constant(net.normal(CHANNELS, 10))
+        c = net.op("Relu", net.conv(net.op("Relu", net.conv("x", 3, 64)), 64, 64))
+        w = net.constant(net.normal(64, 10))
+        f = net.op("Flatten", net.op("GlobalAveragePool", c))
         net.op("Gemm", f, w, net.constant(net.normal(10)), **{attribute: value})
-        outcome = self.static(net.model(net.nodes[-1].output[0], (1, 10)), nchw())
+        outcome = self.static(net.model(net.nodes[-1].output[0], (1, 10)), nchw(), forced=False)
         graph = onnx.load(outcome.path).graph
         gemm = next(n for n in graph.node if n.op_type == "Gemm")
         self.assertIn(gemm.input[2], [t.name for t in graph.initializer])
@@ -623,8 +626,9 @@ class Left(StaticTest):
             np.savez(self.dir / f"{i}.npz", **feed)
         inputs = [f"-i={self.dir / f'{i}.npz'}" for i in range(3)] + [f"--ort-lib={LIBRARY}"]
         self.onnxq("calibrate", *inputs, source, self.dir / "ranges.json")
-        self.onnxq("quantize", "--method=static", f"--ranges={self.dir / 'ranges.json'}", source, self.dir / "a.onnx")
-        self.onnxq("quantize", "--method=static", *inputs, source, self.dir / "b.onnx")
+        static = ["quantize", "--method=static", "--force-integer"]
+        self.onnxq(*static, f"--ranges={self.dir / 'ranges.json'}", source, self.dir / "a.onnx")
+        self.onnxq(*static, *inputs, source, self.dir / "b.onnx")
         self.assertEqual((self.dir / "a.onnx").read_bytes(), (self.dir / "b.onnx").read_bytes())
         self.assert_integer(self.dir / "a.onnx")
 
@@ -723,6 +727,60 @@ class Left(StaticTest):
         for feed in nchw():
             want = common.run(model, feed)
             self.assertLess(common.relative_error(want, session.run(None, feed)), 8)
+
+
+class Worth(StaticTest):
+    """Convolutions that integers do not make faster stay float, and what follows them starts later."""
+
+    def reasons(self, outcome) -> dict[str, str]:
+        weights = outcome.report["weights"]
+        return {w["name"]: u["reason"] for w in weights for u in w["uses"] if u["op_type"] == "Conv" and u["input"] == 1}
+
+    def worth(self, net, *flags, size=32, **options):
+        model = net.model(net.nodes[-1].output[0], (1, "c", "h", "w"), {"x": (1, 3, size, size)})
+        return self.static(model, nchw(size=size), *flags, forced=False, **options)
+
+    def run_types(self, outcome) -> list[str]:
+        return [n.op_type for n in optimize(outcome.path, self.dir)[1]]
+
+    def pyramid(self, pool=None) -> Net:
+        """Few channels on many pixels, then the other way round."""
+        net = Net()
+        x = net.op("Relu", net.conv("x", 3, 16))
+        if pool:
+            x = net.op(pool, x, kernel_shape=[2, 2], strides=[2, 2])
+        for i in (16, 64, 64):
+            x = net.op("Relu", net.conv(x, i, 64, strides=[2, 2] if i == 16 else [1, 1]))
+        return net
+
+    def test_first(self) -> None:
+        outcome = self.worth(self.pyramid())
+        types = self.run_types(outcome)
+        self.assertEqual((types.count("Conv"), types.count("QLinearConv")), (1, 3), types)
+        self.assertIn("no faster", next(iter(self.reasons(outcome).values())))
+
+    def test_pool(self) -> None:
+        """ONNX Runtime does not take the MaxPool behind QuantizeLinear, where it is 30 times slower."""
+        outcome = self.worth(self.pyramid("MaxPool"))
+        types = self.run_types(outcome)
+        self.assertIn("MaxPool", types)
+        self.assertLess(types.index("MaxPool"), types.index("QuantizeLinear"), types)
+        want, got = (common.run(p, nchw(size=32)[0]) for p in (outcome.source, outcome.path))
+        self.assertLess(common.relative_error(want, got), 5)
+
+    def test_nothing(self) -> None:
+        """Two small convolutions between operators that take floats."""
+        net = Net()
+        x = net.op("Relu", net.conv("x", 3, 16))
+        net.op("Sin", net.conv(x, 16, 16))
+        outcome = self.worth(net)
+        self.assertNotIn("QLinearConv", self.run_types(outcome))
+
+    def test_forced(self) -> None:
+        for flag in ("--force-integer", "--activation-bits=16", "--qdq-standard"):
+            with self.subTest(flag):
+                outcome = self.worth(self.pyramid(), flag)
+                self.assertNotIn("integers are no faster at its sizes", self.reasons(outcome).values())
 
 
 class Networks(StaticTest):

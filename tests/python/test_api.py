@@ -303,9 +303,9 @@ class Commands(Case):
         make_network(network)
         images = [{"x": np.random.default_rng(i).random((1, 3, 16, 16), np.float32)} for i in range(3)]
         onnxq.calibrate(network, ranges, inputs=images)
-        report = onnxq.quantize(network, self.output, method="static", ranges=ranges)
+        report = onnxq.quantize(network, self.output, method="static", ranges=ranges, force_integer=True)
         direct = self.folder / "direct.onnx"
-        onnxq.quantize(network, direct, method="static", inputs=iter(images))
+        onnxq.quantize(network, direct, method="static", inputs=iter(images), force_integer=True)
         self.assertEqual(self.output.read_bytes(), direct.read_bytes())
         self.assertGreater(report["summary"]["quantized"], 0)
 

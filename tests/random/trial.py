@@ -61,7 +61,7 @@ def draw_flags(seed: int, method: str, model: onnx.ModelProto) -> list[str]:
 
 
 def draw_static_flags(r: random.Random, model: onnx.ModelProto) -> list[str]:
-    flags = ["--min-elements=1"]
+    flags = ["--min-elements=1"] + (["--force-integer"] if r.random() < 0.8 else [])
     flags += ["--no-per-channel"] if r.random() < 0.2 else []
     flags += ["--freeze-inputs"] if r.random() < 0.4 else []
     flags += [f"--range-method={r.choice(('mse', 'percentile', 'entropy'))}"] if r.random() < 0.3 else []

@@ -128,6 +128,9 @@ bool oq_small_constant(onnxq_plan *plan, const char *name, const float **values,
 /* carry.c: the inputs of a node that are computed with: those of Add, or the first one. */
 size_t oq_count_operands(const Oq__Pb__NodeProto *node);
 
+/* worth.c: takes the convolutions back that are faster in floats; true where there are some. */
+bool oq_activations_weigh(onnxq_plan *plan);
+
 /* products.c: weight and bias of a product; what makes it impossible in `refusal`. */
 bool oq_product_init(onnxq_plan *plan, size_t index, onnxq_error *error);
 

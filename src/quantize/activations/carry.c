@@ -406,6 +406,14 @@ static void give_up(onnxq_plan *plan)
     }
 }
 
+static void review_until_settled(onnxq_plan *plan)
+{
+    size_t rounds = 0;
+    while (review_all(plan))
+        if (++rounds == MAX_ROUNDS)
+            give_up(plan);
+}
+
 /* Convolutions give integers; of the others those that are taken as such. */
 static void settle_values(onnxq_plan *plan)
 {
@@ -434,10 +442,13 @@ void oq_activations_decide(onnxq_plan *plan)
         oq_carried_of(plan, carrier->output)->is_carried = false;
         mark_made(plan, carrier);
     }
-    size_t rounds = 0;
-    while (review_all(plan))
-        if (++rounds == MAX_ROUNDS)
-            give_up(plan);
+    review_until_settled(plan);
+    if (oq_activations_weigh(plan)) {
+        for (size_t i = 0; i < activations->n_nodes; i++)
+            if (activations->carriers[i].carry == OQ_CARRY_PRODUCT)
+                mark_made(plan, &activations->carriers[i]);
+        review_until_settled(plan);
+    }
     settle_values(plan);
 }
 
