@@ -15,6 +15,9 @@
 #define SAME_SPEED 0.03 /* as a part */
 #define N_TRIALS   8    /* that halving takes, about */
 
+/* So many more are tried where there is time. */
+#define MOST_STEPS_FURTHER 8
+
 /* A site changes its form, and all that go with it. */
 struct frontier_step {
     size_t site;
@@ -200,23 +203,79 @@ static bool add_point(struct oq_tuning *tuning, const char *name, onnxq_method m
     return true;
 }
 
-static bool try_place(struct oq_tuning *tuning, const struct frontier *line, size_t place,
+static bool try_forms(struct oq_tuning *tuning, const struct frontier *line, int *forms,
                       bool *within, size_t *number, onnxq_error *error)
 {
     struct oq_tune *tune = tuning->tune;
     struct oq_tune_point *point = NULL;
-    int *forms = oq_arena_array(&tuning->arena, tune->n_sites, sizeof(*forms));
-    if (forms == NULL)
-        return oq_arena_fail(&tuning->arena, error);
-    memcpy(forms, line->start, tune->n_sites * sizeof(*forms));
-    for (size_t i = 0; i < place; i++)
-        forms[line->steps[i].site] = line->steps[i].form;
     for (size_t i = 0; i < tune->n_sites; i++)
         forms[i] = forms[line->first[i]];
     if (!add_point(tuning, "", oq_trial_method(tuning), forms, &point, error))
         return false;
     *within = is_within(tuning, point);
     *number = tune->n_points - 1;
+    return true;
+}
+
+/* What sites have there; NULL: memory is out. */
+static int *forms_at(struct oq_tuning *tuning, const struct frontier *line, size_t place,
+                     onnxq_error *error)
+{
+    const size_t n_sites = tuning->tune->n_sites;
+    int *forms = oq_arena_array(&tuning->arena, n_sites, sizeof(*forms));
+    if (forms == NULL) {
+        oq_arena_fail(&tuning->arena, error);
+        return NULL;
+    }
+    memcpy(forms, line->start, n_sites * sizeof(*forms));
+    for (size_t i = 0; i < place; i++)
+        forms[line->steps[i].site] = line->steps[i].form;
+    return forms;
+}
+
+static bool try_place(struct oq_tuning *tuning, const struct frontier *line, size_t place,
+                      bool *within, size_t *number, onnxq_error *error)
+{
+    int *forms = forms_at(tuning, line, place, error);
+    return forms != NULL && try_forms(tuning, line, forms, within, number, error);
+}
+
+/*
+ * Behind the last place that is within, steps that add less than the next one may still fit: they
+ * are tried in their order, and what is over the budget is passed over with all that follows it at
+ * its site.
+ */
+static bool go_further(struct oq_tuning *tuning, const struct frontier *line, size_t place,
+                       size_t *best, onnxq_error *error)
+{
+    int *forms = forms_at(tuning, line, place, error);
+    bool *passed = oq_arena_array(&tuning->arena, tuning->tune->n_sites, sizeof(*passed));
+    size_t n_tried = 0;
+    if (passed == NULL)
+        return oq_arena_fail(&tuning->arena, error);
+    if (forms == NULL)
+        return false;
+    passed[line->steps[place].site] = true; /* that one was tried */
+    for (size_t i = place + 1; i < line->n_steps && n_tried < MOST_STEPS_FURTHER; i++) {
+        const struct frontier_step *step = &line->steps[i];
+        const int before = forms[step->site];
+        bool within;
+        size_t number;
+        if (passed[step->site])
+            continue;
+        if (!oq_tuning_goes_on(tuning, "models", tuning->tune->n_points, 0))
+            return true;
+        forms[step->site] = step->form;
+        n_tried++;
+        if (!try_forms(tuning, line, forms, &within, &number, error))
+            return false;
+        if (within) {
+            *best = number;
+        } else {
+            forms[step->site] = before;
+            passed[step->site] = true;
+        }
+    }
     return true;
 }
 
@@ -248,7 +307,7 @@ static bool find_last(struct oq_tuning *tuning, const struct frontier *line, siz
             high = middle;
         }
     }
-    return true;
+    return *best == SIZE_MAX || high > low || go_further(tuning, line, low - 1, best, error);
 }
 
 /* --- the choice ----------------------------------------------------------------------------- */
@@ -278,10 +337,10 @@ static bool is_better(const struct oq_tuning *tuning, const struct oq_tune_point
 static bool is_eligible(const struct oq_tuning *tuning, size_t number, size_t found)
 {
     const struct oq_tune_point *points = tuning->tune->points;
-    /* Without a clock nothing speaks for others than the one that was found, if it is any good. */
+    /* Without a clock nothing speaks for others than the one that was found, but far less bytes. */
     return number == found ||
            (points[number].name[0] != '\0' && (tuning->options->is_timed || found == SIZE_MAX ||
-                                               points[found].nbytes >= points[0].nbytes));
+                                               points[number].nbytes < points[found].nbytes / 2));
 }
 
 /* What all was for: the model that was found, against the float one and those that have a name. */

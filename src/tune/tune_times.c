@@ -4,6 +4,7 @@
  */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -15,8 +16,9 @@
 #define MAX_TURNS        400
 #define SHARE_OF_TIMES   0.3 /* of the time that is allowed */
 #define MIN_PAIR_SECONDS 0.1
-#define MAX_PAIR_SECONDS 2.0
+#define MAX_PAIR_SECONDS 5.0
 #define MOST_OF_THE_REST 0.6
+#define LOW_END          0.1 /* of all times */
 #define SPEED_SECONDS    1.5
 #define SHARE_OF_SPEED   0.04
 
@@ -119,13 +121,18 @@ static onnxq_choice *choose_group(struct oq_tuning *tuning, size_t group, int fo
     return choices;
 }
 
-/* The median difference of all turns, in milliseconds. */
+/*
+ * How much longer the second model takes, in milliseconds. What others do on the machine only ever
+ * adds to a time, so that the lower ends of both say more than the middles of their differences.
+ */
 static double find_difference(struct timing *timing)
 {
-    size_t n = timing->times[0].count;
-    for (size_t i = 0; i < n; i++)
-        timing->times[1].values[i] -= timing->times[0].values[i];
-    return oq_median(timing->times[1].values, n);
+    double ends[2];
+    for (int k = 0; k < 2; k++) {
+        oq_sort(timing->times[k].values, timing->times[k].count);
+        ends[k] = oq_quantile(timing->times[k].values, timing->times[k].count, LOW_END);
+    }
+    return ends[1] - ends[0];
 }
 
 static bool time_group(struct oq_tuning *tuning, struct timing *timing, size_t g, int form,
@@ -226,7 +233,7 @@ static const int ever_slower[] = {ONNXQ_FORM_INTEGERS, OQ_N_PLAIN_FORMS, OQ_N_PL
 
 /*
  * Where a clock says that more takes less, it was off: neighbours that are the wrong way round get
- * their mean (isotonic regression).
+ * their mean (isotonic regression). What there was no time for takes as long as the one before.
  */
 static void straighten(struct oq_tune_group *group)
 {
@@ -235,7 +242,9 @@ static void straighten(struct oq_tune_group *group)
     } pools[N_EVER_SLOWER];
     size_t n_pools = 0, pool = 0;
     for (size_t i = 0; i < N_EVER_SLOWER; i++) {
-        const double ms = group->ms[ever_slower[i]];
+        double ms = group->ms[ever_slower[i]];
+        if (isnan(ms) && i > 0)
+            ms = pools[n_pools - 1].sum / pools[n_pools - 1].n;
         if (!group->exists[ever_slower[i]] || isnan(ms))
             return;
         pools[n_pools].sum = ms, pools[n_pools++].n = 1;
@@ -279,21 +288,42 @@ static bool time_groups(struct oq_tuning *tuning, struct timing *timing, onnxq_e
     return true;
 }
 
+/* What weights of that operator take in a form for each byte of floats, as far as known; or NAN. */
+static double rate_of(const struct oq_tune *tune, const char *op_type, int form)
+{
+    double ms = 0, nbytes = 0;
+    for (size_t i = 0; i < tune->n_weights; i++) {
+        const struct oq_tune_weight *weight = &tune->weights[i];
+        const double one = tune->groups[weight->group].ms[form];
+        if (!weight->exists[form] || isnan(one) ||
+            strcmp(tune->sites[weight->site].op_type, op_type) != 0)
+            continue;
+        ms += one;
+        nbytes += (double)weight->nbytes[ONNXQ_FORM_FLOAT];
+    }
+    return nbytes > 0 ? ms / nbytes : (double)NAN;
+}
+
 /*
- * Without a clock, and where there was no time for it: reading weights is what takes the time of a
- * run, floats for what is folded, and all else as it is stored.
+ * Where there was no time for a clock: as others of that operator take. Without any, reading
+ * weights is what takes the time of a run, floats for what is folded, and all else as it is stored.
  */
-static void assume_times(struct oq_tune *tune)
+static void assume_times(struct oq_tune *tune, bool is_timed)
 {
     const double run_ms = isnan(tune->float_ms) ? 1 : tune->float_ms;
     for (size_t i = 0; i < tune->n_weights; i++) {
         const struct oq_tune_weight *weight = &tune->weights[i];
+        const double float_nbytes = (double)weight->nbytes[ONNXQ_FORM_FLOAT];
         double *ms = tune->groups[weight->group].ms;
-        for (int form = ONNXQ_FORM_INTEGERS; form < OQ_N_FORMS; form++)
-            if (weight->exists[form] && isnan(ms[form]))
-                ms[form] =
-                    ((double)weight->nbytes[form] - (double)weight->nbytes[ONNXQ_FORM_FLOAT]) *
-                    run_ms / (double)(tune->float_nbytes + 1);
+        for (int form = ONNXQ_FORM_INTEGERS; form < OQ_N_FORMS; form++) {
+            if (!weight->exists[form] || !isnan(ms[form]))
+                continue;
+            const char *op_type = tune->sites[weight->site].op_type;
+            const double rate = is_timed ? rate_of(tune, op_type, form) : (double)NAN;
+            ms[form] = !isnan(rate) ? rate * float_nbytes
+                                    : ((double)weight->nbytes[form] - float_nbytes) * run_ms /
+                                          (double)(tune->float_nbytes + 1);
+        }
     }
 }
 
@@ -312,7 +342,7 @@ bool oq_tuning_measure_times(struct oq_tuning *tuning, onnxq_error *error)
     struct timing timing = {.has_one_thread = tuning->options->session.threads == 1};
     uint64_t nbytes;
     if (!tuning->options->is_timed) {
-        assume_times(tuning->tune);
+        assume_times(tuning->tune, false);
         sum_up(tuning->tune);
         return true;
     }
@@ -329,7 +359,7 @@ bool oq_tuning_measure_times(struct oq_tuning *tuning, onnxq_error *error)
     fini_timing(&timing);
     if (path != NULL)
         oq_trial_remove(path);
-    assume_times(tuning->tune);
+    assume_times(tuning->tune, true);
     sum_up(tuning->tune);
     return ok;
 }

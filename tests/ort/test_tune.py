@@ -404,6 +404,20 @@ class TuneTest(OrtTest):
         self.assertEqual(rows[0], rows[1])
         self.assertIn("divisors", rows[0])
 
+    def test_what_still_fits_behind_a_step_that_does_not_is_found(self):
+        r = np.random.default_rng(1)
+        wide, small = (r.standard_normal((WIDTH, n)).astype(np.float32) / 16 for n in (8 * WIDTH, WIDTH))
+        nodes = [node("MatMul", "x wide", "a"), node("MatMul", "z small", "b"), node("Mul", "b twice", "c")]
+        nodes += [node("Concat", "a c", "y", axis=-1)]
+        constants = {"wide": wide, "small": small, "twice": np.float32(2)}
+        inputs, outputs = {"x": ("n", WIDTH), "z": ("n", WIDTH)}, {"y": ("n", 9 * WIDTH)}
+        model = self.save(build.model(nodes, inputs, outputs, constants, opset=17))
+        np.savez(self.dir / "inputs.npz", x=self.rows(64, 3), z=self.rows(64, 4))
+        # The wide one gains the most, and is over the budget alone.
+        arguments = ("-i", self.dir / "inputs.npz", "--save-plan", self.dir / "plan.json")
+        self.tune(model, *arguments, "--budget", "rel<=0.0065")
+        self.assertEqual(self.forms(), {"wide": "float", "small": "integers"})
+
     def test_columns_that_are_not_there_are_told(self):
         model = self.save(network())
         plan = self.write_plan({"w1": {"columns": [WIDTH]}}, model)
