@@ -728,6 +728,25 @@ class Left(StaticTest):
             want = common.run(model, feed)
             self.assertLess(common.relative_error(want, session.run(None, feed)), 8)
 
+    @cases({"at once": ((),), "pooled": (("MaxPool",),), "behind a Relu": (("Relu",),)})
+    def raw_beside_computed(self, between):
+        """An image of 0 to 255 beside what a network has made of it, of which one scale leaves nothing."""
+        net = Net()
+        c = net.op("Relu", net.conv(net.op("Mul", "x", net.constant(np.float32(0.003))), 3, CHANNELS))
+        h = net.op("Concat", c, "x", axis=1)
+        for op_type in between:
+            h = net.op(op_type, h, **({"kernel_shape": [1, 1]} if op_type == "MaxPool" else {}))
+        weight = net.normal(64, CHANNELS + 3, 1, 1)
+        weight[:, CHANNELS:] *= 0.07
+        net.op("Conv", h, net.constant(weight))
+        model = net.model(net.nodes[-1].output[0], (1, 64, SIZE, SIZE))
+        feeds = [{"x": 100 * np.abs(feed["x"])} for feed in nchw()]
+        for flags in ((), ("--qdq-standard",)):
+            outcome = self.static(model, feeds, *flags)
+            for feed in feeds:
+                want = common.run(model, feed)
+                self.assertLess(common.relative_error(want, common.run(onnx.load(outcome.path), feed)), 4)
+
 
 class Worth(StaticTest):
     """Convolutions that integers do not make faster stay float, and what follows them starts later."""

@@ -237,6 +237,64 @@ static const struct oq_value *find_result(const onnxq_plan *plan, const struct o
     return clamp == NULL ? carrier->output : clamp->output;
 }
 
+/* --- what is put together --- */
+
+/*
+ * Inputs that differ so much in range share one scale in the result, in which the smaller ones
+ * have four bits left or less: boxes and scores of a detector, an image of 0 to 255 beside what a
+ * network has made of it.
+ */
+#define LEAST_BITS 4
+
+/* Values that are looked at, where one Concat takes another. */
+#define MAX_JOINED 32
+
+struct joined {
+    const struct oq_value *values[MAX_JOINED];
+    size_t n;
+    float least, most; /* of the widths of their ranges */
+};
+
+static void add_joined(struct joined *joined, const struct oq_value *value)
+{
+    for (size_t i = 0; i < joined->n; i++)
+        if (joined->values[i] == value)
+            return;
+    if (value != NULL && joined->n < MAX_JOINED)
+        joined->values[joined->n++] = value;
+}
+
+/* Back through what leaves values as they are, to those that were put together. */
+static void look_behind(const onnxq_plan *plan, struct joined *joined, const struct oq_value *value)
+{
+    const Oq__Pb__NodeProto *node = value->graph->parent == NULL ? oq_value_node(value) : NULL;
+    const struct oq_carrier *carrier = node == NULL ? NULL : carrier_of(plan, value->index);
+    if (carrier != NULL && carrier->carry == OQ_CARRY_JOIN) {
+        for (size_t i = 0; i < node->n_input; i++)
+            add_joined(joined, oq_main_value(plan, node->input[i]));
+    } else if (carrier != NULL &&
+               (carrier->carry == OQ_CARRY_PASS ||
+                (carrier->carry == OQ_CARRY_CLAMP && !isfinite(carrier->high)))) {
+        add_joined(joined, carrier->input);
+    } else {
+        const struct oq_carried *root = oq_carried_root(plan, value);
+        const float width = root->high - root->low;
+        joined->least = root->has_range ? fminf(joined->least, width) : joined->least;
+        joined->most = root->has_range ? fmaxf(joined->most, width) : joined->most;
+    }
+}
+
+static const char *refuse_joined(const onnxq_plan *plan, const struct oq_value *value)
+{
+    struct joined joined = {.least = INFINITY};
+    add_joined(&joined, value);
+    for (size_t i = 0; i < joined.n; i++)
+        look_behind(plan, &joined, joined.values[i]);
+    return joined.most > ldexpf(joined.least, (int)plan->options.activation_bits - LEAST_BITS)
+               ? "its inputs have ranges that do not fit together"
+               : NULL;
+}
+
 /* --- products --- */
 
 static bool is_convolution(const onnxq_plan *plan, size_t index)
@@ -255,6 +313,8 @@ static const char *refuse_product(onnxq_plan *plan, size_t index)
     const char *refusal = site->needs_floats;
     if (refusal == NULL)
         refusal = refuse_value(plan, product->input);
+    if (refusal == NULL)
+        refusal = refuse_joined(plan, product->input);
     if (refusal == NULL && !plan->options.qdq_standard && !is_convolution(plan, index) &&
         oq_carried_of(plan, product->input)->maker == NULL)
         refusal = "its input is no integer anyway";
@@ -294,30 +354,6 @@ static const char *refuse_operands(onnxq_plan *plan, size_t index)
     return any_made ? NULL : "its inputs are no integers anyway";
 }
 
-/*
- * Inputs that differ so much in range share one scale in the result, in which the smaller ones
- * have four bits left or less: boxes and scores of a detector.
- */
-#define LEAST_BITS 4
-
-static const char *refuse_join(onnxq_plan *plan, size_t index)
-{
-    const Oq__Pb__NodeProto *node = plan->model->proto->graph->node[index];
-    float least = INFINITY, most = 0;
-    for (size_t i = 0; i < node->n_input; i++) {
-        const struct oq_value *value = oq_main_value(plan, node->input[i]);
-        const struct oq_carried *root = value == NULL ? NULL : oq_carried_root(plan, value);
-        if (root == NULL || !root->has_range)
-            continue;
-        float width = root->high - root->low;
-        least = fminf(least, width);
-        most = fmaxf(most, width);
-    }
-    return most > ldexpf(least, (int)plan->options.activation_bits - LEAST_BITS)
-               ? "its inputs have ranges that do not fit together"
-               : NULL;
-}
-
 static bool is_taken_by_integers(const onnxq_plan *plan, const struct oq_value *value)
 {
     for (const struct oq_use *use = value->uses; use != NULL; use = use->next)
@@ -346,7 +382,7 @@ static const char *refuse_node(onnxq_plan *plan, size_t index)
     const char *refusal = carrier->carry == OQ_CARRY_PRODUCT ? refuse_product(plan, index)
                                                              : refuse_operands(plan, index);
     if (refusal == NULL && carrier->carry == OQ_CARRY_JOIN)
-        refusal = refuse_join(plan, index);
+        refusal = refuse_joined(plan, carrier->output);
     if (refusal == NULL)
         refusal = refuse_tail(plan, carrier);
     /* What is no convolution may give floats. */
