@@ -323,7 +323,89 @@ HANDED_ON = {
     "Mul with an input": lambda: handed_on([node("Mul", "x mask", "z")]),
     "Concat of two inputs": lambda: handed_on([node("Concat", "a b", "z", axis=1)]),
     "a convolution of one tap": convolved,
+    "Relu (of features above 0)": lambda: handed_on([node("Abs", "x", "p"), node("Relu", "p", "z")]),
+    "Abs, Sqrt": lambda: handed_on([node("Abs", "x", "p"), node("Sqrt", "p", "z")]),
+    "Sum": lambda: handed_on([node("Sum", "x x", "z")]),
+    "BatchNormalization": lambda: handed_on(
+        [node("BatchNormalization", "x o n n o", "z")], o=np.ones(256, np.float32), n=np.zeros(256, np.float32)
+    ),
+    "AveragePool": lambda: handed_on(
+        [node("Unsqueeze", "x i", "u"), node("AveragePool", "u", "p", kernel_shape=[1]), node("Squeeze", "p i", "z")],
+        i=np.array([2]),
+    ),
+    "ReduceMean": lambda: handed_on(
+        [node("Unsqueeze", "x i", "u"), node("ReduceMean", "u", "z", axes=[2], keepdims=0)], i=np.array([2])
+    ),
+    "a cross: x (x V) + x": lambda: handed_on(
+        [node("MatMul", "x v", "p"), node("Mul", "x p", "q"), node("Add", "q x", "z")], v=normal(256, 256) / 1e4
+    ),
 }
+
+
+def late(size: float, n: int, part: float = 1) -> tuple[onnx.ModelProto, dict]:
+    """n features of that size beside 256 that a network has computed, each worth `part` of one of those."""
+    feeds = {"x": normal(64, 256), "s": (size * (1 + 0.3 * normal(64, n))).astype(np.float32)}
+    w = np.concatenate([normal(256, 256) / 16, part * normal(n, 256) / 16 / size]).astype(np.float32)
+    nodes = [node("MatMul", "x v", "m"), node("Relu", "m", "h"), node("Concat", "h s", "z", axis=1), node("MatMul", "z w", "y")]
+    return model_of(nodes, feeds, {"w": w, "v": normal(256, 256) / 11}), feeds
+
+
+def beside(kind: str) -> tuple[onnx.ModelProto, dict]:
+    """Features over 4 decades beside a state, a mean of embeddings, or the channels of an image."""
+    sizes = 10 ** np.linspace(0, 4, 4)
+    features = (sizes * (1 + 0.3 * normal(64, 4))).astype(np.float32)
+    w = np.concatenate([normal(256, 256) / 16, normal(4, 256) / 16 / sizes[:, None]]).astype(np.float32)
+    behind = [node("Concat", "h s", "z", axis=1), node("MatMul", "z w", "y")]
+    if kind == "state":
+        feeds = {"x": normal(10, 64, 32), "s": features}
+        constants = {"w": w, "wl": normal(1, 1024, 32) / 6, "rl": normal(1, 1024, 256) / 16, "i": np.array([0])}
+        nodes = [node("LSTM", "x wl rl", "o l", hidden_size=256), node("Squeeze", "l i", "h"), *behind]
+        return model_of(nodes, feeds, constants), feeds
+    feeds = {"x": np.abs(normal(64, 10, 50)), "s": features}
+    constants = {"w": w, "t": normal(50, 256)}
+    nodes = [node("MatMul", "x t", "e"), node("ReduceMean", "e", "h", axes=[1], keepdims=0), *behind]
+    return model_of(nodes, feeds, constants), feeds
+
+
+def print_beside(onnxq: str) -> None:
+    makers = {f"one of size {s}": lambda s=s: late(s, 1) for s in (5, 20, 50, 100, 1000)}
+    makers["one of size 100, worth 32 of the others"] = lambda: late(100, 1, 32)
+    makers["40 of size 100"] = lambda: late(100, 40)
+    makers["4, beside the state of an LSTM"] = lambda: beside("state")
+    makers["4, beside a mean over time"] = lambda: beside("mean")
+    ways = [(), ("--method=weights",), ("--method=blocks",), ("--method=qdq",)]
+    print("\n| features beside computed ones | ratio | error % | weights | blocks | qdq |\n|---|---|---|---|---|---|")
+    for name, make in makers.items():
+        made = make()
+        w = numpy_helper.to_array(made[0].graph.initializer[0])[:, :64]
+        norms = np.linalg.norm(w / np.abs(w).max(0), axis=1)
+        ratio = np.sqrt(np.mean(norms**2)) / min(norms[256:].min(), np.sqrt(np.mean(norms[:256] ** 2)))
+        print(f"| {name} | {ratio:.3g} | {' | '.join(error_or_float(onnxq, made, *way) for way in ways)} |")
+
+
+def joined(size: float, worth: float) -> tuple[onnx.ModelProto, dict]:
+    """An image up to `size` beside 32 channels that were computed from it; a channel of it is worth `worth` of them."""
+    feeds = {"x": (size * RNG.random((1, 3, 32, 32))).astype(np.float32)}
+    w = normal(64, 35, 3, 3) / 18
+    w[:, 32:] *= worth / size
+    constants = {"w": w, "v": normal(32, 3, 3, 3) / 5, "u": normal(32, 32, 3, 3) / 17, "k": np.float32(4 / size)}
+    nodes = [node("Mul", "x k", "s"), node("Conv", "s v", "a", pads=[1] * 4), node("Relu", "a", "b")]
+    nodes += [node("Conv", "b u", "c", pads=[1] * 4), node("Relu", "c", "d"), node("Concat", "d x", "z", axis=1)]
+    return model_of([*nodes, node("Conv", "z w", "y", pads=[1] * 4)], feeds, constants), feeds
+
+
+def print_joined(onnxq: str) -> None:
+    ways = {"static": (), "qdq-standard": ("--qdq-standard",)}
+    print(f"\n| an image beside computed channels | {' | '.join(ways)} | qdq | conv integer |\n|---|---|---|---|---|")
+    for size, worth in ((1, 1), (10, 1), (50, 1), (50, 10), (255, 1), (255, 10)):
+        made = joined(size, worth)
+        with tempfile.TemporaryDirectory() as folder:
+            inputs = Path(folder, "inputs.npz")
+            np.savez(inputs, **made[1])
+            static = ("--method=static", f"--ort-lib={Path(ort.__file__).parent / 'capi'}", f"--inputs={inputs}")
+            cells = [error_or_float(onnxq, made, *static, *way) for way in ways.values()]
+        cells += [error_or_float(onnxq, made, *way) for way in (("--method=qdq",), ("--conv=integer", "--force-integer"))]
+        print(f"| 0 to {size}, worth {worth} | {' | '.join(cells)} |")
 
 
 def norm_ratio(w: np.ndarray) -> float:
@@ -356,6 +438,17 @@ def offset_layer(mean: float, *behind: onnx.NodeProto) -> tuple[onnx.ModelProto,
     return model_of([node("Gemm", "x w b", "h"), *(behind or [node("Relu", "h", "y")])], feeds, constants), feeds
 
 
+def normalized_layer(mean: float) -> tuple[onnx.ModelProto, dict]:
+    """The same, where BatchNormalization takes the means off."""
+    made, feeds = offset_layer(mean, node("BatchNormalization", "h o n b v", "y"))
+    w, b = (numpy_helper.to_array(t) for t in made.graph.initializer)
+    made.graph.node[0].input[2] = "n"
+    constants = {"b": -b, "o": np.ones(256, np.float32), "n": np.zeros(256, np.float32), "v": (w**2).sum(0)}
+    del made.graph.initializer[1]
+    made.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in constants.items())
+    return made, feeds
+
+
 def mixture(mean: float) -> tuple[onnx.ModelProto, dict]:
     """A component of a Gaussian mixture: the square of the distance, by the root of its precision."""
     root = RNG.standard_normal((48, 48))
@@ -371,7 +464,7 @@ def mixture(mean: float) -> tuple[onnx.ModelProto, dict]:
 def print_biases(onnxq: str) -> None:
     ways = [("--force-integer",), ("--method=blocks",), ("--method=qdq",), ("--method=weights",)]
     print("\n| means | bias / rest | integers | blocks | qdq | weights |\n|---|---|---|---|---|---|")
-    for name, make in (("a layer", offset_layer), ("a mixture", mixture)):
+    for name, make in (("a layer", offset_layer), ("normalized", normalized_layer), ("a mixture", mixture)):
         for mean in (0, 1, 2, 3, 5, 10, 30, 100, 300, 1000):
             made = make(mean)
             w, b = (numpy_helper.to_array(t)[..., :64] for t in made[0].graph.initializer[:2])
@@ -550,6 +643,8 @@ def main() -> None:
     print_logarithms(onnxq)
     print_first_layers(onnxq)
     print_handed_on(onnxq)
+    print_beside(onnxq)
+    print_joined(onnxq)
     print_biases(onnxq)
     print_grid(onnxq)
     print_cancelling(onnxq)

@@ -18,6 +18,7 @@
 #define BODIES   OQ_HAS_BODIES
 #define CENTERS  OQ_CENTERS
 #define POSITIVE OQ_POSITIVE
+#define CHANNEL  OQ_BY_CHANNEL
 
 #define GOES       NULL /* why it stays */
 #define UNKNOWN    "there is no float form of it here"

@@ -62,7 +62,8 @@ enum oq_trait {
     OQ_HAS_BODIES = 32, /* graphs in attributes, which its inputs go into */
     OQ_QUANTIZED = 64,  /* it quantizes, or takes integers with scales */
     OQ_CENTERS = 128,   /* what elements of an input have in common makes no difference */
-    OQ_POSITIVE = 256   /* of input 0 it wants positive numbers, and is steep near zero */
+    OQ_POSITIVE = 256,  /* of input 0 it wants positive numbers, and is steep near zero */
+    OQ_BY_CHANNEL = 512 /* what it sums up, or scales, are elements of one feature or channel */
 };
 
 struct oq_operator {

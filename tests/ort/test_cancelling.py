@@ -290,7 +290,7 @@ class Sizes(OrtTest):
     def outliers_are_found(self, size):
         w = build.rng().standard_normal((256, 256)).astype(np.float32)
         w[7] = 1e6
-        nodes = [node("Relu", "x", "h"), node("MatMul", "h w", "y"), node("MatMul", "x v", "z")]
+        nodes = [node("Softmax", "x", "h"), node("MatMul", "h w", "y"), node("MatMul", "x v", "z")]
         constants = {"w": (w * size).astype(np.float32), "v": build.weights(256, 256)}
         model = build.model(nodes, {"x": (4, 256)}, {"y": (4, 256), "z": (4, 256)}, constants)
         for flags in ((), ("--method=blocks", "--force-integer"), ("--method=qdq",)):

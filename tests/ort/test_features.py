@@ -57,11 +57,23 @@ class UnlikeSizes(Features):
             ],),
             "rearranged": ([node("Unsqueeze", "x axes", "u"), node("Squeeze", "u axes", "i"), node("Identity", "i", "h")],),
             "chosen": ([node("Gather", "x all", "h", axis=1)],),
+            "Relu": ([node("Abs", "x", "a"), node("Relu", "a", "h")],),
+            "LeakyRelu": ([node("LeakyRelu", "x", "h")],),
+            "Sum": ([node("Sum", "x x x", "h")],),
+            "a power": ([node("Pow", "x one", "h")],),
+            "an average": ([node("Unsqueeze", "x axes", "u"), node("ReduceMean", "u axes", "h", keepdims=0)],),
+            "pooled": ([
+                node("Unsqueeze", "x last", "u"), node("AveragePool", "u", "p", kernel_shape=[1]),
+                node("Squeeze", "p last", "h"),
+            ],),
+            "normalized by channel": ([node("BatchNormalization", "x ones zeros zeros ones", "h")],),
+            "crossed": ([node("MatMul", "x v", "p"), node("Mul", "x p", "q"), node("Add", "q x", "h")],),
         }
     )
     def handed_on(self, nodes):
         numbers = {"zero": np.zeros(()), "one": np.ones(()), "low": np.array(-1e6), "high": np.array(1e6)}
-        constants = {"w": self.w(), "axes": np.array([1]), "all": np.arange(N), **numbers}
+        constants = {"w": self.w(), "axes": np.array([1]), "last": np.array([2]), "all": np.arange(N), **numbers}
+        constants.update(zeros=np.zeros(N), ones=np.ones(N), v=0.1 * build.weights(N, N) / self.SIZES[:, None])
         self.check([*nodes, node("MatMul", "h w", "y")], {"x": self.x(16)}, constants, self.REASON)
 
     def test_missing_ones_count_as_zeros(self):
@@ -117,12 +129,75 @@ class UnlikeSizes(Features):
         w = build.weights(N, 3 * N) / self.SIZES[:, None]
         self.check([attention], {"x": self.x(2, 8)}, {"w": w, "bias": np.zeros(3 * N)}, self.REASON, rank=3)
 
-    @cases({"Relu": (node("Relu", "x", "h"),), "a mean": (node("ReduceMean", "x", "h", axes=[0], keepdims=1),)})
+    @cases({"another sum": (node("MatMul", "x v", "h"),), "Softmax": (node("Softmax", "x", "h"),)})
     def what_is_made_of_features_is_none(self, before):
         """Of inner layers norms say nothing: what died out has a small one."""
         nodes = [before, node("MatMul", "h w", "y")]
         w = np.concatenate([build.weights(N - 1, 1024), 1e-2 * build.weights(1, 1024)])
-        model = build.model(nodes, {"x": (16, N)}, {"y": ("n", 1024)}, {"w": w}, opset=17)
+        constants = {"w": w, "v": build.weights(N, N)}
+        model = build.model(nodes, {"x": (16, N)}, {"y": ("n", 1024)}, constants, opset=17)
+        self.assertEqual(self.quantize(model).weight("w")["action"], "dynamic")
+
+
+class BesideComputed(Features):
+    """Features beside what the network has computed: their rows of the weight tell."""
+
+    REASON = "its inputs are of unlike size"
+    SIZES = np.array([1e5, 40, 170, 2000])
+    HIDDEN = node("MatMul", "x v", "m"), node("Relu", "m", "r")
+
+    def constants(self, outputs=N):
+        w = np.concatenate([build.weights(N, outputs), build.weights(4, outputs) / self.SIZES[:, None]])
+        return {"w": w, "v": build.weights(N, N)}
+
+    def features(self, *shape):
+        return (1 + 0.3 * build.rng(5).standard_normal((*shape, 4))) * self.SIZES
+
+    @cases(
+        {
+            "behind": ([node("Concat", "r s", "h", axis=1), node("MatMul", "h w", "y")],),
+            "handed on": ([
+                node("Identity", "s", "i"), node("Concat", "r i", "h", axis=-1), node("Gemm", "h w bias", "y"),
+            ],),
+        }
+    )
+    def fused_late(self, nodes):
+        constants = {**self.constants(), "bias": np.zeros(N)}
+        feeds = {"x": build.activations(16, N), "s": self.features(16)}
+        self.check([*self.HIDDEN, *nodes], feeds, constants, self.REASON)
+
+    def test_of_a_recurrent_state(self):
+        lstm = node("LSTM", "x wl rl", "o last", hidden_size=N)
+        nodes = [lstm, node("Squeeze", "last axes", "r"), node("Concat", "r s", "h", axis=1), node("MatMul", "h w", "y")]
+        recurrent = {"wl": build.weights(1, 4 * N, 32), "rl": 0.1 * build.weights(1, 4 * N, N), "axes": np.array([0])}
+        feeds = {"x": build.activations(5, 8, 32), "s": self.features(8)}
+        self.check(nodes, feeds, {**self.constants(), **recurrent}, "")  # recurrent models have reasons of their own
+
+    def test_convolved(self):
+        w = np.concatenate([build.weights(N, N, 3), build.weights(N, 4, 3) / self.SIZES[:, None]], 1)
+        nodes = [node("Relu", "c", "r"), node("Concat", "r s", "h", axis=1), node("Conv", "h w", "y", pads=[1, 1])]
+        feeds = {"x": build.activations(2, N, 16), "s": self.features(2, 16).transpose(0, 2, 1).copy()}
+        constants = {"w": w, "v": build.weights(N, N, 1)}
+        methods = {"qdq": METHODS["qdq"], "integers": ("--conv=integer", "--force-integer")}
+        self.check([node("Conv", "x v", "c"), *nodes], feeds, constants, self.REASON, rank=3, methods=methods)
+
+    def test_pooled_embeddings(self):
+        nodes = [
+            node("Gather", "t i", "e"), node("ReduceMean", "e axes", "r", keepdims=0),
+            node("Concat", "r s", "h", axis=1), node("MatMul", "h w", "y"),
+        ]
+        constants = {"w": self.constants()["w"], "t": build.rng(2).standard_normal((64, N)), "axes": np.array([1])}
+        feeds = {"i": build.rng(3).integers(0, 64, (16, 5)), "s": self.features(16)}
+        self.check(nodes, feeds, constants, self.REASON)
+
+    def test_died_out(self):
+        """A hidden input with a small norm is nothing that counts; features like the others are none either."""
+        w = self.constants(1024)["w"]
+        w[N:] *= self.SIZES[:, None]
+        w[3] *= 1e-3
+        nodes = [*self.HIDDEN, node("Concat", "r s", "h", axis=1), node("MatMul", "h w", "y")]
+        constants = {"w": w.astype(np.float32), "v": build.weights(N, N)}
+        model = build.model(nodes, {"x": (16, N), "s": (16, 4)}, {"y": ("n", 1024)}, constants, opset=17)
         self.assertEqual(self.quantize(model).weight("w")["action"], "dynamic")
 
 
@@ -158,6 +233,25 @@ class Offsets(Features):
         self.check([node("Conv", "x w b", "h"), node("Relu", "h", "y")], {"x": x}, {"w": w.T[:, :, None], "b": b},
                    self.REASON, rank=3)
 
+    @cases({"MatMul": (node("MatMul", "x w", "h"),), "Gemm": (node("Gemm", "x w zeros", "h"),)})
+    def normalized(self, product):
+        x, w, b = self.parts(60, 16)
+        nodes = [product, node("BatchNormalization", "h ones zeros mean variance", "n"), node("Relu", "n", "y")]
+        constants = {"w": w, "mean": -b, "variance": (w**2).sum(0), "zeros": np.zeros(N), "ones": np.ones(N)}
+        self.check(nodes, {"x": x}, constants, self.REASON)
+
+    def test_convolved_and_normalized(self):
+        x, w, b = self.parts(60, 4, 16)
+        nodes = [node("Conv", "x w", "h"), node("BatchNormalization", "h ones zeros mean variance", "y")]
+        constants = {"mean": -b, "variance": (w**2).sum(0), "zeros": np.zeros(N), "ones": np.ones(N)}
+        feeds = {"x": x.transpose(0, 2, 1).copy()}
+        self.check(nodes, feeds, {"w": w.T[:, :, None], **constants}, self.REASON, rank=3)
+
+    def test_in_a_row(self):
+        x, w, b = self.parts(60, 16)
+        nodes = [node("MatMul", "x w", "m"), node("Add", "m bias", "a"), node("Sub", "a mean", "h"), node("Relu", "h", "y")]
+        self.check(nodes, {"x": x}, {"w": w, "bias": np.ones(N), "mean": 1 - b}, self.REASON)
+
     def test_distances_of_a_mixture(self):
         x, w, b = self.parts(60, 16)
         nodes = [node("Gemm", "x w b", "h"), node("Mul", "h h", "q"), node("ReduceSum", "q axes", "y")]
@@ -174,6 +268,6 @@ class Offsets(Features):
         """Where a layer computes what comes in, its bias may be large for other reasons."""
         _, w, b = self.parts(mean, 16)
         w, b = np.tile(w, 8), np.tile(b, 8)
-        nodes = [node("Relu" if is_inner else "Identity", "x", "r"), node("Gemm", "r w b", "y")]
+        nodes = [node("Softmax" if is_inner else "Identity", "x", "r"), node("Gemm", "r w b", "y")]
         model = build.model(nodes, {"x": (16, N)}, {"y": (16, 8 * N)}, {"w": w, "b": b.astype(np.float32)})
         self.assertEqual(self.quantize(model).weight("w")["action"], "dynamic")

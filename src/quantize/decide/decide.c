@@ -318,6 +318,9 @@ static void screen(onnxq_plan *plan, const struct oq_selection *selection,
 
 bool oq_plan_screen(onnxq_plan *plan, const struct oq_selection *selection, onnxq_error *error)
 {
+    plan->fed_before = oq_arena_alloc(&plan->arena, sizeof(*plan->fed_before));
+    if (plan->fed_before == NULL)
+        return oq_arena_fail(&plan->arena, error);
     mark_names(plan);
     for (size_t i = 0; i < plan->n_constants; i++)
         if (plan->constants[i].value != NULL)

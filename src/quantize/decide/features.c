@@ -5,10 +5,8 @@
  * - Features of unlike size. Where a network was trained behind a scaler that was made part of its
  *   first layer, rows of the weight are as unlike as the features were, the other way round:
  *   beside seconds since 1970, a share between 0 and 1 is nothing.
- * - Features that are a mean and little else: years, pressures, degrees Kelvin. The bias takes off
- *   again what the weight makes of the means, and rounding the weight is off by a part of that,
- *   not of what is left. What is left is not known; sums of standardized features have the size of
- *   the weight's norm, and those of a network that learns are about 1. The larger one counts.
+ *   So they are where a network puts features beside what it has computed.
+ * - Features that are a mean and little else: see offset.c.
  * - Each output is one input, as in trees that are written as products: no sum averages what
  *   rounding does to it. That is so of all layers.
  *
@@ -89,32 +87,55 @@ static void divide_by_size(const struct oq_view *view, float *x)
     }
 }
 
-/* The root mean square of the norms of inputs, against the smallest that is not zero. */
-static double measure_unlikeness(const struct oq_view *view, float *x)
+static double sum_squares(const struct oq_view *view, float *x, uint64_t input)
 {
-    double sum = 0, smallest = INFINITY;
-    uint64_t n = 0;
-    for (uint64_t i = 0; i < view->n_inputs; i++) {
-        double squares = 0;
-        for (uint64_t o = 0; o < view->n_outputs; o++) {
-            double w = (double)*oq_view_element(view, x, i, o);
-            squares += w * w;
-        }
-        sum += squares;
-        n += squares > 0;
-        smallest = squares > 0 ? fmin(smallest, squares) : smallest;
+    double squares = 0;
+    for (uint64_t o = 0; o < view->n_outputs; o++) {
+        double w = (double)*oq_view_element(view, x, input, o);
+        squares += w * w;
     }
+    return squares;
+}
+
+static bool is_feature(const struct oq_fed *fed, uint64_t input)
+{
+    for (size_t i = 0; i < fed->n; i++)
+        if (input >= fed->rows[i].first && input < fed->rows[i].end)
+            return true;
+    return false;
+}
+
+/*
+ * The root mean square of the norms of inputs, against the smallest that is not zero. Those that
+ * the network has computed count as one, as some of them died out.
+ */
+static double measure_unlikeness(const struct oq_view *view, float *x, const struct oq_fed *fed)
+{
+    double sum = 0, smallest = INFINITY, sum_of_others = 0;
+    uint64_t n = 0, n_others = 0;
+    for (uint64_t i = 0; i < view->n_inputs; i++) {
+        const double squares = sum_squares(view, x, i);
+        const bool is_other = squares > 0 && !is_feature(fed, i);
+        sum += squares;
+        sum_of_others += is_other ? squares : 0;
+        n_others += is_other;
+        n += squares > 0;
+        smallest = squares > 0 && !is_other ? fmin(smallest, squares) : smallest;
+    }
+    if (n_others > 0)
+        smallest = fmin(smallest, sum_of_others / (double)n_others);
     return n > 1 && isfinite(sum) ? sqrt(sum / (double)n / smallest) : 1;
 }
 
-static struct oq_objection judge_inputs(const struct oq_view *view, float *x, bool is_fed)
+static struct oq_objection judge_inputs(const struct oq_view *view, float *x,
+                                        const struct oq_fed *fed)
 {
     if (is_selection(view, x))
         return (struct oq_objection){"each of its outputs is one input", OQ_ANY_BITS};
-    if (!is_fed)
+    if (fed->n == 0)
         return (struct oq_objection){NULL, OQ_ANY_BITS};
     divide_by_size(view, x);
-    const double unlikeness = measure_unlikeness(view, x);
+    const double unlikeness = measure_unlikeness(view, x, fed);
     if (unlikeness > MOST_UNLIKE_IN_16_BITS)
         return (struct oq_objection){"its inputs are of unlike size", OQ_FLOAT};
     if (unlikeness > MOST_UNLIKE)
@@ -122,95 +143,9 @@ static struct oq_objection judge_inputs(const struct oq_view *view, float *x, bo
     return (struct oq_objection){NULL, OQ_ANY_BITS};
 }
 
-/* --- features that are a mean and little else --- */
+/* --- all of it --- */
 
-/* Nodes between a product and the sum with its bias. */
-#define MAX_STEPS 4
-
-/* Of fewer, the middle one is any. */
-#define MIN_BIASES ((uint64_t)8)
-
-/* Half of the outputs have a bias of so many times what is left: see docs/decisions.md. */
-#define MOST_OFFSET            3.0
-#define MOST_OFFSET_IN_16_BITS 256.0
-
-struct added_bias {
-    const struct oq_constant *constant;
-    float factor;        /* of the bias, */
-    float weight_factor; /* and of the weight */
-    float *x;            /* [outputs] */
-};
-
-/* The one node that takes a value, and the number of its input that the value is, or NULL. */
-static const Oq__Pb__NodeProto *find_user(const struct oq_value *value, size_t *input)
-{
-    const struct oq_use *use = value->uses;
-    if (use == NULL || use->next != NULL || use->node == OQ_NO_NODE)
-        return NULL;
-    *input = use->input;
-    return use->graph->proto->node[use->node];
-}
-
-/* What is added to the product, in a node of its own; rearranging goes before. */
-static const struct oq_constant *find_added(const onnxq_plan *plan, const struct oq_value *value)
-{
-    for (unsigned i = 0; i < MAX_STEPS && value != NULL; i++) {
-        size_t input;
-        const Oq__Pb__NodeProto *node = find_user(value, &input);
-        if (node == NULL || node->n_output == 0)
-            return NULL;
-        if (OQ_NODE_IS(node, "Add", "Sub") && input < 2)
-            return oq_plan_constant(plan, value->graph, oq_node_input(node, 1 - input));
-        const struct oq_operator *op = oq_operator_of(node);
-        if (input != 0 || oq_operator_id(op) == OQ_ONNX_Concat ||
-            oq_operator_role(op, 0) != OQ_PASSED)
-            return NULL;
-        value = oq_graph_find(value->graph, node->output[0]);
-    }
-    return NULL;
-}
-
-static bool find_bias(const onnxq_plan *plan, const struct oq_site *site, struct added_bias *bias)
-{
-    const Oq__Pb__NodeProto *node = site->node;
-    const enum oq_operator_id id = oq_operator_id_of(node);
-    const bool is_gemm = id == OQ_ONNX_Gemm || id == OQ_MS_FusedGemm;
-    *bias = (struct added_bias){.factor = is_gemm ? oq_node_float(node, "beta", 1) : 1,
-                                .weight_factor = oq_node_float(node, "alpha", 1)};
-    if (is_gemm || id == OQ_ONNX_Conv)
-        bias->constant = oq_plan_constant(plan, site->graph, oq_node_input(node, 2));
-    else if (oq_operator_has(oq_operator_of(node), OQ_RECURRENT) || id == OQ_MS_Attention)
-        return false; /* several, with other things in between */
-    if (bias->constant == NULL) {
-        bias->factor = 1;
-        bias->constant = find_added(plan, oq_graph_find(site->graph, node->output[0]));
-    }
-    return bias->constant != NULL && bias->constant->source.dtype != NULL &&
-           bias->constant->source.dtype->is_float && bias->weight_factor != 0;
-}
-
-/* Outputs with a bias of so many times what is left of the sum. */
-static uint64_t count_above(const double *norms, uint64_t n_outputs, const struct added_bias *bias,
-                            double limit)
-{
-    uint64_t n = 0;
-    for (uint64_t o = 0; o < n_outputs; o++)
-        n += fabs((double)(bias->x[o] * bias->factor)) >
-             limit * fmax(fabs((double)bias->weight_factor) * norms[o], 1);
-    return n;
-}
-
-static struct oq_objection judge_bias(const double *norms, uint64_t n_outputs,
-                                      const struct added_bias *bias)
-{
-    static const char reason[] = "its bias takes off what its inputs have in common";
-    if (2 * count_above(norms, n_outputs, bias, MOST_OFFSET_IN_16_BITS) > n_outputs)
-        return (struct oq_objection){reason, OQ_FLOAT};
-    if (2 * count_above(norms, n_outputs, bias, MOST_OFFSET) > n_outputs)
-        return (struct oq_objection){reason, OQ_16_BITS};
-    return (struct oq_objection){NULL, OQ_ANY_BITS};
-}
-
+/* Of outputs, which offset.c asks for. */
 static const double *measure_norms(const struct oq_view *view, float *x, struct oq_arena *arena)
 {
     double *norms = oq_arena_array(arena, (size_t)view->n_outputs, sizeof(*norms));
@@ -225,13 +160,12 @@ static const double *measure_norms(const struct oq_view *view, float *x, struct 
     return norms;
 }
 
-/* --- all of it --- */
-
 /* What is looked at of a site. */
 struct look {
     struct oq_view view;
-    struct added_bias bias; /* constant: NULL where it is not asked for */
-    bool is_fed, asks_inputs;
+    struct oq_fed fed;
+    struct oq_offset offset;
+    bool asks_inputs, asks_offset;
 };
 
 static bool has_inputs(const struct oq_view *view)
@@ -244,14 +178,15 @@ static bool wants_look(const onnxq_plan *plan, const struct oq_site *site, struc
     const struct oq_view *view = &look->view;
     if (site->node->n_output == 0 || !oq_view_find(site, &look->view))
         return false;
-    look->is_fed = view->n_outputs >= MIN_BIASES && oq_site_is_fed(plan, site);
+    if (view->n_outputs >= OQ_MIN_BIASES)
+        oq_site_find_fed(plan, site, view->n_inputs, &look->fed);
     look->asks_inputs = site->needs_floats == NULL && has_inputs(view);
-    if (look->is_fed && (!find_bias(plan, site, &look->bias) ||
-                         look->bias.constant->source.nelem != view->n_all_outputs))
-        look->bias.constant = NULL;
-    return look->asks_inputs || look->bias.constant != NULL;
+    look->asks_offset =
+        look->fed.n > 0 && oq_offset_find(plan, site, view->n_all_outputs, &look->offset);
+    return look->asks_inputs || look->asks_offset;
 }
 
+/* Sites that see the same in the weight take features at the same places. */
 static bool is_seen(const struct oq_seen_weight *seen, const struct oq_view *view)
 {
     struct oq_view before;
@@ -265,48 +200,38 @@ static void look_at_weight(onnxq_plan *plan, const struct look *look, void *scra
 {
     const struct oq_view *view = &look->view;
     struct oq_arena arena;
-    if (!look->is_fed && !may_select(view, scratch))
+    if (look->fed.n == 0 && !may_select(view, scratch))
         return;
     oq_arena_init(&arena, SIZE_MAX);
     float *x = oq_arena_array(&arena, (size_t)(view->n_inputs * view->n_taps * view->n_outputs),
                               sizeof(*x));
     plan->arena.failed |= arena.failed;
     if (x != NULL && oq_view_read(view, x, scratch)) {
-        if (look->is_fed)
+        if (look->fed.n > 0)
             seen->norms = measure_norms(view, x, &plan->arena);
         if (has_inputs(view))
-            seen->inputs = judge_inputs(view, x, look->is_fed);
+            seen->inputs = judge_inputs(view, x, &look->fed);
     }
     oq_arena_fini(&arena);
-}
-
-static void look_at_bias(struct look *look, const double *norms, void *scratch,
-                         struct oq_objection *offset)
-{
-    float x[OQ_VIEW_MAX_OUTPUTS];
-    onnxq_error ignored; /* who measures all of it says so */
-    const uint64_t n = look->view.n_outputs;
-    look->bias.x = x;
-    if (oq_source_read_floats(&look->bias.constant->source, 0, (size_t)n, x, scratch, &ignored))
-        *offset = judge_bias(norms, n, &look->bias);
 }
 
 void oq_plan_look_at_features(onnxq_plan *plan, struct oq_constant *constant,
                               const struct oq_site *site, struct oq_objection *inputs,
                               struct oq_objection *offset)
 {
-    struct look look = {.bias = {.constant = NULL}};
+    struct look look = {.asks_offset = false};
     *inputs = *offset = (struct oq_objection){NULL, OQ_ANY_BITS};
     struct oq_read_room *room = oq_plan_read_room(plan);
     if (room == NULL || !wants_look(plan, site, &look))
         return;
-    struct oq_seen_weight *seen = &constant->seen[2 * look.is_fed + look.view.is_turned];
+    const size_t kind = look.fed.is_all ? 2 : look.fed.n > 0;
+    struct oq_seen_weight *seen = &constant->seen[2 * kind + look.view.is_turned];
     if (!is_seen(seen, &look.view)) {
         *seen = (struct oq_seen_weight){.site = site};
         look_at_weight(plan, &look, room->scratch, seen);
     }
-    if (look.bias.constant != NULL && seen->norms != NULL)
-        look_at_bias(&look, seen->norms, room->scratch, offset);
+    if (look.asks_offset && seen->norms != NULL)
+        *offset = oq_offset_judge(&look.offset, seen->norms, look.view.n_outputs, room->scratch);
     if (look.asks_inputs)
         *inputs = seen->inputs;
 }

@@ -111,9 +111,35 @@ void oq_plan_look_at_features(onnxq_plan *plan, struct oq_constant *constant,
                               const struct oq_site *site, struct oq_objection *inputs,
                               struct oq_objection *offset);
 
-/* fed.c: true where the node of the site takes inputs of the model, which others hand on or scale.
+/*
+ * fed.c: which of its inputs the node of the site takes from inputs of the model, which others hand
+ * on or scale: intervals that may overlap. `is_all`: nothing but constants is beside them.
  */
+void oq_site_find_fed(const onnxq_plan *plan, const struct oq_site *site, uint64_t n_inputs,
+                      struct oq_fed *fed);
 bool oq_site_is_fed(const onnxq_plan *plan, const struct oq_site *site);
+
+/*
+ * offset.c: what is added to a product, or taken off, as a bias or in nodes of their own. False:
+ * nothing, or none for each output. And whether that is what the inputs have in common, by the
+ * norms of the weight's outputs. `scratch`: OQ_READ_SCRATCH_NBYTES.
+ */
+#define OQ_MIN_BIASES       ((uint64_t)8) /* of fewer, the middle one is any */
+#define OQ_MAX_OFFSET_TERMS 6
+struct oq_offset {
+    struct oq_offset_term {
+        const Oq__Pb__NodeProto *node;
+        size_t input; /* that the product is */
+        const struct oq_constant *constants[4];
+    } terms[OQ_MAX_OFFSET_TERMS];
+    size_t n;
+    float weight_factor, bias_factor;
+    const struct oq_constant *bias; /* of the product itself, or NULL */
+};
+bool oq_offset_find(const onnxq_plan *plan, const struct oq_site *site, uint64_t n_outputs,
+                    struct oq_offset *offset);
+struct oq_objection oq_offset_judge(const struct oq_offset *offset, const double *norms,
+                                    uint64_t n_outputs, void *scratch);
 
 /*
  * structured.c: why the site's weight is a matrix of linear algebra, whose product wants floats

@@ -203,6 +203,27 @@ struct oq_objection {
     enum oq_enough enough;
 };
 
+/*
+ * Inputs of a product that are inputs of the model: intervals, which may overlap. `is_all`: nothing
+ * but constants is beside them.
+ */
+#define OQ_MAX_FED 32
+struct oq_fed {
+    struct oq_fed_rows {
+        uint64_t first, end;
+    } rows[OQ_MAX_FED];
+    size_t n;
+    bool is_all;
+};
+
+/* What fed.c found last, and for which values. */
+struct oq_fed_before {
+    const struct oq_value *value; /* NULL: nothing yet */
+    unsigned axis;
+    uint64_t n_inputs; /* 0: only whether it is all of them */
+    struct oq_fed fed;
+};
+
 /* What features.c has seen of a weight, which holds for all sites that look at it like this one. */
 struct oq_seen_weight {
     const struct oq_site *site; /* NULL: it has not looked */
@@ -226,7 +247,7 @@ struct oq_constant {
     struct oq_constant *derived, *next_derived; /* those that start with this tensor */
     struct oq_site *sites;
     size_t n_sites;
-    struct oq_seen_weight seen[4];  /* by how sites look at it, see features.c */
+    struct oq_seen_weight seen[6];  /* by how sites look at it, see features.c */
     struct oq_ranges *ranges;       /* list */
     struct oq_ranges *idle_ranges;  /* list: an earlier round wanted them */
     struct oq_quantized *quantized; /* list */
@@ -284,6 +305,7 @@ struct onnxq_plan {
     struct oq_node_sites **nodes;     /* [graphs][nodes] */
     struct oq_constant **derived;     /* [values of the model]: what a value is, where it is one */
     struct oq_fates *fates;           /* of values, see fate.h */
+    struct oq_fed_before *fed_before; /* see fed.c */
     const struct oq_site ***products; /* [graphs][nodes]: what replaces that node, or NULL */
     onnxq_weight *weights;            /* [n_weights]: the same for the caller */
     size_t n_weights;
