@@ -176,8 +176,9 @@ class Models:
             self.add_target(version, self.jobs[-1], option, *flags)
         if self.back:
             floats = path.with_suffix(".float.onnx")
-            self.call(name, "dequantize", "-q", path, floats)
-            self.jobs.append(Job(f"{name}, and back", original, floats, feeds, bound, number("1.16")))
+            # What the float model itself cuts off remains cut off.
+            self.call(name, "dequantize", "-q", "--keep-ranges", path, floats)
+            self.jobs.append(Job(f"{name}, and back", original, floats, feeds, bound, self.needs(original)))
 
     def add_target(self, version: str, job: Job, option: Option, *flags: str) -> None:
         """What is written for an engine that is older than what the options need otherwise."""
