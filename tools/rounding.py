@@ -346,7 +346,8 @@ def late(size: float, n: int, part: float = 1) -> tuple[onnx.ModelProto, dict]:
     """n features of that size beside 256 that a network has computed, each worth `part` of one of those."""
     feeds = {"x": normal(64, 256), "s": (size * (1 + 0.3 * normal(64, n))).astype(np.float32)}
     w = np.concatenate([normal(256, 256) / 16, part * normal(n, 256) / 16 / size]).astype(np.float32)
-    nodes = [node("MatMul", "x v", "m"), node("Relu", "m", "h"), node("Concat", "h s", "z", axis=1), node("MatMul", "z w", "y")]
+    nodes = [node("MatMul", "x v", "m"), node("Relu", "m", "h")]
+    nodes += [node("Concat", "h s", "z", axis=1), node("MatMul", "z w", "y")]
     return model_of(nodes, feeds, {"w": w, "v": normal(256, 256) / 11}), feeds
 
 
@@ -404,7 +405,8 @@ def print_joined(onnxq: str) -> None:
             np.savez(inputs, **made[1])
             static = ("--method=static", f"--ort-lib={Path(ort.__file__).parent / 'capi'}", f"--inputs={inputs}")
             cells = [error_or_float(onnxq, made, *static, *way) for way in ways.values()]
-        cells += [error_or_float(onnxq, made, *way) for way in (("--method=qdq",), ("--conv=integer", "--force-integer"))]
+        others = ("--method=qdq",), ("--conv=integer", "--force-integer")
+        cells += [error_or_float(onnxq, made, *way) for way in others]
         print(f"| 0 to {size}, worth {worth} | {' | '.join(cells)} |")
 
 

@@ -1,5 +1,6 @@
 /* First layers: where inputs are in a weight, whether features feed it, and what it is like. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "quantize/decide/steps.h"
@@ -321,8 +322,8 @@ static const struct part_row {
      "c = Concat(a, b) axis=1; " LEAVES,
      "5-8"},
     {"a state",
-     "in s float32[N,5]; in t float32[L,N,3]; y, n = Scan(s, t) num_scan_inputs=1" STATE
-     "k = Softmax(b); c = Concat(a, k) axis=1; " LEAVES,
+     "in s float32[N,5]; in t float32[L,N,3]; init q float32[1]; y, n = Scan(s, t) "
+     "num_scan_inputs=1" STATE "k = Softmax(b); c = Concat(a, k) axis=1; " LEAVES,
      ""},
     {"scanned along another axis",
      "in s float32[N,L,3]; init z float32[2,5]; y, n = Scan(z, s) num_scan_inputs=1 "
@@ -433,6 +434,8 @@ static void look(onnxq_plan *plan, const struct oq_site *site, struct oq_objecti
     struct oq_constant constant = *site->constant;
     memset(constant.seen, 0, sizeof(constant.seen));
     oq_plan_look_at_features(plan, &constant, site, inputs, offset);
+    free(plan->room); /* who makes a plan has given it back */
+    plan->room = NULL;
 }
 
 static const char *objections(const onnxq_plan *made)

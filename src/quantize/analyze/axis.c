@@ -100,7 +100,7 @@ static unsigned behind_added(uint64_t added, unsigned axis)
 {
     unsigned n = 0;
     for (unsigned i = 1; i <= axis; i++)
-        n += added >> i & 1;
+        n += (added >> i & 1) != 0;
     return added == 0 || (added >> axis & 1) != 0 ? 0 : axis - n;
 }
 
