@@ -55,6 +55,16 @@ def find_hidden(w: np.ndarray) -> float:
     return part
 
 
+def find_beside(rows: np.ndarray) -> float:
+    """Steps of 8 bits that what a channel has beside its largest number typically is, in the middle one of them."""
+    size = np.sort(np.abs(rows), 1)
+    largest, rest = size[:, -1], size[:, :-1]
+    some = rest.sum(1) > 0
+    if rest.shape[1] < 7 or not some.any():
+        return np.inf
+    return float(np.median((rest[some] ** 2).sum(1) / rest[some].sum(1) / largest[some] * 127))
+
+
 def plan(onnxq: str, path: str) -> list[dict]:
     """The weights that would be quantized, and the axes of their channels."""
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
@@ -67,7 +77,7 @@ def plan(onnxq: str, path: str) -> list[dict]:
 def describe(onnxq: str, path: str) -> str:
     model = onnx.load(path)
     tensors = find_tensors(model.graph, {})
-    worst, lost, block_worst, means, hidden = np.inf, 0.0, np.inf, [], 0.0
+    worst, lost, block_worst, means, hidden, beside = np.inf, 0.0, np.inf, [], 0.0, np.inf
     for weight in plan(onnxq, path):
         if weight["name"] not in tensors:
             continue
@@ -75,6 +85,7 @@ def describe(onnxq: str, path: str) -> str:
         hidden = max(hidden, find_hidden(w))
         axis = weight["channel_axis"]
         rows = np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1) if axis >= 0 else w.reshape(1, -1)
+        beside = min(beside, find_beside(rows))
         bits, count = measure(rows)
         if not bits.size:
             continue
@@ -88,7 +99,7 @@ def describe(onnxq: str, path: str) -> str:
     recurrent = "yes" if any(node.op_type in RECURRENT for node in model.graph.node) else ""
     return (
         f"| {Path(path).stem} | {len(means)} | {worst:.1f} | {100 * lost:.1f} | {block_worst:.1f} | "
-        f"{min(means):.1f} | {hidden:.1f} | {recurrent} |"
+        f"{min(means):.1f} | {hidden:.1f} | {beside:.1f} | {recurrent} |"
     )
 
 
@@ -97,8 +108,8 @@ def main() -> None:
     parser.add_argument("--onnxq", required=True)
     parser.add_argument("models", nargs="+")
     arguments = parser.parse_args()
-    print("| model | weights | worst channel | lost % | worst block | worst on average | hidden % | recurrent |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| model | weights | worst channel | lost % | worst block | worst on average | hidden % | steps beside the largest | recurrent |")
+    print(f"|{'---|' * 9}")
     for path in arguments.models:
         line = describe(arguments.onnxq, path)
         if line:

@@ -611,6 +611,189 @@ def print_cancelling(onnxq: str) -> None:
         print(f"| {name} | {' | '.join(cells)} |")
 
 
+def steps_of_time(rate: float) -> tuple[onnx.ModelProto, dict]:
+    """100 steps of the heat equation."""
+    x = np.zeros((1, 64))
+    x[0, 20:30] = 1
+    names = ["x", *(f"t{i}" for i in range(99)), "y"]
+    nodes = [node("MatMul", f"{a} w", b) for a, b in zip(names, names[1:], strict=False)]
+    return cancelling(x, nodes, w=np.eye(64) + rate * (np.eye(64, k=1) + np.eye(64, k=-1) - 2 * np.eye(64)))
+
+
+def shortcut(size: float) -> tuple[onnx.ModelProto, dict]:
+    """A kernel that its shortcut was made part of, less that: what the layer adds."""
+    w = size * normal(32, 32, 3, 3)
+    w[np.arange(32), np.arange(32), 1, 1] += 1
+    nodes = [node("Conv", "x w", "m", pads=[1, 1, 1, 1]), node("Relu", "m", "n"), node("Sub", "n x", "y")]
+    return cancelling(np.abs(normal(1, 32, 24, 24)), nodes, w=w)
+
+
+def states(n: int, stay: float) -> tuple[onnx.ModelProto, dict]:
+    """A filter of a hidden Markov model: the states, one step after another."""
+    w = RNG.dirichlet(np.ones(n), n) * (1 - stay) + stay * np.eye(n)
+    seen = np.exp(-((np.arange(n) - np.arange(30)[:, None] // 5) ** 2)) + 1e-3
+    nodes, a = [], "start"
+    for i in range(30):
+        nodes += [
+            node("Gather", f"x i{i}", f"e{i}", axis=0), node("MatMul", f"{a} w", f"p{i}"), node("Mul", f"p{i} e{i}", f"u{i}"),
+            node("ReduceSum", f"u{i} axes", f"s{i}"), node("Div", f"u{i} s{i}", f"a{i}"),
+        ]
+        a = f"a{i}"
+    nodes.append(node("Concat", " ".join(f"a{i}" for i in range(30)), "y", axis=0))
+    places = {f"i{i}": np.array([i]) for i in range(30)}
+    return cancelling(seen, nodes, w=w, start=np.full((1, n), 1 / n), axes=np.array([1]), **places)
+
+
+def notch(hum: float) -> tuple[onnx.ModelProto, dict]:
+    """A filter that leaves a band of hum out, beside which the signal is 1."""
+    t, k = np.arange(4000), np.arange(1025) - 512
+    band = 2 * 0.01 * np.sinc(2 * 0.005 * k) * np.cos(2 * np.pi * 0.05 * k) * np.kaiser(1025, 9)
+    w = (k == 0) - band / np.abs(np.exp(2j * np.pi * 0.05 * k) @ band)
+    x = np.sign(np.sin(t / 150)) * np.abs(np.sin(t / 150)) ** 0.2 + hum * np.sin(2 * np.pi * 0.05 * t)
+    return cancelling(x[None, None], [node("Conv", "x w", "y")], w=w[None, None])
+
+
+def places_less(x: np.ndarray, w: np.ndarray) -> tuple[onnx.ModelProto, dict]:
+    """Of values with an offset, which is taken off behind."""
+    return cancelling(x, [node("MatMul", "x w", "m"), node("Sub", "m level", "y")], w=w, level=np.float64(x.mean()))
+
+
+def interpolation() -> tuple[onnx.ModelProto, dict]:
+    w = np.maximum(0, 1 - np.abs(np.arange(96)[:, None] - np.linspace(0, 94.999, 128)))
+    return places_less(288 + 5 * np.sin(np.arange(96) / 7)[None], w)
+
+
+def smoothing() -> tuple[onnx.ModelProto, dict]:
+    w = np.exp(-(((np.arange(300)[:, None] - np.arange(300)) / 8) ** 2))
+    return places_less(101325 + 300 * np.sin(np.arange(300) / 20)[None], w / w.sum(0))
+
+
+def persistence() -> tuple[onnx.ModelProto, dict]:
+    w = 0.02 * RNG.standard_normal((336, 96))
+    w += (1 - w.sum(0)) / 336
+    return places_less(50000 + 300 * np.sin(np.arange(336) / 4)[None] + 20 * normal(7, 336), w)
+
+
+def pixels() -> tuple[onnx.ModelProto, dict]:
+    """Where the pixels of a picture are in front of a camera: u, v, 1."""
+    u, v = np.meshgrid(np.arange(320.0), np.arange(96.0))
+    camera = np.linalg.inv([[250, 0, 160], [0, 250, 48], [0, 0, 1]])
+    return cancelling(camera[None], [node("MatMul", "x w", "y")], w=np.stack([u.ravel(), v.ravel(), np.ones(u.size)])[None])
+
+
+def readout() -> tuple[onnx.ModelProto, dict]:
+    """Least squares on 1500 bumps that overlap."""
+    x, points = RNG.uniform(-1, 1, (800, 2)), RNG.uniform(-1, 1, (1500, 2))
+    bumps = np.exp(-3 * ((x[:, None] - points) ** 2).sum(2))
+    w = np.linalg.solve(bumps.T @ bumps + 1e-4 * np.eye(1500), bumps.T @ np.sin(3 * x[:, :1]))
+    return cancelling(bumps[:64], [node("MatMul", "x w", "y")], w=w)
+
+
+def deviation() -> tuple[onnx.ModelProto, dict]:
+    """Of a Gaussian process with 300 points."""
+    points = RNG.uniform(0, 1, (300, 2))
+    kernel = lambda a: np.exp(-12 * ((a[:, None] - points) ** 2).sum(2))  # noqa: E731
+    nodes = [
+        node("MatMul", "x w", "m"), node("Mul", "m x", "q"), node("ReduceSum", "q axes", "s"), node("Sub", "one s", "v"),
+        node("Max", "v zero", "z"), node("Sqrt", "z", "y"),
+    ]
+    w = np.linalg.inv(kernel(points) + 0.01 * np.eye(300))
+    return cancelling(kernel(RNG.uniform(0, 1, (100, 2))), nodes, w=w, one=np.float64(1), zero=np.float64(0), axes=np.array([1]))
+
+
+def profiles() -> tuple[onnx.ModelProto, dict]:
+    """What is usual for one of 1000 customers, taken off."""
+    rows, which = 1000 + 50 * normal(1000, 24), RNG.integers(0, 1000, 30)
+    made, feeds = cancelling(rows[which] + 10 * normal(30, 24), [node("Gather", "w i", "r"), node("Sub", "x r", "y")], w=rows)
+    made.graph.input.append(helper.make_tensor_value_info("i", TensorProto.INT64, which.shape))
+    return made, {**feeds, "i": which}
+
+
+def slopes() -> tuple[onnx.ModelProto, dict]:
+    """Of a curve that is kept as a table, by neighbours in it."""
+    at = RNG.integers(0, 1023, (2, 200))
+    nodes = [
+        node("Add", "x one", "k"), node("GatherElements", "w x", "a", axis=1), node("GatherElements", "w k", "b", axis=1),
+        node("Sub", "b a", "y"),
+    ]
+    made, _ = cancelling(at, nodes, w=np.stack([np.linspace(0, 1, 1024) ** p for p in (0.5, 2)]), one=np.array([[1]]))
+    made.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    return made, {"x": at}
+
+
+def stations() -> tuple[onnx.ModelProto, dict]:
+    """The distance to the nearest of 2000, in metres from the equator."""
+    at = np.stack([RNG.uniform(4e5, 6e5, 2000), RNG.uniform(5e6, 5.2e6, 2000)])[None]
+    nodes = [
+        node("Sub", "x w", "d"), node("ReduceSumSquare", "d", "s", axes=[1]), node("ReduceMin", "s", "m", axes=[2]),
+        node("Sqrt", "m", "y"),
+    ]
+    return cancelling(at[:, :, :40].transpose(2, 1, 0) + 200 * normal(40, 2, 1), nodes, w=at)
+
+
+def experts(least: float) -> tuple[onnx.ModelProto, dict]:
+    sizes = np.array([1, 1, 1, least])[:, None, None]
+    nodes = [node("MatMul", "x w", "m"), node("Div", "m sizes", "y")]
+    return cancelling(normal(1, 8, 128), nodes, w=sizes * RNG.standard_normal((4, 128, 96)), sizes=sizes)
+
+
+def layer(w: np.ndarray) -> tuple[onnx.ModelProto, dict]:
+    """One that is nothing but a layer."""
+    return cancelling(normal(32, 256), [node("Relu", "x", "h"), node("MatMul", "h w", "y")], w=w)
+
+
+LOST = {
+    "steps of time, rate 0.003": lambda: steps_of_time(0.003),
+    "steps of time, rate 0.02": lambda: steps_of_time(0.02),
+    "a shortcut in a kernel, 0.01": lambda: shortcut(0.01),
+    "a shortcut in a kernel, 0.05": lambda: shortcut(0.05),
+    "transitions of 32, 90 % stay": lambda: states(32, 0.9),
+    "transitions of 64, 99 % stay": lambda: states(64, 0.99),
+    "transitions of 128, 50 % stay": lambda: states(128, 0.5),
+    "a notch, hum of 3": lambda: notch(3),
+    "interpolation of 288 +- 5": interpolation,
+    "smoothing of 101325 +- 300": smoothing,
+    "a forecast of 50000 +- 300": persistence,
+    "pixels": pixels,
+    "a readout of 1500 bumps": readout,
+    "a deviation: Sqrt(1 - k . K^-1 . k)": deviation,
+    "a profile, looked up and taken off": profiles,
+    "slopes of a table": slopes,
+    "the nearest of 2000 stations": stations,
+    "experts, one a tenth": lambda: experts(0.1),
+    "experts, one a hundredth": lambda: experts(0.01),
+    "normally distributed": lambda: layer(normal(256, 256)),
+    "Student's t of 2": lambda: layer(RNG.standard_t(2, (256, 256))),
+    "nine of ten pruned": lambda: layer(normal(256, 256) * (RNG.random((256, 256)) < 0.1)),
+    "one input of 10 times": lambda: layer(normal(256, 256) * np.where(np.arange(256) == 9, 10, 1)[:, None]),
+    "one input of 15 times": lambda: layer(normal(256, 256) * np.where(np.arange(256) == 9, 15, 1)[:, None]),
+    "one input of 30 times": lambda: layer(normal(256, 256) * np.where(np.arange(256) == 9, 30, 1)[:, None]),
+    "one input of 50 times": lambda: layer(normal(256, 256) * np.where(np.arange(256) == 9, 50, 1)[:, None]),
+}
+
+
+def steps_beside(made: tuple[onnx.ModelProto, dict]) -> str:
+    """What is beside the largest number of an output typically has, in the middle of all outputs."""
+    graph = made[0].graph
+    w = next(numpy_helper.to_array(t) for t in graph.initializer if t.name == "w").astype(np.float64)
+    op_type = next(n.op_type for n in graph.node if "w" in n.input)
+    if op_type not in ("MatMul", "Conv"):
+        return ""
+    w = w.reshape(len(w), -1) if op_type == "Conv" else np.moveaxis(w, -1, 0).reshape(w.shape[-1], -1)
+    size = np.sort(np.abs(w), 1)
+    rest = size[:, :-1]
+    some = rest.sum(1) > 0
+    return f"{np.median((rest**2).sum(1)[some] / rest.sum(1)[some] / size[some, -1] * 127):.2g}"
+
+
+def print_lost(onnxq: str) -> None:
+    ways = [(), ("--method=blocks",), ("--method=qdq",), ("--method=weights",)]
+    print("\n| matrices and tables | steps beside the largest | default | blocks | qdq | weights |\n|---|---|---|---|---|---|")
+    for name, make in LOST.items():
+        made = make()
+        print(f"| {name} | {steps_beside(made)} | {' | '.join(error_or_float(onnxq, made, *way) for way in ways)} |", flush=True)
+
+
 def print_grid(onnxq: str) -> None:
     """Of places: the largest error, in percent of half a picture."""
     made, cells = spline(), []
@@ -650,6 +833,7 @@ def main() -> None:
     print_biases(onnxq)
     print_grid(onnxq)
     print_cancelling(onnxq)
+    print_lost(onnxq)
 
 
 if __name__ == "__main__":

@@ -47,9 +47,9 @@ static const struct row {
      HEAD W "z = custom::Op(w); k = Transpose(w); y = MatMul(x, k)", NULL,
      "Op keep (no rule for custom.Op), Transpose keep (Op \"z\" takes it as it is) | 262144"},
     {"alpha gives every product scales of its own",
-     "opset 17; in x float32[N,2]; init w float32[2,2048]\n"
+     "opset 17; in x float32[N,2]; init w float32[2,256]\n"
      "y = Gemm(x, w) alpha=2.0; z = Gemm(x, w) alpha=3.0",
-     adjust_force_integer, "Gemm fold (" BESIDE "), Gemm fold (" BESIDE ") | 12288"},
+     adjust_force_integer, "Gemm fold (" BESIDE "), Gemm fold (" BESIDE ") | 1536"},
     {"blocks", HEAD W "y = MatMul(x, w); z = MatMul(x, w)", adjust_blocks,
      "MatMul dynamic, MatMul dynamic | 67584"},
     {"blocks, and what takes none", HEAD W "y = MatMul(x, w); z = Add(t, w)", adjust_blocks,

@@ -138,7 +138,7 @@ static const struct channels_row {
     {"depthwise Conv", "init w float32[200,1,5]; y = Conv(x, w)", 0, 0},
     {"more than one read", "init w float32[600,1000]; y = MatMul(x, w)", 1, 0},
     {"long channels", "init w float32[3,300000]; y = Gemm(x, w) transB=1", 0, 0},
-    {"wide rows", "init w float32[3,300000]; y = Gemm(x, w)", 1, 0},
+    {"wide rows", "init w float32[5,300000]; y = Gemm(x, w)", 1, 0},
 };
 
 static void test_channels(void **state)

@@ -5,7 +5,9 @@
  * - the square of a distance, written out: x^2 - 2 x.w + w^2, for points that are near;
  * - a product that what it was made of is taken off, or another product of the same: what a filter
  *   leaves of a picture, one blur less another, what a projection leaves of a vector;
- * - a polynomial: powers of one number, summed up with coefficients.
+ * - a polynomial: powers of one number, summed up with coefficients;
+ * - the square of a product, taken off something in front of a root, a logarithm or a division: the
+ *   variance that a Gaussian process is left with.
  */
 #include "quantize/analyze/fate.h"
 
@@ -206,6 +208,78 @@ static bool holds_its_norm(const onnxq_plan *plan, const struct oq_value *x)
     return false;
 }
 
+/* x . W x, or the square of W x, which is `value`; NULL: that is not summed up. */
+static const struct oq_value *find_form(const onnxq_plan *plan, const struct oq_value *value,
+                                        const struct oq_value *x)
+{
+    for (const struct oq_use *use = value->uses; use != NULL; use = use->next) {
+        const Oq__Pb__NodeProto *node = user_of(use);
+        if (node == NULL || node->n_output == 0)
+            continue;
+        const struct oq_value *made = oq_graph_find(use->graph, node->output[0]);
+        if (made == NULL || oq_node_is(node, "", "ReduceSumSquare"))
+            return made;
+        const struct oq_value *other =
+            oq_graph_find(use->graph, oq_node_input(node, use->input == 0 ? 1 : 0));
+        const bool is_form = oq_node_is(node, "", "Mul") && find_base(plan, other) == x;
+        for (const struct oq_use *next = made->uses; next != NULL; next = next->next) {
+            const Oq__Pb__NodeProto *sum = user_of(next);
+            if ((is_form || oq_node_is_square(node)) && sum != NULL && sum->n_output > 0 &&
+                oq_node_is(sum, "", "ReduceSum"))
+                return oq_graph_find(next->graph, sum->output[0]);
+        }
+    }
+    return NULL;
+}
+
+/* Behind which what is left of a difference is the worse the smaller it is. */
+static bool is_steep(const Oq__Pb__NodeProto *node, size_t input)
+{
+    return OQ_NODE_IS(node, "Sqrt", "Log", "Reciprocal", "Pow") ||
+           (oq_node_is(node, "", "Div") && input == 1);
+}
+
+/* A number less the form: how far the way has come. */
+enum progress { ADDED, NEGATED, TAKEN_OFF };
+
+/* What a node hands on of a value on that way, or NULL. */
+static const struct oq_value *follow(const onnxq_plan *plan, const struct oq_use *use,
+                                     const struct oq_value *value, enum progress *progress)
+{
+    const Oq__Pb__NodeProto *node = user_of(use);
+    const struct oq_value *made_of;
+    if (node->n_output == 0)
+        return NULL;
+    if (*progress != TAKEN_OFF && ((oq_node_is(node, "", "Sub") && use->input == 1) ||
+                                   (*progress == NEGATED && oq_node_is(node, "", "Add"))))
+        *progress = TAKEN_OFF;
+    else if (hands_on(plan, use->graph, node, &made_of) && made_of == value)
+        *progress =
+            *progress == ADDED && OQ_NODE_IS(node, "Neg", "Mul", "Div") ? NEGATED : *progress;
+    else if (*progress != TAKEN_OFF || !OQ_NODE_IS(node, "Max", "Relu", "Abs", "Clip"))
+        return NULL;
+    return oq_graph_find(use->graph, node->output[0]);
+}
+
+static bool is_variance(const onnxq_plan *plan, const struct oq_value *product,
+                        const struct oq_value *x)
+{
+    const struct oq_value *value = find_form(plan, product, x), *next;
+    enum progress progress = ADDED;
+    for (unsigned i = 0; i < 2 * MAX_STEPS && value != NULL; i++, value = next) {
+        next = NULL;
+        for (const struct oq_use *use = value->uses; use != NULL; use = use->next) {
+            if (user_of(use) == NULL)
+                continue;
+            if (progress == TAKEN_OFF && is_steep(user_of(use), use->input))
+                return true;
+            if (next == NULL)
+                next = follow(plan, use, value, &progress);
+        }
+    }
+    return false;
+}
+
 const char *oq_fate_cancels(const onnxq_plan *plan, const struct oq_site *site, bool *is_unlike)
 {
     *is_unlike = false;
@@ -215,6 +289,9 @@ const char *oq_fate_cancels(const onnxq_plan *plan, const struct oq_site *site, 
     const struct oq_value *x = value == NULL ? NULL : find_activation(plan, value);
     if (x == NULL)
         return NULL;
+    *is_unlike = is_variance(plan, value, x);
+    if (*is_unlike)
+        return "its square is taken off something, and what is left is steep in small results";
     if (are_powers(plan, x))
         return "its inputs are powers of one: large terms take each other away";
     *is_unlike = holds_its_norm(plan, x);

@@ -273,6 +273,71 @@ static const struct oq_value *find_held(const struct oq_fates *fates, const stru
     return NULL;
 }
 
+/* Values that are looked at to see what another one is made of. */
+#define MAX_LOOKS 32
+
+/* Made of rows of tables and other constants alone, as far as is looked; what it is by is no part.
+ */
+static bool comes_from_tables(const struct oq_fates *fates, const struct oq_value *value)
+{
+    const struct oq_value *waiting[MAX_LOOKS] = {value};
+    size_t n = 1;
+    for (size_t i = 0; i < n; i++) {
+        value = waiting[i];
+        if (value != NULL && fates->of[value->ordinal].is_constant)
+            continue;
+        const Oq__Pb__NodeProto *node = value == NULL ? NULL : oq_value_node(value);
+        if (node == NULL)
+            return false;
+        for (size_t k = 0; k < node->n_input; k++) {
+            enum oq_role role = oq_fate_role(fates, value->graph, value->index, k);
+            if (node->input[k][0] == '\0' || role == OQ_INDEX || role == OQ_SETTING ||
+                role == OQ_AXES)
+                continue;
+            if (n == MAX_LOOKS)
+                return false;
+            waiting[n++] = oq_graph_find(value->graph, node->input[k]);
+        }
+    }
+    return true;
+}
+
+/* What hands its elements on, one after another, up to where they are looked up. */
+static const struct oq_value *find_rows(const struct oq_fates *fates, const struct oq_value *value)
+{
+    for (unsigned step = 0; step < MAX_HANDED_ON && value != NULL; step++) {
+        const Oq__Pb__NodeProto *node = oq_value_node(value);
+        if (node == NULL || node->n_input == 0 ||
+            oq_fate_role(fates, value->graph, value->index, 0) != OQ_PASSED ||
+            OQ_NODE_IS(node, "Gather", "GatherND", "GatherElements"))
+            return value;
+        value = oq_graph_find(value->graph, node->input[0]);
+    }
+    return NULL;
+}
+
+/*
+ * Rows of a table that are taken off activations are what those are around, and no embedding: what
+ * is left is as fine as they are. So is what rows are off from themselves.
+ */
+static bool takes_rows_off(const struct oq_fates *fates, const struct oq_graph *graph,
+                           const Oq__Pb__NodeProto *node, size_t input)
+{
+    if (!OQ_NODE_IS(node, "Sub", "Div") || node->n_input != 2)
+        return false;
+    const struct oq_value *own = oq_graph_find(graph, node->input[input]);
+    const struct oq_value *other = oq_graph_find(graph, node->input[1 - input]);
+    if (own == NULL || other == NULL || find_held(fates, own, true) == NULL)
+        return false;
+    return !comes_from_tables(fates, other) || find_rows(fates, own) == find_rows(fates, other);
+}
+
+/* Single numbers of it are looked up. */
+static bool picks_numbers(const Oq__Pb__NodeProto *node, size_t input)
+{
+    return input == 0 && OQ_NODE_IS(node, "GatherElements", "GatherND");
+}
+
 /* Marks the constants that it combines with activations; what they were made of has the same. */
 static void mark_met(struct oq_fates *fates, struct queue *queue, const struct oq_graph *graph,
                      size_t node)
@@ -280,14 +345,19 @@ static void mark_met(struct oq_fates *fates, struct queue *queue, const struct o
     const Oq__Pb__NodeProto *proto = graph->proto->node[node];
     bool combines = proto->n_input > 1 && oq_fate_facts(fates, graph, node)->n_variable > 0;
     bool is_factor = OQ_NODE_IS(proto, "Mul", "Div") && is_repeated(graph);
+    bool is_distance = oq_node_is(proto, "com.microsoft", "CDist");
     for (size_t i = 0; combines && i < proto->n_input; i++) {
         enum oq_role role = oq_fate_role(fates, graph, node, i);
-        if (role != OQ_ELEMENT && role != OQ_CHOSEN)
+        if (role != OQ_ELEMENT && role != OQ_CHOSEN && !is_distance && !picks_numbers(proto, i))
             continue;
         const struct oq_value *held =
-            find_held(fates, oq_graph_find(graph, proto->input[i]), is_factor);
-        if (held != NULL)
-            mark(fates, queue, held->graph, held->name, OQ_MARK_MET, NULL);
+            find_held(fates, oq_graph_find(graph, proto->input[i]),
+                      is_factor || takes_rows_off(fates, graph, proto, i));
+        if (held == NULL)
+            continue;
+        mark(fates, queue, held->graph, held->name, OQ_MARK_MET, NULL);
+        if (is_distance || OQ_NODE_IS(proto, "Add", "Sub", "Sum"))
+            mark(fates, queue, held->graph, held->name, OQ_MARK_TERM, NULL);
     }
 }
 

@@ -56,6 +56,9 @@ bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site);
 /* True where they meet those of activations, by themselves or behind arithmetic of constants. */
 bool oq_fate_is_element(const onnxq_plan *plan, const struct oq_constant *constant);
 
+/* True where that is a sum, or a distance. */
+bool oq_fate_is_term(const onnxq_plan *plan, const struct oq_constant *constant);
+
 /*
  * Where something is divided by norms of a constant, such as those of its rows in weight
  * normalization: they become zero only where a scale is too coarse for all of a row.

@@ -125,6 +125,11 @@ bool oq_fate_is_element(const onnxq_plan *plan, const struct oq_constant *consta
     return has_mark(plan, constant, OQ_MARK_MET);
 }
 
+bool oq_fate_is_term(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    return has_mark(plan, constant, OQ_MARK_TERM);
+}
+
 bool oq_fate_is_constant(const onnxq_plan *plan, const struct oq_value *value)
 {
     return plan->fates->of[value->ordinal].is_constant;

@@ -29,7 +29,9 @@ enum oq_fate_mark {
      * are; it wants 16 bits. */
     OQ_MARK_SMALL = 1024,
     /* Softmax takes it, or what asks for the largest, as a term of a sum. */
-    OQ_MARK_SCORED = 2048
+    OQ_MARK_SCORED = 2048,
+    /* As OQ_MARK_MET, in sums and distances. */
+    OQ_MARK_TERM = 4096
 };
 
 struct oq_fate {

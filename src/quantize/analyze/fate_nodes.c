@@ -267,7 +267,7 @@ enum oq_fate_mark oq_fate_handed_on(const struct oq_fates *fates, const struct o
     switch (oq_fate_role(fates, graph, node, input)) {
     case OQ_PASSED:
     case OQ_CHOSEN:
-        return mark == OQ_MARK_MET ? 0 : mark;
+        return mark == OQ_MARK_MET || mark == OQ_MARK_TERM ? 0 : mark;
     case OQ_ELEMENT: /* the others are constant */
         if (mark == OQ_MARK_SCORED)
             return is_sum(graph->proto->node[node]) || n_variable == !is_constant ? mark : 0;

@@ -219,7 +219,7 @@ static void note_need(const onnxq_plan *plan, struct oq_constant *constant)
  * With qdq: engines make MatMulNBits of DequantizeLinear and a product, which rounds activations
  * to 8 bits; of 16 bits they do not, and those are multiplied out before opset 21.
  */
-static bool is_multiplied(const onnxq_plan *plan, const struct oq_site *site)
+static bool is_multiplied(onnxq_plan *plan, const struct oq_site *site)
 {
     if (oq_site_is_multiplied(plan, site))
         return true;
@@ -275,6 +275,7 @@ static void heed_cancelling(onnxq_plan *plan, struct oq_site *site, const struct
 {
     bool is_unlike;
     const char *reason = oq_fate_cancels(plan, site, &is_unlike);
+    const bool is_of_graph = reason != NULL;
     if (reason == NULL && !plan->is_estimate)
         reason = oq_plan_find_structure(plan, site, before);
     if (reason == NULL)
@@ -284,7 +285,7 @@ static void heed_cancelling(onnxq_plan *plan, struct oq_site *site, const struct
     if (is_unlike)
         oq_plan_need_float(constant, reason);
     else
-        need_of_all(plan, constant, false, reason);
+        need_of_all(plan, constant, !is_of_graph && site->is_beyond_16_bits, reason);
 }
 
 static void screen(onnxq_plan *plan, const struct oq_selection *selection,
@@ -305,7 +306,7 @@ static void screen(onnxq_plan *plan, const struct oq_selection *selection,
         const bool is_product = site->rule->is_product || oq_expand_takes(op, site->input);
         if ((is_product || oq_operator_has(op, OQ_RECURRENT)) && !plan->is_estimate)
             heed_inputs(plan, site, constant);
-        if (is_product)
+        if (is_product || (oq_node_is(site->node, "", "Gather") && site->input == 0))
             heed_cancelling(plan, site, i > 0 ? site - 1 : NULL, constant);
     }
     note_need(plan, constant);

@@ -232,6 +232,18 @@ static bool object_to_spread(const onnxq_plan *plan, struct oq_constant *constan
     return constant->need != before;
 }
 
+/*
+ * What is near the numbers that it meets differs from them by less than it differs from itself:
+ * places far from where they are counted from. In 16 bits a step is of what is common to all.
+ */
+static bool object_to_offset(const onnxq_plan *plan, struct oq_constant *constant)
+{
+    return constant->is_element && oq_fate_is_term(plan, constant) &&
+           constant->spread.offset > MOST_LOST &&
+           object(constant, OQ_NEEDS_FLOAT,
+                  "meets other numbers one by one, and has more in common than it differs by");
+}
+
 /* What would have 16 bits in a recurrent model, and has none: float16 is no larger. */
 static bool object_to_coarseness(onnxq_plan *plan, struct oq_constant *constant)
 {
@@ -329,6 +341,7 @@ bool oq_plan_object(onnxq_plan *plan, bool last)
         is_new |= object_to_coarseness(plan, constant);
         is_new |= object_to_decades(plan, constant);
         is_new |= object_to_spread(plan, constant);
+        is_new |= object_to_offset(plan, constant);
         for (size_t k = 0; k < constant->n_sites; k++) {
             if (constant->sites[k].import == NULL) {
                 is_new |= object_to_factor(constant, &constant->sites[k]);

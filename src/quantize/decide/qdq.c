@@ -3,6 +3,9 @@
  * takes. Engines move DequantizeLinear through the graph and make operators of
  * integers of what they meet; tests/engines has what was measured.
  */
+#include <math.h>
+
+#include "base/checked.h"
 #include "base/option_values.h"
 #include "model/needs.h"
 #include "operators/operators.h"
@@ -173,10 +176,52 @@ static bool makes_missing_product(const onnxq_plan *plan, const struct oq_site *
            is_among_integers(site);
 }
 
-bool oq_site_is_multiplied(const onnxq_plan *plan, const struct oq_site *site)
+/* A scale for each column of all matrices is 1/8 of what 8 bits have in such that are as small. */
+#define LEAST_OF_MATRICES 0.125
+
+static double find_square(const float *x, uint64_t n)
 {
-    return site->node != NULL && (is_position_table(site) || is_rearranged_half(site) ||
-                                  makes_missing_product(plan, site));
+    double sum = 0;
+    for (uint64_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    return sum;
+}
+
+/* By a row of each matrix, or as much of it as is read at once. */
+static bool are_unlike(onnxq_plan *plan, const struct oq_source *source, uint64_t n, uint64_t size)
+{
+    const uint64_t some = oq_min_u64((uint64_t)source->dims[source->n_dims - 1], OQ_READ_MAX_NELEM);
+    struct oq_read_room *room = oq_plan_read_room(plan);
+    double least = INFINITY, most = 0;
+    onnxq_error ignored; /* who measures all of it says so */
+    for (uint64_t i = 0; room != NULL && i < n; i++) {
+        if (!oq_source_read_floats(source, i * size, (size_t)some, room->x, room->scratch,
+                                   &ignored))
+            return false;
+        const double square = find_square(room->x, some);
+        least = square > 0 ? fmin(least, square) : least;
+        most = fmax(most, square);
+    }
+    return least < most * LEAST_OF_MATRICES * LEAST_OF_MATRICES;
+}
+
+/* Matrices of unlike size, as of experts: DequantizeLinear has one axis. */
+static bool multiplies_unlike_matrices(onnxq_plan *plan, const struct oq_site *site)
+{
+    const struct oq_source *source = &site->constant->source;
+    if (plan->is_estimate || plan->options.block_size != 0 ||
+        !oq_node_is(site->node, "", "MatMul") || source->n_dims < 3 || source->nelem == 0)
+        return false;
+    const uint64_t size =
+        (uint64_t)source->dims[source->n_dims - 2] * (uint64_t)source->dims[source->n_dims - 1];
+    return source->nelem > size && are_unlike(plan, source, source->nelem / size, size);
+}
+
+bool oq_site_is_multiplied(onnxq_plan *plan, const struct oq_site *site)
+{
+    return site->node != NULL &&
+           (is_position_table(site) || is_rearranged_half(site) ||
+            makes_missing_product(plan, site) || multiplies_unlike_matrices(plan, site));
 }
 
 /* --- what it is stored as --- */
@@ -253,8 +298,10 @@ void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site)
     bool among_integers = plan->options.bits == ONNXQ_BITS_8 && is_among_integers(site);
     bool one_scale =
         plan->model->opset < OQ_OPSET_DEQUANTIZE_AXIS || takes_one_scale(site, among_integers);
-    oq_site_fold(site, one_scale ? -1 : site->axis, 0, NULL);
     site->is_multiplied = site->constant->is_multiplied;
+    const bool keeps_batch =
+        site->is_multiplied && !one_scale && oq_node_is(site->node, "", "MatMul");
+    oq_site_fold(site, one_scale ? -1 : site->axis, keeps_batch ? site->batch_axes : 0, NULL);
     if (site->is_multiplied)
         return;
     site->form = "DequantizeLinear";

@@ -43,7 +43,7 @@ struct line {
 
 /* Of all of them. */
 struct lost_lines {
-    uint64_t all, lost_in_4_bits, lost_in_8_bits, lost_in_16_bits;
+    uint64_t all, offset, lost_in_4_bits, lost_in_8_bits, lost_in_16_bits;
 };
 
 static void add_number(struct line *line, float x)
@@ -66,6 +66,7 @@ static void count_line(struct lost_lines *lost, const struct line *line)
     bool is_hidden = fabs(line->first + mean) > LEAST_OFFSET * deviation;
     double least = LEAST_STEPS * line->largest;
     lost->all++;
+    lost->offset += is_hidden;
     lost->lost_in_4_bits += is_hidden && deviation < least / 7;
     lost->lost_in_8_bits += is_hidden && deviation < least / INT8_MAX;
     lost->lost_in_16_bits += is_hidden && deviation < least / INT16_MAX;
@@ -80,6 +81,7 @@ static void take_part(double *part, uint64_t n, uint64_t all)
 
 static void take_parts(struct oq_hidden *hidden, const struct lost_lines *lost)
 {
+    take_part(&hidden->offset, lost->offset, lost->all);
     take_part(&hidden->lost_in_4_bits, lost->lost_in_4_bits, lost->all);
     take_part(&hidden->lost_in_8_bits, lost->lost_in_8_bits, lost->all);
     take_part(&hidden->lost_in_16_bits, lost->lost_in_16_bits, lost->all);
@@ -155,7 +157,8 @@ static bool is_wanted(const onnxq_plan *plan, const struct oq_constant *constant
                      constant->source.n_dims >= 2 && constant->source.nelem > 0;
     for (size_t i = 0; is_new && is_matrix && i < constant->n_sites; i++)
         if (constant->sites[i].action != ONNXQ_KEEP)
-            return oq_fate_is_centered(plan, constant) || oq_fate_is_small(plan, constant);
+            return oq_fate_is_centered(plan, constant) || oq_fate_is_small(plan, constant) ||
+                   constant->is_element;
     return false;
 }
 

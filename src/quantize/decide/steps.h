@@ -33,7 +33,7 @@ void oq_plan_apply_method(onnxq_plan *plan, struct oq_site *site);
 /* qdq.c: the same for DequantizeLinear; and whether a use takes none, which holds for the constant.
  */
 void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site);
-bool oq_site_is_multiplied(const onnxq_plan *plan, const struct oq_site *site);
+bool oq_site_is_multiplied(onnxq_plan *plan, const struct oq_site *site);
 
 /* Where it has no blocks: */
 bool oq_site_stores_4_bits(const struct oq_site *site);
@@ -142,8 +142,9 @@ struct oq_objection oq_offset_judge(const struct oq_offset *offset, const double
                                     uint64_t n_outputs, void *scratch);
 
 /*
- * structured.c: why the site's weight is a matrix of linear algebra, whose product wants floats
- * and 16 bits, or NULL. `before`: another site of the constant, which may have been asked; or NULL.
+ * structured.c: why the site's weight is a matrix of linear algebra, or points, whose product wants
+ * floats and 16 bits, or floats (site->is_beyond_16_bits), or NULL. `before`: another site of the
+ * constant, which may have been asked; or NULL.
  */
 const char *oq_plan_find_structure(onnxq_plan *plan, struct oq_site *site,
                                    const struct oq_site *before);

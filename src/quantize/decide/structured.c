@@ -4,13 +4,18 @@
  * what rounding has done to the terms:
  *
  * - sums of each output are zero: differences, graph Laplacians, centering. What all inputs have
- *   in common is to vanish;
+ *   in common is to vanish; or they are all the same: it is to pass as it is;
+ * - nothing is negative, and rows or columns sum up to one: interpolation, smoothing, transitions;
+ * - one number of each output hides the others: steps of time (I + dt A), transitions that mostly
+ *   stay, filters that are one less something. What they do is in the others;
  * - symmetric, of both signs: inverse covariances, whitening, stiffness;
  * - orthogonal outputs of unlike size: whitening by principal components, whose small ones are
  *   made as large as the others.
  *
- * No trained weight is any of that by chance.
+ * No trained weight is any of that by chance. Nor has one as few inputs as points, colours and
+ * poses have numbers, or it is small; and few outputs cost as little in 16 bits.
  */
+#include <float.h>
 #include <math.h>
 
 #include "base/checked.h"
@@ -24,8 +29,8 @@
 #define FIRST_ROWS ((uint64_t)4)
 
 /* Of fewer inputs or outputs, anything may be by chance. */
-#define MIN_SIDE ((uint64_t)8)
-#define MIN_SUMS ((uint64_t)8)
+#define MIN_SIDE ((uint64_t)5)
+#define MIN_SUMS ((uint64_t)5)
 
 /*
  * A sum is zero below this part of what it is by chance, the sum of all sizes by the root of their
@@ -36,6 +41,25 @@
 /* Beside the largest number, or the product of two norms. */
 #define LEAST_ASYMMETRY 1e-5f
 #define LEAST_COSINE    1e-3
+
+/* Beside one. */
+#define LEAST_EXCESS 1e-3
+
+/*
+ * Steps of 8 bits that what is beside the largest number typically has: of trained weights, above
+ * 23 in half of their outputs (docs/decisions.md). And such that 16 bits are coarse as well.
+ */
+#define LEAST_STEPS_BESIDE 6.0
+#define LEAST_FOR_16_BITS  0.25
+#define MIN_BESIDE         8 /* numbers: of fewer one may be as large by chance */
+#define FIRST_OUTPUTS      ((uint64_t)16)
+
+/* Homogeneous coordinates have as many numbers; and of as few outputs, up to 16 KB more. */
+#define MAX_FEW       ((uint64_t)4)
+#define MAX_FEW_NELEM ((uint64_t)1 << 14)
+
+/* Smaller ones are rounded for who asks for it. */
+#define MIN_FEW_NELEM ((uint64_t)1 << 10)
 
 /* So many outputs are compared with each other. */
 #define MAX_COMPARED ((uint64_t)64)
@@ -49,6 +73,7 @@ struct matrices {
     bool sums_rows; /* an output is the sum of a row with the inputs */
     bool is_kernel; /* of a convolution: one row for each output, of no two sides */
     bool is_either; /* what is summed up is not known: rows, or columns */
+    bool is_table;  /* matrices that are looked up */
 };
 
 static bool find_matrices(const struct oq_site *site, struct matrices *matrices)
@@ -56,15 +81,17 @@ static bool find_matrices(const struct oq_site *site, struct matrices *matrices)
     const struct oq_source *source = &site->constant->source;
     const bool is_gemm = oq_node_is(site->node, "", "Gemm"), is_left = site->input == 0;
     const bool is_conv = oq_node_is(site->node, "", "Conv") && site->input == 1;
-    if (source->n_dims < 2 || source->nelem == 0 || source->nelem > MAX_LOOKED_NELEM)
+    if (source->n_dims < 2 || source->nelem == 0)
         return false;
     if (is_conv) { /* all that an output takes is summed up */
-        *matrices = (struct matrices){1, (uint64_t)source->dims[0], 0, true, true, false};
+        *matrices = (struct matrices){1, (uint64_t)source->dims[0], 0, true, true, false, false};
         matrices->columns = source->nelem / matrices->rows;
         return source->n_dims > 2 && matrices->columns > 1;
     }
     matrices->is_either = oq_node_is(site->node, "", "Einsum");
-    if ((!is_gemm && !oq_node_is(site->node, "", "MatMul") && !matrices->is_either) ||
+    matrices->is_table = oq_node_is(site->node, "", "Gather") && source->n_dims > 2;
+    if ((!is_gemm && !oq_node_is(site->node, "", "MatMul") && !matrices->is_either &&
+         !matrices->is_table) ||
         site->input > 1)
         return false;
     bool is_turned = is_gemm && oq_node_int(site->node, is_left ? "transA" : "transB", 0) != 0;
@@ -72,7 +99,30 @@ static bool find_matrices(const struct oq_site *site, struct matrices *matrices)
     matrices->columns = (uint64_t)source->dims[source->n_dims - 1];
     matrices->n = source->nelem / (matrices->rows * matrices->columns);
     matrices->sums_rows = (is_left != is_turned) != source->transposed;
-    return matrices->rows >= MIN_SIDE && matrices->columns >= MIN_SIDE;
+    return true;
+}
+
+/* Points on the one side of a product, or a weight that is next to nothing. */
+static const char *judge_sizes(const struct matrices *matrices, bool *is_float)
+{
+    const uint64_t n_inputs = matrices->sums_rows ? matrices->columns : matrices->rows;
+    const uint64_t n_outputs = matrices->sums_rows ? matrices->rows : matrices->columns;
+    *is_float = n_inputs > 1 && n_inputs <= MAX_FEW;
+    const uint64_t nelem = matrices->n * n_inputs * n_outputs;
+    if (matrices->is_kernel || matrices->is_either || matrices->is_table || nelem < MIN_FEW_NELEM)
+        return NULL;
+    if (*is_float)
+        return "of so few inputs as points have numbers: one scale for all would lose some";
+    return n_outputs <= MAX_FEW && nelem <= MAX_FEW_NELEM
+               ? "of so few outputs that finer steps cost nothing"
+               : NULL;
+}
+
+/* Large enough to be none by chance, and no larger than what is read. */
+static bool can_tell(const struct oq_site *site, const struct matrices *matrices)
+{
+    return site->constant->source.nelem <= MAX_LOOKED_NELEM &&
+           (matrices->is_kernel || (matrices->rows >= MIN_SIDE && matrices->columns >= MIN_SIDE));
 }
 
 static float find_largest(const float *x, uint64_t n)
@@ -90,17 +140,6 @@ static bool is_symmetric_to(const float *x, uint64_t width, uint64_t n, float la
             if (!(fabsf(x[i * width + k] - x[k * width + i]) <= LEAST_ASYMMETRY * largest))
                 return false;
     return true;
-}
-
-/* Half of the first rows are zeros, or they mirror the first columns. */
-static bool looks_structured(const struct matrices *matrices, const float *x)
-{
-    uint64_t n = FIRST_ROWS * matrices->columns, zeros = 0;
-    for (uint64_t i = 0; i < n; i++)
-        zeros += x[i] == 0;
-    return 2 * zeros >= n ||
-           (matrices->rows == matrices->columns &&
-            is_symmetric_to(x, matrices->columns, FIRST_ROWS, find_largest(x, n)));
 }
 
 static bool has_both_signs(const float *x, uint64_t n)
@@ -143,33 +182,143 @@ static uint64_t count_outputs(const struct matrices *matrices)
     return matrices->sums_rows ? matrices->rows : matrices->columns;
 }
 
-/* Zeros are none, and one number has nothing to take it away. */
-static void count_sum(const struct output *output, uint64_t *all, uint64_t *zero)
+/* Of an output, and of its numbers by chance. */
+struct sum {
+    double sum, chance, chance_beside; /* the largest, which may be the same in all outputs */
+    bool is_of_unlike;
+};
+
+/* Zeros are none, and one number has nothing to take it away; as large as another, or zero. */
+static void count_sum(const struct output *output, struct sum *before, uint64_t *all,
+                      uint64_t *equal)
 {
-    double sum = 0, sizes = 0;
+    double sizes = 0, least = INFINITY, most = 0;
+    struct sum own = {0};
     uint64_t n = 0;
     for (uint64_t i = 0; i < output->n; i++) {
-        double x = (double)output->x[i * output->stride];
-        sum += x;
-        sizes += fabs(x);
+        double x = (double)output->x[i * output->stride], size = fabs(x);
+        own.sum += x;
+        sizes += size;
         n += x != 0;
+        least = x != 0 ? fmin(least, size) : least;
+        most = fmax(most, size);
     }
+    own.chance = LEAST_SUM * sizes / sqrt((double)n);
+    own.chance_beside = LEAST_SUM * (sizes - most) / sqrt((double)n);
+    own.is_of_unlike = most > 2 * least; /* others are an offset, which is as large anywhere */
     *all += n > 0;
-    *zero += n > 1 && fabs(sum) <= LEAST_SUM * sizes / sqrt((double)n);
+    *equal += n > 1 && (fabs(own.sum) <= own.chance ||
+                        (own.is_of_unlike && fabs(own.sum - before->sum) <= own.chance_beside));
+    *before = own;
 }
 
-/* Of most weights the first outputs tell that they do not. */
-static bool sums_to_zero(const struct matrices *matrices, const float *x)
+/* To zero, or one as the next. Of most weights the first outputs tell that they do not. */
+static bool has_equal_sums(const struct matrices *matrices, const float *x)
 {
-    uint64_t all = 0, zero = 0;
+    uint64_t all = 0, equal = 0;
+    struct sum before = {.sum = NAN};
     for (uint64_t i = 0; i < matrices->n; i++, x += matrices->rows * matrices->columns)
         for (uint64_t k = 0; k < count_outputs(matrices); k++) {
             const struct output output = output_of(matrices, x, k);
-            count_sum(&output, &all, &zero);
-            if (all == 2 * MIN_SUMS && zero < MIN_SUMS)
+            count_sum(&output, &before, &all, &equal);
+            if (all == FIRST_OUTPUTS && 2 * equal < FIRST_OUTPUTS)
                 return false;
         }
-    return all >= MIN_SUMS && 4 * zero >= 3 * all;
+    return all >= MIN_SUMS && 4 * equal >= 3 * all;
+}
+
+/* Typical of what an output has beside its largest number, by their part of the sum. */
+static double count_steps_beside(const struct output *output)
+{
+    double largest = 0, sum = 0, squares = 0;
+    for (uint64_t i = 0; i < output->n; i++) {
+        double size = fabs((double)output->x[i * output->stride]), other = fmin(size, largest);
+        largest = fmax(size, largest);
+        sum += other;
+        squares += other * other;
+    }
+    if (output->n < MIN_BESIDE || !(sum > largest * (double)FLT_EPSILON))
+        return INFINITY;
+    return squares / sum / largest * INT8_MAX;
+}
+
+/* In half of the outputs; *is_float: 16 bits would not do. */
+static bool is_hidden(const struct matrices *matrices, const float *x, bool *is_float)
+{
+    uint64_t all = 0, hidden = 0, beyond = 0;
+    for (uint64_t i = 0; i < matrices->n; i++, x += matrices->rows * matrices->columns)
+        for (uint64_t k = 0; k < count_outputs(matrices); k++) {
+            const struct output output = output_of(matrices, x, k);
+            const double steps = count_steps_beside(&output);
+            all += isfinite(steps);
+            hidden += steps < LEAST_STEPS_BESIDE;
+            beyond += steps < LEAST_FOR_16_BITS;
+            if (all == FIRST_OUTPUTS && 4 * hidden < FIRST_OUTPUTS)
+                return false;
+        }
+    *is_float = 4 * beyond > all;
+    return all > 0 && 2 * hidden >= all;
+}
+
+static bool is_negative_in(const float *x, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++)
+        if (!(x[i] >= 0))
+            return true;
+    return false;
+}
+
+static void count_ones(const struct matrices *matrices, const float *x, uint64_t *all,
+                       uint64_t *ones)
+{
+    for (uint64_t i = 0; i < matrices->n; i++, x += matrices->rows * matrices->columns)
+        for (uint64_t k = 0; k < count_outputs(matrices); k++) {
+            const struct output output = output_of(matrices, x, k);
+            double sum = 0;
+            uint64_t n = 0;
+            for (uint64_t j = 0; j < output.n; j++) {
+                sum += (double)output.x[j * output.stride];
+                n += output.x[j * output.stride] != 0;
+            }
+            *all += n > 1; /* one is as it is */
+            *ones += n > 1 && fabs(sum - 1) <= LEAST_EXCESS;
+        }
+}
+
+/* Rows or columns do: what goes in is mixed, or what comes out. */
+static bool sums_to_one(const struct matrices *matrices, const float *x)
+{
+    struct matrices others = *matrices;
+    if (is_negative_in(x, matrices->n * matrices->rows * matrices->columns))
+        return false;
+    for (unsigned i = 0; i < (matrices->is_kernel ? 1 : 2); i++) {
+        uint64_t all = 0, ones = 0;
+        count_ones(&others, x, &all, &ones);
+        if (all >= MIN_SUMS && 4 * ones >= 3 * all)
+            return true;
+        others.sums_rows = !others.sums_rows;
+    }
+    return false;
+}
+
+/*
+ * Half of the first rows are zeros, nothing is negative, one number of a row hides the others, or
+ * they mirror the first columns.
+ */
+static bool looks_structured(const struct matrices *matrices, const float *x, uint64_t n_rows)
+{
+    uint64_t n = n_rows * matrices->columns, zeros = 0, hidden = 0;
+    for (uint64_t i = 0; i < n; i++)
+        zeros += x[i] == 0;
+    for (uint64_t i = 0; i < n_rows; i++) {
+        const struct output row = {x + i * matrices->columns, matrices->columns, 1};
+        hidden += count_steps_beside(&row) < LEAST_STEPS_BESIDE;
+    }
+    if (!is_negative_in(x, n) || 2 * hidden >= n_rows)
+        return true;
+    return !matrices->is_kernel &&
+           (2 * zeros >= n || (matrices->rows == matrices->columns &&
+                               is_symmetric_to(x, matrices->columns, n_rows, find_largest(x, n))));
 }
 
 static double multiply(const struct output *a, const struct output *b)
@@ -217,17 +366,35 @@ static float *read_matrices(const struct oq_site *site, const struct matrices *m
                             bool is_first, struct oq_arena *arena, void *scratch)
 {
     const struct oq_source *source = &site->constant->source;
-    const bool is_large = source->nelem > MAX_READ_NELEM;
-    const uint64_t n_first = FIRST_ROWS * matrices->columns;
+    const uint64_t n_rows = oq_min_u64(matrices->rows, FIRST_ROWS);
+    const uint64_t n_first = n_rows * matrices->columns;
     float *x;
-    if (is_large && matrices->is_kernel)
-        return NULL;
-    if (is_large && !is_first &&
+    if (source->nelem > MAX_READ_NELEM && (matrices->is_kernel || !is_first) &&
         ((x = oq_arena_array(arena, (size_t)n_first, sizeof(*x))) == NULL ||
-         !read_elements(source, n_first, x, scratch) || !looks_structured(matrices, x)))
+         !read_elements(source, n_first, x, scratch) || !looks_structured(matrices, x, n_rows)))
         return NULL;
     x = oq_arena_array(arena, (size_t)source->nelem, sizeof(*x));
     return x != NULL && read_elements(source, source->nelem, x, scratch) ? x : NULL;
+}
+
+/* *is_float: 16 bits are not enough. */
+static const char *judge_numbers(const struct matrices *matrices, const float *x, bool *is_float)
+{
+    struct matrices others = *matrices;
+    const bool hides = is_hidden(matrices, x, is_float);
+    others.sums_rows = !matrices->sums_rows;
+    *is_float &= hides;
+    if (sums_to_one(matrices, x))
+        return "nothing is negative, and it sums up to one";
+    if (matrices->is_table)
+        return NULL;
+    if (has_equal_sums(matrices, x) || (matrices->is_either && has_equal_sums(&others, x)))
+        return "its sums are zero, or the same: large terms take each other away";
+    if (is_symmetric(matrices, x))
+        return "symmetric, of both signs: large terms take each other away";
+    if (is_whitening(matrices, x))
+        return "its outputs are orthogonal, of unlike size";
+    return hides ? "one number of each output hides the others" : NULL;
 }
 
 /* Whether both sites see the same matrices, of which the same is asked. */
@@ -243,35 +410,38 @@ static bool is_alike(const onnxq_plan *plan, const struct matrices *matrices,
            oq_site_is_fed(plan, site) == oq_site_is_fed(plan, before);
 }
 
+static void look(onnxq_plan *plan, struct oq_site *site, const struct matrices *matrices)
+{
+    struct oq_arena arena;
+    struct oq_read_room *room = oq_plan_read_room(plan);
+    if (room == NULL)
+        return;
+    oq_arena_init(&arena, SIZE_MAX);
+    const float *x =
+        read_matrices(site, matrices, oq_site_is_fed(plan, site), &arena, room->scratch);
+    plan->arena.failed |= arena.failed;
+    if (x != NULL)
+        site->structure = judge_numbers(matrices, x, &site->is_beyond_16_bits);
+    oq_arena_fini(&arena);
+}
+
 const char *oq_plan_find_structure(onnxq_plan *plan, struct oq_site *site,
                                    const struct oq_site *before)
 {
     struct matrices matrices = {0};
-    struct oq_arena arena;
-    const char *reason = NULL;
     if (!find_matrices(site, &matrices))
         return NULL;
     if (before != NULL && is_alike(plan, &matrices, site, before)) {
         site->structure = before->structure;
+        site->is_beyond_16_bits = before->is_beyond_16_bits;
         return site->structure[0] == '\0' ? NULL : site->structure;
     }
-    struct oq_read_room *room = oq_plan_read_room(plan);
-    if (room == NULL)
-        return NULL;
-    oq_arena_init(&arena, SIZE_MAX);
-    float *x = read_matrices(site, &matrices, oq_site_is_fed(plan, site), &arena, room->scratch);
-    plan->arena.failed |= arena.failed;
-    if (x != NULL) {
-        struct matrices others = matrices;
-        others.sums_rows = !matrices.sums_rows;
-        if (sums_to_zero(&matrices, x) || (matrices.is_either && sums_to_zero(&others, x)))
-            reason = "its sums are zero: large terms take each other away";
-        else if (is_symmetric(&matrices, x))
-            reason = "symmetric, of both signs: large terms take each other away";
-        else if (is_whitening(&matrices, x))
-            reason = "its outputs are orthogonal, of unlike size";
-    }
-    oq_arena_fini(&arena);
-    site->structure = reason == NULL ? "" : reason;
-    return reason;
+    site->structure = judge_sizes(&matrices, &site->is_beyond_16_bits);
+    if (site->structure == NULL && can_tell(site, &matrices))
+        look(plan, site, &matrices);
+    if (site->structure != NULL)
+        return site->structure;
+    site->structure = "";
+    site->is_beyond_16_bits = false;
+    return NULL;
 }

@@ -139,7 +139,8 @@ struct oq_site {
     bool is_chosen_float;
     const struct oq_import *import; /* that the weight is taken from, or NULL, */
     const char *import_refusal;     /* and why from none, where there is a checkpoint */
-    const char *structure; /* "", or what structured.c has found; NULL: it has not looked */
+    const char *structure;  /* "", or what structured.c has found; NULL: it has not looked; */
+    bool is_beyond_16_bits; /* and that such are not enough */
     onnxq_action action;
     const char *form;
     const char *reason;
@@ -185,6 +186,7 @@ static inline float oq_refined_scale(const struct oq_quantized *quantized, uint6
 struct oq_hidden {
     bool is_measured;
     double lost_in_4_bits, lost_in_8_bits, lost_in_16_bits;
+    double offset;       /* that have more in common than they differ by */
     double lost_by_size; /* in 16 bits, of what counts by its own size: see fate.h, small results */
 };
 

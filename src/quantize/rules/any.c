@@ -44,7 +44,8 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_site_fold(site, channel_axis, 0, NULL);
     else if (tensor->dims[rank - 1] >= MIN_ROW)
         oq_site_fold(site, rank - 2, (size_t)rank - 2, NULL);
-    else if (oq_fate_is_elementwise(plan, site)) /* as often coordinates or masks as weights */
+    else if (oq_fate_is_elementwise(plan, site) || oq_fate_is_element(plan, site->constant))
+        /* as often coordinates or masks as weights */
         oq_site_keep(site, "rows too short for scales of their own");
     else
         oq_site_fold(site, 0, 0, NULL);
