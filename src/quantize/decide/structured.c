@@ -250,7 +250,7 @@ static bool is_hidden(const struct matrices *matrices, const float *x, bool *is_
         for (uint64_t k = 0; k < count_outputs(matrices); k++) {
             const struct output output = output_of(matrices, x, k);
             const double steps = count_steps_beside(&output);
-            all += isfinite(steps);
+            all += isfinite(steps) ? 1 : 0;
             hidden += steps < LEAST_STEPS_BESIDE;
             beyond += steps < LEAST_FOR_16_BITS;
             if (all == FIRST_OUTPUTS && 4 * hidden < FIRST_OUTPUTS)
