@@ -817,7 +817,7 @@ static enum outcome find_factors(struct finder *finder, const struct oq_graph *g
                                  const Oq__Pb__NodeProto *node, struct oq_source *weight,
                                  struct factor_list *numbers)
 {
-    struct oq_source sources[2];
+    struct oq_source sources[2] = {{0}};
     bool found[2];
     for (size_t i = 0; i < 2; i++) {
         enum outcome outcome = find(finder, graph, node->input[i], &sources[i]);

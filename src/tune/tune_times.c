@@ -238,7 +238,8 @@ static const int ever_slower[] = {ONNXQ_FORM_INTEGERS, OQ_N_PLAIN_FORMS, OQ_N_PL
 static void straighten(struct oq_tune_group *group)
 {
     struct {
-        double sum, n;
+        double sum;
+        unsigned n;
     } pools[N_EVER_SLOWER];
     size_t n_pools = 0, pool = 0;
     for (size_t i = 0; i < N_EVER_SLOWER; i++) {
@@ -256,7 +257,7 @@ static void straighten(struct oq_tune_group *group)
         }
     }
     for (size_t i = 0; i < N_EVER_SLOWER; pool++)
-        for (double left = pools[pool].n; left > 0; left--)
+        for (unsigned left = pools[pool].n; left > 0; left--)
             group->ms[ever_slower[i++]] = pools[pool].sum / pools[pool].n;
 }
 
