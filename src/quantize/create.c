@@ -578,6 +578,7 @@ void onnxq_plan_destroy(onnxq_plan *plan)
 {
     if (plan == NULL)
         return;
+    free(plan->room);
     oq_draft_fini(&plan->draft);
     oq_rounding_destroy(plan->rounding);
     onnxq_checkpoint_close((onnxq_checkpoint *)(uintptr_t)plan->checkpoint);

@@ -434,8 +434,6 @@ static void look(onnxq_plan *plan, const struct oq_site *site, struct oq_objecti
     struct oq_constant constant = *site->constant;
     memset(constant.seen, 0, sizeof(constant.seen));
     oq_plan_look_at_features(plan, &constant, site, inputs, offset);
-    free(plan->room); /* who makes a plan has given it back */
-    plan->room = NULL;
 }
 
 static const char *objections(const onnxq_plan *made)
