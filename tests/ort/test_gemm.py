@@ -204,8 +204,9 @@ class Kinds(GemmTest):
     @cases({f"{n}_{c}": (n, c) for n in (1, 8, 9) for c in ("scalar", "1", "1x1", "N", "Mx1")})
     def shapes_of_c_with_few_columns(self, n, c):
         """[1], [N] and [M, 1] may mean the same or not."""
-        w = build.weights(8192, n)
-        x = build.activations(M, 8192)
+        k = 16640  # one column of fewer would get 16 bits
+        w = build.weights(k, n)
+        x = build.activations(M, k)
         shape = {"scalar": (), "1": (1,), "1x1": (1, 1), "N": (n,), "Mx1": (M, 1)}[c]
         addend = build.activations(*shape, seed=3)
         model = build.model(

@@ -126,9 +126,12 @@ class Nothing(LayersTest):
 
 
 class Ranking(LayersTest):
-    @cases([str(k) for k in range(LAYERS)])
+    @cases([str(k) for k in range(1, LAYERS)])
     def planted(self, k: str):
-        """The site with outliers is the first, and leaving it float helps more than any other."""
+        """
+        The site with outliers is the first, and leaving it float helps more than any other. (Of the first
+        layer they say that its features are of unlike size: it gets 16 bits.)
+        """
         path, x = self.save(tower(int(k)), "reference.onnx"), tower_input()
         candidate, inputs = self.quantized(path), self.inputs(x=x)
         layers = self.layers("-i", inputs, path, candidate)
