@@ -184,7 +184,9 @@ class Trial:
         source, quantized = self.folder / "needed.onnx", self.folder / "needed" / "model.onnx"
         quantized.parent.mkdir(exist_ok=True)
         onnx.save(prune.without_unneeded(self.drawn.model), source)
-        self.run(arguments[0], source, quantized, *arguments[3:], *options.flags, "-j1")
+        known = [f"--ranges={self.write_ranges(source)}"] if options.method == "static" else []
+        others = [a for a in arguments[3:] if not a.startswith("--ranges=")]
+        self.run(arguments[0], source, quantized, *others, *known, *options.flags, "-j1")
         done = self.run_again(quantized, options)
         if done.returncode == NOTHING_TO_DO:
             return []
