@@ -101,6 +101,17 @@ class Einsum(ExpandTest):
         self.assertEqual(outcome.weight("w")["action"], "fold")
         self.assertEqual(op_counts(outcome.model)["Einsum"], 1)
 
+    @cases({"straight": ("bsh,hd->bsd", False), "turned": ("hbs,hd->bsd", False), "behind": ("bsh,hd->bsd", True)})
+    def float16(self, equation, is_behind):
+        """ONNX Runtime crashes where it joins a Transpose and a MatMul of float16: no such product is written."""
+        is_turned = is_behind or equation[0] == "h"
+        x = np.ascontiguousarray(np.moveaxis(X, -1, 0) if is_turned else X, np.float16)
+        turn = [node("Transpose", "x", "t", perm=[1, 2, 0])] if is_behind else []
+        nodes = [*turn, node("Einsum", "t w" if is_behind else "x w", "y", equation=equation)]
+        y = np.zeros((2, 5, N), np.float16)
+        model = build.model(nodes, {"x": x}, {"y": y}, {"w": W.astype(np.float16)})
+        self.assertEqual(op_counts(self.check(model, {"x": x}).model)["Einsum"], is_turned)
+
     def test_selected(self):
         """An operator is known by its own name and type."""
         model, _ = self.make(*EQUATIONS["heads"])

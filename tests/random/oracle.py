@@ -420,7 +420,8 @@ class Comparison:
             terms = epsilon(want.dtype) * self.reference.product(node, a, b)
             # Blocks of zeros have the step of their neighbours, and kernels do not sum it up to 0.
             base = base + terms + (0.1 * terms.max(initial=0) if self.has_blocks else 0)
-            base = base + (1e-9 * a.max(initial=0) if self.has_blocks else 0)
+            x = max(a.max(initial=0), b.max(initial=0)) if node.op_type == "Einsum" else a.max(initial=0)
+            base = base + (1e-9 * x if self.has_blocks else 0)
             if len(node.input) > 2 and node.input[2] and inputs[node.input[2]] is not None:
                 base = base + epsilon(want.dtype) * np.abs(inputs[node.input[2]]).max(initial=0)
         if self.is_unchanged(node, output):

@@ -4,6 +4,7 @@
  * a MatMul multiplies, and what comes out is parted and turned as it is wanted.
  */
 #include "quantize/expand/expander.h"
+#include "wire/data_type.h"
 
 /* Letters of an operand, or of some of its axes. */
 struct letters {
@@ -237,6 +238,24 @@ static bool is_writable(const struct equation *equation, size_t weight,
             is_equal(&equation->operands[1 - weight], &x) && is_equal(&equation->result, &y));
 }
 
+/*
+ * ONNX Runtime (to 1.32) crashes where it joins a Transpose that moves the first axis and a MatMul
+ * of float16, which is what this one may stay.
+ */
+static bool is_joined_to_crash(const struct oq_expander *expander, const Oq__Pb__NodeProto *node,
+                               const struct equation *equation, size_t weight,
+                               const struct oq_source *source, const struct einsum_product *product)
+{
+    const struct oq_value *x = oq_graph_find(expander->graph, node->input[1 - weight]);
+    const Oq__Pb__NodeProto *maker = x == NULL ? NULL : oq_value_node(x);
+    struct letters wanted = {0};
+    append(&wanted, &product->rows);
+    append(&wanted, &product->sums);
+    return source->data_type == OQ_TYPE(FLOAT16) &&
+           (!is_equal(&equation->operands[1 - weight], &wanted) ||
+            (maker != NULL && OQ_NODE_IS(maker, "Transpose", "Cast")));
+}
+
 bool oq_expand_einsum(struct oq_expander *expander, const Oq__Pb__NodeProto *node)
 {
     struct equation equation;
@@ -249,7 +268,8 @@ bool oq_expand_einsum(struct oq_expander *expander, const Oq__Pb__NodeProto *nod
     const size_t weight = is_left ? 0 : 1;
     if (is_left == is_right || equation.operands[weight].has_more ||
         weights[weight].n_dims != equation.operands[weight].n ||
-        !find_product(&equation, weight, &product) || !is_writable(&equation, weight, &product))
+        !find_product(&equation, weight, &product) || !is_writable(&equation, weight, &product) ||
+        is_joined_to_crash(expander, node, &equation, weight, &weights[weight], &product))
         return false;
     write_product(expander, node, &equation, weight, &weights[weight], &product);
     return true;
