@@ -371,6 +371,8 @@ class Comparison:
             return
         if allowed is None or (self.reference.is_half and self.has_large_angle(node, values)):
             return
+        if level == "all" and self.is_between_quantizers(node):
+            return  # the engine rounds its weight and bias, in the float model as well
         if level == "all" and self.reference.is_half and self.has_computed_constant(node):
             return  # the engine computed it without the roundings to float16 that are seen
         allowed = allowed + slack
@@ -394,6 +396,15 @@ class Comparison:
         """Of which the step of float16 is more than an angle."""
         x = values.get(node.input[0]) if node.op_type in ("Sin", "Cos", "Tan") else None
         return x is not None and bool((np.abs(x.astype(np.float64)) > 100).any())
+
+    def is_between_quantizers(self, node: NodeProto) -> bool:
+        """Behind DequantizeLinear, which may be rearranged, and in front of QuantizeLinear."""
+        makers = self.reference.seen.producers
+        maker = makers.get(node.input[0]) if node.op_type in ("Conv", "ConvTranspose", "Gemm") else None
+        while maker is not None and maker.op_type in ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten"):
+            maker = makers.get(maker.input[0])
+        readers = {n.op_type for n in self.reference.nodes if node.output[0] in n.input}
+        return maker is not None and maker.op_type == "DequantizeLinear" and "QuantizeLinear" in readers
 
     def is_unchanged(self, node: NodeProto, output: str) -> bool:
         now = self.seen.producers.get(output)

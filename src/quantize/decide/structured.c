@@ -102,8 +102,18 @@ static bool find_matrices(const struct oq_site *site, struct matrices *matrices)
     return true;
 }
 
+/* Joined ones are stored one by one, and a second run sees no more than those that were kept. */
+static bool is_of_one_tensor(const struct oq_source *source)
+{
+    for (size_t i = 1; i < source->n_spans; i++)
+        if (source->spans[i].tensor != source->spans[0].tensor)
+            return false;
+    return true;
+}
+
 /* Points on the one side of a product, or a weight that is next to nothing. */
-static const char *judge_sizes(const struct matrices *matrices, bool *is_float)
+static const char *judge_sizes(const struct matrices *matrices, const struct oq_source *source,
+                               bool *is_float)
 {
     const uint64_t n_inputs = matrices->sums_rows ? matrices->columns : matrices->rows;
     const uint64_t n_outputs = matrices->sums_rows ? matrices->rows : matrices->columns;
@@ -113,7 +123,7 @@ static const char *judge_sizes(const struct matrices *matrices, bool *is_float)
         return NULL;
     if (*is_float)
         return "of so few inputs as points have numbers: one scale for all would lose some";
-    return n_outputs <= MAX_FEW && nelem <= MAX_FEW_NELEM
+    return n_outputs <= MAX_FEW && nelem <= MAX_FEW_NELEM && is_of_one_tensor(source)
                ? "of so few outputs that finer steps cost nothing"
                : NULL;
 }
@@ -436,7 +446,7 @@ const char *oq_plan_find_structure(onnxq_plan *plan, struct oq_site *site,
         site->is_beyond_16_bits = before->is_beyond_16_bits;
         return site->structure[0] == '\0' ? NULL : site->structure;
     }
-    site->structure = judge_sizes(&matrices, &site->is_beyond_16_bits);
+    site->structure = judge_sizes(&matrices, &site->constant->source, &site->is_beyond_16_bits);
     if (site->structure == NULL && can_tell(site, &matrices))
         look(plan, site, &matrices);
     if (site->structure != NULL)
