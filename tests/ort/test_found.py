@@ -700,3 +700,16 @@ class Engine(OrtTest):
         self.assertFalse([n for n in outcome.model.graph.node if n.op_type == "DequantizeLinear"])
         got, want = (self.run_levels(p, {"x": x})["all"][0] for p in (outcome.path, outcome.source))
         self.assert_close(got, want, 0.05 * np.abs(want).max())
+
+    @cases({"declared": (True,), "not_declared": (False,)})
+    def a_transposed_matrix_times_a_vector_is_folded(self, is_declared):
+        """ONNX Runtime joins the Transpose that stands behind DequantizeLinear to the MatMul, which is wrong then."""
+        w, v = build.weights(64, 48), build.activations(64)
+        nodes = [node("Transpose", "w", "t"), node("Relu", "v", "r"), node("MatMul", "t r", "y"), node("Relu", "t", "z")]
+        inner = [build.info("r", (64,))] if is_declared else []
+        model = build.model(nodes, {"v": v}, {"y": (48,), "z": (48, 64)}, {"w": w})
+        model.graph.value_info.extend(inner)
+        outcome = self.quantize(model, "--method=qdq")
+        want = w.T @ np.maximum(v, 0)
+        for found, _ in self.run_levels(outcome.path, {"v": v}).values():
+            self.assert_close(found, want, 0.05 * np.abs(want).max())

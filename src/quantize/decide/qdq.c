@@ -157,6 +157,26 @@ static bool is_rearranged_half(const struct oq_site *site)
            oq_source_sees_through(site->node);
 }
 
+/*
+ * ONNX Runtime (1.16 to 1.32) joins a Transpose to the MatMul behind it, and multiplies a matrix
+ * that is turned and a vector wrongly. What is folded is turned before that.
+ */
+static bool is_turned_for_vector(const struct oq_site *site)
+{
+    const struct oq_value *turned = oq_node_is(site->node, "", "Transpose")
+                                        ? oq_graph_find(site->graph, site->node->output[0])
+                                        : NULL;
+    for (const struct oq_use *use = turned == NULL ? NULL : turned->uses; use != NULL;
+         use = use->next) {
+        const Oq__Pb__NodeProto *node =
+            use->node == OQ_NO_NODE ? NULL : use->graph->proto->node[use->node];
+        if (node != NULL && use->input == 0 && oq_node_is(node, "", "MatMul") &&
+            oq_graph_rank(use->graph, oq_node_input(node, 1)) < 2)
+            return true;
+    }
+    return false;
+}
+
 static bool is_among_integers(const struct oq_site *site)
 {
     unsigned looks = 0;
@@ -220,7 +240,7 @@ static bool multiplies_unlike_matrices(onnxq_plan *plan, const struct oq_site *s
 bool oq_site_is_multiplied(onnxq_plan *plan, const struct oq_site *site)
 {
     return site->node != NULL &&
-           (is_position_table(site) || is_rearranged_half(site) ||
+           (is_position_table(site) || is_rearranged_half(site) || is_turned_for_vector(site) ||
             makes_missing_product(plan, site) || multiplies_unlike_matrices(plan, site));
 }
 
