@@ -46,6 +46,19 @@ struct oq_carried *oq_carried_root(const onnxq_plan *plan, const struct oq_value
     return carried;
 }
 
+size_t oq_count_operands(const Oq__Pb__NodeProto *node)
+{
+    switch (oq_operator_id_of(node)) {
+    case OQ_ONNX_Add:
+    case OQ_ONNX_Mul:
+    case OQ_ONNX_Div:
+    case OQ_ONNX_Concat:
+        return node->n_input;
+    default:
+        return 1;
+    }
+}
+
 static enum oq_carry find_carry(const onnxq_plan *plan, const Oq__Pb__NodeProto *node)
 {
     enum oq_operator_id op = oq_operator_id_of(node);

@@ -323,19 +323,6 @@ static const char *refuse_product(onnxq_plan *plan, size_t index)
 
 /* --- all kinds --- */
 
-size_t oq_count_operands(const Oq__Pb__NodeProto *node)
-{
-    switch (oq_operator_id_of(node)) {
-    case OQ_ONNX_Add:
-    case OQ_ONNX_Mul:
-    case OQ_ONNX_Div:
-    case OQ_ONNX_Concat:
-        return node->n_input;
-    default:
-        return 1;
-    }
-}
-
 static const char *refuse_operands(onnxq_plan *plan, size_t index)
 {
     const Oq__Pb__NodeProto *node = plan->model->proto->graph->node[index];
