@@ -86,6 +86,8 @@ class Static:
 
     def is_new(self, name: str) -> bool:
         """What the float model computed in another way."""
+        if any(a.HasField("g") for a in node.attribute):
+            return False  # takes floats into its body
         before = self.was.get(name)
         return before is None or before.op_type != DEQUANTIZE
 
