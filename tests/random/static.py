@@ -76,8 +76,8 @@ class Static:
         return name, None
 
     def is_integer(self, node: NodeProto) -> bool:
-        if node.op_type in (QUANTIZE, DEQUANTIZE, "Sum"):
-            return False
+        if node.op_type in (QUANTIZE, DEQUANTIZE, "Sum") or any(a.HasField("g") for a in node.attribute):
+            return False  # a body takes floats
         makers = [self.made.get(name) for name in node.input[:2]]
         pairs = [d is not None and d.op_type == DEQUANTIZE and self.is_new(d.output[0]) for d in makers]
         if node.op_type in PRODUCTS:
@@ -86,8 +86,6 @@ class Static:
 
     def is_new(self, name: str) -> bool:
         """What the float model computed in another way."""
-        if any(a.HasField("g") for a in node.attribute):
-            return False  # takes floats into its body
         before = self.was.get(name)
         return before is None or before.op_type != DEQUANTIZE
 
