@@ -423,6 +423,10 @@ class Comparison:
             base = base + 1e-7  # differences of values around 1
             if self.is_unchanged(node, output):
                 base = self.recurrent_error(node, output, inputs, base, want.dtype)
+        if node.op_type == "Attention" and all(inputs.get(n) is not None for n in node.input[:3]):
+            # Scores are sums, of which a softmax is taken.
+            w = np.abs(inputs[node.input[1]].astype(np.float64))
+            base = base + self.attention_error(node, inputs, epsilon(want.dtype) * w, 0.0)
         if node.op_type == "MatMulNBits":  # sums of products of either sign
             x, scale = (np.abs(inputs[node.input[i]].astype(np.float64)).max(initial=0) for i in (0, 2))
             base = base + 1e-5 * 15 * x * scale * flat_attribute(node, "K", 1)
@@ -465,12 +469,16 @@ class Comparison:
         if op == "LSTM":
             return self.lstm_error(node, output, inputs, base)
         if op == "Attention":
-            x, w, b = (inputs[n].astype(np.float64) for n in node.input[:3])
-            dw = bounds.weight_error(w, (1,), self.options)
+            x, w = (inputs[n].astype(np.float64) for n in node.input[:2])
             dx = 0.0 if self.is_float else bounds.activation_error(x, self.options, -1).max()
-            heads = flat_attribute(node, "num_heads", 1)
-            return base + bounds.attention_error(x, w, b, dw, dx, heads, flat_attribute(node, "scale", None))
+            return base + self.attention_error(node, inputs, bounds.weight_error(w, (1,), self.options), dx)
         return None
+
+    @staticmethod
+    def attention_error(node, inputs, dw, dx):
+        x, w, b = (inputs[n].astype(np.float64) for n in node.input[:3])
+        heads = flat_attribute(node, "num_heads", 1)
+        return bounds.attention_error(x, w, b, dw, dx, heads, flat_attribute(node, "scale", None))
 
     def bias_error(self, node) -> float:
         """Of a bias that is a weight elsewhere, and has been folded."""
