@@ -112,6 +112,14 @@ class Einsum(ExpandTest):
         model = build.model(nodes, {"x": x}, {"y": y}, {"w": W.astype(np.float16)})
         self.assertEqual(op_counts(self.check(model, {"x": x}).model)["Einsum"], is_turned)
 
+    def test_an_output_that_is_turned(self):
+        """ONNX Runtime loses what a Transpose gives back to the caller, where it joins that to a Gemm."""
+        v, x = build.weights(N, 24, seed=5), build.activations(5, K)
+        nodes = [node("Einsum", "x w", "y", equation="sh,hd->ds"), node("Gemm", "v y", "z", transA=1)]
+        model = build.model(nodes, {"x": x.shape, "v": (N, 24)}, {"y": (N, 5), "z": (24, 5)}, {"w": W})
+        outcome = self.check(model, {"x": x, "v": v})
+        self.assertEqual(op_counts(outcome.model)["Einsum"], 1)
+
     def test_selected(self):
         """An operator is known by its own name and type."""
         model, _ = self.make(*EQUATIONS["heads"])

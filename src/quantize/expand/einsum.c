@@ -256,6 +256,23 @@ static bool is_joined_to_crash(const struct oq_expander *expander, const Oq__Pb_
             (maker != NULL && OQ_NODE_IS(maker, "Transpose", "Cast")));
 }
 
+/* ONNX Runtime (to 1.32) loses an output that a Transpose makes, where it joins that to a Gemm. */
+static bool is_turned_to_be_lost(const struct oq_expander *expander, const Oq__Pb__NodeProto *node,
+                                 const struct equation *equation,
+                                 const struct einsum_product *product)
+{
+    const struct oq_value *y = oq_graph_find(expander->graph, node->output[0]);
+    struct letters result = {0};
+    append(&result, &product->rows);
+    append(&result, &product->columns);
+    if (y == NULL || !y->is_graph_output || is_equal(&result, &equation->result))
+        return false;
+    for (const struct oq_use *use = y->uses; use != NULL; use = use->next)
+        if (use->node != OQ_NO_NODE)
+            return true;
+    return false;
+}
+
 bool oq_expand_einsum(struct oq_expander *expander, const Oq__Pb__NodeProto *node)
 {
     struct equation equation;
@@ -269,7 +286,8 @@ bool oq_expand_einsum(struct oq_expander *expander, const Oq__Pb__NodeProto *nod
     if (is_left == is_right || equation.operands[weight].has_more ||
         weights[weight].n_dims != equation.operands[weight].n ||
         !find_product(&equation, weight, &product) || !is_writable(&equation, weight, &product) ||
-        is_joined_to_crash(expander, node, &equation, weight, &weights[weight], &product))
+        is_joined_to_crash(expander, node, &equation, weight, &weights[weight], &product) ||
+        is_turned_to_be_lost(expander, node, &equation, &product))
         return false;
     write_product(expander, node, &equation, weight, &weights[weight], &product);
     return true;
