@@ -82,6 +82,17 @@ bool oq_source_read_floats(const struct oq_source *source, uint64_t first, size_
     return true;
 }
 
+bool oq_source_read_many(const struct oq_source *source, uint64_t first, uint64_t count, float *dst,
+                         void *scratch, onnxq_error *error)
+{
+    for (uint64_t done = 0, some; done < count; done += some) {
+        some = oq_min_u64(count - done, OQ_READ_MAX_NELEM);
+        if (!oq_source_read_floats(source, first + done, (size_t)some, dst + done, scratch, error))
+            return false;
+    }
+    return true;
+}
+
 bool oq_source_next(struct oq_piece *piece, onnxq_error *error)
 {
     const uint64_t most = OQ_READ_MAX_NELEM / piece->unit * piece->unit;

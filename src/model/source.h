@@ -42,6 +42,10 @@ bool oq_source_from_tensor(struct oq_source *source, const struct oq_tensor *ten
 bool oq_source_read_floats(const struct oq_source *source, uint64_t first, size_t count, float *dst,
                            void *scratch, onnxq_error *error);
 
+/* The same of any number of elements, piece by piece. */
+bool oq_source_read_many(const struct oq_source *source, uint64_t first, uint64_t count, float *dst,
+                         void *scratch, onnxq_error *error);
+
 /* What is read of a source at once, for those that look at all of it. */
 struct oq_piece {
     const struct oq_source *source;

@@ -46,27 +46,6 @@ static uint64_t declared_size(const onnxq_plan *plan, const struct oq_value *val
 
 /* --- what nodes do with axes --- */
 
-static bool read_axes(const onnxq_plan *plan, const struct oq_value *value,
-                      int64_t axes[OQ_READ_MAX_INTEGERS], size_t *n)
-{
-    const Oq__Pb__NodeProto *node = oq_value_node(value);
-    const Oq__Pb__AttributeProto *attribute = oq_node_attribute(node, "axes");
-    const struct oq_constant *constant =
-        oq_plan_constant(plan, value->graph, oq_node_input(node, 1));
-    onnxq_error ignored;
-    if (constant != NULL && constant->tensor != NULL) {
-        *n = (size_t)constant->tensor->nelem;
-        return *n <= OQ_READ_MAX_INTEGERS && oq_tensor_is_integer(constant->tensor) &&
-               oq_tensor_read_int64s(constant->tensor, axes, &ignored);
-    }
-    if (attribute == NULL || attribute->n_ints > OQ_READ_MAX_INTEGERS)
-        return false;
-    *n = attribute->n_ints;
-    for (size_t i = 0; i < *n; i++)
-        axes[i] = attribute->ints[i];
-    return true;
-}
-
 /* As an axis from the end, of so many; those from the front need their number. */
 static unsigned from_end(int64_t axis, unsigned rank)
 {
@@ -83,7 +62,7 @@ static uint64_t changed_axes(const onnxq_plan *plan, const struct oq_value *valu
     int64_t axes[OQ_READ_MAX_INTEGERS];
     uint64_t bits = 0;
     size_t n;
-    if (!read_axes(plan, value, axes, &n))
+    if (!oq_plan_read_axes(plan, value->graph, oq_value_node(value), axes, &n))
         return 0;
     const unsigned rank = declared_rank(plan, input),
                    all = rank > 0 && adds ? rank + (unsigned)n : rank;
@@ -247,7 +226,7 @@ static bool changes_rank(const onnxq_plan *plan, const struct oq_value *value, i
                          (is_reduction(node) && oq_node_int(node, "keepdims", 1) == 0);
     int64_t axes[OQ_READ_MAX_INTEGERS];
     size_t n = 0;
-    if ((adds || removes) && !read_axes(plan, value, axes, &n))
+    if ((adds || removes) && (!oq_plan_read_axes(plan, value->graph, node, axes, &n) || n == 0))
         return false;
     *change += adds ? (int)n : -(int)n;
     return adds || removes || is_reduction(node) || keeps_sizes(oq_operator_of(node)) ||

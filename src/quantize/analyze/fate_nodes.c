@@ -127,30 +127,6 @@ static const struct oq_tensor *float_tensor(const struct oq_fates *fates,
     return fits ? tensor : NULL;
 }
 
-/* The axes that a reduction names, as attribute or, from opset 13 or 18 on, input; false: unknown.
- */
-static bool read_axes(const struct oq_fates *fates, const struct oq_graph *graph,
-                      const Oq__Pb__NodeProto *node, int64_t axes[OQ_READ_MAX_INTEGERS], size_t *n)
-{
-    const Oq__Pb__AttributeProto *attribute = oq_node_attribute(node, "axes");
-    const char *name = oq_node_input(node, 1);
-    const struct oq_constant *constant = oq_plan_constant(fates->plan, graph, name);
-    onnxq_error ignored;
-    *n = 0;
-    if (constant != NULL && constant->tensor != NULL) {
-        *n = (size_t)constant->tensor->nelem;
-        return constant->tensor->nelem <= OQ_READ_MAX_INTEGERS &&
-               oq_tensor_is_integer(constant->tensor) &&
-               oq_tensor_read_int64s(constant->tensor, axes, &ignored);
-    }
-    if (attribute != NULL && attribute->n_ints <= OQ_READ_MAX_INTEGERS) {
-        *n = attribute->n_ints;
-        for (size_t i = 0; i < *n; i++)
-            axes[i] = attribute->ints[i];
-    }
-    return name[0] == '\0' && (attribute == NULL || *n > 0);
-}
-
 /* Axes of the tensor whose norms a node gives that it does not sum up over; false: unknown. */
 static bool find_axes_apart(const struct oq_fates *fates, const struct oq_graph *graph, size_t node,
                             uint32_t *apart)
@@ -160,7 +136,7 @@ static bool find_axes_apart(const struct oq_fates *fates, const struct oq_graph 
     int64_t axes[OQ_READ_MAX_INTEGERS];
     size_t n;
     *apart = 0;
-    if (tensor == NULL || !read_axes(fates, graph, proto, axes, &n))
+    if (tensor == NULL || !oq_plan_read_axes(fates->plan, graph, proto, axes, &n))
         return false;
     int64_t rank = (int64_t)tensor->n_dims;
     for (int64_t i = 0; i < rank && n > 0; i++)

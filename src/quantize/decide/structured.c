@@ -180,16 +180,18 @@ struct output {
     uint64_t n, stride;
 };
 
+/* Of all matrices. */
+static uint64_t count_outputs(const struct matrices *matrices)
+{
+    return matrices->n * (matrices->sums_rows ? matrices->rows : matrices->columns);
+}
+
 static struct output output_of(const struct matrices *matrices, const float *x, uint64_t i)
 {
     if (matrices->sums_rows)
         return (struct output){x + i * matrices->columns, matrices->columns, 1};
-    return (struct output){x + i, matrices->rows, matrices->columns};
-}
-
-static uint64_t count_outputs(const struct matrices *matrices)
-{
-    return matrices->sums_rows ? matrices->rows : matrices->columns;
+    x += i / matrices->columns * matrices->rows * matrices->columns;
+    return (struct output){x + i % matrices->columns, matrices->rows, matrices->columns};
 }
 
 /* Of an output, and of its numbers by chance. */
@@ -227,13 +229,12 @@ static bool has_equal_sums(const struct matrices *matrices, const float *x)
 {
     uint64_t all = 0, equal = 0;
     struct sum before = {.sum = NAN};
-    for (uint64_t i = 0; i < matrices->n; i++, x += matrices->rows * matrices->columns)
-        for (uint64_t k = 0; k < count_outputs(matrices); k++) {
-            const struct output output = output_of(matrices, x, k);
-            count_sum(&output, &before, &all, &equal);
-            if (all == FIRST_OUTPUTS && 2 * equal < FIRST_OUTPUTS)
-                return false;
-        }
+    for (uint64_t i = 0; i < count_outputs(matrices); i++) {
+        const struct output output = output_of(matrices, x, i);
+        count_sum(&output, &before, &all, &equal);
+        if (all == FIRST_OUTPUTS && 2 * equal < FIRST_OUTPUTS)
+            return false;
+    }
     return all >= MIN_SUMS && 4 * equal >= 3 * all;
 }
 
@@ -256,16 +257,15 @@ static double count_steps_beside(const struct output *output)
 static bool is_hidden(const struct matrices *matrices, const float *x, bool *is_float)
 {
     uint64_t all = 0, hidden = 0, beyond = 0;
-    for (uint64_t i = 0; i < matrices->n; i++, x += matrices->rows * matrices->columns)
-        for (uint64_t k = 0; k < count_outputs(matrices); k++) {
-            const struct output output = output_of(matrices, x, k);
-            const double steps = count_steps_beside(&output);
-            all += isfinite(steps) ? 1 : 0;
-            hidden += steps < LEAST_STEPS_BESIDE;
-            beyond += steps < LEAST_FOR_16_BITS;
-            if (all == FIRST_OUTPUTS && 4 * hidden < FIRST_OUTPUTS)
-                return false;
-        }
+    for (uint64_t i = 0; i < count_outputs(matrices); i++) {
+        const struct output output = output_of(matrices, x, i);
+        const double steps = count_steps_beside(&output);
+        all += isfinite(steps) ? 1 : 0;
+        hidden += steps < LEAST_STEPS_BESIDE;
+        beyond += steps < LEAST_FOR_16_BITS;
+        if (all == FIRST_OUTPUTS && 4 * hidden < FIRST_OUTPUTS)
+            return false;
+    }
     *is_float = 4 * beyond > all;
     return all > 0 && 2 * hidden >= all;
 }
@@ -281,18 +281,17 @@ static bool is_negative_in(const float *x, uint64_t n)
 static void count_ones(const struct matrices *matrices, const float *x, uint64_t *all,
                        uint64_t *ones)
 {
-    for (uint64_t i = 0; i < matrices->n; i++, x += matrices->rows * matrices->columns)
-        for (uint64_t k = 0; k < count_outputs(matrices); k++) {
-            const struct output output = output_of(matrices, x, k);
-            double sum = 0;
-            uint64_t n = 0;
-            for (uint64_t j = 0; j < output.n; j++) {
-                sum += (double)output.x[j * output.stride];
-                n += output.x[j * output.stride] != 0;
-            }
-            *all += n > 1; /* one is as it is */
-            *ones += n > 1 && fabs(sum - 1) <= LEAST_EXCESS;
+    for (uint64_t i = 0; i < count_outputs(matrices); i++) {
+        const struct output output = output_of(matrices, x, i);
+        double sum = 0;
+        uint64_t n = 0;
+        for (uint64_t j = 0; j < output.n; j++) {
+            sum += (double)output.x[j * output.stride];
+            n += output.x[j * output.stride] != 0;
         }
+        *all += n > 1; /* one is as it is */
+        *ones += n > 1 && fabs(sum - 1) <= LEAST_EXCESS;
+    }
 }
 
 /* Rows or columns do: what goes in is mixed, or what comes out. */
@@ -360,17 +359,6 @@ static bool is_whitening(const struct matrices *matrices, const float *x)
     return least > 0 && sqrt(most) > LEAST_CONDITION * sqrt(least);
 }
 
-static bool read_elements(const struct oq_source *source, uint64_t n, float *x, void *scratch)
-{
-    onnxq_error ignored; /* who measures all of it says so */
-    for (uint64_t first = 0, some; first < n; first += some) {
-        some = oq_min_u64(n - first, OQ_READ_MAX_NELEM);
-        if (!oq_source_read_floats(source, first, (size_t)some, x + first, scratch, &ignored))
-            return false;
-    }
-    return true;
-}
-
 /* All of it, where that is little or there is reason to; else NULL. */
 static float *read_matrices(const struct oq_site *site, const struct matrices *matrices,
                             bool is_first, struct oq_arena *arena, void *scratch)
@@ -378,13 +366,16 @@ static float *read_matrices(const struct oq_site *site, const struct matrices *m
     const struct oq_source *source = &site->constant->source;
     const uint64_t n_rows = oq_min_u64(matrices->rows, FIRST_ROWS);
     const uint64_t n_first = n_rows * matrices->columns;
+    onnxq_error ignored; /* who measures all of it says so */
     float *x;
     if (source->nelem > MAX_READ_NELEM && (matrices->is_kernel || !is_first) &&
         ((x = oq_arena_array(arena, (size_t)n_first, sizeof(*x))) == NULL ||
-         !read_elements(source, n_first, x, scratch) || !looks_structured(matrices, x, n_rows)))
+         !oq_source_read_many(source, 0, n_first, x, scratch, &ignored) ||
+         !looks_structured(matrices, x, n_rows)))
         return NULL;
     x = oq_arena_array(arena, (size_t)source->nelem, sizeof(*x));
-    return x != NULL && read_elements(source, source->nelem, x, scratch) ? x : NULL;
+    return x != NULL && oq_source_read_many(source, 0, source->nelem, x, scratch, &ignored) ? x
+                                                                                            : NULL;
 }
 
 /* *is_float: 16 bits are not enough. */

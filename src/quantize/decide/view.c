@@ -126,12 +126,8 @@ bool oq_view_read(const struct oq_view *view, float *x, void *scratch)
     const uint64_t n_rows = view->is_turned ? view->n_outputs : view->n_inputs;
     onnxq_error ignored;
     for (uint64_t i = 0; i < n_rows; i++)
-        for (uint64_t first = 0, some; first < n; first += some) {
-            some = oq_min_u64(n - first, OQ_READ_MAX_NELEM);
-            if (!oq_source_read_floats(view->source, i * all + first, (size_t)some,
-                                       x + i * n + first, scratch, &ignored))
-                return false;
-        }
+        if (!oq_source_read_many(view->source, i * all, n, x + i * n, scratch, &ignored))
+            return false;
     if (view->n_taps > 1)
         sum_up_taps(view, x);
     return true;

@@ -87,6 +87,7 @@ struct einsum_product {
     struct letters sums;    /* in the order in which the weight has them */
     struct letters columns; /* of the weight, likewise */
     bool is_turned;         /* the weight has its columns in front */
+    struct letters x, y;    /* what a MatMul takes and gives: rows and sums, rows and columns */
 };
 
 /* Those of `of` that are, or are not, in both others. */
@@ -102,7 +103,7 @@ static bool find_product(const struct equation *equation, size_t weight,
 {
     const struct letters *w = &equation->operands[weight], *x = &equation->operands[1 - weight];
     const struct letters *y = &equation->result;
-    struct letters straight = {0}, turned = {0}, result = {0};
+    struct letters straight = {0}, turned = {0};
     *product = (struct einsum_product){0};
     pick(&product->sums, w, x, true);
     pick(&product->columns, w, x, false);
@@ -113,17 +114,19 @@ static bool find_product(const struct equation *equation, size_t weight,
     append(&turned, &product->columns);
     append(&turned, &product->sums);
     product->is_turned = !is_equal(w, &straight);
-    append(&result, &product->rows);
-    append(&result, &product->columns);
+    append(&product->x, &product->rows);
+    append(&product->x, &product->sums);
+    append(&product->y, &product->rows);
+    append(&product->y, &product->columns);
     /* All of x is either summed up or a row, all of the result a row or a column. */
     for (size_t i = 0; i < product->rows.n; i++)
         if (contains_letter(&product->sums, product->rows.of[i]))
             return false;
     for (size_t i = 0; i < y->n; i++)
-        if (!contains_letter(&result, y->of[i]))
+        if (!contains_letter(&product->y, y->of[i]))
             return false;
-    return product->sums.n > 0 && product->columns.n > 0 && y->n == result.n &&
-           x->n == product->rows.n + product->sums.n && y->has_more == x->has_more &&
+    return product->sums.n > 0 && product->columns.n > 0 && y->n == product->y.n &&
+           x->n == product->x.n && y->has_more == x->has_more &&
            (!product->is_turned || is_equal(w, &turned));
 }
 
@@ -167,11 +170,8 @@ static const char *make_activation(struct oq_expander *expander, const Oq__Pb__N
 {
     struct oq_edit *edit = &expander->edit;
     const char *label = oq_node_label(node), *x = node->input[1 - weight];
-    struct letters wanted = {0};
-    append(&wanted, &product->rows);
-    append(&wanted, &product->sums);
-    if (!is_equal(&equation->operands[1 - weight], &wanted))
-        x = turn(expander, label, x, &equation->operands[1 - weight], &wanted,
+    if (!is_equal(&equation->operands[1 - weight], &product->x))
+        x = turn(expander, label, x, &equation->operands[1 - weight], &product->x,
                  oq_edit_name(edit, node->output[0], "_turned"));
     return product->sums.n == 1 ? x
                                 : reshape(expander, label, x, product->rows.n, &k, 1,
@@ -203,15 +203,12 @@ static void write_product(struct oq_expander *expander, const Oq__Pb__NodeProto 
     struct oq_edit *edit = &expander->edit;
     const struct letters *w = &equation->operands[weight];
     const char *label = oq_node_label(node), *y = node->output[0];
-    struct letters result = {0};
     int64_t k = 1, sizes[OQ_MAX_RANK];
-    append(&result, &product->rows);
-    append(&result, &product->columns);
     for (size_t i = 0; i < product->sums.n; i++)
         k *= size_of(w, source, product->sums.of[i]); /* their product is in nelem: it fits */
     for (size_t i = 0; i < product->columns.n; i++)
         sizes[i] = size_of(w, source, product->columns.of[i]);
-    const bool turns = !is_equal(&result, &equation->result);
+    const bool turns = !is_equal(&product->y, &equation->result);
     const char *parted = turns ? oq_edit_name(edit, y, "_parted") : y;
     const char *made = product->columns.n > 1 ? oq_edit_name(edit, y, "_product") : parted;
     const char *inputs[] = {make_activation(expander, node, equation, weight, product, k),
@@ -221,21 +218,16 @@ static void write_product(struct oq_expander *expander, const Oq__Pb__NodeProto 
     if (product->columns.n > 1)
         reshape(expander, label, made, product->rows.n, sizes, product->columns.n, parted);
     if (turns)
-        turn(expander, label, parted, &result, &equation->result, y);
+        turn(expander, label, parted, &product->y, &equation->result, y);
 }
 
 /* Of what is behind "...", nothing is known but that it comes first: no axis may move there. */
 static bool is_writable(const struct equation *equation, size_t weight,
                         const struct einsum_product *product)
 {
-    struct letters x = {0}, y = {0};
-    append(&x, &product->rows);
-    append(&x, &product->sums);
-    append(&y, &product->rows);
-    append(&y, &product->columns);
-    return !product->rows.has_more ||
-           (product->sums.n == 1 && product->columns.n == 1 &&
-            is_equal(&equation->operands[1 - weight], &x) && is_equal(&equation->result, &y));
+    return !product->rows.has_more || (product->sums.n == 1 && product->columns.n == 1 &&
+                                       is_equal(&equation->operands[1 - weight], &product->x) &&
+                                       is_equal(&equation->result, &product->y));
 }
 
 /*
@@ -248,11 +240,8 @@ static bool is_joined_to_crash(const struct oq_expander *expander, const Oq__Pb_
 {
     const struct oq_value *x = oq_graph_find(expander->graph, node->input[1 - weight]);
     const Oq__Pb__NodeProto *maker = x == NULL ? NULL : oq_value_node(x);
-    struct letters wanted = {0};
-    append(&wanted, &product->rows);
-    append(&wanted, &product->sums);
     return source->data_type == OQ_TYPE(FLOAT16) &&
-           (!is_equal(&equation->operands[1 - weight], &wanted) ||
+           (!is_equal(&equation->operands[1 - weight], &product->x) ||
             (maker != NULL && OQ_NODE_IS(maker, "Transpose", "Cast")));
 }
 
@@ -262,10 +251,7 @@ static bool is_turned_to_be_lost(const struct oq_expander *expander, const Oq__P
                                  const struct einsum_product *product)
 {
     const struct oq_value *y = oq_graph_find(expander->graph, node->output[0]);
-    struct letters result = {0};
-    append(&result, &product->rows);
-    append(&result, &product->columns);
-    if (y == NULL || !y->is_graph_output || is_equal(&result, &equation->result))
+    if (y == NULL || !y->is_graph_output || is_equal(&product->y, &equation->result))
         return false;
     for (const struct oq_use *use = y->uses; use != NULL; use = use->next)
         if (use->node != OQ_NO_NODE)

@@ -23,6 +23,28 @@ struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_gra
     return plan->derived[value->ordinal];
 }
 
+bool oq_plan_read_axes(const onnxq_plan *plan, const struct oq_graph *graph,
+                       const Oq__Pb__NodeProto *node, int64_t axes[OQ_READ_MAX_INTEGERS], size_t *n)
+{
+    const Oq__Pb__AttributeProto *attribute = oq_node_attribute(node, "axes");
+    const char *name = oq_node_input(node, 1);
+    const struct oq_constant *constant = oq_plan_constant(plan, graph, name);
+    onnxq_error ignored;
+    *n = 0;
+    if (constant != NULL && constant->tensor != NULL) {
+        *n = (size_t)constant->tensor->nelem;
+        return constant->tensor->nelem <= OQ_READ_MAX_INTEGERS &&
+               oq_tensor_is_integer(constant->tensor) &&
+               oq_tensor_read_int64s(constant->tensor, axes, &ignored);
+    }
+    if (attribute != NULL && attribute->n_ints <= OQ_READ_MAX_INTEGERS) {
+        *n = attribute->n_ints;
+        for (size_t i = 0; i < *n; i++)
+            axes[i] = attribute->ints[i];
+    }
+    return name[0] == '\0' && (attribute == NULL || *n > 0);
+}
+
 bool oq_plan_is_overridable(const onnxq_plan *plan, const struct oq_constant *constant)
 {
     return constant->is_ambiguous || constant->is_named ||

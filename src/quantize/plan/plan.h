@@ -339,6 +339,14 @@ struct oq_read_room *oq_plan_read_room(onnxq_plan *plan);
 struct oq_constant *oq_plan_constant(const onnxq_plan *plan, const struct oq_graph *graph,
                                      const char *name);
 
+/*
+ * The axes that a node names, as attribute or, from opset 13 or 18 on, as input 1; none: n is 0.
+ * False: unknown.
+ */
+bool oq_plan_read_axes(const onnxq_plan *plan, const struct oq_graph *graph,
+                       const Oq__Pb__NodeProto *node, int64_t axes[OQ_READ_MAX_INTEGERS],
+                       size_t *n);
+
 /* A derived constant goes by the name of the tensor that it starts with: users know that one. */
 const char *oq_constant_label(const onnxq_plan *plan, const struct oq_constant *constant);
 

@@ -122,13 +122,8 @@ static const char *make_bias_row(struct oq_rewrite *rewrite, struct oq_constant 
         oq_arena_fail(rewrite->edit->arena, rewrite->edit->error);
         return NULL;
     }
-    for (size_t done = 0; done < nelem;) {
-        size_t part = nelem - done < OQ_READ_MAX_NELEM ? nelem - done : OQ_READ_MAX_NELEM;
-        if (!oq_source_read_floats(&c->source, done, part, row + done, scratch,
-                                   rewrite->edit->error))
-            return NULL;
-        done += part;
-    }
+    if (!oq_source_read_many(&c->source, 0, nelem, row, scratch, rewrite->edit->error))
+        return NULL;
     for (size_t i = (size_t)n; i-- > 0;)
         row[i] = beta * row[nelem == 1 ? 0 : i];
     return oq_rewrite_bias(rewrite, c, row, n);
