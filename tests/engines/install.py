@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Installs versions of ONNX Runtime side by side: install.py DIR [--long]
+"""Installs versions of ONNX Runtime side by side.
 
 Each into a folder of its own, without what it depends on: the environment has a numpy that the newer
 ones take, and the folder numpy1 has one for those before 1.19. A version that has no wheel for this
 Python is left out, and says so.
 """
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -35,11 +36,14 @@ def install(folder: Path, requirement: str) -> bool:
 
 
 def main() -> None:
-    root = Path(sys.argv[1])
-    root.mkdir(parents=True, exist_ok=True)
-    install(root / "numpy1", f"numpy=={NUMPY_1}")
-    for version in versions("--long" in sys.argv[2:]):
-        if not install(root / version, f"onnxruntime=={version}"):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("root", type=Path, metavar="DIR", help="where each gets a folder")
+    parser.add_argument("--long", action="store_true", help="all versions, not only those of every run")
+    args = parser.parse_args()
+    args.root.mkdir(parents=True, exist_ok=True)
+    install(args.root / "numpy1", f"numpy=={NUMPY_1}")
+    for version in versions(args.long):
+        if not install(args.root / version, f"onnxruntime=={version}"):
             print(f"onnxruntime {version}: no wheel for this Python")
 
 
