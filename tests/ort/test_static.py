@@ -712,6 +712,20 @@ class Left(StaticTest):
         outcome = self.static(model, nchw())
         self.assert_integer(outcome.path, ("Sigmoid", "Concat", "Mul"))
 
+    def test_moved_into_body(self) -> None:
+        """ONNX Runtime crashes on a body that takes what DequantizeLinear gives, moved: a Sum stands between."""
+
+        def body(x: str, y: str) -> onnx.GraphProto:
+            return helper.make_graph([node("Neg", x, y)], y, [], [build.info(y, None)])
+
+        net = Net()
+        c = net.op("Squeeze", net.op("Transpose", net.conv("x", 3, CHANNELS)), net.constant([3]))
+        net.op("If", net.constant(True), then_branch=body(c, "a"), else_branch=body("x", "b"))
+        model = net.model(net.nodes[-1].output[0], (SIZE, SIZE, CHANNELS))
+        outcome = self.static(model, nchw())
+        self.assertEqual([n.op_type for n in outcome.model.graph.node].count("Sum"), 1)
+        self.assert_integer(outcome.path, ("Sum", "Neg"))
+
     def test_unlike_ranges(self) -> None:
         """The same before another convolution."""
         net = Net()

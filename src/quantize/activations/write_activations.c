@@ -118,6 +118,14 @@ static bool is_pool(const struct oq_value *value)
     return node != NULL && oq_node_is(node, "", "MaxPool");
 }
 
+/* A Sum of one: engines move nothing across it. */
+static void write_sum(struct oq_rewrite *rewrite, const struct oq_value *value, const char *x,
+                      const char *output)
+{
+    const char *inputs[] = {x, NULL}, *outputs[] = {output, NULL};
+    oq_edit_node(rewrite->edit, "", "Sum", value->name, inputs, outputs);
+}
+
 /*
  * A product that is to stay float: between DequantizeLinear and QuantizeLinear ONNX Runtime
  * would quantize it all the same, with one scale for its weight. MaxPool it would take to the other
@@ -129,9 +137,7 @@ static const char *protect(struct oq_rewrite *rewrite, const struct oq_value *va
     if (!is_product(rewrite->plan, value) && !is_pool(value))
         return value->name;
     const char *sum = oq_edit_name(rewrite->edit, value->name, "_float");
-    const char *inputs[] = {value->name, NULL};
-    const char *outputs[] = {sum, NULL};
-    oq_edit_node(rewrite->edit, "", "Sum", value->name, inputs, outputs);
+    write_sum(rewrite, value, value->name, sum);
     return sum;
 }
 
@@ -370,13 +376,52 @@ static bool set_inputs(struct oq_rewrite *rewrite, Oq__Pb__NodeProto *node,
     return true;
 }
 
+static bool is_taken_by_body(const struct oq_value *value)
+{
+    const struct oq_use *use = value->uses;
+    while (use != NULL && use->graph->parent == NULL)
+        use = use->next;
+    return use != NULL;
+}
+
+/* Longer chains may begin with integers. */
+#define MAX_MOVES 32
+
+/* What a float node gives that only moves elements, of integers that come before. */
+static bool is_moved(const onnxq_plan *plan, const struct oq_carrier *carrier)
+{
+    const struct oq_carrier *carriers = plan->activations->carriers;
+    for (size_t i = 0; i < MAX_MOVES; i++) {
+        if (carrier->carry != OQ_CARRY_PASS || carrier->is_integer)
+            return false;
+        const struct oq_value *value = carrier->input;
+        if (oq_carried_of(plan, value)->is_carried)
+            return true;
+        if (value->origin != OQ_ORIGIN_NODE)
+            return false;
+        carrier = &carriers[value->index];
+    }
+    return true;
+}
+
+/*
+ * ONNX Runtime (to 1.32) takes DequantizeLinear to the other side of what only moves elements, and
+ * crashes where a body of If, Loop or Scan takes the result. A Sum of one stands between.
+ */
+static bool is_moved_into_body(const onnxq_plan *plan, const struct oq_carrier *carrier)
+{
+    return carrier->carry == OQ_CARRY_PASS && is_taken_by_body(carrier->output) &&
+           is_moved(plan, carrier);
+}
+
 bool oq_activations_change(const onnxq_plan *plan, size_t index)
 {
     const struct oq_activations *activations = plan->activations;
     if (activations == NULL)
         return false;
     const struct oq_carrier *carrier = &activations->carriers[index];
-    return carrier->is_integer || carrier->has_folded || carrier->carry == OQ_CARRY_FOLDED;
+    return carrier->is_integer || carrier->has_folded || carrier->carry == OQ_CARRY_FOLDED ||
+           is_moved_into_body(plan, carrier);
 }
 
 bool oq_activations_write(struct oq_rewrite *rewrite, size_t index)
@@ -398,11 +443,16 @@ bool oq_activations_write(struct oq_rewrite *rewrite, size_t index)
         return false;
     node->output[0] = oq_edit_text(carrier->output->name);
     const struct oq_carried *carried = oq_carried_of(rewrite->plan, carrier->output);
-    if (!carrier->is_integer || !carried->is_carried)
+    const bool is_protected = is_moved_into_body(rewrite->plan, carrier);
+    if (!is_protected && (!carrier->is_integer || !carried->is_carried))
         return oq_edit_keep(edit, node);
     node->output[0] = oq_edit_text(oq_edit_name(edit, carrier->output->name, "_float"));
     if (!oq_edit_keep(edit, node))
         return false;
+    if (is_protected) {
+        write_sum(rewrite, carrier->output, node->output[0], carrier->output->name);
+        return !edit->failed;
+    }
     write_pair(rewrite, carrier->output, node->output[0],
                is_taken(rewrite->plan, carrier->output) ? carrier->output->name : NULL);
     return !edit->failed;
