@@ -55,6 +55,18 @@ class Size(OrtTest):
         found = [outcome.weight(name) for name in "wc"]
         self.assertLess(sum(f["nbytes_after"] for f in found), sum(f["nbytes"] for f in found))
 
+    def test_a_row_that_is_too_much_beside_a_gemm_is_added(self):
+        """In a second run it is computed, as it was folded for others, and would be added anyway."""
+        x, w = build.activations(4, 3).astype(np.float64), build.weights(2, 3).astype(np.float64)
+        gemm = node("Gemm", "x w c", "y", transB=1, beta=-1.0)
+        constants = {"w": w, "c": build.weights(2).astype(np.float64)}
+        model = build.model([gemm], {"x": x}, {"y": np.zeros((4, 2))}, constants)
+        outcome = self.quantize(model, "--method=blocks", "--bits=4", "--force-integer")
+        self.assertEqual(outcome.weight("w")["action"], "dynamic")
+        want = x @ w.T - constants["c"]
+        for (found,) in self.run_levels(outcome.path, {"x": x}).values():
+            self.assert_close(found, want, 0.3 * np.abs(want).max())
+
     def test_scales_of_a_convolution_count(self):
         """Of kernels of one point of one channel, a scale for each weighs as much as their floats."""
         x, w = build.activations(1, 3, 4, 4), build.weights(24, 1, 1, 1).astype(np.float16)

@@ -366,6 +366,8 @@ static void decide_site(onnxq_plan *plan, struct oq_site *site)
         oq_site_fold(site, site->axis, site->batch_axes, refusal);
     if (site->action == ONNXQ_KEEP)
         return;
+    if (site->is_beside_optional && !would_shrink(plan, site))
+        site->beside_nbytes = 0;
     if (site->action == ONNXQ_DYNAMIC && !would_shrink(plan, site))
         oq_site_fold(site, site->axis, site->batch_axes, "would not be smaller otherwise");
     if (!would_shrink(plan, site))
@@ -511,6 +513,7 @@ static void reset(struct oq_constant *constant)
         site->transposed = false;
         site->factor = 0;
         site->beside_nbytes = 0;
+        site->is_beside_optional = false;
     }
 }
 

@@ -158,6 +158,7 @@ struct oq_site {
     bool is_multiplied;            /* with qdq: folded all the same, not behind DequantizeLinear */
     float factor;                  /* that its scales are multiplied by; 0: none, or 0 */
     uint64_t beside_nbytes;        /* that the rule writes beside integers, scales, zero points */
+    bool is_beside_optional;       /* the rule does without these where they are 0 */
     struct oq_norm *norm;          /* that takes the factors of smoothing; NULL: a Mul does */
     struct oq_block_choice blocks; /* form OQ_BLOCKS_NONE: a scale for each channel */
     /* Writes the nodes that replace the site's node; only for ONNXQ_DYNAMIC. */

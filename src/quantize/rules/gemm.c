@@ -37,7 +37,7 @@ static bool is_row(const struct oq_source *c, int64_t n)
 /* What the bias is when the product of B is written. */
 enum bias { NO_BIAS, BIAS_AS_IS, BIAS_ROW /* beta * C in a new initializer */, BIAS_SUM };
 
-static enum bias find_bias(const onnxq_plan *plan, const struct oq_site *site)
+static enum bias find_possible_bias(const onnxq_plan *plan, const struct oq_site *site)
 {
     const Oq__Pb__NodeProto *node = site->node;
     const char *name = oq_node_input(node, 2);
@@ -54,6 +54,13 @@ static enum bias find_bias(const onnxq_plan *plan, const struct oq_site *site)
         return BIAS_AS_IS;
     bool is_known = !oq_plan_is_overridable(plan, constant) && c->dtype != NULL;
     return is_known && c->dtype->is_float && is_row(c, n) ? BIAS_ROW : BIAS_SUM;
+}
+
+/* C is added where a row beside the weight's integers would be what makes them no smaller. */
+static enum bias find_bias(const onnxq_plan *plan, const struct oq_site *site)
+{
+    const enum bias bias = find_possible_bias(plan, site);
+    return bias == BIAS_ROW && site->beside_nbytes == 0 ? BIAS_SUM : bias;
 }
 
 /*
@@ -100,8 +107,10 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
     else
         oq_site_dynamic(site, axis, 0, transposed, oq_matmul_form(plan));
     site->factor = oq_node_float(node, "alpha", 1);
-    if (site->action == ONNXQ_DYNAMIC && find_bias(plan, site) == BIAS_ROW)
+    if (site->action == ONNXQ_DYNAMIC && find_possible_bias(plan, site) == BIAS_ROW) {
         site->beside_nbytes = (uint64_t)weight->dims[axis] * sizeof(float);
+        site->is_beside_optional = true;
+    }
     oq_matmul_choose_blocks(site);
 }
 
