@@ -173,6 +173,16 @@ class BesideComputed(Features):
         feeds = {"x": build.activations(5, 8, 32), "s": self.features(8)}
         self.check(nodes, feeds, {**self.constants(), **recurrent}, "")  # recurrent models have reasons of their own
 
+    @cases({"TransposeMatMul": ("TransposeMatMul",), "FusedMatMul": ("FusedMatMul",)})
+    def multiplied_as_it_is(self, op_type):
+        """A factor whose rank is not known is not turned, so that the product stays what it is."""
+        nodes = [
+            node("MatMul", "v x", "m"), node("Relu", "m", "r"), node("Concat", "r s", "h", axis=-2),
+            node(op_type, "h w", "y", domain="com.microsoft", transA=1),
+        ]
+        feeds = {"x": build.activations(N, 16), "s": self.features(16).T.copy()}
+        self.check(nodes, feeds, self.constants(), self.REASON)
+
     def test_convolved(self):
         w = np.concatenate([build.weights(N, N, 3), build.weights(N, 4, 3) / self.SIZES[:, None]], 1)
         nodes = [node("Relu", "c", "r"), node("Concat", "r s", "h", axis=1), node("Conv", "h w", "y", pads=[1, 1])]

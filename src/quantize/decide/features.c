@@ -76,25 +76,13 @@ static bool is_selection(const struct oq_view *view, float *x)
 /* Each output counts the same, whatever its size. */
 static void divide_by_size(const struct oq_view *view, float *x)
 {
-    uint64_t input_stride = view->is_turned ? 1 : view->n_outputs;
-    uint64_t output_stride = view->is_turned ? view->n_inputs : 1;
     for (uint64_t o = 0; o < view->n_outputs; o++) {
-        float largest = 0, *first = x + o * output_stride;
+        float largest = 0, *first = oq_view_element(view, x, 0, o);
         for (uint64_t i = 0; i < view->n_inputs; i++)
-            largest = fmaxf(largest, fabsf(first[i * input_stride]));
+            largest = fmaxf(largest, fabsf(first[i * view->input_stride]));
         for (uint64_t i = 0; i < view->n_inputs && largest > 0; i++)
-            first[i * input_stride] /= largest;
+            first[i * view->input_stride] /= largest;
     }
-}
-
-static double sum_squares(const struct oq_view *view, float *x, uint64_t input)
-{
-    double squares = 0;
-    for (uint64_t o = 0; o < view->n_outputs; o++) {
-        double w = (double)*oq_view_element(view, x, input, o);
-        squares += w * w;
-    }
-    return squares;
 }
 
 static bool is_feature(const struct oq_fed *fed, uint64_t input)
@@ -114,7 +102,8 @@ static double measure_unlikeness(const struct oq_view *view, float *x, const str
     double sum = 0, smallest = INFINITY, sum_of_others = 0;
     uint64_t n = 0, n_others = 0;
     for (uint64_t i = 0; i < view->n_inputs; i++) {
-        const double squares = sum_squares(view, x, i);
+        const double squares =
+            oq_sum_squares(oq_view_element(view, x, i, 0), view->n_outputs, view->output_stride);
         const bool is_other = squares > 0 && !is_feature(fed, i);
         sum += squares;
         sum_of_others += is_other ? squares : 0;
@@ -149,14 +138,9 @@ static struct oq_objection judge_inputs(const struct oq_view *view, float *x,
 static const double *measure_norms(const struct oq_view *view, float *x, struct oq_arena *arena)
 {
     double *norms = oq_arena_array(arena, (size_t)view->n_outputs, sizeof(*norms));
-    for (uint64_t o = 0; norms != NULL && o < view->n_outputs; o++) {
-        double squares = 0;
-        for (uint64_t i = 0; i < view->n_inputs; i++) {
-            double w = (double)*oq_view_element(view, x, i, o);
-            squares += w * w;
-        }
-        norms[o] = sqrt(squares);
-    }
+    for (uint64_t o = 0; norms != NULL && o < view->n_outputs; o++)
+        norms[o] = sqrt(
+            oq_sum_squares(oq_view_element(view, x, 0, o), view->n_inputs, view->input_stride));
     return norms;
 }
 

@@ -12,6 +12,7 @@
 #include "quantize/analyze/axis.h"
 #include "quantize/analyze/fate.h"
 #include "quantize/decide/steps.h"
+#include "quantize/decide/view.h"
 
 /* Each is looked at once; what has more than some inputs and nodes is no such thing. */
 #define MAX_PARTS  96
@@ -221,29 +222,6 @@ static void look_at(struct fed_walk *walk, const struct part *part)
 
 /* --- the product --- */
 
-/* The axis of the activation that is summed over; 0 where that takes more than attributes. */
-static unsigned summed_axis(const struct oq_site *site)
-{
-    const Oq__Pb__NodeProto *node = site->node;
-    switch (oq_operator_id_of(node)) {
-    case OQ_ONNX_MatMul:
-    case OQ_ONNX_Gemm:
-    case OQ_MS_FusedGemm:
-    case OQ_MS_FusedMatMul:
-        return site->input == 0 ? 2 - (oq_node_int(node, "transB", 0) != 0)
-                                : 1 + (oq_node_int(node, "transA", 0) != 0);
-    case OQ_ONNX_Conv:
-        return (unsigned)site->constant->source.n_dims - 1;
-    case OQ_ONNX_LSTM:
-    case OQ_ONNX_GRU:
-    case OQ_ONNX_RNN:
-    case OQ_MS_Attention:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
 static void walk_back(const onnxq_plan *plan, const struct part *part, struct oq_fed *fed)
 {
     struct fed_walk walk = {.plan = plan, .fed = fed};
@@ -261,9 +239,10 @@ static const struct oq_fed *find_fed(const onnxq_plan *plan, const struct oq_sit
                                      uint64_t n_inputs)
 {
     const char *activation = oq_node_input(site->node, site->input == 0 ? 1 : 0);
-    const struct part part = {.value = oq_graph_find(site->graph, activation),
-                              .axis = summed_axis(site),
-                              .end = n_inputs};
+    struct oq_sides sides;
+    oq_sides_find(site, &sides);
+    const struct part part = {
+        .value = oq_graph_find(site->graph, activation), .axis = sides.axis, .end = n_inputs};
     struct oq_fed_before *before = plan->fed_before;
     if (before->value == NULL || before->value != part.value || before->axis != part.axis ||
         (before->n_inputs != n_inputs && n_inputs > 0))

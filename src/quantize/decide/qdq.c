@@ -12,6 +12,7 @@
 #include "quantize/analyze/fate.h"
 #include "quantize/rules/rules.h"
 #include "quantize/decide/steps.h"
+#include "quantize/decide/view.h"
 #include "wire/data_type.h"
 
 /* Its kernel was left at that of opset 10 for two versions of ONNX Runtime. */
@@ -199,14 +200,6 @@ static bool makes_missing_product(const onnxq_plan *plan, const struct oq_site *
 /* A scale for each column of all matrices is 1/8 of what 8 bits have in such that are as small. */
 #define LEAST_OF_MATRICES 0.125
 
-static double find_square(const float *x, uint64_t n)
-{
-    double sum = 0;
-    for (uint64_t i = 0; i < n; i++)
-        sum += (double)x[i] * (double)x[i];
-    return sum;
-}
-
 /* By a row of each matrix, or as much of it as is read at once. */
 static bool are_unlike(onnxq_plan *plan, const struct oq_source *source, uint64_t n, uint64_t size)
 {
@@ -218,7 +211,7 @@ static bool are_unlike(onnxq_plan *plan, const struct oq_source *source, uint64_
         if (!oq_source_read_floats(source, i * size, (size_t)some, room->x, room->scratch,
                                    &ignored))
             return false;
-        const double square = find_square(room->x, some);
+        const double square = oq_sum_squares(room->x, some, 1);
         least = square > 0 ? fmin(least, square) : least;
         most = fmax(most, square);
     }

@@ -20,6 +20,7 @@
 
 #include "base/checked.h"
 #include "quantize/decide/steps.h"
+#include "quantize/decide/view.h"
 
 /* Larger ones are read where a first look, or their place, gives reason to. */
 #define MAX_READ_NELEM   ((uint64_t)1 << 16)
@@ -79,7 +80,7 @@ struct matrices {
 static bool find_matrices(const struct oq_site *site, struct matrices *matrices)
 {
     const struct oq_source *source = &site->constant->source;
-    const bool is_gemm = oq_node_is(site->node, "", "Gemm"), is_left = site->input == 0;
+    struct oq_sides sides;
     const bool is_conv = oq_node_is(site->node, "", "Conv") && site->input == 1;
     if (source->n_dims < 2 || source->nelem == 0)
         return false;
@@ -88,17 +89,15 @@ static bool find_matrices(const struct oq_site *site, struct matrices *matrices)
         matrices->columns = source->nelem / matrices->rows;
         return source->n_dims > 2 && matrices->columns > 1;
     }
-    matrices->is_either = oq_node_is(site->node, "", "Einsum");
+    const bool is_product = oq_sides_find(site, &sides) && sides.is_matrix;
+    matrices->is_either = !is_product && oq_node_is(site->node, "", "Einsum");
     matrices->is_table = oq_node_is(site->node, "", "Gather") && source->n_dims > 2;
-    if ((!is_gemm && !oq_node_is(site->node, "", "MatMul") && !matrices->is_either &&
-         !matrices->is_table) ||
-        site->input > 1)
+    if ((!is_product && !matrices->is_either && !matrices->is_table) || site->input > 1)
         return false;
-    bool is_turned = is_gemm && oq_node_int(site->node, is_left ? "transA" : "transB", 0) != 0;
     matrices->rows = (uint64_t)source->dims[source->n_dims - 2];
     matrices->columns = (uint64_t)source->dims[source->n_dims - 1];
     matrices->n = source->nelem / (matrices->rows * matrices->columns);
-    matrices->sums_rows = (is_left != is_turned) != source->transposed;
+    matrices->sums_rows = (is_product ? sides.is_turned : site->input == 0) != source->transposed;
     return true;
 }
 
