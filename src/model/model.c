@@ -355,12 +355,16 @@ const onnxq_model_info *onnxq_model_get_info(const onnxq_model *model)
     return &model->info;
 }
 
+static enum oq_role find_role(const struct oq_use *use)
+{
+    return use->node == OQ_NO_NODE
+               ? OQ_UNKNOWN_ROLE
+               : oq_operator_role(oq_operator_of(use->graph->proto->node[use->node]), use->input);
+}
+
 static bool is_helper(const struct oq_use *use)
 {
-    if (use->node == OQ_NO_NODE)
-        return false;
-    enum oq_role role =
-        oq_operator_role(oq_operator_of(use->graph->proto->node[use->node]), use->input);
+    const enum oq_role role = find_role(use);
     return role == OQ_COORDINATE || role == OQ_SETTING || role == OQ_INDEX || role == OQ_UNSEEN;
 }
 
@@ -373,17 +377,17 @@ static bool is_narrow_integer(const struct oq_tensor *tensor)
 
 /*
  * Floats that someone computes with, or the integers that stand for them; a single number is
- * as often a factor that an optimizer added.
+ * as often a factor that an optimizer added, but two may share a byte.
  */
 static bool is_weight(const struct oq_value *value, const struct oq_tensor *tensor)
 {
-    if (tensor->dtype == NULL || tensor->nelem < 2 ||
+    if (tensor->dtype == NULL || tensor->nelem == 0 ||
         !(tensor->dtype->is_float || is_narrow_integer(tensor)))
         return false;
     const struct oq_use *use = value->uses;
     while (use != NULL && is_helper(use))
         use = use->next;
-    return use != NULL;
+    return use != NULL && (tensor->nelem > 1 || find_role(use) == OQ_INTEGERS);
 }
 
 bool oq_model_lists_initializers(const onnxq_model *model)

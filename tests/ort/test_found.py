@@ -660,6 +660,16 @@ class Again(OrtTest):
         self.assertEqual([outcome.weight(n)["action"] for n in "wv"], ["fold", "keep"])
 
 
+    def test_two_numbers_in_a_byte_are_a_weight_that_is_not_listed(self):
+        """As floats they are none of the graph inputs, so that the other weight stays one."""
+        x, w = build.activations(8, 32), build.weights(32, 2)
+        nodes = [node("MatMul", "x w", "a"), node("MatMul", "a v", "b")]
+        model = build.model(nodes, {"x": x.shape}, {"b": (8, 1)}, {"w": w, "v": build.weights(2, 1)})
+        model.graph.input.append(build.info("w", w.shape))
+        outcome = self.quantize(model, "--method=blocks", "--bits=nf4", "--force-integer")
+        self.assertEqual([outcome.weight(n)["action"] for n in "wv"], ["keep", "dynamic"])
+
+
 class Overridden(OrtTest):
     @cases({"times_2": (2.0, ()), "times_0": (0.0, ()), "in_blocks": (2.0, ("--method=blocks",))})
     def a_bias_that_callers_may_override_stays_one(self, beta, flags):

@@ -48,13 +48,17 @@ def choose_outputs(d: Drawing) -> list[Value]:
     return outputs
 
 
+def has_empty_list(graph: onnx.GraphProto) -> bool:
+    """Of axes: the engine infers another shape for Squeeze where they are known, at first or when it looks again."""
+    return any(t.dims == [0] for t in graph.initializer)
+
+
 def list_inputs(d: Drawing, graph: onnx.GraphProto, ir_version: int) -> None:
     """Before IR 4 all constants are inputs; since, some exporters still list all or some."""
     kind = d.random.random()
     listed = [t for t in graph.initializer if t.data_type != TensorProto.BFLOAT16 or ir_version < 4]
     if ir_version >= 4:
-        # The engine infers another shape for Squeeze where empty axes are known in advance.
-        if kind > 0.16 or any(t.dims == [0] for t in graph.initializer):
+        if kind > 0.16 or has_empty_list(graph):
             return
         if kind > 0.10:
             listed = [t for t in listed if d.chance(0.6)]
@@ -64,7 +68,7 @@ def list_inputs(d: Drawing, graph: onnx.GraphProto, ir_version: int) -> None:
 
 
 def add_value_infos(d: Drawing, graph: onnx.GraphProto) -> None:
-    if d.chance(0.6):
+    if d.chance(0.6) and not has_empty_list(graph):
         made = {name for node in d.nodes for name in node.output} - {o.name for o in graph.output}
         shown = [v for v in d.values if v.name in made and v.array.dtype != BFLOAT16]
         graph.value_info.extend(engine.info(v.name, v.array) for v in shown)
