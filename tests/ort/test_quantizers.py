@@ -37,6 +37,38 @@ def make(axis: int | None, dtype: type, zero: str, clip: bool = False, opset: in
     return build.model(nodes, {"x": X.shape}, {"y": (1, 24, 7, 7)}, constants, opset)
 
 
+def chains(what: str) -> onnx.ModelProto:
+    """Nodes of exporters between tensors and QuantizeLinear: shared numbers, other types, turned weights."""
+    scale, zero = scales(0), np.zeros(24, np.int8)
+    constants = {"w": W, "s": scale, "z": zero}
+    quantize = [node("QuantizeLinear", "v t u", "q", axis=0), node("DequantizeLinear", "q t u", "d", axis=0)]
+    same = {name: node("Identity", source, name) for name, source in (("v", "w"), ("t", "s"), ("u", "z"))}
+    last = [node("Conv", "x d", "y")]
+    if what == "reshaped":
+        constants |= {"w": W.reshape(24, -1), "shape": np.array(W.shape)}
+        same["v"] = node("Reshape", "w shape", "v")
+    elif what in ("int32", "int64"):
+        constants["z"] = np.zeros((24 if what == "int32" else 1), what)
+        same["u"] = node("Cast", "z", "u", to=onnx.TensorProto.INT8)
+        if what == "int64":
+            constants["s"] = scale[:1]
+    elif what in ("rows", "columns"):
+        axis = 1 if what == "rows" else 0
+        flat = W.reshape(24, -1)
+        n = flat.shape[1 - axis]
+        constants |= {"w": flat, "s": np.resize(scale, n), "z": np.zeros(n, np.int8), "shape": np.array(W.shape)}
+        same["v"] = node("Transpose", "w", "v", perm=[1, 0])
+        quantize = [node(n.op_type, " ".join(n.input), n.output[0], axis=axis) for n in quantize]
+        last = [node("Transpose", "d", "e"), node("Reshape", "e shape", "f"), node("Conv", "x f", "y")]
+    elif what in ("called_twice", "two_scales"):
+        if what == "two_scales":
+            constants["s2"] = scale * np.float32(1.5)
+        more = "w s2 z" if what == "two_scales" else "w t u"
+        quantize += [node("QuantizeLinear", more, "q2", axis=0), node("DequantizeLinear", "q2" + more[1:], "d2", axis=0)]
+        last = [node("Conv", "x d", "y1"), node("Conv", "x d2", "y2"), node("Add", "y1 y2", "y")]
+    return build.model([*same.values(), *quantize, *last], {"x": X.shape}, {"y": (1, 24, 7, 7)}, constants)
+
+
 class Quantizers(OrtTest):
     @cases(
         {
@@ -60,6 +92,31 @@ class Quantizers(OrtTest):
         self.assertEqual(len(stored.raw_data), W.size)
         want = common.run(model, {"x": X}, "disabled")[0]
         np.testing.assert_array_equal(common.run(outcome.path, {"x": X}, "disabled")[0], want)
+
+    @cases(
+        {
+            what: (what, stored)
+            for what, stored in {
+                "identity": 1,
+                "reshaped": 1,
+                "int32": 1,
+                "int64": 1,
+                "rows": 1,
+                "columns": 1,
+                "called_twice": 1,
+                "two_scales": 2,
+            }.items()
+        }
+    )
+    def chain(self, what, stored):
+        model = chains(what)
+        outcome = self.quantize(model)
+        self.assertNotIn("QuantizeLinear", [n.op_type for n in outcome.model.graph.node])
+        large = [t for t in outcome.model.graph.initializer if np.prod(t.dims) == W.size]
+        self.assertEqual([t.data_type for t in large], [onnx.TensorProto.INT8] * stored)
+        for level in ("disabled", "all"):
+            want = common.run(model, {"x": X}, level)[0]
+            np.testing.assert_array_equal(common.run(outcome.path, {"x": X}, level)[0], want)
 
     @cases({"float_needed": ("returned",), "nan": ("nan",), "small": ("small",)})
     def what_stays(self, why):

@@ -11,9 +11,21 @@
 
 /* --- finding them --- */
 
+/* Longer chains than exporters write. */
+#define MAX_STEPS 16
+
+/* A QuantizeLinear that might be replaced. Those of one tensor are a list. */
+struct quantizer_candidate {
+    struct oq_constant_quantizer quantizer;
+    struct oq_site *site; /* of the tensor, that leads to it */
+    struct quantizer_candidate *next;
+};
+
 struct quantizer_finder {
     onnxq_plan *plan;
-    void *scratch; /* OQ_RECIPE_SCRATCH_NBYTES */
+    struct oq_arena *arena;
+    struct quantizer_candidate **of_tensor; /* [n_tensors] */
+    void *scratch;                          /* OQ_RECIPE_SCRATCH_NBYTES */
     onnxq_error *error;
 };
 
@@ -27,12 +39,66 @@ static struct oq_constant *find_constant(const onnxq_plan *plan, const struct oq
     return is_tensor ? constant : NULL;
 }
 
+/* Numbers of a scale or a zero point. */
+struct quantizer_numbers {
+    const struct oq_tensor *tensor; /* they are its elements, in order; NULL: something else */
+    int32_t data_type;
+};
+
+/* Exporters share equal ones by Identity, and cast zero points. */
+static struct quantizer_numbers find_numbers(const onnxq_plan *plan, const struct oq_graph *graph,
+                                             const char *name)
+{
+    struct quantizer_numbers numbers = {0};
+    for (size_t i = 0; i < MAX_STEPS; i++) {
+        const struct oq_constant *constant = find_constant(plan, graph, name);
+        const struct oq_value *value = oq_graph_find(graph, name);
+        const Oq__Pb__NodeProto *node = oq_value_node(value);
+        if (constant != NULL) {
+            numbers.tensor = constant->tensor;
+            if (numbers.data_type == 0)
+                numbers.data_type = constant->tensor->proto->data_type;
+            return numbers;
+        }
+        const bool is_cast = node != NULL && oq_node_is(node, "", "Cast");
+        if (node == NULL || node->n_input == 0 || (is_cast && numbers.data_type != 0) ||
+            (!is_cast && !OQ_NODE_IS(node, "Identity", "Reshape", "Squeeze", "Unsqueeze")))
+            return numbers;
+        if (is_cast)
+            numbers.data_type = (int32_t)oq_node_int(node, "to", 0);
+        graph = value->graph;
+        name = node->input[0];
+    }
+    return numbers;
+}
+
+/*
+ * The only way from a tensor to the value, through nodes that rearrange it for nobody else: the
+ * tensor's site, or NULL.
+ */
+static struct oq_site *find_way(const onnxq_plan *plan, const struct oq_graph *graph, size_t index)
+{
+    for (size_t i = 0; i < MAX_STEPS; i++) {
+        const char *name = graph->proto->node[index]->input[0];
+        const struct oq_value *value = oq_graph_find(graph, name);
+        const Oq__Pb__NodeProto *node = oq_value_node(value);
+        if (find_constant(plan, graph, name) != NULL)
+            return oq_plan_site(plan, graph, index, 0);
+        if (node == NULL || value->n_uses != 1 || value->is_named || value->is_graph_output ||
+            !oq_source_sees_through(node) || oq_node_is(node, "", "Concat"))
+            return NULL;
+        graph = value->graph;
+        index = value->index;
+    }
+    return NULL;
+}
+
 /* Type of the integers of such a node, or 0. */
-static int32_t find_type(const Oq__Pb__NodeProto *node, const struct oq_constant *zero_point)
+static int32_t find_type(const Oq__Pb__NodeProto *node, const struct quantizer_numbers *zero_point)
 {
     int64_t type = oq_node_int(node, "output_dtype", 0);
-    if (zero_point != NULL)
-        type = zero_point->tensor->proto->data_type;
+    if (zero_point->tensor != NULL)
+        type = zero_point->data_type;
     else if (type == 0)
         type = OQ_TYPE(UINT8);
     return type == OQ_TYPE(UINT8) || type == OQ_TYPE(INT8) ? (int32_t)type : 0;
@@ -40,16 +106,21 @@ static int32_t find_type(const Oq__Pb__NodeProto *node, const struct oq_constant
 
 /* Engines divide in float32, by one number or by one for each index of an axis. */
 static bool is_plain(const struct oq_source *source, const Oq__Pb__NodeProto *node,
-                     const struct oq_tensor *scale, int *axis)
+                     const struct quantizer_numbers *scale, int *axis)
 {
     const int64_t rank = (int64_t)source->n_dims, precision = oq_node_int(node, "precision", 0);
+    const struct oq_span *span = source->spans;
     int64_t wanted = oq_node_int(node, "axis", 1);
     wanted += wanted < 0 ? rank : 0;
-    *axis = scale->nelem == 1 ? -1 : (int)wanted;
-    bool fits = scale->nelem == 1 || (scale->n_dims == 1 && wanted >= 0 && wanted < rank &&
-                                      scale->dims[0] == source->dims[wanted]);
-    return fits && source->data_type == OQ_TYPE(FLOAT) && source->nelem > 0 &&
-           scale->proto->data_type == OQ_TYPE(FLOAT) && scale->nelem <= OQ_READ_MAX_NELEM &&
+    wanted = source->transposed ? 1 - wanted : wanted;
+    *axis = scale->tensor->nelem == 1 ? -1 : (int)wanted;
+    bool fits = *axis == -1 || (wanted >= 0 && wanted < rank &&
+                                scale->tensor->nelem == (uint64_t)source->dims[wanted]);
+    return fits && source->n_spans == 1 && span->nelem == span->tensor->nelem &&
+           span->tensor->proto->data_type == OQ_TYPE(FLOAT) && source->factors == NULL &&
+           source->nelem > 0 && scale->data_type == OQ_TYPE(FLOAT) &&
+           scale->tensor->proto->data_type == OQ_TYPE(FLOAT) &&
+           scale->tensor->nelem <= OQ_READ_MAX_NELEM &&
            (precision == 0 || precision == OQ_TYPE(FLOAT)) &&
            oq_node_int(node, "block_size", 0) == 0;
 }
@@ -70,25 +141,44 @@ static bool read_scales(struct quantizer_finder *finder, const struct oq_tensor 
     return true;
 }
 
-static bool read_zero_points(struct quantizer_finder *finder, const struct oq_constant *zero_point,
+/* Of 64 bits there are few. */
+static bool read_integers(struct quantizer_finder *finder, const struct oq_tensor *tensor,
+                          int32_t *integers, bool *usable)
+{
+    struct oq_integer_type type;
+    int64_t few[OQ_READ_MAX_INTEGERS];
+    if (oq_tensor_integer_type(tensor, &type))
+        return oq_tensor_read_integers(tensor, type, 0, (size_t)tensor->nelem, integers,
+                                       finder->scratch, finder->error);
+    *usable &= oq_tensor_is_integer(tensor) && tensor->nelem <= OQ_READ_MAX_INTEGERS;
+    if (!*usable)
+        return true;
+    if (!oq_tensor_read_int64s(tensor, few, finder->error))
+        return false;
+    for (uint64_t i = 0; i < tensor->nelem; i++)
+        integers[i] = few[i] < -128 || few[i] > 255 ? INT32_MAX : (int32_t)few[i];
+    return true;
+}
+
+/* What a Cast to the type of the integers leaves as it is. */
+static bool read_zero_points(struct quantizer_finder *finder, const struct oq_tensor *tensor,
                              struct oq_quantized *quantized, bool *usable)
 {
     const uint64_t n = quantized->ranges->n_scales;
-    const struct oq_integer_type type = {8, !quantized->is_unsigned, false};
     int32_t *integers = (int32_t *)(void *)oq_recipe_floats(finder->scratch);
     quantized->zero_point = oq_arena_array(&finder->plan->arena, (size_t)n, sizeof(float));
     if (quantized->zero_point == NULL)
         return oq_arena_fail(&finder->plan->arena, finder->error);
-    if (zero_point == NULL)
+    if (tensor == NULL)
         return true;
-    *usable &= zero_point->tensor->nelem == n;
-    if (!*usable)
-        return true;
-    if (!oq_tensor_read_integers(zero_point->tensor, type, 0, (size_t)n, integers, finder->scratch,
-                                 finder->error))
+    *usable &= tensor->nelem == n;
+    if (*usable && !read_integers(finder, tensor, integers, usable))
         return false;
-    for (uint64_t i = 0; i < n; i++)
+    for (uint64_t i = 0; *usable && i < n; i++) {
         quantized->zero_point[i] = (float)integers[i];
+        *usable &= quantized->zero_point[i] >= quantized->qmin &&
+                   quantized->zero_point[i] <= quantized->qmax;
+    }
     return true;
 }
 
@@ -106,10 +196,10 @@ static bool has_no_nan(struct quantizer_finder *finder, const struct oq_source *
     return !piece.failed;
 }
 
-static struct oq_quantized *make_quantized(onnxq_plan *plan, struct oq_constant *constant, int axis,
+static struct oq_quantized *make_quantized(onnxq_plan *plan, struct oq_constant *constant,
+                                           const struct oq_source *source, int axis,
                                            int32_t data_type)
 {
-    const struct oq_source *source = &constant->source;
     struct oq_quantized *quantized = oq_arena_alloc(&plan->arena, sizeof(*quantized));
     struct oq_ranges *ranges = oq_arena_alloc(&plan->arena, sizeof(*ranges));
     if (quantized == NULL || ranges == NULL)
@@ -122,25 +212,37 @@ static struct oq_quantized *make_quantized(onnxq_plan *plan, struct oq_constant 
     ranges->n_scales = oq_layout_n_scales(&ranges->layout);
     *quantized = (struct oq_quantized){.ranges = ranges,
                                        .n_dims = source->n_dims,
+                                       .transposed = source->transposed && axis <= 0,
                                        .is_unsigned = is_unsigned,
                                        .qmin = is_unsigned ? 0 : -128,
                                        .qmax = is_unsigned ? 255 : 127};
     return quantized;
 }
 
-static bool add(onnxq_plan *plan, const struct oq_graph *graph, size_t index,
-                struct oq_quantized *quantized)
+static bool is_same(const struct oq_quantized *a, const struct oq_quantized *b)
 {
-    struct oq_site *site = oq_plan_site(plan, graph, index, 0);
-    if (!oq_arena_grow(&plan->arena, &plan->quantizers, plan->n_quantizers,
-                       &plan->quantizers_capacity, sizeof(*plan->quantizers)))
-        return false;
-    plan->quantizers[plan->n_quantizers++] =
-        (struct oq_constant_quantizer){graph, index, quantized};
-    site->action = ONNXQ_FOLD;
-    site->form = "its integers, as QuantizeLinear makes them";
-    site->reason = "";
-    site->quantized = quantized;
+    const struct oq_source *x = a->ranges->source, *y = b->ranges->source;
+    const uint64_t n = a->ranges->n_scales;
+    return a->is_unsigned == b->is_unsigned && a->transposed == b->transposed &&
+           a->ranges->axis == b->ranges->axis && n == b->ranges->n_scales &&
+           x->n_dims == y->n_dims && memcmp(x->dims, y->dims, x->n_dims * sizeof(*x->dims)) == 0 &&
+           memcmp(a->scale, b->scale, (size_t)n * sizeof(float)) == 0 &&
+           memcmp(a->zero_point, b->zero_point, (size_t)n * sizeof(float)) == 0;
+}
+
+/* Integers that are there already are taken: a layer that is called twice has two nodes. */
+static bool add_candidate(struct quantizer_finder *finder, const struct oq_graph *graph,
+                          size_t index, struct oq_site *site, struct oq_quantized *quantized)
+{
+    struct quantizer_candidate *candidate = oq_arena_alloc(finder->arena, sizeof(*candidate));
+    struct quantizer_candidate **list = &finder->of_tensor[site->constant->tensor->ordinal];
+    if (candidate == NULL)
+        return oq_arena_fail(finder->arena, finder->error);
+    for (const struct quantizer_candidate *other = *list; other != NULL; other = other->next)
+        if (is_same(other->quantizer.quantized, quantized))
+            quantized = other->quantizer.quantized;
+    *candidate = (struct quantizer_candidate){{graph, index, quantized}, site, *list};
+    *list = candidate;
     return true;
 }
 
@@ -148,31 +250,77 @@ static bool look_at(struct quantizer_finder *finder, const struct oq_graph *grap
 {
     onnxq_plan *plan = finder->plan;
     const Oq__Pb__NodeProto *node = graph->proto->node[index];
-    if (!oq_node_is(node, "", "QuantizeLinear") || node->n_input < 2 || node->n_output != 1 ||
-        oq_plan_site(plan, graph, index, 0) == NULL)
+    if (!oq_node_is(node, "", "QuantizeLinear") || node->n_input < 2 || node->n_output != 1)
         return true;
-    struct oq_constant *constant = find_constant(plan, graph, node->input[0]);
-    const struct oq_constant *scale = find_constant(plan, graph, node->input[1]);
+    const struct quantizer_numbers scale = find_numbers(plan, graph, node->input[1]);
     const char *zero_name = oq_node_input(node, 2);
-    const struct oq_constant *zero_point = find_constant(plan, graph, zero_name);
+    const struct quantizer_numbers zero_point = find_numbers(plan, graph, zero_name);
+    struct oq_site *site = find_way(plan, graph, index);
+    const int32_t type = find_type(node, &zero_point);
+    struct oq_source *source = oq_arena_alloc(&plan->arena, sizeof(*source));
+    bool usable = false;
     int axis;
-    /* Where somebody else needs the floats, integers beside them are no gain. */
-    if (constant == NULL || scale == NULL || (zero_point == NULL && zero_name[0] != '\0') ||
-        constant->n_sites != 1 || constant->source.nelem < plan->options.min_elements ||
-        find_type(node, zero_point) == 0 ||
-        !is_plain(&constant->source, node, scale->tensor, &axis))
+    if (source == NULL)
+        return oq_arena_fail(&plan->arena, finder->error);
+    if (site == NULL || scale.tensor == NULL || type == 0 ||
+        (zero_point.tensor == NULL && zero_name[0] != '\0'))
         return true;
-    struct oq_quantized *quantized =
-        make_quantized(plan, constant, axis, find_type(node, zero_point));
-    bool usable = true;
+    if (!oq_source_find(source, plan->model, graph, node->input[0], plan->freeze_inputs,
+                        &plan->arena, &usable, finder->error))
+        return false;
+    if (!usable || source->nelem < plan->options.min_elements ||
+        !is_plain(source, node, &scale, &axis))
+        return true;
+    struct oq_constant *constant = &plan->constants[source->spans[0].tensor->ordinal];
+    struct oq_quantized *quantized = make_quantized(plan, constant, source, axis, type);
     if (quantized == NULL)
         return oq_arena_fail(&plan->arena, finder->error);
-    if (!read_scales(finder, scale->tensor, quantized, &usable) ||
-        !read_zero_points(finder, zero_point, quantized, &usable) ||
-        !has_no_nan(finder, &constant->source, &usable))
+    if (!read_scales(finder, scale.tensor, quantized, &usable) ||
+        !read_zero_points(finder, zero_point.tensor, quantized, &usable) ||
+        !has_no_nan(finder, source, &usable))
         return false;
-    return !usable || add(plan, graph, index, quantized) ||
-           oq_arena_fail(&plan->arena, finder->error);
+    return !usable || add_candidate(finder, graph, index, site, quantized);
+}
+
+/* Where somebody else needs the floats, integers beside them are no gain. */
+static bool pays(const struct quantizer_candidate *list, const struct oq_constant *constant)
+{
+    size_t n = 0, n_stored = 0;
+    for (const struct quantizer_candidate *at = list; at != NULL; at = at->next) {
+        const struct quantizer_candidate *other = at->next;
+        while (other != NULL && other->quantizer.quantized != at->quantizer.quantized)
+            other = other->next;
+        n++;
+        n_stored += other == NULL;
+    }
+    return n == constant->n_sites && n_stored < sizeof(float);
+}
+
+static bool add(struct quantizer_finder *finder, const struct quantizer_candidate *candidate)
+{
+    onnxq_plan *plan = finder->plan;
+    struct oq_site *site = candidate->site;
+    if (!oq_arena_grow(&plan->arena, &plan->quantizers, plan->n_quantizers,
+                       &plan->quantizers_capacity, sizeof(*plan->quantizers)))
+        return oq_arena_fail(&plan->arena, finder->error);
+    plan->quantizers[plan->n_quantizers++] = candidate->quantizer;
+    site->action = ONNXQ_FOLD;
+    site->form = "its integers, as QuantizeLinear makes them";
+    site->reason = "";
+    site->quantized = candidate->quantizer.quantized;
+    return true;
+}
+
+static bool add_all(struct quantizer_finder *finder)
+{
+    for (size_t i = 0; i < finder->plan->model->n_tensors; i++) {
+        const struct quantizer_candidate *list = finder->of_tensor[i];
+        bool is_wanted = list != NULL && pays(list, &finder->plan->constants[i]);
+        for (; is_wanted && list != NULL; list = list->next)
+            if (!add(finder, list))
+                return false;
+    }
+    return true;
 }
 
 bool oq_plan_find_constant_quantizers(onnxq_plan *plan, onnxq_error *error)
@@ -180,14 +328,17 @@ bool oq_plan_find_constant_quantizers(onnxq_plan *plan, onnxq_error *error)
     const struct oq_graphs *graphs = &plan->model->graphs;
     struct oq_arena arena;
     oq_arena_init(&arena, SIZE_MAX);
-    struct quantizer_finder finder = {.plan = plan, .error = error};
+    struct quantizer_finder finder = {.plan = plan, .arena = &arena, .error = error};
     finder.scratch = oq_arena_alloc(&arena, OQ_RECIPE_SCRATCH_NBYTES);
-    bool ok = finder.scratch != NULL || oq_fail_memory(error);
+    finder.of_tensor =
+        oq_arena_array(&arena, plan->model->n_tensors + 1, sizeof(*finder.of_tensor));
+    bool ok = (finder.scratch != NULL && finder.of_tensor != NULL) || oq_fail_memory(error);
     for (size_t g = 0; ok && g < graphs->count; g++) {
         bool is_wanted = graphs->list[g]->parent == NULL || plan->options.subgraphs;
         for (size_t i = 0; ok && is_wanted && i < graphs->list[g]->proto->n_node; i++)
             ok = look_at(&finder, graphs->list[g], i);
     }
+    ok = ok && add_all(&finder);
     oq_arena_fini(&arena);
     return ok;
 }
@@ -196,11 +347,14 @@ bool oq_plan_find_constant_quantizers(onnxq_plan *plan, onnxq_error *error)
 
 /*
  * Uses of the result take the initializer; what is left is an Identity, which the sweep removes
- * unless somebody still needs the name.
+ * unless somebody still needs the name. Integers that are stored as the floats lie, with scales
+ * that are then along another axis, are transposed by a node.
  */
 static bool replace(struct oq_rewrite *rewrite, const struct oq_constant_quantizer *quantizer)
 {
-    static char identity[] = "Identity";
+    static char identity[] = "Identity", transpose[] = "Transpose";
+    const bool turns =
+        quantizer->quantized->ranges->source->transposed && !quantizer->quantized->transposed;
     struct oq_edit *edit = rewrite->edit;
     const struct oq_graph *graph = edit->graphs->list[quantizer->graph->ordinal];
     Oq__Pb__NodeProto *node = edit->states[graph->ordinal].proto->node[quantizer->node];
@@ -208,11 +362,11 @@ static bool replace(struct oq_rewrite *rewrite, const struct oq_constant_quantiz
     char *integers = oq_edit_text(oq_rewrite_integers(rewrite, quantizer->quantized));
     if (integers == NULL)
         return false;
-    for (const struct oq_use *use = value == NULL ? NULL : value->uses; use != NULL;
+    for (const struct oq_use *use = turns || value == NULL ? NULL : value->uses; use != NULL;
          use = use->next)
         if (use->node != OQ_NO_NODE)
             edit->states[use->graph->ordinal].proto->node[use->node]->input[use->input] = integers;
-    node->op_type = identity;
+    node->op_type = turns ? transpose : identity;
     node->input[0] = integers;
     node->n_input = 1;
     node->n_attribute = 0;
