@@ -246,3 +246,76 @@ class Chains(OrtTest):
         self.assertLess(
             common.relative_error(common.run(outcome.original, feeds), common.run(outcome.path, feeds)), 2
         )
+
+
+KERNEL = build.weights(24, 16, 3, 3)
+STYLE = np.abs(build.weights(16)) + np.float32(0.5)
+
+
+class Kernels(OrtTest):
+    """Short rows of weights that are multiplied before they are multiplied: no coordinates, and 8 bits are enough."""
+
+    def make(self, what: str) -> tuple[onnx.ModelProto, dict]:
+        x = build.activations(1, 16, 9, 9)
+        feeds, constants, last = {"x": x}, {"w": KERNEL}, node("Conv", "x k", "y")
+        if what == "number":
+            constants["f"], nodes = np.float32(0.05), [node("Mul", "w f", "k")]
+        elif what == "channels":
+            constants["f"] = np.abs(build.weights(24, 1, 1, 1))
+            nodes = [node("Mul", "f w", "t"), node("Div", "t f", "k")]
+        elif what == "transposed":
+            constants |= {"w": KERNEL.transpose(1, 0, 2, 3).copy(), "f": np.float32(0.05)}
+            nodes, last = [node("Mul", "w f", "k")], node("ConvTranspose", "x k", "y", pads=[2, 2, 2, 2])
+        elif what == "matrix":
+            feeds = {"x": build.activations(5, 300)}
+            constants = {"w": build.weights(300, 8), "f": np.float32(0.05)}
+            nodes, last = [node("Mul", "w f", "k")], node("MatMul", "x k", "y")
+        else:  # the style of an image multiplies kernels, which are divided by their norm then
+            feeds["style"] = STYLE.reshape(1, 1, 16, 1, 1)
+            constants |= {"w": KERNEL[None], "axes": np.array([2, 3, 4]), "shape": np.array(KERNEL.shape)}
+            constants["least"] = np.float32(1e-8)
+            nodes = [
+                node("Mul", "w style", "m"),
+                node("Mul", "m m", "squares"),
+                node("ReduceSum", "squares axes", "sums", keepdims=1),
+                node("Add", "sums least", "positive"),
+                node("Sqrt", "positive", "norms"),
+                node("Div", "m norms", "d"),
+                node("Reshape", "d shape", "k"),
+            ]
+        y = (5, 8) if what == "matrix" else (1, 24, 7, 7)
+        made = build.model([*nodes, last], {k: v.shape for k, v in feeds.items()}, {"y": y}, constants)
+        return made, feeds
+
+    @cases(
+        {
+            f"{what}_{method}": (what, method)
+            for what in ("number", "channels", "transposed", "matrix", "style")
+            for method in ("dynamic", "qdq")
+        }
+    )
+    def factor(self, what, method):
+        model, feeds = self.make(what)
+        outcome = self.quantize(model, f"--method={method}")
+        self.assertEqual(outcome.weight("w")["action"], "fold")
+        self.assertLess(outcome.path.stat().st_size, 0.5 * outcome.source.stat().st_size)
+        self.assertLess(common.relative_error(common.run(model, feeds), common.run(outcome.path, feeds)), 2)
+
+    @cases(["returned", "added", "looked_up"])
+    def coordinates(self, what):
+        """What is more than a weight stays as it is."""
+        grid = build.weights(200, 8)
+        nodes = [node("Mul", "w f", "k"), node("MatMul", "x k", "y")]
+        outputs = {"y": (5, 8)}
+        if what == "returned":
+            outputs["k"] = grid.shape
+        elif what == "added":
+            nodes.append(node("Add", "k y0", "z"))
+            outputs["z"] = grid.shape
+        else:
+            nodes.append(node("Gather", "k i", "z"))
+            outputs["z"] = (3, 8)
+        inputs = {"x": (5, 200)} | ({"y0": (1, 8)} if what == "added" else {})
+        constants = {"w": grid, "f": np.float32(0.05)} | ({"i": np.array([1, 7, 9])} if what == "looked_up" else {})
+        onnx.save(build.model(nodes, inputs, outputs, constants), self.dir / "model.onnx")
+        self.onnxq("quantize", self.dir / "model.onnx", self.dir / "out.onnx", "--min-elements=1000", status=5)

@@ -56,6 +56,12 @@ bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site);
 /* True where they meet those of activations, by themselves or behind arithmetic of constants. */
 bool oq_fate_is_element(const onnxq_plan *plan, const struct oq_constant *constant);
 
+/*
+ * True where factors and rearrangement make of the constant weights of products, and nothing else
+ * but sums: kernels that are multiplied by a constant, or by the style of an image.
+ */
+bool oq_fate_is_kernel(const onnxq_plan *plan, const struct oq_constant *constant);
+
 /* True where that is a sum, or a distance. */
 bool oq_fate_is_term(const onnxq_plan *plan, const struct oq_constant *constant);
 

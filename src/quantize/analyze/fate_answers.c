@@ -153,3 +153,51 @@ bool oq_fate_is_elementwise(const onnxq_plan *plan, const struct oq_site *site)
     return role == OQ_ELEMENT || role == OQ_CHOSEN ||
            (is_handed_on && (marks & OQ_MARK_ELEMENTWISE) != 0);
 }
+
+/* Uses that are looked at for one constant; bounds the recursion. */
+#define MAX_KERNEL_STEPS 64
+
+/* Of products of two values only a constant is known to be the weight. */
+static bool is_weight_of(const struct oq_fates *fates, const struct oq_use *use, bool is_constant)
+{
+    const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
+    const bool is_kernel = OQ_NODE_IS(node, "Conv", "ConvTranspose") && use->input == 1;
+    return is_kernel ||
+           (is_constant && oq_fate_role(fates, use->graph, use->node, use->input) == OQ_WEIGHT);
+}
+
+/* A factor, what hands elements on, or the square of which a norm is made. */
+static bool leaves_kernel(const struct oq_fates *fates, const struct oq_use *use)
+{
+    const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
+    const enum oq_role role = oq_fate_role(fates, use->graph, use->node, use->input);
+    return node->n_output == 1 && !oq_fate_has_bodies(node) &&
+           (role == OQ_PASSED || oq_node_is_square(node) ||
+            (role == OQ_ELEMENT && OQ_NODE_IS(node, "Mul", "Div")));
+}
+
+static bool is_kernel(const struct oq_fates *fates, const struct oq_value *value, unsigned *steps,
+                      bool *is_weight)
+{
+    if (value == NULL || value->is_graph_output)
+        return false;
+    for (const struct oq_use *use = value->uses; use != NULL; use = use->next) {
+        if (use->node == OQ_NO_NODE || ++*steps > MAX_KERNEL_STEPS)
+            return false;
+        const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
+        if (is_weight_of(fates, use, fates->of[value->ordinal].is_constant))
+            *is_weight = true;
+        else if (oq_fate_role(fates, use->graph, use->node, use->input) != OQ_BOUNDED &&
+                 (!leaves_kernel(fates, use) ||
+                  !is_kernel(fates, oq_graph_find(use->graph, node->output[0]), steps, is_weight)))
+            return false;
+    }
+    return true;
+}
+
+bool oq_fate_is_kernel(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    unsigned steps = 0;
+    bool is_weight = false;
+    return is_kernel(plan->fates, constant->value, &steps, &is_weight) && is_weight;
+}

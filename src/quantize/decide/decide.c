@@ -199,7 +199,7 @@ static void note_need(const onnxq_plan *plan, struct oq_constant *constant)
 {
     if (plan->options.fold_bits == 8)
         return;
-    const bool is_weight = is_multiplied_as_matrix(constant);
+    const bool is_weight = is_multiplied_as_matrix(constant) || oq_fate_is_kernel(plan, constant);
     const bool meets_elements = !is_weight && oq_fate_is_element(plan, constant);
     const bool is_scored = !is_weight && oq_fate_is_scored(plan, constant);
     constant->is_element = meets_elements || is_scored;

@@ -33,6 +33,21 @@ static int find_channel_axis(const onnxq_plan *plan, const struct oq_constant *c
     return pays ? axis : -1;
 }
 
+static int find_long_axis(const struct oq_source *tensor)
+{
+    int axis = 0;
+    while (tensor->dims[axis] <= 1)
+        axis++;
+    return axis;
+}
+
+/* Coordinates and masks as often as weights. */
+static bool is_elementwise(const onnxq_plan *plan, const struct oq_site *site)
+{
+    return (oq_fate_is_elementwise(plan, site) || oq_fate_is_element(plan, site->constant)) &&
+           !oq_fate_is_kernel(plan, site->constant);
+}
+
 static void decide(const onnxq_plan *plan, struct oq_site *site)
 {
     const struct oq_source *tensor = &site->constant->source;
@@ -44,11 +59,10 @@ static void decide(const onnxq_plan *plan, struct oq_site *site)
         oq_site_fold(site, channel_axis, 0, NULL);
     else if (tensor->dims[rank - 1] >= MIN_ROW)
         oq_site_fold(site, rank - 2, (size_t)rank - 2, NULL);
-    else if (oq_fate_is_elementwise(plan, site) || oq_fate_is_element(plan, site->constant))
-        /* as often coordinates or masks as weights */
+    else if (is_elementwise(plan, site))
         oq_site_keep(site, "rows too short for scales of their own");
     else
-        oq_site_fold(site, 0, 0, NULL);
+        oq_site_fold(site, find_long_axis(tensor), 0, NULL);
 }
 
 const struct oq_rule oq_rule_any = {.is_weight = is_weight, .decide = decide};
