@@ -17,6 +17,9 @@
 /* Rows of matrices that columns are cut out of, for one value. */
 #define MAX_ROWS 32768
 
+/* Shorter stretches than this one on average take more room than what they are about. */
+#define MIN_STRETCH 8
+
 /* Dimensions and axes that are read from constants. */
 #define MAX_RANK OQ_MAX_RANK
 
@@ -285,35 +288,6 @@ static enum outcome flatten(struct finder *finder, const Oq__Pb__NodeProto *node
     return set_dims(finder, source, dims, 2);
 }
 
-/* Transpose (1, 13): of a matrix; other permutations only where they move nothing but ones. */
-static enum outcome transpose(struct finder *finder, const Oq__Pb__NodeProto *node,
-                              struct oq_source *source)
-{
-    const Oq__Pb__AttributeProto *perm = oq_node_attribute(node, "perm");
-    int64_t dims[MAX_RANK], last = -1;
-    bool seen[MAX_RANK] = {false}, in_order = true;
-    size_t n = source->n_dims;
-    if (perm != NULL && perm->n_ints != n)
-        return OTHER;
-    for (size_t i = 0; i < n; i++) {
-        int64_t from = perm == NULL ? (int64_t)(n - 1 - i) : perm->ints[i];
-        if (from < 0 || from >= (int64_t)n || seen[from])
-            return OTHER;
-        seen[from] = true;
-        dims[i] = source->dims[from];
-        if (dims[i] == 1)
-            continue;
-        in_order &= from > last;
-        last = from;
-    }
-    if (in_order)
-        return set_dims(finder, source, dims, n);
-    if (n != 2)
-        return OTHER;
-    source->transposed = !source->transposed;
-    return FOUND;
-}
-
 /* All dimensions before `axis` are 1: what lies along it is one stretch of elements. */
 static bool is_leading(const struct oq_source *source, size_t axis)
 {
@@ -372,6 +346,78 @@ static enum outcome append_stretch(struct finder *finder, struct spans *spans, s
         outcome = append_span(finder, spans, &span);
     }
     return outcome;
+}
+
+/*
+ * Axes change places, but for the last ones of `unit` elements: those stretches of one tensor in
+ * another order. dims: of the result; perm: where its axes are.
+ */
+static enum outcome permute(struct finder *finder, struct oq_source *source, const int64_t *perm,
+                            const int64_t *dims, uint64_t unit)
+{
+    const size_t n = source->n_dims;
+    const uint64_t count = unit == 0 ? 0 : source->nelem / unit;
+    int64_t strides[MAX_RANK];
+    struct spans spans = {0};
+    enum outcome outcome = FOUND;
+    if (source->n_spans != 1 || source->factors != NULL || unit < MIN_STRETCH ||
+        count > MAX_ROWS - finder->rows)
+        return OTHER;
+    finder->rows += count;
+    for (size_t i = 0; i < n; i++)
+        strides[i] = (int64_t)elements_behind(source, (size_t)perm[i]);
+    for (uint64_t i = 0; outcome == FOUND && i < count; i++) {
+        struct oq_span span = {source->spans->tensor, source->spans->first, unit};
+        uint64_t rest = i * unit;
+        for (size_t axis = n; axis-- > 0; rest /= (uint64_t)dims[axis])
+            span.first += rest % (uint64_t)dims[axis] * (uint64_t)strides[axis];
+        outcome = append_span(finder, &spans, &span);
+    }
+    source->spans = spans.list;
+    source->n_spans = spans.count;
+    return outcome == FOUND ? set_dims(finder, source, dims, n) : outcome;
+}
+
+/* Elements of the last axes that stay where they are. */
+static uint64_t count_in_place(const int64_t *perm, const int64_t *dims, size_t n)
+{
+    uint64_t unit = 1;
+    while (n > 0 && perm[n - 1] == (int64_t)n - 1)
+        unit *= (uint64_t)dims[--n];
+    return unit;
+}
+
+/* Transpose (1, 13): of a matrix, or of more axes where the last one stays. */
+static enum outcome transpose(struct finder *finder, const Oq__Pb__NodeProto *node,
+                              struct oq_source *source)
+{
+    const Oq__Pb__AttributeProto *attribute = oq_node_attribute(node, "perm");
+    int64_t dims[MAX_RANK], perm[MAX_RANK], last = -1;
+    bool seen[MAX_RANK] = {false}, in_order = true;
+    size_t n = source->n_dims;
+    if (attribute != NULL && attribute->n_ints != n)
+        return OTHER;
+    for (size_t i = 0; i < n; i++) {
+        int64_t from = attribute == NULL ? (int64_t)(n - 1 - i) : attribute->ints[i];
+        if (from < 0 || from >= (int64_t)n || seen[from])
+            return OTHER;
+        seen[from] = true;
+        perm[i] = from;
+        dims[i] = source->dims[from];
+        if (dims[i] == 1)
+            continue;
+        in_order &= from > last;
+        last = from;
+    }
+    if (in_order)
+        return set_dims(finder, source, dims, n);
+    if (n == 2) {
+        source->transposed = !source->transposed;
+        return FOUND;
+    }
+    return n > 0 && perm[n - 1] == (int64_t)n - 1
+               ? permute(finder, source, perm, dims, count_in_place(perm, dims, n))
+               : OTHER;
 }
 
 /* Keeps [start, start + count) of an axis of what is stored. */
@@ -445,6 +491,31 @@ static enum outcome slice(struct finder *finder, const struct oq_graph *graph,
     return cut(finder, source, axis, start, end > start ? end - start : 0);
 }
 
+/* Gather (1, 11, 13) by one index: a layer, or an expert, of those in one tensor. */
+static enum outcome gather(struct finder *finder, const struct oq_graph *graph,
+                           const Oq__Pb__NodeProto *node, struct oq_source *source)
+{
+    struct oq_source indices;
+    int64_t index[MAX_RANK], dims[MAX_RANK];
+    size_t n, axis, n_dims = 0;
+    enum outcome outcome = find(finder, graph, node->input[1], &indices);
+    if (outcome == FOUND)
+        outcome = find_int64s(finder, graph, node->input[1], index, &n);
+    if (outcome != FOUND)
+        return outcome;
+    if (n != 1 || indices.n_dims > 1 || source->transposed ||
+        !find_stored_axis(source, oq_node_int(node, "axis", 0), &axis))
+        return OTHER;
+    index[0] += index[0] < 0 ? source->dims[axis] : 0;
+    if (index[0] < 0 || index[0] >= source->dims[axis])
+        return OTHER;
+    outcome = cut(finder, source, axis, index[0], 1);
+    for (size_t i = 0; i < source->n_dims; i++)
+        if (i != axis || indices.n_dims == 1)
+            dims[n_dims++] = source->dims[i];
+    return outcome == FOUND ? set_dims(finder, source, dims, n_dims) : outcome;
+}
+
 /* Split into parts of one size (where they do not fit, the last one is smaller): its place. */
 static enum outcome find_even_part(const Oq__Pb__NodeProto *node, size_t output, int64_t size,
                                    int64_t *start, int64_t *count)
@@ -499,9 +570,11 @@ static enum outcome append(struct finder *finder, struct oq_source *source,
 {
     int64_t dims[MAX_RANK];
     if (next->n_dims != source->n_dims || next->transposed || next->factors != NULL ||
-        !is_leading(next, axis) || elements_behind(next, axis) != elements_behind(source, axis) ||
         next->data_type != source->data_type)
         return OTHER;
+    for (size_t i = 0; i < source->n_dims; i++)
+        if (i != axis && next->dims[i] != source->dims[i])
+            return OTHER;
     source->nelem += next->nelem;
     memcpy(dims, source->dims, source->n_dims * sizeof(*dims));
     if (__builtin_add_overflow(dims[axis], next->dims[axis], &dims[axis]))
@@ -509,25 +582,57 @@ static enum outcome append(struct finder *finder, struct oq_source *source,
     return set_dims(finder, source, dims, source->n_dims);
 }
 
-/* Concat (1, 4, 11, 13): along the first axis that is not 1. */
+/* Parts that are put together along an axis behind others. */
+#define MAX_PARTS 16
+
+/* A stretch of each in turn: rows of matrices that lie side by side. */
+static enum outcome join_rows(struct finder *finder, const struct oq_source *parts, size_t n,
+                              size_t axis, struct spans *spans)
+{
+    struct place places[MAX_PARTS];
+    enum outcome outcome = FOUND;
+    uint64_t rows = 1, nelem = 0;
+    for (size_t i = 0; i < axis; i++)
+        rows *= (uint64_t)parts->dims[i];
+    for (size_t i = 0; i < n; i++)
+        nelem += parts[i].nelem;
+    if (rows > (MAX_ROWS - finder->rows) / n || nelem / (rows * n) < MIN_STRETCH)
+        return OTHER;
+    finder->rows += rows * n;
+    for (size_t i = 0; i < n; i++)
+        places[i] = (struct place){parts[i].spans, 0};
+    for (uint64_t row = 0; row < rows; row++)
+        for (size_t i = 0; outcome == FOUND && i < n; i++) {
+            const uint64_t width = parts[i].nelem / rows;
+            outcome = append_stretch(finder, spans, &places[i], row * width, width);
+        }
+    return outcome;
+}
+
+/* Concat (1, 4, 11, 13): one behind the other, or rows that lie side by side. */
 static enum outcome concat(struct finder *finder, const struct oq_graph *graph,
                            const Oq__Pb__NodeProto *node, struct oq_source *source)
 {
     int64_t axis = oq_node_int(node, "axis", 1);
     axis += axis < 0 ? (int64_t)source->n_dims : 0;
-    if (axis < 0 || axis >= (int64_t)source->n_dims || !is_leading(source, (size_t)axis) ||
-        source->factors != NULL)
+    if (axis < 0 || axis >= (int64_t)source->n_dims || source->factors != NULL)
         return OTHER;
+    const bool is_behind = is_leading(source, (size_t)axis);
+    if (!is_behind && (node->n_input > MAX_PARTS || source->nelem == 0))
+        return OTHER;
+    struct oq_source parts[MAX_PARTS] = {*source};
     struct spans spans = {0};
-    enum outcome outcome = append_spans(finder, &spans, source);
+    enum outcome outcome = is_behind ? append_spans(finder, &spans, source) : FOUND;
     for (size_t i = 1; outcome == FOUND && i < node->n_input; i++) {
-        struct oq_source next;
-        outcome = find(finder, graph, node->input[i], &next);
+        struct oq_source *next = &parts[is_behind ? 0 : i];
+        outcome = find(finder, graph, node->input[i], next);
+        if (outcome == FOUND && is_behind)
+            outcome = append_spans(finder, &spans, next);
         if (outcome == FOUND)
-            outcome = append_spans(finder, &spans, &next);
-        if (outcome == FOUND)
-            outcome = append(finder, source, &next, (size_t)axis);
+            outcome = append(finder, source, next, (size_t)axis);
     }
+    if (outcome == FOUND && !is_behind)
+        outcome = join_rows(finder, parts, node->n_input, (size_t)axis, &spans);
     source->spans = spans.list;
     source->n_spans = spans.count;
     return outcome;
@@ -558,7 +663,7 @@ bool oq_source_sees_through(const Oq__Pb__NodeProto *node)
 bool oq_source_may_make(const Oq__Pb__NodeProto *node)
 {
     return oq_source_sees_through(node) || (node->n_input > 0 && oq_node_is(node, "", "Split")) ||
-           (node->n_input == 2 && node->n_output == 1 && (OQ_NODE_IS(node, "Mul", "Div")));
+           (node->n_input == 2 && node->n_output == 1 && OQ_NODE_IS(node, "Gather", "Mul", "Div"));
 }
 
 static size_t find_output(const Oq__Pb__NodeProto *node, const char *name)
@@ -596,6 +701,8 @@ static enum outcome apply(struct finder *finder, const struct oq_graph *graph,
         return flatten(finder, node, source);
     if (strcmp(op_type, "Reshape") == 0)
         return reshape(finder, graph, node, source);
+    if (strcmp(op_type, "Gather") == 0)
+        return gather(finder, graph, node, source);
     return concat(finder, graph, node, source);
 }
 

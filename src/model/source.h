@@ -1,8 +1,8 @@
 /*
  * The elements of a constant value, wherever they come from: a tensor, or what
  * Identity, Slice, Split, Concat, Squeeze, Unsqueeze, Flatten, Reshape, Transpose,
- * Cast, and Mul or Div by constants make of tensors. Nothing is copied: a source is
- * a list of stretches of tensors, read when its elements are asked for.
+ * Cast, Gather by one index, and Mul or Div by constants make of tensors. Nothing is copied: a
+ * source is a list of stretches of tensors, read when its elements are asked for.
  */
 #ifndef OQ_MODEL_SOURCE_H
 #define OQ_MODEL_SOURCE_H
@@ -74,7 +74,7 @@ bool oq_source_find(struct oq_source *source, const struct onnxq_model *model,
 /* True for nodes that oq_source_find() sees through and that only rearrange elements. */
 bool oq_source_sees_through(const Oq__Pb__NodeProto *node);
 
-/* True for nodes that may make a source of constants: those, and Split, Mul, Div. */
+/* True for nodes that may make a source of constants: those, and Split, Gather, Mul, Div. */
 bool oq_source_may_make(const Oq__Pb__NodeProto *node);
 
 #endif

@@ -51,12 +51,27 @@ static const char *parse_operand(const char *text, struct letters *letters)
     return text;
 }
 
+/* Where none is given: letters of one operand alone, by the alphabet. */
+static void imply_result(struct equation *equation)
+{
+    const struct letters *a = &equation->operands[0], *b = &equation->operands[1];
+    struct letters *result = &equation->result;
+    result->has_more = a->has_more || b->has_more;
+    for (char letter = 'A'; letter <= 'z'; letter++)
+        if (contains_letter(a, letter) != contains_letter(b, letter) && result->n < OQ_MAX_RANK)
+            result->of[result->n++] = letter;
+}
+
 static bool parse(const char *text, struct equation *equation)
 {
     text = parse_operand(text, &equation->operands[0]);
     if (text == NULL || *text != ',')
         return false;
     text = parse_operand(text + 1, &equation->operands[1]);
+    if (text != NULL && *text == '\0') {
+        imply_result(equation);
+        return true;
+    }
     if (text == NULL || strncmp(text, "->", 2) != 0)
         return false;
     text = parse_operand(text + 2, &equation->result);
@@ -86,7 +101,8 @@ struct einsum_product {
     struct letters rows;    /* of the activation, in the order in which the result has them */
     struct letters sums;    /* in the order in which the weight has them */
     struct letters columns; /* of the weight, likewise */
-    bool is_turned;         /* the weight has its columns in front */
+    bool is_turned;         /* the weight's last axis is summed up: columns in front */
+    struct letters matrix;  /* its axes in that order, in which the last one stays the last */
     struct letters x, y;    /* what a MatMul takes and gives: rows and sums, rows and columns */
 };
 
@@ -113,7 +129,8 @@ static bool find_product(const struct equation *equation, size_t weight,
     append(&straight, &product->columns);
     append(&turned, &product->columns);
     append(&turned, &product->sums);
-    product->is_turned = !is_equal(w, &straight);
+    product->is_turned = w->n > 0 && contains_letter(x, w->of[w->n - 1]);
+    product->matrix = product->is_turned ? turned : straight;
     append(&product->x, &product->rows);
     append(&product->x, &product->sums);
     append(&product->y, &product->rows);
@@ -126,8 +143,7 @@ static bool find_product(const struct equation *equation, size_t weight,
         if (!contains_letter(&product->y, y->of[i]))
             return false;
     return product->sums.n > 0 && product->columns.n > 0 && y->n == product->y.n &&
-           x->n == product->x.n && y->has_more == x->has_more &&
-           (!product->is_turned || is_equal(w, &turned));
+           x->n == product->x.n && y->has_more == x->has_more;
 }
 
 /* --- how it is written --- */
@@ -180,10 +196,14 @@ static const char *make_activation(struct oq_expander *expander, const Oq__Pb__N
 
 /* As a matrix [sums, columns]. */
 static const char *make_weight(struct oq_expander *expander, const Oq__Pb__NodeProto *node,
-                               size_t weight, const struct einsum_product *product)
+                               const struct equation *equation, size_t weight,
+                               const struct einsum_product *product)
 {
     struct oq_edit *edit = &expander->edit;
     const char *w = node->input[weight];
+    if (!is_equal(&equation->operands[weight], &product->matrix))
+        w = turn(expander, oq_node_label(node), w, &equation->operands[weight], &product->matrix,
+                 oq_edit_name(edit, w, "_turned"));
     if (product->sums.n + product->columns.n > 2) {
         const char *matrix = oq_edit_name(edit, w, "_matrix");
         const char *inputs[] = {w, NULL}, *outputs[] = {matrix, NULL};
@@ -212,7 +232,7 @@ static void write_product(struct oq_expander *expander, const Oq__Pb__NodeProto 
     const char *parted = turns ? oq_edit_name(edit, y, "_parted") : y;
     const char *made = product->columns.n > 1 ? oq_edit_name(edit, y, "_product") : parted;
     const char *inputs[] = {make_activation(expander, node, equation, weight, product, k),
-                            make_weight(expander, node, weight, product), NULL};
+                            make_weight(expander, node, equation, weight, product), NULL};
     const char *outputs[] = {made, NULL};
     oq_expand_replace(node, oq_edit_node(edit, "", "MatMul", label, inputs, outputs));
     if (product->columns.n > 1)
