@@ -255,12 +255,6 @@ static bool start_again(struct work *work, onnxq_error *error)
     return make_inputs(work, error);
 }
 
-static bool begins_with(const struct oq_check_shape *shape, const struct oq_array *array)
-{
-    return array->n_dims > 0 && array->n_dims <= shape->n_dims &&
-           memcmp(array->dims, shape->dims, array->n_dims * sizeof(*array->dims)) == 0;
-}
-
 /* Padding that is compared with the rest says little, and often fails. */
 static bool note_padding(struct work *work, onnxq_error *error)
 {
@@ -268,8 +262,10 @@ static bool note_padding(struct work *work, onnxq_error *error)
     const struct oq_arrays *inputs = &work->sets.list[0].inputs;
     for (size_t i = 0; i < inputs->count && check->mask == NULL; i++) {
         bool covers = false;
-        for (size_t k = 0; k < check->n_outputs; k++)
-            covers = covers || begins_with(&check->outputs[k].runs[0].candidate, &inputs->list[i]);
+        for (size_t k = 0; k < check->n_outputs && !covers; k++) {
+            const struct oq_check_shape *shape = &check->outputs[k].runs[0].candidate;
+            covers = oq_mask_fits(&inputs->list[i], shape->dims, shape->n_dims);
+        }
         if (!covers || !oq_shows_padding(&inputs->list[i]))
             continue;
         check->padding = oq_arena_strdup(&check->arena, inputs->list[i].name);

@@ -119,7 +119,7 @@ bool oq_pair_compare(struct oq_check *check, struct oq_check_output *output, siz
     if (!is_similar || !have_comparable_types(reference, candidate))
         return describe_problem(check, run, reference, candidate, error);
     output->is_reshaped = output->is_reshaped || !is_same;
-    bool is_masked = oq_mask_fits(mask, candidate);
+    bool is_masked = oq_mask_fits(mask, candidate->dims, candidate->n_dims);
     output->is_masked = output->is_masked || is_masked;
     oq_compare(reference, candidate, is_masked ? mask : NULL, &run->difference, &run->worst);
     return note_worst(check, run, reference, candidate, error);

@@ -177,11 +177,10 @@ static void compare_others(struct comparison *comparison)
 
 /* --- the whole ---------------------------------------------------------------- */
 
-bool oq_mask_fits(const struct oq_array *mask, const struct oq_array *array)
+bool oq_mask_fits(const struct oq_array *mask, const int64_t *dims, size_t n_dims)
 {
     return mask != NULL && oq_array_is_numeric(mask) && mask->n_dims > 0 &&
-           mask->n_dims <= array->n_dims &&
-           memcmp(mask->dims, array->dims, mask->n_dims * sizeof(*mask->dims)) == 0;
+           mask->n_dims <= n_dims && memcmp(mask->dims, dims, mask->n_dims * sizeof(*dims)) == 0;
 }
 
 bool oq_shows_padding(const struct oq_array *input)

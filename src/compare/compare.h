@@ -34,8 +34,8 @@ struct oq_difference {
 
 #define OQ_NO_ELEMENT UINT64_MAX
 
-/* Whether a mask (NULL: none) says something about the array: its axes are the first ones of it. */
-bool oq_mask_fits(const struct oq_array *mask, const struct oq_array *array);
+/* Whether a mask (NULL: none) says something about an array: its axes are the first ones of it. */
+bool oq_mask_fits(const struct oq_array *mask, const int64_t *dims, size_t n_dims);
 
 /* Whether an input looks as if a mask: ones and zeros, of that name. */
 bool oq_shows_padding(const struct oq_array *input);

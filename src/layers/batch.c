@@ -144,7 +144,8 @@ bool oq_batch_compare(const struct oq_array *reference, const struct oq_array *r
     uint64_t worst;
     if (!have_same_shape(reference, result))
         return false;
-    oq_compare(reference, result, oq_mask_fits(mask, result) ? mask : NULL, &difference, &worst);
+    oq_compare(reference, result, oq_mask_fits(mask, result->dims, result->n_dims) ? mask : NULL,
+               &difference, &worst);
     oq_difference_add(sum, &difference);
     return true;
 }

@@ -175,10 +175,12 @@ static const struct oq_array *find_padding(const struct oq_tuning *tuning)
     for (size_t i = 0; i < tuning->search.count; i++) {
         const struct oq_arrays *inputs = &tuning->search.list[i].inputs;
         for (size_t k = 0; k < inputs->count; k++)
-            for (size_t m = 0; m < tuning->search_outputs[i].count; m++)
-                if (oq_mask_fits(&inputs->list[k], &tuning->search_outputs[i].list[m]) &&
+            for (size_t m = 0; m < tuning->search_outputs[i].count; m++) {
+                const struct oq_array *output = &tuning->search_outputs[i].list[m];
+                if (oq_mask_fits(&inputs->list[k], output->dims, output->n_dims) &&
                     oq_shows_padding(&inputs->list[k]))
                     return &inputs->list[k];
+            }
     }
     return NULL;
 }

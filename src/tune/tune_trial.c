@@ -95,7 +95,7 @@ static bool compare_output(const struct oq_array *a, const struct oq_array *b,
     if (a->n_dims != b->n_dims || memcmp(a->dims, b->dims, a->n_dims * sizeof(*a->dims)) != 0 ||
         oq_value_class(a) != oq_value_class(b))
         return false;
-    oq_compare(a, b, mask != NULL && oq_mask_fits(mask, b) ? mask : NULL, &difference, &worst);
+    oq_compare(a, b, oq_mask_fits(mask, b->dims, b->n_dims) ? mask : NULL, &difference, &worst);
     oq_difference_add(total, &difference);
     return true;
 }
