@@ -28,7 +28,8 @@ struct oq_check_options {
     bool layers;                      /* inner values are compared, too; needs a reference */
     struct oq_engine *engine;
     struct oq_session_options session;
-    void (*progress)(void *data, const char *model, uint64_t n_done, uint64_t n_runs); /* or NULL */
+    /* As that of oq_run_setup. */
+    bool (*progress)(void *data, const char *model, uint64_t n_done, uint64_t n_runs);
     void *progress_data;
 };
 

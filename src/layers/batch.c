@@ -8,11 +8,11 @@ bool oq_batch_fail(const struct oq_batch *batch, onnxq_error *error)
     return oq_arena_fail(&batch->arena, error);
 }
 
-void oq_batch_advance(const struct oq_batch *batch, size_t steps)
+bool oq_batch_advance(const struct oq_batch *batch, size_t steps, onnxq_error *error)
 {
     struct oq_layers_group *group = batch->group;
     group->n_done += steps;
-    oq_run_progress(group->setup, "layers", group->n_done, group->n_steps);
+    return oq_run_progress(group->setup, "layers", group->n_done, group->n_steps, error);
 }
 
 struct oq_array *oq_batch_reference(const struct oq_batch *batch, size_t run, const char *name)

@@ -104,8 +104,8 @@ bool oq_batch_is_float(const struct oq_array *array);
 /* The bytes that they had. */
 uint64_t oq_batch_fini_arrays(struct oq_array *arrays, size_t count);
 
-/* Tells of steps that are done. */
-void oq_batch_advance(const struct oq_batch *batch, size_t steps);
+/* Tells of steps that are done; false: that was all. */
+bool oq_batch_advance(const struct oq_batch *batch, size_t steps, onnxq_error *error);
 
 /* Memory is out: false. */
 bool oq_batch_fail(const struct oq_batch *batch, onnxq_error *error);

@@ -147,8 +147,7 @@ static bool run_apart(struct oq_batch *batch, struct oq_runner *runner,
         for (size_t k = 0; k < sites[s].found->values.count; k++, number++)
             if (!take_apart(batch, runner->session, number, &sites[s], k, run, error))
                 return false;
-    oq_batch_advance(batch, n);
-    return true;
+    return oq_batch_advance(batch, n, error);
 }
 
 static bool measure_apart(struct oq_batch *batch, const struct oq_batch_site *sites, size_t n,

@@ -22,8 +22,7 @@ static bool take_all_accumulated(struct oq_batch *batch, const struct oq_session
         for (size_t k = 0; k < batch->sites[s].found->values.count; k++, number++)
             if (!take_accumulated(batch, session, number, &batch->sites[s], k, run, error))
                 return false;
-    oq_batch_advance(batch, batch->n_sites);
-    return true;
+    return oq_batch_advance(batch, batch->n_sites, error);
 }
 
 bool oq_pass_candidate(struct oq_batch *batch, onnxq_error *error)

@@ -142,10 +142,8 @@ static bool run_changed(struct changed *changed, size_t run, onnxq_error *error)
     struct oq_arrays next = {0};
     bool ok =
         run_unchanged(changed, run, error) && oq_runner_get_carried(&changed->runner, &next, error);
-    for (size_t s = 0; ok && s < batch->n_sites; s++) {
-        ok = run_site(changed, &batch->sites[s], run, error);
-        oq_batch_advance(batch, 1);
-    }
+    for (size_t s = 0; ok && s < batch->n_sites; s++)
+        ok = run_site(changed, &batch->sites[s], run, error) && oq_batch_advance(batch, 1, error);
     if (ok)
         oq_runner_go_on(&changed->runner, &next);
     oq_arrays_fini(&next);

@@ -62,12 +62,11 @@ bool oq_pass_reference(struct oq_batch *batch, onnxq_error *error)
     struct oq_session *session = oq_batch_open(batch, batch->group->reference, names, n, error);
     bool ok = oq_runner_init(&runner, &batch->group->setup->inputs, session, names, n,
                              &batch->group->reference_state, error);
-    for (size_t run = 0; ok && run < batch->count; run++) {
+    for (size_t run = 0; ok && run < batch->count; run++)
         ok = oq_runner_put_set(&runner, batch->first + run, error) &&
              oq_runner_run(&runner, error) && keep_references(batch, &runner, run, error) &&
-             oq_runner_carry(&runner, error);
-        oq_batch_advance(batch, batch->group->n_layers);
-    }
+             oq_runner_carry(&runner, error) &&
+             oq_batch_advance(batch, batch->group->n_layers, error);
     oq_runner_fini(&runner);
     return ok;
 }

@@ -6,11 +6,12 @@
 
 #include "base/os.h"
 
-void oq_run_progress(const struct oq_run_setup *setup, const char *model, uint64_t n_done,
-                     uint64_t n_runs)
+bool oq_run_progress(const struct oq_run_setup *setup, const char *model, uint64_t n_done,
+                     uint64_t n_runs, onnxq_error *error)
 {
-    if (setup->progress != NULL)
-        setup->progress(setup->progress_data, model, n_done, n_runs);
+    return setup->progress == NULL ||
+           setup->progress(setup->progress_data, model, n_done, n_runs) ||
+           oq_fail(error, ONNXQ_ERROR_CANCELLED, "cancelled");
 }
 
 const struct oq_array *oq_run_inputs_mask(const struct oq_run_inputs *inputs, size_t run)
@@ -199,7 +200,8 @@ static bool run_all(struct oq_runs *runs, struct oq_runner *runner, const char *
             oq_error_place(error, "%s", sets->list[run].label);
             return false;
         }
-        oq_run_progress(runs->setup, path, run + 1, sets->count);
+        if (!oq_run_progress(runs->setup, path, run + 1, sets->count, error))
+            return false;
     }
     return true;
 }
@@ -220,7 +222,8 @@ bool oq_runs_do(struct oq_runs *runs, const char *path, oq_runs_take take, void 
     struct oq_runner runner;
     struct oq_arrays carried = {0};
     runs->engine_failed = false;
-    oq_run_progress(setup, path, 0, setup->inputs.sets->count);
+    if (!oq_run_progress(setup, path, 0, setup->inputs.sets->count, error))
+        return false;
     struct oq_session *session = oq_session_open(setup->engine, path, &setup->session, error);
     bool ok = oq_runner_init(&runner, &setup->inputs, session, runs->outputs, runs->n_outputs,
                              &carried, error) &&

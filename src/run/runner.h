@@ -18,12 +18,13 @@ struct oq_run_setup {
     struct oq_engine *engine;
     struct oq_session_options session;
     struct oq_run_inputs inputs;
-    void (*progress)(void *data, const char *model, uint64_t n_done, uint64_t n_runs); /* or NULL */
+    /* NULL: nobody watches. False ends it: ONNXQ_ERROR_CANCELLED. */
+    bool (*progress)(void *data, const char *model, uint64_t n_done, uint64_t n_runs);
     void *progress_data;
 };
 
-void oq_run_progress(const struct oq_run_setup *setup, const char *model, uint64_t n_done,
-                     uint64_t n_runs);
+bool oq_run_progress(const struct oq_run_setup *setup, const char *model, uint64_t n_done,
+                     uint64_t n_runs, onnxq_error *error);
 
 /* The mask of a run, or NULL. */
 const struct oq_array *oq_run_inputs_mask(const struct oq_run_inputs *inputs, size_t run);

@@ -10,7 +10,27 @@ double oq_tuning_seconds_left(const struct oq_tuning *tuning)
 bool oq_tuning_goes_on(struct oq_tuning *tuning, const char *what, uint64_t done, uint64_t total)
 {
     const struct oq_tune_options *options = tuning->options;
+    tuning->step = what;
+    tuning->step_done = done;
+    tuning->step_total = total;
     if (options->progress != NULL && !options->progress(options->progress_data, what, done, total))
         tuning->tune->is_stopped = true;
     return !tuning->tune->is_stopped && oq_tuning_seconds_left(tuning) > 0;
+}
+
+bool oq_tuning_is_stopped(struct oq_tuning *tuning, onnxq_error *error)
+{
+    if (tuning->step != NULL)
+        oq_tuning_goes_on(tuning, tuning->step, tuning->step_done, tuning->step_total);
+    return tuning->tune->is_stopped && !oq_fail(error, ONNXQ_ERROR_CANCELLED, "cancelled");
+}
+
+/* Whatever it says: the user's own command got the signal, too. */
+bool oq_tuning_forgives(struct oq_tuning *tuning, onnxq_error *error)
+{
+    onnxq_error stopped = {.offset = ONNXQ_NO_OFFSET};
+    if (error->status == ONNXQ_ERROR_MEMORY || !oq_tuning_is_stopped(tuning, &stopped))
+        return false;
+    oq_error_init(error);
+    return true;
 }

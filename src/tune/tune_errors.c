@@ -41,10 +41,12 @@ static void note_layers(struct oq_tune *tune, const struct oq_layers *layers, in
     }
 }
 
-static void tell(void *data, const char *model, uint64_t n_done, uint64_t n_runs)
+static bool tell(void *data, const char *model, uint64_t n_done, uint64_t n_runs)
 {
     (void)model;
-    oq_tuning_goes_on(data, "errors", n_done, n_runs);
+    struct oq_tuning *tuning = data;
+    oq_tuning_goes_on(tuning, "errors", n_done, n_runs);
+    return !tuning->tune->is_stopped;
 }
 
 static bool measure_form(struct oq_tuning *tuning, int form, onnxq_error *error)
@@ -169,8 +171,11 @@ bool oq_tuning_measure_errors(struct oq_tuning *tuning, onnxq_error *error)
             give_up(tuning->tune, form);
             continue;
         }
-        if (!measure_form(tuning, form, error) || !keep(tuning, form, error))
-            return false;
+        if (!measure_form(tuning, form, error) || !keep(tuning, form, error)) {
+            if (!oq_tuning_forgives(tuning, error))
+                return false;
+            give_up(tuning->tune, form);
+        }
         longest = fmax(longest, oq_now_seconds() - began);
     }
     agree_on_strengths(tuning->tune);

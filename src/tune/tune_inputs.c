@@ -135,12 +135,22 @@ static bool make_sets(struct oq_tuning *tuning, const struct oq_feed_options *fe
 
 /* --- what the float model makes of them --------------------------------------------- */
 
+static bool tell(void *data, const char *model, uint64_t n_done, uint64_t n_runs)
+{
+    struct oq_tuning *tuning = data;
+    (void)model;
+    oq_tuning_goes_on(tuning, "inputs", n_done, n_runs);
+    return !tuning->tune->is_stopped;
+}
+
 static bool run_float(struct oq_tuning *tuning, const struct oq_input_sets *sets,
                       struct oq_arrays **outputs, bool *engine_failed, onnxq_error *error)
 {
     const struct oq_run_setup setup = {.engine = tuning->options->engine,
                                        .session = tuning->options->session,
-                                       .inputs = {.sets = sets}};
+                                       .inputs = {.sets = sets},
+                                       .progress = tell,
+                                       .progress_data = tuning};
     struct oq_runs runs = {
         .setup = &setup, .outputs = tuning->outputs, .n_outputs = tuning->signature.n_outputs};
     for (size_t i = 0; *outputs != NULL && i < sets->count; i++)

@@ -287,7 +287,8 @@ static bool find_last(struct oq_tuning *tuning, const struct frontier *line, siz
     size_t number;
     *best = SIZE_MAX;
     if (!oq_tuning_goes_on(tuning, "models", tuning->tune->n_points, 0) &&
-        !isnan(tuning->tune->first_met_seconds)) /* there is a result without it */
+        (tuning->tune->is_stopped ||
+         !isnan(tuning->tune->first_met_seconds))) /* there is a result without it */
         return true;
     if (!try_place(tuning, line, line->n_steps, &within, &number, error))
         return false;
@@ -319,6 +320,12 @@ static int compare_points(const void *a, const void *b)
     return left < right ? -1 : left > right ? 1 : 0;
 }
 
+/* Nobody waits for a clock once the search was stopped. */
+static bool is_timed(const struct oq_tuning *tuning)
+{
+    return tuning->options->is_timed && !tuning->tune->is_stopped;
+}
+
 /*
  * Whether a model within the budget is a better result than another one: faster by more than
  * clocks are off, else smaller.
@@ -327,7 +334,7 @@ static bool is_better(const struct oq_tuning *tuning, const struct oq_tune_point
                       const struct oq_tune_point *than)
 {
     const struct oq_tune_options *options = tuning->options;
-    double ratio = options->by_size || !options->is_timed ? 1 : point->speed / than->speed;
+    double ratio = options->by_size || !is_timed(tuning) ? 1 : point->speed / than->speed;
     if (than == tuning->tune->points && point->speed_low <= 1 && point->speed_high >= 1)
         ratio = 1; /* no clock tells it from the float model */
     return ratio > 1 + SAME_SPEED || (ratio > 1 - SAME_SPEED && point->nbytes < than->nbytes);
@@ -339,24 +346,32 @@ static bool is_eligible(const struct oq_tuning *tuning, size_t number, size_t fo
     const struct oq_tune_point *points = tuning->tune->points;
     /* Without a clock nothing speaks for others than the one that was found, but far less bytes. */
     return number == found ||
-           (points[number].name[0] != '\0' && (tuning->options->is_timed || found == SIZE_MAX ||
+           (points[number].name[0] != '\0' && (is_timed(tuning) || found == SIZE_MAX ||
                                                points[number].nbytes < points[found].nbytes / 2));
+}
+
+static bool measure_speeds(struct oq_tuning *tuning, size_t found, onnxq_error *error)
+{
+    struct oq_tune_point *points = tuning->tune->points;
+    points[0].speed = points[0].speed_low = points[0].speed_high = 1;
+    for (size_t i = 1; i < tuning->tune->n_points && is_timed(tuning); i++)
+        if (is_eligible(tuning, i, found) && !oq_tuning_measure_speed(tuning, &points[i], error) &&
+            !oq_tuning_forgives(tuning, error))
+            return false;
+    return true;
 }
 
 /* What all was for: the model that was found, against the float one and those that have a name. */
 static bool choose(struct oq_tuning *tuning, size_t found, onnxq_error *error)
 {
     struct oq_tune *tune = tuning->tune;
+    if (!measure_speeds(tuning, found, error))
+        return false;
     tune->best = 0;
     for (size_t i = 0; i < tune->n_points; i++) {
-        struct oq_tune_point *point = &tune->points[i];
-        if (!is_eligible(tuning, i, found))
-            continue;
-        if (i == 0)
-            point->speed = point->speed_low = point->speed_high = 1;
-        else if (tuning->options->is_timed && !oq_tuning_measure_speed(tuning, point, error))
-            return false;
-        if (is_within(tuning, point) && is_better(tuning, point, &tune->points[tune->best]))
+        const struct oq_tune_point *point = &tune->points[i];
+        if (is_eligible(tuning, i, found) && is_within(tuning, point) &&
+            is_better(tuning, point, &tune->points[tune->best]))
             tune->best = i;
     }
     tune->is_met = is_within(tuning, &tune->points[tune->best]);
@@ -421,7 +436,7 @@ bool oq_tuning_begin_search(struct oq_tuning *tuning, onnxq_error *error)
     if (!add_float(tuning, error) || !add_default(tuning, "default", ONNXQ_METHOD_DYNAMIC, error) ||
         (tune->ranges != NULL && !add_default(tuning, "static", ONNXQ_METHOD_STATIC, error)) ||
         (isnan(tune->first_met_seconds) && !add_folded(tuning, error)))
-        return false;
+        return !isnan(tune->first_met_seconds) && oq_tuning_forgives(tuning, error);
     reserve_time(tuning, (oq_now_seconds() - began) / (double)tune->n_points);
     return true;
 }
@@ -433,7 +448,8 @@ bool oq_tuning_search(struct oq_tuning *tuning, onnxq_error *error)
                                        (double)(tune->float_nbytes + 1)};
     size_t found;
     tuning->reserve = tuning->choice_seconds;
-    if (!make_line(tuning, &line, error) || !find_last(tuning, &line, &found, error) ||
+    if (!make_line(tuning, &line, error) ||
+        (!find_last(tuning, &line, &found, error) && !oq_tuning_forgives(tuning, error)) ||
         !choose(tuning, found, error))
         return false;
     sort_points(tune);

@@ -153,9 +153,10 @@ static void print_verdict(const struct oq_tune_report *report, FILE *stream)
     const struct oq_tune_point *best = &tune->points[tune->best];
     if (tune->best == 0) {
         bool is_out_of_time = !tune->is_stopped && tune->seconds >= report->options->seconds;
-        fputs(is_out_of_time
-                  ? "Nothing found in time: of the models that were tried none is within "
-                  : "Nothing found: no form of any weight stays within ",
+        fputs(tune->is_stopped || is_out_of_time ? "Nothing found in time: of the models that were "
+                                                   "tried none is within "
+                                                 : "Nothing found: no form of any weight stays "
+                                                   "within ",
               stream);
         print_budget(report->options, stream);
         fputs(is_out_of_time ? "\n  --time searches longer\n" : "\n", stream);
@@ -186,7 +187,7 @@ void oq_tune_print(const struct oq_tune_report *report, int level, FILE *stream)
     }
     if (level > 0)
         print_sites(tune, stream);
-    if (level >= 0 && tune->is_stopped)
+    if (level >= 0 && tune->is_stopped && tune->best != 0)
         fputs("  stopped: the best that was found until then\n", stream);
     print_verdict(report, stream);
 }

@@ -25,11 +25,18 @@
 /* --- two sessions -------------------------------------------------------------------- */
 
 struct timing {
+    struct oq_tuning *tuning;
     bool has_one_thread;
     struct oq_session *sessions[2];
     size_t n_runs[2];          /* of a burst */
     struct oq_series times[2]; /* milliseconds of a run, by turn */
 };
+
+static struct timing begin(struct oq_tuning *tuning)
+{
+    return (struct timing){.tuning = tuning,
+                           .has_one_thread = tuning->options->session.threads == 1};
+}
 
 static struct oq_session *open_session(const struct oq_tuning *tuning, const char *path,
                                        onnxq_error *error)
@@ -80,6 +87,8 @@ static bool take_turns(struct timing *timing, double seconds, onnxq_error *error
     for (size_t turn = 0; turn < MAX_TURNS; turn++) {
         if (turn >= MIN_TURNS && oq_now_seconds() > until)
             break;
+        if (oq_tuning_is_stopped(timing->tuning, error))
+            return false;
         for (int k = 0; k < 2; k++) {
             int which = (int)(turn % 2) ^ k;
             double ms;
@@ -278,7 +287,8 @@ static bool time_groups(struct oq_tuning *tuning, struct timing *timing, onnxq_e
             if (!is_timed(tuning, &tune->groups[g], form))
                 continue;
             bool goes_on = oq_tuning_goes_on(tuning, "times", n_done++, n_pairs);
-            if (!find_time(tuning, timing, g, form, seconds, &goes_on, error))
+            if (!find_time(tuning, timing, g, form, seconds, &goes_on, error) &&
+                !oq_tuning_forgives(tuning, error))
                 return false;
         }
         straighten(&tune->groups[g]);
@@ -340,9 +350,9 @@ static void sum_up(struct oq_tune *tune)
 
 bool oq_tuning_measure_times(struct oq_tuning *tuning, onnxq_error *error)
 {
-    struct timing timing = {.has_one_thread = tuning->options->session.threads == 1};
+    struct timing timing = begin(tuning);
     uint64_t nbytes;
-    if (!tuning->options->is_timed) {
+    if (!tuning->options->is_timed || tuning->tune->is_stopped) {
         assume_times(tuning->tune, false);
         sum_up(tuning->tune);
         return true;
@@ -392,7 +402,7 @@ static bool compare_speed(struct oq_tuning *tuning, struct timing *timing,
 bool oq_tuning_measure_speed(struct oq_tuning *tuning, struct oq_tune_point *point,
                              onnxq_error *error)
 {
-    struct timing timing = {.has_one_thread = tuning->options->session.threads == 1};
+    struct timing timing = begin(tuning);
     uint64_t nbytes;
     size_t n;
     const onnxq_choice *choices = oq_tune_choices(tuning->tune, point, &n);

@@ -100,6 +100,14 @@ static bool compare_output(const struct oq_array *a, const struct oq_array *b,
     return true;
 }
 
+static bool tell(void *data, const char *model, uint64_t n_done, uint64_t n_runs)
+{
+    struct oq_tuning *tuning = data;
+    onnxq_error stopped = {.offset = ONNXQ_NO_OFFSET};
+    (void)model, (void)n_done, (void)n_runs;
+    return !oq_tuning_is_stopped(tuning, &stopped);
+}
+
 static bool take_outputs(void *data, size_t run, struct oq_arrays *outputs, onnxq_error *error)
 {
     struct comparing *comparing = data;
@@ -175,7 +183,9 @@ bool oq_trial_compare(struct oq_tuning *tuning, const char *path, bool unseen,
         .classes = oq_arena_array(&tuning->arena, n + 1, sizeof(*comparing.classes))};
     const struct oq_run_setup setup = {.engine = tuning->options->engine,
                                        .session = tuning->options->session,
-                                       .inputs = {.sets = comparing.sets}};
+                                       .inputs = {.sets = comparing.sets},
+                                       .progress = tell,
+                                       .progress_data = tuning};
     struct oq_runs runs = {.setup = &setup, .outputs = tuning->outputs, .n_outputs = n};
     if (comparing.totals == NULL || comparing.classes == NULL)
         return oq_arena_fail(&tuning->arena, error);

@@ -24,15 +24,23 @@ struct oq_tuning {
     struct oq_arrays *unseen_outputs; /* [unseen.count] */
     struct oq_strmap activations;     /* label of a node -> struct oq_tune_activation */
     size_t n_trials;
-    char *folder; /* of files that are tried */
+    char *folder;     /* of files that are tried */
+    const char *step; /* that was told of last, and how much of it is done */
+    uint64_t step_done, step_total;
     struct oq_tune_cache cache;
     double began;
     double choice_seconds; /* that the choice at the end takes, */
     double reserve;        /* and all that is still to be done once measurements end */
 };
 
-/* False where the search is to end: it was stopped, which is no failure. */
+/* False where the search is to end: it was stopped, which is no failure, or is out of time. */
 bool oq_tuning_goes_on(struct oq_tuning *tuning, const char *what, uint64_t done, uint64_t total);
+
+/* Asked in the midst of a step, which then fails with ONNXQ_ERROR_CANCELLED. */
+bool oq_tuning_is_stopped(struct oq_tuning *tuning, onnxq_error *error);
+
+/* Whether a step failed as the search was stopped: what was found until then is the result. */
+bool oq_tuning_forgives(struct oq_tuning *tuning, onnxq_error *error);
 
 /* Until the next step has to begin; below 0 it is late. */
 double oq_tuning_seconds_left(const struct oq_tuning *tuning);

@@ -1,6 +1,7 @@
 """onnxq tune: models whose best plan is known by how they are made; budgets, plans, and what is refused."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -543,3 +544,35 @@ class TuneTest(OrtTest):
         process.communicate()
         self.assertEqual(process.returncode, -signal.SIGINT)
         self.assertLessEqual({path.name for path in self.dir.iterdir()}, before)
+
+    def test_an_interrupt_does_not_wait_for_the_form_that_is_measured(self):
+        model, resume = self.save(network(outlier=1, width=768)), self.dir / "resume.json"
+        inputs = [self.dir / f"{i}.npz" for i in range(4)]
+        for i, path in enumerate(inputs):
+            np.savez(path, x=self.rows(1024, i, 768))
+        process = subprocess.Popen(
+            [harness.ONNXQ, "tune", "--ort-lib", LIBRARY, "-j1", "--progress", "--budget=rel<=0.5", f"--resume={resume}",
+             *(f"-i{path}" for path in inputs), "-o", self.dir / "out.onnx", model],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"TMPDIR": str(self.dir), "PATH": "/usr/bin:/bin"},
+        )  # fmt: skip
+        seen = b""
+        while not re.search(rb"errors [^\r]* of (?!9 )", seen):  # of 9 forms, of so many steps of the first
+            seen += (one := process.stderr.read1())
+            self.assertTrue(one, seen)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate()[0].decode()
+        self.assertEqual(process.returncode, -signal.SIGINT)
+        self.assertIn("stopped: the best that was found until then", said)
+        self.assertTrue((self.dir / "out.onnx").exists())
+        self.assertFalse(resume.exists())
+
+    def test_an_interrupt_of_the_metric_is_no_failure_of_it(self):
+        once = self.dir / "once"
+        command = f"if [ -e {once} ]; then kill -INT $PPID; exit 1; fi; touch {once}; echo 1 #"
+        self.tune(self.save(network(outlier=1)), f"--metric-command={command}", "--budget=metric>=1", status=-signal.SIGINT)
+        self.assertFalse((self.dir / "out.onnx").exists())  # the float model was all that had one
+        once.write_text("")
+        command = f"n=$(wc -l <{once}); echo >>{once}; [ $n -lt 2 ] || {{ kill -INT $PPID; exit 1; }}; echo 1 #"
+        self.tune(self.save(network(outlier=1)), f"--metric-command={command}", "--budget=metric>=1", status=-signal.SIGINT)
+        self.assertIn("stopped: the best that was found until then", self.text)
+        self.assertTrue((self.dir / "out.onnx").exists())

@@ -221,9 +221,10 @@ static int report(const check_settings *settings, const struct oq_check *check)
 
 /* --- the run --------------------------------------------------------------------- */
 
-static void show_progress(void *data, const char *model, uint64_t n_done, uint64_t n_runs)
+static bool show_progress(void *data, const char *model, uint64_t n_done, uint64_t n_runs)
 {
     cli_progress_count(data, oq_base_name(model), n_done, n_runs);
+    return true; /* signals end the process at once meanwhile */
 }
 
 static int run_check(const check_settings *settings, struct oq_check_options *options)
