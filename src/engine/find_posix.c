@@ -183,8 +183,7 @@ static bool search_everywhere(struct oq_library *library, onnxq_error *error)
         try_variable(&search, "CONDA_PREFIX") || try_system(&search) || try_python(&search))
         return true;
     oq_fail(error, ONNXQ_ERROR_ENGINE,
-            "ONNX Runtime was not found, which calibrate, check and bench need. Tried %s",
-            search.tried);
+            "ONNX Runtime was not found, which models are run in. Tried %s", search.tried);
     oq_error_hint(error, "pip install onnxruntime, or name its library: --ort-lib PATH, or "
                          "ONNXQ_ORT_LIB=PATH in the environment");
     return false;

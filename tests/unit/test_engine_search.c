@@ -198,7 +198,7 @@ static void test_passed_over(void **state)
 
 /* --- not found -------------------------------------------------------------------- */
 
-#define NOT_FOUND "ONNX Runtime was not found, which calibrate, check and bench need. Tried "
+#define NOT_FOUND "ONNX Runtime was not found, which models are run in. Tried "
 #define HINT                                                                                       \
     "\npip install onnxruntime, or name its library: --ort-lib PATH, or ONNXQ_ORT_LIB=PATH in "    \
     "the environment\n"
