@@ -9,6 +9,7 @@
 #include "calibrate/round_sites.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
+#include "cli/terminal/progress.h"
 #include "cli/commands/quantize_command.h"
 
 static const char *name_integers(const onnxq_options *options)
@@ -34,21 +35,23 @@ static const char *type_suffix(const void *data)
     return name_integers(&settings->options);
 }
 
+/* What runs inputs is watched as what reads weights is. */
 static bool goes_on(void *data, uint64_t n_done, uint64_t n_steps)
 {
-    (void)data, (void)n_done, (void)n_steps;
+    cli_progress_count(data, "inputs", n_done, n_steps);
     return cli_interrupt_signal() == 0;
 }
 
 /* What `onnxq calibrate` would write into a file. */
 static onnxq_ranges *measure_ranges(const cli_quantize_settings *settings, const onnxq_model *model,
-                                    onnxq_error *error)
+                                    const onnxq_output_options *output, onnxq_error *error)
 {
     struct oq_calibration result = {0};
     struct oq_calibrate_options options = {.model = model,
                                            .feed = settings->feed,
                                            .engine = oq_engine_open(settings->run.ort_lib, error),
-                                           .progress = goes_on};
+                                           .progress = goes_on,
+                                           .progress_data = output->progress_data};
     if (options.engine == NULL)
         return NULL;
     cli_run_fill_session(&settings->common, &settings->run, &options.session);
@@ -84,7 +87,8 @@ static onnxq_plan *round_weights(const cli_quantize_settings *settings, const on
                                      .quantize = options,
                                      .feed = settings->feed,
                                      .engine = oq_engine_open(settings->run.ort_lib, error),
-                                     .progress = goes_on};
+                                     .progress = goes_on,
+                                     .progress_data = options->output.progress_data};
     if (round.engine == NULL)
         return NULL;
     cli_run_fill_session(&settings->common, &settings->run, &round.session);
@@ -141,13 +145,21 @@ static cli_work create(const void *data, const onnxq_model *model,
     if (settings->run.inputs.count > 0 && options.method == ONNXQ_METHOD_BLOCKS &&
         options.bits == ONNXQ_BITS_4)
         return (cli_work){.plan = round_weights(settings, model, &options, error)};
-    if (settings->run.inputs.count > 0 && (ranges = measure_ranges(settings, model, error)) == NULL)
+    if (settings->run.inputs.count > 0 &&
+        (ranges = measure_ranges(settings, model, output, error)) == NULL)
         return (cli_work){0};
     if (ranges != NULL)
         options.ranges = ranges;
     const cli_work work = {.plan = onnxq_plan_create(model, &options, error)};
     onnxq_ranges_close(ranges);
     return work;
+}
+
+/* Inputs are run. */
+static bool takes_long(const void *data)
+{
+    const cli_quantize_settings *settings = data;
+    return settings->run.inputs.count > 0;
 }
 
 /* "int4 weights of a checkpoint (awq), the rest as it was" */
@@ -262,5 +274,6 @@ static void explain_nothing(const cli_work *work, char *text, size_t capacity)
 const cli_maker cli_quantize_maker = {.verb = "quantize",
                                       .suffix = type_suffix,
                                       .create = create,
+                                      .takes_long = takes_long,
                                       .print = print,
                                       .explain_nothing = explain_nothing};

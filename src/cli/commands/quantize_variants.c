@@ -209,7 +209,7 @@ int cli_quantize_fill_variants(const cli_quantize_settings *settings,
         variants->list[variants->count++] = (cli_variant){kinds[i].suffix, own};
     }
     bool has_config = settings->variant_names.count > 0; /* of targets nobody reads one */
-    *job = (cli_variants){variants->list, variants->count, hub_suffixes,
-                          has_config ? "quantize_config.json" : NULL, write_config};
+    *job = (cli_variants){variants->list, variants->count, hub_suffixes, "quantize_config.json",
+                          has_config ? write_config : NULL};
     return code;
 }

@@ -317,6 +317,25 @@ static int report(const struct item_run *run, bool is_written)
     return CLI_EXIT_OK;
 }
 
+static int make_folder(const struct item_run *run)
+{
+    cli_job *job = run->job;
+    return job->files->output_dir != NULL && !job->in_place
+               ? cli_folders_make(&job->made, job->common, run->item->output)
+               : CLI_EXIT_OK;
+}
+
+/* Leaves nothing: folders that stay empty go when the job ends. */
+static int try_output(const struct item_run *run)
+{
+    const cli_job *job = run->job;
+    if (job->files->dry_run || job->maker->takes_long == NULL ||
+        !job->maker->takes_long(settings_of(run)))
+        return CLI_EXIT_OK;
+    int status = make_folder(run);
+    return status == CLI_EXIT_OK ? cli_output_try(job->common, run->item->output) : status;
+}
+
 static int process(struct item_run *run)
 {
     onnxq_error error = {.offset = ONNXQ_NO_OFFSET};
@@ -324,8 +343,8 @@ static int process(struct item_run *run)
     bool ok = decide(run, &error) && measure(run, &error);
     bool writes = ok && !job->files->dry_run && (!run->is_copy || allows_noop(job));
     int status = ok ? note_in_tree(run) : CLI_EXIT_OK;
-    if (status == CLI_EXIT_OK && writes && job->files->output_dir != NULL && !job->in_place)
-        status = cli_folders_make(&job->made, job->common, run->item->output);
+    if (status == CLI_EXIT_OK && writes)
+        status = make_folder(run);
     if (status == CLI_EXIT_OK && writes && run->is_copy && job->folder != NULL) {
         const cli_tree_copy copy = cli_job_copy(job); /* its side files go along */
         status = cli_tree_copy_file(&copy, run->input.path, run->item->output);
@@ -346,7 +365,9 @@ int cli_item_run(cli_job *job, cli_item *item)
     job->item_began = oq_now_seconds();
     if (!job->files->dry_run && is_kept(job, item))
         return fail_exists(job, item);
-    int status = cli_model_input_open(job->common, &run.input, item->input);
+    int status = try_output(&run);
+    if (status == CLI_EXIT_OK)
+        status = cli_model_input_open(job->common, &run.input, item->input);
     if (status == CLI_EXIT_OK)
         status = process(&run);
     onnxq_plan_destroy(run.work.plan);

@@ -50,6 +50,8 @@ typedef struct cli_maker {
     const char *const *replaced_suffixes; /* endings that the suffix takes the place of, or NULL */
     cli_work (*create)(const void *settings, const onnxq_model *model,
                        const onnxq_output_options *output, onnxq_error *error);
+    /* NULL: never. What does is not begun where its output could not be written. */
+    bool (*takes_long)(const void *settings);
     /* For people; the level is that of -v less that of -q. */
     void (*print)(const void *settings, const onnxq_model *model, const cli_work *work, int level,
                   FILE *stream);
@@ -67,8 +69,9 @@ typedef struct cli_variants {
     const cli_variant *list; /* NULL: one thing is made of a model */
     size_t count;
     const char *const *old_suffixes; /* of names of earlier outputs; ends with NULL */
-    const char *report_name;         /* of the file that says how they were made */
-    void (*report)(const void *settings, FILE *stream);
+    const char
+        *report_name; /* of the file that says how they were made: that of others stays out */
+    void (*report)(const void *settings, FILE *stream); /* NULL: none is written */
 } cli_variants;
 
 typedef struct cli_item {

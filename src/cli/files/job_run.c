@@ -143,7 +143,7 @@ static int report_variants(cli_job *job)
 {
     const cli_variants *variants = &job->variants;
     const char *first = job->items[0].output;
-    if (variants->report_name == NULL || job->n_done == 0 || job->files->dry_run)
+    if (variants->report == NULL || job->n_done == 0 || job->files->dry_run)
         return CLI_EXIT_OK;
     char *beside = strndup(first, oq_folder_length(first));
     const char *folder = job->files->output_dir != NULL ? job->files->output_dir : beside;

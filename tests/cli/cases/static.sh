@@ -16,3 +16,8 @@ run onnxq quantize --activation-bits 16 demo.onnx
 run onnxq quantize --qdq-standard demo.onnx
 run onnxq quantize --method static --ranges other.json --activation-bits 4 demo.onnx
 run ls
+# Inputs are not run for an output that cannot be written; folders that were made for it go.
+run onnxq quantize --method static -i inputs.npz demo.onnx none/out.onnx
+run onnxq quantize --method blocks --bits 4 -i inputs.npz demo.onnx none/out.onnx
+onnxq quantize -qq --method static -i inputs.npz demo.onnx -d new/folder 2>/dev/null
+run ls
