@@ -3,6 +3,7 @@
 #include "base/json_reader.h"
 
 #include <errno.h>
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdarg.h>
@@ -14,6 +15,9 @@
 
 /* Longest text of a number: more digits than any that a double needs. */
 #define MAX_NUMBER 64
+
+/* What is less is a float32 once it is rounded: the shortest decimals of FLT_MAX are above it. */
+#define FLOAT_END 0x1.ffffffp127
 
 void oq_json_reader_init(struct oq_json_reader *reader, const char *text, size_t nbytes,
                          struct oq_arena *arena, onnxq_error *error)
@@ -351,6 +355,17 @@ bool oq_json_read_number(struct oq_json_reader *reader, double *value)
     if (!isfinite(*value))
         return oq_json_refuse(reader, "%.*s is too large", (int)length, text);
     reader->at += length;
+    return true;
+}
+
+bool oq_json_read_float(struct oq_json_reader *reader, float *value)
+{
+    double number;
+    if (!oq_json_read_number(reader, &number))
+        return false;
+    if (fabs(number) >= FLOAT_END)
+        return oq_json_refuse(reader, "a number that no float32 is");
+    *value = (float)fmin(fmax(number, -(double)FLT_MAX), (double)FLT_MAX);
     return true;
 }
 

@@ -47,6 +47,7 @@ bool oq_json_read_string(struct oq_json_reader *reader, const char **value);
 bool oq_json_read_uint(struct oq_json_reader *reader, uint64_t *value);
 bool oq_json_read_int(struct oq_json_reader *reader, int64_t *value);
 bool oq_json_read_number(struct oq_json_reader *reader, double *value); /* finite */
+bool oq_json_read_float(struct oq_json_reader *reader, float *value);   /* finite, the nearest */
 
 /* The character that the next value begins with, which tells its kind; NUL at the end. */
 char oq_json_peek(struct oq_json_reader *reader);

@@ -89,18 +89,18 @@ static bool read_divisors(struct oq_json_reader *json, void *into)
 {
     struct divisor_list *divisors = into;
     struct oq_arena *arena = &file_of(json)->arena;
-    double value;
+    float value;
     if (!oq_json_enter_array(json))
         return false;
     while (oq_json_next_item(json)) {
-        if (!oq_json_read_number(json, &value))
+        if (!oq_json_read_float(json, &value))
             return false;
-        if (!(value >= FLT_MIN && value <= FLT_MAX))
+        if (!(value >= FLT_MIN))
             return oq_json_refuse(json, "expected a positive number that float32 holds");
         if (!oq_arena_grow(arena, &divisors->list, divisors->count, &divisors->capacity,
                            sizeof(*divisors->list)))
             return oq_arena_fail(arena, json->error);
-        divisors->list[divisors->count++] = (float)value;
+        divisors->list[divisors->count++] = value;
     }
     return !json->failed;
 }

@@ -38,13 +38,7 @@ static bool read_name(struct oq_json_reader *json, void *into)
 
 static bool read_float(struct oq_json_reader *json, void *into)
 {
-    double value;
-    if (!oq_json_read_number(json, &value))
-        return false;
-    if (fabs(value) > (double)FLT_MAX)
-        return oq_json_refuse(json, "a number that no float32 is");
-    *(float *)into = (float)value;
-    return true;
+    return oq_json_read_float(json, into);
 }
 
 static bool read_mean(struct oq_json_reader *json, void *into)

@@ -210,7 +210,7 @@ static const struct broken {
     {"a column below 0", CHANNELS("\"columns\": [-1]"), "line 1, column "},
     {"a column beyond all", CHANNELS("\"columns\": [4294967296]"), "in ascending order"},
     {"a divisor of 0", CHANNELS("\"divisors\": [1, 0]"), "expected a positive number"},
-    {"a divisor beyond all", CHANNELS("\"divisors\": [1e39]"), "expected a positive number"},
+    {"a divisor beyond all", CHANNELS("\"divisors\": [1e39]"), "a number that no float32 is"},
     {"a divisor as a text", CHANNELS("\"divisors\": [\"1\"]"), "line 1, column "},
     {"columns twice", CHANNELS("\"columns\": [], \"columns\": []"), "is given twice"},
     {"without weights", PLAN("\"weights\": []"), NULL},

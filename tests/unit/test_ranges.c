@@ -229,12 +229,13 @@ static void test_there_and_back(void **state)
 {
     const struct kind_row *row = *state;
     onnxq_ranges *ranges = make_ranges(model_text);
-    const float bad[] = {NAN, 1};
+    const float bad[] = {NAN, 1}, mask[] = {-FLT_MAX, FLT_MAX};
     ranges->n_runs = 3;
     ranges->n_drawn_runs = 1;
     fold(ranges, "y", draw_all(row->kind), 5, 12, 100);
     fold(ranges, "a \"name\"\n", bad, 1, 1, 2);
     fold(ranges, "never", bad, 0, 1, 2);
+    fold(ranges, "mask", mask, 1, 1, 2);
     const char *text = text_of(ranges, "a.json");
     onnxq_ranges *again = reopen("a.json");
     check_text(text_of(again, "b.json"), text);
@@ -354,6 +355,8 @@ static const struct broken {
     {"zeros", VALUE("\"count\": 0, \"zeros\": 1"), "\"zeros\" is above \"count\""},
     {"a count", VALUE("\"count\": 9007199254740993"), "a count above 2^53"},
     {"no float", VALUE("\"min\": 1e39"), "a number that no float32 is"},
+    {"the least that rounds to none", VALUE("\"min\": 3.4028235677973366e38"),
+     "a number that no float32 is"},
     {"grid",
      VALUE("\"count\": 1, \"zeros\": 0, \"min\": 1, \"max\": 1, \"mean\": 1, "
            "\"histogram\": {\"exponent\": 0, \"first\": 1, \"counts\": [1]}"),
