@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "model/cycles.h"
+#include "quantize/analyze/state.h"
 #include "quantize/plan/plan.h"
 #include "quantize/rules/rules.h"
 #include "quantize/decide/steps.h"
@@ -337,7 +338,7 @@ static bool index_sites(onnxq_plan *plan, onnxq_error *error)
     return true;
 }
 
-/* LSTM, GRU and RNN in themselves, Loop and Scan in what they repeat. */
+/* LSTM, GRU and RNN in themselves, Loop and Scan in what they repeat, others from call to call. */
 static bool is_recurrent(const onnxq_model *model)
 {
     for (size_t g = 0; g < model->graphs.count; g++) {
@@ -346,7 +347,7 @@ static bool is_recurrent(const onnxq_model *model)
             if (oq_operator_has(oq_operator_of(graph->node[i]), OQ_RECURRENT))
                 return true;
     }
-    return false;
+    return oq_hands_back_state(model);
 }
 
 static bool index_functions(onnxq_plan *plan)
