@@ -825,6 +825,16 @@ static bool is_square(struct finder *finder, const struct oq_graph *graph,
            (oq_node_is(node, "", "Pow") && is_number(finder, graph, node->input[1], 2));
 }
 
+/* What it is the magnitude of, as torch takes that before the norm; or the value itself. */
+static const char *skip_magnitude(const struct oq_graph *graph, const char *name)
+{
+    const struct oq_graph *of;
+    const Oq__Pb__NodeProto *node = find_maker(graph, name, &of);
+    return node != NULL && of == graph && node->n_input == 1 && oq_node_is(node, "", "Abs")
+               ? node->input[0]
+               : name;
+}
+
 /* Below a root: the node that sums up, and in *graph and *squared what it sums the squares of. */
 static const Oq__Pb__NodeProto *find_sum(struct finder *finder, const struct oq_graph **graph,
                                          const Oq__Pb__NodeProto *sum, const char **squared)
@@ -910,7 +920,7 @@ static enum outcome find_norms(struct finder *finder, const struct oq_graph *gra
         return OTHER;
     enum outcome outcome = find_parameter(finder, graph, node, "axes", 1, axes, &n, &given);
     if (outcome == FOUND)
-        outcome = find(finder, graph, squared, &source);
+        outcome = find(finder, graph, skip_magnitude(graph, squared), &source);
     if (outcome != FOUND || !given || n == 0 || source.n_dims > MAX_RANK ||
         source.data_type != OQ_TYPE(FLOAT) || source.nelem > MAX_NORM_NELEM)
         return outcome == FOUND ? OTHER : outcome;

@@ -327,6 +327,27 @@ class Kernels(OrtTest):
         self.assertLess(outcome.path.stat().st_size, 0.5 * outcome.source.stat().st_size)
         self.assertLess(common.relative_error(common.run(model, feeds), common.run(outcome.path, feeds)), 2)
 
+    @cases({f"{what}_{method}": (what, method) for what in ("l2", "squares", "powers") for method in ("dynamic", "qdq")})
+    def norm(self, what, method):
+        """Weight normalization as torch.export writes it: norms are of magnitudes, or written out."""
+        x = build.activations(1, 16, 9, 9)
+        constants = {"w": KERNEL, "g": STYLE[:1].repeat(24).reshape(24, 1, 1, 1), "axes": np.array([1, 2, 3])}
+        nodes = [node("Abs", "w", "a")]
+        if what == "l2":
+            nodes.append(node("ReduceL2", "a axes", "n"))
+        elif what == "squares":
+            nodes = [node("Mul", "w w", "s"), node("ReduceSum", "s axes", "t"), node("Sqrt", "t", "n")]
+        else:
+            nodes += [node("Pow", "a two", "s"), node("ReduceSum", "s axes", "t"), node("Pow", "t half", "n")]
+            constants |= {"two": np.float32(2), "half": np.float32(0.5)}
+        nodes += [node("Div", "g n", "d"), node("Mul", "w d", "k"), node("Conv", "x k", "y")]
+        model = build.model(nodes, {"x": x.shape}, {"y": (1, 24, 7, 7)}, constants)
+        outcome = self.quantize(model, f"--method={method}")
+        self.assertEqual(outcome.weight("w")["action"], "fold")
+        self.assertEqual(outcome.weight("w")["scales"], 24)
+        feeds = {"x": x}
+        self.assertLess(common.relative_error(common.run(model, feeds), common.run(outcome.path, feeds)), 2)
+
     @cases(["returned", "added", "looked_up"])
     def coordinates(self, what):
         """What is more than a weight stays as it is."""

@@ -455,6 +455,17 @@ MADE = {
         "a",
         {"one": int64s(1), "g": G},
     ),
+    "weight_norm_of_magnitudes": (
+        [
+            node("Abs", "v", "b"),
+            node("ReduceL2", "b one", "n"),
+            node("Div", "g n", "d"),
+            node("Mul", "v d", "m"),
+            node("Transpose", "m", "a"),
+        ],
+        "a",
+        {"one": int64s(1), "g": G},
+    ),
     "weight_norm_by_squares": (
         [
             node("Pow", "v two", "p"),

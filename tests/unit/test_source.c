@@ -334,6 +334,10 @@ static const struct {
      "init u float32[2,3] = 3 4 0 0 0 2; init g float32[2,1] = 5 3; init two float32 = 2\n"
      "p = Pow(u, two); s = ReduceSum(p) axes=[1]; n = Sqrt(s); d = Div(g, n); v = Mul(u, d)",
      {3, 4, 0, 0, 0, 3}},
+    {"times g over the norm of magnitudes",
+     "init u float32[2,3] = -3 4 0 0 0 -2; init g float32[2,1] = 5 3\n"
+     "a = Abs(u); n = ReduceL2(a) axes=[1]; d = Div(g, n); v = Mul(u, d)",
+     {-3, 4, 0, 0, 0, -3}},
     {"over the norm of columns",
      "init u float32[2,3] = 3 0 2 4 1 0; q = Mul(u, u); s = ReduceSum(q) axes=[0]\n"
      "init h float32 = 0.5; n = Pow(s, h); v = Div(u, n)",

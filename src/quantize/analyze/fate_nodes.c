@@ -100,21 +100,21 @@ static bool is_of_constants(const struct oq_fates *fates, const struct oq_graph 
            has_many(fates, graph, oq_node_input(node, 1));
 }
 
-enum oq_role oq_fate_role(const struct oq_fates *fates, const struct oq_graph *graph, size_t node,
-                          size_t input)
+/* The node that makes a value of the same graph, or NULL. */
+static const Oq__Pb__NodeProto *find_maker(const struct oq_graph *graph, const char *name)
 {
-    const Oq__Pb__NodeProto *proto = graph->proto->node[node];
-    const struct oq_operator *op = oq_fate_operator(fates, proto);
-    if (oq_operator_id(op) == OQ_ONNX_Cast && input == 0)
-        return casts_to_float(proto) ? OQ_PASSED : OQ_EXACT;
-    if (oq_operator_id(op) == OQ_ONNX_Pow && input == 0)
-        return role_of_power(fates, graph, oq_node_input(proto, 1));
-    if (oq_operator_id(op) == OQ_ONNX_Sub && is_of_constants(fates, graph, proto))
-        return OQ_UNBOUNDED;
-    return oq_operator_role(op, input);
+    const struct oq_value *value = oq_graph_find(graph, name);
+    return value != NULL && value->graph == graph ? oq_value_node(value) : NULL;
 }
 
-/* --- norms --- */
+/* A Pow to that power. */
+static bool is_power(const struct oq_fates *fates, const struct oq_graph *graph,
+                     const Oq__Pb__NodeProto *node, float wanted)
+{
+    float exponent;
+    return oq_node_is(node, "", "Pow") &&
+           read_exponent(fates, graph, oq_node_input(node, 1), &exponent) && exponent == wanted;
+}
 
 /* Not of wider types, which hold numbers that are zero in float32. */
 static const struct oq_tensor *float_tensor(const struct oq_fates *fates,
@@ -127,16 +127,77 @@ static const struct oq_tensor *float_tensor(const struct oq_fates *fates,
     return fits ? tensor : NULL;
 }
 
+/* What sums up squares below a root; *of: what is squared. NULL: nothing does. */
+static const Oq__Pb__NodeProto *find_sum_of_squares(const struct oq_fates *fates,
+                                                    const struct oq_graph *graph,
+                                                    const Oq__Pb__NodeProto *root, const char **of)
+{
+    const bool is_root = oq_node_is(root, "", "Sqrt") || is_power(fates, graph, root, 0.5F);
+    const Oq__Pb__NodeProto *sum = is_root ? find_maker(graph, oq_node_input(root, 0)) : NULL;
+    if (sum == NULL || !OQ_NODE_IS(sum, "ReduceSum", "ReduceSumSquare"))
+        return NULL;
+    *of = oq_node_input(sum, 0);
+    if (oq_node_is(sum, "", "ReduceSumSquare"))
+        return sum;
+    const Oq__Pb__NodeProto *square = find_maker(graph, *of);
+    if (square == NULL || !oq_node_is_square(square) ||
+        (oq_node_is(square, "", "Pow") && !is_power(fates, graph, square, 2)))
+        return NULL;
+    *of = oq_node_input(square, 0);
+    return sum;
+}
+
+/*
+ * The tensor whose norms the node gives, also by the root of a sum of squares, and where
+ * magnitudes are taken first; NULL: it gives none. *sum: the node that sums up.
+ */
+static const struct oq_tensor *find_normed(const struct oq_fates *fates,
+                                           const struct oq_graph *graph,
+                                           const Oq__Pb__NodeProto *node,
+                                           const Oq__Pb__NodeProto **sum, const char **name)
+{
+    const bool is_norm = oq_operator_role(oq_fate_operator(fates, node), 0) == OQ_NORM;
+    *name = oq_node_input(node, 0);
+    *sum = is_norm ? node : find_sum_of_squares(fates, graph, node, name);
+    const Oq__Pb__NodeProto *magnitude = *sum == NULL ? NULL : find_maker(graph, *name);
+    if (magnitude != NULL && oq_node_is(magnitude, "", "Abs"))
+        *name = oq_node_input(magnitude, 0);
+    return *sum == NULL ? NULL : float_tensor(fates, graph, *name);
+}
+
+enum oq_role oq_fate_role(const struct oq_fates *fates, const struct oq_graph *graph, size_t node,
+                          size_t input)
+{
+    const Oq__Pb__NodeProto *proto = graph->proto->node[node];
+    const struct oq_operator *op = oq_fate_operator(fates, proto);
+    const Oq__Pb__NodeProto *sum;
+    const char *normed;
+    if (input == 0 && OQ_NODE_IS(proto, "Sqrt", "Pow") &&
+        find_normed(fates, graph, proto, &sum, &normed) != NULL)
+        return OQ_NORM;
+    if (oq_operator_id(op) == OQ_ONNX_Cast && input == 0)
+        return casts_to_float(proto) ? OQ_PASSED : OQ_EXACT;
+    if (oq_operator_id(op) == OQ_ONNX_Pow && input == 0)
+        return role_of_power(fates, graph, oq_node_input(proto, 1));
+    if (oq_operator_id(op) == OQ_ONNX_Sub && is_of_constants(fates, graph, proto))
+        return OQ_UNBOUNDED;
+    return oq_operator_role(op, input);
+}
+
+/* --- norms --- */
+
 /* Axes of the tensor whose norms a node gives that it does not sum up over; false: unknown. */
 static bool find_axes_apart(const struct oq_fates *fates, const struct oq_graph *graph, size_t node,
                             uint32_t *apart)
 {
-    const Oq__Pb__NodeProto *proto = graph->proto->node[node];
-    const struct oq_tensor *tensor = float_tensor(fates, graph, oq_node_input(proto, 0));
+    const Oq__Pb__NodeProto *sum;
+    const char *name;
+    const struct oq_tensor *tensor =
+        find_normed(fates, graph, graph->proto->node[node], &sum, &name);
     int64_t axes[OQ_READ_MAX_INTEGERS];
     size_t n;
     *apart = 0;
-    if (tensor == NULL || !oq_plan_read_axes(fates->plan, graph, proto, axes, &n))
+    if (tensor == NULL || !oq_plan_read_axes(fates->plan, graph, sum, axes, &n))
         return false;
     int64_t rank = (int64_t)tensor->n_dims;
     for (int64_t i = 0; i < rank && n > 0; i++)
@@ -148,16 +209,19 @@ static bool find_axes_apart(const struct oq_fates *fates, const struct oq_graph 
             return false;
         *apart &= ~((uint32_t)1 << axis);
     }
-    return n > 0 || oq_node_int(proto, "noop_with_empty_axes", 0) == 0;
+    return n > 0 || oq_node_int(sum, "noop_with_empty_axes", 0) == 0;
 }
 
 void oq_fate_note_norm(struct oq_fates *fates, const struct oq_graph *graph, size_t node,
                        const Oq__Pb__NodeProto *divides)
 {
-    struct oq_fate *fate = oq_fate_of(fates, graph, oq_node_input(graph->proto->node[node], 0));
+    const Oq__Pb__NodeProto *sum;
+    const char *name;
     uint32_t apart;
-    if (fate == NULL || !find_axes_apart(fates, graph, node, &apart))
+    if (find_normed(fates, graph, graph->proto->node[node], &sum, &name) == NULL ||
+        !find_axes_apart(fates, graph, node, &apart))
         return;
+    struct oq_fate *fate = oq_fate_of(fates, graph, name);
     fate->norm = divides;
     fate->apart |= apart;
 }
