@@ -187,6 +187,18 @@ class Graphs(Cancelling):
         x = build.activations(64, N)
         self.check(nodes, w, x, **constants)
 
+    def test_between_integers(self):
+        """As --method static and quantization-aware training write them, more nodes than are followed else."""
+        nodes, value = [node("MatMul", "x w", "m")], "m"
+        for i in range(4):
+            nodes += [node("QuantizeLinear", f"{value} scale", f"q{i}"), node("DequantizeLinear", f"q{i} scale", f"d{i}")]
+            value = f"d{i}"
+        nodes.append(node("Sub", f"{value} x", "y"))
+        constants = {"w": np.eye(N, dtype=np.float32) + 0.01 * build.weights(N, N), "scale": np.float32(0.02)}
+        model = build.model(nodes, {"x": (4, N)}, {"y": (4, N)}, constants)
+        outcome = self.quantize(model, "--method=weights")
+        self.assertIn("taken off its product", outcome.weight("w")["uses"][0]["reason"])
+
     def test_what_a_projection_leaves(self):
         """x - x . U . U', of two products, for a vector that is nearly in the span of U."""
         u = turn()[:, :16].astype(np.float32)

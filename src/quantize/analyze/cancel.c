@@ -16,6 +16,9 @@
 /* Nodes between a product and the sum, or between the sum and what else goes in. */
 #define MAX_STEPS 6
 
+/* The same with what is written around integers, four nodes for each at most. */
+#define MAX_WALKED (4 * MAX_STEPS)
+
 static const struct oq_value *input_of(const struct oq_value *value, size_t input)
 {
     const Oq__Pb__NodeProto *node = oq_value_node(value);
@@ -35,6 +38,13 @@ static bool is_product(const Oq__Pb__NodeProto *node)
            (oq_operator_role(op, 0) == OQ_WEIGHT && oq_operator_role(op, 1) == OQ_WEIGHT);
 }
 
+/* Values become integers and floats again, as --method static has them. */
+static bool is_around_integers(const Oq__Pb__NodeProto *node)
+{
+    return OQ_NODE_IS(node, "QuantizeLinear", "DequantizeLinear") ||
+           (oq_node_is(node, "", "Sum") && node->n_input == 1);
+}
+
 /* Element by element with one number, or rearranged: what is behind is in front. */
 static bool hands_on(const onnxq_plan *plan, const struct oq_graph *graph,
                      const Oq__Pb__NodeProto *node, const struct oq_value **made_of)
@@ -45,7 +55,8 @@ static bool hands_on(const onnxq_plan *plan, const struct oq_graph *graph,
     *made_of = left;
     if (oq_node_is(node, "", "Concat")) /* of several */
         return false;
-    if (role == OQ_PASSED || OQ_NODE_IS(node, "Cast", "Neg", "Identity", "Clip"))
+    if (role == OQ_PASSED || OQ_NODE_IS(node, "Cast", "Neg", "Identity", "Clip") ||
+        is_around_integers(node))
         return true;
     if (!OQ_NODE_IS(node, "Add", "Sub", "Mul", "Div"))
         return false;
@@ -58,9 +69,12 @@ static bool hands_on(const onnxq_plan *plan, const struct oq_graph *graph,
 static const struct oq_value *find_base(const onnxq_plan *plan, const struct oq_value *value)
 {
     const struct oq_value *made_of;
-    for (unsigned i = 0; i < MAX_STEPS && value != NULL && oq_value_node(value) != NULL; i++) {
-        if (!hands_on(plan, value->graph, oq_value_node(value), &made_of))
+    for (unsigned i = 0, walked = 0; i < MAX_STEPS && walked < MAX_WALKED && value != NULL;
+         walked++) {
+        const Oq__Pb__NodeProto *node = oq_value_node(value);
+        if (node == NULL || !hands_on(plan, value->graph, node, &made_of))
             break;
+        i += !is_around_integers(node);
         value = made_of;
     }
     return value;
@@ -299,8 +313,11 @@ const char *oq_fate_cancels(const onnxq_plan *plan, const struct oq_site *site, 
         return "its inputs are some and their squares: large terms take each other away";
     const struct oq_value *squared = find_squared(x);
     const struct oq_value *of = squared == NULL ? x : find_base(plan, squared);
-    for (unsigned i = 0; i < MAX_STEPS && value != NULL; i++, value = find_next(plan, value))
+    for (unsigned i = 0, walked = 0; i < MAX_STEPS && walked < MAX_WALKED && value != NULL;
+         walked++, value = find_next(plan, value)) {
         if (is_cancelled(plan, value, of, squared != NULL))
             return "what it is made of is taken off its product";
+        i += walked > 0 && is_around_integers(oq_value_node(value)) ? 0 : 1;
+    }
     return NULL;
 }
