@@ -207,7 +207,9 @@ class Static:
         error = engine.run_node(alone, {n: own[n] for n in alone.input}, {"b", "c"}, self.opset)[0].astype(np.float64)
         channels = error.shape[1 if node.op_type == "Conv" else -1]
         by_channel = np.broadcast_to(scale.reshape(-1), channels)
-        moved = by_channel / 2 * weight.size / channels * x.max(initial=0)
+        # The bias takes back what rounding makes of the means of the float model.
+        largest = max(x.max(initial=0), np.abs(self.own.get(first.input[0], x)).max(initial=0))
+        moved = by_channel / 2 * weight.size / channels * largest
         if len(node.input) > 2 and node.input[2]:
             bias = self.tensors[self.made[node.input[2]].input[1]].astype(np.float64)
             moved = moved + np.abs(bias) / 2
