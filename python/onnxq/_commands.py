@@ -214,7 +214,8 @@ def dequantize(model: Model, output: PathLike, *, float_type: Optional[str] = No
                **options: Any) -> Report:
     """Makes a quantized model a float one again."""
     with model_path(model) as path:
-        report: Report = run("dequantize", [path, output], {"float_type": float_type, **options})
+        report: Report = run("dequantize", [path], {
+            "output": output, "float_type": float_type, **options})
         return report
 
 
@@ -240,7 +241,7 @@ def tune(model: Model, output: PathLike, *, budget: Optional[str] = None, inputs
     was found by then is the result, and ``stopped`` is true.
     """
     with model_path(model) as path, input_paths(inputs) as paths:
-        report: Report = run("tune", [path, output], {
-            "budget": budget, "inputs": paths, "save_plan": save_plan, "plot": plot, "time": time,
+        report: Report = run("tune", [path], {
+            "output": output, "budget": budget, "inputs": paths, "save_plan": save_plan, "plot": plot, "time": time,
             "min_speedup": min_speedup, "max_size": max_size, **options}, (0, 1, 130), progress)
         return report

@@ -113,8 +113,8 @@ const cli_command cli_dequantize = {
              "dequantize [OPTION]... DIR OUT_DIR",
     .notes =
         "OUT left out is MODEL with .float32.onnx (or .float16.onnx) for its ending, where\n"
-        ".int8 and the like go first; one that exists is kept. A named OUT is replaced, a folder "
-        "takes such a file in. '-' is\n"
+        ".int8 and the like go first; one that exists is kept. A named OUT is replaced, but for a "
+        "float model of others; a folder takes the file in. '-' is\n"
         "standard input or output. float16 weights of a float32 model have a Cast behind them.\n"
         "What stays quantized is listed with the reason. Exit codes: as of quantize, 5 where\n"
         "there is nothing to dequantize.",

@@ -69,7 +69,8 @@ static const cli_option tune_options[] = {
     {.kind = CLI_HEADING, .help = "Results"},
     OPTION(TEXT, 'o', "output", output, .value = "FILE", .source = CLI_FILES,
            .help = "same as OUT"),
-    OPTION(FLAG, 'f', "force", force, .help = "replace an output that was not named and exists"),
+    OPTION(FLAG, 'f', "force", force,
+           .help = "replace an output that was not named and exists, or a float model"),
     OPTION(NUMBER, 0, "choose", choose, .value = "N", .maximum = 1000,
            .help = "write model N of the table, whatever the budget says of it"),
     OPTION(TEXT, 0, "save-plan", save_plan, .value = "FILE", .source = CLI_FILES,
@@ -205,6 +206,8 @@ static int choose_output(struct tuning_run *run, const char *named)
     if (status == CLI_EXIT_OK && named == NULL && !settings->force)
         status =
             cli_output_check_free(common, run->output, "-f replaces it, -o FILE names another");
+    if (status == CLI_EXIT_OK && settings->output == NULL && !settings->force)
+        status = cli_output_check_original(common, run->output);
     if (status == CLI_EXIT_OK)
         status = cli_model_name_check(common, run->output);
     if (status == CLI_EXIT_OK)

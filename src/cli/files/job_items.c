@@ -8,6 +8,7 @@
 #include "base/os.h"
 #include "base/path.h"
 #include "cli/files/file_paths.h"
+#include "cli/files/named_output.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 
@@ -228,6 +229,13 @@ static int check_collisions(cli_job *job)
                      pair[1]->input, pair[0]->output);
 }
 
+/* OUT, which could be a model that was to be read; not where it is the one that is. */
+static bool is_second_operand(const cli_job *job, const cli_item *item)
+{
+    return !item->derived && job->files->output == NULL &&
+           !cli_is_same_file(item->input, item->output);
+}
+
 static int check_item(const cli_job *job, const cli_item *item)
 {
     const cli_files *files = job->files;
@@ -242,6 +250,9 @@ static int check_item(const cli_job *job, const cli_item *item)
     if (reads && oq_os_is_terminal(stdin))
         return cli_usage(common, NULL, "standard input is a terminal, expected a model");
     int status = cli_model_name_check(common, item->output);
+    if (status == CLI_EXIT_OK && is_second_operand(job, item) && !files->force &&
+        !files->no_clobber)
+        status = cli_output_check_original(common, item->output);
     if (status != CLI_EXIT_OK)
         return status;
     if (files->dry_run)

@@ -36,7 +36,7 @@ const cli_option cli_job_options[] = {
     OPTION(TEXT, 0, "suffix", suffix, .value = "TEXT",
            .help = "of the output's name, as in --suffix _quantized: MODEL_quantized.onnx"),
     OPTION(FLAG, 'f', "force", force,
-           .help = "replace an output that was not named, and any side file"),
+           .help = "replace an output that was not named, a float model, and any side file"),
     OPTION(FLAG, 'n', "no-clobber", no_clobber, .help = "never replace a file"),
     OPTION(FLAG, 0, "dry-run", dry_run, .help = "show what would be done, write nothing"),
     OPTION(CHOICE, 0, "external-data", external_data, .choices = external_data,

@@ -7,6 +7,7 @@
 #include "base/os.h"
 #include "cli/files/file_paths.h"
 #include "cli/terminal/messages.h"
+#include "model/model.h"
 
 int cli_output_choose(const cli_common *common, const char *model, const char *named,
                       const char *suffix, const char *ending, char **output)
@@ -25,5 +26,33 @@ int cli_output_check_free(const cli_common *common, const char *output, const ch
         return CLI_EXIT_OK;
     cli_error(common, "%s: it exists and is kept", output);
     cli_hint(common, "%s", hint);
+    return CLI_EXIT_OUTPUT;
+}
+
+/* A float model that could be quantized itself, and that no earlier run has written. */
+static bool is_original(const char *path)
+{
+    struct oq_file_status status;
+    onnxq_options options;
+    onnxq_options_init(&options);
+    onnxq_model *model = oq_os_status(path, &status) && status.type == OQ_FILE_REGULAR
+                             ? onnxq_model_open(path, NULL)
+                             : NULL;
+    onnxq_plan *plan = model != NULL && !oq_model_is_ours(model)
+                           ? onnxq_plan_estimate(model, &options, NULL)
+                           : NULL;
+    const onnxq_summary *summary = plan != NULL ? onnxq_plan_get_summary(plan) : NULL;
+    bool is = summary != NULL && summary->n_quantized > 0 && summary->n_quantized_before == 0;
+    onnxq_plan_destroy(plan);
+    onnxq_model_close(model);
+    return is;
+}
+
+int cli_output_check_original(const cli_common *common, const char *output)
+{
+    if (oq_is_standard_output(output) || !is_original(output))
+        return CLI_EXIT_OK;
+    cli_error(common, "%s: a float model is there, and is kept", output);
+    cli_hint(common, "-f replaces it, and so does -o FILE");
     return CLI_EXIT_OUTPUT;
 }

@@ -15,4 +15,10 @@ int cli_output_choose(const cli_common *common, const char *model, const char *n
 /* The exit code where a file of that name is there, and stays; `hint` says how it would not. */
 int cli_output_check_free(const cli_common *common, const char *output, const char *hint);
 
+/*
+ * The same where a float model is there that somebody may mean to quantize: of two models that
+ * a pattern of the shell gives, the second is no name for an output.
+ */
+int cli_output_check_original(const cli_common *common, const char *output);
+
 #endif
