@@ -47,6 +47,17 @@ def chains(what: str) -> onnx.ModelProto:
     if what == "reshaped":
         constants |= {"w": W.reshape(24, -1), "shape": np.array(W.shape)}
         same["v"] = node("Reshape", "w shape", "v")
+    elif what in ("float16", "cast"):
+        constants["w"] = W.astype(np.float16)
+        if what == "cast":
+            same["v"] = node("Cast", "w", "v", to=onnx.TensorProto.FLOAT)
+        else:
+            constants["s"] = scale.astype(np.float16)
+            last = [
+                node("Cast", "x", "h", to=onnx.TensorProto.FLOAT16),
+                node("Conv", "h d", "half"),
+                node("Cast", "half", "y", to=onnx.TensorProto.FLOAT),
+            ]
     elif what in ("int32", "int64"):
         constants["z"] = np.zeros((24 if what == "int32" else 1), what)
         same["u"] = node("Cast", "z", "u", to=onnx.TensorProto.INT8)
@@ -66,7 +77,7 @@ def chains(what: str) -> onnx.ModelProto:
         more = "w s2 z" if what == "two_scales" else "w t u"
         quantize += [node("QuantizeLinear", more, "q2", axis=0), node("DequantizeLinear", "q2" + more[1:], "d2", axis=0)]
         last = [node("Conv", "x d", "y1"), node("Conv", "x d2", "y2"), node("Add", "y1 y2", "y")]
-    return build.model([*same.values(), *quantize, *last], {"x": X.shape}, {"y": (1, 24, 7, 7)}, constants)
+    return build.model([*same.values(), *quantize, *last], {"x": X.shape}, {"y": (1, 24, 7, 7)}, constants, 19)
 
 
 class Quantizers(OrtTest):
@@ -98,6 +109,8 @@ class Quantizers(OrtTest):
             what: (what, stored)
             for what, stored in {
                 "identity": 1,
+                "float16": 1,
+                "cast": 1,
                 "reshaped": 1,
                 "int32": 1,
                 "int64": 1,

@@ -104,11 +104,22 @@ static int32_t find_type(const Oq__Pb__NodeProto *node, const struct quantizer_n
     return type == OQ_TYPE(UINT8) || type == OQ_TYPE(INT8) ? (int32_t)type : 0;
 }
 
+/* Of numbers and scales of one type; what float16 stands for is float32. */
+static bool has_float_types(const struct oq_source *source, const struct quantizer_numbers *scale,
+                            int64_t precision)
+{
+    const struct oq_dtype *stored = source->spans->tensor->dtype;
+    return (source->data_type == OQ_TYPE(FLOAT) || source->data_type == OQ_TYPE(FLOAT16)) &&
+           stored != NULL && stored->is_float && scale->data_type == source->data_type &&
+           scale->tensor->proto->data_type == source->data_type &&
+           (precision == 0 || precision == OQ_TYPE(FLOAT));
+}
+
 /* Engines divide in float32, by one number or by one for each index of an axis. */
 static bool is_plain(const struct oq_source *source, const Oq__Pb__NodeProto *node,
                      const struct quantizer_numbers *scale, int *axis)
 {
-    const int64_t rank = (int64_t)source->n_dims, precision = oq_node_int(node, "precision", 0);
+    const int64_t rank = (int64_t)source->n_dims;
     const struct oq_span *span = source->spans;
     int64_t wanted = oq_node_int(node, "axis", 1);
     wanted += wanted < 0 ? rank : 0;
@@ -117,12 +128,9 @@ static bool is_plain(const struct oq_source *source, const Oq__Pb__NodeProto *no
     bool fits = *axis == -1 || (wanted >= 0 && wanted < rank &&
                                 scale->tensor->nelem == (uint64_t)source->dims[wanted]);
     return fits && source->n_spans == 1 && span->nelem == span->tensor->nelem &&
-           span->tensor->proto->data_type == OQ_TYPE(FLOAT) && source->factors == NULL &&
-           source->nelem > 0 && scale->data_type == OQ_TYPE(FLOAT) &&
-           scale->tensor->proto->data_type == OQ_TYPE(FLOAT) &&
-           scale->tensor->nelem <= OQ_READ_MAX_NELEM &&
-           (precision == 0 || precision == OQ_TYPE(FLOAT)) &&
-           oq_node_int(node, "block_size", 0) == 0;
+           source->factors == NULL && source->nelem > 0 &&
+           has_float_types(source, scale, oq_node_int(node, "precision", 0)) &&
+           scale->tensor->nelem <= OQ_READ_MAX_NELEM && oq_node_int(node, "block_size", 0) == 0;
 }
 
 /* Numbers that can be divided by with one rounding. */
@@ -293,7 +301,7 @@ static bool pays(const struct quantizer_candidate *list, const struct oq_constan
         n++;
         n_stored += other == NULL;
     }
-    return n == constant->n_sites && n_stored < sizeof(float);
+    return n == constant->n_sites && n_stored * 8 < constant->tensor->dtype->nbits;
 }
 
 static bool add(struct quantizer_finder *finder, const struct quantizer_candidate *candidate)
