@@ -2,9 +2,9 @@
 """
 What a scale per channel costs and gains in products of few rows: speed (float time / quantized
 time, processor time of one thread, interleaved) and error in percent, of onnxq by default, with
---no-per-channel, and of onnxruntime.quantization.quantize_dynamic per tensor.
+--no-per-channel, with --method blocks, and of onnxruntime.quantization.quantize_dynamic per tensor.
 
-    tools/scales.py [--onnxq PATH] [--models DIR] [--seconds S]
+    tools/scales.py [--onnxq PATH] [--models DIR] [--seconds S] [--rows N]
     tools/scales.py --layers ...    one scale for each weight in turn, the others as they are
     tools/scales.py --rule ...      one scale where it is at most so many times the mean one
 """
@@ -33,6 +33,7 @@ from norms import make_feeds, open_dims  # noqa: E402
 
 N_TRIES = 12
 RULES = (1.5, 2.0, 2.5)
+KINDS = {"default": (), "--no-per-channel": ("--no-per-channel",), "--method blocks": ("--method", "blocks")}
 PRODUCTS = ("MatMulInteger", "DynamicQuantizeMatMul")
 REAL = ("mnist_256x6", "music_mlp")
 DRAWN = ("perceptron", "transformer, normalized after", "vision transformer")
@@ -40,11 +41,11 @@ DRAWN = ("perceptron", "transformer, normalized after", "vision transformer")
 
 def measure_one(name: str, source: Path, arguments, scratch: Path) -> str:
     model = onnx.load(source)
-    out = {kind: scratch / f"{kind}.onnx" for kind in ("default", "tensor", "peer")}
-    for kind, flags in (("default", []), ("tensor", ["--no-per-channel"])):
+    out = {kind: scratch / f"{i}.onnx" for i, kind in enumerate((*KINDS, "quantize_dynamic"))}
+    for kind, flags in KINDS.items():
         subprocess.run([arguments.onnxq, "quantize", "-qq", "-f", *flags, source, out[kind]], check=True)
-    quantize_dynamic(str(source), str(out["peer"]), weight_type=QuantType.QInt8)
-    feeds = make_feeds(model, {dim: 1 if i == 0 else 16 for i, dim in enumerate(open_dims(model))})
+    quantize_dynamic(str(source), str(out["quantize_dynamic"]), weight_type=QuantType.QInt8)
+    feeds = make_feeds(model, {dim: arguments.rows if i == 0 else 16 for i, dim in enumerate(open_dims(model))})
     want = common.run(source, feeds)
     errors = [common.relative_error(want, common.run(path, feeds)) for path in out.values()]
     times = measure.latencies({"float": source, **out}, feeds, arguments.seconds)
@@ -154,6 +155,7 @@ def main() -> None:
     parser.add_argument("--onnxq", default=ROOT / "build" / "release" / "onnxq", type=Path)
     parser.add_argument("--models", default=ROOT.parent / "shared" / "models", type=Path)
     parser.add_argument("--seconds", default=6.0, type=float)
+    parser.add_argument("--rows", default=1, type=int, help="of the first dimension that is open")
     parser.add_argument("--layers", action="store_true")
     parser.add_argument("--rule", action="store_true")
     arguments = parser.parse_args()
@@ -175,7 +177,7 @@ def main() -> None:
             for name in (*REAL, "minilm"):
                 print(measure_rule(name, arguments.models / f"{name}.onnx", arguments, scratch), flush=True)
         return
-    print("| network, one row | default | --no-per-channel | quantize_dynamic |\n|---|---|---|---|")
+    print(f"| network, rows: {arguments.rows} | {' | '.join(KINDS)} | quantize_dynamic |\n|---{'|---' * 4}|")
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         for name in DRAWN:

@@ -160,15 +160,36 @@ static bool is_mask_name(const char *name)
     return oq_name_has(name, words) && !oq_name_has(name, masked);
 }
 
+/* What an input of lengths speaks of: the first open axis that lies along; 0: there is none. */
+static int64_t length_beside(const struct drawer *drawer)
+{
+    for (size_t i = 0; i < drawer->signature->n_inputs; i++) {
+        const struct oq_parameter *input = &drawer->signature->inputs[i];
+        for (size_t axis = 1; axis < input->n_dims && !input->has_default; axis++) {
+            if (input->dims[axis].size < 0)
+                return drawer->sizes.dims[i][axis];
+        }
+    }
+    return 0;
+}
+
 /* Values of inputs that many models have and whose graphs do not tell. */
 static bool known_by_name(const struct drawer *drawer, size_t index, struct draw_distribution *from)
 {
     static const char *const position[] = {"position", NULL};
     static const char *const rate[] = {"sample_rate", "sampling_rate", NULL};
+    static const char *const length[] = {"length", "lens", "_len", NULL};
+    static const char *const bound[] = {"max", "min", "past", "total", NULL};
     const struct oq_parameter *input = &drawer->signature->inputs[index];
     size_t rank = drawer->sizes.ranks[index];
+    int64_t beside = length_beside(drawer);
     if (strcmp(input->name, "sr") == 0 || oq_name_has(input->name, rate)) {
         *from = between(16000, 16000);
+        return true;
+    }
+    if (rank <= 1 && beside > 0 && oq_name_has(input->name, length) &&
+        !oq_name_has(input->name, bound)) {
+        *from = between(beside, beside);
         return true;
     }
     if (rank == 0 || !oq_name_has(input->name, position))

@@ -66,6 +66,8 @@ static const char *const sound_words[] = {"sample", "audio", "wav", "signal", "s
 static const char *const picture_words[] = {"height", "width", NULL};
 static const char *const picture_names[] = {"h", "w", NULL};
 static const char *const channel_words[] = {"channel", NULL};
+static const char *const state_words[] = {"state", "hidden", NULL};
+static const char *const state_names[] = {"h", "c", "h0", "c0", NULL};
 
 bool oq_is_past(const char *name)
 {
@@ -147,6 +149,24 @@ static int64_t sequence_size(const struct oq_size_chooser *chooser, const struct
     return of_tokens && chooser->fixed_length > 0 ? chooser->fixed_length : SEQUENCE;
 }
 
+/* "N" of [N,T] or [T,N,F]; that of [B,N] lies along. */
+static bool is_batch(const struct oq_symbol *symbol)
+{
+    const struct oq_parameter *input = symbol->input;
+    bool lies_along = input != NULL && symbol->axis > 0 && symbol->axis + 1 == input->n_dims;
+    return oq_name_has(symbol->name, batch_words) ||
+           (!lies_along && has_word(symbol->name, batch_names, true));
+}
+
+/* Of a recurrence, as ONNX has it: [layers,batch,hidden]. */
+static bool is_batch_of_state(const struct oq_symbol *symbol)
+{
+    const struct oq_parameter *input = symbol->input;
+    return oq_is_float_parameter(input) && input->n_dims == 3 && symbol->axis == 1 &&
+           input->dims[0].size > 0 && input->dims[2].size > 0 &&
+           (oq_name_has(input->name, state_words) || has_word(input->name, state_names, true));
+}
+
 static int64_t usual_size(const struct oq_size_chooser *chooser, const struct oq_symbol *symbol,
                           unsigned tried)
 {
@@ -156,10 +176,12 @@ static int64_t usual_size(const struct oq_size_chooser *chooser, const struct oq
         return 0;
     if (input != NULL && symbol->demand.is_time)
         return sequence_size(chooser, symbol);
-    if (oq_name_has(name, batch_words) || has_word(name, batch_names, true))
+    if (is_batch(symbol))
         return BATCH;
     if (input == NULL)
         return oq_is_sequence(name) ? SEQUENCE : FEATURES;
+    if (is_batch_of_state(symbol))
+        return BATCH;
     if (oq_name_has(name, picture_words) || has_word(name, picture_names, true))
         return picture_size(chooser, input, symbol->axis, tried);
     if (oq_is_sequence(name) || is_sound(symbol))

@@ -26,7 +26,7 @@ BOUNDS = {
 # How much of the file is left at most, in percent: weights are a quarter, what is small or no weight stays.
 SIZES = {
     "minilm": 27,
-    "silero_vad": 39,
+    "silero_vad": 44,
     "audio_lstm": 28,
     "music_mlp": 27,
     "keras_tf2": 45,

@@ -18,10 +18,10 @@ CHUNK, CONTEXT = realmodels.SILERO_CHUNK, realmodels.SILERO_CONTEXT
 SHIFTS = (0, 128, 256, 384)  # samples left out at the start: the same speech, cut into other frames
 SPEECH, SILENCE = 0.5, 0.35  # speech begins at the first and, with hysteresis, ends below the second
 
-# Measured over 1498 frames: 5 decided otherwise, with and without hysteresis, none of them in the recording
-# as it is; a mean difference of 0.0025, the largest 0.15, at an onset where the float model wavers itself.
+# Measured over 1498 frames: none decided otherwise, with and without hysteresis; a mean difference of 0.0007,
+# the largest 0.035, at an onset where the float model wavers itself.
 METHODS = ("dynamic", "weights")
-OTHERWISE, MEAN, LARGEST = 0.006, 0.005, 0.25
+OTHERWISE, MEAN, LARGEST = 0.002, 0.0015, 0.1
 # Convolutions of 8 bits (DequantizeLinear knows 16 from opset 21 on): 15 of 1498, 0.0124, 0.61.
 OTHERWISE_8, MEAN_8, LARGEST_8 = 0.02, 0.02, 0.8
 LARGEST_WITHOUT_CONV = 0.08
@@ -162,7 +162,7 @@ class Speech(OrtTest):
     def method(self, method, level):
         """Every decision about the recording is that of the float model."""
         outcome = self.quantize(self.model, "--method", method, min_elements=1024)
-        self.assert_smaller(outcome.path, 2.5)
+        self.assert_smaller(outcome.path, 2.3)
         differences, plain, held = self.compare(outcome.path, level)
         self.assertEqual((plain[0], held[0]), (0, 0))
         self.assertLess(max(sum(plain), sum(held)), OTHERWISE * len(differences))
@@ -175,7 +175,7 @@ class Speech(OrtTest):
         model = onnx.load(self.model)
         write_out(model.graph)
         outcome = self.quantize(model, "--method", method, min_elements=1024)
-        self.assert_smaller(outcome.path, 2.4)
+        self.assert_smaller(outcome.path, 2.25)
         differences, plain, held = self.compare(outcome.path)
         self.assertEqual((plain[0], held[0]), (0, 0))
         self.assertLess(max(sum(plain), sum(held)), OTHERWISE * len(differences))

@@ -266,6 +266,14 @@ static const struct row {
     {"a sample rate", "in sr int64[]; y = Identity(sr)", "sr int64 [] 16000"},
     {"positions by name", "in position_ids int64[100,30]; y = Identity(position_ids)",
      "position_ids int64 [100,30] 0..29"},
+    {"lengths by name, of sound",
+     "in wav float32[batch,N]; in wav_lens int64[batch]; y = Identity(wav_lens)",
+     "wav float32 [1,512] normal; wav_lens int64 [1] 512"},
+    {"lengths by name, of frames", "in n_len int32[B]; in x float32[B,80,T]; y = Identity(n_len)",
+     "n_len int32 [1] 8; x float32 [1,80,8] normal"},
+    {"no length by name: a bound, and nothing lies beside",
+     "in max_length int64[1]; in x float32[1,seq]; in y_lens int64[1,3]; y = Identity(x)",
+     "max_length int64 [1] 1; x float32 [1,16] normal; y_lens int64 [1,3] 0..1"},
     {"integers", "in x int64[50]; y = Identity(x)", "x int64 [50] 0..1"},
     {"bytes", "in x uint8[9000]; in z int8[9000]; y = Identity(x)",
      "x uint8 [9000] 0..255; z int8 [9000] -128..127"},
@@ -296,6 +304,11 @@ static void test_ranges(void **state)
 static const struct row size_rows[] = {
     {"a sentence", "in ids int64[batch,seq]; in mask int64[batch,seq]; y = Identity(ids)",
      "ids [1,16] mask [1,16]"},
+    {"a letter that lies along is no batch",
+     "in wav float32[B,N]; in x float32[T,N,5]; in z float32[N]; y = Identity(wav)",
+     "wav [1,512] x [1,512,5] z [512]"},
+    {"a state that is handed in", "in x float32[?,64]; in state float32[2,?,128]; y = Identity(x)",
+     "x [1,64] state [2,1,128]"},
     {"without names", "in ids int64[?,?]; in x float32[?,?,?]; y = Identity(ids)",
      "ids [1,16] x [1,16,8]"},
     {"a recurrence, whatever its first axis is called",
@@ -682,7 +695,7 @@ static const struct row error_rows[] = {
     {"too large", "in x float32[1099511627776,2]; y = Relu(x)",
      "input \"x\": float32 [1099511627776,2] would take 8.19e+03 GB, at most 2 are drawn"},
     {"an overflow", "in x float32[9223372036854775807,9223372036854775807,N]; y = Relu(x)",
-     "input \"x\": float32 [9223372036854775807,9223372036854775807,N] would take 3.17e+29 GB, "
+     "input \"x\": float32 [9223372036854775807,9223372036854775807,N] would take 2.54e+30 GB, "
      "at most 2 are drawn\nhint: --dim NAME=N sets the size of a dimension"},
     {"too large together", "in a float32[400000000]; in b float32[400000000]; y = Add(a, b)",
      "input \"b\": float32 [400000000] would take 2.98 GB with the inputs before it, at most 2 are "

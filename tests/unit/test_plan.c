@@ -47,7 +47,7 @@ static void include_node_n(onnxq_options *options)
 /* --- decisions --- */
 
 #define OPSET_17  "opset 17; in x float32[N,256]\n"
-#define RECURRENT "z = Scan(x) body={ in a float32; out a float32 }"
+#define RECURRENT "in h float32[1,8]; hn = Tanh(h); out y float32; out hn float32[1,8]"
 /* Over and over: one of 48 is large. */
 #define ONES     " 1 1 1 1 1 1 1 1 -1 1 1 1"
 #define OUTLIERS "100 1 1 1 1 1 1 1 1 1 1 1" ONES ONES ONES
@@ -213,20 +213,36 @@ static const struct row {
      NULL, "w: Conv.1 fold int8 folded at load"},
     {"Conv with outliers in a recurrent model",
      OPSET_17 "init w float32[2,480,1] = " OUTLIERS "; y = Conv(x, w); " RECURRENT, NULL,
-     "w: Conv.1 fold int16 folded at load (a typical weight keeps 1.0 of 8 bits, in a model that "
-     "is "
-     "recurrent)"},
+     "w: Conv.1 fold int16 folded at load (a typical weight keeps 1.0 of 8 bits, in a recurrence)"},
     {"Conv of which enough is left in a recurrent model",
      OPSET_17 "init w float32[2,480,1] = 1 @0=15.5 @480=15.5; y = Conv(x, w); " RECURRENT, NULL,
      "w: Conv.1 fold int8 folded at load"},
     {"Conv of which not enough is left in a recurrent model",
      OPSET_17 "init w float32[2,480,1] = 1 @0=17 @1=17 @480=17 @481=17; y = Conv(x, w); " RECURRENT,
      NULL,
-     "w: Conv.1 fold int16 folded at load (a typical weight keeps 3.4 of 8 bits, in a model that "
-     "is recurrent)"},
+     "w: Conv.1 fold int16 folded at load (a typical weight keeps 3.4 of 8 bits, in a recurrence)"},
     {"Conv with outliers in a recurrent model, of 8 bits",
      OPSET_17 "init w float32[2,480,1] = " OUTLIERS "; y = Conv(x, w); " RECURRENT,
      adjust_fold_8_bits, "w: Conv.1 fold int8 folded at load"},
+    {"Conv with outliers beside what is repeated",
+     OPSET_17 "init w float32[2,480,1] = " OUTLIERS "; y = Conv(x, w); "
+              "z = Scan(x) body={ in a float32; out a float32 }",
+     NULL, "w: Conv.1 fold int8 folded at load"},
+    {"Conv with outliers in what is repeated",
+     OPSET_17 "init w float32[2,480,1] = " OUTLIERS "; z = Scan(x) body={ in a float32; "
+              "b = If(c) then_branch={ t = Conv(a, w); out t float32 }; out b float32 }",
+     NULL,
+     "w: Conv.1 fold int16 folded at load (a typical weight keeps 1.0 of 8 bits, in a recurrence)"},
+    {"Conv of real and imaginary parts, of which a spectrum is made",
+     OPSET_17 "init w float32[8,8,3]; init v float32[8,8,3]; a = Conv(x, w); b = Conv(x, v); "
+              "c = Mul(a, a); d = Mul(b, b); e = Add(c, d); y = Sqrt(e)",
+     NULL,
+     "w: Conv.1 fold int16 folded at load (small results of its product matter)\n"
+     "v: Conv.1 fold int16 folded at load (small results of its product matter)"},
+    {"Conv of which a deviation is made",
+     OPSET_17 "init w float32[8,8,3]; a = Conv(x, w); b = Mul(a, a); c = ReduceMean(b); "
+              "y = Sqrt(c)",
+     NULL, "w: Conv.1 fold int8 folded at load"},
     {"Conv with outliers", OPSET_17 "init w float32[2,480,1] = " OUTLIERS "; y = Conv(x, w)", NULL,
      "w: Conv.1 fold int8 folded at load"},
     {"Conv as integers", OPSET_17 "init w float32[8,8,3,3]; y = Conv(x, w)", adjust_conv_integer,

@@ -12,7 +12,7 @@
 /* Of every third input, weights are this much smaller. */
 #define WEAK 0.0625f
 
-#define RECURRENT "s = LSTM(x, r, r) hidden_size=8; init r float32[1,32,8]; "
+#define RECURRENT "in h float32[1,8]; hn = Tanh(h); out y float32; out hn float32[1,8]; "
 
 enum { NO_FACTOR = 1, NO_KERNELS = 2, NO_ROWS = 4, NOTHING = 8, GROUPED = 16, WIDE = 32 };
 
@@ -42,6 +42,10 @@ static const struct row {
      NO_KERNELS | NO_ROWS},
     {"recurrent, inputs alike", "init w float32[32,16,3,3]; " RECURRENT "y = Conv(x, w)",
      adjust_fold_8_bits, -1, NOTHING},
+    {"beside an LSTM",
+     "init w float32[32,16,3,3]; s = LSTM(x, r, r) hidden_size=8; init r float32[1,32,8]; "
+     "y = Conv(x, w)",
+     NULL, 1, 0},
     {"zero points", "init w float32[32,16,3,3]; y = Conv(x, w)", adjust_asymmetric, -1, NOTHING},
     {"16 bits", "init w float32[32,16,3,3]; y = Conv(x, w)", adjust_fold_16_bits, 1, WIDE},
     {"16 bits of a matrix", "init w float32[100,200]; y = MatMul(x, w)", adjust_fold_16_bits, 0,

@@ -84,7 +84,7 @@ const cli_option cli_quantize_options[] = {
     OPTION(CHOICE, 0, "conv", options.conv, .choices = convs,
            .help = "folded; ConvInteger; MatMulInteger for 1x1; float"),
     OPTION(CHOICE, 0, "fold-bits", options.fold_bits, .choices = fold_bits,
-           .help = "of what is folded; auto: 16 where a recurrent model needs it"),
+           .help = "of what is folded; auto: 16 where a recurrence needs it"),
     OPTION(FLAG, 0, "force-integer", options.force_integer,
            .help = "integer operators for small weights, where float is faster"),
     OPTION(FLAG, 0, "join-norms", options.join_norms,

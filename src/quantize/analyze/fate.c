@@ -216,8 +216,9 @@ static void mark_small(struct oq_fates *fates, struct queue *queue, const struct
                        size_t node)
 {
     const Oq__Pb__NodeProto *proto = graph->proto->node[node];
+    bool is_steep = oq_fate_ends_steeply(proto) || oq_fate_is_magnitude(graph, proto);
     for (size_t i = 0; i < proto->n_input; i++)
-        if (oq_fate_ends_steeply(proto) || oq_fate_role(fates, graph, node, i) == OQ_DIVISOR)
+        if (is_steep || oq_fate_role(fates, graph, node, i) == OQ_DIVISOR)
             mark(fates, queue, graph, proto->input[i], OQ_MARK_SMALL, NULL);
 }
 

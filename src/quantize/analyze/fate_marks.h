@@ -106,5 +106,6 @@ void oq_fate_note_norm(struct oq_fates *fates, const struct oq_graph *graph, siz
 bool oq_fate_is_root(const struct oq_fates *fates, const struct oq_graph *graph,
                      const Oq__Pb__NodeProto *node);
 bool oq_fate_ends_steeply(const Oq__Pb__NodeProto *node);
+bool oq_fate_is_magnitude(const struct oq_graph *graph, const Oq__Pb__NodeProto *node);
 
 #endif

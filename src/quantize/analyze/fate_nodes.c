@@ -282,6 +282,15 @@ static bool makes_power(const struct oq_graph *graph, const Oq__Pb__NodeProto *n
     return true;
 }
 
+/* The size of a complex number, as in a spectrum. */
+bool oq_fate_is_magnitude(const struct oq_graph *graph, const Oq__Pb__NodeProto *node)
+{
+    if (!oq_node_is(node, "", "Sqrt"))
+        return false;
+    const Oq__Pb__NodeProto *sum = oq_value_node(oq_graph_find(graph, oq_node_input(node, 0)));
+    return sum != NULL && oq_node_is(sum, "", "Add") && makes_power(graph, sum);
+}
+
 /* What leaves a small result small, or makes one: others are smooth, as Sigmoid is. */
 static bool keeps_small(const struct oq_graph *graph, const Oq__Pb__NodeProto *node,
                         uint32_t n_variable)

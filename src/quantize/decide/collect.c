@@ -338,16 +338,53 @@ static bool index_sites(onnxq_plan *plan, onnxq_error *error)
     return true;
 }
 
-/* LSTM, GRU and RNN in themselves, Loop and Scan in what they repeat, others from call to call. */
-static bool is_recurrent(const onnxq_model *model)
+/* --- recurrences --- */
+
+static bool is_recurrent(const Oq__Pb__NodeProto *node)
+{
+    return oq_operator_has(oq_operator_of(node), OQ_RECURRENT);
+}
+
+/* Bodies of Loop and Scan, also of what is in them; a parent comes before its children. */
+static void find_repeated(const onnxq_model *model, bool *is_repeated)
 {
     for (size_t g = 0; g < model->graphs.count; g++) {
-        const Oq__Pb__GraphProto *graph = model->graphs.list[g]->proto;
-        for (size_t i = 0; i < graph->n_node; i++)
-            if (oq_operator_has(oq_operator_of(graph->node[i]), OQ_RECURRENT))
-                return true;
+        const struct oq_graph *graph = model->graphs.list[g], *parent = graph->parent;
+        is_repeated[graph->ordinal] =
+            parent != NULL &&
+            (is_repeated[parent->ordinal] || is_recurrent(parent->proto->node[graph->node]));
     }
-    return oq_hands_back_state(model);
+}
+
+static bool is_used_again(const struct oq_constant *constant, const bool *is_repeated)
+{
+    for (size_t i = 0; i < constant->n_sites; i++) {
+        const struct oq_site *site = &constant->sites[i];
+        if ((site->graph != NULL && is_repeated[site->graph->ordinal]) ||
+            (site->node != NULL && is_recurrent(site->node)))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * LSTM, GRU and RNN in themselves, Loop and Scan in what they repeat; and all of a model that hands
+ * its state back, which is off by all that went into it.
+ */
+static bool find_recurrent(onnxq_plan *plan, onnxq_error *error)
+{
+    const bool all = oq_hands_back_state(plan->model);
+    bool *is_repeated = oq_arena_array(&plan->arena, plan->model->graphs.count, sizeof(bool));
+    if (is_repeated == NULL)
+        return oq_arena_fail(&plan->arena, error);
+    find_repeated(plan->model, is_repeated);
+    for (size_t i = 0; i < plan->n_constants; i++) {
+        struct oq_constant *constant = &plan->constants[i];
+        constant->is_recurrent |= all || is_used_again(constant, is_repeated);
+        if (constant->twin != NULL)
+            constant->twin->is_recurrent |= constant->is_recurrent;
+    }
+    return true;
 }
 
 static bool index_functions(onnxq_plan *plan)
@@ -385,7 +422,6 @@ bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error)
         oq_arena_array(&plan->arena, plan->model->graphs.n_values + 1, sizeof(*plan->derived));
     if (plan->derived == NULL)
         return oq_arena_fail(&plan->arena, error);
-    plan->is_recurrent = is_recurrent(model);
     plan->freeze_inputs = plan->options.freeze_inputs || oq_model_lists_initializers(model);
     /* One place for each tensor, and for each value that may be a derived constant. */
     plan->constants = oq_arena_array(&plan->arena, model->n_tensors + count_chain_values(model) + 1,
@@ -393,5 +429,5 @@ bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error)
     if (plan->constants == NULL || !allocate_products(plan) || !index_functions(plan))
         return oq_arena_fail(&plan->arena, error);
     return collect_tensors(plan, error) && derive_all(plan, error) && find_twins(plan, error) &&
-           index_sites(plan, error);
+           index_sites(plan, error) && find_recurrent(plan, error);
 }

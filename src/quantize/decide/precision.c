@@ -152,8 +152,7 @@ static bool is_dequantized(const onnxq_plan *plan)
 static const char *describe_coarseness(onnxq_plan *plan, double bits)
 {
     const char *reason = oq_arena_printf(
-        &plan->arena, "a typical weight keeps %.1f of 8 bits, in a model that is recurrent",
-        fmax(bits, 0));
+        &plan->arena, "a typical weight keeps %.1f of 8 bits, in a recurrence", fmax(bits, 0));
     return reason == NULL ? "" : reason;
 }
 
@@ -248,7 +247,7 @@ static bool object_to_offset(const onnxq_plan *plan, struct oq_constant *constan
 static bool object_to_coarseness(onnxq_plan *plan, struct oq_constant *constant)
 {
     const struct oq_quantized *fold = constant->fold;
-    if (!plan->is_recurrent || fold == NULL || fold->blocks != NULL || fold->n_products > 0 ||
+    if (!constant->is_recurrent || fold == NULL || fold->blocks != NULL || fold->n_products > 0 ||
         plan->options.fold_bits == 8 || oq_plan_can_have_16_bits(plan, constant))
         return false;
     double bits = summarize(fold->ranges).mean_bits;
@@ -419,16 +418,16 @@ static const char *reason_to_widen(onnxq_plan *plan, const struct oq_constant *c
         return constant->need_reason;
     if (plan->options.fold_bits == 16)
         return "options.fold_bits=16";
-    plan->summary.n_undecided += plan->is_estimate && plan->is_recurrent;
-    if (!plan->is_recurrent || summary.mean_bits >= LEAST_OF_RECURRENT)
+    plan->summary.n_undecided += plan->is_estimate && constant->is_recurrent;
+    if (!constant->is_recurrent || summary.mean_bits >= LEAST_OF_RECURRENT)
         return NULL;
     return describe_coarseness(plan, summary.mean_bits);
 }
 
 /* A typical number keeps enough bits to be folded from these integers. */
-static bool is_fine_enough(const onnxq_plan *plan, const struct oq_quantized *q)
+static bool is_fine_enough(const struct oq_constant *constant, const struct oq_quantized *q)
 {
-    return !plan->is_recurrent || summarize(q->ranges).mean_bits >= LEAST_OF_RECURRENT;
+    return !constant->is_recurrent || summarize(q->ranges).mean_bits >= LEAST_OF_RECURRENT;
 }
 
 bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error)
@@ -442,7 +441,7 @@ bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error)
     for (size_t i = 0; i < plan->n_constants; i++) {
         struct oq_constant *constant = &plan->constants[i];
         struct oq_quantized *shared = oq_plan_find_shared(constant);
-        if (shared != NULL && is_fine_enough(plan, shared))
+        if (shared != NULL && is_fine_enough(constant, shared))
             oq_plan_share(constant, shared);
     }
     return true;

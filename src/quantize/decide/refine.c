@@ -33,8 +33,7 @@
  * Axes 0 and 1 are channels and inputs, or the other way round; what follows is a kernel. Where
  * results come back as inputs, kept sums were measured to lose more than they win.
  */
-static bool find_view(const onnxq_plan *plan, const struct oq_site *site,
-                      struct oq_refinement *view)
+static bool find_view(const struct oq_site *site, struct oq_refinement *view)
 {
     const struct oq_source *source = &site->constant->source;
     const enum oq_operator_id op = site->node == NULL ? 0 : oq_operator_id_of(site->node);
@@ -48,8 +47,8 @@ static bool find_view(const onnxq_plan *plan, const struct oq_site *site,
                                    .kernel = oq_nelem(source->dims, 2, source->n_dims),
                                    .axis = site->axis,
                                    .is_grouped = site->batch_axes > 0 && is_transposed,
-                                   .keeps_sums = !plan->is_recurrent && !is_matrix,
-                                   .keeps_row = !plan->is_recurrent && site->axis == 0};
+                                   .keeps_sums = !site->constant->is_recurrent && !is_matrix,
+                                   .keeps_row = !site->constant->is_recurrent && site->axis == 0};
     if (site->constant->is_static) /* a bias takes back what the mean of a row moves */
         view->keeps_row = false;
     return (site->axis == 0 || site->axis == 1) &&
@@ -87,7 +86,7 @@ static bool add_site(onnxq_plan *plan, const struct oq_site *site)
     struct oq_refinement view;
     if (site->action != ONNXQ_FOLD || q == NULL || !can_be_finer(q))
         return true;
-    bool is_wanted = find_view(plan, site, &view) && q->ranges->axis == site->axis &&
+    bool is_wanted = find_view(site, &view) && q->ranges->axis == site->axis &&
                      q->ranges->batch_axes == site->batch_axes;
     if (q->refinement != NULL) {
         q->refinement->is_unwanted |= !is_wanted || !is_same_view(q, &view);

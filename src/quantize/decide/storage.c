@@ -14,7 +14,7 @@ bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constan
 {
     const unsigned fold_bits = plan->options.fold_bits;
     return !constant->is_static && oq_plan_can_have_16_bits(plan, constant) &&
-           (constant->need == OQ_NEEDS_16_BITS || fold_bits == 16 || plan->is_recurrent);
+           (constant->need == OQ_NEEDS_16_BITS || fold_bits == 16 || constant->is_recurrent);
 }
 
 /* --- scales --- */

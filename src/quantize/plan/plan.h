@@ -262,6 +262,7 @@ struct oq_constant {
     bool is_multiplied;             /* with qdq: some use of it takes no DequantizeLinear */
     bool is_ambiguous;              /* its name is another value in a body, or around one */
     bool is_named;                  /* from outside the graph, see oq_value */
+    bool is_recurrent;              /* what is made with it comes back as input */
     bool is_element;                /* each number matters by itself, and 8 bits will not do */
     struct oq_hidden spread;        /* where what its elements have in common is taken off */
     enum oq_need need;              /* what its uses or its numbers ask for, */
@@ -299,7 +300,6 @@ struct onnxq_plan {
     int target;                   /* N of options.target_ort, 1.N, or 0 */
     struct oq_rounding *rounding; /* integers that were chosen beforehand, or NULL; its own */
     bool is_estimate;             /* made without a look at the weights */
-    bool is_recurrent;            /* what it has computed comes back as input */
     bool freeze_inputs;           /* initializers leave the graph's inputs */
     struct oq_strmap functions;   /* local ones, by oq_function_key() without an overload */
 
