@@ -65,53 +65,62 @@ static bool leave(struct oq_edit *edit, const struct oq_value *value)
     return oq_edit_drop(edit, value->graph->ordinal, value->name, false);
 }
 
-/* What was just written stays. */
-static bool is_dead(const struct oq_edit *edit, const struct oq_graph *graph,
-                    const Oq__Pb__NodeProto *node)
-{
-    bool dead = false;
-    for (size_t i = 0; i < node->n_output; i++) {
-        const struct oq_value *value = oq_strmap_find(&graph->values, node->output[i]);
-        if (node->output[i][0] != '\0' && (value == NULL || is_needed(edit, value)))
-            return false;
-        dead |= is_useless(edit, value);
-    }
-    return dead;
-}
+/* A node, or NULL once that has left; and how many of its outputs are known to be of no need. */
+struct maker {
+    Oq__Pb__NodeProto *node;
+    size_t n_without_need;
+    bool is_useless; /* one of them */
+};
 
 /* Nodes that leave are found from their users on: each is looked at when one of its users left. */
 struct sweep {
     struct oq_edit *edit;
-    Oq__Pb__NodeProto **makers;    /* [values]: the node that makes it, NULL once that has left */
+    struct maker **makers;         /* [values]: what makes it, or NULL */
     const struct oq_value **queue; /* [values]: without users now */
     size_t count;
 };
 
-static void find_makers(struct sweep *sweep, size_t ordinal)
+/* What was just written stays. Needs only end: no output is looked at again that has none. */
+static bool is_dead(const struct oq_edit *edit, const struct oq_graph *graph, struct maker *maker)
+{
+    const Oq__Pb__NodeProto *node = maker->node;
+    for (; maker->n_without_need < node->n_output; maker->n_without_need++) {
+        const char *name = node->output[maker->n_without_need];
+        const struct oq_value *value = oq_strmap_find(&graph->values, name);
+        if (name[0] != '\0' && (value == NULL || is_needed(edit, value)))
+            return false;
+        maker->is_useless |= is_useless(edit, value);
+    }
+    return maker->is_useless;
+}
+
+static bool find_makers(struct sweep *sweep, size_t ordinal)
 {
     const struct oq_edit_graph *state = &sweep->edit->states[ordinal];
     const struct oq_graph *graph = sweep->edit->graphs->list[ordinal];
-    for (size_t i = 0; i < state->n_nodes; i++)
+    struct maker *makers = oq_arena_array(sweep->edit->arena, state->n_nodes + 1, sizeof(*makers));
+    for (size_t i = 0; makers != NULL && i < state->n_nodes; i++) {
+        makers[i].node = state->nodes[i];
         for (size_t k = 0; k < state->nodes[i]->n_output; k++) {
             const struct oq_value *value =
                 oq_strmap_find(&graph->values, state->nodes[i]->output[k]);
             if (value == NULL)
                 continue;
-            sweep->makers[value->ordinal] = state->nodes[i];
+            sweep->makers[value->ordinal] = &makers[i];
             if (sweep->edit->n_left[value->ordinal] == 0)
                 sweep->queue[sweep->count++] = value;
         }
+    }
+    return makers != NULL;
 }
 
-static bool remove_node(struct sweep *sweep, const struct oq_graph *graph,
-                        const Oq__Pb__NodeProto *node)
+static bool remove_node(struct sweep *sweep, const struct oq_graph *graph, struct maker *maker)
 {
+    const Oq__Pb__NodeProto *node = maker->node;
+    maker->node = NULL;
     for (size_t i = 0; i < node->n_output; i++) {
         const struct oq_value *value = oq_strmap_find(&graph->values, node->output[i]);
-        if (value == NULL)
-            continue;
-        sweep->makers[value->ordinal] = NULL;
-        if (!leave(sweep->edit, value))
+        if (value != NULL && !leave(sweep->edit, value))
             return false;
     }
     for (size_t i = 0; i < node->n_input; i++) {
@@ -126,9 +135,9 @@ static bool remove_dead_nodes(struct sweep *sweep)
 {
     for (size_t i = 0; i < sweep->count; i++) {
         const struct oq_value *value = sweep->queue[i];
-        const Oq__Pb__NodeProto *node = sweep->makers[value->ordinal];
-        if (node != NULL && is_dead(sweep->edit, value->graph, node) &&
-            !remove_node(sweep, value->graph, node))
+        struct maker *maker = sweep->makers[value->ordinal];
+        if (maker != NULL && maker->node != NULL && is_dead(sweep->edit, value->graph, maker) &&
+            !remove_node(sweep, value->graph, maker))
             return false;
     }
     return true;
@@ -140,7 +149,7 @@ static bool has_left(const struct sweep *sweep, const struct oq_graph *graph,
     for (size_t i = 0; i < node->n_output; i++) {
         const struct oq_value *value = oq_strmap_find(&graph->values, node->output[i]);
         if (value != NULL)
-            return sweep->makers[value->ordinal] == NULL;
+            return sweep->makers[value->ordinal]->node == NULL;
     }
     return false;
 }
@@ -164,7 +173,8 @@ static bool sweep_nodes(struct oq_edit *edit)
     if (sweep.makers == NULL || sweep.queue == NULL)
         return oq_arena_fail(edit->arena, edit->error);
     for (size_t g = 0; g < edit->graphs->count; g++)
-        find_makers(&sweep, g);
+        if (!find_makers(&sweep, g))
+            return oq_arena_fail(edit->arena, edit->error);
     if (!remove_dead_nodes(&sweep))
         return false;
     for (size_t g = 0; g < edit->graphs->count; g++)

@@ -20,6 +20,13 @@
 /* Shorter stretches than this one on average take more room than what they are about. */
 #define MIN_STRETCH 8
 
+/*
+ * Stretches and factors of a source, and what part of their arena all sources may fill that have
+ * more: a few nodes can ask for very many. What finds no room is a value like any other.
+ */
+#define SMALL_NBYTES 4096
+#define PARTS        8
+
 /* Dimensions and axes that are read from constants. */
 #define MAX_RANK OQ_MAX_RANK
 
@@ -44,12 +51,12 @@ bool oq_source_from_tensor(struct oq_source *source, const struct oq_tensor *ten
 static void multiply(const struct oq_source *source, uint64_t first, size_t count, float *x)
 {
     const uint64_t n = source->factor_nelem;
-    for (size_t done = 0; done < count;) {
-        const uint64_t at = first + done;
-        const size_t run = (size_t)oq_min_u64(count - done, n - at % n);
-        const float factor = source->factors[at / n % source->n_factors];
+    uint64_t channel = first / n % source->n_factors, left = n - first % n;
+    for (size_t done = 0; done < count; left = n) {
+        const size_t run = (size_t)oq_min_u64(count - done, left);
         for (size_t i = 0; i < run; i++)
-            x[done + i] *= factor;
+            x[done + i] *= source->factors[channel];
+        channel = channel + 1 == source->n_factors ? 0 : channel + 1;
         done += run;
     }
 }
@@ -893,12 +900,18 @@ static enum outcome sum_squares(struct finder *finder, const struct oq_source *s
     float *x = oq_arena_array(finder->arena, OQ_READ_MAX_NELEM, sizeof(*x));
     if (sums == NULL || x == NULL || !find_scratch(finder))
         return out_of_memory(finder);
+    uint64_t channel = 0, of_channel = 0;
     for (uint64_t done = 0; done < source->nelem;) {
         const size_t part = (size_t)oq_min_u64(source->nelem - done, OQ_READ_MAX_NELEM);
         if (!oq_source_read_floats(source, done, part, x, finder->scratch, finder->error))
             return FAILED;
-        for (size_t i = 0; i < part; i++)
-            sums[(done + i) / behind % n] += (double)x[i] * (double)x[i];
+        for (size_t i = 0; i < part; i++) {
+            sums[channel] += (double)x[i] * (double)x[i];
+            if (++of_channel == behind) {
+                of_channel = 0;
+                channel = channel + 1 == n ? 0 : channel + 1;
+            }
+        }
         done += part;
     }
     for (uint64_t i = 0; i < n; i++)
@@ -1013,16 +1026,44 @@ static enum outcome find(struct finder *finder, const struct oq_graph *graph, co
                : out_of_memory(finder);
 }
 
+static bool copy_array(struct oq_arena *arena, const void *from, size_t nbytes, void *pointer)
+{
+    void *copy = oq_arena_alloc(arena, nbytes);
+    if (copy != NULL && nbytes > 0)
+        memcpy(copy, from, nbytes);
+    memcpy(pointer, &copy, sizeof(copy)); /* the address of a typed pointer */
+    return copy != NULL;
+}
+
+/* Moves what was found out of the arena of the search. */
+static bool keep(struct oq_source *source, struct oq_arena *arena, bool *found, onnxq_error *error)
+{
+    const size_t spans_nbytes = source->n_spans * sizeof(*source->spans);
+    const size_t factors_nbytes = (size_t)source->n_factors * sizeof(*source->factors);
+    const size_t nbytes = spans_nbytes + factors_nbytes;
+    *found = nbytes <= SMALL_NBYTES || nbytes + arena->allocated <= arena->budget / PARTS;
+    if (!*found)
+        return true;
+    const bool ok =
+        copy_array(arena, source->spans, spans_nbytes, &source->spans) &&
+        copy_array(arena, source->dims, source->n_dims * sizeof(*source->dims), &source->dims) &&
+        (source->factors == NULL ||
+         copy_array(arena, source->factors, factors_nbytes, &source->factors));
+    return ok || oq_arena_fail(arena, error);
+}
+
 bool oq_source_find(struct oq_source *source, const struct onnxq_model *model,
                     const struct oq_graph *graph, const char *name, bool inputs_are_frozen,
                     struct oq_arena *arena, bool *found, onnxq_error *error)
 {
+    struct oq_arena scratch;
     struct finder finder = {
-        .model = model, .arena = arena, .inputs_are_frozen = inputs_are_frozen, .error = error};
+        .model = model, .arena = &scratch, .inputs_are_frozen = inputs_are_frozen, .error = error};
+    oq_arena_init(&scratch, arena->budget);
     enum outcome outcome = find(&finder, graph, name, source);
-    *found = outcome == FOUND;
-    if (*found && source->dtype != NULL &&
-        !oq_dtype_nbytes(source->dtype, source->nelem, &source->nbytes))
-        *found = false;
-    return outcome != FAILED;
+    *found = outcome == FOUND && (source->dtype == NULL ||
+                                  oq_dtype_nbytes(source->dtype, source->nelem, &source->nbytes));
+    const bool ok = outcome != FAILED && (!*found || keep(source, arena, found, error));
+    oq_arena_fini(&scratch);
+    return ok;
 }

@@ -520,6 +520,7 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *given, 
     bool ok = plan != NULL || oq_fail_memory(error);
     if (ok) {
         oq_arena_init(&plan->arena, oq_model_budget(model));
+        oq_arena_init(&plan->sources, oq_model_budget(model));
         oq_arena_init(&plan->round, oq_model_budget(model));
         plan->model = model;
         plan->options = *options;
@@ -582,6 +583,7 @@ void onnxq_plan_destroy(onnxq_plan *plan)
     oq_draft_fini(&plan->draft);
     oq_rounding_destroy(plan->rounding);
     onnxq_checkpoint_close((onnxq_checkpoint *)(uintptr_t)plan->checkpoint);
+    oq_arena_fini(&plan->sources);
     oq_arena_fini(&plan->round);
     oq_arena_fini(&plan->arena);
     while (plan->n_expanded > 0)

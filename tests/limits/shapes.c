@@ -758,6 +758,45 @@ static void chain_of_lstm(struct parts *parts, size_t n)
     }
 }
 
+/* n products, each of another stretch of a concatenation of up to a thousand. */
+static void slices_of_wide_concat(struct parts *parts, size_t n)
+{
+    char output[64];
+    concat_of_many(parts, n < 1000 ? n : 1000);
+    put_int64s(&parts->graph, "start", 0, 0, 1);
+    put_int64s(&parts->graph, "end", 2, 0, 1);
+    for (size_t i = 0; i < n; i++) {
+        struct bytes node = start_node("Slice", "all", "start", numbered(output, "s", i));
+        put_text(&node, 1, "end");
+        put_message(&parts->graph, 1, &node);
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+    }
+}
+
+/* The same of all of it, each time turned round. */
+static void turns_of_wide_concat(struct parts *parts, size_t n)
+{
+    char output[64];
+    concat_of_many(parts, n < 1000 ? n : 1000);
+    for (size_t i = 0; i < n; i++) {
+        put_node(&parts->graph, "Transpose", "all", NULL, numbered(output, "t", i));
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+    }
+}
+
+/* Each of a channel of its own: as many numbers as there are rows, for each product. */
+static void products_of_factors(struct parts *parts, size_t n)
+{
+    char output[64];
+    const uint64_t dims[] = {n < 4096 ? n : 4096, 1};
+    put_zeros(&parts->graph, "w", 1, 4, dims, 2);
+    put_zeros(&parts->graph, "factors", 1, 4, dims, 2);
+    for (size_t i = 0; i < n; i++) {
+        put_node(&parts->graph, "Mul", "w", "factors", numbered(output, "h", i));
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+    }
+}
+
 /* n products of a concatenation of n. */
 static void products_of_wide_concat(struct parts *parts, size_t n)
 {
@@ -857,6 +896,37 @@ static void products_of_wide_weight(struct parts *parts, size_t n)
     put_zeros(&parts->graph, "w", 1, 4, dims, 2);
     for (size_t i = 0; i < n; i++)
         put_node(&parts->graph, "MatMul", "x", "w", numbered(output, "y", i));
+}
+
+/* One node that takes it n times and makes n values of it. */
+static void inputs_and_outputs(struct parts *parts, size_t n)
+{
+    char output[64];
+    struct bytes node = start_node("Unheard", NULL, NULL, NULL);
+    put_weight(&parts->graph, "w");
+    for (size_t i = 0; i < n; i++) {
+        put_text(&node, 1, "w");
+        put_text(&node, 2, numbered(output, "h", i));
+    }
+    put_message(&parts->graph, 1, &node);
+    put_node(&parts->graph, "MatMul", "x", output, "y");
+}
+
+/* Values that a loop hands from turn to turn. */
+static void carried_by_loop(struct parts *parts, size_t n)
+{
+    char name[64];
+    struct bytes node = start_node("Scan", NULL, NULL, NULL), body = {0};
+    put_weight(&parts->graph, "w");
+    for (size_t i = 0; i < n; i++) {
+        put_text(&node, 1, "w");
+        put_text(&node, 2, numbered(name, "h", i));
+        put_value(&body, 11, numbered(name, "v", i));
+        put_value(&body, 12, numbered(name, "v", (i + 1) % n));
+    }
+    put_attribute(&node, "body", 6, 5, &body);
+    put_message(&parts->graph, 1, &node);
+    put_node(&parts->graph, "MatMul", "x", numbered(name, "h", n - 1), "y");
 }
 
 /* Against the order in which nodes have to be; nobody needs it in the end. */
@@ -1199,6 +1269,9 @@ const struct shape shapes[] = {
     SHAPE(concat_of_many),
     SHAPE(products_of_concat),
     SHAPE(chain_of_lstm),
+    SHAPE(slices_of_wide_concat),
+    SHAPE(turns_of_wide_concat),
+    SHAPE(products_of_factors),
     SHAPE(products_of_wide_concat),
     SHAPE(factors_of_wide_concat),
     SHAPE(concat_of_hidden),
@@ -1207,6 +1280,8 @@ const struct shape shapes[] = {
     SHAPE(slices_of_one_weight),
     SHAPE(lstms_of_one_weight),
     SHAPE(products_of_wide_weight),
+    SHAPE(inputs_and_outputs),
+    SHAPE(carried_by_loop),
     SHAPE(chain_backwards),
     SHAPE(bodies_and_outputs),
     SHAPE(users_of_high_rank),

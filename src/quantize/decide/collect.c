@@ -188,8 +188,8 @@ static bool derive(onnxq_plan *plan, const struct oq_graph *graph, const char *n
     bool found;
     if (n_sites == 0)
         return true;
-    if (!oq_source_find(&source, plan->model, graph, value->name, plan->freeze_inputs, &plan->arena,
-                        &found, error))
+    if (!oq_source_find(&source, plan->model, graph, value->name, plan->freeze_inputs,
+                        &plan->sources, &found, error))
         return false;
     return !found || add_derived(plan, value, &source, n_sites, error);
 }

@@ -38,36 +38,30 @@ static const struct oq_site *taker_of(const onnxq_plan *plan, const struct oq_si
     return site->action == ONNXQ_DYNAMIC ? site : oq_plan_find_releaser(plan, site);
 }
 
-/* Where a node leads of which nothing is used but as integers; NULL: something is, or not yet. */
-static const struct oq_site *end_of_node(const struct oq_futures *futures,
-                                         const struct oq_graph *graph,
-                                         const Oq__Pb__NodeProto *node)
-{
-    const struct oq_site *end = NULL;
-    for (size_t i = 0; i < node->n_output; i++) {
-        const struct oq_value *output = oq_graph_find(graph, node->output[i]);
-        if (output == NULL || (output->n_uses == 0 && output->graph == graph))
-            continue;
-        end = futures->ends[output->ordinal];
-        if (end == NULL)
-            return NULL;
-    }
-    return end;
-}
-
 const struct oq_site *oq_future_of(const struct oq_futures *futures, const struct oq_site *site)
 {
-    return end_of_node(futures, site->graph, site->node);
+    return futures->of_nodes[site->graph->ordinal][site->node_index].end;
 }
 
 /* Where a use leads that is known to lead to integers. */
 static const struct oq_site *end_of(const struct future_finder *finder, const struct oq_use *use)
 {
-    const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
-    const struct oq_site *end = end_of_node(finder->futures, use->graph, node);
+    const struct oq_site *end = finder->futures->of_nodes[use->graph->ordinal][use->node].end;
     return end != NULL ? end
                        : taker_of(finder->plan,
                                   oq_plan_site(finder->plan, use->graph, use->node, use->input));
+}
+
+/* One more output of a node leads to integers; a node of which all do leaves, and with it its uses.
+ */
+static void close_output(struct future_finder *finder, const struct oq_value *value,
+                         const struct oq_site *end)
+{
+    struct oq_node_future *node = &finder->futures->of_nodes[value->graph->ordinal][value->index];
+    if (end == NULL || --node->n_open > 0)
+        return;
+    node->end = end;
+    trace_back(finder, value->graph, oq_value_node(value), close_use);
 }
 
 static void find_ends(struct future_finder *finder)
@@ -79,12 +73,23 @@ static void find_ends(struct future_finder *finder)
                 close_use(finder, plan->constants[i].value);
     for (size_t i = 0; i < finder->count; i++) {
         const struct oq_value *value = finder->queue[i];
-        const Oq__Pb__NodeProto *node = oq_value_node(value);
-        finder->futures->ends[value->ordinal] = end_of(finder, value->last_use);
-        /* A node of which nothing is used any more leaves, and with it its uses. */
-        if (node != NULL && end_of_node(finder->futures, value->graph, node) != NULL)
-            trace_back(finder, value->graph, node, close_use);
+        if (value->origin == OQ_ORIGIN_NODE)
+            close_output(finder, value, end_of(finder, value->last_use));
     }
+}
+
+/* Counts the outputs of each node that are used. */
+static bool open_nodes(struct future_finder *finder, const struct oq_graph *graph,
+                       struct oq_arena *arena)
+{
+    struct oq_node_future *nodes = oq_arena_array(arena, graph->proto->n_node + 1, sizeof(*nodes));
+    finder->futures->of_nodes[graph->ordinal] = nodes;
+    for (size_t i = 0; nodes != NULL && i < graph->proto->n_node; i++)
+        for (size_t k = 0; k < graph->proto->node[i]->n_output; k++) {
+            const struct oq_value *output = oq_graph_find(graph, graph->proto->node[i]->output[k]);
+            nodes[i].n_open += output != NULL && output->n_uses > 0;
+        }
+    return nodes != NULL;
 }
 
 /* --- values that are returned --- */
@@ -117,15 +122,19 @@ static void find_returned(struct future_finder *finder)
 
 bool oq_futures_find(struct oq_futures *futures, const onnxq_plan *plan, struct oq_arena *arena)
 {
-    const size_t n = plan->model->graphs.n_values + 1;
+    const struct oq_graphs *graphs = &plan->model->graphs;
+    const size_t n = graphs->n_values + 1;
     struct future_finder finder = {.plan = plan, .futures = futures};
-    futures->ends = oq_arena_array(arena, n, sizeof(*futures->ends));
+    futures->of_nodes = oq_arena_array(arena, graphs->count, sizeof(*futures->of_nodes));
     futures->returned = oq_arena_array(arena, n, sizeof(*futures->returned));
     finder.n_closed = oq_arena_array(arena, n, sizeof(*finder.n_closed));
     finder.queue = oq_arena_array(arena, n, sizeof(*finder.queue));
-    if (futures->ends == NULL || futures->returned == NULL || finder.n_closed == NULL ||
+    if (futures->of_nodes == NULL || futures->returned == NULL || finder.n_closed == NULL ||
         finder.queue == NULL)
         return false;
+    for (size_t g = 0; g < graphs->count; g++)
+        if (!open_nodes(&finder, graphs->list[g], arena))
+            return false;
     find_ends(&finder);
     find_returned(&finder);
     return true;

@@ -7,10 +7,15 @@
 
 #include "quantize/plan/plan.h"
 
+/* Of all that a node makes: some site that takes it as integers, perhaps rearranged, provided that
+ * all uses of it do, or leave with their node; else NULL. */
+struct oq_node_future {
+    const struct oq_site *end;
+    size_t n_open; /* outputs that are used, and not all of them so */
+};
+
 struct oq_futures {
-    /* [values] by ordinal: some site that takes the value as integers, perhaps rearranged,
-     * provided that all uses of it do, or leave with their node; else NULL */
-    const struct oq_site **ends;
+    struct oq_node_future **of_nodes; /* [graphs][nodes] */
     /* [values]: the model returns it, perhaps rearranged: callers want it as it is */
     bool *returned;
 };

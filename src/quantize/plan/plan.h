@@ -291,6 +291,7 @@ struct oq_constant_quantizer {
 struct onnxq_plan {
     struct oq_arena arena;
     struct oq_read_room *room; /* see oq_plan_read_room() */
+    struct oq_arena sources;   /* of derived constants */
     struct oq_arena round;     /* what one round of decisions takes: the next one starts it anew */
     const onnxq_model *model;  /* as it is looked at, which may be the last of `expanded` */
     onnxq_model *expanded[OQ_MAX_EXPANSIONS];
