@@ -1,4 +1,7 @@
 /* Steps from a value to its producer or only user, and constants on the way. */
+#include <float.h>
+#include <math.h>
+
 #include "base/checked.h"
 #include "dequantize/undo.h"
 #include "wire/data_type.h"
@@ -309,25 +312,19 @@ static float largest_integer(struct oq_integer_type type)
 #define HALF_LEAST_RANGE  0x1p-14f
 #define HALF_LEAST_NUMBER (2 * HALF_LEAST_SCALE)
 #define HALF_NEGLIGIBLE   0x1p-40f
+#define HALF_LARGEST      65504.0F
 
-/* What scales tell of a weight in float16. */
-struct half_fit {
-    bool too_large, may_be_too_small;
+/* Of some numbers, those that are 0 left out; infinity for what is no number. */
+struct sizes {
+    float least, largest;
 };
 
-static void judge_scale(struct half_fit *fit, float scale, float steps)
-{
-    float size = scale < 0 ? -scale : scale;
-    fit->too_large |= !(size * steps <= 65504.0f);
-    fit->may_be_too_small |=
-        size != 0 && size < HALF_LEAST_SCALE && size * steps / 2 < HALF_LEAST_RANGE;
-}
-
-/* Looks at the numbers themselves: a channel of zeros may have any scale. */
-static bool has_lost_numbers(onnxq_dequantization *undo, const struct oq_weight *weight)
+/* What the weight stands for; what is negligible is left out as well. */
+static struct sizes find_numbers(onnxq_dequantization *undo, const struct oq_weight *weight)
 {
     struct oq_weight as_float = *weight;
-    float x[4096], largest = 0, least = HALF_LEAST_NUMBER;
+    struct sizes sizes = {INFINITY, 0};
+    float x[4096];
     as_float.data_type = OQ_TYPE(FLOAT);
     const struct oq_recipe recipe = oq_weight_recipe(&as_float);
     for (uint64_t done = 0, n; done < recipe.nbytes; done += n) {
@@ -335,15 +332,24 @@ static bool has_lost_numbers(onnxq_dequantization *undo, const struct oq_weight 
         if (!recipe.produce(recipe.source, done, (size_t)n, (uint8_t *)x, undo->scratch,
                             undo->error)) {
             undo->failed = true;
-            return true;
+            return sizes;
         }
         for (size_t i = 0; i < n / sizeof(*x); i++) {
             float size = x[i] < 0 ? -x[i] : x[i];
-            largest = size > largest ? size : largest;
-            least = size >= HALF_NEGLIGIBLE && size < least ? size : least;
+            size = size <= FLT_MAX ? size : INFINITY;
+            sizes.largest = size > sizes.largest ? size : sizes.largest;
+            sizes.least = size >= HALF_NEGLIGIBLE && size < sizes.least ? size : sizes.least;
         }
     }
-    return least < HALF_LEAST_NUMBER || (largest > 0 && largest < HALF_LEAST_NUMBER);
+    return sizes;
+}
+
+/* A channel of zeros may have any scale. */
+static bool has_lost_numbers(onnxq_dequantization *undo, const struct oq_weight *weight)
+{
+    const struct sizes sizes = find_numbers(undo, weight);
+    return undo->failed || sizes.least < HALF_LEAST_NUMBER ||
+           (sizes.largest > 0 && sizes.largest < HALF_LEAST_NUMBER);
 }
 
 /* What the scales are multiplied by: the least, but for 0, and the largest; 1 where it is nothing.
@@ -369,16 +375,22 @@ static bool find_factors(onnxq_dequantization *undo, const struct oq_shared *fac
     return true;
 }
 
-/* Whether float16 holds what the weight stands for. */
-static bool fits_half(onnxq_dequantization *undo, const struct oq_weight *weight)
+static void note_scale(struct sizes *sizes, float scale)
+{
+    float size = scale < 0 ? -scale : scale;
+    size = size <= FLT_MAX ? size : INFINITY;
+    sizes->least = size > 0 && size < sizes->least ? size : sizes->least;
+    sizes->largest = size > sizes->largest ? size : sizes->largest;
+}
+
+static bool find_scales(onnxq_dequantization *undo, const struct oq_weight *weight,
+                        struct sizes *sizes)
 {
     enum { PART = 16 << 10 };
     float *x = oq_recipe_floats(undo->scratch);
-    const float steps = weight->table != NULL ? 1 : largest_integer(weight->type);
-    struct half_fit fit = {false, false};
     float least, largest;
-    if ((weight->zero_point.tensor != NULL && !weight->zero_point.is_integer) ||
-        !find_factors(undo, &weight->factor, &least, &largest))
+    *sizes = (struct sizes){INFINITY, 0};
+    if (!find_factors(undo, &weight->factor, &least, &largest))
         return false;
     for (uint64_t done = 0; done < weight->scale.nelem; done += PART) {
         size_t n = (size_t)oq_min_u64(PART, weight->scale.nelem - done);
@@ -387,11 +399,44 @@ static bool fits_half(onnxq_dequantization *undo, const struct oq_weight *weight
             return false;
         }
         for (size_t i = 0; i < n; i++) {
-            judge_scale(&fit, x[i] * least, steps);
-            judge_scale(&fit, x[i] * largest, steps);
+            note_scale(sizes, x[i] * least);
+            note_scale(sizes, x[i] * largest);
         }
     }
-    return !fit.too_large && (!fit.may_be_too_small || !has_lost_numbers(undo, weight));
+    return true;
+}
+
+static float count_steps(const struct oq_weight *weight)
+{
+    return weight->table != NULL ? 1 : largest_integer(weight->type);
+}
+
+static bool has_float_zero_points(const struct oq_weight *weight)
+{
+    return weight->zero_point.tensor != NULL && !weight->zero_point.is_integer;
+}
+
+/* Whether float16 holds what the weight stands for. */
+static bool fits_half(onnxq_dequantization *undo, const struct oq_weight *weight,
+                      const struct sizes *sizes)
+{
+    const float steps = count_steps(weight);
+    if (has_float_zero_points(weight) || !(sizes->largest * steps <= HALF_LARGEST))
+        return false;
+    const bool may_be_too_small =
+        sizes->least < HALF_LEAST_SCALE && sizes->least * steps / 2 < HALF_LEAST_RANGE;
+    return !may_be_too_small || !has_lost_numbers(undo, weight);
+}
+
+/* False: some number is not finite in the type that the model has it in. Engines may multiply by
+ * what does not fit it: MatMulNBits of float16 computes with float32. */
+static bool is_finite(onnxq_dequantization *undo, const struct oq_weight *weight,
+                      const struct sizes *sizes)
+{
+    const float most = weight->value_type == OQ_TYPE(FLOAT16) ? HALF_LARGEST : FLT_MAX;
+    if (!has_float_zero_points(weight) && sizes->largest * count_steps(weight) <= most)
+        return true;
+    return find_numbers(undo, weight).largest <= most;
 }
 
 /* Weights of the same integers that are compared; real models have one or two. */
@@ -461,8 +506,13 @@ const char *oq_undo_add_weight(onnxq_dequantization *undo, struct oq_match *matc
     }
     if (*place != NULL)
         return NULL;
+    struct sizes sizes;
+    if (!find_scales(undo, weight, &sizes))
+        return "not readable";
+    if (!is_finite(undo, weight, &sizes))
+        return "its integers stand for numbers that its type does not hold";
     const bool is_wide = value_type == OQ_TYPE(FLOAT) || value_type == DOUBLE;
-    if (undo->options.float_type == ONNXQ_FLOAT16 && is_wide && fits_half(undo, weight))
+    if (undo->options.float_type == ONNXQ_FLOAT16 && is_wide && fits_half(undo, weight, &sizes))
         weight->data_type = OQ_TYPE(FLOAT16);
     add_to_list(&undo->tensors[weight->values->ordinal], weight);
     *place = weight;

@@ -486,6 +486,20 @@ class DequantizeLinear(DequantizeTest):
         self.assertEqual(ops(made), {"Add": 1})
         np.testing.assert_array_equal(self.only_weight(made, 32), q * np.float32(1e4))
 
+    @cases({"DequantizeLinear": (False,), "MatMulNBits": (True,)})
+    def beyond_the_type(self, in_blocks: bool) -> None:
+        """Integers that stand for infinity stay: engines may multiply by more than float16 holds."""
+        x, q = np.full((2, 32), 0.01, np.float16), np.full((8, 1, 16), 0xF1, np.uint8)
+        scale = np.full(8, 1e4, np.float16)
+        attributes = {"K": 32, "N": 8, "bits": 4, "block_size": 32}
+        nodes = [contrib("MatMulNBits", "x q s", "y", **attributes)]
+        if not in_blocks:
+            q, scale = np.full((32, 8), 100, np.int8), np.float16(1e3)
+            nodes = [node("DequantizeLinear", "q s", "w"), node("MatMul", "x w", "y")]
+        y = np.zeros((2, 8), np.float16)
+        model = build.model(nodes, {"x": x}, {"y": y}, {"q": q, "s": scale})
+        self.refuse(model, "numbers that its type does not hold")
+
     @cases(
         {
             "scales": ("q s3", {}, "do not fit"),
