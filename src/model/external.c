@@ -156,10 +156,17 @@ static bool parse_size(const char *key, const char *text, uint64_t *value, onnxq
     return true;
 }
 
+/* Readers differ in which one they take. */
+static bool fail_twice(const char *key, onnxq_error *error)
+{
+    return oq_fail(error, ONNXQ_ERROR_INPUT, "external data has \"%s\" twice, expected once", key);
+}
+
 bool oq_external_find(struct oq_external *external, const Oq__Pb__TensorProto *proto,
                       struct oq_external_range *range, onnxq_error *error)
 {
     const char *location = NULL;
+    bool has_offset = false;
     *range = (struct oq_external_range){0};
     for (size_t i = 0; i < proto->n_external_data; i++) {
         const char *key = proto->external_data[i]->key;
@@ -167,11 +174,18 @@ bool oq_external_find(struct oq_external *external, const Oq__Pb__TensorProto *p
         if (key == NULL || value == NULL)
             continue;
         if (strcmp(key, "location") == 0) {
+            if (location != NULL)
+                return fail_twice(key, error);
             location = value;
         } else if (strcmp(key, "offset") == 0) {
+            if (has_offset)
+                return fail_twice(key, error);
+            has_offset = true;
             if (!parse_size(key, value, &range->offset, error))
                 return false;
         } else if (strcmp(key, "length") == 0) {
+            if (range->has_nbytes)
+                return fail_twice(key, error);
             range->has_nbytes = true;
             if (!parse_size(key, value, &range->nbytes, error))
                 return false;

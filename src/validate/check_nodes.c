@@ -73,6 +73,28 @@ static void check_type(struct oq_checker *checker, const struct oq_problem_place
                    type_name((int)attribute->type), type_name((int)row->type));
 }
 
+/* Something besides, or in place of, what its type says. */
+static bool holds_another(const Oq__Pb__AttributeProto *attribute)
+{
+    const bool holds[] = {
+        false,
+        attribute->has_f,
+        attribute->has_i,
+        attribute->has_s,
+        attribute->t != NULL,
+        attribute->g != NULL,
+        attribute->n_floats > 0,
+        attribute->n_ints > 0,
+        attribute->n_strings > 0,
+        attribute->n_tensors > 0,
+        attribute->n_graphs > 0,
+    };
+    for (size_t i = 0; i < sizeof(holds) / sizeof(holds[0]); i++)
+        if (holds[i] && i != (size_t)attribute->type)
+            return true;
+    return false;
+}
+
 static void check_tensor(struct oq_checker *checker, const struct oq_problem_place *place,
                          const Oq__Pb__AttributeProto *attribute)
 {
@@ -97,6 +119,10 @@ static void check_attributes(struct oq_checker *checker, const struct oq_problem
             oq_problem(checker, place, "", "attribute \"%.80s\" has no type", attribute->name);
         else if (have_types && is_known)
             check_type(checker, place, attribute);
+        if (have_types && attribute->type != 0 && holds_another(attribute))
+            oq_problem(checker, place, "",
+                       "attribute \"%.80s\" holds more than a value of its type",
+                       oq_text_or_empty(attribute->name));
         check_tensor(checker, place, attribute);
     }
 }
@@ -239,6 +265,14 @@ static void check_onnx(struct oq_checker *checker, const struct oq_problem_place
                    n_inputs);
 }
 
+/* All its attributes are ways to say its value. */
+static void check_constant(struct oq_checker *checker, const struct oq_problem_place *place)
+{
+    const size_t n = place->node->n_attribute;
+    if (oq_node_is(place->node, "", "Constant") && n != 1)
+        oq_problem(checker, place, "", "has %zu values, expected one", n);
+}
+
 /* --- all together --- */
 
 void oq_check_node(struct oq_checker *checker, const struct oq_problem_place *place,
@@ -252,6 +286,8 @@ void oq_check_node(struct oq_checker *checker, const struct oq_problem_place *pl
         check_call(checker, place, function);
     else
         check_bodies(checker, place, version);
-    if (is_onnx)
+    if (is_onnx) {
         check_onnx(checker, place, version);
+        check_constant(checker, place);
+    }
 }

@@ -497,7 +497,8 @@ class DequantizeLinear(DequantizeTest):
             q, scale = np.full((32, 8), 100, np.int8), np.float16(1e3)
             nodes = [node("DequantizeLinear", "q s", "w"), node("MatMul", "x w", "y")]
         y = np.zeros((2, 8), np.float16)
-        model = build.model(nodes, {"x": x}, {"y": y}, {"q": q, "s": scale})
+        imports = CONTRIB if in_blocks else {}
+        model = build.model(nodes, {"x": x}, {"y": y}, {"q": q, "s": scale}, imports=imports)
         self.refuse(model, "numbers that its type does not hold")
 
     @cases(

@@ -471,6 +471,24 @@ class Validate(OrtTest):
         model = helper.make_model(main, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
         self.check_refused(model, "is float16, expected float32")
 
+    @cases(
+        {
+            "another": ({"alpha": 1.0}, {"i": 1}, "attribute \"alpha\" holds more than a value of its type"),
+            "list": ({"transB": 0}, {"ints": [1]}, "attribute \"transB\" holds more than a value of its type"),
+        }
+    )
+    def attribute_of_two_values(self, attributes, more, reason):
+        x = np.zeros((4, 4), np.float32)
+        model = build.model([node("Gemm", "x w", "y", **attributes)], {"x": x}, {"y": x}, {"w": x})
+        model.graph.node[0].attribute[0].MergeFrom(onnx.AttributeProto(name=next(iter(attributes)), **more))
+        self.check_refused(model, reason)
+
+    def test_constant_without_value(self):
+        x = np.zeros((4, 4), np.float32)
+        model = build.model([node("Constant", "", "w", value_float=1.0), node("Add", "x w", "y")], {"x": x}, {"y": x}, {})
+        del model.graph.node[0].attribute[:]
+        self.check_refused(model, "has 0 values, expected one")
+
     def test_attribute_types(self):
         """The list of attributes is onnx's."""
         types: dict[str, set] = {}

@@ -179,6 +179,25 @@ static void test_location(void **state)
         check_text(test_open_error(test_path("m/model.onnx")), row->error);
 }
 
+/* Readers differ in which of them they take. */
+static void test_entry_twice(void **state)
+{
+    (void)state;
+    static const char *const entries[][2] = {
+        {"location", "other.bin"}, {"offset", "0"}, {"length", "16"}};
+    make_places();
+    for (size_t i = 0; i < COUNT(entries); i++) {
+        char expected[100];
+        struct builder *builder = test_builder("");
+        add_external(builder, "w", "data.bin", "0", "16");
+        builder_external(builder, builder->graph->initializer[0], entries[i][0], entries[i][1]);
+        assert_true(builder_write(builder, test_path("m/model.onnx")));
+        snprintf(expected, sizeof(expected), "external data has \"%s\" twice, expected once",
+                 entries[i][0]);
+        assert_non_null(strstr(test_open_error(test_path("m/model.onnx")), expected));
+    }
+}
+
 /* The model may be named without its folder, and from another one. */
 static void leave_folder(void *thing)
 {
@@ -317,6 +336,7 @@ static void test_unknown_type(void **state)
 int main(void)
 {
     TEST_ROWS(test_location, rows);
+    TEST(test_entry_twice);
     TEST(test_relative_path);
     TEST(test_cache_of_links);
     TEST(test_many_files);
