@@ -247,7 +247,8 @@ def run_network(options, name, directory):
     model, side = convnets.make(name)
     source, inputs = directory / "network.onnx", directory / "inputs.npz"
     onnx.save(model, source)
-    np.savez(inputs, image=chw((resize(pictures()[0][0], side, side) / 255 - MEAN) / STD))
+    feeds = [{"image": chw((resize(picture, side, side) / 255 - MEAN) / STD)} for picture in pictures()[0][:3]]
+    np.savez(inputs, **feeds[0])
     library = next(Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so*"))
     made = []
     for flags in (["--force-integer"], []):
@@ -256,14 +257,15 @@ def run_network(options, name, directory):
         subprocess.run([*command, *flags, source, made[-1]], check=True, capture_output=True)
     forced, default = speeds([source, *made], dict(np.load(inputs)), options.time)
     count = [count_integers(path) for path in made]
-    print(f"| {name} | {forced} | {default} | {count[1]} of {count[0]} |", flush=True)
+    off = [f"{np.mean(errors(source, path, feeds[1:])):.3g}" for path in made]
+    print(f"| {name} | {forced} | {default} | {count[1]} of {count[0]} | {off[0]}, {off[1]} |", flush=True)
 
 
 def count_integers(path):
-    """Convolutions; their biases are integers, too."""
+    """Convolutions whose biases are integers, too, and those that are products of matrices."""
     nodes = onnx.load(path).graph.node
     integers = {n.output[0] for n in nodes if n.op_type == "DequantizeLinear"}
-    return sum(n.op_type == "Conv" and n.input[2] in integers for n in nodes)
+    return sum(n.op_type == "MatMulIntegerToFloat" or (n.op_type == "Conv" and n.input[2] in integers) for n in nodes)
 
 
 # inputs, outputs, kernel, stride, groups, pixels of a side
@@ -320,7 +322,7 @@ def measure_worth(options):
         for convolution in CONVOLUTIONS:
             run_convolution(*convolution)
         return
-    print("| network | all in integers | default | convolutions in integers |\n" + "|---" * 4 + "|")
+    print("| network | all in integers | default | convolutions in integers | error, % |\n" + "|---" * 5 + "|")
     with tempfile.TemporaryDirectory(prefix="onnxq-static-") as directory:
         for name in options.names or convnets.NETWORKS:
             run_network(options, name, Path(directory))

@@ -131,6 +131,9 @@ const char *oq_edit_permuted(struct oq_edit *edit, const char *name, const char 
                              const int64_t *perm, size_t rank);
 const char *oq_edit_transpose(struct oq_edit *edit, const char *name);
 
+/* The value as a matrix: the first axis, and all others. */
+const char *oq_edit_flattened(struct oq_edit *edit, const char *name);
+
 /* output = value as data_type. */
 void oq_edit_cast(struct oq_edit *edit, const char *label, const char *value, int32_t data_type,
                   const char *output);

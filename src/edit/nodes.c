@@ -231,6 +231,19 @@ const char *oq_edit_transpose(struct oq_edit *edit, const char *name)
     return oq_edit_permuted(edit, name, "_transposed", perm, 2);
 }
 
+const char *oq_edit_flattened(struct oq_edit *edit, const char *name)
+{
+    void **place;
+    const char *made = oq_edit_made(edit, "_flattened", name, &place);
+    if (made != NULL || place == NULL)
+        return made;
+    made = oq_edit_name(edit, name, "_flattened");
+    *place = oq_edit_text(made);
+    const char *inputs[] = {name, NULL}, *outputs[] = {made, NULL};
+    oq_edit_node(edit, "", "Flatten", name, inputs, outputs);
+    return made;
+}
+
 /* --- types --- */
 
 void oq_edit_cast(struct oq_edit *edit, const char *label, const char *value, int32_t data_type,

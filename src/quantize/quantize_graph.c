@@ -137,7 +137,9 @@ static bool rewrite_all(struct oq_rewrite *rewrite)
     if (!oq_rewrite_smooth_norms(rewrite))
         return false;
     for (size_t i = 0; i < plan->n_constants; i++) /* they come first in their graph */
-        if (plan->constants[i].fold != NULL && !oq_rewrite_fold(rewrite, &plan->constants[i]))
+        if (plan->constants[i].fold != NULL &&
+            !oq_activations_take_integers(plan, &plan->constants[i]) &&
+            !oq_rewrite_fold(rewrite, &plan->constants[i]))
             return false;
     if (!oq_activations_write_floats(rewrite))
         return false;

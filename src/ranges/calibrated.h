@@ -88,4 +88,7 @@ struct oq_range_rule {
 bool oq_range_of(const struct oq_range_stats *stats, const struct oq_range_rule *rule, float *low,
                  float *high);
 
+/* The root mean square of the numbers, those beyond an end taken as the end. */
+double oq_range_size(const struct oq_range_stats *stats, float low, float high);
+
 #endif

@@ -304,3 +304,15 @@ bool oq_range_of(const struct oq_range_stats *stats, const struct oq_range_rule 
     *high = (float)range.high;
     return true;
 }
+
+double oq_range_size(const struct oq_range_stats *stats, float low, float high)
+{
+    const struct oq_histogram *h = &stats->histogram;
+    double squares = 0;
+    for (size_t i = 0; i < h->n_bins; i++) {
+        const double middle = (oq_histogram_edge(h, i) + oq_histogram_edge(h, i + 1)) / 2;
+        const double x = fmin(fmax(middle, (double)low), (double)high);
+        squares += (double)h->counts[i] * x * x;
+    }
+    return sqrt(squares / fmax((double)stats->count, 1));
+}

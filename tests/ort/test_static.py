@@ -726,6 +726,75 @@ class Left(StaticTest):
         self.assertEqual([n.op_type for n in outcome.model.graph.node].count("Sum"), 1)
         self.assert_integer(outcome.path, ("Sum", "Neg"))
 
+    def pointwise(self, opset, kind) -> tuple[onnx.ModelProto, int]:
+        """What ends in kernels of one point, and how many of these there are."""
+        net = Net(opset)
+        c = net.op("Relu", net.conv("x", 3, CHANNELS))
+        if kind == "between floats":
+            c = net.op("Tanh", c)
+        a = net.conv(c, CHANNELS, CHANNELS, k=1, bias=kind != "no bias")
+        if kind == "folded":
+            a = net.op("Mul", a, net.constant(net.normal(CHANNELS, 1, 1)))
+        b = net.op("Relu", net.conv(c, CHANNELS, CHANNELS))
+        b = net.op("Max", net.conv(b, CHANNELS, CHANNELS, k=1), net.conv(b, CHANNELS, CHANNELS, k=1))
+        net.op("Max", net.op("Tanh", a), b)
+        return net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE, SIZE)), 3
+
+    @cases(
+        {
+            f"{kind}_{opset}": (opset, kind)
+            for kind in ("bias", "no bias", "folded", "between floats")
+            for opset in (10, 13, 21)
+        }
+    )
+    def gives_floats(self, opset, kind) -> None:
+        """Nothing is rounded behind a product whose result nobody takes as integers; the way back is a Conv."""
+        model, n = self.pointwise(opset, kind)
+        outcome = self.static(model, nchw())
+        session, nodes = optimize(outcome.path, self.dir)
+        types = [node.op_type for node in nodes]
+        self.assertEqual((types.count("MatMulIntegerToFloat"), types.count("Conv")), (n, 0), types)
+        self.assertEqual(types.count("DequantizeLinear"), int(kind == "between floats"), types)
+        self.assert_there_and_back(model, outcome, session)
+        back = [node.op_type for node in onnx.load(self.dir / "back.onnx").graph.node]
+        self.assertEqual(back.count("Conv"), [node.op_type for node in model.graph.node].count("Conv"), back)
+        self.assertNotIn("Transpose", back)
+        again = self.dir / "again.onnx"
+        self.onnxq("quantize", "-f", "--allow-noop", "--method=static", f"--ranges={self.dir / 'ranges.json'}", outcome.path, again)
+        self.assertEqual(again.read_bytes(), outcome.path.read_bytes())
+
+    def test_gives_floats_unrounded(self) -> None:
+        """Inputs beyond what calibration has seen are not cut off there."""
+        net = Net()
+        net.conv(net.op("Relu", net.conv("x", 3, CHANNELS)), CHANNELS, CHANNELS, k=1)
+        model = net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE, SIZE))
+        small = [{"x": feed["x"] * np.float32(0.01)} for feed in nchw()]
+
+        def narrow(values):
+            seen = ranges.measure(model, small)["values"]
+            values[:] = [next(s for s in seen if s["name"] == "y") if v["name"] == "y" else v for v in values]
+
+        outcome = self.static(model, nchw(), change=narrow)
+        self.assertLess(common.relative_error(common.run(model, nchw()[0]), common.run(outcome.model, nchw()[0])), 2)
+
+    @cases({"default": ((), 1), "forced": (("--force-integer",), 0), "standard": (("--qdq-standard",), 0)})
+    def coarse(self, flags, n_left) -> None:
+        """Steps for a few large numbers leave nothing of all others: what has to do with them stays float."""
+        net = Net()
+        c = net.op("Relu", net.conv("x", 3, 64, k=1))
+        d = net.op("Relu", net.conv(c, 64, 64))
+        for _ in range(2):
+            d = net.op("Relu", net.conv(d, 64, 64))
+        weight, bias = net.constants["const_0"], net.constants["const_1"]
+        weight[0], bias[0] = [[[150]], [[0]], [[0]]], -360  # hardly ever above 0, but then far
+        net.constants["const_2"][:, 0] *= 0.001
+        model = net.model(net.nodes[-1].output[0], (1, 64, SIZE, SIZE))
+        outcome = self.static(model, nchw(), *flags, forced=False)
+        reasons = [use["reason"] for w in outcome.report["weights"] for use in w["uses"] if w["name"] == "const_2"]
+        self.assertEqual(sum("far larger than the others" in reason for reason in reasons), n_left, reasons)
+        error = common.relative_error(common.run(model, nchw()[0]), common.run(outcome.model, nchw()[0]))
+        (self.assertLess if n_left else self.assertGreater)(error, 3)
+
     def test_unlike_ranges(self) -> None:
         """The same before another convolution."""
         net = Net()

@@ -464,6 +464,24 @@ static void test_minmax_and_percentile(void **state)
                 bin + fabs((double)(x[N - N / 200] - x[N - N / 200 - 1])));
 }
 
+/* To half a bin; what is beyond an end counts as the end. */
+static void test_size(void **state)
+{
+    const struct kind_row *row = *state;
+    float *x = draw_all(row->kind);
+    const struct oq_range_stats *stats = stats_of(x);
+    const double bin = ldexp(1, stats->histogram.exponent);
+    for (int k = 1; k <= 2; k++) {
+        const float low = stats->min / (float)k, high = stats->max / (float)k;
+        double squares = 0;
+        for (size_t i = 0; i < N; i++) {
+            const double cut = fmin(fmax((double)x[i], (double)low), (double)high);
+            squares += cut * cut;
+        }
+        assert_true(fabs(oq_range_size(stats, low, high) - sqrt(squares / N)) <= bin / 2);
+    }
+}
+
 /* No other range on a fine grid is better by much for the numbers themselves. */
 static void test_mse(void **state)
 {
@@ -565,6 +583,7 @@ int main(void)
     TEST_ROWS(test_broken, broken);
     TEST(test_no_file);
     TEST_ROWS(test_minmax_and_percentile, kinds);
+    TEST_ROWS(test_size, kinds);
     TEST_ROWS(test_mse, kinds);
     TEST_ROWS(test_entropy, kinds);
     return suite_run();

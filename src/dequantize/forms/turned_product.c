@@ -3,7 +3,8 @@
  * onnxq writes what is no product with a constant on the right:
  *
  *     a Conv whose kernel is a single point: [batch, C, spatial..] goes through as
- *     [batch, spatial.., C]; becomes Conv again, with its bias
+ *     [batch, spatial.., C]; becomes Conv again, with its bias. With activations in known
+ *     ranges it is MatMulIntegerToFloat behind QuantizeLinear
  *
  *     MatMul with the constant on the left: becomes that again
  */
@@ -70,7 +71,8 @@ static bool is_bias(onnxq_dequantization *undo, const struct oq_graph *graph, co
 
 /* The weight, stored as [K, N], with its dimensions the other way round; of rank 2 or more. */
 static const char *find_weight(onnxq_dequantization *undo, struct oq_match *match,
-                               const struct oq_product *product, size_t rank)
+                               const struct oq_product *product, const char *zero_point,
+                               size_t rank)
 {
     const struct oq_spread columns = {OQ_SPREAD_COLUMNS, 0, 1};
     const struct oq_graph *graph = product->integers.graph;
@@ -87,8 +89,7 @@ static const char *find_weight(onnxq_dequantization *undo, struct oq_match *matc
     if (reason == NULL && data_type != OQ_TYPE(FLOAT))
         reason = "its scale is not float32";
     if (reason == NULL)
-        reason =
-            oq_undo_zero_point(undo, graph, weight, &integers, oq_node_input(node, 3), columns);
+        reason = oq_undo_zero_point(undo, graph, weight, &integers, zero_point, columns);
     if (reason != NULL)
         return reason;
     /* Behind a Transpose it is stored as the result wants it. */
@@ -98,11 +99,56 @@ static const char *find_weight(onnxq_dequantization *undo, struct oq_match *matc
     return oq_undo_add_weight(undo, match, weight, dims, rank, OQ_TYPE(FLOAT));
 }
 
+/* The one that is turned back, of an activation whose integers are turned; nobody else uses it. */
+static bool find_to_float(const struct oq_place *back, struct oq_product *product)
+{
+    const struct oq_graph *graph = back->graph;
+    *product = (struct oq_product){.integers = oq_producer(graph, oq_node_input(back->node, 0))};
+    const Oq__Pb__NodeProto *node = product->integers.node;
+    if (node == NULL || oq_operator_id_of(node) != OQ_MS_MatMulIntegerToFloat ||
+        product->integers.graph != graph || oq_only_user(graph, node->output[0]).node != back->node)
+        return false;
+    product->turned = oq_producer_of(graph, oq_node_input(node, 0), "Transpose");
+    if (product->turned.node == NULL)
+        return false;
+    const struct oq_place made =
+        oq_producer(product->turned.graph, oq_node_input(product->turned.node, 0));
+    const enum oq_operator_id id = made.node == NULL ? 0 : oq_operator_id_of(made.node);
+    if ((id != OQ_ONNX_QuantizeLinear && id != OQ_MS_QuantizeLinear) || made.graph != graph ||
+        strcmp(oq_node_input(made.node, 1), oq_node_input(node, 2)) != 0 ||
+        strcmp(oq_node_input(made.node, 2), oq_node_input(node, 4)) != 0)
+        return false;
+    product->activation = oq_node_input(made.node, 0);
+    product->scale = oq_node_input(node, 3);
+    return true;
+}
+
+static enum oq_outcome match_to_float(onnxq_dequantization *undo, struct oq_match *match,
+                                      const struct oq_product *product)
+{
+    const struct oq_place *back = &match->place;
+    const Oq__Pb__NodeProto *node = product->integers.node;
+    const Oq__Pb__AttributeProto *perm = oq_node_attribute(back->node, "perm");
+    const size_t rank = perm == NULL || perm->n_ints > OQ_MAX_RANK ? 0 : perm->n_ints;
+    match->bias = oq_node_input(node, 6);
+    if (!is_channels_last(product->turned.node, back->node, rank) ||
+        find_weight(undo, match, product, oq_node_input(node, 5), rank) != NULL ||
+        (match->bias[0] != '\0' &&
+         !is_bias(undo, back->graph, match->bias, match->weights[0]->dims[0])))
+        return OQ_NO_MATCH;
+    match->subject = product->integers;
+    match->activation = product->activation;
+    oq_undo_claim(undo, &product->integers);
+    return OQ_MATCH;
+}
+
 static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
 {
     const struct oq_place *back = &match->place;
     struct oq_product product;
     const char *bias;
+    if (back->node->n_output == 1 && find_to_float(back, &product))
+        return match_to_float(undo, match, &product);
     struct oq_place mul = find_mul(back, &bias);
     if (mul.node == NULL || back->node->n_output != 1 ||
         !oq_find_integer_product(undo, &mul, "MatMulInteger", &product) ||
@@ -118,7 +164,8 @@ static enum oq_outcome match(onnxq_dequantization *undo, struct oq_match *match)
     match->subject = product.integers;
     match->activation = product.activation;
     match->is_left = is_left;
-    if (find_weight(undo, match, &product, is_left ? 2 : rank) != NULL)
+    if (find_weight(undo, match, &product, oq_node_input(product.integers.node, 3),
+                    is_left ? 2 : rank) != NULL)
         return OQ_NO_MATCH;
     if (bias[0] != '\0' && !is_bias(undo, back->graph, bias, match->weights[0]->dims[0]))
         return OQ_NO_MATCH;

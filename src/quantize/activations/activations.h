@@ -38,9 +38,10 @@ struct oq_carrier {
     const float *factors; /* that are folded into it */
     float *bias;          /* [n_channels], likewise */
     bool has_bias, has_folded;
-    float low, high; /* of a clamp */
-    float factor;    /* of a scale: above 0; of the slope of a hard sigmoid */
-    float shift;     /* that x gets before it is cut off: clip(x + shift, 0, 1 / factor) * factor */
+    bool gives_floats; /* of a kernel of one point: nothing takes its result as integers */
+    float low, high;   /* of a clamp */
+    float factor;      /* of a scale: above 0; of the slope of a hard sigmoid */
+    float shift; /* that x gets before it is cut off: clip(x + shift, 0, 1 / factor) * factor */
 };
 
 /* A value of the main graph. */
@@ -97,6 +98,9 @@ bool oq_activations_correct(const onnxq_plan *plan, onnxq_error *error);
 bool oq_activations_change(const onnxq_plan *plan, size_t index);
 bool oq_activations_write(struct oq_rewrite *rewrite, size_t index);
 
+/* True where all that read a weight take its integers themselves: nobody needs it as floats. */
+bool oq_activations_take_integers(const onnxq_plan *plan, const struct oq_constant *constant);
+
 /* Weights that are neither quantized nor what they were. */
 bool oq_activations_write_floats(struct oq_rewrite *rewrite);
 
@@ -130,6 +134,9 @@ size_t oq_count_operands(const Oq__Pb__NodeProto *node);
 
 /* worth.c: takes the convolutions back that are faster in floats; true where there are some. */
 bool oq_activations_weigh(onnxq_plan *plan);
+
+/* Whether a convolution can be the product of matrices that gives floats from integers. */
+bool oq_can_give_floats(const onnxq_plan *plan, size_t index);
 
 /* products.c: weight and bias of a product; what makes it impossible in `refusal`. */
 bool oq_product_init(onnxq_plan *plan, size_t index, onnxq_error *error);

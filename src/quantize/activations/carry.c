@@ -37,15 +37,16 @@ static void read_range(onnxq_plan *plan, const struct oq_value *value)
 }
 
 /* Of what a node computes with, and of what it gives. */
-static void read_ranges(onnxq_plan *plan, size_t index)
+static void visit_values(onnxq_plan *plan, size_t index,
+                         void (*visit)(onnxq_plan *plan, const struct oq_value *value))
 {
     const Oq__Pb__NodeProto *node = plan->model->proto->graph->node[index];
     for (size_t i = 0; i < oq_count_operands(node); i++) {
         const struct oq_value *value = oq_main_value(plan, node->input[i]);
         if (value != NULL)
-            read_range(plan, value);
+            visit(plan, value);
     }
-    read_range(plan, plan->activations->carriers[index].output);
+    visit(plan, plan->activations->carriers[index].output);
 }
 
 /*
@@ -88,6 +89,36 @@ static bool find_refusal(const onnxq_plan *plan, const char **refusal, onnxq_err
     return may_differ;
 }
 
+/*
+ * Few numbers that are far larger than all others make the steps of 8 bits coarse: rounding moves
+ * the others by more than this part of the root mean square (docs/decisions.md).
+ */
+#define MOST_ROUNDED 0.05
+
+static void refuse_coarse(onnxq_plan *plan, const struct oq_value *value)
+{
+    struct oq_carried *carried = oq_carried_of(plan, value);
+    if (!carried->has_range)
+        return;
+    const struct oq_range_stats *stats = oq_ranges_find(plan->options.ranges, value->name);
+    const double step = ((double)carried->high - (double)carried->low) / UINT8_MAX;
+    if (step / sqrt(12) <= MOST_ROUNDED * oq_range_size(stats, carried->low, carried->high))
+        return;
+    carried->has_range = false;
+    carried->refusal = "has few numbers far larger than the others, for which 8 bits are coarse";
+}
+
+/* Of ranges that are cut. Where all is to be integer, it is. */
+static void refuse_coarse_values(onnxq_plan *plan)
+{
+    const onnxq_options *options = &plan->options;
+    if (options->qdq_standard || options->force_integer || options->activation_bits != 8)
+        return;
+    for (size_t i = 0; i < plan->activations->n_nodes; i++)
+        if (plan->activations->carriers[i].carry != OQ_CARRY_NONE)
+            visit_values(plan, i, refuse_coarse);
+}
+
 static bool init_carriers(onnxq_plan *plan, const char *refusal, onnxq_error *error)
 {
     struct oq_activations *activations = plan->activations;
@@ -97,7 +128,7 @@ static bool init_carriers(onnxq_plan *plan, const char *refusal, onnxq_error *er
             return false;
         if (carrier->carry == OQ_CARRY_NONE)
             continue;
-        read_ranges(plan, i);
+        visit_values(plan, i, read_range);
         carrier->refusal = refusal;
         if (carrier->carry == OQ_CARRY_PRODUCT && !oq_product_init(plan, i, error))
             return false;
@@ -183,9 +214,12 @@ bool oq_activations_find(onnxq_plan *plan, onnxq_error *error)
     if (activations->carriers == NULL || activations->values == NULL)
         return oq_arena_fail(&plan->arena, error);
     choose_form(plan);
-    return check_standard(plan, error) && choose_opset(plan, error) &&
-           init_carriers(plan, refusal, error) && oq_products_fold(plan, error) &&
-           oq_ranges_cut(plan, error);
+    if (!check_standard(plan, error) || !choose_opset(plan, error) ||
+        !init_carriers(plan, refusal, error) || !oq_products_fold(plan, error) ||
+        !oq_ranges_cut(plan, error))
+        return false;
+    refuse_coarse_values(plan);
+    return true;
 }
 
 /* --- what a node needs --- */
@@ -437,17 +471,21 @@ static void review_until_settled(onnxq_plan *plan)
             give_up(plan);
 }
 
-/* Convolutions give integers; of the others those that are taken as such. */
+/* Convolutions give integers, but for those that can give floats; of the others those that are
+ * taken as such. */
 static void settle_values(onnxq_plan *plan)
 {
     for (size_t i = 0; i < plan->activations->n_nodes; i++) {
-        const struct oq_carrier *carrier = carrier_of(plan, i);
+        struct oq_carrier *carrier = carrier_of(plan, i);
         if (!carrier->is_integer)
             continue;
-        bool vanishes = find_result(plan, carrier) != carrier->output;
+        const bool vanishes = find_result(plan, carrier) != carrier->output;
+        const bool is_taken = is_taken_by_integers(plan, carrier->output);
+        carrier->gives_floats = carrier->carry == OQ_CARRY_PRODUCT && !vanishes && !is_taken &&
+                                oq_can_give_floats(plan, i);
         oq_carried_of(plan, carrier->output)->is_carried =
-            !vanishes && (is_convolution(plan, i) || carrier->carry != OQ_CARRY_PRODUCT ||
-                          is_taken_by_integers(plan, carrier->output));
+            !vanishes && !carrier->gives_floats &&
+            (is_convolution(plan, i) || carrier->carry != OQ_CARRY_PRODUCT || is_taken);
     }
 }
 
@@ -459,6 +497,7 @@ void oq_activations_decide(onnxq_plan *plan)
     for (size_t i = 0; i < activations->n_nodes; i++) {
         struct oq_carrier *carrier = &activations->carriers[i];
         carrier->is_integer = carrier->carry != OQ_CARRY_NONE && carrier->carry != OQ_CARRY_FOLDED;
+        carrier->gives_floats = false;
         carrier->reason = "";
         if (!carrier->is_integer)
             continue;

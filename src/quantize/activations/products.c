@@ -3,6 +3,7 @@
  * int8, symmetric, with a scale for each output channel; biases are constants that become int32.
  */
 #include "quantize/activations/activations.h"
+#include "quantize/rules/product.h"
 #include "wire/data_type.h"
 #include "quantize/rules/rules.h"
 
@@ -98,4 +99,19 @@ bool oq_product_init(onnxq_plan *plan, size_t index, onnxq_error *error)
     if (product->refusal == NULL)
         product->refusal = refuse_shape(product, site, &plan->options);
     return product->refusal != NULL || read_bias(plan, node, product, error);
+}
+
+/*
+ * What a scale stands behind is left out: the way back finds the activation where
+ * integers and product have the same one.
+ */
+bool oq_can_give_floats(const onnxq_plan *plan, size_t index)
+{
+    const struct oq_activations *activations = plan->activations;
+    const struct oq_carrier *product = &activations->carriers[index];
+    const struct oq_site *site = oq_product_site(plan, index);
+    const struct oq_carrier *maker = oq_carried_of(plan, product->input)->maker;
+    return oq_node_is(site->node, "", "Conv") && site->constant->source.n_dims <= OQ_MAX_RANK &&
+           oq_is_pointwise(site) && activations->form.width == 1 && !plan->options.qdq_standard &&
+           (maker == NULL || (maker->carry != OQ_CARRY_SCALE && maker->carry != OQ_CARRY_HARD));
 }

@@ -7,6 +7,7 @@
  * keeps its name behind the second pair, so that its users stay as they are.
  */
 #include "quantize/activations/activations.h"
+#include "quantize/rules/product.h"
 #include "wire/data_type.h"
 
 #include <math.h>
@@ -68,14 +69,16 @@ static void name_scale(struct oq_rewrite *rewrite, struct oq_carried *root, cons
     root->zero_point_name = add_integer(rewrite, NULL, name, "_zero_point", root->zero_point);
 }
 
-/* Whether anybody but further scales takes the value. */
+/* Whether anybody takes the value behind DequantizeLinear: further scales do not, nor do products
+ * that give floats. */
 static bool is_taken(const onnxq_plan *plan, const struct oq_value *value)
 {
     for (const struct oq_use *use = value->uses; use != NULL; use = use->next) {
         const struct oq_carrier *user = use->node == OQ_NO_NODE || use->graph->parent != NULL
                                             ? NULL
                                             : &plan->activations->carriers[use->node];
-        if (user == NULL || !user->is_integer || user->carry != OQ_CARRY_SCALE)
+        if (user == NULL || !user->is_integer ||
+            (user->carry != OQ_CARRY_SCALE && !user->gives_floats))
             return true;
     }
     return false;
@@ -155,6 +158,15 @@ static bool write_scale(struct oq_rewrite *rewrite, const struct oq_carrier *car
     return !rewrite->edit->failed;
 }
 
+/* Its integers; of a float value QuantizeLinear, once. */
+static const char *take_integers(struct oq_rewrite *rewrite, const struct oq_value *value)
+{
+    struct oq_carried *carried = oq_carried_of(rewrite->plan, value);
+    if (carried->maker == NULL && carried->integers == NULL)
+        write_pair(rewrite, value, protect(rewrite, value), NULL);
+    return carried->integers;
+}
+
 /* A float value as nodes with integers take it. Once for all of them. */
 static const char *take_value(struct oq_rewrite *rewrite, const struct oq_value *value)
 {
@@ -162,8 +174,10 @@ static const char *take_value(struct oq_rewrite *rewrite, const struct oq_value 
     if (carried->maker != NULL)
         return value->name;
     if (carried->float_name == NULL) {
+        const char *integers = take_integers(rewrite, value);
         carried->float_name = oq_edit_name(rewrite->edit, value->name, "_dequantized");
-        write_pair(rewrite, value, protect(rewrite, value), carried->float_name);
+        add_node(rewrite, "DequantizeLinear", value->name, integers, carried->scale_name,
+                 carried->zero_point_name, -1, carried->float_name);
     }
     return carried->float_name;
 }
@@ -359,6 +373,55 @@ static bool set_bias(struct oq_rewrite *rewrite, Oq__Pb__NodeProto *node,
                      oq_rewrite_bias(rewrite, bias_owner(rewrite, site), product->bias, n));
 }
 
+/*
+ * Integers in, floats out: nothing is rounded behind it. A Conv that engines take as one of
+ * integers has to give integers, too; a product of matrices has not.
+ */
+static bool write_to_float(struct oq_rewrite *rewrite, const struct oq_carrier *product,
+                           const struct oq_site *site)
+{
+    struct oq_edit *edit = rewrite->edit;
+    const struct oq_value *x = product->input;
+    const struct oq_carried *root = oq_carried_root(rewrite->plan, x);
+    const struct oq_ranges *ranges = site->quantized->ranges;
+    const int64_t n = (int64_t)product->n_channels, n_scales = (int64_t)ranges->n_scales;
+    const size_t rank = site->constant->source.n_dims;
+    const char *name = product->output->name, *label = oq_node_label(site->node);
+    int64_t there[OQ_MAX_RANK], back[OQ_MAX_RANK];
+    oq_channels_last(rank, there, back);
+    const char *matrix = oq_edit_flattened(edit, oq_rewrite_integers(rewrite, site->quantized));
+    const char *turned = oq_edit_name(edit, name, "_turned");
+    const char *bias = product->has_bias
+                           ? oq_rewrite_bias(rewrite, bias_owner(rewrite, site), product->bias, n)
+                           : NULL;
+    const char *x_turned =
+        oq_edit_permuted(edit, take_integers(rewrite, x), "_channels_last", there, rank);
+    const char *inputs[] = {x_turned,
+                            oq_edit_transpose(edit, matrix),
+                            root->scale_name,
+                            oq_rewrite_scale(rewrite, site, &n_scales, ranges->axis < 0 ? 0 : 1, 1),
+                            root->zero_point_name,
+                            "",
+                            bias,
+                            NULL};
+    const char *outputs[] = {turned, NULL};
+    oq_edit_node(edit, "com.microsoft", "MatMulIntegerToFloat", label, inputs, outputs);
+    return oq_edit_permute(edit, label, turned, back, rank, name);
+}
+
+bool oq_activations_take_integers(const onnxq_plan *plan, const struct oq_constant *constant)
+{
+    if (plan->activations == NULL || !constant->is_static)
+        return false;
+    for (size_t i = 0; i < constant->n_sites; i++) {
+        const struct oq_site *site = &constant->sites[i];
+        if (site->graph == NULL || site->graph->parent != NULL || site->node == NULL ||
+            site->input != 1 || !plan->activations->carriers[site->node_index].gives_floats)
+            return false;
+    }
+    return true;
+}
+
 /* --- nodes --- */
 
 static bool set_inputs(struct oq_rewrite *rewrite, Oq__Pb__NodeProto *node,
@@ -435,6 +498,9 @@ bool oq_activations_write(struct oq_rewrite *rewrite, size_t index)
         return write_scale(rewrite, carrier);
     if (carrier->is_integer && carrier->carry == OQ_CARRY_HARD)
         return write_hard(rewrite, carrier, node);
+    if (carrier->is_integer && carrier->gives_floats)
+        return (!carrier->has_folded || oq_edit_drop(edit, 0, node->output[0], false)) &&
+               write_to_float(rewrite, carrier, oq_product_site(rewrite->plan, index));
     if (!set_inputs(rewrite, node, carrier) ||
         (carrier->carry == OQ_CARRY_PRODUCT &&
          !set_bias(rewrite, node, carrier, oq_product_site(rewrite->plan, index))))

@@ -45,8 +45,8 @@ static bool is_all(const Oq__Pb__NodeProto *node, const char *name, int64_t valu
     return true;
 }
 
-/* A kernel of one point at every place; then no auto_pad adds anything. */
-static bool is_pointwise(const struct oq_site *site)
+/* Then no auto_pad adds anything. */
+bool oq_is_pointwise(const struct oq_site *site)
 {
     const struct oq_source *weight = &site->constant->source;
     for (size_t i = 2; i < weight->n_dims; i++)
@@ -59,7 +59,7 @@ static bool is_pointwise(const struct oq_site *site)
 static const char *refuse_matmul(const onnxq_plan *plan, const struct oq_site *site)
 {
     const struct oq_source *weight = &site->constant->source;
-    if (weight->n_dims > OQ_MAX_RANK || !is_pointwise(site))
+    if (weight->n_dims > OQ_MAX_RANK || !oq_is_pointwise(site))
         return "not a product of matrices: its kernel is not a single point at every place";
     if (plan->model->opset < OQ_OPSET_DYNAMIC_QUANTIZE_LINEAR)
         return "MatMulInteger on dynamic activations needs opset 11";
@@ -69,17 +69,23 @@ static const char *refuse_matmul(const onnxq_plan *plan, const struct oq_site *s
     return oq_integers_refuse(plan, site, weight->dims[1], 0);
 }
 
+void oq_channels_last(size_t rank, int64_t *there, int64_t *back)
+{
+    there[0] = back[0] = 0;
+    for (size_t i = 1; i < rank; i++) {
+        there[i] = (int64_t)(i + 1 < rank ? i + 1 : 1);
+        back[i] = (int64_t)(i > 1 ? i - 1 : rank - 1);
+    }
+}
+
 /* [batch, C, spatial..] as [batch, spatial.., C], and back; W is stored as [C, O]. */
 static bool emit_matmul(struct oq_rewrite *rewrite, const struct oq_site *site)
 {
     const Oq__Pb__NodeProto *node = site->node;
     const struct oq_source *weight = &site->constant->source;
-    size_t rank = weight->n_dims;
-    int64_t there[OQ_MAX_RANK] = {0}, back[OQ_MAX_RANK] = {0};
-    for (size_t i = 1; i < rank; i++) {
-        there[i] = (int64_t)(i + 1 < rank ? i + 1 : 1);
-        back[i] = (int64_t)(i > 1 ? i - 1 : rank - 1);
-    }
+    const size_t rank = weight->n_dims;
+    int64_t there[OQ_MAX_RANK], back[OQ_MAX_RANK];
+    oq_channels_last(rank, there, back);
     const struct oq_turn turn = {
         .suffix = "_channels_last", .there = there, .back = back, .rank = rank};
     struct oq_matmul matmul = {.activation = node->input[0],

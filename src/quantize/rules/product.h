@@ -42,6 +42,12 @@ struct oq_turn {
 bool oq_turned_emit(struct oq_rewrite *rewrite, const struct oq_site *site,
                     const struct oq_matmul *matmul, const struct oq_turn *turn);
 
+/* conv.c: the order of axes with channels last, [rank], and the way back. */
+void oq_channels_last(size_t rank, int64_t *there, int64_t *back);
+
+/* conv.c: the kernel of a Conv is one point at every place: its weight is a matrix. */
+bool oq_is_pointwise(const struct oq_site *site);
+
 /* --- matmul_left.c ---
  * The constant on the left, W . X = (X' . W')': ONNX Runtime has no fast integer product whose
  * weight comes first. */
