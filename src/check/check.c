@@ -335,7 +335,8 @@ static bool measure_layers(struct work *work, onnxq_error *error)
 {
     struct oq_check *check = work->check;
     if (work->options->layers)
-        check->layers = oq_layers_create(work->reference, work->candidate, &work->setup, error);
+        check->layers =
+            oq_layers_create(work->reference, work->candidate, &work->setup, false, error);
     return check->layers != NULL || !work->options->layers;
 }
 

@@ -29,6 +29,7 @@ struct oq_layers_group {
     size_t n_layers;
     const char *const *outputs; /* of the reference */
     size_t n_outputs;
+    bool is_added_only;     /* of the errors nothing else is asked for */
     const char *no_effects; /* why there are none, or NULL */
     struct oq_arrays reference_state, candidate_state,
         deltas;               /* what is carried from run to run, by session */

@@ -78,7 +78,8 @@ static bool run_batch(struct oq_layers_group *group, size_t first, size_t count,
     struct oq_batch batch = {.group = group, .first = first, .count = count};
     bool ok = oq_batch_init(&batch, error) && oq_pass_reference(&batch, error) &&
               oq_batch_choose(&batch, error) && oq_pass_apart(&batch, error) &&
-              oq_pass_candidate(&batch, error) && oq_pass_effects(&batch, error);
+              (group->is_added_only ||
+               (oq_pass_candidate(&batch, error) && oq_pass_effects(&batch, error)));
     *nbytes = oq_batch_fini_arrays(batch.references, count * batch.n_values) +
               oq_batch_fini_arrays(batch.deltas, count * batch.n_made);
     oq_arena_fini(&batch.arena);
@@ -119,12 +120,15 @@ static const char **list_outputs(const onnxq_model *model, struct oq_arena *aren
 }
 
 static bool run_all(struct oq_layers *layers, const onnxq_model *reference,
-                    const onnxq_model *candidate, const struct oq_run_setup *setup,
+                    const onnxq_model *candidate, const struct oq_run_setup *setup, bool added_only,
                     onnxq_error *error)
 {
     struct pace pace = {0};
-    struct oq_layers_group group = {
-        .reference = reference, .candidate = candidate, .setup = setup, .arena = &layers->arena};
+    struct oq_layers_group group = {.reference = reference,
+                                    .candidate = candidate,
+                                    .setup = setup,
+                                    .arena = &layers->arena,
+                                    .is_added_only = added_only};
     group.n_steps = layers->count * setup->inputs.sets->count * OQ_LAYER_STEPS;
     group.outputs = list_outputs(reference, &layers->arena, &group.n_outputs, error);
     bool ok = group.outputs != NULL;
@@ -174,7 +178,8 @@ static bool list_layers(struct oq_layers *layers, onnxq_error *error)
 }
 
 struct oq_layers *oq_layers_create(const onnxq_model *reference, const onnxq_model *candidate,
-                                   const struct oq_run_setup *setup, onnxq_error *error)
+                                   const struct oq_run_setup *setup, bool added_only,
+                                   onnxq_error *error)
 {
     struct oq_layers *layers = calloc(1, sizeof(*layers));
     if (layers == NULL) {
@@ -183,7 +188,8 @@ struct oq_layers *oq_layers_create(const onnxq_model *reference, const onnxq_mod
     }
     oq_arena_init(&layers->arena, OQ_STRUCTURE_BUDGET);
     if (oq_layer_sites_find(&layers->sites, reference, candidate, &layers->arena, error) &&
-        list_layers(layers, error) && run_all(layers, reference, candidate, setup, error)) {
+        list_layers(layers, error) &&
+        run_all(layers, reference, candidate, setup, added_only, error)) {
         qsort(layers->list, layers->count, sizeof(*layers->list), compare_layers);
         return layers;
     }

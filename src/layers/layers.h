@@ -32,9 +32,13 @@ struct oq_layers {
     const char *no_effects; /* why no site has an effect, or NULL */
 };
 
-/* Runs parts of both models, which have to outlive the result; a mask concerns the effects. */
+/*
+ * Runs parts of both models, which have to outlive the result; a mask concerns the effects. What is
+ * added takes a quarter of the time without the rest.
+ */
 struct oq_layers *oq_layers_create(const onnxq_model *reference, const onnxq_model *candidate,
-                                   const struct oq_run_setup *setup, onnxq_error *error);
+                                   const struct oq_run_setup *setup, bool added_only,
+                                   onnxq_error *error);
 void oq_layers_destroy(struct oq_layers *layers); /* NULL is fine */
 
 /* --- layers_text.c --- */

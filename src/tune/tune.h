@@ -62,6 +62,7 @@ struct oq_tune_weight {
 struct oq_tune_site {
     const char *node, *op_type; /* of the main graph */
     struct oq_tune_cost costs[OQ_N_FORMS];
+    double sensitivity[2]; /* what outputs lose of a loss there, without and with columns; or 0 */
 };
 
 /* The form that it has where it is to have `form`, which may not be there. */

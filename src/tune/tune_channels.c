@@ -42,6 +42,11 @@ const struct oq_tune_form oq_tune_forms[OQ_N_FORMS] = {
     {"columns-4", ONNXQ_FORM_INTEGERS, 0.7f, 4}, {"columns-16", ONNXQ_FORM_INTEGERS, 0.7f, 16},
 };
 
+const int oq_tune_order[OQ_N_ORDERED_FORMS] = {
+    ONNXQ_FORM_FOLDED,    ONNXQ_FORM_INTEGERS,  OQ_N_PLAIN_FORMS + 0,
+    OQ_N_PLAIN_FORMS + 3, ONNXQ_FORM_BLOCKS_8,  OQ_N_PLAIN_FORMS + 4,
+    OQ_N_PLAIN_FORMS + 2, OQ_N_PLAIN_FORMS + 1, ONNXQ_FORM_BLOCKS_4};
+
 onnxq_choice oq_tune_choose(const char *node, const char *weight,
                             const struct oq_tune_activation *activation, int form)
 {

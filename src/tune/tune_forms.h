@@ -19,6 +19,13 @@ struct oq_tune_form {
 
 extern const struct oq_tune_form oq_tune_forms[OQ_N_FORMS];
 
+/*
+ * All but float, in the order in which they are worth the time that is left: the most accurate one,
+ * the fastest one, and what lies between.
+ */
+#define OQ_N_ORDERED_FORMS (OQ_N_FORMS - 1)
+extern const int oq_tune_order[OQ_N_ORDERED_FORMS];
+
 static inline bool oq_form_has_channels(int form)
 {
     return form >= OQ_N_PLAIN_FORMS;

@@ -14,7 +14,6 @@
 #define BURST_SECONDS    0.004 /* of runs of one model, before the other has its turn */
 #define MIN_TURNS        5
 #define MAX_TURNS        400
-#define SHARE_OF_TIMES   0.3 /* of the time that is allowed */
 #define MIN_PAIR_SECONDS 0.1
 #define MAX_PAIR_SECONDS 5.0
 #define MOST_OF_THE_REST 0.6
@@ -111,18 +110,16 @@ static void fini_timing(struct timing *timing)
 /* --- groups ----------------------------------------------------------------------------- */
 
 /*
- * What all other groups have meanwhile. Integers with known ranges pay where their neighbours are
- * integers, too; elsewhere nothing is quantized twice where all is folded.
+ * What all other groups have meanwhile: nearly all have it in what is found. The shorter the run
+ * beside which a difference is measured, the less of it is noise; and integers of known ranges pay
+ * only where their neighbours are integers, too.
  */
-static int base_form(const struct oq_tuning *tuning)
-{
-    return tuning->tune->ranges != NULL ? ONNXQ_FORM_INTEGERS : ONNXQ_FORM_FOLDED;
-}
+#define BASE_FORM ONNXQ_FORM_INTEGERS
 
 static onnxq_choice *choose_group(struct oq_tuning *tuning, size_t group, int form)
 {
     const struct oq_tune *tune = tuning->tune;
-    onnxq_choice *choices = oq_trial_all(tuning, base_form(tuning));
+    onnxq_choice *choices = oq_trial_all(tuning, BASE_FORM);
     for (size_t i = 0; choices != NULL && i < tune->n_weights; i++)
         if (tune->weights[i].group == group)
             choices[i] = oq_tune_choose(tune->weights[i].node, tune->weights[i].weight,
@@ -174,31 +171,31 @@ static int timed_as(int form)
     return oq_form_is_smooth(form) ? OQ_N_PLAIN_FORMS : form;
 }
 
-/* Folded, too, where that is not what all else is. */
-static bool is_timed(const struct oq_tuning *tuning, const struct oq_tune_group *group, int form)
+/* What has no integers is folded in the base. */
+static int base_of(const struct oq_tune_group *group)
 {
-    int base = base_form(tuning);
-    return form >= ONNXQ_FORM_FOLDED && form != base && timed_as(form) == form &&
-           group->exists[form] && (form != ONNXQ_FORM_FOLDED || group->exists[base]);
+    return group->exists[BASE_FORM] ? BASE_FORM : ONNXQ_FORM_FOLDED;
 }
 
-static size_t count_pairs(const struct oq_tuning *tuning)
+static bool is_timed(const struct oq_tune_group *group, int form)
+{
+    return form >= ONNXQ_FORM_FOLDED && form != base_of(group) && timed_as(form) == form &&
+           group->exists[form];
+}
+
+static size_t count_pairs(const struct oq_tune *tune)
 {
     size_t count = 0;
-    for (size_t g = 0; g < tuning->tune->n_groups; g++)
+    for (size_t g = 0; g < tune->n_groups; g++)
         for (int form = 0; form < OQ_N_FORMS; form++)
-            count += is_timed(tuning, &tuning->tune->groups[g], form);
+            count += is_timed(&tune->groups[g], form);
     return count;
 }
 
 /* From differences to the base to those to what is folded. */
-static void refer_to_folded(const struct oq_tuning *tuning, struct oq_tune_group *group)
+static void refer_to_folded(struct oq_tune_group *group)
 {
-    int base = base_form(tuning);
-    if (base == ONNXQ_FORM_FOLDED || !group->exists[base])
-        return;
-    double folded = group->ms[ONNXQ_FORM_FOLDED];
-    group->ms[base] = 0;
+    const double folded = group->ms[ONNXQ_FORM_FOLDED];
     for (int form = ONNXQ_FORM_FOLDED; form < OQ_N_FORMS; form++)
         group->ms[form] -= folded;
 }
@@ -242,7 +239,7 @@ static const int ever_slower[] = {ONNXQ_FORM_INTEGERS, OQ_N_PLAIN_FORMS, OQ_N_PL
 
 /*
  * Where a clock says that more takes less, it was off: neighbours that are the wrong way round get
- * their mean (isotonic regression). What there was no time for takes as long as the one before.
+ * their mean (isotonic regression).
  */
 static void straighten(struct oq_tune_group *group)
 {
@@ -250,13 +247,13 @@ static void straighten(struct oq_tune_group *group)
         double sum;
         unsigned n;
     } pools[N_EVER_SLOWER];
-    size_t n_pools = 0, pool = 0;
+    int timed[N_EVER_SLOWER];
+    size_t n_timed = 0, n_pools = 0, pool = 0;
     for (size_t i = 0; i < N_EVER_SLOWER; i++) {
-        double ms = group->ms[ever_slower[i]];
-        if (isnan(ms) && i > 0)
-            ms = pools[n_pools - 1].sum / pools[n_pools - 1].n;
+        const double ms = group->ms[ever_slower[i]];
         if (!group->exists[ever_slower[i]] || isnan(ms))
-            return;
+            continue;
+        timed[n_timed++] = ever_slower[i];
         pools[n_pools].sum = ms, pools[n_pools++].n = 1;
         while (n_pools > 1 && pools[n_pools - 2].sum * pools[n_pools - 1].n >
                                   pools[n_pools - 1].sum * pools[n_pools - 2].n) {
@@ -265,37 +262,43 @@ static void straighten(struct oq_tune_group *group)
             pools[n_pools - 1].n += pools[n_pools].n;
         }
     }
-    for (size_t i = 0; i < N_EVER_SLOWER; pool++)
+    for (size_t i = 0; i < n_timed; pool++)
         for (unsigned left = pools[pool].n; left > 0; left--)
-            group->ms[ever_slower[i++]] = pools[pool].sum / pools[pool].n;
+            group->ms[timed[i++]] = pools[pool].sum / pools[pool].n;
+}
+
+static void finish_group(struct oq_tune_group *group)
+{
+    group->ms[base_of(group)] = 0;
+    straighten(group);
+    for (int form = 0; form < OQ_N_FORMS; form++)
+        group->ms[form] = group->ms[timed_as(form)];
+    refer_to_folded(group);
 }
 
 static bool time_groups(struct oq_tuning *tuning, struct timing *timing, onnxq_error *error)
 {
     const struct oq_tune *tune = tuning->tune;
-    size_t n_pairs = count_pairs(tuning), n_done = 0;
-    double seconds = fmin(tuning->options->seconds * SHARE_OF_TIMES,
+    size_t n_pairs = count_pairs(tune), n_done = 0;
+    double seconds = fmin(tuning->options->seconds * OQ_TUNING_SHARE_OF_TIMES,
                           oq_tuning_seconds_left(tuning) * MOST_OF_THE_REST) /
                      (double)(n_pairs + 1);
     seconds = fmin(fmax(seconds, MIN_PAIR_SECONDS), MAX_PAIR_SECONDS);
     const size_t *order = sort_groups(tuning);
     if (order == NULL)
         return oq_arena_fail(&tuning->arena, error);
-    for (size_t i = 0; i < tune->n_groups; i++) {
-        const size_t g = order[i];
-        for (int form = 0; form < OQ_N_FORMS; form++) {
-            if (!is_timed(tuning, &tune->groups[g], form))
-                continue;
-            bool goes_on = oq_tuning_goes_on(tuning, "times", n_done++, n_pairs);
-            if (!find_time(tuning, timing, g, form, seconds, &goes_on, error) &&
-                !oq_tuning_forgives(tuning, error))
-                return false;
-        }
-        straighten(&tune->groups[g]);
-        for (int form = 0; form < OQ_N_FORMS; form++)
-            tune->groups[g].ms[form] = tune->groups[g].ms[timed_as(form)];
-        refer_to_folded(tuning, &tune->groups[g]);
+    for (size_t i = 0; i < OQ_N_ORDERED_FORMS * tune->n_groups; i++) {
+        const int form = oq_tune_order[i / tune->n_groups];
+        const size_t g = order[i % tune->n_groups];
+        if (!is_timed(&tune->groups[g], form))
+            continue;
+        bool goes_on = oq_tuning_goes_on(tuning, "times", n_done++, n_pairs);
+        if (!find_time(tuning, timing, g, form, seconds, &goes_on, error) &&
+            !oq_tuning_forgives(tuning, error))
+            return false;
     }
+    for (size_t g = 0; g < tune->n_groups; g++)
+        finish_group(&tune->groups[g]);
     return true;
 }
 
@@ -317,7 +320,8 @@ static double rate_of(const struct oq_tune *tune, const char *op_type, int form)
 
 /*
  * Where there was no time for a clock: as others of that operator take. Without any, reading
- * weights is what takes the time of a run, floats for what is folded, and all else as it is stored.
+ * weights is what takes the time of a run, floats for what is folded, and all else as it is stored;
+ * of what is computed beside the integers bytes say nothing, so that nobody chooses it.
  */
 static void assume_times(struct oq_tune *tune, bool is_timed)
 {
@@ -331,6 +335,8 @@ static void assume_times(struct oq_tune *tune, bool is_timed)
                 continue;
             const char *op_type = tune->sites[weight->site].op_type;
             const double rate = is_timed ? rate_of(tune, op_type, form) : (double)NAN;
+            if (is_timed && isnan(rate) && oq_form_has_channels(form))
+                continue;
             ms[form] = !isnan(rate) ? rate * float_nbytes
                                     : ((double)weight->nbytes[form] - float_nbytes) * run_ms /
                                           (double)(tune->float_nbytes + 1);
@@ -357,7 +363,7 @@ bool oq_tuning_measure_times(struct oq_tuning *tuning, onnxq_error *error)
         sum_up(tuning->tune);
         return true;
     }
-    const onnxq_choice *choices = oq_trial_all(tuning, base_form(tuning));
+    const onnxq_choice *choices = oq_trial_all(tuning, BASE_FORM);
     if (choices == NULL)
         return oq_arena_fail(&tuning->arena, error);
     const char *path = oq_trial_write(tuning, oq_trial_method(tuning), choices,

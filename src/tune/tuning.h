@@ -12,6 +12,9 @@
  */
 #define OQ_TUNING_ERROR_SETS 2
 
+/* Of the time that is allowed: that of clocks. */
+#define OQ_TUNING_SHARE_OF_TIMES 0.3
+
 struct oq_tuning {
     struct oq_tune *tune;
     const struct oq_tune_options *options;

@@ -128,6 +128,23 @@ class TuneTest(OrtTest):
         self.assertGreaterEqual(best["speed_high"], best["speed_low"])
         self.assertIn("warning: random inputs", self.messages)
 
+    def test_the_form_that_takes_less_is_chosen_of_those_that_fit(self):
+        model, inputs, kept = self.save(network()), self.inputs(), self.dir / "measured.json"
+        arguments = ("-i", inputs, "--budget=rel<=0.03", "--time=20", f"--resume={kept}", "--save-plan", self.dir / "plan.json")
+        self.tune(model, *arguments, timing=True)
+        first = json.loads(kept.read_text())
+        timed = {row["form"] for row in first["measured"] if row["what"] == "time"}
+        self.assertNotIn("integers", timed)  # the others are so much slower than them
+        self.assertLessEqual({"folded", "columns-4", "columns-16"}, timed)
+        for row in first["measured"]:
+            if row["what"] == "time":
+                row["value"] = 0.01 if row["form"].startswith("smooth") else 1000
+        kept.write_text(json.dumps(first))
+        report = self.tune(model, *arguments, timing=True)
+        found = {form for point in report["points"] if point["name"] == "" for form in point["weights"]}
+        self.assertTrue(any(form.startswith("smooth") for form in found), found)
+        self.assertFalse(any(form.startswith(("columns", "blocks")) for form in found), found)
+
     def test_weights_of_bodies_are_decided_with_their_node(self):
         r = build.rng()
         w = {f"w{i}": (r.standard_normal((WIDTH, WIDTH)) / 16).astype(np.float32) for i in range(2)}
