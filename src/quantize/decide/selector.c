@@ -76,6 +76,14 @@ static void consider_name(void *context, const char *name)
     oq_nearest_offer(context, name);
 }
 
+/* A name that is nearly right, or the way on without one. */
+static void hint_at(const struct oq_nearest *nearest, onnxq_error *error)
+{
+    oq_nearest_hint(nearest, error);
+    if (error->hint[0] == '\0')
+        oq_error_hint(error, "--allow-unmatched passes over what matches nothing");
+}
+
 static bool check_patterns(struct oq_selection *selection, const onnxq_model *model,
                            onnxq_error *error)
 {
@@ -88,7 +96,7 @@ static bool check_patterns(struct oq_selection *selection, const onnxq_model *mo
         for_each_name(model, consider_name, &nearest);
         oq_fail(error, ONNXQ_ERROR_OPTION, "%s \"%s\" matches no node and no weight",
                 selector->exclude ? "exclude" : "include", selector->pattern);
-        oq_nearest_hint(&nearest, error);
+        hint_at(&nearest, error);
         return false;
     }
     return true;
@@ -111,7 +119,7 @@ static bool check_op_types(const char *const *op_types, size_t n, const onnxq_mo
         if (nearest.name != NULL && nearest.distance == 0)
             continue;
         oq_fail(error, ONNXQ_ERROR_OPTION, "the model has no operator of type \"%s\"", op_types[i]);
-        oq_nearest_hint(&nearest, error);
+        hint_at(&nearest, error);
         return false;
     }
     return true;
