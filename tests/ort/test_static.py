@@ -870,6 +870,16 @@ class Worth(StaticTest):
         want, got = (common.run(p, nchw(size=32)[0]) for p in (outcome.source, outcome.path))
         self.assertLess(common.relative_error(want, got), 5)
 
+    def test_last(self) -> None:
+        """What is dequantized is brought into blocks for a convolution of floats, which takes time as well."""
+        net, x = Net(), "x"
+        for i, o in ((3, 64), (64, 64), (64, 32)):
+            x = net.op("Relu", net.conv(x, i, o))
+        net.conv(x, 32, 9)
+        outcome = self.worth(net, size=64)
+        last = list(net.constants)[-2]
+        self.assertEqual(self.reasons(outcome)[last], "")
+
     def test_nothing(self) -> None:
         """Two small convolutions between operators that take floats."""
         net = Net()

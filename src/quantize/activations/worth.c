@@ -107,6 +107,7 @@ static int64_t find_saved(const Oq__Pb__NodeProto *node, const struct oq_carrier
  */
 #define TIME_OF_QUANTIZING   900
 #define TIME_OF_DEQUANTIZING 700
+#define TIME_OF_BLOCKING     700 /* of what is dequantized, for a convolution of floats */
 #define TIME_OF_NODES        INT64_C(14000000)
 
 /* Of one tensor; bounded, so that no sum of times overflows. */
@@ -175,8 +176,15 @@ static bool is_absorbed(const struct oq_carrier *maker, const struct oq_carrier 
            user->carry == OQ_CARRY_CLAMP && value->n_uses == 1;
 }
 
+static bool is_convolution(const onnxq_plan *plan, size_t index)
+{
+    const struct oq_carrier *carrier = &plan->activations->carriers[index];
+    return carrier->is_integer && carrier->carry == OQ_CARRY_PRODUCT &&
+           oq_node_is(plan->model->proto->graph->node[index], "", "Conv");
+}
+
 static void add_use(struct worth *worth, const struct oq_value *value, const struct oq_use *use,
-                    bool is_made)
+                    size_t made_by)
 {
     struct oq_min_cut *cut = &worth->cut;
     if (find_user(worth->plan, use) == NULL) {
@@ -184,8 +192,10 @@ static void add_use(struct worth *worth, const struct oq_value *value, const str
         return;
     }
     oq_min_cut_add(cut, use->node, find_any(worth, value), OQ_CUT_NEVER);
-    if (is_made)
+    if (made_by != OQ_NO_NODE)
         oq_min_cut_add(cut, find_all(worth, value), use->node, OQ_CUT_NEVER);
+    if (made_by != OQ_NO_NODE && is_convolution(worth->plan, use->node))
+        oq_min_cut_add(cut, made_by, use->node, nelem_of(worth->plan, value) * TIME_OF_BLOCKING);
 }
 
 static void add_value(struct worth *worth, const struct oq_value *value)
@@ -193,7 +203,7 @@ static void add_value(struct worth *worth, const struct oq_value *value)
     const struct oq_activations *activations = worth->plan->activations;
     const struct oq_carrier *maker = oq_carried_of(worth->plan, value)->maker;
     const int64_t nelem = nelem_of(worth->plan, value);
-    const size_t made_by = maker == NULL ? 0 : (size_t)(maker - activations->carriers);
+    const size_t made_by = maker == NULL ? OQ_NO_NODE : (size_t)(maker - activations->carriers);
     struct oq_min_cut *cut = &worth->cut;
     if (worth->is_seen[value->ordinal])
         return;
@@ -204,7 +214,7 @@ static void add_value(struct worth *worth, const struct oq_value *value)
         return;
     }
     for (const struct oq_use *use = value->uses; use != NULL; use = use->next)
-        add_use(worth, value, use, maker != NULL);
+        add_use(worth, value, use, made_by);
     if (value->is_graph_output)
         oq_min_cut_prefer(cut, find_all(worth, value), -OQ_CUT_NEVER);
     if (maker == NULL) {
@@ -215,13 +225,6 @@ static void add_value(struct worth *worth, const struct oq_value *value)
                    nelem * TIME_OF_QUANTIZING + TIME_OF_NODES);
     oq_min_cut_add(cut, made_by, find_all(worth, value),
                    nelem * TIME_OF_DEQUANTIZING + TIME_OF_NODES);
-}
-
-static bool is_convolution(const onnxq_plan *plan, size_t index)
-{
-    const struct oq_carrier *carrier = &plan->activations->carriers[index];
-    return carrier->is_integer && carrier->carry == OQ_CARRY_PRODUCT &&
-           oq_node_is(plan->model->proto->graph->node[index], "", "Conv");
 }
 
 /* What integers save of a node, or cost it. */
@@ -260,7 +263,7 @@ static size_t count_arcs(const onnxq_plan *plan)
 {
     size_t n = 0;
     for (size_t i = 0; i < plan->activations->n_nodes; i++)
-        n += 2 * plan->model->proto->graph->node[i]->n_input + 2;
+        n += 3 * plan->model->proto->graph->node[i]->n_input + 2;
     return n;
 }
 
