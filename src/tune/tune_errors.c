@@ -5,7 +5,7 @@
 #include "layers/layers.h"
 #include "tune/tuning.h"
 
-static struct oq_tune_site *find_site(struct oq_tune *tune, const char *node)
+struct oq_tune_site *oq_tuning_find_site(struct oq_tune *tune, const char *node)
 {
     for (size_t i = 0; i < tune->n_sites; i++)
         if (strcmp(tune->sites[i].node, node) == 0)
@@ -57,9 +57,9 @@ static void note_layers(struct oq_tune *tune, const struct oq_layers *layers, in
 {
     for (size_t i = 0; i < layers->count; i++) {
         const struct oq_layer_site *layer = layers->list[i].site;
-        struct oq_tune_site *site = find_site(tune, layer->name);
+        struct oq_tune_site *site = oq_tuning_find_site(tune, layer->name);
         if (site == NULL && layer->weights.count == 1)
-            site = find_site(tune, layer->weights.list[0]);
+            site = oq_tuning_find_site(tune, layer->weights.list[0]);
         if (site != NULL)
             site->costs[form].error = square_of_error(site, &layers->list[i], form);
     }

@@ -18,6 +18,9 @@
 /* So many more are tried where there is time. */
 #define MOST_STEPS_FURTHER 8
 
+/* Convolutions that are float in front of all others. */
+#define MOST_FLOAT_HEADS 3
+
 /* A site changes its form, and all that go with it. */
 struct frontier_step {
     size_t site;
@@ -311,6 +314,54 @@ static bool find_last(struct oq_tuning *tuning, const struct frontier *line, siz
     return *best == SIZE_MAX || high > low || go_further(tuning, line, low - 1, best, error);
 }
 
+/* --- heads -------------------------------------------------------------------------------- */
+
+/* The number of the site of a convolution, or SIZE_MAX. */
+static size_t find_convolution(struct oq_tune *tune, const Oq__Pb__NodeProto *node)
+{
+    const struct oq_tune_site *site =
+        oq_node_is(node, "", "Conv") ? oq_tuning_find_site(tune, oq_node_label(node)) : NULL;
+    return site == NULL ? SIZE_MAX : (size_t)(site - tune->sites);
+}
+
+/*
+ * The first convolutions have the most values and the fewest channels, so that integers gain the
+ * least there, and one step to integers is taken wherever they begin: two floats in a row may be
+ * faster where one is not. What each takes by itself does not tell, so whole models are timed.
+ */
+static bool try_heads(struct oq_tuning *tuning, size_t *best, onnxq_error *error)
+{
+    struct oq_tune *tune = tuning->tune;
+    const Oq__Pb__GraphProto *graph = tuning->options->model->proto->graph;
+    if (*best == SIZE_MAX || tune->ranges == NULL || !tuning->options->is_timed)
+        return true;
+    int *forms = oq_arena_array(&tuning->arena, tune->n_sites, sizeof(*forms));
+    if (forms == NULL)
+        return oq_arena_fail(&tuning->arena, error);
+    memcpy(forms, tune->points[*best].forms, tune->n_sites * sizeof(*forms));
+    for (size_t i = 0, n = 0; i < graph->n_node && n < MOST_FLOAT_HEADS; i++) {
+        const size_t site = find_convolution(tune, graph->node[i]);
+        struct oq_tune_point *point;
+        if (site == SIZE_MAX)
+            continue;
+        n++;
+        if (forms[site] < ONNXQ_FORM_INTEGERS)
+            continue;
+        if (!oq_tuning_goes_on(tuning, "models", tune->n_points, 0))
+            return true;
+        forms[site] = ONNXQ_FORM_FOLDED;
+        if (isnan(tune->points[*best].speed) &&
+            !oq_tuning_measure_speed(tuning, &tune->points[*best], error))
+            return false;
+        if (!add_point(tuning, "", oq_trial_method(tuning), forms, &point, error) ||
+            !oq_tuning_measure_speed(tuning, point, error))
+            return false;
+        if (is_within(tuning, point) && point->speed > tune->points[*best].speed)
+            *best = tune->n_points - 1;
+    }
+    return true;
+}
+
 /* --- the choice ----------------------------------------------------------------------------- */
 
 static int compare_points(const void *a, const void *b)
@@ -449,7 +500,8 @@ bool oq_tuning_search(struct oq_tuning *tuning, onnxq_error *error)
     size_t found;
     tuning->reserve = tuning->choice_seconds;
     if (!make_line(tuning, &line, error) ||
-        (!find_last(tuning, &line, &found, error) && !oq_tuning_forgives(tuning, error)) ||
+        (!(find_last(tuning, &line, &found, error) && try_heads(tuning, &found, error)) &&
+         !oq_tuning_forgives(tuning, error)) ||
         !choose(tuning, found, error))
         return false;
     sort_points(tune);

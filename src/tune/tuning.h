@@ -70,6 +70,7 @@ bool oq_tuning_begin_search(struct oq_tuning *tuning, onnxq_error *error);
 
 /* tune_errors.c: what each form of each site makes of the outputs. */
 bool oq_tuning_measure_errors(struct oq_tuning *tuning, onnxq_error *error);
+struct oq_tune_site *oq_tuning_find_site(struct oq_tune *tune, const char *node); /* or NULL */
 
 /* tune_times.c: what each form of each group takes, and the speed of a point. */
 bool oq_tuning_measure_times(struct oq_tuning *tuning, onnxq_error *error);

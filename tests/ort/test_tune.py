@@ -196,6 +196,19 @@ class TuneTest(OrtTest):
         self.assertEqual((self.dir / "again.onnx").read_bytes(), (self.dir / "out.onnx").read_bytes())
         self.assert_valid(self.dir / "out.onnx")
 
+    def test_the_first_convolutions_are_tried_as_floats(self):
+        model, kept = self.save(self.convolutions()), self.dir / "measured.json"
+        arguments = ("--budget=rel<=0.5", "--time=20", f"--resume={kept}")
+        self.tune(model, *arguments, timing=True)
+        measured = json.loads(kept.read_text())
+        for row in measured["measured"]:
+            if row["what"] == "time":
+                row["value"] = 1000  # so that all are integers, as far as single times tell
+        kept.write_text(json.dumps(measured))
+        report = self.tune(model, *arguments, timing=True)
+        timed = [point for point in report["points"] if point["name"] == "" and point["speed"]]
+        self.assertEqual(sorted(point["weights"].get("integers", 0) for point in timed), [0, 1, 2, 3])
+
     def test_what_is_chosen_to_be_folded_is_no_integer_convolution(self):
         model, plan = self.save(self.convolutions()), self.dir / "plan.json"
         self.tune(model, "--budget=rel<=0.1", "--save-plan", plan)
