@@ -593,7 +593,7 @@ section_sidefiles() {
     # What is read is not written: the output's side file would be the input's.
     cp data model.onnx.data
     cp model.onnx other.onnx
-    exits 2 "$ONNXQ" quantize -qq other.onnx model.onnx
+    exits 2 "$ONNXQ" quantize -qqf other.onnx model.onnx
     says "is an input file"
     ln -f model.onnx.data out.onnx.data
     exits 2 "$ONNXQ" quantize -qq --external-data always other.onnx out.onnx

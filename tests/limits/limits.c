@@ -95,15 +95,27 @@ static double make(const struct shape *shape, size_t n)
     return (double)status.st_size;
 }
 
-/* The largest count that fits into a small file. */
+static size_t size_of(const struct shape *shape, size_t n)
+{
+    struct bytes file = make_shape(shape, n);
+    free(file.data);
+    return file.nbytes;
+}
+
+/*
+ * The largest count that fits into a small file. None is made that is much larger: what this
+ * process has in memory counts for those that it starts.
+ */
 static size_t count_of_small(const struct shape *shape)
 {
-    size_t low = 1, high = SMALL_NBYTES;
+    size_t low = 1, high = 2;
+    while (high < SMALL_NBYTES && size_of(shape, high) <= SMALL_NBYTES) {
+        low = high;
+        high *= 2;
+    }
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        struct bytes file = make_shape(shape, middle);
-        free(file.data);
-        if (file.nbytes <= SMALL_NBYTES)
+        if (size_of(shape, middle) <= SMALL_NBYTES)
             low = middle;
         else
             high = middle;

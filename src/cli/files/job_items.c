@@ -229,11 +229,15 @@ static int check_collisions(cli_job *job)
                      pair[1]->input, pair[0]->output);
 }
 
-/* OUT, which could be a model that was to be read; not where it is the one that is. */
-static bool is_second_operand(const cli_job *job, const cli_item *item)
+/*
+ * OUT, which could be a model that was to be read; not where it is the one that is, and not where
+ * an earlier run may have copied one there.
+ */
+static bool may_be_original(const cli_job *job, const cli_item *item)
 {
-    return !item->derived && job->files->output == NULL &&
-           !cli_is_same_file(item->input, item->output);
+    const cli_files *files = job->files;
+    return !item->derived && files->output == NULL && !files->force && !files->no_clobber &&
+           !files->allow_noop && !cli_is_same_file(item->input, item->output);
 }
 
 static int check_item(const cli_job *job, const cli_item *item)
@@ -250,8 +254,7 @@ static int check_item(const cli_job *job, const cli_item *item)
     if (reads && oq_os_is_terminal(stdin))
         return cli_usage(common, NULL, "standard input is a terminal, expected a model");
     int status = cli_model_name_check(common, item->output);
-    if (status == CLI_EXIT_OK && is_second_operand(job, item) && !files->force &&
-        !files->no_clobber)
+    if (status == CLI_EXIT_OK && may_be_original(job, item))
         status = cli_output_check_original(common, item->output);
     if (status != CLI_EXIT_OK)
         return status;

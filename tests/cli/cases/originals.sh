@@ -12,6 +12,8 @@ same b.onnx before.onnx
 run onnxq quantize -q a.onnx int8.onnx
 run onnxq dequantize -q int8.onnx float.onnx
 run onnxq dequantize -q int8.onnx float.onnx
+run onnxq quantize -q --allow-noop --min-elements 1000000 a.onnx copy.onnx
+run onnxq quantize -q --allow-noop --min-elements 1000000 a.onnx copy.onnx
 make_model nothing none.onnx
 run onnxq quantize -q a.onnx none.onnx
 run onnxq quantize -qf a.onnx b.onnx
