@@ -712,6 +712,16 @@ class Left(StaticTest):
         outcome = self.static(model, nchw())
         self.assert_integer(outcome.path, ("Sigmoid", "Concat", "Mul"))
 
+    def test_bias_that_is_a_weight_too(self) -> None:
+        """Nobody takes its floats, once it is a bias of integers; in a second run neither."""
+        net = Net()
+        bias = net.constant(net.normal(CHANNELS))
+        x = net.op("Conv", "x", net.constant(net.normal(CHANNELS, 3, 3, 3)), bias, pads=[1] * 4)
+        net.op("MatMul", net.op("Transpose", x, perm=[0, 2, 3, 1]), bias)
+        model = net.model(net.nodes[-1].output[0], (1, SIZE, SIZE))
+        outcome = self.static(model, nchw())
+        self.assertEqual([u["action"] for u in outcome.weight(bias)["uses"]], ["rewrite", "fold"])
+
     def test_moved_into_body(self) -> None:
         """ONNX Runtime crashes on a body that takes what DequantizeLinear gives, moved: a Sum stands between."""
 

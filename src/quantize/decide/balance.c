@@ -41,7 +41,7 @@ const struct oq_site *oq_plan_find_keeper(const onnxq_plan *plan,
                                           const struct oq_constant *constant)
 {
     for (size_t i = 0; i < constant->n_sites; i++)
-        if (constant->sites[i].action == ONNXQ_KEEP &&
+        if (constant->sites[i].action == ONNXQ_KEEP && !constant->sites[i].is_rewritten &&
             oq_plan_find_releaser(plan, &constant->sites[i]) == NULL)
             return &constant->sites[i];
     return NULL;
