@@ -81,7 +81,7 @@ static void hint_at(const struct oq_nearest *nearest, onnxq_error *error)
 {
     oq_nearest_hint(nearest, error);
     if (error->hint[0] == '\0')
-        oq_error_hint(error, "--allow-unmatched passes over what matches nothing");
+        oq_error_hint(error, "options.allow_unmatched passes over what matches nothing");
 }
 
 static bool check_patterns(struct oq_selection *selection, const onnxq_model *model,

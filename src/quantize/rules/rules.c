@@ -20,6 +20,7 @@ const struct oq_rule *oq_rule_find(const struct oq_operator *op)
 
 /* Measured (docs/decisions.md): 4 bits need their small blocks, 8 are as good in large ones. */
 #define DEFAULT_BLOCK_OF_8_BITS 128
+#define LEAST_BLOCK             16
 #define DEFAULT_BLOCK_OF_4_BITS 32
 
 void oq_site_fold(struct oq_site *site, int axis, size_t batch_axes, const char *reason)
@@ -44,15 +45,41 @@ void oq_site_dynamic(struct oq_site *site, int axis, size_t batch_axes, bool tra
     site->emit = site->rule->emit;
 }
 
+/* Of a line of `n` elements: whole blocks, and a float32 as the scale of each. */
+static uint64_t size_of_line(uint64_t n, uint64_t block)
+{
+    const uint64_t n_blocks = (n + block - 1) / block;
+    return n_blocks * (block + sizeof(float));
+}
+
+/*
+ * Smaller blocks where more than an eighth of the usual ones would be padding, and that is less.
+ * The rows of tables have none, and take what suits the product with the same weight.
+ */
+static uint64_t default_block(onnxq_bits bits, uint64_t n, bool is_padded)
+{
+    if (bits != ONNXQ_BITS_8)
+        return DEFAULT_BLOCK_OF_4_BITS;
+    uint64_t best = DEFAULT_BLOCK_OF_8_BITS;
+    if ((n + best - 1) / best * best - n <= n / 8)
+        return best;
+    for (uint64_t block = best / 2; block >= LEAST_BLOCK; block /= 2)
+        if (size_of_line(n, block) < size_of_line(n, best))
+            best = block;
+    return is_padded || n % best == 0 ? best : DEFAULT_BLOCK_OF_8_BITS;
+}
+
 void oq_site_blocks(struct oq_site *site, enum oq_block_form layout, int axis, const char *form)
 {
     const onnxq_options *options = site->options;
-    int size = options->bits == ONNXQ_BITS_8 ? DEFAULT_BLOCK_OF_8_BITS : DEFAULT_BLOCK_OF_4_BITS;
+    const uint64_t n = (uint64_t)site->constant->source.dims[axis];
     site->blocks = (struct oq_block_choice){
         .form = layout,
         .axis = axis,
         .bits = options->bits,
-        .size = (uint64_t)(options->block_size != 0 ? options->block_size : size),
+        .size = options->block_size != 0
+                    ? (uint64_t)options->block_size
+                    : default_block(options->bits, n, layout != OQ_BLOCKS_LINES),
         .symmetric = oq_is_symmetric(options, options->bits == ONNXQ_BITS_4)};
     if (site->import != NULL) {
         site->blocks.import = site->import;
