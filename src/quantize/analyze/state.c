@@ -49,7 +49,7 @@ static bool make_key(const char *name, char key[MAX_KEY])
 {
     size_t length = 0;
     bool has_letter = false;
-    while (*name != '\0') {
+    while (name != NULL && *name != '\0') { /* an output may have none */
         char word[MAX_KEY];
         size_t n = read_word(name, word);
         name += n == 0 ? 1 : n;
