@@ -202,6 +202,60 @@ static void check_bodies(struct oq_checker *checker, const struct oq_problem_pla
 
 /* --- local functions --- */
 
+struct local_function {
+    const Oq__Pb__FunctionProto *proto;
+    bool *needs; /* by input; NULL: not looked for yet */
+};
+
+static bool add_function(struct oq_checker *checker, const Oq__Pb__FunctionProto *proto,
+                         void **place)
+{
+    struct local_function *function = oq_arena_alloc(checker->arena, sizeof(*function));
+    if (function != NULL)
+        *function = (struct local_function){proto, NULL};
+    *place = function;
+    return function != NULL;
+}
+
+/* `needs` has a flag for each name. What functions that are called need is not looked at. */
+static void note_needs(struct oq_checker *checker, const struct oq_strmap *needs,
+                       Oq__Pb__NodeProto *const *nodes, size_t n_nodes, int64_t version)
+{
+    for (size_t i = 0; i < n_nodes; i++) {
+        const Oq__Pb__NodeProto *node = nodes[i];
+        const enum oq_operator_id id = oq_operator_id_of(node);
+        for (size_t k = 0; k < node->n_input && !checker->is_local[id]; k++) {
+            bool *flag = oq_strmap_find(needs, node->input[k]);
+            if (flag != NULL && oq_needs_input(id, version, k))
+                *flag = true;
+        }
+        for (size_t k = 0; k < node->n_attribute; k++)
+            if (node->attribute[k]->g != NULL)
+                note_needs(checker, needs, node->attribute[k]->g->node,
+                           node->attribute[k]->g->n_node, version);
+    }
+}
+
+static bool find_needs(struct oq_checker *checker, struct local_function *function)
+{
+    const Oq__Pb__FunctionProto *proto = function->proto;
+    struct oq_strmap needs;
+    int64_t version = 0;
+    oq_strmap_init(&needs, checker->arena);
+    function->needs = oq_arena_array(checker->arena, proto->n_input + 1, sizeof(bool));
+    for (size_t i = 0; i < proto->n_input; i++) {
+        void **place = function->needs == NULL ? NULL : oq_strmap_place(&needs, proto->input[i]);
+        if (place == NULL)
+            return oq_arena_fail(checker->arena, checker->error);
+        *place = &function->needs[i];
+    }
+    for (size_t i = 0; i < proto->n_opset_import; i++)
+        if (oq_domain(proto->opset_import[i]->domain)[0] == '\0')
+            version = proto->opset_import[i]->version;
+    note_needs(checker, &needs, proto->node, proto->n_node, version);
+    return function->needs != NULL;
+}
+
 bool oq_note_functions(struct oq_checker *checker)
 {
     const Oq__Pb__ModelProto *model = checker->model->proto;
@@ -217,7 +271,8 @@ bool oq_note_functions(struct oq_checker *checker)
             oq_problem(checker, &(struct oq_problem_place){NULL, NULL}, "",
                        "function \"%.80s\" is there a second time",
                        oq_text_or_empty(function->name));
-        *place = function;
+        if (!add_function(checker, function, place))
+            return oq_arena_fail(checker->arena, checker->error);
     }
     const Oq__Pb__FunctionProto *recursive;
     if (!oq_find_recursion(checker->model, checker->arena, &recursive, checker->error))
@@ -228,8 +283,8 @@ bool oq_note_functions(struct oq_checker *checker)
     return true;
 }
 
-static const Oq__Pb__FunctionProto *find_function(struct oq_checker *checker,
-                                                  const Oq__Pb__NodeProto *node)
+static struct local_function *find_function(struct oq_checker *checker,
+                                            const Oq__Pb__NodeProto *node)
 {
     if (checker->model->proto->n_functions == 0)
         return NULL;
@@ -238,13 +293,22 @@ static const Oq__Pb__FunctionProto *find_function(struct oq_checker *checker,
 }
 
 static void check_call(struct oq_checker *checker, const struct oq_problem_place *place,
-                       const Oq__Pb__FunctionProto *function)
+                       struct local_function *function)
 {
     const Oq__Pb__NodeProto *node = place->node;
-    if (node->n_input > function->n_input || node->n_output > function->n_output)
+    const Oq__Pb__FunctionProto *proto = function->proto;
+    if (node->n_input > proto->n_input || node->n_output > proto->n_output)
         oq_problem(checker, place, "",
                    "has %zu inputs and %zu outputs, but the function %zu and %zu", node->n_input,
-                   node->n_output, function->n_input, function->n_output);
+                   node->n_output, proto->n_input, proto->n_output);
+    for (size_t i = 0; i < proto->n_input; i++) {
+        if (oq_node_input(node, i)[0] != '\0')
+            continue;
+        if (function->needs == NULL && !find_needs(checker, function))
+            return;
+        if (function->needs[i])
+            oq_problem(checker, place, "", "input %zu is left out, but the function needs it", i);
+    }
 }
 
 /* --- operators of ai.onnx --- */
@@ -278,7 +342,7 @@ static void check_constant(struct oq_checker *checker, const struct oq_problem_p
 void oq_check_node(struct oq_checker *checker, const struct oq_problem_place *place,
                    int64_t version)
 {
-    const Oq__Pb__FunctionProto *function = find_function(checker, place->node);
+    struct local_function *function = find_function(checker, place->node);
     const bool is_onnx = oq_domain(place->node->domain)[0] == '\0' && function == NULL;
     check_name(checker, place);
     check_attributes(checker, place, is_onnx);

@@ -94,6 +94,41 @@ static int32_t type_of_dequantized(const struct oq_checker *checker,
     return type != 0 ? type : oq_fact_of(checker, place->graph, scale).data_type;
 }
 
+/* Rank of a constant, or of an input of the model; -1: others may be declared wrongly. */
+static int sure_rank(const struct oq_problem_place *place, const char *name)
+{
+    const struct oq_value *value = oq_graph_find(place->graph, name);
+    const Oq__Pb__TensorProto *tensor = value == NULL ? NULL : oq_value_tensor(value);
+    if (tensor != NULL)
+        return tensor->n_dims <= OQ_MAX_RANK ? (int)tensor->n_dims : -1;
+    return value != NULL && value->origin == OQ_ORIGIN_INPUT && value->graph->parent == NULL
+               ? oq_graph_rank(value->graph, name)
+               : -1;
+}
+
+static void check_transpose(struct oq_checker *checker, const struct oq_problem_place *place,
+                            int64_t version)
+{
+    const Oq__Pb__AttributeProto *perm = oq_node_attribute(place->node, "perm");
+    const size_t n = perm == NULL ? 0 : perm->n_ints;
+    const int rank = sure_rank(place, oq_node_input(place->node, 0));
+    bool is_there[OQ_MAX_RANK] = {false};
+    (void)version;
+    if (n == 0 || n > OQ_MAX_RANK)
+        return; /* turned around */
+    if (rank >= 0 && (size_t)rank != n)
+        oq_problem(checker, place, "", "perm has %zu axes, its input %d", n, rank);
+    for (size_t i = 0; i < n; i++) {
+        const int64_t axis = perm->ints[i];
+        if (axis < 0 || (uint64_t)axis >= n || is_there[axis]) {
+            oq_problem(checker, place, "", "perm has axis %lld, expected each of %zu once",
+                       (long long)axis, n);
+            return;
+        }
+        is_there[axis] = true;
+    }
+}
+
 static void check_cast(struct oq_checker *checker, const struct oq_problem_place *place,
                        int64_t version)
 {
@@ -253,7 +288,7 @@ static const struct known_operator operators[] = {
     REDUCING(ReduceMin),
     REDUCING(ReduceProd),
     REDUCING(ReduceSum),
-    UNIFORM(Transpose, 1, 1, ANY),
+    ROW(ONNX, Transpose, IN(1, 1, {ANY, 1}), OUT(1, 1, {ANY, 1}), .check = check_transpose),
     UNIFORM(Flatten, 1, 1, ANY),
     ARRANGING(Reshape, 2, BIT(INT64)),
     ARRANGING(Squeeze, 2, BIT(INT64)),
@@ -278,15 +313,52 @@ static void check_count(struct oq_checker *checker, const struct oq_problem_plac
         oq_problem(checker, place, "", "has %zu %s, expected %zu to %zu", found, what, least, most);
 }
 
+static const struct needed {
+    enum oq_operator_id id;
+    int64_t since;
+    size_t n;
+} needed[] = {
+#define NEEDS(name, since, n) {OQ_ONNX_##name, since, n},
+#include "validate/needed_inputs.h"
+};
+
+static size_t count_needed(enum oq_operator_id id, int64_t version)
+{
+    const struct known_operator *op = find_operator(id);
+    size_t n = 1;
+    if (id == OQ_UNKNOWN_OPERATOR || oq_operators[id].domain[0] != '\0' ||
+        version > OQ_OPERATORS_OPSET)
+        return op == NULL || version < op->form_since ? 0 : op->min_in;
+    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+        if (needed[i].id == id && needed[i].since <= version)
+            n = needed[i].n;
+    return n;
+}
+
+/* What goes into bodies may be left out. */
+bool oq_needs_input(enum oq_operator_id id, int64_t version, size_t input)
+{
+    const struct known_operator *op = find_operator(id);
+    const unsigned optional = op == NULL ? 0 : op->optional;
+    return input < count_needed(id, version) && (input >= 32 || (optional >> input & 1) == 0) &&
+           !oq_operator_has(&oq_operators[id], OQ_HAS_BODIES);
+}
+
+/* `op` is NULL where no more is known of it. */
 static void check_arity(struct oq_checker *checker, const struct oq_problem_place *place,
-                        const struct known_operator *op)
+                        enum oq_operator_id id, const struct known_operator *op, int64_t version)
 {
     const Oq__Pb__NodeProto *node = place->node;
-    check_count(checker, place, "inputs", node->n_input, op->min_in,
-                op->is_variadic ? SIZE_MAX : op->max_in);
-    check_count(checker, place, "outputs", node->n_output, op->min_out, op->max_out);
-    for (size_t i = 0; i < op->min_in && i < node->n_input; i++)
-        if (node->input[i][0] == '\0' && (op->optional >> i & 1) == 0)
+    const size_t least = count_needed(id, version);
+    if (op != NULL && !op->is_variadic)
+        check_count(checker, place, "inputs", node->n_input, least, op->max_in);
+    else if (node->n_input < least)
+        oq_problem(checker, place, "", "has %zu inputs, expected at least %zu", node->n_input,
+                   least);
+    if (op != NULL)
+        check_count(checker, place, "outputs", node->n_output, op->min_out, op->max_out);
+    for (size_t i = 0; i < least && i < node->n_input; i++)
+        if (node->input[i][0] == '\0' && oq_needs_input(id, version, i))
             oq_problem(checker, place, "", "input %zu is left out, but needed", i);
 }
 
@@ -408,9 +480,11 @@ void oq_check_operator(struct oq_checker *checker, const struct oq_problem_place
         oq_problem(checker, place, "", "the operator needs opset %d, not %lld",
                    oq_operators[id].since, (long long)version);
     const struct known_operator *op = find_operator(id);
-    if (op == NULL || version < op->form_since)
+    if (op != NULL && version < op->form_since)
+        op = NULL;
+    check_arity(checker, place, id, op, version);
+    if (op == NULL)
         return;
-    check_arity(checker, place, op);
     check_needs(checker, place, op);
     check_input_types(checker, place, op, &variables);
     set_output_types(checker, place, op, &variables);

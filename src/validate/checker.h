@@ -19,7 +19,7 @@ struct oq_checker {
     onnxq_problem *warnings; /* no more than ONNXQ_MAX_PROBLEMS are kept */
     size_t n_warnings;
     bool is_local[OQ_N_OPERATORS]; /* a function of the model has that name */
-    struct oq_strmap functions;    /* "domain:name:overload" -> Oq__Pb__FunctionProto */
+    struct oq_strmap functions;    /* "domain:name:overload" -> struct local_function */
 
     /* Names that were seen -> the last graph, or node, that has them. */
     struct oq_strmap node_names, attribute_names;
@@ -81,6 +81,14 @@ void oq_check_operator(struct oq_checker *checker, const struct oq_problem_place
 
 /* True for operators of which more is checked than what holds for all. */
 bool oq_knows_operator(enum oq_operator_id id);
+
+/* True where the operator of that version cannot do without input number `input`. */
+bool oq_needs_input(enum oq_operator_id id, int64_t version, size_t input);
+
+/* --- check_sparse.c --- */
+
+/* The sparse initializers of a graph. */
+void oq_check_sparse(struct oq_checker *checker, const struct oq_graph *graph);
 
 /* --- check_operands.c: constant operands that have to fit each other --- */
 

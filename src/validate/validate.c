@@ -220,10 +220,34 @@ static void check_graph(struct oq_checker *checker, const struct oq_graph *graph
         check_input(checker, &place, proto->input[i]);
     for (size_t i = 0; i < proto->n_initializer; i++)
         check_initializer(checker, &place, proto->initializer[i]);
+    oq_check_sparse(checker, graph);
     for (size_t i = 0; i < proto->n_node; i++)
         check_node(checker, graph, i);
     for (size_t i = 0; i < proto->n_output; i++)
         check_output(checker, &place, proto->output[i]);
+}
+
+/* Both branches of an If make the same types, which are those that are declared. */
+static void check_branch(struct oq_checker *checker, const struct oq_graph *graph)
+{
+    const struct oq_graph *parent = graph->parent;
+    const Oq__Pb__NodeProto *node = parent->proto->node[graph->node];
+    const struct oq_problem_place place = {parent, node};
+    if (oq_operator_id_of(node) != OQ_ONNX_If || checker->is_local[OQ_ONNX_If])
+        return;
+    for (size_t i = 0; i < node->n_output && i < graph->proto->n_output; i++) {
+        const struct oq_value *value = oq_graph_find(parent, node->output[i]);
+        const int32_t made =
+            oq_fact_of(checker, graph, oq_text_or_empty(graph->proto->output[i]->name)).data_type;
+        if (value == NULL || made == 0)
+            continue;
+        const int32_t expected = checker->facts[value->ordinal].data_type;
+        if (expected != 0 && expected != made)
+            oq_problem(checker, &place, value->name,
+                       "is %s from branch \"%.60s\", expected %s as declared, or from the other",
+                       oq_type_name(made), graph->name, oq_type_name(expected));
+        learn(checker, value, (struct oq_fact){.data_type = made});
+    }
 }
 
 /* A graph comes before its bodies: what it knows of its values is known there. */
@@ -234,6 +258,8 @@ static bool check_graphs(struct oq_checker *checker, const struct oq_graphs *gra
         return oq_arena_fail(checker->arena, checker->error);
     for (size_t i = 0; i < graphs->count; i++)
         check_graph(checker, graphs->list[i]);
+    for (size_t i = graphs->count; i-- > 1;)
+        check_branch(checker, graphs->list[i]);
     return checker->error->status == ONNXQ_OK;
 }
 
@@ -269,6 +295,24 @@ static int compare_places(const void *left, const void *right)
     return (a->offset > b->offset) - (a->offset < b->offset);
 }
 
+/* Engines refuse what they do not know, and what is empty. */
+static void check_keys(struct oq_checker *checker, const struct oq_tensor *tensor)
+{
+    static const char *const keys[] = {"location", "offset", "length", "checksum"};
+    for (size_t i = 0; i < tensor->proto->n_external_data; i++) {
+        const Oq__Pb__StringStringEntryProto *entry = tensor->proto->external_data[i];
+        const char *key = oq_text_or_empty(entry->key);
+        bool is_known = strncmp(key, "prepacked", 9) == 0; /* ONNX Runtime's own */
+        for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++)
+            is_known = is_known || strcmp(key, keys[k]) == 0;
+        if (!is_known || oq_text_or_empty(entry->value)[0] == '\0')
+            oq_problem(checker, &(struct oq_problem_place){NULL, NULL}, tensor->name,
+                       is_known ? "external data has \"%.60s\" without a value"
+                                : "external data has key \"%.60s\", which is none",
+                       key);
+    }
+}
+
 /* Others may let tensors share bytes; what we have written shares none. */
 static bool check_side_files(struct oq_checker *checker)
 {
@@ -278,6 +322,9 @@ static bool check_side_files(struct oq_checker *checker)
     size_t n = 0, n_tensors = oq_model_is_ours(model) ? model->n_tensors : 0;
     if (list == NULL)
         return oq_arena_fail(checker->arena, checker->error);
+    for (size_t i = 0; i < model->n_tensors; i++)
+        if (model->tensors[i].external)
+            check_keys(checker, &model->tensors[i]);
     for (size_t i = 0; i < n_tensors; i++)
         if (model->tensors[i].external && model->tensors[i].nbytes > 0)
             list[n++] = &model->tensors[i];

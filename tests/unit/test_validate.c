@@ -5,6 +5,7 @@
 
 #include "quantize/plan/plan.h"
 #include "support/models.h"
+#include "wire/data_type.h"
 
 static void destroy_validation(void *thing)
 {
@@ -108,6 +109,13 @@ static const struct row values[] = {
      "y: attribute \"then_branch\" is missing"},
     {"outputs of bodies", "in c bool; y = If(c) then_branch={ t = Relu(x) } " ELSE,
      "y: its then_branch has 0 outputs, expected 1"},
+    {"branches of two types",
+     "in c bool; y = If(c) then_branch={ t = Abs(x); out t float32 } else_branch={ t = Cast(x) "
+     "to=7; out t int64 }",
+     "y: y: is float32 from branch \"then_branch\", expected int64 as declared, or from the other"},
+    {"branches of another type than is declared", BODIES "out y float16",
+     "y: y: is float32 from branch \"else_branch\", expected float16 as declared, or from the "
+     "other"},
     {"a condition of floats",
      "in c float32; y = If(c) then_branch={ t = Relu(x); out t float32 } " ELSE,
      "y: c: is float32, expected bool"},
@@ -165,7 +173,9 @@ static const struct row operators[] = {
      "y: w: is float16, expected float32 as \"x\" is"},
     {"types that bodies see",
      "in c bool; a = Cast(x) to=10; y = If(c) then_branch={ t = Add(a, x); out t float16 } " ELSE,
-     "then_branch: t: x: is float32, expected float16 as \"a\" is"},
+     "then_branch: t: x: is float32, expected float16 as \"a\" is"
+     "\ny: y: is float16 from branch \"then_branch\", expected float32 as declared, or from the "
+     "other"},
     {"a Constant", "w = Constant() value=float16[4,6]; y = MatMul(x, w)",
      "y: w: is float16, expected float32 as \"x\" is"},
     {"variadic", "a = Cast(x) to=10; y = Concat(x, x, x, x, a) axis=0",
@@ -174,6 +184,20 @@ static const struct row operators[] = {
      "opset custom 1; a = custom::Thing(x); y = MatMulInteger(a, a); z = Mul(a, x)", ""},
     /* arity and attributes */
     {"an input too few", "y = MatMul(x)", "y: has 1 inputs, expected 2 to 2"},
+    {"an input too few of what is not known", "y = Pad(x)", "y: has 1 inputs, expected at least 2"},
+    {"a needed input of what is not known left out", "y = Pow(, x)",
+     "y: input 0 is left out, but needed"},
+    {"a shape that is left out", "y = Reshape(x)", "y: has 1 inputs, expected 2 to 2"},
+    {"nothing to add up", "y = Sum()", "y: has 0 inputs, expected at least 1"},
+    {"axes in order", "y = Transpose(x) perm=[1,0]", ""},
+    {"an axis twice", "y = Transpose(x) perm=[1,1]", "y: perm has axis 1, expected each of 2 once"},
+    {"an axis that is none", "y = Transpose(x) perm=[-1,0]",
+     "y: perm has axis -1, expected each of 2 once"},
+    {"axes of a tensor of another rank",
+     "init w float32[2,3,4]; y = Transpose(x) perm=[0]; z = Transpose(w) perm=[1,0]",
+     "y: perm has 1 axes, its input 2\nz: perm has 2 axes, its input 3"},
+    {"a rank that may be stale", "info t float32[2,3,4]; t = Abs(x); y = Transpose(t) perm=[1,0]",
+     ""},
     {"an input too many", "y = MatMul(x, x, x)", "y: has 3 inputs, expected 2 to 2"},
     {"an output too few", "q, s = DynamicQuantizeLinear(x)", "q: has 2 outputs, expected 3 to 3"},
     {"a needed input left out", "init w int8[4,6]; y = MatMulInteger(, w)",
@@ -343,6 +367,10 @@ static const struct row operators[] = {
 static const struct row versions[] = {
     {"DynamicQuantizeLinear", "ir 8; opset 10; in x float32; q, s, z = DynamicQuantizeLinear(x)",
      "q: the operator needs opset 11, not 10"},
+    {"a shape that is an attribute", "ir 8; opset 4; in x float32; y = Reshape(x)", ""},
+    {"axes that are an attribute", "ir 8; opset 12; in x float32; y = Unsqueeze(x)", ""},
+    {"axes that are an input", "ir 8; opset 13; in x float32; y = Unsqueeze(x)",
+     "y: has 1 inputs, expected 2 to 2"},
     {"MatMulInteger", "ir 8; opset 9; in a int8; y = MatMulInteger(a, a)",
      "y: the operator needs opset 10, not 9"},
     {"an operator without slots", "ir 8; opset 19; in x float32; y = Gelu(x)",
@@ -471,14 +499,24 @@ static void right_function(struct builder *builder)
     make_function(builder, builder_text(builder, "x"), builder_text(builder, "z"));
 }
 
-static void call_with_more(struct builder *builder)
+static void call_function(struct builder *builder, const char *const *inputs)
 {
-    const char *const inputs[] = {"x", "w", NULL}, *const outputs[] = {"f", NULL};
+    const char *const outputs[] = {"f", NULL};
     right_function(builder);
     builder->graph->node = NULL; /* the function has them */
     builder_opset(builder, "custom", 1);
     builder_node(builder, builder->graph, "F", "F", inputs, outputs)->domain =
         builder_text(builder, "custom");
+}
+
+static void call_with_more(struct builder *builder)
+{
+    call_function(builder, (const char *const[]){"x", "w", NULL});
+}
+
+static void call_with_nothing(struct builder *builder)
+{
+    call_function(builder, (const char *const[]){NULL});
 }
 
 static void two_functions(struct builder *builder)
@@ -529,6 +567,8 @@ static const struct change {
     {"a function", right_function, ""},
     {"a function that is called with more", call_with_more,
      "F: has 2 inputs and 1 outputs, but the function 1 and 1"},
+    {"a function that is called with less", call_with_nothing,
+     "F: input 0 is left out, but the function needs it"},
     {"two functions of one name", two_functions, "function \"F\" is there a second time"},
     {"a function of other names", wrong_function,
      "F: y: x: is used, but nothing makes it\nF: b: is an output, but the graph does not make it"},
@@ -563,6 +603,69 @@ static void test_shared_bytes(void **state)
                 b->external_data[i]->value = builder_text(builder, "60");
         check_problems(test_open(builder),
                        ours ? "b: shares bytes of the side file with \"a\"" : "");
+    }
+}
+
+/* ONNX Runtime refuses keys that it does not know. */
+static void test_keys(void **state)
+{
+    static const char *const keys[][3] = {
+        {"checksum", "0", ""},
+        {"prepacked_0", "k|0;16", ""},
+        {"basepath", ".", "a: external data has key \"basepath\", which is none"},
+        {"checksum", "", "a: external data has \"checksum\" without a value"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        struct builder *builder =
+            test_builder("ir 8; opset 17; init a float32[16] external; init b float32[16]");
+        builder_external(builder, builder->graph->initializer[0], keys[i][0], keys[i][1]);
+        check_problems(test_open(builder), keys[i][2]);
+    }
+}
+
+/* --- sparse initializers --- */
+
+/* Three values of a tensor of 4 rows and 6 columns, at indices of that type and shape. */
+static const struct sparse {
+    int32_t data_type;
+    int64_t dims[2];
+    size_t n_dims;
+    double indices[6];
+    const char *expected;
+} sparse_rows[] = {
+    {OQ_TYPE(INT64), {3}, 1, {23, 0, 0}, ""},
+    {OQ_TYPE(INT16), {3, 2}, 2, {3, 5, 0, 1, 2, 0}, ""},
+    {OQ_TYPE(INT64), {3}, 1, {1, 2, 24}, "s: has index 24, expected 0 to below 24"},
+    {OQ_TYPE(INT8), {3}, 1, {1, -2, 3}, "s: has index -2, expected 0 to below 24"},
+    {OQ_TYPE(INT32), {3, 2}, 2, {3, 5, 0, 6, 2, 0}, "s: has index 6, expected 0 to below 6"},
+    {OQ_TYPE(INT64), {2}, 1, {1, 2}, "s: has indices of another shape than [3] or [3,2]"},
+    {OQ_TYPE(INT64), {3, 1}, 2, {1, 2, 3}, "s: has indices of another shape than [3] or [3,2]"},
+    {OQ_TYPE(UINT8), {3}, 1, {1, 2, 3}, "s: has indices of uint8, expected signed integers"},
+};
+
+static void test_sparse(void **state)
+{
+    static const int64_t n = 3;
+    static const double three[] = {1, 2, 3};
+    (void)state;
+    for (size_t i = 0; i < sizeof(sparse_rows) / sizeof(sparse_rows[0]); i++) {
+        const struct sparse *row = &sparse_rows[i];
+        const size_t n_indices = (size_t)(row->dims[0] * (row->n_dims == 2 ? row->dims[1] : 1));
+        struct builder *builder = test_builder("ir 8; opset 17; in x float32[6,4]; "
+                                               "y = MatMul(x, s)");
+        Oq__Pb__SparseTensorProto *sparse = builder_alloc(builder, 1, sizeof(*sparse));
+        oq__pb__sparse_tensor_proto__init(sparse);
+        sparse->dims = builder_alloc(builder, sparse->n_dims = 2, sizeof(int64_t));
+        sparse->dims[0] = 4;
+        sparse->dims[1] = 6;
+        sparse->values = builder_tensor(builder, "s", OQ_TYPE(FLOAT), &n, 1);
+        builder_store(builder, sparse->values, BUILDER_RAW, three, 3);
+        sparse->indices = builder_tensor(builder, "", row->data_type, row->dims, row->n_dims);
+        builder_store(builder, sparse->indices, BUILDER_RAW, row->indices, n_indices);
+        builder_append(builder, &builder->graph->sparse_initializer,
+                       &builder->graph->n_sparse_initializer, sparse);
+        check_problems(test_open(builder), row->expected);
     }
 }
 
@@ -718,6 +821,8 @@ int main(void)
     TEST_ROWS(test_version, versions);
     TEST_ROWS(test_change, changes);
     TEST(test_shared_bytes);
+    TEST(test_keys);
+    TEST(test_sparse);
     TEST(test_written);
     TEST(test_written_as_it_was);
     TEST(test_first_import);
