@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/strmap.h"
 #include "model/model.h"
 #include "wire/data_type.h"
 #include "wire/message.h"
@@ -137,7 +138,8 @@ int oq_engine_minor(const char *text)
 
 struct needs_search {
     struct oq_arena *arena;
-    int64_t opset;                 /* of ai.onnx */
+    int64_t opset;          /* of ai.onnx */
+    struct oq_strmap types; /* name of an initializer -> its type, where a form asks for it */
     bool is_local[OQ_N_OPERATORS]; /* a function of the model has that name */
     bool has_forms[OQ_N_OPERATORS];
     bool found[N_FORMS];
@@ -160,6 +162,10 @@ static bool is_form(const struct needs_search *search, const struct form *form,
         return oq_node_attribute(node, "bits") != NULL;
     case OQ_FORM_HAS_LEVEL:
         return oq_node_attribute(node, "accuracy_level") != NULL;
+    case OQ_FORM_TYPE: {
+        const int32_t *type = oq_strmap_find(&search->types, oq_node_input(node, 0));
+        return type != NULL && *type == form->value;
+    }
     }
     return false;
 }
@@ -248,6 +254,24 @@ static bool list_needs(struct oq_engine_needs *needs, const struct needs_search 
            add_format(needs, list, arena, proto->ir_version);
 }
 
+/* Types that some form asks for; other tensors are many. */
+static bool note_types(struct needs_search *search, const Oq__Pb__GraphProto *graph)
+{
+    oq_strmap_init(&search->types, search->arena);
+    for (size_t i = 0; graph != NULL && i < graph->n_initializer; i++) {
+        Oq__Pb__TensorProto *tensor = graph->initializer[i];
+        for (size_t k = 0; k < N_FORMS && tensor->name != NULL; k++) {
+            if (forms[k].detail != OQ_FORM_TYPE || forms[k].value != tensor->data_type)
+                continue;
+            void **place = oq_strmap_place(&search->types, tensor->name);
+            if (place == NULL)
+                return false;
+            *place = &tensor->data_type;
+        }
+    }
+    return true;
+}
+
 bool oq_needs_find(struct oq_engine_needs *needs, const Oq__Pb__ModelProto *proto,
                    struct oq_arena *arena, onnxq_error *error)
 {
@@ -260,7 +284,8 @@ bool oq_needs_find(struct oq_engine_needs *needs, const Oq__Pb__ModelProto *prot
     oq_operators_note_functions(proto, search->is_local);
     for (size_t i = 0; i < N_FORMS; i++)
         search->has_forms[forms[i].id] = true;
-    return (oq_message_visit(root, &oq__pb__node_proto__descriptor, visit_node, search, error) &&
+    return (note_types(search, proto->graph) &&
+            oq_message_visit(root, &oq__pb__node_proto__descriptor, visit_node, search, error) &&
             oq_message_visit(root, &oq__pb__tensor_proto__descriptor, visit_tensor, search,
                              error) &&
             list_needs(needs, search, proto)) ||

@@ -12,11 +12,12 @@
 /* When a line of the table holds for a node of its operator. */
 enum oq_form_detail {
     OQ_FORM_ANY,
-    OQ_FORM_BITS,     /* the attribute is that value, 4 where it is left out */
-    OQ_FORM_INPUT,    /* it has that input */
-    OQ_FORM_OPSET,    /* in that opset of ai.onnx, or a later one */
-    OQ_FORM_HAS_BITS, /* it has the attribute */
-    OQ_FORM_HAS_LEVEL /* it has accuracy_level */
+    OQ_FORM_BITS,      /* the attribute is that value, 4 where it is left out */
+    OQ_FORM_INPUT,     /* it has that input */
+    OQ_FORM_OPSET,     /* in that opset of ai.onnx, or a later one */
+    OQ_FORM_HAS_BITS,  /* it has the attribute */
+    OQ_FORM_HAS_LEVEL, /* it has accuracy_level */
+    OQ_FORM_TYPE       /* its first input is a constant of that type */
 };
 
 struct oq_engine_need {

@@ -52,6 +52,16 @@ def dequantize(weight: TensorProto, opset: int, ir_version: int) -> onnx.ModelPr
     return make(nodes, opset, [weight, SCALE], ir_version)
 
 
+def dequantize_ms(data_type: type) -> onnx.ModelProto:
+    """As biases and 16 bits are below opset 13 and 21."""
+    nodes = [
+        helper.make_node("DequantizeLinear", ["w", "s", "z"], ["d"], domain=MS),
+        helper.make_node("Add", ["x", "d"], ["y"]),
+    ]
+    weight = constant("w", np.zeros((4, K), data_type))
+    return make(nodes, 12, [weight, SCALE, constant("z", np.zeros((), data_type))])
+
+
 def quantize(opset: int) -> onnx.ModelProto:
     nodes = [helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]), helper.make_node("Cast", ["q"], ["y"], to=1)]
     return make(nodes, opset, [SCALE, ZERO])
@@ -98,6 +108,9 @@ TENSORS = {
 
 DETAILS = {
     ("DequantizeLinear", "OPSET", 28): dequantize(constant("w", np.zeros((4, K), np.int8)), 28, 8),
+    ("DequantizeLinear", "TYPE", 4): dequantize_ms(np.uint16),
+    ("DequantizeLinear", "TYPE", 5): dequantize_ms(np.int16),
+    ("DequantizeLinear", "TYPE", 6): dequantize_ms(np.int32),
     ("QuantizeLinear", "OPSET", 23): quantize(23),
     ("QuantizeLinear", "OPSET", 28): quantize(28),
     ("QLinearMatMul", "OPSET", 21): qlinear_matmul(21),
