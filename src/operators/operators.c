@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fnv.h"
+
 /* --- texts of the list --- */
 
 #define ONNX "" /* domains */
@@ -68,13 +70,35 @@ static int compare(const void *key, const void *element)
     return order != 0 ? order : strcmp(wanted->name, row->name);
 }
 
+#define LONGEST_HASHED 32 /* names of no operator may be very long */
+
+/*
+ * Graphs ask for few operators very often: where rows were found. A slot may hold
+ * any row, whatever thread wrote it, as who reads it compares it with what is wanted.
+ */
+static unsigned short *find_slot(const struct oq_operator *wanted)
+{
+    static unsigned short slots[1024];
+    uint64_t hash = OQ_FNV_BASIS ^ (uint64_t)wanted->domain[0];
+    for (size_t i = 0; i < LONGEST_HASHED && wanted->name[i] != '\0'; i++)
+        hash = oq_fnv1a(hash, &wanted->name[i], 1);
+    return &slots[hash % (sizeof(slots) / sizeof(slots[0]))];
+}
+
 const struct oq_operator *oq_operator_find(const char *domain, const char *op_type)
 {
-    struct oq_operator wanted = {.domain = oq_domain(domain), .name = op_type};
-    const struct oq_operator *found = NULL;
-    if (op_type != NULL)
-        found = bsearch(&wanted, oq_operators + 1, OQ_N_OPERATORS - 1, sizeof(wanted), compare);
-    return found != NULL ? found : &oq_operators[OQ_UNKNOWN_OPERATOR];
+    const struct oq_operator wanted = {.domain = oq_domain(domain), .name = op_type};
+    if (op_type == NULL)
+        return &oq_operators[OQ_UNKNOWN_OPERATOR];
+    unsigned short *slot = find_slot(&wanted);
+    const struct oq_operator *found = &oq_operators[__atomic_load_n(slot, __ATOMIC_RELAXED)];
+    if (compare(&wanted, found) == 0)
+        return found;
+    found = bsearch(&wanted, oq_operators + 1, OQ_N_OPERATORS - 1, sizeof(wanted), compare);
+    if (found == NULL)
+        return &oq_operators[OQ_UNKNOWN_OPERATOR];
+    __atomic_store_n(slot, (unsigned short)oq_operator_id(found), __ATOMIC_RELAXED);
+    return found;
 }
 
 const struct oq_operator *oq_operator_of(const Oq__Pb__NodeProto *node)
