@@ -348,6 +348,23 @@ class Kernels(OrtTest):
         feeds = {"x": x}
         self.assertLess(common.relative_error(common.run(model, feeds), common.run(outcome.path, feeds)), 2)
 
+    @cases(["dynamic", "blocks"])
+    def activations_of_another_product(self, method):
+        """What it is multiplied by is multiplied as a matrix, too: in a second run, integers or blocks are."""
+        nodes = [
+            node("ReduceMax", "w", "m", axes=[0], keepdims=1),
+            node("Mul", "a m", "b"),
+            node("MatMul", "b v", "z"),
+            node("Slice", "w from to", "s"),
+            node("MatMul", "x s", "y"),
+        ]
+        constants = {"w": build.weights(80, 8), "v": build.weights(8, 64), "from": np.array([0]), "to": np.array([64])}
+        made = build.model(nodes, {"a": (5, 8), "x": (3, 64)}, {"z": (5, 64), "y": (3, 8)}, constants, opset=14)
+        flags = (f"--method={method}", "--min-elements=1", "--force-integer")
+        outcome = self.quantize(made, *flags)
+        self.assertEqual([u["action"] for u in outcome.weight("w")["uses"]][-1], "fold")
+        self.onnxq("quantize", outcome.path, self.dir / "twice.onnx", *flags, status=5)
+
     @cases(["returned", "added", "looked_up"])
     def coordinates(self, what):
         """What is more than a weight stays as it is."""

@@ -38,8 +38,7 @@ static bool is_product(const Oq__Pb__NodeProto *node)
            (oq_operator_role(op, 0) == OQ_WEIGHT && oq_operator_role(op, 1) == OQ_WEIGHT);
 }
 
-/* Values become integers and floats again, as --method static has them. */
-static bool is_around_integers(const Oq__Pb__NodeProto *node)
+bool oq_node_is_around_integers(const Oq__Pb__NodeProto *node)
 {
     return OQ_NODE_IS(node, "QuantizeLinear", "DequantizeLinear") ||
            (oq_node_is(node, "", "Sum") && node->n_input == 1);
@@ -56,7 +55,7 @@ static bool hands_on(const onnxq_plan *plan, const struct oq_graph *graph,
     if (oq_node_is(node, "", "Concat")) /* of several */
         return false;
     if (role == OQ_PASSED || OQ_NODE_IS(node, "Cast", "Neg", "Identity", "Clip") ||
-        is_around_integers(node))
+        oq_node_is_around_integers(node))
         return true;
     if (!OQ_NODE_IS(node, "Add", "Sub", "Mul", "Div"))
         return false;
@@ -74,7 +73,7 @@ static const struct oq_value *find_base(const onnxq_plan *plan, const struct oq_
         const Oq__Pb__NodeProto *node = oq_value_node(value);
         if (node == NULL || !hands_on(plan, value->graph, node, &made_of))
             break;
-        i += !is_around_integers(node);
+        i += !oq_node_is_around_integers(node);
         value = made_of;
     }
     return value;
@@ -317,7 +316,7 @@ const char *oq_fate_cancels(const onnxq_plan *plan, const struct oq_site *site, 
          walked++, value = find_next(plan, value)) {
         if (is_cancelled(plan, value, of, squared != NULL))
             return "what it is made of is taken off its product";
-        i += walked > 0 && is_around_integers(oq_value_node(value)) ? 0 : 1;
+        i += walked > 0 && oq_node_is_around_integers(oq_value_node(value)) ? 0 : 1;
     }
     return NULL;
 }

@@ -41,6 +41,9 @@ const char *oq_fate_cancels(const onnxq_plan *plan, const struct oq_site *site, 
 /* A number by itself, or a power of it. */
 bool oq_node_is_square(const Oq__Pb__NodeProto *node);
 
+/* Values become integers and floats again, as --method static has them. */
+bool oq_node_is_around_integers(const Oq__Pb__NodeProto *node);
+
 /* True where the value is made of constants alone. */
 bool oq_fate_is_constant(const onnxq_plan *plan, const struct oq_value *value);
 

@@ -166,13 +166,19 @@ static bool is_weight_of(const struct oq_fates *fates, const struct oq_use *use,
            (is_constant && oq_fate_role(fates, use->graph, use->node, use->input) == OQ_WEIGHT);
 }
 
-/* A factor, what hands elements on, or the square of which a norm is made. */
+/* Products are linear in activations as well, and in integers of these as a second run has them. */
+static bool ends_harmlessly(enum oq_role role)
+{
+    return role == OQ_BOUNDED || role == OQ_WEIGHT || role == OQ_INTEGERS;
+}
+
+/* A factor, what hands elements on or rounds them, or the square of which a norm is made. */
 static bool leaves_kernel(const struct oq_fates *fates, const struct oq_use *use)
 {
     const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
     const enum oq_role role = oq_fate_role(fates, use->graph, use->node, use->input);
     return node->n_output == 1 && !oq_fate_has_bodies(node) &&
-           (role == OQ_PASSED || oq_node_is_square(node) ||
+           (role == OQ_PASSED || oq_node_is_square(node) || oq_node_is_around_integers(node) ||
             (role == OQ_ELEMENT && OQ_NODE_IS(node, "Mul", "Div")));
 }
 
@@ -187,9 +193,10 @@ static bool is_kernel(const struct oq_fates *fates, const struct oq_value *value
         const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
         if (is_weight_of(fates, use, fates->of[value->ordinal].is_constant))
             *is_weight = true;
-        else if (oq_fate_role(fates, use->graph, use->node, use->input) != OQ_BOUNDED &&
-                 (!leaves_kernel(fates, use) ||
-                  !is_kernel(fates, oq_graph_find(use->graph, node->output[0]), steps, is_weight)))
+        else if (leaves_kernel(fates, use)
+                     ? !is_kernel(fates, oq_graph_find(use->graph, node->output[0]), steps,
+                                  is_weight)
+                     : !ends_harmlessly(oq_fate_role(fates, use->graph, use->node, use->input)))
             return false;
     }
     return true;
