@@ -805,6 +805,18 @@ class Left(StaticTest):
         error = common.relative_error(common.run(model, nchw()[0]), common.run(outcome.model, nchw()[0]))
         (self.assertLess if n_left else self.assertGreater)(error, 3)
 
+    @cases({f"{axis}_{what}": (axis, what) for axis in (1, -3) for what in ("even", "cut")})
+    def softmax_of_even_shares(self, axis, what):
+        """Finer steps than a 148th of a share overflow in ONNX Runtime's integers."""
+        net = Net()
+        x = net.op("Conv", "x", net.constant(net.normal(2, 3, 1, 1, scale=0.01)))
+        x = net.op("Softmax", x, axis=axis)
+        net.conv(net.clip(x, 0, 0.4) if what == "cut" else x, 2, CHANNELS)
+        model = net.model(net.nodes[-1].output[0], (1, CHANNELS, SIZE, SIZE))
+        outcome = self.static(model, nchw())
+        session = self.assert_integer(outcome.path, ("Clip",))
+        self.assert_simulated(outcome, session, nchw())
+
     def test_unlike_ranges(self) -> None:
         """The same before another convolution."""
         net = Net()

@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "edit/raise.h"
+#include "quantize/analyze/axis.h"
 #include "quantize/analyze/existing.h"
 #include "quantize/rules/rules.h"
 #include "ranges/calibrated.h"
@@ -87,6 +88,51 @@ static bool find_refusal(const onnxq_plan *plan, const char **refusal, onnxq_err
     if (*refusal == NULL)
         *refusal = "the ranges are of the model before it was quantized in part";
     return may_differ;
+}
+
+/* --- ranges of Softmax --- */
+
+static bool is_softmax(const struct oq_value *value)
+{
+    const Oq__Pb__NodeProto *node = oq_value_node(value);
+    return node != NULL && oq_node_is(node, "", "Softmax");
+}
+
+/* From here on axis is what Softmax sums up over, and not where that begins. */
+#define OPSET_SOFTMAX_AXIS 13
+
+/* How many numbers it makes sum up to 1, at least. */
+static uint64_t count_shares(const onnxq_plan *plan, const struct oq_value *softmax)
+{
+    const int64_t axis = plan->model->opset < OPSET_SOFTMAX_AXIS
+                             ? -1
+                             : oq_node_int(oq_value_node(softmax), "axis", -1);
+    const uint64_t n = oq_axis_size(plan, softmax, oq_axis_of_attribute(plan, softmax, axis));
+    return n == 0 ? 1 : n;
+}
+
+/*
+ * ONNX Runtime (to 1.32) computes Softmax of 8 bits in integers of 32, which overflow where its
+ * steps are finer than a 148th (e to the fifth) of equal shares: results are anything then.
+ */
+#define MOST_STEPS_OF_SHARE 147
+
+static void widen_softmax(onnxq_plan *plan, const struct oq_value *value)
+{
+    const struct oq_integer_form *form = &plan->activations->form;
+    struct oq_carried *carried = oq_carried_of(plan, value);
+    if (form->width != 1 || !carried->has_range || !is_softmax(value))
+        return;
+    const int steps = form->is_symmetric ? form->high : form->high - form->low;
+    const float least = (float)steps / MOST_STEPS_OF_SHARE / (float)count_shares(plan, value);
+    carried->high = fmaxf(carried->high, least);
+}
+
+static void widen_softmaxes(onnxq_plan *plan)
+{
+    for (size_t i = 0; i < plan->activations->n_nodes; i++)
+        if (plan->activations->carriers[i].carry != OQ_CARRY_NONE)
+            visit_values(plan, i, widen_softmax);
 }
 
 /*
@@ -218,6 +264,7 @@ bool oq_activations_find(onnxq_plan *plan, onnxq_error *error)
         !init_carriers(plan, refusal, error) || !oq_products_fold(plan, error) ||
         !oq_ranges_cut(plan, error))
         return false;
+    widen_softmaxes(plan);
     refuse_coarse_values(plan);
     return true;
 }
@@ -263,11 +310,11 @@ static const char *refuse_value(onnxq_plan *plan, const struct oq_value *value)
 /* What a node gives, to which what follows may belong. */
 static const struct oq_value *find_result(const onnxq_plan *plan, const struct oq_carrier *carrier)
 {
-    const struct oq_carrier *clamp = carrier->carry == OQ_CARRY_PASS ||
-                                             carrier->carry == OQ_CARRY_SCALE ||
-                                             carrier->carry == OQ_CARRY_HARD
-                                         ? NULL
-                                         : find_clamp(plan, carrier->output);
+    const struct oq_carrier *clamp =
+        carrier->carry == OQ_CARRY_PASS || carrier->carry == OQ_CARRY_SCALE ||
+                carrier->carry == OQ_CARRY_HARD || is_softmax(carrier->output)
+            ? NULL
+            : find_clamp(plan, carrier->output);
     return clamp == NULL ? carrier->output : clamp->output;
 }
 

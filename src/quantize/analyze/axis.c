@@ -54,6 +54,11 @@ static unsigned from_end(int64_t axis, unsigned rank)
     return axis < 0 && axis >= -(int64_t)OQ_MAX_RANK ? (unsigned)-axis : 0;
 }
 
+unsigned oq_axis_of_attribute(const onnxq_plan *plan, const struct oq_value *value, int64_t axis)
+{
+    return from_end(axis, declared_rank(plan, value));
+}
+
 /* The axes that Unsqueeze adds, or that Squeeze and sums take away, as bits; 0: not known. */
 static uint64_t changed_axes(const onnxq_plan *plan, const struct oq_value *value, bool adds)
 {

@@ -7,6 +7,9 @@
 
 #include "quantize/plan/plan.h"
 
+/* The axis of the value that a node's attribute means. */
+unsigned oq_axis_of_attribute(const onnxq_plan *plan, const struct oq_value *value, int64_t axis);
+
 /* Where that axis of the value is in input number `input` of the node that makes it. */
 unsigned oq_axis_before(const onnxq_plan *plan, const struct oq_value *value, unsigned axis,
                         size_t input);
