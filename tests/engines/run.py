@@ -277,6 +277,12 @@ class Run:
             self.floats[key] = self.engine.run(job.original, job.feeds, level)
         return self.floats[key]
 
+    def is_off_itself(self, job: Job, level: str) -> bool:
+        """Whether the engine's own optimizations make something else of the float model: 1.21 to 1.24 quantize the
+        float weight of a Conv between quantizers, and are off by up to 64 % then."""
+        (error, plain), (other, want) = self.float_result(job, "disabled"), self.float_result(job, level)
+        return not error and not other and common.relative_error(plain, want) > job.bound / 2
+
     def judge(self, job: Job, level: str) -> str:
         error, want = self.float_result(job, level)
         if error:
@@ -297,6 +303,9 @@ class Run:
                 continue
             for level in self.levels:
                 problem = self.judge(job, level)
+                if problem and self.is_off_itself(job, level):
+                    self.counts["where the engine is off with the float model"] += 1
+                    continue
                 self.counts["failed" if problem else "passed"] += 1
                 if problem:
                     self.problems.append(f"FAIL  {self.engine.version} {level}: {job.name}: {problem[:400]}")
