@@ -112,7 +112,7 @@ static uint64_t count_shares(const onnxq_plan *plan, const struct oq_value *soft
 }
 
 /*
- * ONNX Runtime (to 1.32) computes Softmax of 8 bits in integers of 32, which overflow where its
+ * ONNX Runtime (1.31) computes Softmax of 8 bits in integers of 32, which overflow where its
  * steps are finer than a 148th (e to the fifth) of equal shares: results are anything then.
  */
 #define MOST_STEPS_OF_SHARE 147
