@@ -360,7 +360,7 @@ bool oq_json_read_number(struct oq_json_reader *reader, double *value)
 
 bool oq_json_read_float(struct oq_json_reader *reader, float *value)
 {
-    double number;
+    double number = 0;
     if (!oq_json_read_number(reader, &number))
         return false;
     if (fabs(number) >= FLOAT_END)

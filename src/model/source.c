@@ -603,7 +603,8 @@ static enum outcome join_rows(struct finder *finder, const struct oq_source *par
         rows *= (uint64_t)parts->dims[i];
     for (size_t i = 0; i < n; i++)
         nelem += parts[i].nelem;
-    if (rows > (MAX_ROWS - finder->rows) / n || nelem / (rows * n) < MIN_STRETCH)
+    if (n == 0 || rows == 0 || rows > (MAX_ROWS - finder->rows) / n ||
+        nelem / (rows * n) < MIN_STRETCH)
         return OTHER;
     finder->rows += rows * n;
     for (size_t i = 0; i < n; i++)

@@ -341,7 +341,7 @@ static bool try_heads(struct oq_tuning *tuning, size_t *best, onnxq_error *error
     memcpy(forms, tune->points[*best].forms, tune->n_sites * sizeof(*forms));
     for (size_t i = 0, n = 0; i < graph->n_node && n < MOST_FLOAT_HEADS; i++) {
         const size_t site = find_convolution(tune, graph->node[i]);
-        struct oq_tune_point *point;
+        struct oq_tune_point *point = NULL;
         if (site == SIZE_MAX)
             continue;
         n++;

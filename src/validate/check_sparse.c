@@ -36,7 +36,9 @@ static void check_ranges(struct oq_checker *checker, const struct oq_problem_pla
     else if (oq_tensor_read_all(indices, read, scratch, checker->error))
         for (uint64_t i = 0; i < indices->nelem; i++) {
             const int64_t index = get_index(read, (size_t)(indices->nbytes / indices->nelem), i);
-            limit = indices->n_dims == 1 ? nelem : (uint64_t)sparse->dims[i % sparse->n_dims];
+            limit = indices->n_dims == 1 || sparse->n_dims == 0
+                        ? nelem
+                        : (uint64_t)sparse->dims[i % sparse->n_dims];
             if (index < 0 || (uint64_t)index >= limit) {
                 oq_problem(checker, place, name, "has index %lld, expected 0 to below %llu",
                            (long long)index, (unsigned long long)limit);

@@ -222,6 +222,8 @@ void oq_fate_note_norm(struct oq_fates *fates, const struct oq_graph *graph, siz
         !find_axes_apart(fates, graph, node, &apart))
         return;
     struct oq_fate *fate = oq_fate_of(fates, graph, name);
+    if (fate == NULL)
+        return;
     fate->norm = divides;
     fate->apart |= apart;
 }

@@ -57,9 +57,11 @@ static void imply_result(struct equation *equation)
     const struct letters *a = &equation->operands[0], *b = &equation->operands[1];
     struct letters *result = &equation->result;
     result->has_more = a->has_more || b->has_more;
-    for (char letter = 'A'; letter <= 'z'; letter++)
+    for (int i = 'A'; i <= 'z'; i++) {
+        const char letter = (char)i;
         if (contains_letter(a, letter) != contains_letter(b, letter) && result->n < OQ_MAX_RANK)
             result->of[result->n++] = letter;
+    }
 }
 
 static bool parse(const char *text, struct equation *equation)

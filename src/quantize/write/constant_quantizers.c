@@ -232,8 +232,9 @@ static bool is_same(const struct oq_quantized *a, const struct oq_quantized *b)
     const struct oq_source *x = a->ranges->source, *y = b->ranges->source;
     const uint64_t n = a->ranges->n_scales;
     return a->is_unsigned == b->is_unsigned && a->transposed == b->transposed &&
-           a->ranges->axis == b->ranges->axis && n == b->ranges->n_scales &&
-           x->n_dims == y->n_dims && memcmp(x->dims, y->dims, x->n_dims * sizeof(*x->dims)) == 0 &&
+           a->ranges->axis == b->ranges->axis && n == b->ranges->n_scales && a->scale != NULL &&
+           b->scale != NULL && x->n_dims == y->n_dims &&
+           memcmp(x->dims, y->dims, x->n_dims * sizeof(*x->dims)) == 0 &&
            memcmp(a->scale, b->scale, (size_t)n * sizeof(float)) == 0 &&
            memcmp(a->zero_point, b->zero_point, (size_t)n * sizeof(float)) == 0;
 }
@@ -321,7 +322,7 @@ static bool add(struct quantizer_finder *finder, const struct quantizer_candidat
 
 static bool add_all(struct quantizer_finder *finder)
 {
-    for (size_t i = 0; i < finder->plan->model->n_tensors; i++) {
+    for (size_t i = 0; finder->of_tensor != NULL && i < finder->plan->model->n_tensors; i++) {
         const struct quantizer_candidate *list = finder->of_tensor[i];
         bool is_wanted = list != NULL && pays(list, &finder->plan->constants[i]);
         for (; is_wanted && list != NULL; list = list->next)
