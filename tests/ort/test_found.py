@@ -723,13 +723,14 @@ class Engine(OrtTest):
         got, want = (self.run_levels(p, {"x": x})["all"][0] for p in (outcome.path, outcome.source))
         self.assert_close(got, want, 0.05 * np.abs(want).max())
 
-    @cases({"declared": (True,), "not_declared": (False,)})
-    def a_transposed_matrix_times_a_vector_is_folded(self, is_declared):
+    @cases({"declared": (True,), "not_declared": (False,), "behind_a_cast": (True, np.float64)})
+    def a_transposed_matrix_times_a_vector_is_folded(self, is_declared, dtype=np.float32):
         """ONNX Runtime joins the Transpose that stands behind DequantizeLinear to the MatMul, which is wrong then."""
         w, v = build.weights(64, 48), build.activations(64)
-        nodes = [node("Transpose", "w", "t"), node("Relu", "v", "r"), node("MatMul", "t r", "y"), node("Relu", "t", "z")]
+        nodes = [node("Transpose", "c", "t"), node("Relu", "v", "r"), node("MatMul", "t r", "y"), node("Relu", "t", "z")]
         inner = [build.info("r", (64,))] if is_declared else []
-        model = build.model(nodes, {"v": v}, {"y": (48,), "z": (48, 64)}, {"w": w})
+        first = node("Identity", "w", "c") if dtype == np.float32 else node("Cast", "w", "c", to=1)
+        model = build.model([first, *nodes], {"v": v}, {"y": (48,), "z": (48, 64)}, {"w": w.astype(dtype)})
         model.graph.value_info.extend(inner)
         outcome = self.quantize(model, "--method=qdq")
         want = w.T @ np.maximum(v, 0)

@@ -158,24 +158,38 @@ static bool is_rearranged_half(const struct oq_site *site)
            oq_source_sees_through(site->node);
 }
 
+/* Nodes between the weight and the product that the engine looks through. */
+#define MAX_TURNS 4
+
+static bool is_turned_in(const struct oq_graph *graph, const Oq__Pb__NodeProto *node,
+                         bool is_turned, unsigned depth)
+{
+    is_turned |= oq_node_is(node, "", "Transpose");
+    if (depth == MAX_TURNS || node->n_output != 1 ||
+        !(oq_source_sees_through(node) || oq_node_is(node, "", "Cast")))
+        return false;
+    const struct oq_value *value = oq_graph_find(graph, node->output[0]);
+    for (const struct oq_use *use = value == NULL ? NULL : value->uses; use != NULL;
+         use = use->next) {
+        const Oq__Pb__NodeProto *user =
+            use->node == OQ_NO_NODE ? NULL : use->graph->proto->node[use->node];
+        if (user == NULL || use->input != 0)
+            continue;
+        if ((is_turned && oq_node_is(user, "", "MatMul") &&
+             oq_graph_rank(use->graph, oq_node_input(user, 1)) < 2) ||
+            is_turned_in(use->graph, user, is_turned, depth + 1))
+            return true;
+    }
+    return false;
+}
+
 /*
  * ONNX Runtime (1.16 to 1.32) joins a Transpose to the MatMul behind it, and multiplies a matrix
  * that is turned and a vector wrongly. What is folded is turned before that.
  */
 static bool is_turned_for_vector(const struct oq_site *site)
 {
-    const struct oq_value *turned = oq_node_is(site->node, "", "Transpose")
-                                        ? oq_graph_find(site->graph, site->node->output[0])
-                                        : NULL;
-    for (const struct oq_use *use = turned == NULL ? NULL : turned->uses; use != NULL;
-         use = use->next) {
-        const Oq__Pb__NodeProto *node =
-            use->node == OQ_NO_NODE ? NULL : use->graph->proto->node[use->node];
-        if (node != NULL && use->input == 0 && oq_node_is(node, "", "MatMul") &&
-            oq_graph_rank(use->graph, oq_node_input(node, 1)) < 2)
-            return true;
-    }
-    return false;
+    return is_turned_in(site->graph, site->node, false, 0);
 }
 
 static bool is_among_integers(const struct oq_site *site)
