@@ -162,7 +162,7 @@ static bool is_rearranged_half(const struct oq_site *site)
 #define MAX_TURNS 4
 
 static bool is_turned_in(const struct oq_graph *graph, const Oq__Pb__NodeProto *node,
-                         bool is_turned, unsigned depth)
+                         bool is_turned, unsigned depth, unsigned *looks)
 {
     is_turned |= oq_node_is(node, "", "Transpose");
     if (depth == MAX_TURNS || node->n_output != 1 ||
@@ -173,11 +173,13 @@ static bool is_turned_in(const struct oq_graph *graph, const Oq__Pb__NodeProto *
          use = use->next) {
         const Oq__Pb__NodeProto *user =
             use->node == OQ_NO_NODE ? NULL : use->graph->proto->node[use->node];
+        if ((*looks)++ >= MAX_LOOKS)
+            return true; /* perhaps */
         if (user == NULL || use->input != 0)
             continue;
         if ((is_turned && oq_node_is(user, "", "MatMul") &&
              oq_graph_rank(use->graph, oq_node_input(user, 1)) < 2) ||
-            is_turned_in(use->graph, user, is_turned, depth + 1))
+            is_turned_in(use->graph, user, is_turned, depth + 1, looks))
             return true;
     }
     return false;
@@ -189,7 +191,8 @@ static bool is_turned_in(const struct oq_graph *graph, const Oq__Pb__NodeProto *
  */
 static bool is_turned_for_vector(const struct oq_site *site)
 {
-    return is_turned_in(site->graph, site->node, false, 0);
+    unsigned looks = 0;
+    return is_turned_in(site->graph, site->node, false, 0, &looks);
 }
 
 static bool is_among_integers(const struct oq_site *site)
