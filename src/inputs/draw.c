@@ -182,15 +182,16 @@ static bool known_by_name(const struct drawer *drawer, size_t index, struct draw
     static const char *const bound[] = {"max", "min", "past", "total", NULL};
     const struct oq_parameter *input = &drawer->signature->inputs[index];
     size_t rank = drawer->sizes.ranks[index];
-    int64_t beside = length_beside(drawer);
     if (strcmp(input->name, "sr") == 0 || oq_name_has(input->name, rate)) {
         *from = between(16000, 16000);
         return true;
     }
-    if (rank <= 1 && beside > 0 && oq_name_has(input->name, length) &&
-        !oq_name_has(input->name, bound)) {
-        *from = between(beside, beside);
-        return true;
+    if (rank <= 1 && oq_name_has(input->name, length) && !oq_name_has(input->name, bound)) {
+        const int64_t beside = length_beside(drawer);
+        if (beside > 0) {
+            *from = between(beside, beside);
+            return true;
+        }
     }
     if (rank == 0 || !oq_name_has(input->name, position))
         return false;

@@ -257,17 +257,19 @@ static bool list_needs(struct oq_engine_needs *needs, const struct needs_search 
 /* Types that some form asks for; other tensors are many. */
 static bool note_types(struct needs_search *search, const Oq__Pb__GraphProto *graph)
 {
+    uint64_t asked = 0; /* bit by bit */
     oq_strmap_init(&search->types, search->arena);
+    for (size_t i = 0; i < N_FORMS; i++)
+        asked |= forms[i].detail == OQ_FORM_TYPE ? UINT64_C(1) << forms[i].value : 0;
     for (size_t i = 0; graph != NULL && i < graph->n_initializer; i++) {
         Oq__Pb__TensorProto *tensor = graph->initializer[i];
-        for (size_t k = 0; k < N_FORMS && tensor->name != NULL; k++) {
-            if (forms[k].detail != OQ_FORM_TYPE || forms[k].value != tensor->data_type)
-                continue;
-            void **place = oq_strmap_place(&search->types, tensor->name);
-            if (place == NULL)
-                return false;
-            *place = &tensor->data_type;
-        }
+        const bool is_type = tensor->data_type >= 0 && tensor->data_type < 64;
+        if (!is_type || (asked >> tensor->data_type & 1) == 0 || tensor->name == NULL)
+            continue;
+        void **place = oq_strmap_place(&search->types, tensor->name);
+        if (place == NULL)
+            return false;
+        *place = &tensor->data_type;
     }
     return true;
 }

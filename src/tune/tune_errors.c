@@ -68,9 +68,7 @@ static void note_layers(struct oq_tune *tune, const struct oq_layers *layers, in
 static bool tell(void *data, const char *model, uint64_t n_done, uint64_t n_runs)
 {
     (void)model;
-    struct oq_tuning *tuning = data;
-    oq_tuning_goes_on(tuning, "errors", n_done, n_runs);
-    return !tuning->tune->is_stopped;
+    return oq_tuning_tell(data, "errors", n_done, n_runs);
 }
 
 static bool measure_form(struct oq_tuning *tuning, int form, onnxq_error *error)

@@ -137,10 +137,8 @@ static bool make_sets(struct oq_tuning *tuning, const struct oq_feed_options *fe
 
 static bool tell(void *data, const char *model, uint64_t n_done, uint64_t n_runs)
 {
-    struct oq_tuning *tuning = data;
     (void)model;
-    oq_tuning_goes_on(tuning, "inputs", n_done, n_runs);
-    return !tuning->tune->is_stopped;
+    return oq_tuning_tell(data, "inputs", n_done, n_runs);
 }
 
 static bool run_float(struct oq_tuning *tuning, const struct oq_input_sets *sets,

@@ -153,11 +153,10 @@ static void print_verdict(const struct oq_tune_report *report, FILE *stream)
     const struct oq_tune_point *best = &tune->points[tune->best];
     if (tune->best == 0) {
         bool is_out_of_time = !tune->is_stopped && tune->seconds >= report->options->seconds;
-        fputs(tune->is_stopped || is_out_of_time ? "Nothing found in time: of the models that were "
-                                                   "tried none is within "
-                                                 : "Nothing found: no form of any weight stays "
-                                                   "within ",
-              stream);
+        fprintf(stream, "Nothing found%s within ",
+                tune->is_stopped || is_out_of_time
+                    ? " in time: of the models that were tried none is"
+                    : ": no form of any weight stays");
         print_budget(report->options, stream);
         fputs(is_out_of_time ? "\n  --time searches longer\n" : "\n", stream);
         return;

@@ -102,10 +102,8 @@ static bool compare_output(const struct oq_array *a, const struct oq_array *b,
 
 static bool tell(void *data, const char *model, uint64_t n_done, uint64_t n_runs)
 {
-    struct oq_tuning *tuning = data;
-    onnxq_error stopped = {.offset = ONNXQ_NO_OFFSET};
     (void)model, (void)n_done, (void)n_runs;
-    return !oq_tuning_is_stopped(tuning, &stopped);
+    return oq_tuning_tell_again(data);
 }
 
 static bool take_outputs(void *data, size_t run, struct oq_arrays *outputs, onnxq_error *error)

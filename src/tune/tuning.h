@@ -39,6 +39,10 @@ struct oq_tuning {
 /* False where the search is to end: it was stopped, which is no failure, or is out of time. */
 bool oq_tuning_goes_on(struct oq_tuning *tuning, const char *what, uint64_t done, uint64_t total);
 
+/* The same whatever the time: false where it was stopped. */
+bool oq_tuning_tell(struct oq_tuning *tuning, const char *what, uint64_t done, uint64_t total);
+bool oq_tuning_tell_again(struct oq_tuning *tuning); /* of the step at hand, as it was told */
+
 /* Asked in the midst of a step, which then fails with ONNXQ_ERROR_CANCELLED. */
 bool oq_tuning_is_stopped(struct oq_tuning *tuning, onnxq_error *error);
 

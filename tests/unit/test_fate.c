@@ -1,8 +1,10 @@
-/* What may be rounded: operators, chains of them, and bodies that use a constant. */
+/* What may be rounded: operators, chains of them, bodies that use a constant; and what comes back.
+ */
 #include <stdio.h>
 #include <string.h>
 
 #include "operators/operators.h"
+#include "quantize/analyze/state.h"
 #include "quantize/rules/rules.h"
 #include "support/models.h"
 
@@ -396,11 +398,52 @@ static void test_catalogue(void **state)
             check_input(&oq_operators[i], k);
 }
 
+/* --- states --- */
+
+static const struct carried_row {
+    const char *name, *text;
+    bool carries;
+} carried_rows[] = {
+    {"as LSTMs have it", "in h float32[1,B,8]; out hn float32[1,B,8]", true},
+    {"in capitals", "in state float32[2,?,8]; out stateN float32[?,?,?]", true},
+    {"words for the sides", "in conv_cache_in float16[2,8]; out new_conv_cache float16[2,8]", true},
+    {"numbers", "in input_states_1 float32[2,8]; out output_states_1 float32[2,8]", true},
+    {"letters for the sides", "in r1i float32[1,?,?,?]; out r1o float32[1,?,?,?]", true},
+    {"the first of them", "in h0 float32[1,8]; out h_n float32[1,8]", true},
+    {"the second of two", "in a float32[8]; in c0 float32[1,8]; out b float32; out cn float32[1,8]",
+     true},
+    {"another type", "in h float32[1,8]; out hn float16[1,8]", false},
+    {"integers", "in h int64[1,8]; out hn int64[1,8]", false},
+    {"another size", "in h float32[1,8]; out hn float32[1,9]", false},
+    {"another rank", "in h float32[1,8]; out hn float32[8]", false},
+    {"no shape", "in h float32; out hn float32", false},
+    {"another name", "in h float32[1,8]; out k float32[1,8]", false},
+    {"nothing but sides", "in input float32[1,8]; out output float32[1,8]", false},
+    {"what grows", "in past_key float32[1,past]; out past_key_out float32[1,total]", false},
+};
+
+static void test_carried(void **state)
+{
+    const struct carried_row *row = *state;
+    const onnxq_model *model = test_model(test_printf("in x int8; out y int8; %s", row->text));
+    assert_int_equal(oq_hands_back_state(model), row->carries);
+}
+
+/* A picture of a picture is no state. */
+static void test_carried_alone(void **state)
+{
+    (void)state;
+    assert_false(
+        oq_hands_back_state(test_model("in image_in float32[8]; out image_out float32[8]")));
+}
+
 int main(void)
 {
     TEST_ROWS(test_reason, rows);
     TEST(test_local_function);
     TEST(test_many_ways);
     TEST(test_catalogue);
+    TEST_ROWS(test_carried, carried_rows);
+    TEST(test_carried_alone);
     return suite_run();
 }

@@ -211,10 +211,8 @@ const cli_command cli_quantize = {
              "quantize [OPTION]... DIR OUT_DIR",
     .notes =
         "OUT left out is MODEL with .int8.onnx (.uint8, .int4, .nf4) for its ending; one\n"
-        "that exists is kept. A named OUT is replaced, but for a float model; a folder takes the "
-        "file "
-        "in. '-' is "
-        "standard input or output.\n"
+        "that exists is kept. A named OUT is replaced, but for a float model; a folder takes "
+        "the file in. '-' is standard input or output.\n"
         "Of a folder all models are taken, in their places in OUT_DIR; other files are copied.\n"
         "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model, 4 output not\n"
         "writable, 5 nothing to quantize, 70 a bug in onnxq, 71 out of memory, 128+N signal N.",

@@ -133,6 +133,13 @@ static cli_work create_half(const cli_quantize_settings *settings, const onnxq_m
     return (cli_work){.dequantization = onnxq_dequantization_create(model, &options, error)};
 }
 
+/* Inputs are run. */
+static bool takes_long(const void *data)
+{
+    const cli_quantize_settings *settings = data;
+    return settings->run.inputs.count > 0;
+}
+
 static cli_work create(const void *data, const onnxq_model *model,
                        const onnxq_output_options *output, onnxq_error *error)
 {
@@ -142,24 +149,16 @@ static cli_work create(const void *data, const onnxq_model *model,
         return create_half(settings, model, output, error);
     options.output = *output;
     onnxq_ranges *ranges = NULL;
-    if (settings->run.inputs.count > 0 && options.method == ONNXQ_METHOD_BLOCKS &&
+    if (takes_long(settings) && options.method == ONNXQ_METHOD_BLOCKS &&
         options.bits == ONNXQ_BITS_4)
         return (cli_work){.plan = round_weights(settings, model, &options, error)};
-    if (settings->run.inputs.count > 0 &&
-        (ranges = measure_ranges(settings, model, output, error)) == NULL)
+    if (takes_long(settings) && (ranges = measure_ranges(settings, model, output, error)) == NULL)
         return (cli_work){0};
     if (ranges != NULL)
         options.ranges = ranges;
     const cli_work work = {.plan = onnxq_plan_create(model, &options, error)};
     onnxq_ranges_close(ranges);
     return work;
-}
-
-/* Inputs are run. */
-static bool takes_long(const void *data)
-{
-    const cli_quantize_settings *settings = data;
-    return settings->run.inputs.count > 0;
 }
 
 /* "int4 weights of a checkpoint (awq), the rest as it was" */

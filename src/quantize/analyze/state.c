@@ -109,9 +109,9 @@ static bool comes_back(const Oq__Pb__GraphProto *graph, const Oq__Pb__ValueInfoP
     char key[MAX_KEY], other[MAX_KEY];
     if (!make_key(input->name, key))
         return false;
-    for (size_t i = 0; i < graph->n_output && i < MAX_VALUES; i++)
-        if (make_key(graph->output[i]->name, other) && strcmp(key, other) == 0 &&
-            may_be_same(input, graph->output[i]))
+    for (size_t i = 0; i < graph->n_output && i < MAX_VALUES; i++) /* keys of few are made */
+        if (may_be_same(input, graph->output[i]) && make_key(graph->output[i]->name, other) &&
+            strcmp(key, other) == 0)
             return true;
     return false;
 }

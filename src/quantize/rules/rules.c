@@ -1,6 +1,7 @@
 /* The table of rules, and what decide() of all of them ends with. */
 #include "quantize/rules/rules.h"
 
+#include "base/checked.h"
 #include "base/option_values.h"
 
 static const struct oq_rule *const rules[] = {
@@ -48,8 +49,7 @@ void oq_site_dynamic(struct oq_site *site, int axis, size_t batch_axes, bool tra
 /* Of a line of `n` elements: whole blocks, and a float32 as the scale of each. */
 static uint64_t size_of_line(uint64_t n, uint64_t block)
 {
-    const uint64_t n_blocks = (n + block - 1) / block;
-    return n_blocks * (block + sizeof(float));
+    return oq_divide_up_u64(n, block) * (block + sizeof(float));
 }
 
 /*
@@ -61,7 +61,7 @@ static uint64_t default_block(onnxq_bits bits, uint64_t n, bool is_padded)
     if (bits != ONNXQ_BITS_8)
         return DEFAULT_BLOCK_OF_4_BITS;
     uint64_t best = DEFAULT_BLOCK_OF_8_BITS;
-    if ((n + best - 1) / best * best - n <= n / 8)
+    if (oq_divide_up_u64(n, best) * best - n <= n / 8)
         return best;
     for (uint64_t block = best / 2; block >= LEAST_BLOCK; block /= 2)
         if (size_of_line(n, block) < size_of_line(n, best))

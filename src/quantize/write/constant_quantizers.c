@@ -18,6 +18,7 @@
 struct quantizer_candidate {
     struct oq_constant_quantizer quantizer;
     struct oq_site *site; /* of the tensor, that leads to it */
+    bool is_stored;       /* the first with these integers */
     struct quantizer_candidate *next;
 };
 
@@ -245,12 +246,14 @@ static bool add_candidate(struct quantizer_finder *finder, const struct oq_graph
 {
     struct quantizer_candidate *candidate = oq_arena_alloc(finder->arena, sizeof(*candidate));
     struct quantizer_candidate **list = &finder->of_tensor[site->constant->tensor->ordinal];
+    const struct quantizer_candidate *same = *list;
     if (candidate == NULL)
         return oq_arena_fail(finder->arena, finder->error);
-    for (const struct quantizer_candidate *other = *list; other != NULL; other = other->next)
-        if (is_same(other->quantizer.quantized, quantized))
-            quantized = other->quantizer.quantized;
-    *candidate = (struct quantizer_candidate){{graph, index, quantized}, site, *list};
+    while (same != NULL && !is_same(same->quantizer.quantized, quantized))
+        same = same->next;
+    if (same != NULL)
+        quantized = same->quantizer.quantized;
+    *candidate = (struct quantizer_candidate){{graph, index, quantized}, site, same == NULL, *list};
     *list = candidate;
     return true;
 }
@@ -266,27 +269,28 @@ static bool look_at(struct quantizer_finder *finder, const struct oq_graph *grap
     const struct quantizer_numbers zero_point = find_numbers(plan, graph, zero_name);
     struct oq_site *site = find_way(plan, graph, index);
     const int32_t type = find_type(node, &zero_point);
-    struct oq_source *source = oq_arena_alloc(&plan->arena, sizeof(*source));
     bool usable = false;
     int axis;
-    if (source == NULL)
-        return oq_arena_fail(&plan->arena, finder->error);
     if (site == NULL || scale.tensor == NULL || type == 0 ||
         (zero_point.tensor == NULL && zero_name[0] != '\0'))
         return true;
+    struct oq_source *source = oq_arena_alloc(&plan->sources, sizeof(*source));
+    if (source == NULL)
+        return oq_arena_fail(&plan->sources, finder->error);
     if (!oq_source_find(source, plan->model, graph, node->input[0], plan->freeze_inputs,
-                        &plan->arena, &usable, finder->error))
+                        &plan->sources, &usable, finder->error))
         return false;
     if (!usable || source->nelem < plan->options.min_elements ||
         !is_plain(source, node, &scale, &axis))
         return true;
     struct oq_constant *constant = &plan->constants[source->spans[0].tensor->ordinal];
+    const bool is_seen = finder->of_tensor[constant->tensor->ordinal] != NULL; /* all of it */
     struct oq_quantized *quantized = make_quantized(plan, constant, source, axis, type);
     if (quantized == NULL)
         return oq_arena_fail(&plan->arena, finder->error);
     if (!read_scales(finder, scale.tensor, quantized, &usable) ||
         !read_zero_points(finder, zero_point.tensor, quantized, &usable) ||
-        !has_no_nan(finder, source, &usable))
+        (!is_seen && !has_no_nan(finder, source, &usable)))
         return false;
     return !usable || add_candidate(finder, graph, index, site, quantized);
 }
@@ -296,11 +300,8 @@ static bool pays(const struct quantizer_candidate *list, const struct oq_constan
 {
     size_t n = 0, n_stored = 0;
     for (const struct quantizer_candidate *at = list; at != NULL; at = at->next) {
-        const struct quantizer_candidate *other = at->next;
-        while (other != NULL && other->quantizer.quantized != at->quantizer.quantized)
-            other = other->next;
         n++;
-        n_stored += other == NULL;
+        n_stored += at->is_stored;
     }
     return n == constant->n_sites && n_stored * 8 < constant->tensor->dtype->nbits;
 }
