@@ -46,7 +46,7 @@ struct frontier {
 
 /*
  * Of forms that take the same time the smaller one is better: a file that shrinks to nothing is
- * worth 2 % of a run. The other way round where size is what is wanted.
+ * worth 5 % of a run. The other way round where size is what is wanted.
  */
 static double cost_of(const struct oq_tuning *tuning, const struct frontier *line,
                       const struct oq_tune_cost *cost)
@@ -495,7 +495,7 @@ bool oq_tuning_begin_search(struct oq_tuning *tuning, onnxq_error *error)
 bool oq_tuning_search(struct oq_tuning *tuning, onnxq_error *error)
 {
     struct oq_tune *tune = tuning->tune;
-    struct frontier line = {.byte_ms = 0.02 * (isnan(tune->float_ms) ? 1 : tune->float_ms) /
+    struct frontier line = {.byte_ms = 0.05 * (isnan(tune->float_ms) ? 1 : tune->float_ms) /
                                        (double)(tune->float_nbytes + 1)};
     size_t found;
     tuning->reserve = tuning->choice_seconds;
