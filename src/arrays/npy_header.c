@@ -1,7 +1,6 @@
 /* A reader of the little of Python that the header of a .npy file is. */
 #include "arrays/npy_header.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "wire/data_type.h"

@@ -4,7 +4,6 @@
 #if defined(OQ_HAVE_PNG)
 
 #include <png.h>
-#include <stdlib.h>
 #include <string.h>
 
 static bool refuse(png_image *image, onnxq_error *error)

@@ -2,7 +2,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "bench/timed_runner.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 

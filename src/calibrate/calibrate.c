@@ -2,7 +2,6 @@
 #include "calibrate/calibrate.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/checked.h"
 #include "calibrate/wanted.h"

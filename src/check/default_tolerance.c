@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-#include "wire/data_type.h"
-
 enum coarseness { FLOATS, EIGHT_BITS, ONE_SCALE, FIXED_RANGES, FOUR_BITS, UNDONE, N_KINDS };
 
 static const struct oq_default_tolerance defaults[N_KINDS] = {

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/json_file.h"
+#include "base/os.h"
 
 /* What the members that matter are called, and by whom. */
 struct config {

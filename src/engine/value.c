@@ -2,7 +2,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "engine/value.h"
 
-#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>

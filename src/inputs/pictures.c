@@ -2,7 +2,6 @@
 #include "inputs/pictures.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "arrays/picture.h"
 

@@ -1,6 +1,5 @@
 /* The table of sites for people, and as JSON. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "layers/layers.h"

@@ -1,8 +1,6 @@
 /* Views of tensors in every storage, and their elements as floats. */
 #include "model/tensor.h"
 
-#include <stdlib.h>
-
 #include "base/checked.h"
 #include "wire/varint.h"
 #include "wire/data_type.h"

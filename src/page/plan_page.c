@@ -2,7 +2,6 @@
 #include "page/plan_page.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/size.h"

@@ -1,11 +1,7 @@
 /* Ranges of a model: made, opened, asked, merged, closed. */
 #include "ranges/calibrated.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include "base/file.h"
 
 /* Statistics of very many values with all their channels; a file takes far less. */
 #define BUDGET ((size_t)1 << 30)

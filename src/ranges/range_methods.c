@@ -4,7 +4,6 @@
  * count for neither, as 0 is exact in every range.
  */
 #include <math.h>
-#include <string.h>
 
 #include "ranges/calibrated.h"
 

@@ -2,7 +2,6 @@
 #include "report/report_json.h"
 #include "report/report_text.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

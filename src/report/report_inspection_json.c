@@ -1,6 +1,4 @@
 /* What `onnxq inspect --json` prints; docs/report.md describes it. */
-#include <stdlib.h>
-#include <string.h>
 
 #include "report/report_json.h"
 

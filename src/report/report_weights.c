@@ -2,7 +2,6 @@
 #include "report/report_lines.h"
 #include "report/report_text.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/flags.h"

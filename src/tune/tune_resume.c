@@ -1,6 +1,5 @@
 /* What measurements of this search belong to, so that another one knows whether they are its own.
  */
-#include <math.h>
 #include <string.h>
 
 #include "base/os.h"

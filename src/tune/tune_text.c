@@ -1,5 +1,4 @@
 /* The report of a search for people: a line for each model that was run, most accurate first. */
-#include <inttypes.h>
 #include <math.h>
 
 #include "base/size.h"

@@ -3,7 +3,6 @@
  * in turns. What slows the machine down for a while slows both.
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 

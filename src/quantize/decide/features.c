@@ -16,7 +16,6 @@
 
 #include "base/checked.h"
 #include "operators/operators.h"
-#include "quantize/analyze/fate.h"
 #include "quantize/decide/steps.h"
 #include "quantize/decide/view.h"
 

@@ -3,7 +3,6 @@
  * it is of another model. Both are read once, in bands of columns.
  */
 #include <math.h>
-#include <stdlib.h>
 
 #include "base/checked.h"
 #include "base/pipeline.h"
