@@ -151,13 +151,13 @@ def run_command(arguments: Sequence[str], answers: Sequence[int] = (0,),
         said = os.fsdecode(stdout.read())
     if code not in answers:
         _raise(code, stderr, [one.rpartition("=")[2] if one.startswith("--") else one for one in rest])
-    if code == 0: # warnings; a verdict is in the result
+    if code == 0:  # warnings; a verdict is in the result
         sys.stderr.write(stderr)
     return json.loads(said) if said else None
 
 
 def run(name: str, operands: Sequence[PathLike], options: Mapping[str, Any],
-             answers: Sequence[int] = (0,), progress: Optional[Progress] = None) -> Any:
+        answers: Sequence[int] = (0,), progress: Optional[Progress] = None) -> Any:
     return run_command([name, *_flags(options), "--", *(os.fspath(one) for one in operands)], answers, progress)
 
 
@@ -167,7 +167,7 @@ def inspect(model: Model, *, validate: bool = False, **options: Any) -> Report:
     With ``validate`` the member ``validation`` lists what is wrong with it.
     """
     with model_path(model) as path:
-        report: Report = run("inspect", [path], {"validate": validate or None, **options},
+        report: Report = run("inspect", [path], {"validate": validate, **options},
                                   (0, 3) if validate else (0,))
         if report is None:
             raise make_error(3, "cannot be read as a model", file=path)
@@ -183,8 +183,9 @@ def check(reference: Optional[Model], candidate: Model, *, inputs: Inputs = None
     """Runs both models on the same inputs and compares; ``passed`` in the result is the verdict.
 
     ``inputs`` are paths, one dict of arrays by name, or several for as many runs; None draws them.
-    So is ``expected``, what the outputs shall be; ``reference`` is None then. Further options are those of ``onnxq check``, with ``_`` for ``-``. ``progress(what, done, total)``
-    is called some times a second; returning False stops.
+    So is ``expected``, what the outputs shall be; ``reference`` is None then. Further options are
+    those of ``onnxq check``, with ``_`` for ``-``. ``progress(what, done, total)`` is called some
+    times a second; returning False stops.
     """
     with contextlib.ExitStack() as stack:
         models = [] if reference is None else [stack.enter_context(model_path(reference))]
@@ -193,7 +194,7 @@ def check(reference: Optional[Model], candidate: Model, *, inputs: Inputs = None
         report: Report = run("check", models, {
             "inputs": paths, "expected": stack.enter_context(input_paths(expected)), "abs_tol": abs_tol, "mean_tol": mean_tol,
             "rel_tol": rel_tol, "cosine": cosine, "sqnr": sqnr, "argmax": argmax,
-            "agreement": agreement, "layers": layers or None, **options}, (0, 1), progress)
+            "agreement": agreement, "layers": layers, **options}, (0, 1), progress)
         return report
 
 

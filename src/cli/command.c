@@ -37,21 +37,32 @@ int cli_fail_command(const cli_common *common, const char *name)
     return CLI_EXIT_USAGE;
 }
 
-int cli_run_command(const cli_command *command, int argc, char **argv)
+void *cli_settings_new(const cli_command *command)
 {
     void *settings = calloc(1, command->settings_nbytes);
+    if (settings != NULL && command->defaults != NULL)
+        command->defaults(settings);
+    return settings;
+}
+
+void cli_settings_free(const cli_command *command, void *settings)
+{
+    if (command->release != NULL)
+        command->release(settings);
+    free(settings);
+}
+
+int cli_run_command(const cli_command *command, int argc, char **argv)
+{
+    void *settings = cli_settings_new(command);
     if (settings == NULL)
         return cli_memory_error(&(cli_common){0});
-    if (command->defaults != NULL)
-        command->defaults(settings);
     int n_operands = 0, status = cli_parse(&command->options, settings, argc, argv, &n_operands);
     if (status == CLI_EXIT_OK) {
         const cli_common *common = settings;
         status = common->help ? cli_print_help(command, stdout)
                               : command->run(settings, n_operands, argv);
     }
-    if (command->release != NULL)
-        command->release(settings);
-    free(settings);
+    cli_settings_free(command, settings);
     return status;
 }

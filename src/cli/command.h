@@ -46,6 +46,10 @@ const cli_command *cli_find_command(const char *name);
 /* Message and exit code for a name that is no command. */
 int cli_fail_command(const cli_common *common, const char *name);
 
+/* Settings as they are before anything is parsed; NULL where memory ran out. */
+void *cli_settings_new(const cli_command *command);
+void cli_settings_free(const cli_command *command, void *settings);
+
 /* Parses argv[0..argc) for the command and runs it. Returns the exit code. */
 int cli_run_command(const cli_command *command, int argc, char **argv);
 

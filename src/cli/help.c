@@ -2,9 +2,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/command.h"
 
-#include <inttypes.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/terminal/messages.h"
@@ -24,51 +21,16 @@ static void append(char *left, const char *text)
     snprintf(left + used, LEFT_CAPACITY - used, "%s", text);
 }
 
-/* "int8|uint8", or the value's name; "" where it takes none. */
+/* " int8|uint8", or what may stand behind `=`; nothing where it takes none. */
 static void append_value(char *left, const cli_option *option)
 {
-    char value[LEFT_CAPACITY] = "";
-    for (const cli_choice *choice = option->choices; choice != NULL && choice->name != NULL;
-         choice++) {
-        if (choice->hidden)
-            continue;
-        append(value, value[0] != '\0' ? "|" : "");
-        append(value, choice->name);
-    }
-    if (option->value != NULL)
-        append(value, option->value);
+    char value[CLI_WORDS_CAPACITY];
+    cli_value_words(option, value);
     if (value[0] == '\0')
         return;
     append(left, option->implied != NULL ? "[=" : " ");
     append(left, value);
     append(left, option->implied != NULL ? "]" : "");
-}
-
-static void append_default(char help[HELP_CAPACITY], const cli_option *option, const char *settings)
-{
-    const char *field = settings + option->offset;
-    char *end = help + strlen(help);
-    size_t left = HELP_CAPACITY - strlen(help);
-    int value = 0;
-    uint64_t number = 0;
-    double real = 0;
-    if (option->kind == CLI_FLAG && option->negated != NULL) {
-        snprintf(end, left, " (default: %s)", *(const bool *)field ? "on" : "off");
-    } else if (option->kind == CLI_NUMBER) {
-        memcpy(&number, field, sizeof(number));
-        snprintf(end, left, " (default: %" PRIu64 ")", number);
-    } else if (option->kind == CLI_REAL) {
-        memcpy(&real, field, sizeof(real));
-        if (isfinite(real))
-            snprintf(end, left, " (default: %g)", real);
-    } else if (option->kind == CLI_CHOICE) {
-        memcpy(&value, field, sizeof(value));
-        const cli_choice *choice = option->choices;
-        while (choice->name != NULL && (choice->value != value || choice->hidden))
-            choice++;
-        if (choice->name != NULL)
-            snprintf(end, left, " (default: %s)", choice->name);
-    }
 }
 
 /* 80, or what a narrower terminal has. */
@@ -121,10 +83,12 @@ static void print_notes(const char *notes, FILE *stream)
     }
 }
 
-static void print_option(const cli_option *option, const char *settings, FILE *stream)
+static void print_option(const cli_option *option, const void *settings, FILE *stream)
 {
-    char left[LEFT_CAPACITY] = "      ", help[HELP_CAPACITY];
-    snprintf(help, sizeof(help), "%s", option->help);
+    char left[LEFT_CAPACITY] = "      ", help[HELP_CAPACITY], words[CLI_WORDS_CAPACITY];
+    cli_default_words(option, settings, words);
+    snprintf(help, sizeof(help), "%s%s%s%s", option->help, words[0] != '\0' ? " (default: " : "",
+             words, words[0] != '\0' ? ")" : "");
     if (option->letter != 0)
         snprintf(left, sizeof(left), "  -%c, ", option->letter);
     append(left, option->negated != NULL ? "--[no-]" : "--");
@@ -136,11 +100,10 @@ static void print_option(const cli_option *option, const char *settings, FILE *s
         fprintf(stream, "%s\n%*s", left, column, "");
     else
         fprintf(stream, "%-*s", column, left);
-    append_default(help, option, settings);
     print_wrapped(help, (size_t)column, stream);
 }
 
-static void print_options(const cli_command *command, const char *settings, FILE *stream)
+static void print_options(const cli_command *command, const void *settings, FILE *stream)
 {
     const cli_option *option = NULL;
     while ((option = cli_next_option(&command->options, option)) != NULL) {
@@ -177,11 +140,9 @@ static void print_commands(FILE *stream)
 
 int cli_print_help(const cli_command *command, FILE *stream)
 {
-    char *settings = calloc(1, command->settings_nbytes);
+    void *settings = cli_settings_new(command);
     if (settings == NULL)
         return cli_memory_error(&(cli_common){0});
-    if (command->defaults != NULL)
-        command->defaults(settings);
     print_usage(command->usage, stream);
     putc('\n', stream);
     print_wrapped(command->summary, 0, stream);
@@ -190,8 +151,6 @@ int cli_print_help(const cli_command *command, FILE *stream)
     if (command == &cli_program)
         print_commands(stream);
     print_options(command, settings, stream);
-    if (command->release != NULL)
-        command->release(settings);
-    free(settings);
+    cli_settings_free(command, settings);
     return CLI_EXIT_OK;
 }

@@ -2,9 +2,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/man.h"
 
-#include <inttypes.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/terminal/messages.h"
@@ -53,66 +50,21 @@ static void put_usage(const char *usage, FILE *stream)
 
 /* --- options ------------------------------------------------------------------ */
 
-static void put_choices(const cli_option *option, FILE *stream)
-{
-    const char *bar = "";
-    for (const cli_choice *choice = option->choices; choice->name != NULL; choice++) {
-        if (choice->hidden)
-            continue;
-        fputs(bar, stream);
-        put(choice->name, stream);
-        bar = "|";
-    }
-}
-
 static void put_value(const cli_option *option, FILE *stream)
 {
-    bool shows_choices = option->choices != NULL && !option->choices[0].hidden;
-    if (option->value == NULL && !shows_choices)
+    char words[CLI_WORDS_CAPACITY];
+    cli_value_words(option, words);
+    if (words[0] == '\0')
         return;
-    fputs(option->implied != NULL ? "[=" : " ", stream);
-    fputs("\\fI", stream);
-    if (option->value != NULL)
-        put(option->value, stream);
-    else
-        put_choices(option, stream);
-    fputs("\\fR", stream);
-    fputs(option->implied != NULL ? "]" : "", stream);
+    fputs(option->implied != NULL ? "[=\\fI" : " \\fI", stream);
+    put(words, stream);
+    fputs(option->implied != NULL ? "\\fR]" : "\\fR", stream);
 }
 
-static const char *name_of_choice(const cli_option *option, int value)
+static void put_option(const cli_option *option, const void *settings, FILE *stream)
 {
-    for (const cli_choice *choice = option->choices; choice->name != NULL; choice++)
-        if (choice->value == value && !choice->hidden)
-            return choice->name;
-    return NULL;
-}
-
-static void put_default(const cli_option *option, const char *settings, FILE *stream)
-{
-    const char *field = settings + option->offset;
-    if (option->kind == CLI_FLAG && option->negated != NULL) {
-        fprintf(stream, " Default: %s.", *(const bool *)field ? "on" : "off");
-    } else if (option->kind == CLI_NUMBER) {
-        uint64_t number;
-        memcpy(&number, field, sizeof(number));
-        fprintf(stream, " Default: %" PRIu64 ".", number);
-    } else if (option->kind == CLI_REAL) {
-        double real;
-        memcpy(&real, field, sizeof(real));
-        if (isfinite(real))
-            fprintf(stream, " Default: %g.", real);
-    } else if (option->kind == CLI_CHOICE) {
-        int value;
-        memcpy(&value, field, sizeof(value));
-        const char *name = name_of_choice(option, value);
-        if (name != NULL)
-            fprintf(stream, " Default: %s.", name);
-    }
-}
-
-static void put_option(const cli_option *option, const char *settings, FILE *stream)
-{
+    char words[CLI_WORDS_CAPACITY];
+    cli_default_words(option, settings, words);
     fputs(".TP\n", stream);
     if (option->letter != 0)
         fprintf(stream, "\\fB\\-%c\\fR, ", option->letter);
@@ -121,13 +73,12 @@ static void put_option(const cli_option *option, const char *settings, FILE *str
     fputs("\\fR", stream);
     put_value(option, stream);
     putc('\n', stream);
-    put_text(option->help, strlen(option->help), false, stream);
-    putc('.', stream);
-    put_default(option, settings, stream);
-    putc('\n', stream);
+    put(option->help, stream);
+    fprintf(stream, ".%s%s%s\n", words[0] != '\0' ? " Default: " : "", words,
+            words[0] != '\0' ? "." : "");
 }
 
-static void put_options(const cli_command *command, const char *settings, FILE *stream)
+static void put_options(const cli_command *command, const void *settings, FILE *stream)
 {
     const cli_option *option = NULL;
     while ((option = cli_next_option(&command->options, option)) != NULL) {
@@ -143,7 +94,7 @@ static void put_options(const cli_command *command, const char *settings, FILE *
 
 /* --- the page ------------------------------------------------------------------ */
 
-static void put_command(const cli_command *command, const char *settings, FILE *stream)
+static void put_command(const cli_command *command, const void *settings, FILE *stream)
 {
     fputs(".SH ONNXQ ", stream);
     put_text(command->name, strlen(command->name), true, stream);
@@ -188,15 +139,11 @@ int cli_print_man(FILE *stream)
 {
     put_overview(stream);
     for (const cli_command *const *command = cli_commands; *command != NULL; command++) {
-        char *settings = calloc(1, (*command)->settings_nbytes);
+        void *settings = cli_settings_new(*command);
         if (settings == NULL)
             return cli_memory_error(&(cli_common){0});
-        if ((*command)->defaults != NULL)
-            (*command)->defaults(settings);
         put_command(*command, settings, stream);
-        if ((*command)->release != NULL)
-            (*command)->release(settings);
-        free(settings);
+        cli_settings_free(*command, settings);
     }
     fputs(rest, stream);
     return CLI_EXIT_OK;

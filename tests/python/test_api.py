@@ -294,7 +294,7 @@ class Commands(Case):
 
     def test_dequantize(self):
         back = self.folder / "back.onnx"
-        report = onnxq.dequantize(self.output, back, float_type="float16")
+        report = onnxq.dequantize(self.output, back, float_type="float16", keep_ranges=False, force=False)
         self.assertEqual(report["summary"]["dequantized"], 1)
         self.assertTrue(onnxq.check(self.output, back, rel_tol=0.05)["passed"])
         onnxq.dequantize(self.output, self.model)  # named as the output, whatever is there

@@ -25,14 +25,9 @@ static void each_command(void (*print)(const cli_command *command))
         print(*command);
 }
 
-static bool shows_choices(const cli_option *option)
-{
-    return option->choices != NULL && !option->choices[0].hidden;
-}
-
 static bool takes_some_value(const cli_option *option)
 {
-    return option->value != NULL || shows_choices(option);
+    return option->value != NULL || cli_shows_choices(option);
 }
 
 /* "int8 uint8": the choices that are shown. */
@@ -96,7 +91,7 @@ static void print_bash_value(const cli_command *command, const cli_option *optio
     if (option->source != CLI_WORDS)
         printf("            _onnxq_files %s \"$word\"\n",
                option->source == CLI_FILES ? "-f" : "-d");
-    if (shows_choices(option)) {
+    if (cli_shows_choices(option)) {
         fputs("            COMPREPLY=($(compgen -W \"", stdout);
         print_choices(option);
         fputs("\" -- \"$word\"))\n", stdout);
@@ -174,7 +169,7 @@ static void print_zsh_value(const cli_option *option)
 {
     printf("%s:%s:", option->implied != NULL ? ":" : "",
            option->value != NULL ? option->value : "value");
-    if (shows_choices(option)) {
+    if (cli_shows_choices(option)) {
         putchar('(');
         print_choices(option);
         putchar(')');
@@ -273,7 +268,7 @@ static void print_fish_option(const cli_command *command, const cli_option *opti
         fputs(" -f", stdout);
     if (cli_takes_value(option))
         fputs(" -r", stdout);
-    if (shows_choices(option)) {
+    if (cli_shows_choices(option)) {
         fputs(" -a '", stdout);
         print_choices(option);
         putchar('\'');

@@ -72,6 +72,57 @@ bool cli_takes_value(const cli_option *option)
     return option->kind >= CLI_CHOICE && option->implied == NULL;
 }
 
+/* --- for people ------------------------------------------------------------ */
+
+bool cli_shows_choices(const cli_option *option)
+{
+    return option->choices != NULL && !option->choices[0].hidden;
+}
+
+void cli_value_words(const cli_option *option, char words[CLI_WORDS_CAPACITY])
+{
+    snprintf(words, CLI_WORDS_CAPACITY, "%s", option->value != NULL ? option->value : "");
+    if (option->value != NULL || !cli_shows_choices(option))
+        return;
+    for (const cli_choice *choice = option->choices; choice->name != NULL; choice++) {
+        size_t used = strlen(words);
+        if (!choice->hidden)
+            snprintf(words + used, CLI_WORDS_CAPACITY - used, "%s%s", used > 0 ? "|" : "",
+                     choice->name);
+    }
+}
+
+static const char *shown_name(const cli_option *option, int value)
+{
+    const cli_choice *choice = option->choices;
+    while (choice->name != NULL && (choice->value != value || choice->hidden))
+        choice++;
+    return choice->name != NULL ? choice->name : "";
+}
+
+void cli_default_words(const cli_option *option, const void *settings,
+                       char words[CLI_WORDS_CAPACITY])
+{
+    const char *field = (const char *)settings + option->offset;
+    int value;
+    uint64_t number;
+    double real;
+    words[0] = '\0';
+    if (option->kind == CLI_FLAG && option->negated != NULL) {
+        snprintf(words, CLI_WORDS_CAPACITY, "%s", *(const bool *)field ? "on" : "off");
+    } else if (option->kind == CLI_NUMBER) {
+        memcpy(&number, field, sizeof(number));
+        snprintf(words, CLI_WORDS_CAPACITY, "%" PRIu64, number);
+    } else if (option->kind == CLI_REAL) {
+        memcpy(&real, field, sizeof(real));
+        if (isfinite(real))
+            snprintf(words, CLI_WORDS_CAPACITY, "%g", real);
+    } else if (option->kind == CLI_CHOICE) {
+        memcpy(&value, field, sizeof(value));
+        snprintf(words, CLI_WORDS_CAPACITY, "%s", shown_name(option, value));
+    }
+}
+
 /* --- lookup ---------------------------------------------------------------- */
 
 static bool is_same_name(const char *name, const char *typed, size_t n_typed)
@@ -394,12 +445,13 @@ static bool parse_long(struct parser *parser, const char *word)
     }
     if (option == NULL)
         return fail_unknown(parser, parser->spelling + 2);
-    if (is_negated && option->negated == NULL)
+    const char *negated = option->kind == CLI_FLAG ? "false" : option->negated;
+    if (is_negated && negated == NULL)
         return fail(parser, NULL, "this option has no opposite");
     if (equals != NULL && (is_negated || option->kind == CLI_COUNT))
         return fail(parser, NULL, "it takes no value");
     if (is_negated)
-        return apply(parser, option, option->negated);
+        return apply(parser, option, negated);
     if (equals != NULL)
         return apply(parser, option, equals + 1);
     if (cli_takes_value(option))
@@ -445,6 +497,9 @@ int cli_parse(const cli_options *options, void *settings, int argc, char **argv,
     *n_operands = 0;
     while (parser.next < parser.end) {
         char *word = *parser.next++;
+        if (word[0] == '\0')
+            return cli_usage(parser.common, "a variable of the shell may be empty",
+                             "an empty word stands where a name was expected");
         if (options_ended || word[0] != '-' || word[1] == '\0')
             argv[(*n_operands)++] = word;
         else if (strcmp(word, "--") == 0)

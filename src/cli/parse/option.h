@@ -44,7 +44,7 @@ typedef struct cli_option {
     const char *name;        /* without dashes; `-` and `_` are equal when it is looked up */
     const char *value;       /* the value's name in the help text; choices show themselves */
     const char *implied;     /* value where none is given, then only `--name=value` gives one */
-    const char *negated;     /* value that --no-name stands for; NULL: there is no --no-name */
+    const char *negated;     /* what help says that --no-name stands for; flags always have one */
     const cli_choice *choices;
     uint64_t maximum;
     size_t offset; /* of the field in the settings */
@@ -71,6 +71,14 @@ extern const cli_option cli_page_options[];   /* --html and --markdown */
 const cli_option *cli_next_option(const cli_options *options, const cli_option *option);
 
 bool cli_takes_value(const cli_option *option); /* as a word of its own, or joined with `=` */
+bool cli_shows_choices(const cli_option *option);
+
+/* What help says of it: "int8|uint8" or "FILE", and "on" or "int8"; "" where there is nothing to.
+ */
+#define CLI_WORDS_CAPACITY 160
+void cli_value_words(const cli_option *option, char words[CLI_WORDS_CAPACITY]);
+void cli_default_words(const cli_option *option, const void *settings,
+                       char words[CLI_WORDS_CAPACITY]);
 
 /*
  * Reads argv[0..argc) into the settings, which begin with a cli_common, and
