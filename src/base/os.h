@@ -96,6 +96,7 @@ int oq_os_lock_folder_of(const char *path);
 
 bool oq_os_link(const char *file, const char *name); /* another name of it, which is free */
 
+const char *oq_os_temporary_folder(void); /* that TMPDIR names, or the usual one */
 bool oq_os_make_folder(const char *path);
 bool oq_os_make_new_folder(char *path); /* its last six characters, XXXXXX, are replaced */
 void oq_os_remove_folder(const char *path);

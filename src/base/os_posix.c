@@ -287,6 +287,12 @@ bool oq_os_link(const char *file, const char *name)
     return link(file, name) == 0;
 }
 
+const char *oq_os_temporary_folder(void)
+{
+    const char *folder = getenv("TMPDIR");
+    return folder != NULL && folder[0] != '\0' ? folder : "/tmp";
+}
+
 bool oq_os_make_folder(const char *path)
 {
     return mkdir(path, 0777) == 0;

@@ -1,34 +1,19 @@
 /* The report of a benchmark as JSON. */
 #include "bench/report.h"
 
-#include <math.h>
-
 #include "base/json.h"
+#include "base/option_values.h"
 #include "bench/advice.h"
 
 /* --- how it was measured -------------------------------------------------------- */
 
-static const char *name_opt_level(enum oq_opt_level level)
-{
-    switch (level) {
-    case OQ_OPT_DISABLE:
-        return "disable";
-    case OQ_OPT_BASIC:
-        return "basic";
-    case OQ_OPT_EXTENDED:
-        return "extended";
-    case OQ_OPT_ALL:
-        break;
-    }
-    return "all";
-}
-
 static void write_settings(struct oq_json *json, const struct oq_bench_report *report)
 {
+    static const char *const opt_levels[] = {OQ_OPT_LEVEL_VALUES(OQ_VALUE_NAME)};
     const struct oq_bench_options *options = report->options;
     oq_json_open_object(json, "settings");
     oq_json_uint(json, "threads", options->session.threads);
-    oq_json_string(json, "opt_level", name_opt_level(options->session.opt_level));
+    oq_json_string(json, "opt_level", opt_levels[options->session.opt_level]);
     oq_json_strings(json, "ep", options->session.providers, options->session.n_providers);
     oq_json_uint(json, "warmup", options->warmup);
     oq_json_uint(json, "runs", options->runs);

@@ -272,6 +272,14 @@ static bool list_ops(struct oq_profile *profile, const struct profile_reader *re
     return true;
 }
 
+/* What it cannot write ONNX Runtime leaves out, and says nothing of it. */
+static bool fail_empty(onnxq_error *error)
+{
+    oq_fail(error, ONNXQ_ERROR_ENGINE, "the profile has no times of operators");
+    oq_error_hint(error, "where there is no room for it: TMPDIR or --profile names another folder");
+    return false;
+}
+
 static bool summarize(struct oq_profile *profile, struct profile_reader *reader, onnxq_error *error)
 {
     struct event **stack =
@@ -282,7 +290,7 @@ static bool summarize(struct oq_profile *profile, struct profile_reader *reader,
         qsort(reader->events, reader->n_events, sizeof(*reader->events), compare_events);
     profile->n_runs = count_runs(reader->events, reader->n_events);
     if (profile->n_runs == 0 || reader->ops.count == 0)
-        return oq_fail(error, ONNXQ_ERROR_ENGINE, "the profile has no times of operators");
+        return fail_empty(error);
     if (!make_room(reader, profile->n_runs))
         return oq_arena_fail(reader->arena, error);
     subtract_inner(reader->events, reader->n_events, stack);

@@ -22,6 +22,8 @@ char *oq_folder_make(const char *parent, onnxq_error *error)
         return path;
     oq_fail_errno(error, ONNXQ_ERROR_OUTPUT, errno, "cannot make a folder in it");
     oq_error_file(error, parent);
+    if (strcmp(parent, oq_os_temporary_folder()) == 0)
+        oq_error_hint(error, OQ_TEMPORARY_HINT);
     free(path);
     return NULL;
 }

@@ -4,6 +4,9 @@
 
 #include "base/error.h"
 
+/* Where there is no room for what a run only needs itself. */
+#define OQ_TEMPORARY_HINT "TMPDIR names another folder for what is not to stay"
+
 /* Makes one inside `parent`; its path is on the heap. NULL on failure. */
 char *oq_folder_make(const char *parent, onnxq_error *error);
 

@@ -17,6 +17,13 @@ enum oq_opt_level {
     OQ_OPT_ALL = 99,
 };
 
+/* As base/option_values.h has those of the library. */
+#define OQ_OPT_LEVEL_VALUES(X)                                                                     \
+    X("disable", OQ_OPT_DISABLE)                                                                   \
+    X("basic", OQ_OPT_BASIC)                                                                       \
+    X("extended", OQ_OPT_EXTENDED)                                                                 \
+    X("all", OQ_OPT_ALL)
+
 struct oq_session_options {
     unsigned threads; /* within an operator; 0: one per core, as the engine has it */
     enum oq_opt_level opt_level;

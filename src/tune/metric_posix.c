@@ -1,5 +1,6 @@
 /* A program of the user's that judges a model: it is run by the shell, and prints a number. */
 #define _POSIX_C_SOURCE 200809L
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,7 @@
 
 #include "tune/tuning.h"
 
-#define MAX_LINE 4096
+#define MAX_NUMBER 64 /* longest word that is read as one */
 
 /* command 'path', with the quotes of the path out of the way. */
 static char *make_line(struct oq_arena *arena, const char *command, const char *path)
@@ -22,22 +23,25 @@ static char *make_line(struct oq_arena *arena, const char *command, const char *
     return quoted == NULL ? NULL : oq_arena_printf(arena, "%s '%s'", command, quoted);
 }
 
-/* The last word of what it prints. */
+/* Whether the last word of what it prints is a number, however long its lines are. */
 static bool read_number(FILE *stream, double *value)
 {
-    char line[MAX_LINE], last[MAX_LINE] = "";
-    while (fgets(line, sizeof(line), stream) != NULL)
-        if (strspn(line, " \t\r\n") < strlen(line))
-            memcpy(last, line, sizeof(last));
-    size_t end = strlen(last);
-    while (end > 0 && strchr(" \t\r\n", last[end - 1]) != NULL)
-        last[--end] = '\0';
-    const char *word = last + end;
-    while (word > last && strchr(" \t", word[-1]) == NULL)
-        word--;
-    char *rest;
-    *value = strtod(word, &rest);
-    return rest != word && *rest == '\0' && !isnan(*value);
+    static const char spaces[] = " \t\r\n";
+    char word[MAX_NUMBER + 1] = "", *end;
+    size_t n = 0; /* of the word, which may be longer than there is room for */
+    bool is_over = true;
+    for (int c; (c = getc(stream)) != EOF;) {
+        const bool is_space = c == '\0' || strchr(spaces, c) != NULL;
+        if (!is_space && is_over)
+            n = 0;
+        if (!is_space && n < MAX_NUMBER)
+            word[n] = (char)c;
+        n += !is_space;
+        is_over = is_space;
+    }
+    word[n < MAX_NUMBER ? n : MAX_NUMBER] = '\0';
+    *value = strtod(word, &end);
+    return n > 0 && n <= MAX_NUMBER && *end == '\0' && !isnan(*value);
 }
 
 bool oq_metric_run(const struct oq_tuning *tuning, const char *path, double *value,
@@ -48,7 +52,10 @@ bool oq_metric_run(const struct oq_tuning *tuning, const char *path, double *val
     oq_arena_init(&arena, (size_t)1 << 20);
     const char *line = make_line(&arena, command, path);
     FILE *stream = line == NULL ? NULL : popen(line, "r");
-    bool ok = stream != NULL || oq_fail_memory(error);
+    bool ok =
+        stream != NULL || (line == NULL ? oq_fail_memory(error)
+                                        : oq_fail_errno(error, ONNXQ_ERROR_MEMORY, errno,
+                                                        "cannot start the command of the metric"));
     if (ok) {
         bool is_number = read_number(stream, value);
         int status = pclose(stream);

@@ -1,6 +1,7 @@
 /* The file of measurements, written and read. Nothing in it is believed. */
 #include "tune/tune_cache.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -108,7 +109,7 @@ bool oq_tune_cache_save(const struct oq_tune_cache *cache, onnxq_error *error)
     ok = stream != NULL && write_json(cache, stream);
     ok = (stream == NULL || fclose(stream) == 0) && ok;
     if (!ok) /* the first cause stays */
-        oq_fail(error, ONNXQ_ERROR_OUTPUT, "cannot write");
+        oq_fail_errno(error, ONNXQ_ERROR_OUTPUT, errno, "cannot write");
     ok = ok && oq_output_finish(&output, false, error) &&
          oq_output_publish(&output, false, false, error);
     oq_output_close(&output);

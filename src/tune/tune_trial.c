@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/work_folder.h"
 #include "tune/tuning.h"
 
 /* --- choices ------------------------------------------------------------------------ */
@@ -63,6 +64,8 @@ const char *oq_trial_write(struct oq_tuning *tuning, onnxq_method method,
     bool ok = plan != NULL && (path != NULL || oq_arena_fail(&tuning->arena, error)) &&
               onnxq_plan_get_output_size(plan, path, nbytes, &side_nbytes, error) == ONNXQ_OK &&
               onnxq_plan_write(plan, path, error) == ONNXQ_OK;
+    if (error->status == ONNXQ_ERROR_OUTPUT)
+        oq_error_hint(error, OQ_TEMPORARY_HINT);
     onnxq_plan_destroy(plan);
     *nbytes += side_nbytes;
     return ok ? path : NULL;

@@ -3,7 +3,6 @@
 #include "cli/files/model_input.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/os.h"
@@ -51,10 +50,9 @@ int cli_model_input_open(const cli_common *common, cli_input *input, const char 
     *input = (cli_input){.path = path, .fd = -1};
     if (!cli_is_standard_input(path))
         return CLI_EXIT_OK;
-    const char *folder = getenv("TMPDIR");
     const bool is_whole = is_whole_file(OQ_STANDARD_INPUT);
     if (!is_whole)
-        input->fd = oq_os_create_unnamed(folder != NULL && folder[0] != '\0' ? folder : "/tmp");
+        input->fd = oq_os_create_unnamed(oq_os_temporary_folder());
     if (!is_whole && input->fd < 0)
         return fail_copy(common);
     oq_os_descriptor_path(is_whole ? OQ_STANDARD_INPUT : input->fd, input->buffer,
