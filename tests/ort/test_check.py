@@ -538,7 +538,7 @@ class Inputs(CheckTest):
         self.refuse("nosuch.npz", self.a, self.b, "-i", self.dir / "nosuch.npz")
 
     def test_nothing_to_run(self):
-        self.refuse("there are no inputs", self.a, self.b, "--random=0", status=2)
+        self.refuse("--random: at least 1", self.a, self.b, "--random=0", status=2)
 
     def test_nothing_to_compare_with(self):
         self.refuse("there is nothing to compare with", self.a, "-i", self.arrays(x=X), status=2)
@@ -846,7 +846,7 @@ class Command(CheckTest):
         self.assertIn("cannot create: ", done.stderr)
 
     def test_report_in_place_of_a_model(self):
-        self.refuse("is an input of this run", *self.paths, f"--json={self.paths[1]}", status=2)
+        self.refuse("is the name of a model", *self.paths, f"--json={self.paths[1]}", status=2)
 
     def test_no_engine(self):
         (self.dir / "empty").mkdir()

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "base/path.h"
 #include "bench/report.h"
 #include "cli/command.h"
 #include "cli/terminal/interrupt.h"
@@ -14,6 +15,7 @@
 #include "cli/terminal/progress.h"
 #include "cli/terminal/terminal.h"
 #include "cli/files/page_files.h"
+#include "cli/files/run_files.h"
 #include "cli/commands/run_options.h"
 
 #define DEFAULT_WARMUP  3
@@ -63,36 +65,13 @@ typedef struct bench_job {
 
 /* --- what was asked for --------------------------------------------------------- */
 
-static int check_output(const cli_common *common, const char *option, const char *path,
-                        int n_operands, char **operands)
+static int check_files(const bench_settings *settings, int n_operands, char **operands)
 {
-    for (int i = 0; path != NULL && !oq_is_standard_output(path) && i < n_operands; i++) {
-        if (cli_is_same_file(path, operands[i]))
-            return cli_usage(common, NULL, "%s: %s is a model of this run", option, path);
-    }
-    return CLI_EXIT_OK;
-}
-
-static int check_outputs(const bench_settings *settings, int n_operands, char **operands)
-{
-    const cli_common *common = &settings->common;
-    if (settings->plot != NULL && oq_is_standard_output(settings->plot))
-        return cli_usage(common, "as in --plot bench.svg", "--plot: a picture needs a file");
-    if (settings->plot != NULL && common->json != NULL && !oq_is_standard_output(common->json) &&
-        cli_is_same_file(settings->plot, common->json))
-        return cli_usage(common, NULL, "--plot and --json name the same file");
-    int status = cli_pages_check_reports(common);
-    for (int i = 0; i < n_operands && status == CLI_EXIT_OK; i++)
-        status = cli_pages_check(common, operands[i]);
-    if (status == CLI_EXIT_OK)
-        status = cli_pages_check(common, settings->plot);
-    if (status == CLI_EXIT_OK)
-        status = check_output(common, "--json", common->json, n_operands, operands);
-    if (status == CLI_EXIT_OK)
-        status = check_output(common, "--plot", settings->plot, n_operands, operands);
-    if (status == CLI_EXIT_OK)
-        status = cli_report_name_check(common, CLI_REPORT_SVG, "--plot", settings->plot);
-    return status;
+    cli_run_files files = cli_run_files_begin(&settings->common);
+    cli_run_writes(&files, CLI_PICTURE, "--plot", settings->plot);
+    cli_run_reads_all(&files, operands, (size_t)n_operands);
+    cli_run_reads_all(&files, settings->run.inputs.items, settings->run.inputs.count);
+    return files.status;
 }
 
 static int check_settings(const bench_settings *settings, int n_operands, char **operands)
@@ -110,24 +89,16 @@ static int check_settings(const bench_settings *settings, int n_operands, char *
                          "--min-speedup compares with the first model, and there is one only");
     if (!(settings->seconds <= MAX_SECONDS))
         return cli_usage(common, NULL, "--time: more than a day");
-    if (settings->run.inputs.count == 0 && settings->run.n_inputs == 0)
-        return cli_usage(common, NULL, "--random: at least 1 without --inputs");
-    return check_outputs(settings, n_operands, operands);
+    return check_files(settings, n_operands, operands);
 }
 
 /* --- the models ----------------------------------------------------------------- */
-
-static const char *without_folder(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
-}
 
 static bool are_distinct(int n_operands, char **operands)
 {
     for (int i = 0; i < n_operands; i++) {
         for (int k = 0; k < i; k++) {
-            if (strcmp(without_folder(operands[i]), without_folder(operands[k])) == 0)
+            if (strcmp(oq_base_name(operands[i]), oq_base_name(operands[k])) == 0)
                 return false;
         }
     }
@@ -144,7 +115,7 @@ static int fill_models(bench_job *job, int n_operands, char **operands)
     job->bench.n_models = (size_t)n_operands;
     for (int i = 0; i < n_operands; i++) {
         job->bench.models[i].contestant.path = operands[i];
-        job->bench.models[i].name = distinct ? without_folder(operands[i]) : operands[i];
+        job->bench.models[i].name = distinct ? oq_base_name(operands[i]) : operands[i];
     }
     return CLI_EXIT_OK;
 }
@@ -242,9 +213,6 @@ static int measure(bench_job *job)
 static void fill_options(bench_job *job)
 {
     const bench_settings *settings = job->settings;
-    const char *temporary = getenv("TMPDIR");
-    if (temporary == NULL || temporary[0] == '\0')
-        temporary = "/tmp";
     cli_run_fill_session(job->common, &settings->run, &job->options.session);
     job->options.ort_lib = settings->run.ort_lib;
     job->options.warmup = settings->warmup;
@@ -252,7 +220,8 @@ static void fill_options(bench_job *job)
     job->options.seconds = settings->seconds;
     job->options.profile_all = settings->profile != NULL || job->common->verbose > 0;
     job->options.keep_profiles = settings->profile != NULL;
-    job->options.profile_folder = settings->profile != NULL ? settings->profile : temporary;
+    job->options.profile_folder =
+        settings->profile != NULL ? settings->profile : oq_os_temporary_folder();
     job->options.progress = show_progress;
     job->options.progress_data = &job->progress;
 }

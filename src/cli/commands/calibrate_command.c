@@ -2,18 +2,17 @@
 #define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/path.h"
-#include "base/size.h"
 #include "calibrate/calibrate.h"
 #include "cli/command.h"
 #include "cli/commands/run_options.h"
 #include "cli/files/named_output.h"
 #include "cli/files/file_paths.h"
 #include "cli/files/report_file.h"
+#include "cli/files/run_files.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 #include "cli/terminal/progress.h"
@@ -79,9 +78,10 @@ static int check_settings(const calibrate_settings *settings, int n_operands, ch
         return cli_usage(common, NULL, "-f and -n contradict each other");
     if (settings->append && settings->no_clobber)
         return cli_usage(common, NULL, "--append and -n contradict each other");
-    if (runs_model(settings) && settings->run.inputs.count == 0 && settings->run.n_inputs == 0)
-        return cli_usage(common, NULL, "--random: at least 1 without --inputs");
-    return CLI_EXIT_OK;
+    return runs_model(settings)
+               ? CLI_EXIT_OK
+               : cli_run_check_unused(common, &settings->run,
+                                      "with --merge and no --inputs nothing is run");
 }
 
 static int choose_output(struct calibrating *run, const char *named)
@@ -92,17 +92,15 @@ static int choose_output(struct calibrating *run, const char *named)
     int status = cli_output_choose(common, run->model_path, named, ".ranges", "json", &run->output);
     if (status != CLI_EXIT_OK)
         return status;
-    if (oq_is_standard_output(run->output))
-        return settings->append ? cli_usage(common, NULL, "--append: standard output holds nothing")
-                                : CLI_EXIT_OK;
-    status = cli_report_file_check(common, run->output);
-    if (status != CLI_EXIT_OK)
-        return status;
-    if (common->json != NULL && !oq_is_standard_output(common->json) &&
-        cli_is_same_file(run->output, common->json))
-        return cli_usage(common, NULL, "--json: %s is the output of this run", common->json);
-    status = cli_output_try(common, common->json);
-    return status == CLI_EXIT_OK ? cli_output_try(common, run->output) : status;
+    if (settings->append && oq_is_standard_output(run->output))
+        return cli_usage(common, NULL, "--append: standard output holds nothing");
+    cli_run_files files = cli_run_files_begin(common);
+    cli_run_reads(&files, run->model_path);
+    cli_run_reads_all(&files, settings->merge.items, settings->merge.count); /* which OUT may be */
+    cli_run_writes(&files, CLI_RANGES, CLI_OUT, run->output);
+    cli_run_reads_all(&files, settings->run.inputs.items, settings->run.inputs.count);
+    cli_run_files_try(&files);
+    return files.status;
 }
 
 /* The exit code where a file of that name is there and stays. */

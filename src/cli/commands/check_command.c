@@ -1,6 +1,5 @@
 /* `onnxq check`: options, models, and what is done with the report. */
 #define _POSIX_C_SOURCE 200809L
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "cli/terminal/progress.h"
 #include "cli/terminal/terminal.h"
 #include "cli/files/page_files.h"
+#include "cli/files/run_files.h"
 #include "cli/commands/run_options.h"
 #include "base/os.h"
 #include "base/path.h"
@@ -66,69 +66,19 @@ static const cli_option check_options[] = {
 
 /* --- what was asked for ------------------------------------------------------ */
 
-/* A report must not take the place of what the run reads. */
-static int check_report(const check_settings *settings, const char *option, const char *report,
-                        const char *input)
-{
-    if (report == NULL || oq_is_standard_output(report) || !cli_is_same_file(report, input))
-        return CLI_EXIT_OK;
-    return cli_usage(&settings->common, NULL, "%s: %s is an input of this run", option, report);
-}
-
-static int check_reports(const check_settings *settings, const char *input)
-{
-    int status = check_report(settings, "--report", settings->report, input);
-    if (status == CLI_EXIT_OK)
-        status = check_report(settings, "--json", settings->common.json, input);
-    if (status == CLI_EXIT_OK)
-        status = check_report(settings, "--plot", settings->plot, input);
-    return status == CLI_EXIT_OK ? cli_pages_check(&settings->common, input) : status;
-}
-
-/* Reports take no place of each other. */
-static int check_distinct(const check_settings *settings)
-{
-    const cli_common *common = &settings->common;
-    int status = cli_pages_check_reports(common);
-    if (status == CLI_EXIT_OK)
-        status = cli_report_name_check(common, CLI_REPORT_JSON, "--report", settings->report);
-    if (status == CLI_EXIT_OK)
-        status = cli_pages_check(common, settings->report);
-    if (status != CLI_EXIT_OK || settings->plot == NULL)
-        return status;
-    if (!settings->layers)
-        return cli_usage(common, "as in --layers --plot layers.svg",
-                         "--plot draws what --layers finds");
-    if (oq_is_standard_output(settings->plot))
-        return cli_usage(common, "as in --plot layers.svg", "--plot: a picture needs a file");
-    status = cli_report_name_check(common, CLI_REPORT_SVG, "--plot", settings->plot);
-    const char *const reports[] = {settings->report, common->json};
-    for (size_t i = 0; i < 2 && status == CLI_EXIT_OK; i++)
-        if (reports[i] != NULL && !oq_is_standard_output(reports[i]) &&
-            cli_is_same_file(reports[i], settings->plot))
-            status = cli_usage(common, NULL, "--plot: %s is the report", settings->plot);
-    return status == CLI_EXIT_OK ? cli_pages_check(common, settings->plot) : status;
-}
-
 static int check_files(const check_settings *settings, int n_operands, char **operands)
 {
-    int status = check_distinct(settings);
-    if (status == CLI_EXIT_OK && settings->expected != NULL)
-        status = check_reports(settings, settings->expected);
-    for (int i = 0; i < n_operands && status == CLI_EXIT_OK; i++)
-        status = check_reports(settings, operands[i]);
-    for (size_t i = 0; i < settings->run.inputs.count && status == CLI_EXIT_OK; i++)
-        status = check_reports(settings, settings->run.inputs.items[i]);
-    const cli_common *common = &settings->common;
-    if (status == CLI_EXIT_OK)
-        status = cli_report_file_check(common, settings->report);
-    if (status == CLI_EXIT_OK)
-        status = cli_report_file_check(common, common->json);
-    const char *const outputs[] = {settings->report, common->json, settings->plot, common->html,
-                                   common->markdown};
-    for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]) && status == CLI_EXIT_OK; i++)
-        status = cli_output_try(common, outputs[i]);
-    return status;
+    cli_run_files files = cli_run_files_begin(&settings->common);
+    if (settings->plot != NULL && !settings->layers)
+        return cli_usage(&settings->common, "as in --layers --plot layers.svg",
+                         "--plot draws what --layers finds");
+    cli_run_writes(&files, CLI_JSON, "--report", settings->report);
+    cli_run_writes(&files, CLI_PICTURE, "--plot", settings->plot);
+    cli_run_reads(&files, settings->expected);
+    cli_run_reads_all(&files, operands, (size_t)n_operands);
+    cli_run_reads_all(&files, settings->run.inputs.items, settings->run.inputs.count);
+    cli_run_files_try(&files);
+    return files.status;
 }
 
 static int check_operands(const check_settings *settings, int n_operands, char **operands)

@@ -5,7 +5,6 @@
 #include "base/option_values.h"
 #include "cli/command.h"
 #include "cli/files/job.h"
-#include "cli/terminal/messages.h"
 
 typedef struct dequantize_settings {
     cli_common common; /* these two first */

@@ -1,7 +1,5 @@
 /* `onnxq inspect`: options, and what is found out about a model. */
 #define _POSIX_C_SOURCE 200809L
-#include <errno.h>
-#include <string.h>
 
 #include "cli/command.h"
 #include "cli/terminal/interrupt.h"
@@ -10,6 +8,7 @@
 #include "cli/terminal/messages.h"
 #include "cli/terminal/terminal.h"
 #include "cli/files/model_input.h"
+#include "cli/files/run_files.h"
 #include "cli/commands/quantize_command.h"
 #include "base/os.h"
 #include "page/plan_page.h"
@@ -238,25 +237,24 @@ static int inspect_model(struct inspect *inspect, const char *path)
     return status;
 }
 
-static int check_operands(const cli_common *common, int n_operands, char **operands)
+static int check_operands(const cli_quantize_settings *settings, int n_operands, char **operands)
 {
+    const cli_common *common = &settings->common;
+    cli_run_files files = cli_run_files_begin(common);
     int n_standard = 0;
     if (n_operands == 0)
         return cli_usage(common, "see 'onnxq help inspect'", "there is no MODEL");
-    for (int i = 0; i < n_operands; i++) {
+    for (int i = 0; i < n_operands; i++)
         n_standard += cli_is_standard_input(operands[i]);
-        if (common->json != NULL && !oq_is_standard_output(common->json) &&
-            cli_is_same_file(common->json, operands[i]))
-            return cli_usage(common, NULL, "--json: %s is a model of this run", common->json);
-        int status = cli_pages_check(common, operands[i]);
-        if (status != CLI_EXIT_OK)
-            return status;
-    }
     if (n_standard > 1)
         return cli_usage(common, NULL, "standard input can be read once");
     if (n_standard > 0 && oq_os_is_terminal(stdin))
         return cli_usage(common, NULL, "standard input is a terminal, expected a model");
-    return cli_pages_check_reports(common);
+    cli_run_reads_all(&files, operands, (size_t)n_operands);
+    cli_run_reads(&files, settings->ranges_path);
+    cli_run_reads(&files, settings->plan_path);
+    cli_run_reads(&files, settings->weights_path);
+    return files.status;
 }
 
 /* All models, past those that fail; the first failure is the exit code. */
@@ -288,7 +286,7 @@ static int run_inspect(void *data, int n_operands, char **operands)
                               .json.is_array = n_operands > 1,
                               .text = cli_text()};
     onnxq_error error;
-    int status = check_operands(common, n_operands, operands);
+    int status = check_operands(settings, n_operands, operands);
     if (status != CLI_EXIT_OK)
         return status;
     if ((status = cli_quantize_fill_options(settings)) != CLI_EXIT_OK)

@@ -3,6 +3,7 @@
 #include "cli/commands/quantize_command.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/option_values.h"
 #include "cli/command.h"
@@ -32,7 +33,8 @@ static const cli_choice reduce_ranges[] = {
 
 static const cli_choice fold_bits[] = {{"auto", 0, false}, {"8", 8, false}, {"16", 16, false}, {0}};
 
-static const cli_choice bits[] = {OQ_BITS_VALUES(CLI_CHOICE_OF){0}};
+static const cli_choice bits[] = {
+    OQ_BITS_VALUES(CLI_CHOICE_OF){"int8", ONNXQ_BITS_8, true}, {"int4", ONNXQ_BITS_4, true}, {0}};
 
 static const cli_choice block_sizes[] = {OQ_BLOCK_SIZE_VALUES(CLI_CHOICE_OF){0}};
 
@@ -158,6 +160,19 @@ static const cli_option variant_options[] = {
            .help = "as sentence-transformers names them: arm64, avx2, avx512, avx512_vnni"),
     {0}};
 
+static bool note_reads(const cli_quantize_settings *settings, cli_list *reads)
+{
+    const char *const others[] = {settings->ranges_path, settings->plan_path,
+                                  settings->weights_path};
+    const cli_list *inputs = &settings->run.inputs;
+    bool ok = true;
+    for (size_t i = 0; ok && i < inputs->count; i++)
+        ok = cli_list_add(reads, inputs->items[i], strlen(inputs->items[i]));
+    for (size_t i = 0; ok && i < sizeof(others) / sizeof(others[0]); i++)
+        ok = others[i] == NULL || cli_list_add(reads, others[i], strlen(others[i]));
+    return ok;
+}
+
 static int run_quantize(void *data, int n_operands, char **operands)
 {
     cli_quantize_settings *settings = data;
@@ -175,7 +190,13 @@ static int run_quantize(void *data, int n_operands, char **operands)
                    .files = &settings->files};
     cli_quantize_variants variants = {0};
     code = cli_quantize_fill_variants(settings, &variants, &job.variants);
-    return code != 0 ? code : cli_job_run(&job, n_operands, operands);
+    if (code != 0)
+        return code;
+    if (!note_reads(settings, &job.reads)) {
+        cli_list_free(&job.reads);
+        return cli_memory_error(&settings->common);
+    }
+    return cli_job_run(&job, n_operands, operands);
 }
 
 void cli_quantize_defaults(void *data)

@@ -35,6 +35,11 @@ static bool make_selectors(cli_quantize_settings *settings)
     return true;
 }
 
+static bool is_key(const char *text, size_t n_key, const char *key)
+{
+    return strlen(key) == n_key && strncmp(text, key, n_key) == 0;
+}
+
 /*
  * What ONNX Runtime's quantize_dynamic takes as extra_options: two are options here, the others
  * must ask for what is done anyway.
@@ -54,13 +59,13 @@ static int apply_extra(cli_quantize_settings *settings, const char *text)
     if (!is_true && !oq_is_same_word("false", 5, value) && strcmp(value, "0") != 0)
         return cli_usage(common, "as in --extra_options WeightSymmetric=False",
                          "--extra_options: '%s' is no KEY=True or KEY=False", text);
-    if (strncmp(text, "WeightSymmetric", n_key) == 0 && n_key == 15)
+    if (is_key(text, n_key, "WeightSymmetric"))
         settings->options.symmetric = is_true;
-    else if (strncmp(text, "EnableSubgraph", n_key) == 0 && n_key == 14)
+    else if (is_key(text, n_key, "EnableSubgraph"))
         settings->options.subgraphs = is_true;
     else {
         size_t i = 0, n = sizeof(fixed) / sizeof(fixed[0]);
-        while (i < n && !(strncmp(text, fixed[i].key, n_key) == 0 && fixed[i].key[n_key] == '\0'))
+        while (i < n && !is_key(text, n_key, fixed[i].key))
             i++;
         if (i == n || fixed[i].is_done != is_true)
             return cli_usage(common, "'onnxq help quantize' lists the options that there are",

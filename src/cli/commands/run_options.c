@@ -3,7 +3,6 @@
 #include "cli/commands/run_options.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +13,7 @@
 /* The parser writes enums as int. */
 _Static_assert(sizeof(enum oq_opt_level) == sizeof(int), "enum as wide as int");
 
-static const cli_choice opt_levels[] = {{"disable", OQ_OPT_DISABLE, false},
-                                        {"basic", OQ_OPT_BASIC, false},
-                                        {"extended", OQ_OPT_EXTENDED, false},
-                                        {"all", OQ_OPT_ALL, false},
-                                        {0}};
+static const cli_choice opt_levels[] = {OQ_OPT_LEVEL_VALUES(CLI_CHOICE_OF){0}};
 
 _Static_assert(sizeof(enum oq_picture_layout) == sizeof(int), "enum as wide as int");
 
@@ -202,20 +197,36 @@ void cli_run_warn_of_drawn(const cli_common *common, const cli_run *run, const c
     cli_hint(common, "-i gives inputs as the model will see them");
 }
 
+/* One that was given and has an effect on random inputs only, or NULL. */
+static const char *drawing_option(const cli_run *run)
+{
+    return run->ranges.count > 0             ? "--range"
+           : run->seed != 0                  ? "--seed"
+           : run->n_inputs != run->n_default ? "--random"
+                                             : NULL;
+}
+
+int cli_run_check_unused(const cli_common *common, const cli_run *run, const char *why)
+{
+    const char *option = run->dims.count > 0 ? "--dim" : drawing_option(run);
+    return option == NULL ? CLI_EXIT_OK
+                          : cli_usage(common, NULL, "%s has no effect: %s", option, why);
+}
+
 int cli_run_fill(const cli_common *common, cli_run *run, struct oq_feed_options *options)
 {
     run->dim_settings = calloc(run->dims.count + 1, sizeof(*run->dim_settings));
     run->range_settings = calloc(run->ranges.count + 1, sizeof(*run->range_settings));
     if (run->dim_settings == NULL || run->range_settings == NULL)
         return cli_memory_error(common);
+    const char *drawn = drawing_option(run);
+    if (run->inputs.count > 0 && drawn != NULL)
+        return cli_usage(common, NULL, "%s is for random inputs, --inputs gives others", drawn);
+    if (run->inputs.count == 0 && run->n_inputs == 0)
+        return cli_usage(common, NULL, "--random: at least 1 without --inputs");
     int status = fill_dims(common, run);
     if (status == CLI_EXIT_OK)
         status = fill_ranges(common, run);
-    if (run->inputs.count > 0 && run->ranges.count > 0)
-        return cli_usage(common, NULL, "--range is for random inputs, --inputs gives others");
-    if (run->inputs.count > 0 && (run->n_inputs != run->n_default || run->seed != 0))
-        return cli_usage(common, NULL, "%s is for random inputs, --inputs gives others",
-                         run->seed != 0 ? "--seed" : "--random");
     *options = (struct oq_feed_options){.paths = (const char *const *)run->inputs.items,
                                         .n_paths = run->inputs.count,
                                         .n_random = run->n_inputs,

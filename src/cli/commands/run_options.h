@@ -63,6 +63,9 @@ int cli_run_check_operands(const cli_common *common, const char *hint, const cha
 /* Says, where no inputs were given, what is not to be expected of random ones. */
 void cli_run_warn_of_drawn(const cli_common *common, const cli_run *run, const char *what);
 
+/* The exit code, after a message, where something was said of inputs and nothing is run. */
+int cli_run_check_unused(const cli_common *common, const cli_run *run, const char *why);
+
 /* Reads the lists; everything borrows from `run`. Returns the exit code, after a message. */
 int cli_run_fill(const cli_common *common, cli_run *run, struct oq_feed_options *options);
 

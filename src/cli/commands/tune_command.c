@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/path.h"
+#include "base/os.h"
 #include "cli/command.h"
 #include "cli/commands/run_options.h"
-#include "cli/files/file_paths.h"
 #include "cli/files/named_output.h"
 #include "cli/files/page_files.h"
+#include "cli/files/run_files.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 #include "cli/terminal/terminal.h"
@@ -166,34 +166,22 @@ static int check_settings(const tune_settings *settings, int n_operands, char **
         return cli_usage(common, NULL, "--time: expected more than 0 seconds, and at most a day");
     if (!(settings->held_back >= 0 && settings->held_back < 1))
         return cli_usage(common, NULL, "--held-back: expected a part from 0 to below 1");
-    if (settings->run.inputs.count == 0 && settings->run.n_inputs == 0)
-        return cli_usage(common, NULL, "--random: at least 1 without --inputs");
     if (!settings->timing && !isnan(settings->min_speedup))
         return cli_usage(common, NULL, "--min-speedup and --no-timing contradict each other");
     return CLI_EXIT_OK;
 }
 
-static int check_distinct(const struct tuning_run *run, const char *option, const char *path)
+static int check_files(const struct tuning_run *run)
 {
-    const cli_common *common = &run->settings->common;
-    if (path == NULL || oq_is_standard_output(path))
-        return CLI_EXIT_OK;
-    if (cli_is_same_file(path, run->model_path))
-        return cli_usage(common, NULL, "%s: %s is the model", option, path);
-    if (cli_is_same_file(path, run->output))
-        return cli_usage(common, NULL, "%s: %s is the output of this run", option, path);
-    return CLI_EXIT_OK;
-}
-
-static int check_pages(const struct tuning_run *run)
-{
-    const cli_common *common = &run->settings->common;
-    const char *const others[] = {run->model_path, run->output, run->settings->save_plan,
-                                  run->settings->plot};
-    int status = cli_pages_check_reports(common);
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]) && status == CLI_EXIT_OK; i++)
-        status = cli_pages_check(common, others[i]);
-    return status;
+    const tune_settings *settings = run->settings;
+    cli_run_files files = cli_run_files_begin(&settings->common);
+    cli_run_writes(&files, CLI_MODEL, CLI_OUT, run->output);
+    cli_run_writes(&files, CLI_PLAN, "--save-plan", settings->save_plan);
+    cli_run_writes(&files, CLI_PICTURE, "--plot", settings->plot);
+    cli_run_writes(&files, CLI_MEASUREMENTS, "--resume", settings->resume);
+    cli_run_reads(&files, run->model_path);
+    cli_run_reads_all(&files, settings->run.inputs.items, settings->run.inputs.count);
+    return files.status;
 }
 
 static int choose_output(struct tuning_run *run, const char *named)
@@ -208,19 +196,7 @@ static int choose_output(struct tuning_run *run, const char *named)
             cli_output_check_free(common, run->output, "-f replaces it, -o FILE names another");
     if (status == CLI_EXIT_OK && settings->output == NULL && !settings->force)
         status = cli_output_check_original(common, run->output);
-    if (status == CLI_EXIT_OK)
-        status = cli_model_name_check(common, run->output);
-    if (status == CLI_EXIT_OK)
-        status = cli_report_name_check(common, CLI_REPORT_SVG, "--plot", settings->plot);
-    if (status == CLI_EXIT_OK)
-        status = check_distinct(run, "--json", common->json);
-    if (status == CLI_EXIT_OK)
-        status = check_distinct(run, "--save-plan", settings->save_plan);
-    if (status == CLI_EXIT_OK)
-        status = check_distinct(run, "--resume", settings->resume);
-    if (status == CLI_EXIT_OK)
-        status = check_distinct(run, "--plot", settings->plot);
-    return status == CLI_EXIT_OK ? check_pages(run) : status;
+    return status == CLI_EXIT_OK ? check_files(run) : status;
 }
 
 /* Opened before the search, so that what cannot be written fails early. */
@@ -251,7 +227,6 @@ static bool search(struct tuning_run *run, onnxq_error *error)
 {
     const tune_settings *settings = run->settings;
     struct oq_tune_options *options = &run->options;
-    const char *temporary = getenv("TMPDIR");
     options->model = run->model;
     options->engine = oq_engine_open(settings->run.ort_lib, error);
     if (options->engine == NULL)
@@ -263,16 +238,14 @@ static bool search(struct tuning_run *run, onnxq_error *error)
     options->seconds = settings->seconds;
     options->by_size = settings->objective == 1;
     options->is_timed = settings->timing;
-    options->folder = temporary != NULL && temporary[0] != '\0' ? temporary : "/tmp";
+    options->folder = oq_os_temporary_folder();
     options->progress = show_progress;
     options->progress_data = run;
     run->engine_version = strdup(oq_engine_version(options->engine));
     cli_progress_init(&run->progress, &settings->common);
     cli_progress_start(&run->progress);
-    bool ok = run->engine_version != NULL;
-    if (!ok)
-        error->status = ONNXQ_ERROR_MEMORY;
-    ok = ok && oq_tune_run(&run->tune, options, error);
+    bool ok = run->engine_version != NULL ? oq_tune_run(&run->tune, options, error)
+                                          : oq_fail_memory(error);
     cli_progress_erase(&run->progress);
     oq_engine_close(options->engine);
     options->engine = NULL;

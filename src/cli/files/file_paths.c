@@ -87,6 +87,13 @@ bool cli_has_same_bytes(const char *a, const char *b)
     return ok && same;
 }
 
+bool cli_lies_in(const char *path, const char *folder)
+{
+    size_t n = strlen(folder);
+    bool is_root = n == 1;
+    return strncmp(path, folder, n) == 0 && (is_root || path[n] == '\0' || path[n] == '/');
+}
+
 size_t cli_common_folders(const char *a, const char *b, size_t n)
 {
     size_t common = 0;

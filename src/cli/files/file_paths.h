@@ -26,6 +26,9 @@ char *cli_derive_path(const char *model, const char *folder, const char *const *
 /* Whether two files hold the same bytes; false where one cannot be read. */
 bool cli_has_same_bytes(const char *a, const char *b);
 
+/* Whether a path is the folder, or leads into it; both as oq_os_real_path() gives them. */
+bool cli_lies_in(const char *path, const char *folder);
+
 /* How much of the beginning of both paths, within n bytes, is the same folders, with the slash. */
 size_t cli_common_folders(const char *a, const char *b, size_t n);
 

@@ -2,14 +2,12 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/files/job.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/os.h"
 #include "base/size.h"
-#include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 #include "cli/files/file_paths.h"
 #include "cli/files/folders.h"
@@ -361,7 +359,7 @@ static int process(struct item_run *run)
 
 int cli_item_run(cli_job *job, cli_item *item)
 {
-    struct item_run run = {.job = job, .item = item};
+    struct item_run run = {.job = job, .item = item, .input.fd = -1};
     job->item_began = oq_now_seconds();
     if (!job->files->dry_run && is_kept(job, item))
         return fail_exists(job, item);

@@ -88,6 +88,7 @@ typedef struct cli_job {
     const void *settings;
     const cli_common *common;
     const cli_files *files;
+    cli_list reads; /* files that are read besides the models; the job releases it */
     cli_variants variants;
     /* from here on the job's own */
     cli_item *items;

@@ -9,6 +9,7 @@
 #include "base/path.h"
 #include "cli/files/file_paths.h"
 #include "cli/files/named_output.h"
+#include "cli/files/run_files.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 
@@ -240,11 +241,23 @@ static bool may_be_original(const cli_job *job, const cli_item *item)
            !files->allow_noop && !cli_is_same_file(item->input, item->output);
 }
 
+/* That the model and its side files are not the output is found when these are known. */
+static int check_names(const cli_job *job, const cli_item *item)
+{
+    cli_run_files files = cli_run_files_begin(job->common);
+    cli_run_reads(&files, item->input);
+    if (!job->files->dry_run || !oq_is_standard_output(item->output))
+        cli_run_writes(&files, CLI_MODEL, CLI_OUT, item->output);
+    cli_run_reads_all(&files, job->reads.items, job->reads.count);
+    return files.status;
+}
+
 static int check_item(const cli_job *job, const cli_item *item)
 {
     const cli_files *files = job->files;
     const cli_common *common = job->common;
-    bool reads = cli_is_standard_input(item->input), writes = oq_is_standard_output(item->output);
+    bool reads = cli_is_standard_input(item->input);
+    bool writes = !files->dry_run && oq_is_standard_output(item->output);
     if (reads && files->output_dir != NULL)
         return cli_usage(common, NULL, "standard input has no name for a file in %s",
                          files->output_dir);
@@ -253,32 +266,18 @@ static int check_item(const cli_job *job, const cli_item *item)
                          "standard input has no name that an ending could be added to");
     if (reads && oq_os_is_terminal(stdin))
         return cli_usage(common, NULL, "standard input is a terminal, expected a model");
-    int status = cli_model_name_check(common, item->output);
-    if (status == CLI_EXIT_OK && may_be_original(job, item))
-        status = cli_output_check_original(common, item->output);
-    if (status != CLI_EXIT_OK)
-        return status;
-    if (files->dry_run)
-        writes = false;
     if (writes && oq_os_is_terminal(stdout))
         return cli_usage(common, "name a file, or redirect it",
                          "standard output is a terminal and no place for a model");
-    if (writes && cli_reports_take_stdout(common))
-        return cli_usage(common, "--json=FILE writes the report to a file",
-                         "model and report cannot both go to standard output");
-    if (common->json != NULL && !oq_is_standard_output(common->json) &&
-        (cli_is_same_file(common->json, item->input) ||
-         cli_is_same_file(common->json, item->output)))
-        return cli_usage(common, NULL, "--json: %s is a model of this run", common->json);
-    status = cli_pages_check(common, item->input);
-    return status == CLI_EXIT_OK ? cli_pages_check(common, item->output) : status;
+    int status = check_names(job, item);
+    return status == CLI_EXIT_OK && may_be_original(job, item)
+               ? cli_output_check_original(common, item->output)
+               : status;
 }
 
 static int check_items(cli_job *job)
 {
     int status = check_collisions(job);
-    if (status == CLI_EXIT_OK)
-        status = cli_pages_check_reports(job->common);
     for (size_t i = 0; i < job->n_items && status == CLI_EXIT_OK; i++)
         status = check_item(job, &job->items[i]);
     return status;
@@ -322,9 +321,7 @@ static void find_output_folder(cli_files *files, int *n_operands, char **operand
 static bool lies_in(const char *inner, const char *outer)
 {
     char *a = oq_os_real_path(inner), *b = oq_os_real_path(outer);
-    size_t n = b != NULL ? strlen(b) : 0;
-    bool lies =
-        a != NULL && b != NULL && strncmp(a, b, n) == 0 && (a[n] == '\0' || a[n] == '/' || n == 1);
+    bool lies = a != NULL && b != NULL && cli_lies_in(a, b);
     free(a);
     free(b);
     return lies;

@@ -14,7 +14,6 @@
 #include "cli/terminal/messages.h"
 #include "cli/files/file_paths.h"
 #include "cli/files/folders.h"
-#include "cli/terminal/progress.h"
 #include "cli/terminal/terminal.h"
 
 /* --- options --------------------------------------------------------------- */
@@ -209,6 +208,7 @@ static void release(cli_job *job)
     cli_report_file_close(&job->json.file);
     cli_pages_close(&job->pages);
     cli_folders_sweep(&job->made);
+    cli_list_free(&job->reads);
     for (size_t i = 0; i < job->n_items; i++)
         free(job->items[i].output);
     free(job->items);

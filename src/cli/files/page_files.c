@@ -1,12 +1,9 @@
 /* Pages appear under their names when they are complete, as all reports do. */
 #include "cli/files/page_files.h"
 
-#include "cli/files/file_paths.h"
 #include "cli/terminal/messages.h"
 
 #define N_FORMATS 2
-
-static const char *const option_names[N_FORMATS] = {"--html", "--markdown"};
 
 static const char *path_of(const cli_common *common, int format)
 {
@@ -21,34 +18,6 @@ static bool is_stdout(const char *path)
 bool cli_reports_take_stdout(const cli_common *common)
 {
     return is_stdout(common->json) || is_stdout(common->html) || is_stdout(common->markdown);
-}
-
-int cli_pages_check(const cli_common *common, const char *path)
-{
-    for (int i = 0; i < N_FORMATS && path != NULL && !is_stdout(path); i++) {
-        const char *page = path_of(common, i);
-        if (page != NULL && !is_stdout(page) && cli_is_same_file(page, path))
-            return cli_usage(common, NULL, "%s: %s is another file of this run", option_names[i],
-                             page);
-    }
-    return CLI_EXIT_OK;
-}
-
-int cli_pages_check_reports(const cli_common *common)
-{
-    int n_stdout = is_stdout(common->json) + is_stdout(common->html) + is_stdout(common->markdown);
-    if (n_stdout > 1)
-        return cli_usage(common, "as in --json=FILE, --markdown=FILE",
-                         "two reports cannot both go to standard output");
-    if (common->html != NULL && common->markdown != NULL && n_stdout == 0 &&
-        cli_is_same_file(common->html, common->markdown))
-        return cli_usage(common, NULL, "--html and --markdown name the same file");
-    int status = cli_report_name_check(common, CLI_REPORT_HTML, "--html", common->html);
-    if (status == CLI_EXIT_OK)
-        status = cli_report_name_check(common, CLI_REPORT_MARKDOWN, "--markdown", common->markdown);
-    if (status == CLI_EXIT_OK)
-        status = cli_report_name_check(common, CLI_REPORT_JSON, "--json", common->json);
-    return status == CLI_EXIT_OK ? cli_pages_check(common, common->json) : status;
 }
 
 int cli_pages_open(cli_pages *pages, const cli_common *common)

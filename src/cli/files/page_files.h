@@ -16,10 +16,7 @@ typedef void (*cli_page_fn)(const void *report, struct oq_page *page);
 /* Whether a report goes to standard output: then no text does. */
 bool cli_reports_take_stdout(const cli_common *common);
 
-/* All return the exit code, after a message. The first: no page takes the place of `path`, which
- * is what a run reads or writes; NULL is fine. */
-int cli_pages_check(const cli_common *common, const char *path);
-int cli_pages_check_reports(const cli_common *common); /* of each other */
+/* Both return the exit code, after a message. */
 int cli_pages_open(cli_pages *pages, const cli_common *common);
 int cli_pages_finish(cli_pages *pages, const cli_common *common, int status);
 

@@ -6,8 +6,6 @@
 
 #include "base/os.h"
 #include "cli/terminal/messages.h"
-#include "cli/files/file_paths.h"
-#include "cli/parse/file_kind.h"
 
 /* A report tells names and sizes, and of no model alone: the umask decides who may read it. */
 static bool open_file(cli_report_file *file, const char *path, onnxq_error *error)
@@ -21,44 +19,6 @@ static bool open_file(cli_report_file *file, const char *path, onnxq_error *erro
     oq_fail_errno(error, ONNXQ_ERROR_OUTPUT, errno, "cannot write");
     oq_error_file(error, path);
     return false;
-}
-
-int cli_report_file_check(const cli_common *common, const char *path)
-{
-    if (path == NULL || oq_is_standard_output(path) || cli_kind_of_name(path) != CLI_MODEL_FILE)
-        return CLI_EXIT_OK;
-    return cli_usage(common, NULL, "%s: the name of a model, for a file that is none", path);
-}
-
-int cli_model_name_check(const cli_common *common, const char *path)
-{
-    if (cli_kind_of_name(path) != CLI_OTHER_FILE)
-        return CLI_EXIT_OK;
-    return cli_usage(common, "a model's name ends in .onnx; --json=FILE writes a report",
-                     "%s: not the name of a model", path);
-}
-
-int cli_report_name_check(const cli_common *common, enum cli_report_format format,
-                          const char *option, const char *path)
-{
-    static const struct {
-        const char *what, *hint, *endings[4];
-    } formats[] = {
-        [CLI_REPORT_SVG] = {"the picture is an SVG", "as in --plot bench.svg", {".svg"}},
-        [CLI_REPORT_HTML] = {"the page is HTML", "as in --html report.html", {".html", ".htm"}},
-        [CLI_REPORT_MARKDOWN] = {"the page is Markdown",
-                                 "as in --markdown=report.md",
-                                 {".md", ".txt"}},
-        [CLI_REPORT_JSON] = {
-            "the report is JSON", "as in --json=report.json", {".json", ".jsonl", ".txt", ".log"}}};
-    cli_file_kind kind = path != NULL ? cli_kind_of_name(path) : CLI_ANY_FILE;
-    if (kind == CLI_ANY_FILE || (kind == CLI_MODEL_FILE && format != CLI_REPORT_SVG))
-        return CLI_EXIT_OK; /* of models, who writes says more */
-    for (size_t i = 0; i < 4 && formats[format].endings[i] != NULL; i++)
-        if (cli_has_ending(path, formats[format].endings[i]))
-            return CLI_EXIT_OK;
-    return cli_usage(common, formats[format].hint, "%s: %s: %s", option, path,
-                     formats[format].what);
 }
 
 /* A stream is not opened twice: whoever reads from it would take that for its end. */
@@ -75,7 +35,7 @@ int cli_output_try(const cli_common *common, const char *path)
     cli_report_file file = {.output = OQ_OUTPUT_CLOSED};
     onnxq_error error;
     oq_error_init(&error);
-    if (path == NULL || is_stream(path))
+    if (is_stream(path))
         return CLI_EXIT_OK;
     bool ok = open_file(&file, path, &error);
     cli_report_file_close(&file);
@@ -87,9 +47,6 @@ int cli_report_file_open(cli_report_file *file, const cli_common *common, const 
     onnxq_error error;
     oq_error_init(&error);
     *file = (cli_report_file){.output = OQ_OUTPUT_CLOSED, .path = path};
-    int status = cli_report_file_check(common, path);
-    if (status != CLI_EXIT_OK)
-        return status;
     if (oq_is_standard_output(path)) {
         file->stream = stdout;
         return CLI_EXIT_OK;

@@ -15,18 +15,7 @@ typedef struct cli_report_file {
     const char *path; /* as it was given */
 } cli_report_file;
 
-/* Refuses a report under the name of a model. NULL is fine. */
-int cli_report_file_check(const cli_common *common, const char *path);
-
-/* The same the other way round. */
-int cli_model_name_check(const cli_common *common, const char *path);
-
-/* Refuses the ending of another format: what opens by names would not open it. NULL is fine. */
-enum cli_report_format { CLI_REPORT_SVG, CLI_REPORT_HTML, CLI_REPORT_MARKDOWN, CLI_REPORT_JSON };
-int cli_report_name_check(const cli_common *common, enum cli_report_format format,
-                          const char *option, const char *path);
-
-/* What could not be written, before the work is done. NULL is fine. */
+/* The exit code of what could not be written, before the work is done. */
 int cli_output_try(const cli_common *common, const char *path);
 
 /* Both return the exit code, and say what went wrong. */

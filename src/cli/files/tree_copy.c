@@ -51,12 +51,6 @@ static int fail(const cli_common *common, const char *path, onnxq_error *error)
     return cli_library_error(common, error);
 }
 
-static bool lies_in(const char *path, const char *folder)
-{
-    size_t n = strlen(folder);
-    return strncmp(path, folder, n) == 0 && (path[n] == '/' || n == 1);
-}
-
 /*
  * Where other files may lie: in the tree's folder, and in those that links of its models lead to,
  * which is how caches of the Hub store both. A folder from elsewhere shall not have private files
@@ -91,10 +85,10 @@ static bool is_at_home(const struct oq_file *file, const cli_list *homes)
     char *real = oq_os_real_path_of(file->fd);
     if (real == NULL)
         real = oq_os_real_path(file->path);
-    bool is_home = real != NULL && lies_in(real, homes->items[0]);
+    bool is_home = real != NULL && cli_lies_in(real, homes->items[0]);
     for (size_t i = 1; i < homes->count && real != NULL && !is_home; i++)
-        is_home =
-            oq_folder_length(real) == strlen(homes->items[i]) + 1 && lies_in(real, homes->items[i]);
+        is_home = oq_folder_length(real) == strlen(homes->items[i]) + 1 &&
+                  cli_lies_in(real, homes->items[i]);
     free(real);
     return is_home;
 }

@@ -88,3 +88,20 @@ run onnxq quantize --method qdq --bits 4 -q demo.onnx
 # Small models get no side file: its weights have 4 KB or more.
 onnxq quantize -q --external-data always demo.onnx e.onnx >/dev/null
 ls e.onnx*
+
+# An empty variable of the shell; options that nothing takes note of; one message for one fault.
+run onnxq quantize demo.onnx ""
+run onnxq check "" other.onnx
+run onnxq calibrate --merge x.json --seed 3 demo.onnx
+run onnxq calibrate --merge x.json --dim batch=4 demo.onnx
+run onnxq check --dim x --range a=1:2 -i x.npz demo.onnx other.onnx
+run onnxq check --random 0 demo.onnx other.onnx
+# What --bits is called elsewhere, and a flag that is taken back.
+run onnxq quantize -q --method blocks --bits int4 demo.onnx f.onnx
+onnxq quantize -qq --method blocks --bits 4 demo.onnx g.onnx
+same f.onnx g.onnx
+run onnxq quantize -q -f --no-force --method blocks --bits 4 demo.onnx
+run onnxq quantize -q -f --no-force --method blocks --bits 4 demo.onnx
+# A model that fails leaves standard input open to the next.
+mkdir -p dir/demo.int8.onnx
+run onnxq quantize -f --method static -i x.npz --ort-lib none -d dir demo.onnx /dev/stdin <other.onnx
