@@ -379,8 +379,8 @@ static bool read_each(struct oq_input_sets *sets, const struct listing *listing,
         const struct oq_folder_entry *entry = &listing->folder.list[i];
         if (kind_of_entry(entry) != kind)
             continue;
-        char *path = oq_path_join(listing->path, entry->name, error);
-        ok = path != NULL && read(sets, path, error);
+        char *path = oq_path_join(listing->path, entry->name);
+        ok = (path != NULL || oq_fail_memory(error)) && read(sets, path, error);
         free(path);
     }
     return ok;
@@ -405,8 +405,8 @@ static bool fill_from_folder(struct oq_input_set *set, const void *from, onnxq_e
         const struct oq_folder_entry *entry = &listing->folder.list[i];
         if (kind_of_entry(entry) == KIND_IGNORED)
             continue;
-        char *path = oq_path_join(listing->path, entry->name, error);
-        ok = path != NULL && read_file(set, path, false, error);
+        char *path = oq_path_join(listing->path, entry->name);
+        ok = (path != NULL || oq_fail_memory(error)) && read_file(set, path, false, error);
         free(path);
     }
     return ok;

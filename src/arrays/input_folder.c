@@ -3,11 +3,11 @@
 #include "arrays/input_folder.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/os.h"
+#include "base/path.h"
 
 /* --- names ------------------------------------------------------------------ */
 
@@ -55,26 +55,14 @@ static int compare_entries(const void *a, const void *b)
                             ((const struct oq_folder_entry *)b)->name);
 }
 
-char *oq_path_join(const char *folder, const char *name, onnxq_error *error)
-{
-    size_t length = strlen(folder), nbytes = length + strlen(name) + 2;
-    bool has_slash = length > 0 && folder[length - 1] == '/';
-    char *path = malloc(nbytes);
-    if (path == NULL)
-        oq_fail_memory(error);
-    else
-        snprintf(path, nbytes, "%s%s%s", folder, has_slash ? "" : "/", name);
-    return path;
-}
-
 /* --- folders ---------------------------------------------------------------- */
 
 static bool is_folder(const char *folder, const char *name, bool *result, onnxq_error *error)
 {
     struct oq_file_status status;
-    char *path = oq_path_join(folder, name, error);
+    char *path = oq_path_join(folder, name);
     if (path == NULL)
-        return false;
+        return oq_fail_memory(error);
     bool ok = oq_os_status(path, &status) ||
               oq_fail_errno(error, ONNXQ_ERROR_INPUT, errno, "cannot open");
     oq_error_file(error, path);

@@ -24,7 +24,4 @@ void oq_folder_fini(struct oq_folder *folder);
 /* As strcmp(), but numbers in the names count by their value: a2, a10, a10b. */
 int oq_compare_names(const char *a, const char *b);
 
-/* "folder/name", which the caller frees; NULL after an error. */
-char *oq_path_join(const char *folder, const char *name, onnxq_error *error);
-
 #endif

@@ -18,6 +18,9 @@ static inline size_t oq_folder_length(const char *path)
     return (size_t)(oq_base_name(path) - path);
 }
 
+/* FOLDER/NAME on the heap; NULL where memory ran out. */
+char *oq_path_join(const char *folder, const char *name);
+
 static inline bool oq_ends_with(const char *text, const char *ending)
 {
     const size_t n = strlen(text), n_ending = strlen(ending);

@@ -299,11 +299,6 @@ const char *oq_undo_zero_point(onnxq_dequantization *undo, const struct oq_graph
 
 /* --- what is stored --- */
 
-static float largest_integer(struct oq_integer_type type)
-{
-    return (float)((uint64_t)1 << type.nbits);
-}
-
 /*
  * Float16 has steps of 2^-24 below 2^-14: of scales under four of them, and of a range that ends
  * below, the integers would not come back. Numbers below 2^-40 are as good as 0 beside others.
@@ -408,7 +403,7 @@ static bool find_scales(onnxq_dequantization *undo, const struct oq_weight *weig
 
 static float count_steps(const struct oq_weight *weight)
 {
-    return weight->table != NULL ? 1 : largest_integer(weight->type);
+    return weight->table != NULL ? 1 : (float)((uint64_t)1 << weight->type.nbits);
 }
 
 static bool has_float_zero_points(const struct oq_weight *weight)

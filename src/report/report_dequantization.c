@@ -7,15 +7,7 @@
 
 #include <onnxq/onnxq.h>
 
-#define NAME_CAPACITY   192
 #define PADDING_COLUMNS 60 /* a longer name sticks out instead of widening every line */
-
-/* "MatMul", or "com.example.MatMul" for a domain other than ai.onnx. */
-static void format_operator(const onnxq_dequantized *node, char name[NAME_CAPACITY])
-{
-    snprintf(name, NAME_CAPACITY, "%s%s%s", node->domain, node->domain[0] != '\0' ? "." : "",
-             node->op_type);
-}
 
 static bool stays(const onnxq_dequantized *node)
 {
@@ -72,8 +64,8 @@ static void measure_table(struct table *table)
         largest = form->nbytes_after > largest ? form->nbytes_after : largest;
     }
     for (size_t i = 0; i < table->n_kept; i++) {
-        char name[NAME_CAPACITY];
-        format_operator(table->kept[i].node, name);
+        char name[OQ_REPORT_OPERATOR_NBYTES];
+        oq_report_operator(table->kept[i].node->domain, table->kept[i].node->op_type, name);
         oq_report_widen(&table->name_width, name, PADDING_COLUMNS);
     }
     table->unit = oq_report_unit(largest);
@@ -90,8 +82,8 @@ static void write_form(const struct table *table, const onnxq_dequantized_form *
 
 static void write_kept(const struct table *table, const struct kept *kept, FILE *stream)
 {
-    char name[NAME_CAPACITY], count[32];
-    format_operator(kept->node, name);
+    char name[OQ_REPORT_OPERATOR_NBYTES], count[32];
+    oq_report_operator(kept->node->domain, kept->node->op_type, name);
     snprintf(count, sizeof(count), "  %7zu  kept: ", kept->count);
     fputs("  ", stream);
     oq_report_cell(stream, name, table->name_width, OQ_REPORT_NO_LIMIT);
@@ -145,8 +137,8 @@ static void write_node(const onnxq_dequantized *node, const struct columns *colu
     oq_report_cell(stream, node->node, columns->node, OQ_REPORT_NO_LIMIT);
     fputs("  ", stream);
     if (stays(node)) {
-        char name[NAME_CAPACITY];
-        format_operator(node, name);
+        char name[OQ_REPORT_OPERATOR_NBYTES];
+        oq_report_operator(node->domain, node->op_type, name);
         oq_report_cell(stream, name, columns->form, OQ_REPORT_NO_LIMIT);
         fputs("  kept: ", stream);
         oq_report_cell(stream, node->reason, 0, OQ_REPORT_NO_LIMIT);
@@ -167,8 +159,8 @@ static struct columns measure_columns(const onnxq_dequantization *dequantization
     struct columns columns = {0};
     for (size_t i = 0; i < onnxq_dequantization_count(dequantization); i++) {
         const onnxq_dequantized *node = onnxq_dequantization_get(dequantization, i);
-        char name[NAME_CAPACITY];
-        format_operator(node, name);
+        char name[OQ_REPORT_OPERATOR_NBYTES];
+        oq_report_operator(node->domain, node->op_type, name);
         oq_report_widen(&columns.node, node->node, PADDING_COLUMNS);
         oq_report_widen(&columns.form, stays(node) ? name : node->form, PADDING_COLUMNS);
     }

@@ -12,7 +12,6 @@
 #define BAR_COLUMNS      12
 #define SHARE_COLUMNS    (21 + BAR_COLUMNS)
 #define VISIBLE_SHARE    2000 /* a tensor below this part of all bytes is 0.0 % */
-#define NAME_CAPACITY    192
 #define TYPE_CAPACITY    256
 #define PADDING_COLUMNS  40 /* a longer name sticks out instead of widening every line */
 
@@ -31,12 +30,6 @@ struct report {
 };
 
 /* --- pieces of text --- */
-
-/* "MatMul", or "com.example.MatMul" for a domain other than ai.onnx. */
-static void format_operator(const char *domain, const char *op_type, char name[NAME_CAPACITY])
-{
-    snprintf(name, NAME_CAPACITY, "%s%s%s", domain, domain[0] != '\0' ? "." : "", op_type);
-}
 
 /* "22.7 M" */
 static void format_count(uint64_t count, char text[32])
@@ -327,16 +320,16 @@ static void write_operators(const struct report *report)
         return;
     fputs("\nOperators\n", report->stream);
     for (size_t i = 0; i < n; i++) {
-        char name[NAME_CAPACITY];
-        format_operator(inspection->operators[i].domain, inspection->operators[i].op_type, name);
+        char name[OQ_REPORT_OPERATOR_NBYTES];
+        oq_report_operator(inspection->operators[i].domain, inspection->operators[i].op_type, name);
         oq_report_widen(&width, name, PADDING_COLUMNS);
     }
     size_t per_line = TERMINAL_COLUMNS / (width + 9);
     for (size_t i = 0; i < n; i++) {
         const onnxq_operator_count *count = &inspection->operators[i];
         bool ends = (i + 1) % per_line == 0 || i + 1 == n;
-        char name[NAME_CAPACITY];
-        format_operator(count->domain, count->op_type, name);
+        char name[OQ_REPORT_OPERATOR_NBYTES];
+        oq_report_operator(count->domain, count->op_type, name);
         fprintf(report->stream, "  %5zu  ", count->n_nodes + count->n_in_functions);
         oq_report_cell(report->stream, name, ends ? 0 : width, PADDING_COLUMNS);
         if (ends)
@@ -403,19 +396,19 @@ static size_t merge_small(const struct report *report, struct group *groups, siz
     return kept + 1;
 }
 
-static void format_group(const struct group *group, char name[NAME_CAPACITY])
+static void format_group(const struct group *group, char name[OQ_REPORT_OPERATOR_NBYTES])
 {
     if (group->line == NULL)
-        snprintf(name, NAME_CAPACITY, "others");
+        snprintf(name, OQ_REPORT_OPERATOR_NBYTES, "others");
     else
-        format_operator(group->line->domain, group->line->op_type, name);
+        oq_report_operator(group->line->domain, group->line->op_type, name);
 }
 
 static void write_groups(const struct report *report, const struct group *groups, size_t n)
 {
     size_t name_width = strlen("operator"), type_width = strlen("type");
     for (size_t i = 0; i < n; i++) {
-        char name[NAME_CAPACITY];
+        char name[OQ_REPORT_OPERATOR_NBYTES];
         format_group(&groups[i], name);
         oq_report_widen(&name_width, name, PADDING_COLUMNS);
         oq_report_widen(&type_width, groups[i].dtype, PADDING_COLUMNS);
@@ -423,7 +416,7 @@ static void write_groups(const struct report *report, const struct group *groups
     fprintf(report->stream, "\nWeights\n  %-*s  %-*s  tensors        size    share\n",
             (int)name_width, "operator", (int)type_width, "type");
     for (size_t i = 0; i < n; i++) {
-        char name[NAME_CAPACITY];
+        char name[OQ_REPORT_OPERATOR_NBYTES];
         format_group(&groups[i], name);
         fputs("  ", report->stream);
         oq_report_cell(report->stream, name, name_width, text_limit(report));
@@ -462,16 +455,16 @@ static int compare_ranked(const void *left, const void *right)
     return (a->position > b->position) - (a->position < b->position);
 }
 
-static void format_user(const onnxq_weight *weight, char name[NAME_CAPACITY])
+static void format_user(const onnxq_weight *weight, char name[OQ_REPORT_OPERATOR_NBYTES])
 {
     const onnxq_use *use = oq_report_main_use(weight);
-    snprintf(name, NAME_CAPACITY, "%s", use == NULL ? "unused" : use->op_type);
+    snprintf(name, OQ_REPORT_OPERATOR_NBYTES, "%s", use == NULL ? "unused" : use->op_type);
 }
 
 static void write_weight(const struct report *report, const onnxq_weight *weight, uint64_t largest,
                          size_t type_width, size_t user_width)
 {
-    char type[TYPE_CAPACITY], user[NAME_CAPACITY];
+    char type[TYPE_CAPACITY], user[OQ_REPORT_OPERATOR_NBYTES];
     format_type(weight, type);
     format_user(weight, user);
     size_t used = write_share(report, weight->nbytes, largest);
@@ -502,7 +495,7 @@ static void write_ranked(const struct report *report, const struct ranked *ranke
 {
     size_t type_width = 0, user_width = 0;
     for (size_t i = 0; i < n; i++) {
-        char type[TYPE_CAPACITY], user[NAME_CAPACITY];
+        char type[TYPE_CAPACITY], user[OQ_REPORT_OPERATOR_NBYTES];
         format_type(ranked[i].weight, type);
         format_user(ranked[i].weight, user);
         oq_report_widen(&type_width, type, PADDING_COLUMNS);

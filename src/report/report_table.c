@@ -6,8 +6,7 @@
 
 #include "base/flags.h"
 
-#define WIDE_COLUMNS  100 /* notes that would end beyond have lines of their own */
-#define NAME_CAPACITY 160
+#define WIDE_COLUMNS 100 /* notes that would end beyond have lines of their own */
 
 static struct oq_report_unit choose_unit(const struct oq_report_lines *lines)
 {
@@ -25,15 +24,6 @@ static void append(char *dst, size_t capacity, const char *text)
     size_t used = strlen(dst);
     if (used + 1 < capacity)
         snprintf(dst + used, capacity - used, "%.*s", (int)(capacity - used - 1), text);
-}
-
-/* "MatMul", or "com.example.MatMul" for a domain other than ai.onnx. */
-static void format_name(const struct oq_report_line *line, char name[NAME_CAPACITY])
-{
-    name[0] = '\0';
-    append(name, NAME_CAPACITY, line->domain);
-    append(name, NAME_CAPACITY, line->domain[0] != '\0' ? "." : "");
-    append(name, NAME_CAPACITY, line->op_type);
 }
 
 static const char *tell_fate(const struct oq_report_tally *reason)
@@ -104,8 +94,9 @@ static struct table_widths measure(const struct oq_report_lines *lines)
 {
     struct table_widths widths = {.name = strlen("operator")};
     for (size_t i = 0; i < lines->n_lines; i++) {
-        char name[NAME_CAPACITY], form[OQ_REPORT_FORM_CAPACITY], notes[OQ_REPORT_NOTES_CAPACITY];
-        format_name(&lines->lines[i], name);
+        char name[OQ_REPORT_OPERATOR_NBYTES], form[OQ_REPORT_FORM_CAPACITY],
+            notes[OQ_REPORT_NOTES_CAPACITY];
+        oq_report_operator(lines->lines[i].domain, lines->lines[i].op_type, name);
         oq_report_format_form(&lines->lines[i], form);
         oq_report_format_notes(&lines->lines[i], notes);
         widths.name = max_size(widths.name, oq_report_width(name));
@@ -146,8 +137,8 @@ static void write_texts(FILE *stream, const struct oq_report_line *line, size_t 
 static void write_line(FILE *stream, const struct oq_report_line *line, struct oq_report_unit unit,
                        const struct table_widths *widths)
 {
-    char name[NAME_CAPACITY];
-    format_name(line, name);
+    char name[OQ_REPORT_OPERATOR_NBYTES];
+    oq_report_operator(line->domain, line->op_type, name);
     fputs("  ", stream);
     size_t used = 2 + oq_report_cell(stream, name, widths->name, OQ_REPORT_NO_LIMIT);
     used += write_numbers(stream, line, unit);

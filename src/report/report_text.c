@@ -41,6 +41,13 @@ void oq_report_inputs(FILE *stream, const char *const *names, size_t count)
     }
 }
 
+void oq_report_operator(const char *domain, const char *op_type,
+                        char name[OQ_REPORT_OPERATOR_NBYTES])
+{
+    snprintf(name, OQ_REPORT_OPERATOR_NBYTES, "%s%s%s", domain, domain[0] != '\0' ? "." : "",
+             op_type);
+}
+
 size_t oq_report_columns_left(size_t limit, size_t used)
 {
     if (limit == OQ_REPORT_NO_LIMIT)

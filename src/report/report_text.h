@@ -35,6 +35,11 @@ static inline const char *oq_report_plural(size_t count)
     return count == 1 ? "" : "s";
 }
 
+/* "MatMul", or "com.example.MatMul" for a domain other than ai.onnx. */
+#define OQ_REPORT_OPERATOR_NBYTES 192
+void oq_report_operator(const char *domain, const char *op_type,
+                        char name[OQ_REPORT_OPERATOR_NBYTES]);
+
 /* What is left of a limit when `used` columns are taken. */
 size_t oq_report_columns_left(size_t limit, size_t used);
 

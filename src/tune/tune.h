@@ -129,7 +129,6 @@ struct oq_tune {
     const char *padding;               /* an input that a mask should name, or NULL */
     const char *sizes;                 /* drawn for open dimensions, or NULL */
     size_t n_search, n_unseen;         /* sets of inputs, or rows of one */
-    const char *input_unit;            /* "set" or "row" */
     double float_ms;                   /* of a run of the float model; NAN */
     double seconds, first_met_seconds; /* NAN: never */
     const char *first_met;             /* the name of the point, "" or NULL */

@@ -125,7 +125,6 @@ static bool make_sets(struct oq_tuning *tuning, const struct oq_feed_options *fe
         return false;
     if (tuning->all.count == 0)
         return oq_fail(error, ONNXQ_ERROR_OPTION, "there are no inputs to run the model with");
-    tuning->tune->input_unit = "set";
     int64_t rows =
         tuning->all.count == 1 ? count_rows(&tuning->signature, &tuning->all.list[0]) : 0;
     if (rows > 1 && !split_rows(tuning, rows, error))

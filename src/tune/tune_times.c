@@ -1,5 +1,5 @@
 /*
- * Times in the engine: a model in which a group has a form, against one in which all is folded,
+ * Times in the engine: a model in which a group has a form, against one in which all are integers,
  * in turns. What slows the machine down for a while slows both.
  */
 #include <math.h>

@@ -42,7 +42,6 @@ struct oq_segment {
 /* A message on its way to a file. The pieces add up to nbytes. */
 struct oq_written {
     uint8_t *bytes;
-    size_t bytes_nbytes;
     struct oq_segment *segments;
     size_t nsegments;
     uint64_t nbytes;

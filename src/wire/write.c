@@ -226,7 +226,6 @@ bool oq_message_write(const ProtobufCMessage *message, const struct oq_write_con
     if (!writer.failed)
         turn_around(&writer);
     *written = (struct oq_written){.bytes = writer.bytes,
-                                   .bytes_nbytes = writer.capacity - writer.start,
                                    .segments = writer.segments,
                                    .nsegments = writer.nsegments,
                                    .nbytes = writer.nbytes};

@@ -75,7 +75,7 @@ static bool fill_in_tree(const cli_job *job, cli_item *item)
     const char *output_dir = job->files->output_dir, *relative = item->file->relative;
     item->derived = true;
     if (!has_suffix(job)) {
-        item->output = cli_tree_join(output_dir, relative);
+        item->output = oq_path_join(output_dir, relative);
         return item->output != NULL;
     }
     char *folder = cli_folder_in(output_dir, relative, oq_folder_length(relative));

@@ -146,7 +146,7 @@ static int report_variants(cli_job *job)
         return CLI_EXIT_OK;
     char *beside = strndup(first, oq_folder_length(first));
     const char *folder = job->files->output_dir != NULL ? job->files->output_dir : beside;
-    char *path = folder == NULL ? NULL : cli_tree_join(folder, variants->report_name);
+    char *path = folder == NULL ? NULL : oq_path_join(folder, variants->report_name);
     cli_report_file file = {.output = OQ_OUTPUT_CLOSED};
     int status = CLI_EXIT_OK;
     if (path == NULL) {

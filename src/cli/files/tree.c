@@ -12,16 +12,6 @@
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/messages.h"
 
-char *cli_tree_join(const char *folder, const char *relative)
-{
-    size_t n = strlen(folder), capacity = n + strlen(relative) + 2;
-    char *path = malloc(capacity);
-    if (path != NULL)
-        snprintf(path, capacity, "%s%s%s", folder, n == 0 || folder[n - 1] == '/' ? "" : "/",
-                 relative);
-    return path;
-}
-
 /* Room for one more: lists grow by doubling. */
 static void *grow(void *list, size_t count, size_t size)
 {
@@ -60,7 +50,7 @@ static bool add_file(cli_tree *tree, char *path, size_t n_folder)
 static bool add_entry(struct walk *walk, const char *folder, const char *name)
 {
     struct oq_file_status status, target;
-    char *path = cli_tree_join(folder, name);
+    char *path = oq_path_join(folder, name);
     if (path == NULL)
         return false;
     bool is_known = oq_os_link_status(path, &status);

@@ -59,9 +59,6 @@ void cli_tree_free(cli_tree *tree);
 /* Notes a side file of a model; false where memory ran out. */
 bool cli_tree_note_side_file(cli_tree *tree, const struct oq_file_status *status, bool is_needed);
 
-/* FOLDER/RELATIVE on the heap; NULL where memory ran out. */
-char *cli_tree_join(const char *folder, const char *relative);
-
 /* A file to another place, as a whole or not at all. An exit code, after a message. */
 int cli_tree_copy_file(const cli_tree_copy *copy, const char *from, const char *to);
 

@@ -178,7 +178,7 @@ static int copy_other(cli_tree *tree, const cli_tree_copy *copy, const cli_list 
                   file->path);
         return CLI_EXIT_OUTPUT;
     }
-    char *to = cli_tree_join(copy->output_dir, file->relative);
+    char *to = oq_path_join(copy->output_dir, file->relative);
     if (to == NULL)
         return cli_memory_error(copy->common);
     int status = copy_file(copy, homes, file->path, to, &is_there);
