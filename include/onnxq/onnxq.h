@@ -256,7 +256,7 @@ typedef struct onnxq_options {
      */
     int block_size;
     unsigned fold_bits; /* of folded weights: 8, 16, or 0: 8, but 16 for those of recurrent models
-                           that 8 bits round by more than 1.25 % of their norm (default);
+                           of which a typical number keeps less than 3.5 of 8 bits (default);
                            16: rows of tables, too, are folded */
     uint64_t min_elements;       /* smaller weights stay as they are; default 1024 */
     const char *const *op_types; /* only these, such as "MatMul"; NULL: all that have a rule */

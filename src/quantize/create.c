@@ -240,7 +240,7 @@ static bool check_options(const onnxq_options *options, onnxq_error *error)
         return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");
     if (options->plan != NULL && options->n_choices > 0)
         return oq_fail(error, ONNXQ_ERROR_OPTION,
-                       "options.plan and options.choices contradict each other");
+                       "options.plan and options.choices cannot be combined");
     const onnxq_options resolved = oq_plan_file_resolve(options);
     return check_block_size(&resolved, error) && check_weights_from(options, error) &&
            check_effects(&resolved, error) && check_target(&resolved, error);

@@ -551,7 +551,7 @@ class TuneTest(OrtTest):
     @cases({"sign": ("cosine<=0.9",), "measure": ("l2<=0.9",), "number": ("rel<=x",), "nothing": ("rel<=",)})
     def a_budget_that_is_no_limit_is_refused(self, budget: str):
         self.tune(self.save(network()), f"--budget={budget}", status=2)
-        self.assertIn(f"'{budget}' is no limit of a measure", self.messages)
+        self.assertIn(f"'{budget}' is not a limit of a measure", self.messages)
 
     def test_a_file_in_the_way_stays(self):
         model = self.save(network(outlier=1))

@@ -39,14 +39,14 @@ static const cli_option bench_options[] = {
     {.kind = CLI_HEADING, .help = "Measuring"},
     OPTION(REAL, 0, "time", seconds, .value = "SECONDS", .help = "how long to measure each model"),
     OPTION(NUMBER, 0, "runs", n_runs, .value = "N", .maximum = 10000000,
-           .help = "runs of each model in place of --time"),
+           .help = "number of runs of each model, instead of --time"),
     OPTION(NUMBER, 0, "warmup", warmup, .value = "N", .maximum = 500,
-           .help = "runs after loading that do not count, at least 2"),
+           .help = "runs after loading that are not counted, at least 2"),
     {.kind = CLI_HEADING, .help = "Results"},
     OPTION(REAL, 0, "min-speedup", min_speedup, .value = "X",
-           .help = "exit 1 unless all are X times as fast as the first"),
+           .help = "exit 1 unless every model is X times as fast as the first"),
     OPTION(TEXT, 0, "plot", plot, .value = "FILE", .source = CLI_FILES,
-           .help = "latency, size and memory as a picture (SVG)"),
+           .help = "draw latency, size and memory (SVG)"),
     OPTION(TEXT, 0, "profile", profile, .value = "DIR", .source = CLI_FOLDERS,
            .help = "keep the engine's profile of each model in DIR"),
     {0}};
@@ -78,7 +78,7 @@ static int check_settings(const bench_settings *settings, int n_operands, char *
 {
     const cli_common *common = &settings->common;
     if (n_operands == 0)
-        return cli_usage(common, "see 'onnxq help bench'", "there is no model");
+        return cli_usage(common, "see 'onnxq help bench'", "no model is given");
     for (int i = 0; i < n_operands; i++) {
         if (cli_is_standard_input(operands[i]))
             return cli_usage(common, NULL,
@@ -276,14 +276,14 @@ const cli_command cli_bench = {
     .summary = "Measures latency, memory, load time and size of models side by side.",
     .usage = "bench [OPTION]... MODEL...",
     .notes =
-        "All models get the same inputs, those of the first: random ones, drawn from what it\n"
-        "says of them, with usual sizes of open dimensions (--dim) or the first that run, or\n"
-        "--inputs. They take turns in short bursts, each in a process of its\n"
-        "own. speed is how many times as fast as the first one is: the median over the turns,\n"
-        "and the range of their middle half; where that has 1 in it, there is no clear\n"
-        "difference. memory is the most that the process had (load and runs, the engine too).\n"
-        "A model that is slower has its operators compared with those of the first; -v lists\n"
-        "the operators of all.\n"
+        "All models get the inputs of the first: --inputs, or random ones drawn from what it\n"
+        "declares and does with them; open dimensions get usual sizes (--dim sets others). The\n"
+        "models take turns in short bursts, each in its own process. speed is how many times as\n"
+        "fast as the first model one is: the median over the turns, and the range of their middle\n"
+        "half; a range with 1 in it is no clear difference. memory is the peak of the process\n"
+        "(load and runs, engine included).\n"
+        "If a model is slower, its operators are compared with those of the first; -v lists the\n"
+        "operators of all.\n"
         "Exit codes: 0 done, 1 --min-speedup was missed, 2 usage, 3 a model or an input cannot\n"
         "be used, 4 a file cannot be written, 6 ONNX Runtime was not found, or crashed.",
     .options = {{bench_options, cli_run_options, cli_page_options, cli_common_options}},

@@ -41,11 +41,11 @@ static const cli_option calibrate_options[] = {
     {.kind = CLI_HEADING, .help = "Files"},
     OPTION(TEXT, 'o', "output", output, .value = "FILE", .source = CLI_FILES,
            .help = "same as OUT"),
-    OPTION(FLAG, 'f', "force", force, .help = "replace an output that was not named and exists"),
+    OPTION(FLAG, 'f', "force", force, .help = "replace an existing output that you did not name"),
     OPTION(FLAG, 'n', "no-clobber", no_clobber, .help = "never replace a file"),
-    OPTION(FLAG, 'a', "append", append, .help = "add to the ranges that the output holds already"),
+    OPTION(FLAG, 'a', "append", append, .help = "add to the ranges that the output already holds"),
     OPTION(APPEND, 0, "merge", merge, .value = "FILE", .source = CLI_FILES,
-           .help = "add the ranges of that file; without --inputs nothing is run; repeatable"),
+           .help = "add the ranges in FILE; without --inputs nothing is run; repeatable"),
     {0}};
 
 /* One run of the command. */
@@ -75,9 +75,9 @@ static int check_settings(const calibrate_settings *settings, int n_operands, ch
     if (status != CLI_EXIT_OK)
         return status;
     if (settings->force && settings->no_clobber)
-        return cli_usage(common, NULL, "-f and -n contradict each other");
+        return cli_usage(common, NULL, "-f and -n cannot be combined");
     if (settings->append && settings->no_clobber)
-        return cli_usage(common, NULL, "--append and -n contradict each other");
+        return cli_usage(common, NULL, "--append and -n cannot be combined");
     return runs_model(settings)
                ? CLI_EXIT_OK
                : cli_run_check_unused(common, &settings->run,
@@ -388,11 +388,11 @@ const cli_command cli_calibrate = {
     .usage = "calibrate [OPTION]... -i INPUTS MODEL [OUT]\n"
              "calibrate [OPTION]... --merge FILE... MODEL [OUT]",
     .notes =
-        "OUT left out is MODEL with .ranges.json for its ending; one that exists is kept. A\n"
-        "named OUT is replaced. '-' is standard output. Ranges add up: those of --merge, or\n"
-        "with --append of OUT itself, are as if all inputs had been seen in one run.\n"
-        "Inputs should be such as the model will see; without --inputs they are random, which\n"
-        "shows that all works and little else. Ctrl-C writes what was seen until then.\n"
+        "Without OUT the output is MODEL ending in .ranges.json, and one that exists is kept. An\n"
+        "OUT that you name is replaced. '-' is standard output. Ranges add up: with --merge, or\n"
+        "--append for OUT itself, they are as if one run had seen all inputs.\n"
+        "Use inputs like those that the model will see; without --inputs they are random, which\n"
+        "shows that everything works and little else. Ctrl-C writes what was seen so far.\n"
         "docs/ranges.md describes the file.\n"
         "Exit codes: 0 written, 2 usage, 3 the model, an input or a file of ranges cannot be\n"
         "used, 4 the output cannot be written, 5 the model computes no float32 values, 6 ONNX\n"

@@ -39,29 +39,31 @@ CLI_IS_RUN(check_settings);
 
 static const cli_option check_options[] = {
     {.kind = CLI_HEADING,
-     .help = "What is allowed (nothing set: --rel-tol 0.3 or 0.5, --agreement 0.8)"},
+     .help = "Tolerances (if none is set: --rel-tol 0.3 or 0.5, --agreement 0.8)"},
     TOLERANCE("abs-tol", OQ_MEASURE_MAX_ABS, "largest absolute difference"),
-    TOLERANCE("mean-tol", OQ_MEASURE_MEAN_ABS, "mean absolute difference"),
-    TOLERANCE("rel-tol", OQ_MEASURE_RELATIVE, "norm of the difference to that of the reference"),
-    TOLERANCE("cosine", OQ_MEASURE_COSINE, "least cosine between both"),
-    TOLERANCE("sqnr", OQ_MEASURE_SQNR, "least ratio of signal to error, in dB"),
+    TOLERANCE("mean-tol", OQ_MEASURE_MEAN_ABS, "largest mean absolute difference"),
+    TOLERANCE("rel-tol", OQ_MEASURE_RELATIVE,
+              "largest norm of the difference, relative to the reference's"),
+    TOLERANCE("cosine", OQ_MEASURE_COSINE, "least cosine between the two"),
+    TOLERANCE("sqnr", OQ_MEASURE_SQNR, "least signal-to-error ratio, in dB"),
     TOLERANCE("argmax", OQ_MEASURE_ARGMAX, "least share of rows with the same largest element"),
     TOLERANCE("agreement", OQ_MEASURE_AGREEMENT,
-              "least share of equal integers, booleans, strings"),
+              "least share of equal integers, booleans or strings"),
     {.kind = CLI_HEADING, .help = "What is compared"},
     OPTION(TEXT, 0, "expected", expected, .value = "PATH", .source = CLI_FILES,
-           .help = "stored outputs in place of REFERENCE: as for --inputs"),
+           .help = "compare with stored outputs, not REFERENCE; files as for --inputs"),
     OPTION(APPEND, 0, "feedback", feedback, .value = "OUT=IN",
-           .help = "that output is that input of the next run; repeatable"),
+           .help = "feed output OUT to input IN of the next run; repeatable"),
     OPTION(TEXT, 0, "mask", mask, .value = "INPUT",
-           .help = "leave out of outputs what lies where this input is 0: padding"),
-    OPTION(FLAG, 0, "layers", layers, .help = "inner values, too: which site to leave float"),
+           .help = "ignore outputs where this input is 0, as for padding"),
+    OPTION(FLAG, 0, "layers", layers,
+           .help = "compare inner values, too: tells which site to leave float"),
     OPTION(NUMBER, 0, "runs", run.n_inputs, .value = "N", .maximum = 1000000,
-           .help = "as --random N"),
+           .help = "same as --random N"),
     OPTION(TEXT, 0, "report", report, .value = "FILE", .source = CLI_FILES,
-           .help = "as --json=FILE"),
+           .help = "same as --json=FILE"),
     OPTION(TEXT, 0, "plot", plot, .value = "FILE", .source = CLI_FILES,
-           .help = "with --layers: the error of each as a picture (SVG)"),
+           .help = "with --layers: draw the error of each site (SVG)"),
     {0}};
 
 /* --- what was asked for ------------------------------------------------------ */
@@ -90,11 +92,11 @@ static int check_operands(const check_settings *settings, int n_operands, char *
                              oq_measures[i].words);
     if (n_operands == 0 || n_operands > 2)
         return cli_usage(common, "see 'onnxq help check'",
-                         n_operands == 0 ? "there is no model"
-                                         : "more than REFERENCE and CANDIDATE");
+                         n_operands == 0 ? "no model is given"
+                                         : "more files than REFERENCE and CANDIDATE");
     if (n_operands == 2 && settings->expected != NULL)
         return cli_usage(common, "with --expected there is one model",
-                         "REFERENCE and --expected contradict each other");
+                         "REFERENCE and --expected cannot be combined");
     if (settings->expected != NULL && settings->run.inputs.count == 0)
         return cli_usage(common, NULL, "--expected needs the --inputs that gave those outputs");
     if (n_operands == 1 && settings->layers)
@@ -242,18 +244,19 @@ const cli_command cli_check = {
     .usage = "check [OPTION]... REFERENCE CANDIDATE\n"
              "check [OPTION]... -i INPUTS [--expected OUTPUTS] CANDIDATE",
     .notes =
-        "Every output of REFERENCE is compared with that of CANDIDATE of the same name. Without\n"
-        "--inputs they are random, drawn from what the models say of their inputs, with usual\n"
-        "sizes of open dimensions (--dim) or the first that run; real ones tell more. One model "
-        "alone is compared with stored outputs: those of --expected, or\n"
-        "those that lie with the inputs (test_data_set_0).\n"
-        "--layers lists the quantized sites, the one first that is worth the most to --exclude:\n"
-        "what each does alone to the outputs, what it adds to its own result, and how far that\n"
-        "result is off in CANDIDATE as a whole. It runs REFERENCE once for each site.\n"
-        "The default of --rel-tol is 0.3; 0.5 where CANDIDATE has weights of 4 bits, weights with\n"
-        "one scale, or activations in fixed ranges (--method static).\n"
-        "NaN or an infinity of one side only, another type or another shape always fails, and so\n"
-        "does a check without a value to compare (outputs empty, or NaN in both).\n"
+        "Every output of REFERENCE is compared with the one of that name in CANDIDATE. Without\n"
+        "--inputs, inputs are random, drawn from what the models declare and do with them; open\n"
+        "dimensions get usual sizes (--dim sets others). Real inputs tell more. A single model is\n"
+        "compared with stored outputs: those of --expected, or those that lie beside the inputs\n"
+        "(test_data_set_0).\n"
+        "--layers lists the quantized sites, the one most worth to --exclude first: what each\n"
+        "alone does to the outputs, what it adds to its own result, and how far off that result "
+        "is\n"
+        "in CANDIDATE. It runs REFERENCE once for each site.\n"
+        "--rel-tol is 0.3 by default, or 0.5 if CANDIDATE has weights of 4 bits, one scale per\n"
+        "weight, or activations in fixed ranges (--method static).\n"
+        "NaN or infinity on one side only, another type or another shape always fails; so does a\n"
+        "check with nothing to compare (outputs that are empty, or NaN in both).\n"
         "Exit codes: 0 passed, 1 failed, 2 usage, 3 a model or an input cannot be used,\n"
         "4 the report cannot be written, 6 ONNX Runtime was not found.",
     .options = {{check_options, cli_run_options, cli_page_options, cli_common_options}},

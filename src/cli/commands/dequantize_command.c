@@ -25,14 +25,14 @@ CLI_IS_JOB(dequantize_settings);
 static const cli_option dequantize_options[] = {
     {.kind = CLI_HEADING, .help = "Weights"},
     OPTION(CHOICE, 0, "float-type", options.float_type, .choices = float_types,
-           .help = "as what they are stored"),
+           .help = "type in which weights are stored"),
     OPTION(FLAG, 0, "freeze-inputs", options.freeze_inputs,
-           .help = "weights that are graph inputs with a default value, too"),
+           .help = "also take weights that are graph inputs with a default"),
     OPTION(FLAG, 0, "narrow-floats", options.narrow_floats,
-           .help = "with float16: weights that are float32 already, too"),
+           .help = "with float16: also weights that are float32 already"),
     {.kind = CLI_HEADING, .help = "Activations"},
     OPTION(FLAG, 0, "keep-ranges", options.keep_ranges,
-           .help = "cut off what QuantizeLinear did: Clip in its place"),
+           .help = "keep cutting values off as QuantizeLinear did, by Clip"),
     {0}};
 
 /* --- one model ------------------------------------------------------------- */
@@ -111,11 +111,11 @@ const cli_command cli_dequantize = {
     .usage = "dequantize [OPTION]... MODEL [OUT]\ndequantize [OPTION]... -d DIR MODEL...\n"
              "dequantize [OPTION]... DIR OUT_DIR",
     .notes =
-        "OUT left out is MODEL with .float32.onnx (or .float16.onnx) for its ending, where\n"
-        ".int8 and the like go first; one that exists is kept. A named OUT is replaced, but for a "
-        "float model of others; a folder takes the file in. '-' is\n"
+        "Without OUT the output is MODEL ending in .float32.onnx (or .float16.onnx) instead of\n"
+        ".int8.onnx or the like, and one that exists is kept. An OUT that you name is replaced,\n"
+        "unless it is a float model of others; in a folder the output gets its usual name. '-' is\n"
         "standard input or output. float16 weights of a float32 model have a Cast behind them.\n"
-        "What stays quantized is listed with the reason. Exit codes: as of quantize, 5 where\n"
+        "What stays quantized is listed with the reason. Exit codes are those of quantize; 5 if\n"
         "there is nothing to dequantize.",
     .options = {{cli_job_options, dequantize_options, cli_common_options}},
     .operands = CLI_FILE_OPERANDS,

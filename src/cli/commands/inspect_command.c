@@ -26,7 +26,7 @@ struct inspect_settings {
 static const cli_option inspect_options[] = {
     {.kind = CLI_HEADING, .help = "Check"},
     OPTION(FLAG, 0, "validate", validate,
-           .help = "look for what is wrong with it; exit 3 where something is"),
+           .help = "look for errors in the model; exit 3 if there are any"),
     {.kind = CLI_END}};
 
 /* The models of one run. */
@@ -243,7 +243,7 @@ static int check_operands(const cli_quantize_settings *settings, int n_operands,
     cli_run_files files = cli_run_files_begin(common);
     int n_standard = 0;
     if (n_operands == 0)
-        return cli_usage(common, "see 'onnxq help inspect'", "there is no MODEL");
+        return cli_usage(common, "see 'onnxq help inspect'", "no MODEL is given");
     for (int i = 0; i < n_operands; i++)
         n_standard += cli_is_standard_input(operands[i]);
     if (n_standard > 1)
@@ -310,12 +310,13 @@ const cli_command cli_inspect = {
     .name = "inspect",
     .summary = "Says what is in a model, what it weighs and what quantizing would save.",
     .usage = "inspect [OPTION]... MODEL...",
-    .notes = "Weights are not read, so the largest models take milliseconds. '-' is standard\n"
-             "input. The options say how 'onnxq quantize' would be called. -v and -vv show more\n"
-             "tensors and long texts whole, -q shows one line for each model.\n"
-             "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model (and with\n"
-             "--validate, a problem in it), 4 report not writable, 70 a bug in onnxq,\n"
-             "71 out of memory, 128+N signal N.",
+    .notes =
+        "Weights are not read, so even the largest models take milliseconds. '-' is standard\n"
+        "input. Most options are those of 'onnxq quantize', to see what it would do. -v and -vv\n"
+        "show more tensors and whole texts, -q one line for each model.\n"
+        "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model (and with\n"
+        "--validate, a problem in it), 4 report not writable, 70 a bug in onnxq,\n"
+        "71 out of memory, 128+N signal N.",
     .options = {{cli_quantize_options, inspect_options, cli_page_options, cli_common_options}},
     .operands = CLI_FILE_OPERANDS,
     .settings_nbytes = sizeof(struct inspect_settings),

@@ -61,57 +61,60 @@ static const cli_choice range_methods[] = {OQ_RANGE_METHOD_VALUES(CLI_CHOICE_OF)
 const cli_option cli_quantize_options[] = {
     {.kind = CLI_HEADING, .help = "How weights are stored"},
     OPTION(CHOICE, 0, "method", options.method, .choices = methods,
-           .help =
-               "integer operators; folded at load; DequantizeLinear; MatMulNBits; known ranges"),
+           .help = "integer operators; small in the file, float when run; DequantizeLinear; "
+                   "blocks; integers throughout, from known ranges"),
     OPTION(TEXT, 0, "plan", plan_path, .value = "FILE", .source = CLI_FILES,
-           .help = "the choices that `onnxq tune --save-plan` has written"),
-    OPTION(TEXT, 0, "weights-from", weights_path, .value = "FILE", .source = CLI_FILES,
-           .help = "a checkpoint (.safetensors) that GPTQ or AWQ quantized; the rest stays float"),
+           .help = "make the choices that `onnxq tune --save-plan` wrote"),
+    OPTION(
+        TEXT, 0, "weights-from", weights_path, .value = "FILE", .source = CLI_FILES,
+        .help =
+            "take the integers of a GPTQ or AWQ checkpoint (.safetensors); the rest stays float"),
     OPTION(CHOICE, 0, "bits", options.bits, .choices = bits,
-           .help = "of a weight, with --method blocks or qdq"),
+           .help = "bits of a weight, with --method blocks or qdq"),
     OPTION(CHOICE, 0, "block-size", options.block_size, .choices = block_sizes,
-           .help = "elements with a scale of their own; blocks: 128, 32 of 4 bits"),
+           .help = "elements that share a scale; blocks: 128, with 4 bits 32"),
     OPTION(CHOICE, 't', "weight-type", options.weight_type, .choices = weight_types,
-           .help = "integers of a weight"),
+           .help = "integer type of weights"),
     OPTION(FLAG, 0, "per-channel", options.per_channel, .negated = "false",
            .help = "a scale per output channel; off: one per weight"),
     OPTION(CHOICE, 0, "symmetric", options.symmetric, .choices = symmetries, .implied = "true",
            .negated = "false",
-           .help = "zero point in the middle (default: not of 4 bits); off: range fitted"),
+           .help =
+               "zero point in the middle (default: except with 4 bits); off: fitted to the range"),
     OPTION(CHOICE, 0, "accuracy-level", options.accuracy_level, .choices = accuracy_levels,
-           .help = "of MatMulNBits: activations in float32 (1), 16 bits (2, 3) or int8 (4)"),
+           .help = "MatMulNBits computes in float32 (1), 16 bits (2, 3) or int8 (4)"),
     OPTION(CHOICE, 0, "reduce-range", options.reduce_range, .choices = reduce_ranges,
            .implied = "bits", .negated = "none",
-           .help = "exact on x86 without VNNI: 7 bits, or pair by pair"),
+           .help = "exact sums on x86 without VNNI: by 7 bits, or by scales that suit each pair"),
     OPTION(CHOICE, 0, "conv", options.conv, .choices = convs,
-           .help = "folded; ConvInteger; MatMulInteger for 1x1; float"),
+           .help = "kernels: folded; ConvInteger; MatMulInteger if 1x1; float"),
     OPTION(CHOICE, 0, "fold-bits", options.fold_bits, .choices = fold_bits,
-           .help = "of what is folded; auto: 16 where a recurrence needs it"),
+           .help = "bits of folded weights; auto: 16 where a recurrence needs them"),
     OPTION(FLAG, 0, "force-integer", options.force_integer,
-           .help = "integer operators for small weights, where float is faster"),
+           .help = "use integer operators even where float is faster"),
     OPTION(FLAG, 0, "join-norms", options.join_norms,
-           .help = "leave Add and LayerNormalization to the engine to join"),
+           .help = "let the engine join Add and LayerNormalization"),
     OPTION(TEXT, 0, "target-ort", options.target_ort, .value = "1.N",
-           .help = "oldest ONNX Runtime that has to run it, 1.16 or later"),
+           .help = "oldest ONNX Runtime that must run the output, 1.16 or later"),
     OPTION(FLAG, 0, "no-smooth", options.no_smooth,
-           .help = "leave channels large that a normalization makes so"),
+           .help = "do not even out channels that a normalization makes large"),
 
-    {.kind = CLI_HEADING, .help = "Inputs, for --method static or 4 bits in blocks"},
+    {.kind = CLI_HEADING, .help = "Inputs, for --method static or --method blocks --bits 4"},
     OPTION(TEXT, 0, "ranges", ranges_path, .source = CLI_FILES, .value = "FILE",
-           .help = "as 'onnxq calibrate' writes it"),
+           .help = "ranges of activations, as 'onnxq calibrate' writes them"),
     CLI_INPUT_ROWS(RUN_OPTION),
     CLI_DIM_ROW(RUN_OPTION),
     CLI_ENGINE_ROW(RUN_OPTION),
     OPTION(CHOICE, 0, "range-method", options.range_method, .choices = range_methods,
-           .help = "what is quantized of a range: all, or the better part of it"),
+           .help = "how much of what was seen a range covers; minmax: all"),
     OPTION(REAL, 0, "percentile", options.percentile, .value = "P",
-           .help = "of --range-method percentile; 0 is 99.99"),
+           .help = "for --range-method percentile; 0 means 99.99"),
     OPTION(CHOICE, 0, "activation-bits", options.activation_bits, .choices = activation_bits,
-           .help = "16: for engines that multiply uint16"),
+           .help = "bits of activations; 16 is for engines that multiply uint16"),
     OPTION(FLAG, 0, "qdq-standard", options.qdq_standard,
-           .help = "for TensorRT, OpenVINO, NPUs: symmetric, nothing of com.microsoft"),
+           .help = "for TensorRT, OpenVINO and NPUs: symmetric, nothing of com.microsoft"),
 
-    {.kind = CLI_HEADING, .help = "Which weights (all these may be repeated)"},
+    {.kind = CLI_HEADING, .help = "Which weights (lists and patterns may be repeated)"},
     OPTION(LIST, 0, "op-types", op_types, .value = "A,B",
            .help = "only weights of these operators, such as MatMul"),
     OPTION(LIST, 0, "exclude-op-types", exclude_op_types, .value = "A,B",
@@ -119,17 +122,17 @@ const cli_option cli_quantize_options[] = {
     OPTION(APPEND, 0, "include", include_globs, .value = "GLOB",
            .help = "only nodes or weights whose whole name matches"),
     OPTION(APPEND, 0, "exclude", exclude_globs, .value = "GLOB",
-           .help = "none whose whole name matches"),
+           .help = "no nodes or weights whose whole name matches"),
     OPTION(APPEND, 0, "include-regex", include_regexes, .value = "RE",
-           .help = "only nodes or weights with a match in the name"),
+           .help = "only nodes or weights with a match in their name"),
     OPTION(APPEND, 0, "exclude-regex", exclude_regexes, .value = "RE",
-           .help = "none with a match in the name"),
+           .help = "no nodes or weights with a match in their name"),
     OPTION(FLAG, 0, "allow-unmatched", options.allow_unmatched,
-           .help = "one of the above that matches nothing is no error"),
+           .help = "do not fail if one of the above matches nothing"),
     OPTION(NUMBER, 0, "min-elements", options.min_elements, .value = "N", .maximum = UINT64_MAX,
-           .help = "smaller weights stay as they are"),
+           .help = "keep smaller weights as they are"),
     OPTION(FLAG, 0, "freeze-inputs", options.freeze_inputs,
-           .help = "weights that are graph inputs with a default value, too"),
+           .help = "also take weights that are graph inputs with a default"),
     OPTION(FLAG, 0, "subgraphs", options.subgraphs, .negated = "false",
            .help = "look into the bodies of If, Loop and Scan"),
 
@@ -145,7 +148,7 @@ const cli_option cli_quantize_options[] = {
     OPTION(LIST, 0, "op_types_to_quantize", op_types, .value = "A,B", .takes_more = true,
            .help = "--op-types"),
     OPTION(LIST, 0, "extra_options", extra_options, .value = "KEY=VALUE", .takes_more = true,
-           .help = "WeightSymmetric, EnableSubgraph and what is so anyway"),
+           .help = "WeightSymmetric, EnableSubgraph, and what onnxq does anyway"),
     OPTION(CHOICE, 0, "use_external_data_format", files.external_data,
            .choices = external_data_format, .implied = "true", .help = "--external-data always"),
     {0}};
@@ -153,11 +156,11 @@ const cli_option cli_quantize_options[] = {
 /* Of this command alone: `inspect` has the others, too. */
 static const cli_option variant_options[] = {
     {.kind = CLI_HEADING,
-     .help = "Several outputs of each model, by the names that others look for"},
+     .help = "Several outputs of each model, under the names that others look for"},
     OPTION(LIST, 0, "variants", variant_names, .value = "A,B",
-           .help = "as the Hub names them: quantized (or q8), int8, uint8, q4, bnb4, fp16"),
+           .help = "named as on the Hub: quantized (or q8), int8, uint8, q4, bnb4, fp16"),
     OPTION(LIST, 0, "target", targets, .value = "A,B",
-           .help = "as sentence-transformers names them: arm64, avx2, avx512, avx512_vnni"),
+           .help = "named as by sentence-transformers: arm64, avx2, avx512, avx512_vnni"),
     {0}};
 
 static bool note_reads(const cli_quantize_settings *settings, cli_list *reads)
@@ -231,10 +234,11 @@ const cli_command cli_quantize = {
     .usage = "quantize [OPTION]... MODEL [OUT]\nquantize [OPTION]... -d DIR MODEL...\n"
              "quantize [OPTION]... DIR OUT_DIR",
     .notes =
-        "OUT left out is MODEL with .int8.onnx (.uint8, .int4, .nf4) for its ending; one\n"
-        "that exists is kept. A named OUT is replaced, but for a float model; a folder takes "
-        "the file in. '-' is standard input or output.\n"
-        "Of a folder all models are taken, in their places in OUT_DIR; other files are copied.\n"
+        "Without OUT the output is MODEL ending in .int8.onnx (.uint8, .int4, .nf4), and one that\n"
+        "exists is kept. An OUT that you name is replaced, unless it is a float model; in a "
+        "folder\n"
+        "the output gets its usual name. '-' is standard input or output.\n"
+        "Of a folder every model is quantized into its place in OUT_DIR; other files are copied.\n"
         "Exit codes: 0 done, 2 usage, 3 input not readable or no valid model, 4 output not\n"
         "writable, 5 nothing to quantize, 70 a bug in onnxq, 71 out of memory, 128+N signal N.",
     .options = {{cli_job_options, cli_quantize_options, variant_options, cli_page_options,

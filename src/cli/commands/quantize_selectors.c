@@ -58,7 +58,7 @@ static int apply_extra(cli_quantize_settings *settings, const char *text)
     bool is_true = oq_is_same_word("true", 4, value) || strcmp(value, "1") == 0;
     if (!is_true && !oq_is_same_word("false", 5, value) && strcmp(value, "0") != 0)
         return cli_usage(common, "as in --extra_options WeightSymmetric=False",
-                         "--extra_options: '%s' is no KEY=True or KEY=False", text);
+                         "--extra_options: '%s' is not KEY=True or KEY=False", text);
     if (is_key(text, n_key, "WeightSymmetric"))
         settings->options.symmetric = is_true;
     else if (is_key(text, n_key, "EnableSubgraph"))
@@ -104,7 +104,7 @@ int cli_quantize_fill_options(cli_quantize_settings *settings)
                          "--inputs has no effect with this method");
     if (settings->run.inputs.count > 0 && settings->ranges != NULL)
         return cli_usage(&settings->common, "onnxq calibrate --append adds inputs to a file",
-                         "--inputs and --ranges contradict each other");
+                         "--inputs and --ranges cannot be combined");
     int code = cli_run_fill(&settings->common, &settings->run, &settings->feed);
     if (code != 0)
         return code;

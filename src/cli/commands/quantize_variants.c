@@ -102,11 +102,11 @@ static int check(const cli_quantize_settings *settings)
                          "%s goes without --method, --bits, --block-size and --weight-type",
                          option);
     if (settings->plan_path != NULL)
-        return cli_usage(common, NULL, "%s and --plan contradict each other", option);
+        return cli_usage(common, NULL, "%s and --plan cannot be combined", option);
     if (settings->weights_path != NULL)
-        return cli_usage(common, NULL, "%s and --weights-from contradict each other", option);
+        return cli_usage(common, NULL, "%s and --weights-from cannot be combined", option);
     if (settings->files.suffix != NULL)
-        return cli_usage(common, NULL, "%s and --suffix contradict each other", option);
+        return cli_usage(common, NULL, "%s and --suffix cannot be combined", option);
     return 0;
 }
 

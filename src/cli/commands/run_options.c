@@ -26,21 +26,21 @@ const cli_choice cli_picture_layouts[] = {{"auto", OQ_LAYOUT_AUTO, false},
     CLI_OPTION(kind, letter, name, offsetof(cli_run_settings, run.member), __VA_ARGS__)
 
 const cli_option cli_run_options[] = {
-    {.kind = CLI_HEADING, .help = "What goes in"},
+    {.kind = CLI_HEADING, .help = "Inputs"},
     CLI_INPUT_ROWS(OPTION),
     OPTION(NUMBER, 0, "random", n_inputs, .value = "N", .maximum = 1000000,
-           .help = "without --inputs: how many random inputs"),
+           .help = "number of random inputs, without --inputs"),
     OPTION(NUMBER, 0, "seed", seed, .value = "N", .maximum = UINT64_MAX,
-           .help = "of the random inputs"),
+           .help = "seed of random inputs"),
     CLI_DIM_ROW(OPTION),
     OPTION(LIST, 0, "range", ranges, .value = "NAME=LO:HI",
            .help = "lowest and highest value of a random input"),
     {.kind = CLI_HEADING, .help = "Engine"},
     CLI_ENGINE_ROW(OPTION),
     OPTION(LIST, 0, "ep", providers, .value = "NAME,...",
-           .help = "execution providers by preference, such as cuda,cpu"),
+           .help = "execution providers in order of preference: cuda,cpu"),
     OPTION(CHOICE, 0, "opt-level", opt_level, .choices = opt_levels,
-           .help = "what it optimizes in models"),
+           .help = "how far the engine optimizes models"),
     {0}};
 
 #undef OPTION
@@ -92,7 +92,7 @@ static int fill_dims(const cli_common *common, cli_run *run)
         char *name = run->dims.items[i], *value = split(name);
         run->dim_settings[i].name = name;
         if (value == NULL || !read_size(value, &run->dim_settings[i].size))
-            return cli_usage(common, "as in --dim batch=4", "--dim: '%s%s%s' is no NAME=N", name,
+            return cli_usage(common, "as in --dim batch=4", "--dim: '%s%s%s' is not NAME=N", name,
                              value != NULL ? "=" : "", value != NULL ? value : "");
     }
     return CLI_EXIT_OK;
@@ -106,7 +106,7 @@ static int fill_ranges(const cli_common *common, cli_run *run)
         setting->name = name;
         if (value == NULL || !read_range(value, &setting->lo, &setting->hi))
             return cli_usage(common, "as in --range input_ids=0:30521",
-                             "--range: '%s%s%s' is no NAME=LO:HI", name, value != NULL ? "=" : "",
+                             "--range: '%s%s%s' is not NAME=LO:HI", name, value != NULL ? "=" : "",
                              value != NULL ? value : "");
     }
     return CLI_EXIT_OK;
@@ -124,7 +124,7 @@ static int fill_channels(const cli_common *common, const char *option, const cli
         char *end;
         values[i] = strtod(list->items[i], &end);
         if (end == list->items[i] || *end != '\0' || !isfinite(values[i]))
-            return cli_usage(common, NULL, "%s: '%s' is no number", option, list->items[i]);
+            return cli_usage(common, NULL, "%s: '%s' is not a number", option, list->items[i]);
     }
     return CLI_EXIT_OK;
 }
@@ -165,7 +165,7 @@ static int fill_pictures(const cli_common *common, const cli_run *run,
                          "--image-layout, --mean, --std and --size are for pictures: --inputs");
     if (run->size != NULL && !read_picture_size(run->size, settings))
         return cli_usage(common, "as in --size 224 or --size 640x480",
-                         "--size: '%s' is no WIDTHxHEIGHT", run->size);
+                         "--size: '%s' is not WIDTHxHEIGHT", run->size);
     int status = fill_channels(common, "--mean", &run->mean, settings->mean, &settings->n_mean);
     if (status == CLI_EXIT_OK)
         status = fill_channels(common, "--std", &run->std, settings->std, &settings->n_std);
@@ -179,11 +179,11 @@ int cli_run_check_operands(const cli_common *common, const char *hint, const cha
                            int n_operands, char **operands)
 {
     if (n_operands == 0)
-        return cli_usage(common, hint, "there is no MODEL");
+        return cli_usage(common, hint, "no MODEL is given");
     if (n_operands > 2 || (n_operands == 2 && output != NULL))
         return cli_usage(common, hint,
-                         n_operands > 2 ? "more than MODEL and OUT"
-                                        : "-o and OUT contradict each other");
+                         n_operands > 2 ? "more files than MODEL and OUT"
+                                        : "-o and OUT cannot be combined");
     if (cli_is_standard_input(operands[0]))
         return cli_usage(common, NULL, "a model on standard input cannot be run, name its file");
     return CLI_EXIT_OK;

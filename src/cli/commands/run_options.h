@@ -38,19 +38,19 @@ extern const cli_choice cli_picture_layouts[];
     OPTION(APPEND, 'i', "inputs", inputs, .value = "PATH", .source = CLI_FILES,                    \
            .help = ".npz, .npy, .pb, pictures, or a folder of them; repeatable"),                  \
         OPTION(CHOICE, 0, "image-layout", layout, .choices = cli_picture_layouts,                  \
-               .help = "where the channels of a picture go"),                                      \
+               .help = "where a picture's channels go: first or last"),                            \
         OPTION(TEXT, 0, "size", size, .value = "WxH",                                              \
-               .help = "of pictures, where the model leaves it open"),                             \
+               .help = "size of pictures, if the model leaves it open"),                           \
         OPTION(LIST, 0, "mean", mean, .value = "X[,X,X]",                                          \
-               .help = "of the pixels of a picture: (pixel - mean) / std goes in"),                \
+               .help = "mean of pixels: the model gets (pixel - mean) / std"),                     \
         OPTION(LIST, 0, "std", std, .value = "X[,X,X]",                                            \
-               .help = "pixels are 0 to 255; or 0 to 1 with a deviation below 1")
+               .help = "their deviation; below 1: pixels count 0 to 1, not 0 to 255")
 #define CLI_DIM_ROW(OPTION)                                                                        \
     OPTION(LIST, 0, "dim", dims, .value = "NAME=N",                                                \
            .help = "size of an open dimension: batch=4, or images:0=4")
 #define CLI_ENGINE_ROW(OPTION)                                                                     \
     OPTION(TEXT, 0, "ort-lib", ort_lib, .value = "PATH", .source = CLI_FILES,                      \
-           .help = "libonnxruntime.so, or a folder that has it; else it is looked for")
+           .help = "libonnxruntime.so or its folder; otherwise searched for")
 
 extern const cli_option cli_run_options[];
 void cli_run_defaults(cli_run *run);

@@ -42,41 +42,41 @@ static const cli_choice objectives[] = {{"speed", 0, false}, {"size", 1, false},
     CLI_OPTION(kind, letter, name, offsetof(tune_settings, member), __VA_ARGS__)
 
 static const cli_option tune_options[] = {
-    {.kind = CLI_HEADING, .help = "What is wanted"},
+    {.kind = CLI_HEADING, .help = "Goal"},
     OPTION(LIST, 0, "budget", budget, .value = "MEASURE>=X",
            .help =
                "cosine>= sqnr>= argmax>= agreement>= rel<= abs<= mean<= (default: cosine>=0.999)"),
     OPTION(TEXT, 0, "metric-command", metric_command, .value = "CMD",
-           .help = "judges each model, whose path follows: the last word that it prints is the "
+           .help = "run with the path of each model: the last word that it prints is the "
                    "metric of --budget 'metric>=X'"),
     OPTION(CHOICE, 0, "objective", objective, .choices = objectives,
-           .help = "the fastest model, or the smallest file"),
+           .help = "find the fastest model, or the smallest file"),
     OPTION(REAL, 0, "min-speedup", min_speedup, .value = "X",
-           .help = "exit 1 unless it is X times as fast as MODEL"),
+           .help = "exit 1 unless the result is X times as fast as MODEL"),
     OPTION(NUMBER, 0, "max-size", max_size, .value = "N", .maximum = UINT64_MAX,
-           .help = "exit 1 unless the file has at most N bytes; 20M, 1Gi"),
+           .help = "exit 1 unless the file has at most N bytes, as in 20M or 1Gi"),
     {.kind = CLI_HEADING, .help = "The search"},
-    OPTION(REAL, 0, "time", seconds, .value = "SECONDS", .help = "how long it may take, about"),
+    OPTION(REAL, 0, "time", seconds, .value = "SECONDS", .help = "about how long it may take"),
     OPTION(REAL, 0, "held-back", held_back, .value = "PART",
-           .help = "of the inputs, that take no part in the search and judge its result"),
+           .help = "part of the inputs kept out of the search, to judge its result"),
     OPTION(TEXT, 0, "mask", mask, .value = "INPUT",
-           .help = "leave out of outputs what lies where this input is 0: padding"),
+           .help = "ignore outputs where this input is 0, as for padding"),
     OPTION(TEXT, 0, "resume", resume, .value = "FILE", .source = CLI_FILES,
-           .help = "go on from what an earlier search has measured, and add to it"),
+           .help = "go on from what an earlier search measured, and add to it"),
     OPTION(FLAG, 0, "timing", timing, .negated = "false",
-           .help = "measure times; off: the bytes of weights stand for them, and the same plan "
-                   "comes out each time"),
+           .help = "measure times; off: count bytes instead, which gives the same plan "
+                   "each time"),
     {.kind = CLI_HEADING, .help = "Results"},
     OPTION(TEXT, 'o', "output", output, .value = "FILE", .source = CLI_FILES,
            .help = "same as OUT"),
     OPTION(FLAG, 'f', "force", force,
-           .help = "replace an output that was not named and exists, or a float model"),
+           .help = "replace an existing output that you did not name, or a float model"),
     OPTION(NUMBER, 0, "choose", choose, .value = "N", .maximum = 1000,
-           .help = "write model N of the table, whatever the budget says of it"),
+           .help = "write model N of the table, whatever the budget says"),
     OPTION(TEXT, 0, "save-plan", save_plan, .value = "FILE", .source = CLI_FILES,
-           .help = "the choices, for quantize --plan"),
+           .help = "save the choices, for quantize --plan"),
     OPTION(TEXT, 0, "plot", plot, .value = "FILE", .source = CLI_FILES,
-           .help = "error and speed of all models as a picture (SVG)"),
+           .help = "draw error and speed of all models (SVG)"),
     {0}};
 
 /* One run of the command. */
@@ -146,7 +146,7 @@ static int read_budget(const tune_settings *settings, struct oq_tune_options *op
         if (!read_limit(settings->budget.items[i], options))
             return cli_usage(
                 common, "cosine, sqnr, argmax or agreement >=X, rel, abs or mean <=X, or metric",
-                "--budget: '%s' is no limit of a measure", settings->budget.items[i]);
+                "--budget: '%s' is not a limit of a measure", settings->budget.items[i]);
     options->metric_command = settings->metric_command;
     if ((settings->metric_command != NULL) != !isnan(options->metric_limit))
         return cli_usage(common,
@@ -167,7 +167,7 @@ static int check_settings(const tune_settings *settings, int n_operands, char **
     if (!(settings->held_back >= 0 && settings->held_back < 1))
         return cli_usage(common, NULL, "--held-back: expected a part from 0 to below 1");
     if (!settings->timing && !isnan(settings->min_speedup))
-        return cli_usage(common, NULL, "--min-speedup and --no-timing contradict each other");
+        return cli_usage(common, NULL, "--min-speedup and --no-timing cannot be combined");
     return CLI_EXIT_OK;
 }
 
@@ -432,12 +432,11 @@ const cli_command cli_tune = {
     .summary = "Finds the fastest form of every weight within an error budget, by measuring.",
     .usage = "tune [OPTION]... MODEL [OUT]",
     .notes =
-        "Every weight stays float, is folded, computed in integers or stored in blocks of 8 or 4\n"
-        "bits: what each costs the outputs and the clock is measured, and the fastest model found\n"
-        "that keeps the budget, on inputs that took no part in the search, too. OUT left out is\n"
-        "MODEL with .int8.onnx for its ending. Without --inputs they are random. Ctrl-C writes "
-        "the\n"
-        "best model found so far. docs/tuning.md tells more.\n"
+        "Every weight stays float, is folded, is computed in integers or is stored in blocks of 8\n"
+        "or 4 bits. tune measures what each form costs in error and time, and finds the fastest\n"
+        "model within the budget, also on inputs that the search has not seen. Without OUT the\n"
+        "output is MODEL ending in .int8.onnx. Without --inputs, inputs are random. Ctrl-C writes\n"
+        "the best model found so far. docs/tuning.md tells more.\n"
         "Exit codes: 0 written, 1 nothing is within the budget, 2 usage, 3 the model or an input\n"
         "cannot be used, 4 a file cannot be written, 5 there is no weight to choose a form for,\n"
         "6 ONNX Runtime was not found, 130 Ctrl-C.",

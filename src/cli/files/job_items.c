@@ -28,24 +28,24 @@ static int check_operands(const cli_job *job, int n_operands)
     char see[64];
     snprintf(see, sizeof(see), "see 'onnxq help %s'", job->maker->verb);
     if (files->force && files->no_clobber)
-        return cli_usage(common, NULL, "-f and -n contradict each other");
+        return cli_usage(common, NULL, "-f and -n cannot be combined");
     if (files->output != NULL && files->output_dir != NULL)
-        return cli_usage(common, NULL, "-o and -d contradict each other");
+        return cli_usage(common, NULL, "-o and -d cannot be combined");
     if (n_operands == 0)
-        return cli_usage(common, see, "there is no MODEL");
+        return cli_usage(common, see, "no MODEL is given");
     if (has_suffix(job) && (files->output != NULL || n_operands == 2) && files->output_dir == NULL)
         return cli_usage(common, "-d DIR names a folder",
-                         "%s and a name for the output contradict each other",
+                         "%s and a name for the output cannot be combined",
                          files->suffix != NULL ? "--suffix" : "--variants or --target");
     if (files->suffix != NULL && strchr(files->suffix, '/') != NULL)
-        return cli_usage(common, "-d DIR names a folder", "--suffix: '%s' is no part of a name",
+        return cli_usage(common, "-d DIR names a folder", "--suffix: '%s' cannot be part of a name",
                          files->suffix);
     if (files->output_dir != NULL)
         return CLI_EXIT_OK;
     if (n_operands > 2 || (n_operands == 2 && files->output != NULL))
         return cli_usage(common, "several models need a folder for their outputs: -d DIR",
-                         files->output != NULL ? "-o and OUT contradict each other"
-                                               : "more than MODEL and OUT");
+                         files->output != NULL ? "-o and OUT cannot be combined"
+                                               : "more files than MODEL and OUT");
     return CLI_EXIT_OK;
 }
 
@@ -380,7 +380,7 @@ int cli_job_find_items(cli_job *job, cli_files *files, int n_operands, char **op
     char *model = files->model;
     job->files = files;
     if (model != NULL && n_operands > 0)
-        return cli_usage(job->common, NULL, "--model_input and MODEL contradict each other");
+        return cli_usage(job->common, NULL, "--model_input and MODEL cannot be combined");
     if (model != NULL) {
         operands = &model; /* which items borrow from, not from this list */
         n_operands = 1;

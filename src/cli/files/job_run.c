@@ -31,19 +31,20 @@ const cli_option cli_job_options[] = {
     OPTION(TEXT, 'o', "output", output, .value = "FILE", .source = CLI_FILES,
            .help = "same as OUT"),
     OPTION(TEXT, 'd', "output-dir", output_dir, .value = "DIR", .source = CLI_FOLDERS,
-           .help = "one or more models, written into DIR"),
+           .help = "write one or more models into DIR"),
     OPTION(TEXT, 0, "suffix", suffix, .value = "TEXT",
-           .help = "of the output's name, as in --suffix _quantized: MODEL_quantized.onnx"),
+           .help = "end the output's name in TEXT: _quantized gives MODEL_quantized.onnx"),
     OPTION(FLAG, 'f', "force", force,
-           .help = "replace an output that was not named, a float model, and any side file"),
+           .help = "replace an output that you did not name, a float model, any side file"),
     OPTION(FLAG, 'n', "no-clobber", no_clobber, .help = "never replace a file"),
     OPTION(FLAG, 0, "dry-run", dry_run, .help = "show what would be done, write nothing"),
     OPTION(CHOICE, 0, "external-data", external_data, .choices = external_data,
-           .help = "side file, of weights of 4 KB or more; auto: over 2 GB, or MODEL has one"),
+           .help =
+               "put weights of 4 KB or more in a side file; auto: over 2 GB, or if MODEL has one"),
     OPTION(FLAG, 0, "sync", sync, .negated = "false",
            .help = "wait until the output is on the disk"),
     OPTION(FLAG, 0, "allow-noop", allow_noop,
-           .help = "copy a model that has nothing to do, and exit 0"),
+           .help = "with nothing to do, copy the model and exit 0"),
     {0}};
 
 #undef OPTION

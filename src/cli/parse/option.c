@@ -33,24 +33,25 @@ const cli_option cli_help_option[] = {{.kind = CLI_HEADING, .help = "Help"},
 
 const cli_option cli_common_options[] = {
     {.kind = CLI_HEADING, .help = "What is shown"},
-    OPTION(COUNT, 'q', "quiet", quiet, .help = "only the last line; twice: only errors"),
-    OPTION(COUNT, 'v', "verbose", verbose, .help = "more: a line for every weight, run or site"),
+    OPTION(COUNT, 'q', "quiet", quiet, .help = "print only the last line; twice: only errors"),
+    OPTION(COUNT, 'v', "verbose", verbose,
+           .help = "print more: a line for every weight, run or site"),
     OPTION(TEXT, 0, "json", json, .value = "FILE", .source = CLI_FILES, .implied = "-",
-           .help = "report as JSON, on standard output instead of text, or in FILE"),
-    OPTION(CHOICE, 0, "color", color, .choices = when_choices, .help = "color in messages"),
+           .help = "report as JSON, to FILE or instead of the text"),
+    OPTION(CHOICE, 0, "color", color, .choices = when_choices, .help = "use color"),
     OPTION(CHOICE, 0, "progress", progress, .choices = yes_choices, .implied = "true",
            .negated = "false", .help = "progress bar (default: on a terminal)"),
     OPTION(NUMBER, 'j', "threads", threads, .value = "N", .maximum = 1024,
-           .help = "threads to work with; 0 is one per processor"),
+           .help = "number of threads; 0: one per processor"),
     OPTION(FLAG, 'h', "help", help, .help = "show this text"),
     {0}};
 
 const cli_option cli_page_options[] = {
     {.kind = CLI_HEADING, .help = "Pages"},
     OPTION(TEXT, 0, "html", html, .value = "FILE", .source = CLI_FILES,
-           .help = "report as a page for a browser, complete in one file"),
+           .help = "report as a page for a browser, in one file"),
     OPTION(TEXT, 0, "markdown", markdown, .value = "FILE", .source = CLI_FILES, .implied = "-",
-           .help = "report as Markdown, for the summary of a job"),
+           .help = "report as Markdown, as for a CI job's summary"),
     {0}};
 
 const cli_option *cli_next_option(const cli_options *options, const cli_option *option)
@@ -195,7 +196,7 @@ static bool read_flag(const char *value, bool *flag)
 static bool set_flag(struct parser *parser, const cli_option *option, const char *value)
 {
     bool *flag = (bool *)(parser->settings + option->offset);
-    return read_flag(value, flag) || fail(parser, NULL, "its value is true or false");
+    return read_flag(value, flag) || fail(parser, NULL, "its value must be true or false");
 }
 
 static bool raise_count(struct parser *parser, const cli_option *option, const char *value)
@@ -218,8 +219,8 @@ static bool fail_choice(const struct parser *parser, const cli_option *option, c
         oq_nearest_offer(&nearest, choice->name);
     }
     if (names[0] == '\0')
-        return fail(parser, NULL, "its value is true or false");
-    cli_error(parser->common, "%s: '%s' is none of %s", parser->spelling, value, names);
+        return fail(parser, NULL, "its value must be true or false");
+    cli_error(parser->common, "%s: '%s' is not one of %s", parser->spelling, value, names);
     if (nearest.name != NULL)
         cli_hint(parser->common, "did you mean '%s'?", nearest.name);
     return false;
@@ -276,7 +277,7 @@ static bool set_number(struct parser *parser, const cli_option *option, const ch
     uint64_t factor = n_digits > 0 ? read_suffix(value + n_digits) : 0;
     if (factor == 0)
         return fail(parser, "K, M, G stand for thousands and Ki, Mi, Gi for 1024s, as in 64K",
-                    "its value is a whole number");
+                    "its value must be a whole number");
     if (!read_number(value, n_digits, factor, option->maximum, &number)) {
         cli_usage(parser->common, NULL, "%s: %s is too much, at most %" PRIu64, parser->spelling,
                   value, option->maximum);
@@ -291,7 +292,7 @@ static bool set_real(struct parser *parser, const cli_option *option, const char
     char *end;
     double number = strtod(value, &end); /* the locale is "C": nobody sets another */
     if (end == value || *end != '\0' || !(number >= 0) || !isfinite(number))
-        return fail(parser, NULL, "its value is a number, 0 or more, such as 0.05 or 1e-3");
+        return fail(parser, NULL, "its value must be a number, 0 or more, such as 0.05 or 1e-3");
     memcpy(parser->settings + option->offset, &number, sizeof(number));
     return true;
 }
@@ -391,12 +392,12 @@ static bool apply_next_word(struct parser *parser, const cli_option *option)
 {
     char hint[2 * NAME_CAPACITY];
     if (parser->next == parser->end)
-        return fail(parser, NULL, "it needs a value");
+        return fail(parser, NULL, "a value is missing");
     const char *value = *parser->next;
     if (value[0] == '-' && value[1] != '\0') {
         snprintf(hint, sizeof(hint), "a value that begins with '-' is written --%s=VALUE",
                  option->name);
-        cli_usage(parser->common, hint, "%s: it needs a value, and '%s' looks like an option",
+        cli_usage(parser->common, hint, "%s: a value is missing: '%s' looks like an option",
                   parser->spelling, value);
         return false;
     }
