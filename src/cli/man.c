@@ -124,13 +124,15 @@ static void put_overview(FILE *stream)
 static const char rest[] =
     ".SH EXIT STATUS\n"
     ".TP\n0\nDone.\n"
-    ".TP\n1\nThe answer is no: a tolerance of check or the speed that bench was asked for.\n"
+    ".TP\n1\nThe answer is no: a tolerance of check, the speed that bench was asked for, or the\n"
+    "budget and limits of tune.\n"
     ".TP\n2\nWrong usage.\n"
     ".TP\n3\nThe input cannot be read, or is no valid model.\n"
     ".TP\n4\nThe output cannot be written.\n"
     ".TP\n5\nThere is nothing to do; no file was written.\n"
     ".TP\n6\nONNX Runtime was not found, or cannot be used.\n"
     ".TP\n70, 71\nA bug in onnxq; out of memory.\n"
+    ".TP\n128+N\nStopped by signal N.\n"
     ".SH ENVIRONMENT\n"
     ".TP\n.B ONNXQ_ORT_LIB\nThe library of ONNX Runtime, or a folder that has it.\n"
     ".TP\n.B VIRTUAL_ENV, CONDA_PREFIX\nPython environments in which it is looked for.\n";

@@ -437,9 +437,11 @@ const cli_command cli_tune = {
         "model within the budget, also on inputs that the search has not seen. Without OUT the\n"
         "output is MODEL ending in .int8.onnx. Without --inputs, inputs are random. Ctrl-C writes\n"
         "the best model found so far. docs/tuning.md tells more.\n"
-        "Exit codes: 0 written, 1 nothing is within the budget, 2 usage, 3 the model or an input\n"
-        "cannot be used, 4 a file cannot be written, 5 there is no weight to choose a form for,\n"
-        "6 ONNX Runtime was not found, 130 Ctrl-C.",
+        "Exit codes: 0 written, 1 nothing is within the budget, or the result misses "
+        "--min-speedup\n"
+        "or --max-size, 2 usage, 3 the model or an input cannot be used, 4 a file cannot be\n"
+        "written, 5 there is no weight to choose a form for, 6 ONNX Runtime was not found, 130\n"
+        "Ctrl-C.",
     .options = {{tune_options, cli_run_options, cli_page_options, cli_common_options}},
     .operands = CLI_FILE_OPERANDS,
     .settings_nbytes = sizeof(tune_settings),
