@@ -3,13 +3,14 @@
     import onnxq
     onnxq.quantize("model.onnx", "model.int8.onnx")
 
-or, in the place of ``from onnxruntime.quantization import ...``:
+or, instead of ``from onnxruntime.quantization import ...``:
 
     from onnxq import quantize_dynamic, QuantType
     quantize_dynamic("model.onnx", "model.int8.onnx", weight_type=QuantType.QInt8)
 
-``quantize`` works in this process; ``check``, ``bench`` and ``calibrate`` run models and need
-ONNX Runtime (``pip install onnxq[ort]``). Nothing else than the standard library is imported.
+``quantize`` works in this process. ``check``, ``bench``, ``tune`` and ``calibrate`` run models and need
+ONNX Runtime (``pip install onnxq[ort]``), as does ``quantize`` with ``inputs``. Nothing but the
+standard library is imported.
 """
 
 from ._commands import bench, calibrate, check, command_path, dequantize, inspect, tune

@@ -164,7 +164,8 @@ def run(name: str, operands: Sequence[PathLike], options: Mapping[str, Any],
 def inspect(model: Model, *, validate: bool = False, **options: Any) -> Report:
     """What a model is made of and what could be done with it: ``onnxq inspect --json``.
 
-    With ``validate`` the member ``validation`` lists what is wrong with it.
+    With ``validate``, the member ``validation`` lists what is wrong with the model. ``options`` are those
+    of ``onnxq inspect``, with ``_`` for ``-``.
     """
     with model_path(model) as path:
         report: Report = run("inspect", [path], {"validate": validate, **options},
@@ -182,10 +183,10 @@ def check(reference: Optional[Model], candidate: Model, *, inputs: Inputs = None
           layers: bool = False, progress: Optional[Progress] = None, **options: Any) -> Report:
     """Runs both models on the same inputs and compares; ``passed`` in the result is the verdict.
 
-    ``inputs`` are paths, one dict of arrays by name, or several for as many runs; None draws them.
-    So is ``expected``, what the outputs shall be; ``reference`` is None then. Further options are
-    those of ``onnxq check``, with ``_`` for ``-``. ``progress(what, done, total)`` is called some
-    times a second; returning False stops.
+    ``inputs`` are paths, a dict of arrays by name, or a list of either, one for each run; None draws
+    them at random. ``expected`` takes the same and holds what the outputs should be; ``reference`` is
+    then None. Further options are those of ``onnxq check``, with ``_`` for ``-``.
+    ``progress(what, done, total)`` is called several times a second; if it returns False, the call stops.
     """
     with contextlib.ExitStack() as stack:
         models = [] if reference is None else [stack.enter_context(model_path(reference))]
@@ -201,7 +202,10 @@ def check(reference: Optional[Model], candidate: Model, *, inputs: Inputs = None
 def bench(*models: Model, inputs: Inputs = None, min_speedup: Optional[float] = None,
           time: Optional[float] = None, threads: Optional[int] = None,
           plot: Optional[PathLike] = None, progress: Optional[Progress] = None, **options: Any) -> Report:
-    """Times models against the first of them; ``passed`` tells if ``min_speedup`` was reached."""
+    """Times models against the first one; ``passed`` in the result tells whether ``min_speedup`` was reached.
+
+    The rest of the result is that of ``onnxq bench --json``; ``models[1]["speedup"]["median"]`` is the speed.
+    """
     with contextlib.ExitStack() as stack:
         paths = [stack.enter_context(model_path(model)) for model in models]
         files = stack.enter_context(input_paths(inputs))
@@ -223,7 +227,7 @@ def dequantize(model: Model, output: PathLike, *, float_type: Optional[str] = No
 def calibrate(model: Model, output: PathLike, *, inputs: Inputs = None,
               merge: Union[None, PathLike, List[PathLike]] = None,
               progress: Optional[Progress] = None, **options: Any) -> Report:
-    """Writes the ranges that inner values have over the inputs, for ``quantize(method="static")``."""
+    """Writes the ranges of inner values over the inputs, for ``quantize(method="static", ranges=output)``."""
     with model_path(model) as path, input_paths(inputs) as paths:
         report: Report = run("calibrate", [path, output], {"inputs": paths, "merge": merge, **options},
                                   (0,), progress)
@@ -234,12 +238,12 @@ def tune(model: Model, output: PathLike, *, budget: Optional[str] = None, inputs
          save_plan: Optional[PathLike] = None, plot: Optional[PathLike] = None, time: Optional[float] = None,
          min_speedup: Optional[float] = None, max_size: Union[None, int, str] = None,
          progress: Optional[Progress] = None, **options: Any) -> Report:
-    """Finds the fastest form of every weight within a budget of error, and writes that model.
+    """Finds the fastest form of every weight within an error budget, and writes that model.
 
-    ``budget`` is as "cosine>=0.999" or "rel<=0.05,argmax>=0.99". ``met`` in the result tells whether
-    there is such a model; without, ``output`` is None and nothing was written. ``save_plan`` is a file
-    for ``quantize(plan=...)``. Where ``progress(what, done, total)`` returns False the best model that
-    was found by then is the result, and ``stopped`` is true.
+    ``budget`` is such as "cosine>=0.999" or "rel<=0.05,argmax>=0.99". ``met`` in the result tells whether
+    there is such a model; if not, ``output`` is None and nothing was written. ``save_plan`` names a file
+    for ``quantize(plan=...)``. If ``progress(what, done, total)`` returns False, the result is the best
+    model found so far, and ``stopped`` is true.
     """
     with model_path(model) as path, input_paths(inputs) as paths:
         report: Report = run("tune", [path], {

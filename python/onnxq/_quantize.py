@@ -117,15 +117,15 @@ def quantize(src: Model, dst: Optional[PathLike] = None, *,
              progress: Optional[Progress] = None) -> Report:
     """Quantizes the model ``src``, a path, a ModelProto or its bytes, into the file ``dst``.
 
-    The options are those of ``onnxq quantize``; None is the default. With ``method="static"``
-    ``inputs`` (paths, or dicts of arrays) are run first, as ``calibrate`` does; with
-    ``method="blocks", bits=4`` weights are rounded as suits them. ``plan`` is what
-    ``tune(save_plan=...)`` has written: the same model again, without an engine. Without ``dst``
-    nothing is written: a dry run. ``progress(phase, done, total)`` is called every few MB;
-    returning False stops.
+    The options are those of ``onnxq quantize``; None means the default. With ``method="static"``
+    the model first runs on ``inputs`` (paths, or dicts of arrays), as in ``calibrate``; with
+    ``method="blocks", bits=4`` weights are rounded to suit them. ``plan`` is a file that
+    ``tune(save_plan=...)`` wrote: it gives the same model again, without an engine. Without ``dst``
+    nothing is written (a dry run). ``progress(phase, done, total)`` is called every few MB;
+    if it returns False, the call stops.
 
-    Returns what ``onnxq quantize --json`` prints, see docs/report.md. Raises NothingToDo where
-    there is nothing to quantize, unless ``allow_noop``; other failures are an onnxq.Error as well.
+    Returns what ``onnxq quantize --json`` prints, see docs/report.md. Raises NothingToDo if there is
+    nothing to quantize, unless ``allow_noop``; other failures are an onnxq.Error as well.
     """
     values: Dict[str, Any] = dict(
         method=method, weight_type=weight_type, per_channel=per_channel, symmetric=symmetric,
