@@ -1,4 +1,4 @@
-/* The report of a search for programs: docs/tuning.md. */
+/* The report of a search for programs: docs/report.md. */
 #include <math.h>
 
 #include "tune/tune_report.h"

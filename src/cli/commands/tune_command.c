@@ -373,7 +373,7 @@ static int tune(struct tuning_run *run)
         return status;
     run->model = onnxq_model_open(run->model_path, &error);
     if (run->model != NULL)
-        cli_run_warn_of_drawn(common, &run->settings->run, "the error on real ones may be another");
+        cli_run_warn_of_drawn(common, &run->settings->run, "the error on real ones may differ");
     bool ok = run->model != NULL && search(run, &error);
     if (!ok && cli_interrupt_signal() != 0)
         return 128 + cli_interrupt_signal();
