@@ -280,7 +280,7 @@ typedef struct onnxq_options {
     bool subgraphs;             /* look into If, Loop and Scan bodies (default) */
     const onnxq_ranges *ranges; /* of the activations, for methods that quantize those beforehand */
     onnxq_range_method range_method;
-    double percentile; /* with ONNXQ_RANGE_PERCENTILE: above 0, at most 100; 0: 99.99 */
+    double percentile; /* with ONNXQ_RANGE_PERCENTILE: 50 to 100; 0: 99.99 */
     /*
      * Of activations, with ONNXQ_METHOD_STATIC: 8 (default) or 16. Those of 16 are uint16 between
      * QuantizeLinear and DequantizeLinear of opset 21, or of com.microsoft below: for engines that

@@ -69,6 +69,8 @@ def words(value: Any) -> List[str]:
 def _flags(options: Mapping[str, Any]) -> Iterator[str]:
     for name, value in options.items():
         flag = name.replace("_", "-")
+        if flag == "json":
+            raise TypeError("the report is what is returned: json is no option here")
         if value is None:
             continue
         if value is True:

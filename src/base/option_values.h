@@ -37,6 +37,17 @@
     X("4", ONNXQ_BITS_4)                                                                           \
     X("nf4", ONNXQ_BITS_NF4)
 
+/* Other names that are understood: what they are called elsewhere. */
+#define OQ_BITS_ALIASES(X)                                                                         \
+    X("int8", ONNXQ_BITS_8)                                                                        \
+    X("int4", ONNXQ_BITS_4)
+
+#define OQ_WEIGHT_TYPE_ALIASES(X)                                                                  \
+    X("QInt8", ONNXQ_WEIGHT_INT8)                                                                  \
+    X("QUInt8", ONNXQ_WEIGHT_UINT8)                                                                \
+    X("QuantType.QInt8", ONNXQ_WEIGHT_INT8)                                                        \
+    X("QuantType.QUInt8", ONNXQ_WEIGHT_UINT8)
+
 #define OQ_BLOCK_SIZE_VALUES(X)                                                                    \
     X("16", 16)                                                                                    \
     X("32", 32)                                                                                    \

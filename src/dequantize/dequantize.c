@@ -14,9 +14,10 @@ static bool check_options(const onnxq_dequantize_options *options, onnxq_error *
     if (options->struct_size != sizeof(*options))
         return oq_fail(error, ONNXQ_ERROR_OPTION,
                        "options were not set up with onnxq_dequantize_options_init()");
-    if ((unsigned)options->float_type > ONNXQ_FLOAT16 ||
-        (unsigned)options->output.external_data > ONNXQ_EXTERNAL_NEVER)
-        return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");
+    if ((unsigned)options->float_type > ONNXQ_FLOAT16)
+        return oq_fail(error, ONNXQ_ERROR_OPTION, "options.float_type has a value out of range");
+    if ((unsigned)options->output.external_data > ONNXQ_EXTERNAL_NEVER)
+        return oq_fail(error, ONNXQ_ERROR_OPTION, "options.external_data has a value out of range");
     if (options->narrow_floats && options->float_type != ONNXQ_FLOAT16)
         return oq_fail(
             error, ONNXQ_ERROR_OPTION,

@@ -221,23 +221,48 @@ static bool check_needs(onnxq_plan *plan, const Oq__Pb__ModelProto *proto, bool 
     return true;
 }
 
+/* Less than half of a range is none: 0.999 was meant as a part. */
+static bool is_percentile(double percentile)
+{
+    return percentile == 0 || (percentile >= 50 && percentile <= 100);
+}
+
+/* Those that are numbers here, whatever bindings and the command take them for. */
+static bool check_values(const onnxq_options *options, onnxq_error *error)
+{
+    const struct {
+        bool is_known;
+        const char *name;
+    } checks[] = {
+        {(unsigned)options->method <= ONNXQ_METHOD_STATIC, "method"},
+        {options->symmetric >= -1 && options->symmetric <= 1, "symmetric"},
+        {(unsigned)options->accuracy_level <= 4, "accuracy_level"},
+        {(unsigned)options->weight_type <= ONNXQ_WEIGHT_UINT8, "weight_type"},
+        {(unsigned)options->reduce_range <= ONNXQ_REDUCE_PAIRS, "reduce_range"},
+        {(unsigned)options->conv <= ONNXQ_CONV_MATMUL, "conv"},
+        {options->fold_bits == 0 || options->fold_bits == 8 || options->fold_bits == 16,
+         "fold_bits"},
+        {(unsigned)options->output.external_data <= ONNXQ_EXTERNAL_NEVER, "external_data"},
+        {(unsigned)options->range_method <= ONNXQ_RANGE_MSE, "range_method"},
+        {options->activation_bits == 8 || options->activation_bits == 16, "activation_bits"},
+        {(unsigned)options->bits <= ONNXQ_BITS_NF4, "bits"},
+    };
+    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
+        if (!checks[i].is_known)
+            return oq_fail(error, ONNXQ_ERROR_OPTION, "options.%s has a value out of range",
+                           checks[i].name);
+    return is_percentile(options->percentile) ||
+           oq_fail(error, ONNXQ_ERROR_OPTION,
+                   "options.percentile is %g, expected 50 to 100, as 99.99", options->percentile);
+}
+
 static bool check_options(const onnxq_options *options, onnxq_error *error)
 {
     if (options->struct_size != sizeof(*options))
         return oq_fail(error, ONNXQ_ERROR_OPTION,
                        "options were not set up with onnxq_options_init()");
-    if ((unsigned)options->method > ONNXQ_METHOD_STATIC || options->symmetric < -1 ||
-        options->symmetric > 1 || (unsigned)options->accuracy_level > 4 ||
-        (unsigned)options->weight_type > ONNXQ_WEIGHT_UINT8 ||
-        (unsigned)options->reduce_range > ONNXQ_REDUCE_PAIRS ||
-        (unsigned)options->conv > ONNXQ_CONV_MATMUL ||
-        (options->fold_bits != 0 && options->fold_bits != 8 && options->fold_bits != 16) ||
-        (unsigned)options->output.external_data > ONNXQ_EXTERNAL_NEVER ||
-        (unsigned)options->range_method > ONNXQ_RANGE_MSE ||
-        (options->activation_bits != 8 && options->activation_bits != 16) ||
-        !(options->percentile >= 0 && options->percentile <= 100) ||
-        (unsigned)options->bits > ONNXQ_BITS_NF4)
-        return oq_fail(error, ONNXQ_ERROR_OPTION, "an option has a value out of range");
+    if (!check_values(options, error))
+        return false;
     if (options->plan != NULL && options->n_choices > 0)
         return oq_fail(error, ONNXQ_ERROR_OPTION,
                        "options.plan and options.choices cannot be combined");

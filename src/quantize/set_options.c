@@ -41,14 +41,15 @@ struct named_value {
 
 #define CHOICE_OF(name, value) {name, value},
 static const struct named_value methods[] = {OQ_METHOD_VALUES(CHOICE_OF){0}};
-static const struct named_value weight_types[] = {OQ_WEIGHT_TYPE_VALUES(CHOICE_OF){0}};
+static const struct named_value weight_types[] = {OQ_WEIGHT_TYPE_VALUES(CHOICE_OF)
+                                                      OQ_WEIGHT_TYPE_ALIASES(CHOICE_OF){0}};
 static const struct named_value symmetries[] = {{"auto", -1}, {"true", 1}, {"false", 0}, {0}};
 static const struct named_value reduce_ranges[] = {
     OQ_REDUCE_RANGE_VALUES(CHOICE_OF){"true", ONNXQ_REDUCE_BITS},
     {"false", ONNXQ_REDUCE_NONE},
     {0}};
 static const struct named_value convs[] = {OQ_CONV_VALUES(CHOICE_OF){0}};
-static const struct named_value bits[] = {OQ_BITS_VALUES(CHOICE_OF){0}};
+static const struct named_value bits[] = {OQ_BITS_VALUES(CHOICE_OF) OQ_BITS_ALIASES(CHOICE_OF){0}};
 static const struct named_value block_sizes[] = {{"auto", 0}, OQ_BLOCK_SIZE_VALUES(CHOICE_OF){0}};
 static const struct named_value fold_bits[] = {{"auto", 0}, {"8", 8}, {"16", 16}, {0}};
 static const struct named_value activation_bits[] = {{"8", 8}, {"16", 16}, {0}};

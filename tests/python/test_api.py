@@ -196,7 +196,7 @@ class Errors(Case):
     def test_options(self):
         make_model(self.model)
         for options, word in (({"method": "dynamc"}, "dynamic"), ({"bits": 3}, "bits"), ({"threads": -1}, "threads"),
-                              ({"percentile": "x"}, "percentile"), ({"sync": "maybe"}, "sync"),
+                              ({"percentile": "x"}, "percentile"), ({"percentile": 0.999}, "percentile"), ({"sync": "maybe"}, "sync"),
                               ({"exclude": "nothing"}, "nothing"), ({"ranges": "no/file"}, "no/file"), ({"weights_from": "no/file"}, "no/file"),
                               ({"min_elements": "1e3"}, "min_elements")):
             with self.subTest(options), self.assertRaises(onnxq.Error) as caught:
@@ -206,6 +206,10 @@ class Errors(Case):
             onnxq.quantize(self.model, self.output, method="x")
         with self.assertRaises(TypeError):
             onnxq.quantize(self.model, self.output, metod="x")
+        with self.assertRaises(TypeError):  # what is returned is that report
+            onnxq.inspect(self.model, json="report.json")
+        onnxq.quantize(self.model, self.output, weight_type="QUInt8")
+        onnxq.quantize(self.model, self.output, method="blocks", bits="int4")
 
     def test_output(self):
         make_model(self.model)
@@ -294,7 +298,7 @@ class Commands(Case):
 
     def test_dequantize(self):
         back = self.folder / "back.onnx"
-        report = onnxq.dequantize(self.output, back, float_type="float16", keep_ranges=False, force=False)
+        report = onnxq.dequantize(self.output, back, float_type="float16", keep_ranges=False, quiet=False)
         self.assertEqual(report["summary"]["dequantized"], 1)
         self.assertTrue(onnxq.check(self.output, back, rel_tol=0.05)["passed"])
         onnxq.dequantize(self.output, self.model)  # named as the output, whatever is there

@@ -19,12 +19,8 @@ _Static_assert(sizeof(onnxq_bits) == sizeof(int), "enum as wide as int");
 
 static const cli_choice methods[] = {OQ_METHOD_VALUES(CLI_CHOICE_OF){0}};
 
-static const cli_choice weight_types[] = {
-    OQ_WEIGHT_TYPE_VALUES(CLI_CHOICE_OF){"QInt8", ONNXQ_WEIGHT_INT8, true},
-    {"QUInt8", ONNXQ_WEIGHT_UINT8, true},
-    {"QuantType.QInt8", ONNXQ_WEIGHT_INT8, true},
-    {"QuantType.QUInt8", ONNXQ_WEIGHT_UINT8, true},
-    {0}};
+static const cli_choice weight_types[] = {OQ_WEIGHT_TYPE_VALUES(CLI_CHOICE_OF)
+                                              OQ_WEIGHT_TYPE_ALIASES(CLI_ALIAS_OF){0}};
 
 static const cli_choice reduce_ranges[] = {
     OQ_REDUCE_RANGE_VALUES(CLI_CHOICE_OF){"true", ONNXQ_REDUCE_BITS, true},
@@ -33,8 +29,7 @@ static const cli_choice reduce_ranges[] = {
 
 static const cli_choice fold_bits[] = {{"auto", 0, false}, {"8", 8, false}, {"16", 16, false}, {0}};
 
-static const cli_choice bits[] = {
-    OQ_BITS_VALUES(CLI_CHOICE_OF){"int8", ONNXQ_BITS_8, true}, {"int4", ONNXQ_BITS_4, true}, {0}};
+static const cli_choice bits[] = {OQ_BITS_VALUES(CLI_CHOICE_OF) OQ_BITS_ALIASES(CLI_ALIAS_OF){0}};
 
 static const cli_choice block_sizes[] = {OQ_BLOCK_SIZE_VALUES(CLI_CHOICE_OF){0}};
 

@@ -201,9 +201,8 @@ static bool set_flag(struct parser *parser, const cli_option *option, const char
 
 static bool raise_count(struct parser *parser, const cli_option *option, const char *value)
 {
-    (void)value;
     int *count = (int *)(void *)(parser->settings + option->offset);
-    *count += *count < 100;
+    *count = strcmp(value, "false") == 0 ? 0 : *count + (*count < 100);
     return true;
 }
 
@@ -446,7 +445,8 @@ static bool parse_long(struct parser *parser, const char *word)
     }
     if (option == NULL)
         return fail_unknown(parser, parser->spelling + 2);
-    const char *negated = option->kind == CLI_FLAG ? "false" : option->negated;
+    bool is_switch = option->kind == CLI_FLAG || option->kind == CLI_COUNT;
+    const char *negated = is_switch ? "false" : option->negated;
     if (is_negated && negated == NULL)
         return fail(parser, NULL, "this option has no opposite");
     if (equals != NULL && (is_negated || option->kind == CLI_COUNT))

@@ -33,6 +33,7 @@ typedef struct cli_choice {
 
 /* Of a value in base/option_values.h; a comma is its own. */
 #define CLI_CHOICE_OF(name, value) {name, value, false},
+#define CLI_ALIAS_OF(name, value)  {name, value, true},
 
 typedef enum cli_value_source { CLI_WORDS = 0, CLI_FILES, CLI_FOLDERS } cli_value_source;
 
@@ -44,7 +45,7 @@ typedef struct cli_option {
     const char *name;        /* without dashes; `-` and `_` are equal when it is looked up */
     const char *value;       /* the value's name in the help text; choices show themselves */
     const char *implied;     /* value where none is given, then only `--name=value` gives one */
-    const char *negated;     /* what help says that --no-name stands for; flags always have one */
+    const char *negated;     /* what --no-name stands for; flags and counts have one anyway */
     const cli_choice *choices;
     uint64_t maximum;
     size_t offset; /* of the field in the settings */
