@@ -514,23 +514,30 @@ const char *oq_undo_add_weight(onnxq_dequantization *undo, struct oq_match *matc
     return NULL;
 }
 
+const char *oq_undo_columns(onnxq_dequantization *undo, const struct oq_graph *graph,
+                            struct oq_weight *weight, const struct oq_constant_value *integers,
+                            const char *scale, const char *zero_point)
+{
+    const struct oq_spread columns = {OQ_SPREAD_COLUMNS, 0, 1};
+    int32_t data_type;
+    const char *reason = oq_undo_scale(undo, graph, weight, integers, scale, columns, &data_type);
+    if (reason == NULL && data_type != OQ_TYPE(FLOAT))
+        reason = "its scale is not float32";
+    return reason != NULL ? reason
+                          : oq_undo_zero_point(undo, graph, weight, integers, zero_point, columns);
+}
+
 const char *oq_undo_matrix(onnxq_dequantization *undo, struct oq_match *match,
                            const struct oq_graph *graph, const char *name, const char *scale,
                            const char *zero_point)
 {
-    const struct oq_spread columns = {OQ_SPREAD_COLUMNS, 0, 1};
     struct oq_constant_value integers;
     struct oq_weight *weight;
-    int32_t data_type;
     const char *reason = oq_undo_weight(undo, graph, name, &weight, &integers);
     if (reason == NULL && integers.n_dims < 2)
         reason = "its weight is a vector";
     if (reason == NULL)
-        reason = oq_undo_scale(undo, graph, weight, &integers, scale, columns, &data_type);
-    if (reason == NULL && data_type != OQ_TYPE(FLOAT))
-        reason = "its scale is not float32";
-    if (reason == NULL)
-        reason = oq_undo_zero_point(undo, graph, weight, &integers, zero_point, columns);
+        reason = oq_undo_columns(undo, graph, weight, &integers, scale, zero_point);
     if (reason != NULL)
         return reason;
     match->turn = integers.transposed;

@@ -194,6 +194,11 @@ const char *oq_undo_add_weight(onnxq_dequantization *undo, struct oq_match *matc
                                struct oq_weight *weight, const int64_t *dims, size_t n_dims,
                                int32_t value_type);
 
+/* Scales of float32 for the columns of a matrix, and zero points likewise. */
+const char *oq_undo_columns(onnxq_dequantization *undo, const struct oq_graph *graph,
+                            struct oq_weight *weight, const struct oq_constant_value *integers,
+                            const char *scale, const char *zero_point);
+
 /* Input `name` of a product as a weight of two or more dimensions with scales for its columns. */
 const char *oq_undo_matrix(onnxq_dequantization *undo, struct oq_match *match,
                            const struct oq_graph *graph, const char *name, const char *scale,

@@ -74,22 +74,16 @@ static const char *find_weight(onnxq_dequantization *undo, struct oq_match *matc
                                const struct oq_product *product, const char *zero_point,
                                size_t rank)
 {
-    const struct oq_spread columns = {OQ_SPREAD_COLUMNS, 0, 1};
     const struct oq_graph *graph = product->integers.graph;
     const Oq__Pb__NodeProto *node = product->integers.node;
     int64_t dims[OQ_WEIGHT_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
     struct oq_constant_value integers;
     struct oq_weight *weight;
-    int32_t data_type;
     const char *reason = oq_undo_weight(undo, graph, oq_node_input(node, 1), &weight, &integers);
     if (reason == NULL && (integers.n_dims != 2 || rank > OQ_WEIGHT_MAX_RANK))
         reason = "its weight is no matrix";
     if (reason == NULL)
-        reason = oq_undo_scale(undo, graph, weight, &integers, product->scale, columns, &data_type);
-    if (reason == NULL && data_type != OQ_TYPE(FLOAT))
-        reason = "its scale is not float32";
-    if (reason == NULL)
-        reason = oq_undo_zero_point(undo, graph, weight, &integers, zero_point, columns);
+        reason = oq_undo_columns(undo, graph, weight, &integers, product->scale, zero_point);
     if (reason != NULL)
         return reason;
     /* Behind a Transpose it is stored as the result wants it. */
