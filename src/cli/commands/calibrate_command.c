@@ -52,8 +52,7 @@ static const cli_option calibrate_options[] = {
 struct calibrating {
     const calibrate_settings *settings;
     const char *model_path;
-    char *output; /* to be freed */
-    bool is_derived;
+    cli_named_output output; /* its path to be freed */
     onnxq_model *model;
     struct oq_calibration result;
     cli_progress progress;
@@ -88,16 +87,15 @@ static int choose_output(struct calibrating *run, const char *named)
 {
     const calibrate_settings *settings = run->settings;
     const cli_common *common = &settings->common;
-    run->is_derived = named == NULL;
     int status = cli_output_choose(common, run->model_path, named, ".ranges", "json", &run->output);
     if (status != CLI_EXIT_OK)
         return status;
-    if (settings->append && oq_is_standard_output(run->output))
+    if (settings->append && oq_is_standard_output(run->output.path))
         return cli_usage(common, NULL, "--append: standard output holds nothing");
     cli_run_files files = cli_run_files_begin(common);
     cli_run_reads(&files, run->model_path);
     cli_run_reads_all(&files, settings->merge.items, settings->merge.count); /* which OUT may be */
-    cli_run_writes(&files, CLI_RANGES, CLI_OUT, run->output);
+    cli_run_writes(&files, CLI_RANGES, CLI_OUT, run->output.path);
     cli_run_reads_all(&files, settings->run.inputs.items, settings->run.inputs.count);
     cli_run_files_try(&files);
     return files.status;
@@ -107,11 +105,12 @@ static int choose_output(struct calibrating *run, const char *named)
 static int check_kept(const struct calibrating *run)
 {
     const calibrate_settings *settings = run->settings;
-    bool keeps = settings->no_clobber || (run->is_derived && !settings->force && !settings->append);
+    bool keeps =
+        settings->no_clobber || (run->output.is_derived && !settings->force && !settings->append);
     if (!keeps)
         return CLI_EXIT_OK;
     return cli_output_check_free(
-        &settings->common, run->output,
+        &settings->common, run->output.path,
         settings->no_clobber ? "without -n it is replaced"
                              : "-f replaces it, --append adds to it, -o FILE names another");
 }
@@ -163,8 +162,8 @@ static bool collect(struct calibrating *run, const struct oq_calibrate_options *
         run->result.ranges = oq_ranges_create(run->model, error);
         ok = run->result.ranges != NULL;
     }
-    if (ok && settings->append && cli_path_exists(run->output))
-        ok = merge_file(run, run->output, error);
+    if (ok && settings->append && cli_path_exists(run->output.path))
+        ok = merge_file(run, run->output.path, error);
     for (size_t i = 0; ok && i < settings->merge.count; i++)
         ok = merge_file(run, settings->merge.items[i], error);
     return ok;
@@ -252,7 +251,7 @@ static void print_json(const struct calibrating *run, FILE *stream)
     struct oq_json json;
     oq_json_open_report(&json, stream);
     oq_json_string(&json, "model", run->model_path);
-    oq_json_string(&json, "output", run->output);
+    oq_json_string(&json, "output", run->output.path);
     oq_json_bool(&json, "stopped", run->result.is_stopped);
     oq_json_uint(&json, "runs", ranges->n_runs);
     oq_json_uint(&json, "drawn_runs", ranges->n_drawn_runs);
@@ -278,7 +277,7 @@ static int write_ranges(const struct calibrating *run)
     int status = check_kept(run);
     if (status != CLI_EXIT_OK)
         return status;
-    status = cli_report_file_open(&file, common, run->output);
+    status = cli_report_file_open(&file, common, run->output.path);
     if (status == CLI_EXIT_OK) {
         oq_ranges_write(run->result.ranges, file.stream); /* which knows of a failure */
         status = cli_report_file_publish(&file, common);
@@ -290,7 +289,7 @@ static int write_ranges(const struct calibrating *run)
 static void tell(const struct calibrating *run)
 {
     const cli_common *common = &run->settings->common;
-    bool is_stream = oq_is_standard_output(run->output);
+    bool is_stream = oq_is_standard_output(run->output.path);
     FILE *text = is_stream ? stderr : cli_text();
     if (common->json != NULL && oq_is_standard_output(common->json))
         return;
@@ -298,7 +297,7 @@ static void tell(const struct calibrating *run)
     if (common->quiet > 1)
         return;
     fputs("Wrote ", text);
-    cli_print_escaped(text, is_stream ? "standard output" : run->output);
+    cli_print_escaped(text, is_stream ? "standard output" : run->output.path);
     fprintf(text, " in %.2f s\n", oq_now_seconds() - run->began);
 }
 
@@ -362,7 +361,7 @@ static int run_command(void *data, int n_operands, char **operands)
     }
     onnxq_ranges_close(run.result.ranges);
     onnxq_model_close(run.model);
-    free(run.output);
+    free(run.output.path);
     return status;
 }
 
@@ -389,8 +388,10 @@ const cli_command cli_calibrate = {
              "calibrate [OPTION]... --merge FILE... MODEL [OUT]",
     .notes =
         "Without OUT the output is MODEL ending in .ranges.json, and one that exists is kept. An\n"
-        "OUT that you name is replaced. '-' is standard output. Ranges add up: with --merge, or\n"
-        "--append for OUT itself, they are as if one run had seen all inputs.\n"
+        "OUT that you name is replaced; a folder takes the file in. '-' is standard output. "
+        "Ranges\n"
+        "add up: with --merge, or --append for OUT itself, they are as if one run had seen all\n"
+        "inputs.\n"
         "Use inputs like those that the model will see; without --inputs they are random, which\n"
         "shows that everything works and little else. Ctrl-C writes what was seen so far.\n"
         "docs/ranges.md describes the file.\n"

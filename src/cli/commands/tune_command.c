@@ -83,7 +83,7 @@ static const cli_option tune_options[] = {
 struct tuning_run {
     const tune_settings *settings;
     const char *model_path;
-    char *output; /* to be freed */
+    cli_named_output output; /* its path to be freed */
     onnxq_model *model;
     struct oq_tune tune;
     struct oq_tune_options options;
@@ -175,7 +175,7 @@ static int check_files(const struct tuning_run *run)
 {
     const tune_settings *settings = run->settings;
     cli_run_files files = cli_run_files_begin(&settings->common);
-    cli_run_writes(&files, CLI_MODEL, CLI_OUT, run->output);
+    cli_run_writes(&files, CLI_MODEL, CLI_OUT, run->output.path);
     cli_run_writes(&files, CLI_PLAN, "--save-plan", settings->save_plan);
     cli_run_writes(&files, CLI_PICTURE, "--plot", settings->plot);
     cli_run_writes(&files, CLI_MEASUREMENTS, "--resume", settings->resume);
@@ -189,13 +189,13 @@ static int choose_output(struct tuning_run *run, const char *named)
     const tune_settings *settings = run->settings;
     const cli_common *common = &settings->common;
     int status = cli_output_choose(common, run->model_path, named, ".int8", "onnx", &run->output);
-    if (status == CLI_EXIT_OK && oq_is_standard_output(run->output))
+    if (status == CLI_EXIT_OK && oq_is_standard_output(run->output.path))
         return cli_usage(common, NULL, "standard output cannot take the model, name a file");
-    if (status == CLI_EXIT_OK && named == NULL && !settings->force)
-        status =
-            cli_output_check_free(common, run->output, "-f replaces it, -o FILE names another");
+    if (status == CLI_EXIT_OK && run->output.is_derived && !settings->force)
+        status = cli_output_check_free(common, run->output.path,
+                                       "-f replaces it, -o FILE names another");
     if (status == CLI_EXIT_OK && settings->output == NULL && !settings->force)
-        status = cli_output_check_original(common, run->output);
+        status = cli_output_check_original(common, run->output.path);
     return status == CLI_EXIT_OK ? check_files(run) : status;
 }
 
@@ -204,7 +204,7 @@ static int open_files(struct tuning_run *run)
 {
     const tune_settings *settings = run->settings;
     const cli_common *common = &settings->common;
-    int status = cli_output_try(common, run->output);
+    int status = cli_output_try(common, run->output.path);
     if (status == CLI_EXIT_OK && common->json != NULL)
         status = cli_report_file_open(&run->json, common, common->json);
     if (status == CLI_EXIT_OK && settings->save_plan != NULL)
@@ -272,7 +272,7 @@ static bool write_model(struct tuning_run *run, const onnxq_choice *choices, siz
     options.n_choices = n;
     options.output.threads = (unsigned)run->settings->common.threads;
     onnxq_plan *plan = onnxq_plan_create(run->model, &options, error);
-    bool ok = plan != NULL && onnxq_plan_write(plan, run->output, error) == ONNXQ_OK;
+    bool ok = plan != NULL && onnxq_plan_write(plan, run->output.path, error) == ONNXQ_OK;
     onnxq_plan_destroy(plan);
     return ok;
 }
@@ -354,7 +354,7 @@ static int finish(struct tuning_run *run, onnxq_error *error)
     if (run->tune.best != 0) {
         if (!write_model(run, choices, n, error))
             return cli_library_error(common, error);
-        report.output = run->output;
+        report.output = run->output.path;
     }
     if (!cli_reports_take_stdout(common) && common->quiet < 2)
         oq_tune_print(&report, common->verbose - common->quiet, cli_text());
@@ -405,7 +405,7 @@ static int run_command(void *data, int n_operands, char **operands)
     oq_tune_fini(&run.tune);
     onnxq_model_close(run.model);
     free(run.engine_version);
-    free(run.output);
+    free(run.output.path);
     return status;
 }
 
@@ -435,8 +435,9 @@ const cli_command cli_tune = {
         "Every weight stays float, is folded, is computed in integers or is stored in blocks of 8\n"
         "or 4 bits. tune measures what each form costs in error and time, and finds the fastest\n"
         "model within the budget, also on inputs that the search has not seen. Without OUT the\n"
-        "output is MODEL ending in .int8.onnx. Without --inputs, inputs are random. Ctrl-C writes\n"
-        "the best model found so far. docs/tuning.md tells more.\n"
+        "output is MODEL ending in .int8.onnx; a folder takes the file in. Without --inputs, "
+        "inputs\n"
+        "are random. Ctrl-C writes the best model found so far. docs/tuning.md tells more.\n"
         "Exit codes: 0 written, 1 nothing is within the budget, or the result misses "
         "--min-speedup\n"
         "or --max-size, 2 usage, 3 the model or an input cannot be used, 4 a file cannot be\n"

@@ -21,6 +21,18 @@ bool cli_path_exists(const char *path)
     return oq_os_link_status(path, &status);
 }
 
+bool cli_is_folder(const char *path)
+{
+    struct oq_file_status status;
+    return oq_os_status(path, &status) && status.type == OQ_FILE_FOLDER;
+}
+
+bool cli_names_folder(const char *path)
+{
+    size_t n = strlen(path);
+    return (n > 0 && path[n - 1] == '/') || cli_is_folder(path);
+}
+
 static bool stat_folder(const char *path, struct oq_file_status *status)
 {
     char *folder = strndup(path, (size_t)(oq_base_name(path) - path));

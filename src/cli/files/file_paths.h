@@ -12,6 +12,11 @@ bool cli_is_standard_input(const char *path);
 /* Whether something has the name, be it only a dangling link. */
 bool cli_path_exists(const char *path);
 
+bool cli_is_folder(const char *path);
+
+/* "dir/", or a folder that is there: an output goes into it, as with cp. */
+bool cli_names_folder(const char *path);
+
 /* Whether both lead to one file; neither needs to exist. */
 bool cli_is_same_file(const char *a, const char *b);
 

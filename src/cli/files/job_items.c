@@ -285,33 +285,21 @@ static int check_items(cli_job *job)
 
 /* --- folders --------------------------------------------------------------- */
 
-static bool is_folder(const char *path)
-{
-    struct oq_file_status status;
-    return oq_os_status(path, &status) && status.type == OQ_FILE_FOLDER;
-}
-
-/* "dir/", or a folder that is there. */
-static bool names_folder(const char *path)
-{
-    size_t n = strlen(path);
-    return (n > 0 && path[n - 1] == '/') || is_folder(path);
-}
-
 static bool is_tree(const char *operand)
 {
-    return !cli_is_standard_input(operand) && is_folder(operand);
+    return !cli_is_standard_input(operand) && cli_is_folder(operand);
 }
 
 /* MODEL DIR/ as cp understands it; and what is made of a folder is one. */
 static void find_output_folder(cli_files *files, int *n_operands, char **operands)
 {
     bool is_free = files->output == NULL && files->output_dir == NULL && files->model == NULL;
-    if (*n_operands == 2 && is_free && (names_folder(operands[1]) || is_tree(operands[0]))) {
+    if (*n_operands == 2 && is_free && (cli_names_folder(operands[1]) || is_tree(operands[0]))) {
         files->output_dir = operands[1];
         *n_operands = 1;
     }
-    if (*n_operands == 1 && files->output_dir == NULL && is_tree(operands[0])) {
+    bool is_named = files->output != NULL && cli_names_folder(files->output);
+    if (*n_operands == 1 && files->output_dir == NULL && (is_named || is_tree(operands[0]))) {
         files->output_dir = files->output;
         files->output = NULL;
     }
@@ -341,7 +329,7 @@ static int check_folders(const cli_job *job, int n_operands, char **operands)
         return cli_usage(common, "name it behind, or --suffix for outputs beside their models",
                          "%s: is a folder, and there is none for its outputs", job->folder);
     if (oq_is_standard_output(output_dir) ||
-        (cli_path_exists(output_dir) && !is_folder(output_dir)))
+        (cli_path_exists(output_dir) && !cli_is_folder(output_dir)))
         return cli_usage(common, NULL, "%s: is no folder, as the output of one has to be",
                          output_dir);
     if (!job->in_place && lies_in(job->folder, output_dir))

@@ -10,13 +10,15 @@
 #include "model/model.h"
 
 int cli_output_choose(const cli_common *common, const char *model, const char *named,
-                      const char *suffix, const char *ending, char **output)
+                      const char *suffix, const char *ending, cli_named_output *output)
 {
-    *output = named != NULL ? strdup(named) : cli_derive_path(model, NULL, NULL, suffix, ending);
-    if (*output == NULL)
+    output->is_derived = named == NULL || cli_names_folder(named);
+    output->path =
+        output->is_derived ? cli_derive_path(model, named, NULL, suffix, ending) : strdup(named);
+    if (output->path == NULL)
         return cli_memory_error(common);
-    if (!oq_is_standard_output(*output) && cli_is_same_file(*output, model))
-        return cli_usage(common, NULL, "%s is the model", *output);
+    if (!oq_is_standard_output(output->path) && cli_is_same_file(output->path, model))
+        return cli_usage(common, NULL, "%s is the model", output->path);
     return CLI_EXIT_OK;
 }
 

@@ -5,12 +5,17 @@
 
 #include "cli/parse/option.h"
 
+typedef struct cli_named_output {
+    char *path;      /* on the heap */
+    bool is_derived; /* its name is made of the model's: nobody asked for what it may replace */
+} cli_named_output;
+
 /*
- * *output is named, or "modelSUFFIX.ENDING" beside the model, on the heap. The exit code, after a
- * message: it is not the model itself. Standard output is fine.
+ * What is named, or "modelSUFFIX.ENDING" beside the model or in a folder that is named. The exit
+ * code, after a message: it is not the model itself. Standard output is fine.
  */
 int cli_output_choose(const cli_common *common, const char *model, const char *named,
-                      const char *suffix, const char *ending, char **output);
+                      const char *suffix, const char *ending, cli_named_output *output);
 
 /* The exit code where a file of that name is there, and stays; `hint` says how it would not. */
 int cli_output_check_free(const cli_common *common, const char *output, const char *hint);

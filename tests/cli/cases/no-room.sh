@@ -30,6 +30,7 @@ same demo.int8.onnx out.onnx
 cat code
 run onnxq quantize demo.onnx nowhere/out.onnx
 mkdir folder.onnx
-run onnxq quantize demo.onnx -o folder.onnx
+mkdir folder.onnx/demo.int8.onnx
+run onnxq quantize -f demo.onnx -o folder.onnx
 run onnxq quantize demo.onnx demo.onnx/out.onnx
 run ls

@@ -19,3 +19,11 @@ run onnxq quantize -q -o out.onnx sub/demo.onnx
 ln -s nowhere dangling.onnx
 run onnxq quantize -q sub/demo.onnx -n dangling.onnx
 run ls sub .
+# A folder takes the file in, whichever way it is named; there its name is one that was not given.
+mkdir into
+run onnxq quantize -q sub/demo.onnx -o into
+run onnxq quantize -q sub/demo.onnx -o into/
+run onnxq tune sub/demo.onnx into
+echo old >into/demo.ranges.json
+run onnxq calibrate sub/demo.onnx into/
+run ls into
