@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/nearest.h"
 #include "inputs/signature.h"
 #include "wire/data_type.h"
 
@@ -161,6 +160,7 @@ static bool convert(struct oq_array *array, int32_t data_type, onnxq_error *erro
 /* --- checks ----------------------------------------------------------------- */
 
 struct binder {
+    const struct oq_signature *signature;
     const struct names *names;
     struct oq_arena *arena;
     struct oq_strmap arrays;  /* name -> struct oq_array of the set */
@@ -170,12 +170,8 @@ struct binder {
 
 static bool fail_unknown(const struct binder *binder, const char *name)
 {
-    struct oq_nearest nearest = {.wanted = name};
-    for (size_t i = 0; i < binder->names->count; i++)
-        oq_nearest_offer(&nearest, binder->names->list[i]->name);
     oq_fail(binder->error, ONNXQ_ERROR_INPUT, "the model has no input \"%s\"", name);
-    oq_nearest_hint_all(&nearest, "it takes", binder->error);
-    return false;
+    return oq_signature_hint_input(binder->signature, name, binder->error);
 }
 
 static bool index_arrays(struct binder *binder, struct oq_arrays *arrays)
@@ -293,7 +289,8 @@ static bool bind(const struct oq_signature *signature, struct oq_input_set *set,
                  struct oq_arena *arena, onnxq_error *error)
 {
     struct names inputs, outputs;
-    struct binder binder = {.names = &inputs, .arena = arena, .error = error};
+    struct binder binder = {
+        .signature = signature, .names = &inputs, .arena = arena, .error = error};
     oq_strmap_init(&binder.arrays, arena);
     oq_strmap_init(&binder.symbols, arena);
     return init_names(&inputs, signature->inputs, signature->n_inputs, "input", arena, error) &&

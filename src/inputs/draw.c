@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/nearest.h"
 #include "inputs/random.h"
 #include "inputs/signature.h"
 #include "inputs/usual_sizes.h"
@@ -58,15 +57,9 @@ static bool is_drawn(const struct drawer *drawer, const char *name)
 
 static bool fail_unknown(const struct drawer *drawer, const char *name)
 {
-    struct oq_nearest nearest = {.wanted = name};
-    for (size_t i = 0; i < drawer->signature->n_inputs; i++) {
-        if (!drawer->signature->inputs[i].has_default)
-            oq_nearest_offer(&nearest, drawer->signature->inputs[i].name);
-    }
     oq_fail(drawer->error, ONNXQ_ERROR_OPTION, "a range for \"%s\", which is no input to be drawn",
             name);
-    oq_nearest_hint_all(&nearest, "it takes", drawer->error);
-    return false;
+    return oq_signature_hint_input(drawer->signature, name, drawer->error);
 }
 
 static bool read_ranges(struct drawer *drawer)
