@@ -76,6 +76,12 @@ class UnlikeSizes(Features):
         constants.update(zeros=np.zeros(N), ones=np.ones(N), v=0.1 * build.weights(N, N) / self.SIZES[:, None])
         self.check([*nodes, node("MatMul", "h w", "y")], {"x": self.x(16)}, constants, self.REASON)
 
+    @cases({"few outputs": (48, ()), "one scale": (N, ("--no-per-channel",))})
+    def without_scales_of_inputs(self, outputs, flags):
+        """What is folded has such scales where enough outputs share them, and channels have theirs."""
+        methods = {"weights": ("--method=weights", *flags), "dynamic": flags}
+        self.check([node("MatMul", "x w", "y")], {"x": self.x(16)}, {"w": self.w(outputs)}, self.REASON, methods=methods)
+
     def test_missing_ones_count_as_zeros(self):
         x = self.x(16)
         x[3, 5] = np.nan

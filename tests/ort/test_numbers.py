@@ -165,6 +165,15 @@ class Extremes(OrtTest):
         want, got, _ = self.run_both(build.matmul(x, w), {"x": x}, *flags)
         self.assertLess(np.linalg.norm(want - got), 0.05 * np.linalg.norm(want))
 
+    @cases({"dynamic": (), "weights": ("--method=weights",), "qdq": ("--method=qdq",)})
+    def one_column_beside_others(self, *flags: str) -> None:
+        """Of which it is 3000 times the size: 16 bits with one scale would leave them ten steps."""
+        w, x = build.rng().standard_normal((256, 64)).astype(np.float32), build.activations(4, 256)
+        w[:, 5] *= 3000
+        want, got, _ = self.run_both(build.matmul(x, w), {"x": x}, "--no-per-channel", *flags)
+        off = np.linalg.norm(want - got, axis=0) / np.linalg.norm(want, axis=0)
+        self.assertLess(off.max(), 0.01)
+
     @cases({name: METHODS[name] for name in ("blocks", "blocks_4", "asymmetric_blocks")})
     def some_blocks(self, *flags: str) -> None:
         """What most of is lost of may be a twentieth; some blocks are looked into for all."""

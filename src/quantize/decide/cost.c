@@ -18,7 +18,7 @@ static uint64_t count_scales(const onnxq_plan *plan, const struct oq_site *site)
 {
     const struct oq_source *source = &site->constant->source;
     bool per_channel =
-        plan->options.per_channel || (is_product(site) && !site->rule->takes_one_scale);
+        oq_site_has_channels(plan, site) || (is_product(site) && !site->rule->takes_one_scale);
     if (site->quantized != NULL && !is_product(site))
         return site->quantized->ranges->n_scales;
     struct oq_layout layout =

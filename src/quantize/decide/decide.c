@@ -247,21 +247,12 @@ static void need_of_all(onnxq_plan *plan, struct oq_constant *constant, bool is_
         need(plan, &plan->constants[source->spans[i].tensor->ordinal], is_float, reason);
 }
 
-/* Folded, the weight has scales of inputs as well: refine.c. */
-static bool has_input_scales(const onnxq_plan *plan, const struct oq_site *site)
-{
-    const bool is_matrix = OQ_NODE_IS(site->node, "MatMul", "Gemm");
-    return (is_matrix || oq_node_is(site->node, "", "Conv")) && site->input == 1 &&
-           site->constant->tensor != NULL && plan->options.method != ONNXQ_METHOD_QDQ &&
-           oq_is_symmetric(&plan->options, false);
-}
-
 /* Inputs of unlike size, or with an offset. Scales of inputs keep rows of unlike size. */
 static void heed_inputs(onnxq_plan *plan, struct oq_site *site, struct oq_constant *constant)
 {
     struct oq_objection inputs, offset;
     oq_plan_look_at_features(plan, constant, site, &inputs, &offset);
-    if (inputs.enough != OQ_ANY_BITS && !has_input_scales(plan, site))
+    if (inputs.enough != OQ_ANY_BITS && !oq_site_has_input_scales(plan, site))
         need_of_all(plan, constant, inputs.enough == OQ_FLOAT, inputs.reason);
     if (offset.enough != OQ_ANY_BITS)
         need_of_all(plan, constant, offset.enough == OQ_FLOAT, offset.reason);

@@ -5,6 +5,7 @@
  * kept sums only where activations are static.
  */
 #include "base/checked.h"
+#include "base/option_values.h"
 #include "base/pipeline.h"
 #include "quantize/decide/steps.h"
 #include "quantize/numbers/kept_sums.h"
@@ -126,6 +127,25 @@ static bool is_unwanted(const struct oq_refinement *view)
 }
 
 /* --- the second factor --- */
+
+/*
+ * A folded weight has scales of inputs as well, where they are unlike; DequantizeLinear has one
+ * factor, and of one scale for all nothing is made finer.
+ */
+bool oq_site_has_input_scales(const onnxq_plan *plan, const struct oq_site *site)
+{
+    const struct oq_source *source = &site->constant->source;
+    const bool is_matrix = OQ_NODE_IS(site->node, "MatMul", "Gemm") && source->n_dims == 2;
+    if (!(is_matrix || oq_node_is(site->node, "", "Conv")) || site->input != 1 ||
+        site->constant->tensor == NULL || plan->options.method == ONNXQ_METHOD_QDQ ||
+        !plan->options.per_channel || !oq_is_symmetric(&plan->options, false))
+        return false;
+    const bool is_turned = is_matrix && oq_node_int(site->node, "transB", 0) == 0;
+    const int64_t inputs = source->n_dims < 2 ? 0 : source->dims[is_turned ? 0 : 1];
+    return inputs > 1 && source->nelem <= MAX_NELEM &&
+           source->nelem / (uint64_t)inputs >= LEAST_SHARING &&
+           source->nelem / (uint64_t)source->dims[0] <= OQ_REFINED_ROW_MAX;
+}
 
 struct refine {
     struct oq_quantized **jobs; /* [n_jobs] weights that may have one */

@@ -162,6 +162,9 @@ bool oq_plan_object(onnxq_plan *plan, bool last);
 struct oq_quantized *oq_plan_find_shared(const struct oq_constant *constant);
 void oq_plan_share(struct oq_constant *constant, struct oq_quantized *shared);
 
+/* storage.c: a scale for each channel, where its rule has any: as options say, or its numbers ask. */
+bool oq_site_has_channels(const onnxq_plan *plan, const struct oq_site *site);
+
 /* storage.c: its floats are finer than 16 bits, and these were not ruled out; it may get them. */
 bool oq_plan_can_have_16_bits(const onnxq_plan *plan, const struct oq_constant *constant);
 bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constant);
@@ -178,6 +181,9 @@ void oq_plan_use_rounding(onnxq_plan *plan);
 
 /* precision.c: 16 bits for folded weights that need them, and one copy for those that do not. */
 bool oq_plan_widen(onnxq_plan *plan, onnxq_error *error);
+
+/* refine.c: its weight would have scales of inputs as well, where it is folded. */
+bool oq_site_has_input_scales(const onnxq_plan *plan, const struct oq_site *site);
 
 /* refine.c: scales for inputs as well, and sums that are kept, of what is only folded. */
 bool oq_plan_refine(onnxq_plan *plan, onnxq_error *error);

@@ -19,17 +19,22 @@ bool oq_plan_may_widen(const onnxq_plan *plan, const struct oq_constant *constan
 
 /* --- scales --- */
 
+/* What has to have 16 bits is small beside something: one scale would be that of the largest. */
+bool oq_site_has_channels(const onnxq_plan *plan, const struct oq_site *site)
+{
+    return plan->options.per_channel || site->constant->need == OQ_NEEDS_16_BITS;
+}
+
 /* How the sites of a constant share scales; blocks have their own. */
 static int axis_of(const onnxq_plan *plan, const struct oq_site *site)
 {
-    bool has_channels = plan->options.per_channel && site->blocks.form == OQ_BLOCKS_NONE;
+    bool has_channels = oq_site_has_channels(plan, site) && site->blocks.form == OQ_BLOCKS_NONE;
     return has_channels ? site->axis : -1;
 }
 
 static size_t batch_axes_of(const onnxq_plan *plan, const struct oq_site *site)
 {
-    bool has_channels = plan->options.per_channel && site->blocks.form == OQ_BLOCKS_NONE;
-    return has_channels ? site->batch_axes : 0;
+    return axis_of(plan, site) >= 0 ? site->batch_axes : 0;
 }
 
 static bool suits(const onnxq_plan *plan, const struct oq_ranges *ranges,
