@@ -206,6 +206,12 @@ class Graphs(Cancelling):
         nodes = [node("MatMul", "x w", "h"), node("MatMul", "h back", "r"), node("Sub", "x r", "y")]
         self.check(nodes, u, x, back=u.T.copy())
 
+    @cases(["Add", "Sub"])
+    def what_moves_when_its_input_does(self, op_type):
+        nodes = [node("Relu", "x", "r"), node("Mul", "r d", "a"), node(op_type, "x a", "x2")]
+        nodes += [node("MatMul", "x w", "m"), node("MatMul", "x2 w", "k"), node("Sub", "k m", "y")]
+        self.check(nodes, build.weights(N, N), build.activations(64, N), d=np.float32(0.01))
+
     def test_convolutions_of_several_inputs(self):
         """Kernels that sum up to zero, as those that look for noise in pictures do."""
         w = build.rng().standard_normal((24, 3, 5, 5))

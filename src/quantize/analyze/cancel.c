@@ -4,7 +4,8 @@
  *
  * - the square of a distance, written out: x^2 - 2 x.w + w^2, for points that are near;
  * - a product that what it was made of is taken off, or another product of the same: what a filter
- *   leaves of a picture, one blur less another, what a projection leaves of a vector;
+ *   leaves of a picture, one blur less another, what a projection leaves of a vector, what moves
+ *   when its inputs do;
  * - a polynomial: powers of one number, summed up with coefficients;
  * - the square of a product, taken off something in front of a root, a logarithm or a division: the
  *   variance that a Gaussian process is left with.
@@ -136,6 +137,16 @@ static bool comes_from(const onnxq_plan *plan, const struct oq_value *x,
     return x == base;
 }
 
+/* value is base, and something added to it or taken off it. */
+static bool is_moved(const onnxq_plan *plan, const struct oq_value *value,
+                     const struct oq_value *base)
+{
+    const Oq__Pb__NodeProto *node = value == NULL ? NULL : oq_value_node(value);
+    return node != NULL && OQ_NODE_IS(node, "Add", "Sub") &&
+           (find_base(plan, input_of(value, 0)) == base ||
+            find_base(plan, input_of(value, 1)) == base);
+}
+
 /* `other` goes into a sum with a product of x. */
 static bool cancels_with(const onnxq_plan *plan, const struct oq_value *other,
                          const struct oq_value *x, bool is_difference)
@@ -145,7 +156,10 @@ static bool cancels_with(const onnxq_plan *plan, const struct oq_value *other,
         return false;
     if (find_normed(plan, base) == x)
         return true;
-    return is_difference && (comes_from(plan, x, base) || find_activation(plan, base) == x);
+    const struct oq_value *beside = find_activation(plan, base);
+    return is_difference &&
+           (comes_from(plan, x, base) || beside == x || is_moved(plan, beside, x) ||
+            (beside != NULL && is_moved(plan, x, beside)));
 }
 
 static const Oq__Pb__NodeProto *user_of(const struct oq_use *use)
