@@ -83,6 +83,9 @@ bool oq_note_origin(struct oq_notes *notes, struct oq_arena *arena,
 bool oq_note_added(struct oq_notes *notes, struct oq_arena *arena,
                    const Oq__Pb__TensorProto *tensor);
 
+/* In the settings of --method static: some of the ranges were there, and are another tool's. */
+#define OQ_RANGES_OF_OTHERS " ranges_of_others=1"
+
 /* What onnxq has noted of how it made the model, or NULL. */
 const char *oq_model_settings(const onnxq_model *model);
 

@@ -58,6 +58,19 @@ static bool drop_constants(struct oq_rewrite *rewrite)
     return true;
 }
 
+/* Another tool's: with them, a range may stand for a Relu that this tool has dropped. */
+static bool has_ranges_of_others(const onnxq_model *model)
+{
+    const char *settings = oq_model_settings(model);
+    if (settings != NULL && strncmp(settings, "method=static ", strlen("method=static ")) == 0)
+        return strstr(settings, OQ_RANGES_OF_OTHERS) != NULL;
+    for (size_t g = 0; g < model->graphs.count; g++)
+        for (size_t i = 0; i < model->graphs.list[g]->proto->n_node; i++)
+            if (oq_node_is(model->graphs.list[g]->proto->node[i], "", "QuantizeLinear"))
+                return true;
+    return false;
+}
+
 /* What it takes to make the same file again; nothing that differs from run to run. */
 static bool add_provenance(struct oq_rewrite *rewrite)
 {
@@ -82,8 +95,9 @@ static bool add_provenance(struct oq_rewrite *rewrite)
     static const char *const range_names[] = {OQ_RANGE_METHOD_VALUES(OQ_VALUE_NAME)};
     if (settings != NULL && options->method == ONNXQ_METHOD_STATIC)
         settings =
-            oq_arena_printf(rewrite->edit->arena, "%s range_method=%s percentile=%g", settings,
-                            range_names[options->range_method], options->percentile);
+            oq_arena_printf(rewrite->edit->arena, "%s range_method=%s percentile=%g%s", settings,
+                            range_names[options->range_method], options->percentile,
+                            has_ranges_of_others(rewrite->plan->model) ? OQ_RANGES_OF_OTHERS : "");
     if (settings != NULL && options->activation_bits != 8)
         settings = oq_arena_printf(rewrite->edit->arena, "%s activation_bits=%u", settings,
                                    options->activation_bits);

@@ -13,6 +13,7 @@ import build
 import common
 import lowbit
 import patterns
+import ranges
 import reference
 import structure
 from build import node
@@ -573,6 +574,21 @@ class Pairs(DequantizeTest):
         self.assertEqual(ops(made), {"Neg": 2, "Clip": 1, "Flatten": 1})
         got, want = common.run(self.path, {"x": x})[0], -np.clip(-x, low, high)
         np.testing.assert_allclose(got, want, atol=1.01 * s)
+
+    def test_ranges_of_others_in_a_static_model(self) -> None:
+        """Where --method static had no more to do than weights, the Relu that another tool dropped comes back."""
+        x, w = build.activations(4, 8) * 3, build.weights(8, 64)
+        nodes = [node("Neg", "x", "a"), *self.pair("a", "c"), node("QuantizeLinear", "w s v", "wq")]
+        nodes += [node("DequantizeLinear", "wq s v", "wd"), node("MatMul", "c wd", "y")]
+        constants = {"s": np.float32(6.0321 / 255), "z": np.uint8(0), "w": w, "v": np.int8(0)}
+        model = build.model(nodes, {"x": x}, {"y": (4, 64)}, constants)
+        onnx.save(model, self.dir / "peer.onnx")
+        flag = f"--ranges={ranges.write(self.dir / 'ranges.json', model, [{'x': x}])}"
+        source, path = self.dir / "static.onnx", self.dir / "back.onnx"
+        self.onnxq("quantize", "--method=static", flag, "--min-elements=1", self.dir / "peer.onnx", source)
+        self.onnxq("dequantize", source, path)
+        want, got = (common.run(p, {"x": x})[0] for p in (source, path))
+        self.assertLess(np.linalg.norm(want - got), 0.01 * np.linalg.norm(want))
 
     @cases({"calibrated": ("t", 3.2137), "input": ("x", 2)})
     def calibrated(self, value: str, length: float) -> None:

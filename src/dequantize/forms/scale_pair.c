@@ -175,11 +175,16 @@ static bool is_kept(onnxq_dequantization *undo, const struct oq_graph *graph, co
     return false;
 }
 
-/* onnxq leaves every Relu and Clip where it is. */
 static bool is_ours(const onnxq_dequantization *undo)
 {
     const char *settings = oq_model_settings(undo->model);
     return settings != NULL && strncmp(settings, "method=static ", strlen("method=static ")) == 0;
+}
+
+/* onnxq leaves every Relu and Clip where it is. */
+static bool is_all_ours(const onnxq_dequantization *undo)
+{
+    return is_ours(undo) && strstr(oq_model_settings(undo->model), OQ_RANGES_OF_OTHERS) == NULL;
 }
 
 /* Whether the pair cuts off what an operator that was dropped would have. */
@@ -291,7 +296,7 @@ static enum oq_outcome match_static(onnxq_dequantization *undo, struct oq_match 
     if (grid.zero_point != other.zero_point || grid.type.nbits != other.type.nbits ||
         grid.type.is_signed != other.type.is_signed)
         return oq_leave(undo, match, "it does not undo the QuantizeLinear before it");
-    match->clips = !is_ours(undo) && clips(undo, quantize, &grid);
+    match->clips = !is_all_ours(undo) && clips(undo, quantize, &grid);
     match->cuts = !match->clips && !is_kept(undo, quantize->graph, oq_node_input(quantize->node, 0),
                                             &grid, &of_range);
     if (match->cuts && undo->options.keep_ranges) {
