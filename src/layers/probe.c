@@ -87,7 +87,8 @@ static bool refer(void *context, const struct oq_message_path *path, onnxq_error
     struct referrer *referrer = context;
     struct oq_probe *probe = referrer->probe;
     const struct oq_tensor *tensor = &probe->model->tensors[referrer->ordinal++];
-    bool large = tensor->contiguous && tensor->file != NULL &&
+    /* Numbers of attributes are in no file, and in the copied structure. */
+    bool large = tensor->contiguous && tensor->file != NULL && tensor->file->memory == NULL &&
                  tensor->nbytes >= MIN_REFERRED_NBYTES && !is_in_sparse_tensor(path);
     if (!large && !tensor->external)
         return true;

@@ -213,6 +213,14 @@ class Values(CalibrateTest):
         self.assertIn("2 without a range: a, y", self.text)
         self.assertIn("1 always the same: b", self.text)
 
+    def test_numbers_in_attributes(self):
+        """They are in no file that a part of the model could refer to."""
+        numbers = helper.make_node("Constant", [], ["c"], value_floats=build.weights(1024).tolist())
+        nodes = [numbers, node("Reshape", "c s", "w"), node("MatMul", "x w", "y")]
+        model = build.model(nodes, {"x": (2, 32)}, {"y": (2, 32)}, {"s": np.array([32, 32])})
+        ranges = self.calibrate("--random", "1", self.save(model))
+        self.assertEqual([value["name"] for value in ranges["values"]], ["x", "y"])
+
     def test_nothing(self):
         """A model of other types has no ranges, and no file."""
         half = TensorProto.FLOAT16
