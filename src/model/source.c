@@ -801,7 +801,10 @@ static enum outcome multiply_source(struct finder *finder, struct oq_source *sou
 
 /* --- norms --- */
 
-/* Elements of a weight of which the norm is taken, for one value: as much as is read anyway. */
+/*
+ * Elements of which the norm is taken, for one value: as much as is read anyway. Many weights could
+ * share one norm, which is taken for each: no more than the weight has.
+ */
 #define MAX_NORM_NELEM ((uint64_t)1 << 26)
 
 static const Oq__Pb__NodeProto *find_maker(const struct oq_graph *graph, const char *name,
@@ -898,12 +901,13 @@ static enum outcome sum_squares(struct finder *finder, const struct oq_source *s
 {
     const uint64_t behind = elements_behind(source, stored), n = (uint64_t)source->dims[stored];
     double *sums = oq_arena_array(finder->arena, (size_t)n, sizeof(*sums));
-    float *x = oq_arena_array(finder->arena, OQ_READ_MAX_NELEM, sizeof(*x));
+    const size_t room = (size_t)oq_min_u64(source->nelem, OQ_READ_MAX_NELEM);
+    float *x = oq_arena_array(finder->arena, room, sizeof(*x));
     if (sums == NULL || x == NULL || !find_scratch(finder))
         return out_of_memory(finder);
     uint64_t channel = 0, of_channel = 0;
     for (uint64_t done = 0; done < source->nelem;) {
-        const size_t part = (size_t)oq_min_u64(source->nelem - done, OQ_READ_MAX_NELEM);
+        const size_t part = (size_t)oq_min_u64(source->nelem - done, room);
         if (!oq_source_read_floats(source, done, part, x, finder->scratch, finder->error))
             return FAILED;
         for (size_t i = 0; i < part; i++) {
@@ -920,9 +924,9 @@ static enum outcome sum_squares(struct finder *finder, const struct oq_source *s
     return FOUND;
 }
 
-/* The norm of each channel of a weight, as weight normalization divides by. */
+/* The norm of each channel of a weight, as weight normalization divides by; nelem: its elements. */
 static enum outcome find_norms(struct finder *finder, const struct oq_graph *graph,
-                               const char *name, struct factor_list *numbers)
+                               const char *name, uint64_t nelem, struct factor_list *numbers)
 {
     int64_t axes[MAX_RANK];
     const char *squared;
@@ -936,7 +940,7 @@ static enum outcome find_norms(struct finder *finder, const struct oq_graph *gra
     if (outcome == FOUND)
         outcome = find(finder, graph, skip_magnitude(graph, squared), &source);
     if (outcome != FOUND || !given || n == 0 || source.n_dims > MAX_RANK ||
-        source.data_type != OQ_TYPE(FLOAT) || source.nelem > MAX_NORM_NELEM)
+        source.data_type != OQ_TYPE(FLOAT) || source.nelem > oq_min_u64(nelem, MAX_NORM_NELEM))
         return outcome == FOUND ? OTHER : outcome;
     const int kept = find_kept_axis(&source, axes, n);
     if (kept < 0)
@@ -974,7 +978,7 @@ static enum outcome find_factors(struct finder *finder, const struct oq_graph *g
         return OTHER;
     *weight = sources[of];
     return found[1 - of] ? read_numbers(finder, &sources[1 - of], numbers)
-                         : find_norms(finder, graph, node->input[1 - of], numbers);
+                         : find_norms(finder, graph, node->input[1 - of], weight->nelem, numbers);
 }
 
 /* Mul, Div (7, 13, 14). */

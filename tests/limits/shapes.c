@@ -784,6 +784,23 @@ static void turns_of_wide_concat(struct parts *parts, size_t n)
     }
 }
 
+/* It is the norm of something large, and of none of them. */
+static void weights_over_one_norm(struct parts *parts, size_t n)
+{
+    char weight[64], output[64];
+    const uint64_t dims[] = {2, 16 * n};
+    put_zeros(&parts->graph, "large", 1, 4, dims, 2);
+    put_int64s(&parts->graph, "axes", 1, 0, 1);
+    put_node(&parts->graph, "ReduceL2", "large", "axes", "norm");
+    for (size_t i = 0; i < n; i++) {
+        numbered(weight, "w", i);
+        numbered(output, "d", i);
+        put_weight(&parts->graph, weight);
+        put_node(&parts->graph, "Div", weight, "norm", output);
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+    }
+}
+
 /* Each of a channel of its own: as many numbers as there are rows, for each product. */
 static void products_of_factors(struct parts *parts, size_t n)
 {
@@ -1272,6 +1289,7 @@ const struct shape shapes[] = {
     SHAPE(slices_of_wide_concat),
     SHAPE(turns_of_wide_concat),
     SHAPE(products_of_factors),
+    SHAPE(weights_over_one_norm),
     SHAPE(products_of_wide_concat),
     SHAPE(factors_of_wide_concat),
     SHAPE(concat_of_hidden),
