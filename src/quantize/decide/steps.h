@@ -162,7 +162,7 @@ bool oq_plan_object(onnxq_plan *plan, bool last);
 struct oq_quantized *oq_plan_find_shared(const struct oq_constant *constant);
 void oq_plan_share(struct oq_constant *constant, struct oq_quantized *shared);
 
-/* storage.c: a scale for each channel, where its rule has any: as options say, or its numbers ask. */
+/* storage.c: a scale for each channel, where its rule has any: as options or its numbers ask. */
 bool oq_site_has_channels(const onnxq_plan *plan, const struct oq_site *site);
 
 /* storage.c: its floats are finer than 16 bits, and these were not ruled out; it may get them. */
