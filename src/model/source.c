@@ -801,11 +801,18 @@ static enum outcome multiply_source(struct finder *finder, struct oq_source *sou
 
 /* --- norms --- */
 
-/*
- * Elements of which the norm is taken, for one value: as much as is read anyway. Many weights could
- * share one norm, which is taken for each: no more than the weight has.
- */
+/* Elements of a weight of which the norm is taken, for one value: as much as is read anyway. */
 #define MAX_NORM_NELEM ((uint64_t)1 << 26)
+
+/* A norm is taken for each value that it goes into: of more than these, of no more than that has.
+ */
+#define MAX_NORM_USES 8
+
+static bool goes_to_many(const struct oq_graph *graph, const char *name)
+{
+    const struct oq_value *value = oq_graph_find(graph, name);
+    return value != NULL && value->n_uses > MAX_NORM_USES;
+}
 
 static const Oq__Pb__NodeProto *find_maker(const struct oq_graph *graph, const char *name,
                                            const struct oq_graph **of)
@@ -924,9 +931,9 @@ static enum outcome sum_squares(struct finder *finder, const struct oq_source *s
     return FOUND;
 }
 
-/* The norm of each channel of a weight, as weight normalization divides by; nelem: its elements. */
+/* The norm of each channel of a weight, as weight normalization divides by; of `most` elements. */
 static enum outcome find_norms(struct finder *finder, const struct oq_graph *graph,
-                               const char *name, uint64_t nelem, struct factor_list *numbers)
+                               const char *name, uint64_t most, struct factor_list *numbers)
 {
     int64_t axes[MAX_RANK];
     const char *squared;
@@ -940,7 +947,7 @@ static enum outcome find_norms(struct finder *finder, const struct oq_graph *gra
     if (outcome == FOUND)
         outcome = find(finder, graph, skip_magnitude(graph, squared), &source);
     if (outcome != FOUND || !given || n == 0 || source.n_dims > MAX_RANK ||
-        source.data_type != OQ_TYPE(FLOAT) || source.nelem > oq_min_u64(nelem, MAX_NORM_NELEM))
+        source.data_type != OQ_TYPE(FLOAT) || source.nelem > oq_min_u64(most, MAX_NORM_NELEM))
         return outcome == FOUND ? OTHER : outcome;
     const int kept = find_kept_axis(&source, axes, n);
     if (kept < 0)
@@ -977,8 +984,11 @@ static enum outcome find_factors(struct finder *finder, const struct oq_graph *g
     if (!found[of] || (divides && of == 1))
         return OTHER;
     *weight = sources[of];
+    const bool is_shared =
+        goes_to_many(graph, node->input[1 - of]) || goes_to_many(graph, node->output[0]);
     return found[1 - of] ? read_numbers(finder, &sources[1 - of], numbers)
-                         : find_norms(finder, graph, node->input[1 - of], weight->nelem, numbers);
+                         : find_norms(finder, graph, node->input[1 - of],
+                                      is_shared ? weight->nelem : MAX_NORM_NELEM, numbers);
 }
 
 /* Mul, Div (7, 13, 14). */

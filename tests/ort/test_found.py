@@ -109,10 +109,9 @@ class Tiny(OrtTest):
         self.assertEqual((use["action"], use["reason"]), ("keep", "too small for a scale in float32"))
 
     def test_beside_large_numbers_it_is_nothing(self):
-        w = build.weights(64, 32)
+        w = build.weights(64, 64)
         w[5] *= np.float32(1e-37)
-        x = build.activations(4, 32)
-        model = build.model([node("MatMul", "x w", "y")], {"x": (4, 64)}, {"y": (4, 32)}, {"w": w})
+        model = build.model([node("MatMul", "x w", "y")], {"x": (4, 64)}, {"y": (4, 64)}, {"w": w})
         for bits in ("8", "16"):
             outcome = self.quantize(model, "--method=weights", f"--fold-bits={bits}")
             self.assertEqual(outcome.weight("w")["action"], "fold")
