@@ -21,14 +21,21 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "ort"))
 import ranges  # noqa: E402
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+TO_FLOAT = "MatMulIntegerToFloat"  # what a Conv of one point is where its result is no integer
 PRODUCTS = ("Conv", "Gemm", "MatMul")
 HARD = ("HardSigmoid", "HardSwish")
+MOVES = ("Flatten", "MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 FOLDED = ("BatchNormalization", "Mul", "Div", "Add", "Sub")
 EPSILON = 1e-5  # of floats that are summed in another order
 
 
 def write_ranges(path: Path, model: onnx.ModelProto, feeds: dict) -> str:
     return str(ranges.write(path, model, [feeds]))
+
+
+def shown_name(to_float: NodeProto) -> str:
+    """Of what it takes, as floats."""
+    return f"{to_float.output[0]}/shown"
 
 
 class Steps:
@@ -57,6 +64,7 @@ class Static:
             for name in node.input:
                 self.users.setdefault(name, []).append(node)
         self.tensors = {t.name: numpy_helper.to_array(t) for t in self.quantized.graph.initializer}
+        self.show_integers()
         hidden = oracle.hidden_names(self.floats)
         names = [n for n in oracle.all_names(self.floats) if n not in hidden]
         self.constants = oracle.constant_names(self.floats)
@@ -66,6 +74,20 @@ class Static:
 
     # --- the form ---
 
+    def show_integers(self) -> None:
+        """What a MatMulIntegerToFloat takes, as floats beside it."""
+        for node in [n for n in self.quantized.graph.node if n.op_type == TO_FLOAT]:
+            integers = self.made[node.input[0]].input[0]  # before channels went last
+            domain = next(n.domain for n in self.quantized.graph.node if n.op_type == QUANTIZE)
+            names = [integers, node.input[2], node.input[4]]
+            shown = helper.make_node(DEQUANTIZE, names, [shown_name(node)], domain=domain)
+            self.made[shown.output[0]] = shown
+            self.quantized.graph.node.append(shown)
+
+    def result_of(self, to_float: NodeProto) -> str:
+        """With channels back in their place."""
+        return self.users[to_float.output[0]][0].output[0]
+
     def pair_behind(self, name: str) -> tuple[str, Steps | None]:
         """The name behind QuantizeLinear and DequantizeLinear, and their steps; the name itself where there are none."""
         for q in self.users.get(name, []):
@@ -74,6 +96,15 @@ class Static:
                 if d.input[1] == q.input[1] and d.output[0] in self.was:
                     return d.output[0], Steps(q, self.tensors)
         return name, None
+
+    def steps_behind_moves(self, name: str) -> Steps | None:
+        """The engine takes a QuantizeLinear to the front of what only moves elements."""
+        for user in self.users.get(name, []):
+            behind = self.users.get(user.output[0], []) if user.op_type in MOVES else []
+            steps = [Steps(q, self.tensors) for q in behind if q.op_type == QUANTIZE]
+            if steps or (steps := [self.steps_behind_moves(user.output[0])] if behind else []):
+                return steps[0]
+        return None
 
     def is_integer(self, node: NodeProto) -> bool:
         if node.op_type in (QUANTIZE, DEQUANTIZE, "Sum") or any(a.HasField("g") for a in node.attribute):
@@ -89,15 +120,15 @@ class Static:
         before = self.was.get(name)
         return before is None or before.op_type != DEQUANTIZE
 
-    def chain(self, node: NodeProto, output: str) -> list[NodeProto]:
-        """The float nodes that it does the work of: its own, and what is folded into it."""
+    def chain(self, op_type: str, output: str) -> list[NodeProto]:
+        """The float nodes that an operator does the work of: its own, and what is folded into it."""
         found, name = [], output
         while (before := self.was.get(name)) is not None:
             found.insert(0, before)
-            if before.op_type == node.op_type and (node.op_type in PRODUCTS or before.output[0] == output):
+            if before.op_type == op_type and (op_type in PRODUCTS or before.output[0] == output):
                 return found
             inner = [n for n in before.input if n and n not in self.constants]
-            if node.op_type != "Conv" or before.op_type not in FOLDED or len(inner) != 1:
+            if op_type != "Conv" or before.op_type not in FOLDED or len(inner) != 1:
                 return []
             name = inner[0]
         return []
@@ -109,6 +140,8 @@ class Static:
         for node in self.quantized.graph.node:
             if self.is_integer(node):
                 wanted += [*node.input, self.pair_behind(node.output[0])[0]]
+            elif node.op_type == TO_FLOAT:
+                wanted += [shown_name(node), self.result_of(node)]
         wanted += [n for n, before in self.was.items() if before.op_type in (*HARD, "Mul", "Div") and n in self.made]
         wanted += [n for name in wanted for n in (self.was[name].input if name in self.was else [])]
         there = set(self.made) & set(self.quantized_floats())
@@ -138,6 +171,8 @@ class Static:
         for node in self.quantized.graph.node:
             if self.is_integer(node) and node.op_type not in ("Clip",):
                 self.check_node(node, values, roundings, level)
+            elif node.op_type == TO_FLOAT:
+                self.check_to_float(node, values, level)
         return self.findings
 
     def inputs_of(self, node: NodeProto, first: NodeProto, values: dict) -> dict | None:
@@ -166,23 +201,37 @@ class Static:
 
     def check_node(self, node: NodeProto, values: dict, roundings: float, level: str) -> None:
         output, steps = self.pair_behind(node.output[0])
-        chain = self.chain(node, output)
+        chain = self.chain(node.op_type, output)
         feeds = self.inputs_of(node, chain[0], values) if chain else None
         if feeds is None or output not in values:
             return
         want = self.run_chain(chain, feeds).astype(np.float64)
-        got = values[output].astype(np.float64)
-        if got.shape != want.shape:
-            self.findings.append(Finding("shape", f"{node.op_type} {output} ({level})"))
-            return
-        allowed = EPSILON * (np.abs(want) + np.abs(want).max(initial=0)) + 1e-30
+        allowed = 0.0
         if node.op_type in PRODUCTS:
             allowed = allowed + self.product_error(node, chain[0], feeds)
+        if steps is None and level != "disabled":
+            steps = self.steps_behind_moves(output)
         if steps is not None:
             allowed = allowed + steps.beyond(want) + roundings * steps.scale
         if node.op_type == "Softmax" and level != "disabled":
             allowed = allowed + 2 / 255
+        self.judge(node, output, values[output], want, allowed, level)
+
+    def check_to_float(self, node: NodeProto, values: dict, level: str) -> None:
+        output = self.result_of(node)
+        chain = self.chain("Conv", output)
+        feeds = {chain[0].input[0]: values[shown_name(node)]}
+        want = self.run_chain(chain, feeds).astype(np.float64)
+        self.judge(node, output, values[output], want, self.product_error(node, chain[0], feeds), level)
+
+    def judge(self, node: NodeProto, output: str, got: np.ndarray, want: np.ndarray, allowed, level: str) -> None:
+        """Of floats that are summed in another order there is always some error."""
+        got = got.astype(np.float64)
         self.checked += 1
+        if got.shape != want.shape:
+            self.findings.append(Finding("shape", f"{node.op_type} {output} ({level})"))
+            return
+        allowed = allowed + EPSILON * (np.abs(want) + np.abs(want).max(initial=0)) + 1e-30
         off = np.abs(got - want)
         if not np.isfinite(got).all() or (off > allowed).any():
             worst = (off - allowed).argmax()
@@ -191,27 +240,35 @@ class Static:
                         f"{want.flat[worst]}, {np.broadcast_to(allowed, off.shape).flat[worst]:.3g} allowed")
             )  # fmt: skip
 
+    def weight_of(self, node: NodeProto) -> tuple[np.ndarray, np.ndarray, int]:
+        """Integers, scales, and the axis of these."""
+        if node.op_type == TO_FLOAT:  # as a matrix, transposed
+            flat = self.made[self.made[node.input[1]].input[0]]
+            return self.tensors[flat.input[0]], self.tensors[node.input[3]].astype(np.float64), 0
+        d = self.made[node.input[1]]
+        scale = self.tensors[d.input[1]].astype(np.float64)
+        return self.tensors[d.input[0]], scale, oracle.flat_attribute(d, "axis", 0) if scale.ndim else 0
+
     def product_error(self, node: NodeProto, first: NodeProto, feeds: dict) -> np.ndarray:
         x = np.abs(feeds[first.input[0]].astype(np.float64))
-        d = self.made[node.input[1]]
-        scale, weight = self.tensors[d.input[1]].astype(np.float64), self.tensors[d.input[0]]
-        axis = oracle.flat_attribute(d, "axis", 0) if scale.ndim else 0
+        weight, scale, axis = self.weight_of(node)
         shape = [-1 if i == axis else 1 for i in range(weight.ndim)] if scale.ndim else [1] * weight.ndim
         dw = np.broadcast_to(scale.reshape(shape) / 2 * (1 + 1e-4), weight.shape)
         alone = NodeProto()
-        alone.CopyFrom(node)
+        alone.CopyFrom(first if node.op_type == TO_FLOAT else node)
         alone.input[:], alone.output[:] = ["a", "b"], ["y"]
         if node.op_type == "Gemm" and self.opset < 11:
             alone.input.append("c")
         own = {"a": x.astype(np.float32), "b": dw.astype(np.float32), "c": np.zeros(1, np.float32)}
         error = engine.run_node(alone, {n: own[n] for n in alone.input}, {"b", "c"}, self.opset)[0].astype(np.float64)
-        channels = error.shape[1 if node.op_type == "Conv" else -1]
+        is_conv = alone.op_type == "Conv"
+        channels = error.shape[1 if is_conv else -1]
         by_channel = np.broadcast_to(scale.reshape(-1), channels)
         # The bias takes back what rounding makes of the means of the float model.
         largest = max(x.max(initial=0), np.abs(self.own.get(first.input[0], x)).max(initial=0))
         moved = by_channel / 2 * weight.size / channels * largest
-        if len(node.input) > 2 and node.input[2]:
+        if node.op_type in PRODUCTS and len(node.input) > 2 and node.input[2]:
             bias = self.tensors[self.made[node.input[2]].input[1]].astype(np.float64)
             moved = moved + np.abs(bias) / 2
-        last = error.ndim - 2 if node.op_type == "Conv" else 0
+        last = error.ndim - 2 if is_conv else 0
         return error + moved.reshape([-1] + [1] * last)
