@@ -27,6 +27,12 @@ class ConvNet(Network):
     def hard_swish(self, x: str) -> str:
         return self.add("HardSwish", x)
 
+    def hard_parts(self, x: str) -> str:
+        """The same as exporters write it below opset 14."""
+        three, zero, six = (self.constant(np.float32(n)) for n in (3, 0, 6))
+        cut = self.add("Clip", self.add("Add", x, three), zero, six)
+        return self.add("Div", self.add("Mul", x, cut), six)
+
     def leaky(self, x: str) -> str:
         return self.add("LeakyRelu", x, alpha=0.1)
 
@@ -274,6 +280,12 @@ NETWORKS = {  # name -> function, pixels of a side, what else it takes
     "YOLO, 12 channels": (yolo, 192, {"width": 12}),
     "BlazeFace, 256 pixels": (blazeface, 256, {}),
     "style, half as wide": (style, 128, {"c": 8}),
+    # what hard sigmoids in parts cost, where they stay float
+    "MobileNetV3 x 0.75, in parts": (mobilenet_v2, 224, {"alpha": 0.75, "act": "hard_parts", "gated": True}),
+    "MobileNetV3 x 0.35, in parts": (mobilenet_v2, 160, {"alpha": 0.35, "act": "hard_parts", "gated": True}),
+    "MobileNetV2 x 0.5, hard swish in parts": (mobilenet_v2, 192, {"alpha": 0.5, "act": "hard_parts"}),
+    "MobileNetV1 x 0.5, hard swish in parts": (mobilenet_v1, 160, {"alpha": 0.5, "act": "hard_parts"}),
+    "YOLO, hard swish in parts": (yolo, 256, {"width": 12, "act": "hard_parts"}),
 }
 
 

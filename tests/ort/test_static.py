@@ -917,6 +917,76 @@ class Worth(StaticTest):
                 self.assertNotIn("integers are no faster at its sizes", self.reasons(outcome).values())
 
 
+class Gates(StaticTest):
+    """Hard sigmoids in parts, behind a convolution that stays float."""
+
+    def gate(self, x, net, *, order="swish", number=3.0, high=6.0, divisor=6.0, shape=()):
+        def constant(value):
+            return net.constant(np.full(shape, value, np.float32))
+
+        y = net.clip(net.op("Add", constant(number), x), 0.0, high)
+        if order == "gated":
+            return net.op("Mul", net.op("Mul", y, constant(1 / divisor)), x)
+        y = net.op("Mul", x, y) if order in ("swish", "taken twice") else y
+        z = net.op("Div", y, constant(divisor))
+        if order == "sigmoid":
+            return net.op("Mul", net.op("Sin", x), z)  # taken by one, the sum would go into the convolution
+        return net.op("Add", z, y) if order == "taken twice" else z
+
+    def quantized(self, opset, size=32, sine=True, **options):
+        net = Net(opset)
+        x = self.gate(net.conv("x", 3, 16), net, **options)
+        x = net.op("Sin", x) if sine else x  # or it would be integer for what follows
+        for i in (16, 64):
+            x = net.op("Relu", net.conv(x, i, 64))
+        model = net.model(net.nodes[-1].output[0], (1, 64, size, size), {"x": (1, 3, size, size)})
+        feeds = nchw(size=size)
+        outcome = self.static(model, feeds, forced=False)
+        got, want = (common.run(p, feeds[0]) for p in (outcome.path, outcome.source))
+        self.assertLess(common.relative_error(want, got), 5)
+        return outcome, [n.op_type for n in outcome.model.graph.node]
+
+    @cases(
+        {
+            "hard swish": (13, {}),
+            "hard swish, opset 10": (10, {}),
+            "hard sigmoid": (13, {"order": "sigmoid"}),
+            "divided before the product": (13, {"order": "gated"}),
+            "other ends": (13, {"number": 2.0, "high": 4.0, "divisor": 4.0}),
+            "numbers of one axis": (13, {"shape": (1,)}),
+        }
+    )
+    def one(self, opset, options) -> None:
+        _, types = self.quantized(opset, **options)
+        parts = (types.count(op_type) for op_type in ("HardSigmoid", "Add", "Clip", "Div"))
+        self.assertEqual(tuple(parts), (1, 0, 0, 0), types)
+
+    @cases(
+        {
+            "another divisor": ({"divisor": 5.0},),
+            "what is between is taken": ({"order": "taken twice"},),
+            "numbers of more axes": ({"shape": (1, 1, 1)},),
+        }
+    )
+    def none(self, options) -> None:
+        _, types = self.quantized(13, **options)
+        self.assertNotIn("HardSigmoid", types)
+
+    def test_same(self) -> None:
+        """To the last bits what the parts give."""
+        net = Net(13)
+        gate = self.gate("x", net)
+        net.conv(net.conv(net.op("Sin", gate), 3, 16), 16, 16)
+        model = net.model(net.nodes[-1].output[0], (1, 16, 32, 32), {"x": (1, 3, 32, 32)})
+        model.graph.output.append(helper.make_tensor_value_info(gate, TensorProto.FLOAT, (1, 3, 32, 32)))
+        feeds = {"x": 4 * nchw(size=32)[0]["x"]}
+        outcome = self.static(model, [feeds])
+        session = ort.InferenceSession(str(outcome.path))
+        want = common.session(model).run([gate], feeds)[0]
+        np.testing.assert_allclose(session.run([gate], feeds)[0], want, rtol=1e-6, atol=1e-6)
+        self.assertIn("HardSigmoid", [n.op_type for n in outcome.model.graph.node])
+
+
 class Networks(StaticTest):
     """Whole nets as users have them."""
 

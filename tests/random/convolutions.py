@@ -69,10 +69,12 @@ class Net:
 
     def activate(self) -> None:
         x, shape = self.take()
-        kinds = ["Relu", "Sigmoid", "LeakyRelu", "HardSigmoid", "Clip", "Swish", "Tanh"] + ["HardSwish"] * (self.opset >= 14)
+        kinds = ["Relu", "Sigmoid", "LeakyRelu", "HardSigmoid", "Clip", "Swish", "Tanh", "Parts"] + ["HardSwish"] * (self.opset >= 14)
         kind = self.random.choice(kinds)
         if kind == "Swish":
             y = self.op("Mul", x, self.op("Sigmoid", x))
+        elif kind == "Parts":
+            y = self.hard_in_parts(x)
         elif kind == "Clip" and self.opset < 11:
             y = self.op(kind, x, min=0.0, max=6.0)
         elif kind == "Clip":
@@ -80,6 +82,16 @@ class Net:
         else:
             y = self.op(kind, x)
         self.add(y, shape)
+
+    def hard_in_parts(self, x: str) -> str:
+        """A hard sigmoid, or a hard swish; sometimes nearly."""
+        y = self.op("Add", x, self.constant(np.float32(3)))
+        if self.opset < 11:
+            y = self.op("Clip", y, min=0.0, max=6.0)
+        else:
+            y = self.op("Clip", y, self.constant(np.float32(0)), self.constant(np.float32(6)))
+        y = self.op("Mul", y, x) if self.chance(0.6) else y
+        return self.op("Div", y, self.constant(np.float32(6 if self.chance(0.8) else 5)))
 
     def arithmetic(self) -> None:
         x, shape = self.take()

@@ -25,6 +25,13 @@ enum oq_carry {
     OQ_CARRY_FOLDED   /* leaves: the weight before it is multiplied by it */
 };
 
+/* A hard sigmoid that the model writes in parts: gates.c. */
+struct oq_gate {
+    size_t sum, clip, product, last; /* nodes; product: OQ_NO_NODE where it is no hard swish */
+    const struct oq_value *x;
+    float alpha, beta; /* of HardSigmoid */
+};
+
 /* A node of the main graph. */
 struct oq_carrier {
     enum oq_carry carry;
@@ -42,6 +49,7 @@ struct oq_carrier {
     float low, high;   /* of a clamp */
     float factor;      /* of a scale: above 0; of the slope of a hard sigmoid */
     float shift; /* that x gets before it is cut off: clip(x + shift, 0, 1 / factor) * factor */
+    const struct oq_gate *gate; /* that it is a part of */
 };
 
 /* A value of the main graph. */
@@ -151,6 +159,15 @@ void oq_store_integer(const struct oq_integer_form *form, int value, void *integ
 
 /* needed.c: ranges hold no more than what users of a value look at. */
 bool oq_ranges_cut(onnxq_plan *plan, onnxq_error *error);
+
+/* The same file: x + number; *x stays NULL where the node is none. */
+bool oq_find_sum(onnxq_plan *plan, const Oq__Pb__NodeProto *node, const struct oq_value **x,
+                 float *number, onnxq_error *error);
+
+/* gates.c: hard sigmoids in parts; that of a node, where all of it stays float; what it becomes. */
+bool oq_gates_find(onnxq_plan *plan, onnxq_error *error);
+const struct oq_gate *oq_float_gate_of(const onnxq_plan *plan, size_t index);
+bool oq_gate_write(struct oq_rewrite *rewrite, size_t index);
 
 /* folds.c: what follows a product and can be folded into it. */
 bool oq_products_fold(onnxq_plan *plan, onnxq_error *error);

@@ -262,7 +262,7 @@ bool oq_activations_find(onnxq_plan *plan, onnxq_error *error)
     choose_form(plan);
     if (!check_standard(plan, error) || !choose_opset(plan, error) ||
         !init_carriers(plan, refusal, error) || !oq_products_fold(plan, error) ||
-        !oq_ranges_cut(plan, error))
+        !oq_ranges_cut(plan, error) || !oq_gates_find(plan, error))
         return false;
     widen_softmaxes(plan);
     refuse_coarse_values(plan);
@@ -568,6 +568,8 @@ static const char *find_part(const onnxq_plan *plan, const struct oq_site *site)
     const struct oq_carrier *carrier = carrier_of(plan, site->node_index);
     if (carrier->carry == OQ_CARRY_FOLDED)
         return "folded into the weight before it";
+    if (oq_float_gate_of(plan, site->node_index) != NULL)
+        return "a part of HardSigmoid";
     if (carrier->is_integer && carrier->carry == OQ_CARRY_SCALE)
         return "a factor of the scale behind it";
     if (carrier->carry == OQ_CARRY_PRODUCT && site->input == 2 &&

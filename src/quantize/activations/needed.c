@@ -16,9 +16,8 @@ static const struct span everything = {-INFINITY, INFINITY};
 /* Beyond these ends a sigmoid is as near to 0 or 1 as makes a tenth of a step of 8 bits. */
 #define SIGMOID_END 10
 
-/* x + number: *x stays NULL where the node is none. */
-static bool find_sum(onnxq_plan *plan, const Oq__Pb__NodeProto *node, const struct oq_value **x,
-                     float *number, onnxq_error *error)
+bool oq_find_sum(onnxq_plan *plan, const Oq__Pb__NodeProto *node, const struct oq_value **x,
+                 float *number, onnxq_error *error)
 {
     *x = NULL;
     if (node == NULL || !oq_node_is(node, "", "Add") || node->n_input != 2)
@@ -61,7 +60,7 @@ static bool find_gate(onnxq_plan *plan, const struct oq_value *factor, const str
         *end = -SIGMOID_END;
     if (maker->carry != OQ_CARRY_CLAMP || maker->low != 0)
         return true;
-    if (!find_sum(plan, oq_value_node(maker->input), &summand, &number, error))
+    if (!oq_find_sum(plan, oq_value_node(maker->input), &summand, &number, error))
         return false;
     if (summand == x)
         *end = -number;
@@ -81,7 +80,7 @@ static bool look_at_map(onnxq_plan *plan, const struct span *spans, const struct
     if (oq_node_is(node, "", "Mul") && node->n_input == 2)
         return find_gate(plan, oq_main_value(plan, node->input[1 - use->input]), value, &span->low,
                          error);
-    if (!find_sum(plan, node, &x, &number, error))
+    if (!oq_find_sum(plan, node, &x, &number, error))
         return false;
     if (x == value) {
         span->low = spans[user->output->ordinal].low - number;

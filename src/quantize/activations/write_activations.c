@@ -484,7 +484,7 @@ bool oq_activations_change(const onnxq_plan *plan, size_t index)
         return false;
     const struct oq_carrier *carrier = &activations->carriers[index];
     return carrier->is_integer || carrier->has_folded || carrier->carry == OQ_CARRY_FOLDED ||
-           is_moved_into_body(plan, carrier);
+           oq_float_gate_of(plan, index) != NULL || is_moved_into_body(plan, carrier);
 }
 
 bool oq_activations_write(struct oq_rewrite *rewrite, size_t index)
@@ -494,6 +494,8 @@ bool oq_activations_write(struct oq_rewrite *rewrite, size_t index)
     Oq__Pb__NodeProto *node = edit->states[0].proto->node[index];
     if (carrier->carry == OQ_CARRY_FOLDED)
         return true;
+    if (oq_float_gate_of(rewrite->plan, index) != NULL)
+        return oq_gate_write(rewrite, index);
     if (carrier->is_integer && carrier->carry == OQ_CARRY_SCALE)
         return write_scale(rewrite, carrier);
     if (carrier->is_integer && carrier->carry == OQ_CARRY_HARD)
