@@ -34,6 +34,7 @@ struct oq_edit {
     bool failed;                      /* memory ran out somewhere; reported at the end */
     bool uses_standard, uses_contrib; /* a node of ai.onnx, or com.microsoft, was written */
     bool freeze_inputs;               /* no initializer stays a graph input */
+    bool keeps_unused;                /* what had no user in the first place stays */
     int32_t integer_type;             /* that QuantizeLinear of com.microsoft gives; 0: uint8 */
 
     struct oq_strmap value_names, node_names; /* all that are taken, over the whole model */

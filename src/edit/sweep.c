@@ -51,7 +51,8 @@ static bool is_useless(const struct oq_edit *edit, const struct oq_value *value)
 {
     if (value == NULL || is_needed(edit, value) || is_for_callers(edit, value))
         return false;
-    return value->n_uses > 0 || (oq_value_tensor(value) != NULL && !value->is_annotated);
+    return value->n_uses > 0 ||
+           (oq_value_tensor(value) != NULL && !value->is_annotated && !edit->keeps_unused);
 }
 
 /* --- what leaves --- */

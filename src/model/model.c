@@ -269,6 +269,18 @@ bool oq_note_added(struct oq_notes *notes, struct oq_arena *arena,
     return true;
 }
 
+bool oq_note_made(struct oq_notes *notes, struct oq_arena *arena, const Oq__Pb__TensorProto *tensor,
+                  const struct oq_made *made)
+{
+    if (notes == NULL)
+        return true;
+    if (!oq_arena_grow(arena, &notes->made, notes->n_made, &notes->made_capacity,
+                       sizeof(*notes->made)))
+        return false;
+    notes->made[notes->n_made++] = (struct oq_made_tensor){tensor, made};
+    return true;
+}
+
 static int compare_origins(const void *a, const void *b)
 {
     uintptr_t x = (uintptr_t)((const struct oq_node_origin *)a)->node;
@@ -302,6 +314,9 @@ static bool derive(onnxq_model *model, onnxq_error *error)
         return false;
     for (size_t i = 0; i < model->notes.n_added; i++)
         model->tensors[oq_model_tensor(model, model->notes.added[i])->ordinal].is_added = true;
+    for (size_t i = 0; i < model->notes.n_made; i++)
+        model->tensors[oq_model_tensor(model, model->notes.made[i].tensor)->ordinal].made =
+            model->notes.made[i].made;
     if (model->notes.n_origins > 0)
         qsort(model->notes.origins, model->notes.n_origins, sizeof(*model->notes.origins),
               compare_origins);

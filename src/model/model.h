@@ -23,12 +23,19 @@ struct oq_node_origin {
     bool is_inside;                       /* a call of a local function, of which it is a part */
 };
 
+struct oq_made_tensor {
+    const Oq__Pb__TensorProto *tensor;
+    const struct oq_made *made;
+};
+
 /* What a change says of the copy that it has made. */
 struct oq_notes {
     struct oq_node_origin *origins; /* in a derived model sorted by address of the node */
     size_t n_origins, origins_capacity;
     const Oq__Pb__TensorProto **added; /* tensors that are in no file */
     size_t n_added, added_capacity;
+    struct oq_made_tensor *made; /* tensors that were computed */
+    size_t n_made, made_capacity;
 };
 
 /*
@@ -82,6 +89,10 @@ bool oq_note_origin(struct oq_notes *notes, struct oq_arena *arena,
                     const struct oq_node_origin *origin);
 bool oq_note_added(struct oq_notes *notes, struct oq_arena *arena,
                    const Oq__Pb__TensorProto *tensor);
+
+/* Or what a tensor was computed of. */
+bool oq_note_made(struct oq_notes *notes, struct oq_arena *arena, const Oq__Pb__TensorProto *tensor,
+                  const struct oq_made *made);
 
 /* In the settings of --method static: some of the ranges were there, and are another tool's. */
 #define OQ_RANGES_OF_OTHERS " ranges_of_others=1"

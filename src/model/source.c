@@ -1,8 +1,6 @@
 /* Finds sources through chains of rearranging operators, and reads their elements. */
 #include "model/source.h"
 
-#include <math.h>
-
 #include "base/checked.h"
 #include "model/model.h"
 #include "wire/data_type.h"
@@ -799,196 +797,20 @@ static enum outcome multiply_source(struct finder *finder, struct oq_source *sou
     return FOUND;
 }
 
-/* --- norms --- */
-
-/* Elements of a weight of which the norm is taken, for one value: as much as is read anyway. */
-#define MAX_NORM_NELEM ((uint64_t)1 << 26)
-
-/* A norm is taken for each value that it goes into: of more than these, of no more than that has.
- */
-#define MAX_NORM_USES 8
-
-static bool goes_to_many(const struct oq_graph *graph, const char *name)
-{
-    const struct oq_value *value = oq_graph_find(graph, name);
-    return value != NULL && value->n_uses > MAX_NORM_USES;
-}
-
-static const Oq__Pb__NodeProto *find_maker(const struct oq_graph *graph, const char *name,
-                                           const struct oq_graph **of)
-{
-    const struct oq_value *value = oq_graph_find(graph, name);
-    *of = value == NULL ? NULL : value->graph;
-    return oq_value_node(value);
-}
-
-/* A constant that is this number. */
-static bool is_number(struct finder *finder, const struct oq_graph *graph, const char *name,
-                      float number)
-{
-    struct oq_source source;
-    struct factor_list numbers;
-    return find(finder, graph, name, &source) == FOUND &&
-           read_numbers(finder, &source, &numbers) == FOUND && numbers.n == 1 &&
-           numbers.x[0] == number;
-}
-
-/* The node is x * x, or x to the power of 2. */
-static bool is_square(struct finder *finder, const struct oq_graph *graph,
-                      const Oq__Pb__NodeProto *node)
-{
-    if (node->n_input != 2)
-        return false;
-    return (oq_node_is(node, "", "Mul") && strcmp(node->input[0], node->input[1]) == 0) ||
-           (oq_node_is(node, "", "Pow") && is_number(finder, graph, node->input[1], 2));
-}
-
-/* What it is the magnitude of, as torch takes that before the norm; or the value itself. */
-static const char *skip_magnitude(const struct oq_graph *graph, const char *name)
-{
-    const struct oq_graph *of;
-    const Oq__Pb__NodeProto *node = find_maker(graph, name, &of);
-    return node != NULL && of == graph && node->n_input == 1 && oq_node_is(node, "", "Abs")
-               ? node->input[0]
-               : name;
-}
-
-/* Below a root: the node that sums up, and in *graph and *squared what it sums the squares of. */
-static const Oq__Pb__NodeProto *find_sum(struct finder *finder, const struct oq_graph **graph,
-                                         const Oq__Pb__NodeProto *sum, const char **squared)
-{
-    if (sum == NULL || sum->n_input == 0)
-        return NULL;
-    *squared = sum->input[0];
-    if (oq_node_is(sum, "", "ReduceSumSquare"))
-        return sum;
-    const struct oq_graph *of;
-    const Oq__Pb__NodeProto *square =
-        oq_node_is(sum, "", "ReduceSum") ? find_maker(*graph, sum->input[0], &of) : NULL;
-    if (square == NULL || of != *graph || !is_square(finder, of, square))
-        return NULL;
-    *squared = square->input[0];
-    return sum;
-}
-
-/* The node that sums up for the norm `name`: ReduceL2, or a sum of squares below a root. */
-static const Oq__Pb__NodeProto *find_norm(struct finder *finder, const struct oq_graph **graph,
-                                          const char *name, const char **squared)
-{
-    const Oq__Pb__NodeProto *node = find_maker(*graph, name, graph);
-    if (node == NULL || node->n_input == 0)
-        return NULL;
-    *squared = node->input[0];
-    if (oq_node_is(node, "", "ReduceL2"))
-        return node;
-    const bool is_root =
-        oq_node_is(node, "", "Sqrt") || (oq_node_is(node, "", "Pow") && node->n_input == 2 &&
-                                         is_number(finder, *graph, node->input[1], 0.5F));
-    return is_root ? find_sum(finder, graph, find_maker(*graph, node->input[0], graph), squared)
-                   : NULL;
-}
-
-/* The one axis of the value, of more than one element, that is not summed up; -1: there is none. */
-static int find_kept_axis(const struct oq_source *source, const int64_t *axes, size_t n)
-{
-    int kept = -1;
-    for (size_t i = 0; i < source->n_dims; i++) {
-        const size_t stored = source->transposed ? 1 - i : i;
-        if (source->dims[stored] == 1 || contains(axes, n, source->n_dims, i))
-            continue;
-        if (kept >= 0)
-            return -1;
-        kept = (int)i;
-    }
-    return kept;
-}
-
-static enum outcome sum_squares(struct finder *finder, const struct oq_source *source,
-                                size_t stored, float *norms)
-{
-    const uint64_t behind = elements_behind(source, stored), n = (uint64_t)source->dims[stored];
-    double *sums = oq_arena_array(finder->arena, (size_t)n, sizeof(*sums));
-    const size_t room = (size_t)oq_min_u64(source->nelem, OQ_READ_MAX_NELEM);
-    float *x = oq_arena_array(finder->arena, room, sizeof(*x));
-    if (sums == NULL || x == NULL || !find_scratch(finder))
-        return out_of_memory(finder);
-    uint64_t channel = 0, of_channel = 0;
-    for (uint64_t done = 0; done < source->nelem;) {
-        const size_t part = (size_t)oq_min_u64(source->nelem - done, room);
-        if (!oq_source_read_floats(source, done, part, x, finder->scratch, finder->error))
-            return FAILED;
-        for (size_t i = 0; i < part; i++) {
-            sums[channel] += (double)x[i] * (double)x[i];
-            if (++of_channel == behind) {
-                of_channel = 0;
-                channel = channel + 1 == n ? 0 : channel + 1;
-            }
-        }
-        done += part;
-    }
-    for (uint64_t i = 0; i < n; i++)
-        norms[i] = (float)sqrt(sums[i]);
-    return FOUND;
-}
-
-/* The norm of each channel of a weight, as weight normalization divides by; of `most` elements. */
-static enum outcome find_norms(struct finder *finder, const struct oq_graph *graph,
-                               const char *name, uint64_t most, struct factor_list *numbers)
-{
-    int64_t axes[MAX_RANK];
-    const char *squared;
-    size_t n;
-    bool given;
-    struct oq_source source;
-    const Oq__Pb__NodeProto *node = find_norm(finder, &graph, name, &squared);
-    if (node == NULL || oq_node_int(node, "keepdims", 1) == 0 || !take_steps(finder, 1))
-        return OTHER;
-    enum outcome outcome = find_parameter(finder, graph, node, "axes", 1, axes, &n, &given);
-    if (outcome == FOUND)
-        outcome = find(finder, graph, skip_magnitude(graph, squared), &source);
-    if (outcome != FOUND || !given || n == 0 || source.n_dims > MAX_RANK ||
-        source.data_type != OQ_TYPE(FLOAT) || source.nelem > oq_min_u64(most, MAX_NORM_NELEM))
-        return outcome == FOUND ? OTHER : outcome;
-    const int kept = find_kept_axis(&source, axes, n);
-    if (kept < 0)
-        return OTHER;
-    const size_t stored = (size_t)(source.transposed ? 1 - kept : kept);
-    int64_t *dims = oq_arena_array(finder->arena, source.n_dims, sizeof(*dims));
-    if (dims == NULL || source.dims[stored] > MAX_FACTORS)
-        return dims == NULL ? out_of_memory(finder) : OTHER;
-    for (size_t i = 0; i < source.n_dims; i++)
-        dims[i] = (int)i == kept ? source.dims[stored] : 1;
-    *numbers = (struct factor_list){.dims = dims, .n_dims = source.n_dims};
-    numbers->n = (size_t)source.dims[stored];
-    numbers->x = oq_arena_array(finder->arena, numbers->n, sizeof(*numbers->x));
-    return numbers->x == NULL ? out_of_memory(finder)
-                              : sum_squares(finder, &source, stored, numbers->x);
-}
-
 /* The two factors of a Mul or Div: the larger constant is the weight, the other one numbers. */
 static enum outcome find_factors(struct finder *finder, const struct oq_graph *graph,
                                  const Oq__Pb__NodeProto *node, struct oq_source *weight,
                                  struct factor_list *numbers)
 {
     struct oq_source sources[2] = {{0}};
-    bool found[2];
     for (size_t i = 0; i < 2; i++) {
         enum outcome outcome = find(finder, graph, node->input[i], &sources[i]);
-        if (outcome == FAILED)
-            return FAILED;
-        found[i] = outcome == FOUND;
+        if (outcome != FOUND)
+            return outcome;
     }
-    const bool divides = oq_node_is(node, "", "Div");
-    const size_t of =
-        found[0] && (divides || !found[1] || sources[0].nelem >= sources[1].nelem) ? 0 : 1;
-    if (!found[of] || (divides && of == 1))
-        return OTHER;
+    const size_t of = oq_node_is(node, "", "Div") || sources[0].nelem >= sources[1].nelem ? 0 : 1;
     *weight = sources[of];
-    const bool is_shared =
-        goes_to_many(graph, node->input[1 - of]) || goes_to_many(graph, node->output[0]);
-    return found[1 - of] ? read_numbers(finder, &sources[1 - of], numbers)
-                         : find_norms(finder, graph, node->input[1 - of],
-                                      is_shared ? weight->nelem : MAX_NORM_NELEM, numbers);
+    return read_numbers(finder, &sources[1 - of], numbers);
 }
 
 /* Mul, Div (7, 13, 14). */

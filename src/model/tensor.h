@@ -27,6 +27,24 @@ struct oq_mark {
     uint64_t offset;
 };
 
+/*
+ * Of a tensor in no file: what its numbers were computed of. Where steps are known, they are
+ * integers of 8 bits times one of these, or one for each index of an axis.
+ */
+struct oq_value;
+struct oq_made {
+    const struct oq_tensor *base; /* the largest of them, as users know it: */
+    const char *name;             /* by this name */
+    struct oq_made_of {
+        const struct oq_value *value;
+        const struct oq_tensor *tensor;
+    } * others;
+    size_t n_others; /* stored constants that left together with that */
+    int axis;        /* of the steps; -1: one for all */
+    uint64_t n_steps;
+    const float *steps; /* NULL: not known */
+};
+
 struct oq_tensor {
     const Oq__Pb__TensorProto *proto;
     const struct oq_dtype *dtype; /* NULL: a type we do not know; only its bytes can be kept */
@@ -40,7 +58,8 @@ struct oq_tensor {
     const struct oq_file *file; /* NULL where there is no payload: no elements, or strings */
     bool contiguous;            /* the elements lie at [offset, offset + nbytes) as in raw_data */
     bool external;
-    bool is_added; /* it is not in the file; see struct oq_notes */
+    bool is_added;              /* it is not in the file; see struct oq_notes */
+    const struct oq_made *made; /* or NULL */
     uint64_t offset;
     const struct oq_fragment *fragments;
     uint32_t nfragments;

@@ -397,10 +397,71 @@ static void charge_derived(onnxq_plan *plan)
     }
 }
 
+static void count_weight(onnxq_plan *plan, const onnxq_weight *weight)
+{
+    onnxq_summary *summary = &plan->summary;
+    summary->n_weights++;
+    summary->n_quantized_before += weight->quantized_before;
+    summary->nbytes_quantized_before += weight->quantized_before ? weight->nbytes : 0;
+    summary->n_quantized += weight->action == ONNXQ_DYNAMIC || weight->action == ONNXQ_FOLD;
+    summary->weight_nbytes_before += weight->nbytes;
+    summary->weight_nbytes_after += weight->nbytes_after;
+}
+
+static void set_tensor(onnxq_weight *weight, const char *name, const struct oq_tensor *tensor)
+{
+    *weight = (onnxq_weight){.struct_size = sizeof(*weight),
+                             .name = name,
+                             .dtype = tensor->dtype == NULL ? "unknown" : tensor->dtype->name,
+                             .dims = tensor->dims,
+                             .n_dims = tensor->n_dims,
+                             .nelem = tensor->nelem,
+                             .nbytes = tensor->nbytes};
+}
+
+/* Constants that another one was computed of, and that left with it: what it is, they are. */
+static bool describe_others(onnxq_plan *plan, const struct oq_made *made,
+                            const onnxq_weight *computed, onnxq_error *error)
+{
+    for (size_t i = 0; made != NULL && i < made->n_others; i++) {
+        const struct oq_value *value = made->others[i].value;
+        const struct oq_use *use = value->uses;
+        const Oq__Pb__NodeProto *node = use->graph->proto->node[use->node];
+        const bool is_float = made->others[i].tensor->dtype->is_float;
+        const char *words = oq_arena_printf(&plan->arena, "computed into %s", computed->name);
+        onnxq_use *described = oq_arena_alloc(&plan->arena, sizeof(*described));
+        onnxq_weight *weight = &plan->weights[plan->n_weights++];
+        if (described == NULL || words == NULL)
+            return oq_arena_fail(&plan->arena, error);
+        set_tensor(weight, value->name, made->others[i].tensor);
+        *described = (onnxq_use){.graph = use->graph->name,
+                                 .node = oq_node_label(node),
+                                 .op_type = node->op_type,
+                                 .domain = oq_domain(node->domain),
+                                 .input = use->input,
+                                 .action = is_float ? computed->action : ONNXQ_KEEP,
+                                 .form = words,
+                                 .reason = words};
+        weight->uses = described;
+        weight->n_uses = 1;
+        weight->action = described->action;
+        weight->channel_axis = -1;
+        count_weight(plan, weight);
+    }
+    return true;
+}
+
+static size_t count_weights(const onnxq_plan *plan)
+{
+    size_t n = plan->model->n_tensors;
+    for (size_t i = 0; i < plan->model->n_tensors; i++)
+        n += plan->model->tensors[i].made == NULL ? 0 : plan->model->tensors[i].made->n_others;
+    return n;
+}
+
 static bool describe(onnxq_plan *plan, onnxq_error *error)
 {
-    plan->weights =
-        oq_arena_array(&plan->arena, plan->model->n_tensors + 1, sizeof(*plan->weights));
+    plan->weights = oq_arena_array(&plan->arena, count_weights(plan) + 1, sizeof(*plan->weights));
     if (plan->weights == NULL)
         return oq_arena_fail(&plan->arena, error);
     charge_derived(plan);
@@ -410,25 +471,16 @@ static bool describe(onnxq_plan *plan, onnxq_error *error)
         if (tensor->is_added)
             continue;
         onnxq_weight *weight = &plan->weights[plan->n_weights++];
-        *weight = (onnxq_weight){.struct_size = sizeof(*weight),
-                                 .name = constant->name,
-                                 .dtype = tensor->dtype == NULL ? "unknown" : tensor->dtype->name,
-                                 .dims = tensor->dims,
-                                 .n_dims = tensor->n_dims,
-                                 .nelem = tensor->nelem,
-                                 .nbytes = tensor->nbytes,
-                                 .nbytes_after = constant->nbytes_after};
+        set_tensor(weight, oq_constant_label(plan, constant),
+                   tensor->made == NULL ? tensor : tensor->made->base);
+        weight->nbytes_after = constant->nbytes_after;
         describe_integers(find_quantized(constant), weight);
         if (!describe_uses(plan, constant, weight, error))
             return false;
         weight->quantized_before = was_quantized(constant);
-        plan->summary.n_weights++;
-        plan->summary.n_quantized_before += weight->quantized_before;
-        plan->summary.nbytes_quantized_before += weight->quantized_before ? weight->nbytes : 0;
-        plan->summary.n_quantized +=
-            weight->action == ONNXQ_DYNAMIC || weight->action == ONNXQ_FOLD;
-        plan->summary.weight_nbytes_before += weight->nbytes;
-        plan->summary.weight_nbytes_after += weight->nbytes_after;
+        count_weight(plan, weight);
+        if (!describe_others(plan, tensor->made, weight, error))
+            return false;
     }
     return true;
 }
@@ -506,7 +558,8 @@ static bool expand(onnxq_plan *plan, onnxq_error *error)
         .products = options->method == ONNXQ_METHOD_DYNAMIC ||
                     options->method == ONNXQ_METHOD_BLOCKS ||
                     options->method == ONNXQ_METHOD_STATIC};
-    if (!oq_expand(plan->model, &plan->expand_options, plan->expanded, &plan->n_expanded, error))
+    if (!oq_expand(plan->model, &plan->expand_options, &plan->computed, plan->expanded,
+                   &plan->n_expanded, error))
         return false;
     if (plan->n_expanded > 0)
         plan->model = plan->expanded[plan->n_expanded - 1];
@@ -547,6 +600,7 @@ static onnxq_plan *create(const onnxq_model *model, const onnxq_options *given, 
         oq_arena_init(&plan->arena, oq_model_budget(model));
         oq_arena_init(&plan->sources, oq_model_budget(model));
         oq_arena_init(&plan->round, oq_model_budget(model));
+        oq_arena_init(&plan->computed, SIZE_MAX);
         plan->model = model;
         plan->options = *options;
         plan->options.choices = NULL;
@@ -613,6 +667,7 @@ void onnxq_plan_destroy(onnxq_plan *plan)
     oq_arena_fini(&plan->arena);
     while (plan->n_expanded > 0)
         onnxq_model_close(plan->expanded[--plan->n_expanded]);
+    oq_arena_fini(&plan->computed);
     free(plan);
 }
 

@@ -894,6 +894,61 @@ static void slices_of_one_weight(struct parts *parts, size_t n)
     }
 }
 
+/* --- weights that are computed --- */
+
+/* Each of the one before, twice, and multiplied. */
+static void sums_that_double(struct parts *parts, size_t n)
+{
+    char input[64] = "w", output[64];
+    const uint64_t dims[] = {32, 32};
+    put_zeros(&parts->graph, "w", 1, 4, dims, 2);
+    for (size_t i = 0; i < n; i++) {
+        put_node(&parts->graph, "Add", input, input, numbered(output, "h", i));
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+        memcpy(input, output, sizeof(input));
+    }
+}
+
+/* n of one constant, which is larger the more there are. */
+static void computed_of_one_weight(struct parts *parts, size_t n)
+{
+    char output[64];
+    const uint64_t dims[] = {n / 8 + 8, n < 2048 ? 8 : n / 256};
+    put_zeros(&parts->graph, "w", 1, 4, dims, 2);
+    for (size_t i = 0; i < n; i++) {
+        put_node(&parts->graph, "Exp", "w", NULL, numbered(output, "h", i));
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+    }
+}
+
+/* Of nothing, each as large as it may be. */
+static void expanded_weights(struct parts *parts, size_t n)
+{
+    char output[64];
+    const uint64_t dims[] = {1, 1};
+    put_zeros(&parts->graph, "w", 1, 4, dims, 2);
+    put_int64s(&parts->graph, "shape", 4096, 4096, 2);
+    for (size_t i = 0; i < n; i++) {
+        put_node(&parts->graph, "Expand", "w", "shape", numbered(output, "h", i));
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+    }
+}
+
+/* Products of constants that are as wide as they are high. */
+static void products_of_constants(struct parts *parts, size_t n)
+{
+    char output[64];
+    uint64_t side = 1;
+    while (side * side < n * 8)
+        side++;
+    const uint64_t dims[] = {side, side};
+    put_zeros(&parts->graph, "w", 1, 4, dims, 2);
+    for (size_t i = 0; i < n; i++) {
+        put_node(&parts->graph, "MatMul", "w", "w", numbered(output, "h", i));
+        put_node(&parts->graph, "MatMul", "x", output, NULL);
+    }
+}
+
 /* --- operators of one weight --- */
 
 static void lstms_of_one_weight(struct parts *parts, size_t n)
@@ -1296,6 +1351,10 @@ const struct shape shapes[] = {
     SHAPE(chain_behind_concat),
     SHAPE(twins),
     SHAPE(slices_of_one_weight),
+    SHAPE(sums_that_double),
+    SHAPE(computed_of_one_weight),
+    SHAPE(expanded_weights),
+    SHAPE(products_of_constants),
     SHAPE(lstms_of_one_weight),
     SHAPE(products_of_wide_weight),
     SHAPE(inputs_and_outputs),

@@ -541,7 +541,6 @@ CENTERED = {
     ],
     "softmax": [node("MatMul", "x w", "m"), node("Softmax", "m", "y")],
     "rows": [node("Gather", "w i", "r"), node("Mul", "r two", "d"), node("LayerNormalization", "d g", "y")],
-    "mean": MEAN,
     "subtracted": [node("MatMul", "x w", "m"), node("ReduceMean", "m", "n", axes=[-1]), node("Sub", "m n", "y")],
 }  # fmt: skip
 
@@ -570,6 +569,17 @@ class Offsets(OrtTest):
         want = self.run_levels(self.dir / "model.onnx", {"x": x})["disabled"][0]
         for found in self.run_levels(outcome.path, {"x": x}).values():
             self.assertLess(np.linalg.norm(found[0] - want), 0.01 * np.linalg.norm(want - want.mean(-1, keepdims=True)))
+
+    @cases({name: flags for name, flags in METHODS.items() if name != "qdq_blocks"})
+    def less_its_mean(self, *flags):
+        """The model takes off what they have in common, of constants: what is left is the weight."""
+        w = (1000 + 0.01 * np.random.default_rng(1).standard_normal((128, 128))).astype(np.float32)
+        x = build.activations(128, 128)
+        outcome = self.quantize(beside(MEAN, x, x, {"w": w}, 17), *flags)
+        self.assertIn(outcome.weight("w")["action"], ("fold", "dynamic"))
+        want = self.run_levels(self.dir / "model.onnx", {"x": x})["disabled"][0]
+        for found in self.run_levels(outcome.path, {"x": x}).values():
+            self.assertLess(np.linalg.norm(found[0] - want), 0.02 * np.linalg.norm(want))
 
     @cases({"blocks": ("--method=blocks", "--bits=4"), "qdq": ("--method=qdq", "--bits=4")})
     def of_4_bits(self, *flags):

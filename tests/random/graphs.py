@@ -434,6 +434,28 @@ def normalized(d: Drawing, shape, dtype) -> Value:
     return d.node("Div", [value, norm])
 
 
+def merged(d: Drawing, shape, dtype) -> Value:
+    """Computed of several constants: with a product of two, masked, standardized, rounded in training."""
+    value, kind = d.weight(shape, dtype), d.random.randrange(4)
+    number = lambda x: d.store(np.array(x, dtype))  # noqa: E731
+    if kind == 0 and len(shape) == 2:
+        rank = d.random.randrange(1, 5)
+        low, high = (d.store(d.numpy.standard_normal(s).astype(dtype)) for s in ((shape[0], rank), (rank, shape[1])))
+        return d.node("Add", [value, d.node("MatMul", [low, high])])
+    if kind == 1:
+        mask = d.store(d.numpy.random(shape) < 0.6)
+        return d.node("Mul", [value, d.cast(mask, dtype)])
+    if kind == 2 and shape:
+        names, attributes = d.axes("axes", [d.random.randrange(len(shape))], 18)
+        centered = d.node("Sub", [value, d.node("ReduceMean", [value, *names], keepdims=1, **attributes)])
+        return d.node("Div", [centered, d.node("Exp", [d.node("ReduceMean", [d.node("Abs", [value])], keepdims=0)])])
+    if kind == 3 and d.opset >= 11:
+        step = d.store(d.numpy.uniform(0.01, 0.02, shape[:1] + (1,) * (len(shape) - 1)).astype(dtype))
+        rounded = d.node("Round", [d.node("Div", [value, step])])
+        return d.node("Mul", [d.node("Clip", [rounded, number(-127), number(127)]), step])
+    raise Reject
+
+
 def turned_discrete(d: Drawing, shape, dtype) -> Value:
     """A constant through an operator whose result must not move."""
     value = d.weight(shape, dtype)
@@ -469,5 +491,5 @@ def dequantized(d: Drawing, shape, dtype) -> Value:
 
 WAYS = [
     transposed, transposed, sliced, sliced, concatenated, concatenated, squeezed, unsqueezed, reshaped,
-    cast, cast, passed, scaled, normalized, turned_discrete, dequantized,
+    cast, cast, passed, scaled, normalized, merged, merged, turned_discrete, dequantized,
 ]  # fmt: skip

@@ -322,26 +322,6 @@ static const struct {
     {"Mul by a number, then by columns",
      "init f float32[3] = 1 2 3; init g float32 = 2; m = Mul(w, f); v = Mul(m, g)",
      {2, 8, 18, 8, 20, 36}},
-    {"over the norm of rows",
-     "init u float32[2,3] = 3 4 0 0 0 2; init g float32[2,1] = 5 3\n"
-     "n = ReduceL2(u) axes=[1]; d = Div(u, n); v = Mul(d, g)",
-     {3, 4, 0, 0, 0, 3}},
-    {"times g over the norm of rows",
-     "init u float32[2,3] = 3 4 0 0 0 2; init g float32[2,1] = 5 3\n"
-     "n = ReduceL2(u) axes=[-1]; d = Div(g, n); v = Mul(u, d)",
-     {3, 4, 0, 0, 0, 3}},
-    {"over the root of a sum of squares",
-     "init u float32[2,3] = 3 4 0 0 0 2; init g float32[2,1] = 5 3; init two float32 = 2\n"
-     "p = Pow(u, two); s = ReduceSum(p) axes=[1]; n = Sqrt(s); d = Div(g, n); v = Mul(u, d)",
-     {3, 4, 0, 0, 0, 3}},
-    {"times g over the norm of magnitudes",
-     "init u float32[2,3] = -3 4 0 0 0 -2; init g float32[2,1] = 5 3\n"
-     "a = Abs(u); n = ReduceL2(a) axes=[1]; d = Div(g, n); v = Mul(u, d)",
-     {-3, 4, 0, 0, 0, -3}},
-    {"over the norm of columns",
-     "init u float32[2,3] = 3 0 2 4 1 0; q = Mul(u, u); s = ReduceSum(q) axes=[0]\n"
-     "init h float32 = 0.5; n = Pow(s, h); v = Div(u, n)",
-     {0.6F, 0, 1, 0.8F, 1, 0}},
 };
 
 static void test_scaled(void **state)

@@ -422,7 +422,7 @@ bool oq_plan_collect(onnxq_plan *plan, onnxq_error *error)
         oq_arena_array(&plan->arena, plan->model->graphs.n_values + 1, sizeof(*plan->derived));
     if (plan->derived == NULL)
         return oq_arena_fail(&plan->arena, error);
-    plan->freeze_inputs = plan->options.freeze_inputs || oq_model_lists_initializers(model);
+    plan->freeze_inputs = plan->expand_options.freeze_inputs;
     /* One place for each tensor, and for each value that may be a derived constant. */
     plan->constants = oq_arena_array(&plan->arena, model->n_tensors + count_chain_values(model) + 1,
                                      sizeof(*plan->constants));

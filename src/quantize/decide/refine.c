@@ -69,7 +69,7 @@ static bool can_be_finer(const struct oq_quantized *q)
     bool has_place =
         ranges->constant->is_static ? q->qmax == OQ_KEPT_SUMS_QMAX : q->n_products == 0;
     return has_place && !q->transposed && q->blocks == NULL && !ranges->is_4_bits &&
-           ranges->symmetric && ranges->source->nelem <= MAX_NELEM;
+           ranges->symmetric && !ranges->has_steps && ranges->source->nelem <= MAX_NELEM;
 }
 
 /* Without a second factor, and with no sum of more than one element. */

@@ -1,4 +1,6 @@
 /* From the ranges of weights to their scales and zero points. */
+#include <float.h>
+
 #include "quantize/decide/steps.h"
 #include "quantize/numbers/scale.h"
 
@@ -48,7 +50,7 @@ static void set_bounds(struct oq_quantized *quantized)
     struct steps steps = get_steps(quantized->ranges);
     float middle = quantized->is_unsigned ? 128 : 0;
     if (quantized->ranges->symmetric) {
-        quantized->qmin = middle - steps.below;
+        quantized->qmin = middle - (quantized->ranges->has_steps ? 128 : steps.below);
         quantized->qmax = middle + steps.above;
     } else {
         quantized->qmin = quantized->is_unsigned ? 0 : -(steps.full + 1) / 2;
@@ -64,9 +66,30 @@ static float find_zero_point(const struct oq_quantized *quantized, float lo, flo
     return fminf(fmaxf(zero_point, quantized->qmin), quantized->qmax);
 }
 
+/* Scales of integers that the model has made itself, in training with them: they stay. */
+static bool take_steps(struct oq_ranges *ranges)
+{
+    const struct oq_source *source = ranges->source;
+    const struct oq_made *made = source->n_spans == 1 ? source->spans->tensor->made : NULL;
+    if (made == NULL || made->steps == NULL || !ranges->symmetric || ranges->is_4_bits ||
+        ranges->blocks != NULL || ranges->reduce != ONNXQ_REDUCE_NONE || ranges->batch_axes > 0 ||
+        source->nelem != source->spans->tensor->nelem || source->factors != NULL ||
+        (made->n_steps > 1 && (ranges->axis != made->axis || ranges->n_scales != made->n_steps)))
+        return false;
+    for (uint64_t i = 0; i < made->n_steps; i++)
+        if (!(made->steps[i] >= FLT_MIN && made->steps[i] <= FLT_MAX))
+            return false;
+    for (uint64_t i = 0; i < ranges->n_scales; i++)
+        ranges->scale[i] = made->steps[made->n_steps == 1 ? 0 : i];
+    return true;
+}
+
 static void set_scales(struct oq_ranges *ranges)
 {
     ranges->has_unscaled = false;
+    ranges->has_steps = take_steps(ranges);
+    if (ranges->has_steps)
+        return;
     for (uint64_t i = 0; i < ranges->n_scales; i++) {
         ranges->scale[i] =
             ranges->symmetric ? symmetric_scale(ranges, i) : asymmetric_scale(ranges, i);

@@ -88,10 +88,9 @@ static bool expand_products(const onnxq_model *base, const void *context, Oq__Pb
 /* --- models --- */
 
 static bool add(const onnxq_model **model, onnxq_model *expanded[OQ_MAX_EXPANSIONS], size_t *n,
-                oq_model_change_fn change, const struct oq_expand_options *options,
-                onnxq_error *error)
+                oq_model_change_fn change, const void *context, onnxq_error *error)
 {
-    expanded[*n] = oq_model_derive(*model, change, options, error);
+    expanded[*n] = oq_model_derive(*model, change, context, error);
     if (expanded[*n] == NULL)
         return false;
     *model = expanded[(*n)++];
@@ -99,12 +98,16 @@ static bool add(const onnxq_model **model, onnxq_model *expanded[OQ_MAX_EXPANSIO
 }
 
 bool oq_expand(const onnxq_model *model, const struct oq_expand_options *options,
-               onnxq_model *expanded[OQ_MAX_EXPANSIONS], size_t *n, onnxq_error *error)
+               struct oq_arena *arena, onnxq_model *expanded[OQ_MAX_EXPANSIONS], size_t *n,
+               onnxq_error *error)
 {
+    const struct oq_computed *computed;
     bool has_calls = false;
     *n = 0;
     if (!oq_expand_finds_calls(model, options, &has_calls, error) ||
-        (has_calls && !add(&model, expanded, n, oq_expand_calls, options, error)))
+        (has_calls && !add(&model, expanded, n, oq_expand_calls, options, error)) ||
+        !oq_expand_find_computed(model, options, arena, &computed, error) ||
+        (computed != NULL && !add(&model, expanded, n, oq_expand_place_computed, computed, error)))
         return false;
     return !options->products || !has_expandable(model) ||
            add(&model, expanded, n, expand_products, options, error);

@@ -41,6 +41,18 @@ bool oq_expand_fused_matmul(struct oq_expander *expander, const Oq__Pb__NodeProt
 bool oq_expand_fused_gemm(struct oq_expander *expander, const Oq__Pb__NodeProto *node);
 bool oq_expand_einsum(struct oq_expander *expander, const Oq__Pb__NodeProto *node);
 
+/*
+ * computed.c: the weights that are computed of constants, in the arena, or NULL; and the change
+ * that puts them in place, of which they are the context.
+ */
+struct oq_computed;
+bool oq_expand_find_computed(const onnxq_model *model, const struct oq_expand_options *options,
+                             struct oq_arena *arena, const struct oq_computed **computed,
+                             onnxq_error *error);
+bool oq_expand_place_computed(const onnxq_model *base, const void *context,
+                              Oq__Pb__ModelProto *proto, struct oq_arena *arena,
+                              struct oq_notes *notes, onnxq_error *error);
+
 /* functions.c: whether a weight meets a local function; and the change that leaves none of them. */
 bool oq_expand_finds_calls(const onnxq_model *model, const struct oq_expand_options *options,
                            bool *found, onnxq_error *error);

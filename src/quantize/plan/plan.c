@@ -66,6 +66,8 @@ struct oq_site *oq_plan_sibling(const onnxq_plan *plan, const struct oq_site *si
 const char *oq_constant_label(const onnxq_plan *plan, const struct oq_constant *constant)
 {
     bool is_derived = constant->tensor == NULL && constant->source.n_spans > 0;
-    return is_derived ? plan->constants[constant->source.spans[0].tensor->ordinal].name
-                      : constant->name;
+    if (is_derived)
+        constant = &plan->constants[constant->source.spans[0].tensor->ordinal];
+    const struct oq_made *made = constant->tensor == NULL ? NULL : constant->tensor->made;
+    return made == NULL ? constant->name : made->name;
 }

@@ -47,6 +47,7 @@ struct oq_ranges {
     bool is_measured, are_pairs_measured;
     float *scale;           /* [n_scales] */
     bool has_unscaled;      /* channels, not of zeros, that are too small for a scale */
+    bool has_steps;         /* the scales are those of the model's own integers */
     struct oq_ranges *next; /* of the same constant */
 };
 
@@ -292,6 +293,7 @@ struct onnxq_plan {
     struct oq_arena arena;
     struct oq_read_room *room; /* see oq_plan_read_room() */
     struct oq_arena sources;   /* of derived constants */
+    struct oq_arena computed;  /* numbers of the weights that the model computes */
     struct oq_arena round;     /* what one round of decisions takes: the next one starts it anew */
     const onnxq_model *model;  /* as it is looked at, which may be the last of `expanded` */
     onnxq_model *expanded[OQ_MAX_EXPANSIONS];
@@ -349,7 +351,10 @@ bool oq_plan_read_axes(const onnxq_plan *plan, const struct oq_graph *graph,
                        const Oq__Pb__NodeProto *node, int64_t axes[OQ_READ_MAX_INTEGERS],
                        size_t *n);
 
-/* A derived constant goes by the name of the tensor that it starts with: users know that one. */
+/*
+ * A derived constant goes by the name of the tensor that it starts with, a computed one by that of
+ * the largest that it is computed of: users know that one.
+ */
 const char *oq_constant_label(const onnxq_plan *plan, const struct oq_constant *constant);
 
 /* True where callers or training may give the graph another value instead, or a name has two. */
