@@ -114,22 +114,10 @@ def measured(starter, command):
 PEER_METHODS = ("MinMax", "Entropy")
 
 
-def quantize_with_peer(source, feeds_file, output, method):
-    """In a process of its own: `tools/static.py --peer SOURCE FEEDS OUTPUT METHOD`."""
+def prepare(source, output):
+    """What others quantize: opset 13, weights that are no inputs, pre-processed as the peer advises."""
     from onnx import version_converter
-    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    logging.disable(logging.WARNING)
-
-    class Reader(CalibrationDataReader):
-        def __init__(self):
-            stored = np.load(feeds_file)
-            names = sorted(stored.files)
-            self.feeds = iter([{n.rsplit("__", 1)[0]: stored[n]} for n in names])
-
-        def get_next(self):
-            return next(self.feeds, None)
 
     model = onnx.load(source)
     constants = {t.name for t in model.graph.initializer}
@@ -145,6 +133,25 @@ def quantize_with_peer(source, feeds_file, output, method):
         quant_pre_process(raised, prepared)
     except Exception:
         quant_pre_process(raised, prepared, skip_symbolic_shape=True)
+    return prepared
+
+
+def quantize_with_peer(source, feeds_file, output, method):
+    """In a process of its own: `tools/static.py --peer SOURCE FEEDS OUTPUT METHOD`."""
+    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    logging.disable(logging.WARNING)
+
+    class Reader(CalibrationDataReader):
+        def __init__(self):
+            stored = np.load(feeds_file)
+            names = sorted(stored.files)
+            self.feeds = iter([{n.rsplit("__", 1)[0]: stored[n]} for n in names])
+
+        def get_next(self):
+            return next(self.feeds, None)
+
+    prepared = prepare(source, output)
     quantize_static(
         prepared, output, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
