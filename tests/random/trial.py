@@ -162,7 +162,8 @@ class Trial:
         uses = sum(u["action"] not in ("keep", "drop") for w in report["weights"] for u in w["uses"])
         allowed = summary["nbytes_before"] + 1500 * uses + 2000
         grows = options.method == "static"  # biases where there were none, and integers of 32 bits with scales
-        allowed += max(0, summary["external_nbytes_after"] - summary["weight_nbytes_after"])  # pages of a side file
+        if summary["external_nbytes_after"]:  # its pages, and where each weight is in it
+            allowed += max(0, summary["external_nbytes_after"] - summary["weight_nbytes_after"]) + 120 * summary["weights"]
         if summary["weight_nbytes_after"] > summary["weight_nbytes_before"] and not grows:
             return [Finding("larger", f"weights: {summary['weight_nbytes_before']} -> {summary['weight_nbytes_after']}")]
         return [] if summary["nbytes_after"] <= allowed else [Finding("larger", f"{summary}")]
