@@ -324,7 +324,7 @@ static void test_structure(void **state)
     onnxq_plan *plan = make_plan(row);
     struct oq_site site = find_constant(plan)->sites[0];
     site.structure = NULL;
-    const char *reason = oq_plan_find_structure(plan, &site, NULL);
+    const char *reason = oq_plan_find_structure(plan, &site, 0);
     const char *const known[] = {SUMS, MIRROR, WHITENING, ONE, HIDDEN, FEW_INPUTS, FEW_OUTPUTS};
     const char *found = reason;
     for (size_t i = 0; reason != NULL && i < COUNT(known); i++)
@@ -346,16 +346,21 @@ static void test_looked_before(void **state)
     const struct oq_constant *constant = find_constant(plan);
     (void)state;
     assert_int_equal(constant->n_sites, 2);
-    struct oq_site before = constant->sites[0], site = before;
-    before.structure = "said before";
-    site.structure = NULL;
-    check_text(oq_plan_find_structure(plan, &site, &before), "said before");
-    check_text(site.structure, "said before");
-    before.structure = "";
-    assert_null(oq_plan_find_structure(plan, &site, &before));
-    site = constant->sites[1];
-    check_text(oq_plan_find_structure(plan, &site, &before),
+    /* The left and the right of something, twice. */
+    struct oq_site sites[4];
+    for (size_t i = 0; i < COUNT(sites); i++) {
+        sites[i] = constant->sites[i % 2];
+        sites[i].structure = NULL;
+    }
+    sites[0].structure = "said before";
+    check_text(oq_plan_find_structure(plan, &sites[2], 2), "said before");
+    check_text(sites[2].structure, "said before");
+    sites[0].structure = sites[2].structure = "";
+    assert_null(oq_plan_find_structure(plan, &sites[2], 2));
+    check_text(oq_plan_find_structure(plan, &sites[1], 1),
                "its sums are zero, or the same: large terms take each other away");
+    sites[1].structure = "said of the other";
+    check_text(oq_plan_find_structure(plan, &sites[3], 3), "said of the other");
 }
 
 int main(void)

@@ -261,14 +261,13 @@ static void heed_inputs(onnxq_plan *plan, struct oq_site *site, struct oq_consta
 }
 
 /* Where large terms of its sums take each other away, as the graph or the weight has it. */
-static void heed_cancelling(onnxq_plan *plan, struct oq_site *site, const struct oq_site *before,
-                            struct oq_constant *constant)
+static void heed_cancelling(onnxq_plan *plan, struct oq_site *site, struct oq_constant *constant)
 {
     bool is_unlike;
     const char *reason = oq_fate_cancels(plan, site, &is_unlike);
     const bool is_of_graph = reason != NULL;
     if (reason == NULL && !plan->is_estimate)
-        reason = oq_plan_find_structure(plan, site, before);
+        reason = oq_plan_find_structure(plan, site, (size_t)(site - constant->sites));
     if (reason == NULL)
         return;
     if (site->needs_floats == NULL)
@@ -298,7 +297,7 @@ static void screen(onnxq_plan *plan, const struct oq_selection *selection,
         if ((is_product || oq_operator_has(op, OQ_RECURRENT)) && !plan->is_estimate)
             heed_inputs(plan, site, constant);
         if (is_product || (oq_node_is(site->node, "", "Gather") && site->input == 0))
-            heed_cancelling(plan, site, i > 0 ? site - 1 : NULL, constant);
+            heed_cancelling(plan, site, constant);
     }
     note_need(plan, constant);
     for (size_t i = 0; plan->options.method == ONNXQ_METHOD_QDQ && i < constant->n_sites; i++) {

@@ -143,11 +143,10 @@ struct oq_objection oq_offset_judge(const struct oq_offset *offset, const double
 
 /*
  * structured.c: why the site's weight is a matrix of linear algebra, or points, whose product wants
- * floats and 16 bits, or floats (site->is_beyond_16_bits), or NULL. `before`: another site of the
- * constant, which may have been asked; or NULL.
+ * floats and 16 bits, or floats (site->is_beyond_16_bits), or NULL. `n_before`: sites of the
+ * constant that lie in front of this one, and may have been asked.
  */
-const char *oq_plan_find_structure(onnxq_plan *plan, struct oq_site *site,
-                                   const struct oq_site *before);
+const char *oq_plan_find_structure(onnxq_plan *plan, struct oq_site *site, size_t n_before);
 
 /*
  * precision.c: what the measured numbers object to. True where that is new, so

@@ -425,13 +425,18 @@ static void look(onnxq_plan *plan, struct oq_site *site, const struct matrices *
     oq_arena_fini(&arena);
 }
 
-const char *oq_plan_find_structure(onnxq_plan *plan, struct oq_site *site,
-                                   const struct oq_site *before)
+/* Sites of one weight are alike, or by turns: the left and the right of products with itself. */
+#define MOST_LOOKED_BACK 4
+
+const char *oq_plan_find_structure(onnxq_plan *plan, struct oq_site *site, size_t n_before)
 {
     struct matrices matrices = {0};
     if (!find_matrices(site, &matrices))
         return NULL;
-    if (before != NULL && is_alike(plan, &matrices, site, before)) {
+    for (size_t i = 1; i <= n_before && i <= MOST_LOOKED_BACK; i++) {
+        const struct oq_site *before = site - i;
+        if (!is_alike(plan, &matrices, site, before))
+            continue;
         site->structure = before->structure;
         site->is_beyond_16_bits = before->is_beyond_16_bits;
         return site->structure[0] == '\0' ? NULL : site->structure;
