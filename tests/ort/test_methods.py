@@ -108,6 +108,26 @@ class Qdq(OrtTest):
         outcome = self.quantize(build.matmul(x, w, opset=12), "--method", "qdq")
         self.check(outcome, {"x": x}, reference.quantize(w, Scheme(per_channel=False), ()))
 
+    def test_unlike_channels_before_axes(self) -> None:
+        """Kernels that normalizations were folded into differ: one scale for all rounds the small ones to nothing."""
+        _, feeds, w, axis = conv()
+        w *= np.geomspace(1, 1e-3, len(w), dtype=np.float32)[:, None, None, None]
+        y = {"y": (1, len(w), 7, 7)}
+        model = build.model([node("Conv", "x w", "y")], {"x": feeds["x"].shape}, y, {"w": w}, opset=12)
+        outcome = self.quantize(model, "--method", "qdq")
+        self.assertEqual([n.op_type for n in outcome.model.graph.node], ["Cast", "Mul", "Conv"])
+        got, want = common.run(outcome.path, feeds)[0], common.run(model, feeds)[0]
+        for channel in range(len(w)):
+            self.assertLess(common.relative_error([want[:, channel]], [got[:, channel]]), 2)
+
+    def test_like_channels_before_axes(self) -> None:
+        x, w = build.activations(1, 8, 9, 9), build.rng(3).standard_normal((24, 8, 3, 3), dtype=np.float32)
+        y = {"y": (1, len(w), 7, 7)}
+        model = build.model([node("Conv", "x w", "y")], {"x": x.shape}, y, {"w": w}, opset=12)
+        outcome = self.quantize(model, "--method", "qdq")
+        self.assertEqual(outcome.weight("w")["uses"][0]["form"], "DequantizeLinear, one scale")
+        self.check(outcome, {"x": x}, reference.quantize(w, Scheme(per_channel=False), ()))
+
     def test_before_the_operator(self) -> None:
         w, x = build.weights(K, N), build.activations(5, K)
         path = self.dir / "old.onnx"

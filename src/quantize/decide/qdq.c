@@ -214,13 +214,14 @@ static bool makes_missing_product(const onnxq_plan *plan, const struct oq_site *
            is_among_integers(site);
 }
 
-/* A scale for each column of all matrices is 1/8 of what 8 bits have in such that are as small. */
-#define LEAST_OF_MATRICES 0.125
+/* One scale leaves 1/8 of what 8 bits have to matrices or kernels that are as small. */
+#define LEAST_OF_PARTS 0.125
 
-/* By a row of each matrix, or as much of it as is read at once. */
-static bool are_unlike(onnxq_plan *plan, const struct oq_source *source, uint64_t n, uint64_t size)
+/* Of n parts of one size, by the first numbers of each, as many as are read at once. */
+static bool are_unlike(onnxq_plan *plan, const struct oq_source *source, uint64_t n, uint64_t some)
 {
-    const uint64_t some = oq_min_u64((uint64_t)source->dims[source->n_dims - 1], OQ_READ_MAX_NELEM);
+    const uint64_t size = source->nelem / n;
+    some = oq_min_u64(some, OQ_READ_MAX_NELEM);
     struct oq_read_room *room = oq_plan_read_room(plan);
     double least = INFINITY, most = 0;
     onnxq_error ignored; /* who measures all of it says so */
@@ -232,7 +233,7 @@ static bool are_unlike(onnxq_plan *plan, const struct oq_source *source, uint64_
         least = square > 0 ? fmin(least, square) : least;
         most = fmax(most, square);
     }
-    return least < most * LEAST_OF_MATRICES * LEAST_OF_MATRICES;
+    return least < most * LEAST_OF_PARTS * LEAST_OF_PARTS;
 }
 
 /* Matrices of unlike size, as of experts: DequantizeLinear has one axis. */
@@ -244,14 +245,28 @@ static bool multiplies_unlike_matrices(onnxq_plan *plan, const struct oq_site *s
         return false;
     const uint64_t size =
         (uint64_t)source->dims[source->n_dims - 2] * (uint64_t)source->dims[source->n_dims - 1];
-    return source->nelem > size && are_unlike(plan, source, source->nelem / size, size);
+    return source->nelem > size && are_unlike(plan, source, source->nelem / size,
+                                              (uint64_t)source->dims[source->n_dims - 1]);
+}
+
+/* Kernels of unlike size, as what follows them is folded into them: no axis before version 13. */
+static bool convolves_unlike_channels(onnxq_plan *plan, const struct oq_site *site)
+{
+    const struct oq_source *source = &site->constant->source;
+    if (plan->is_estimate || !plan->options.per_channel ||
+        plan->model->opset >= OQ_OPSET_DEQUANTIZE_AXIS || !oq_node_is(site->node, "", "Conv") ||
+        source->n_dims < 3 || source->nelem == 0 || is_among_integers(site))
+        return false;
+    const uint64_t n = (uint64_t)source->dims[0];
+    return are_unlike(plan, source, n, source->nelem / n);
 }
 
 bool oq_site_is_multiplied(onnxq_plan *plan, const struct oq_site *site)
 {
     return site->node != NULL &&
            (is_position_table(site) || is_rearranged_half(site) || is_turned_for_vector(site) ||
-            makes_missing_product(plan, site) || multiplies_unlike_matrices(plan, site));
+            makes_missing_product(plan, site) || multiplies_unlike_matrices(plan, site) ||
+            convolves_unlike_channels(plan, site));
 }
 
 /* --- what it is stored as --- */
@@ -326,15 +341,15 @@ void oq_plan_decide_qdq(onnxq_plan *plan, struct oq_site *site)
     }
     int block_axis = find_block_axis(site);
     bool among_integers = plan->options.bits == ONNXQ_BITS_8 && is_among_integers(site);
-    bool one_scale =
-        plan->model->opset < OQ_OPSET_DEQUANTIZE_AXIS || takes_one_scale(site, among_integers);
     site->is_multiplied = site->constant->is_multiplied;
+    bool has_axis = site->is_multiplied || plan->model->opset >= OQ_OPSET_DEQUANTIZE_AXIS;
+    bool one_scale = !has_axis || takes_one_scale(site, among_integers);
     const bool keeps_batch =
         site->is_multiplied && !one_scale && oq_node_is(site->node, "", "MatMul");
     oq_site_fold(site, one_scale ? -1 : site->axis, keeps_batch ? site->batch_axes : 0, NULL);
     if (site->is_multiplied)
         return;
-    site->form = "DequantizeLinear";
+    site->form = has_axis ? "DequantizeLinear" : "DequantizeLinear, one scale";
     if (plan->options.bits != ONNXQ_BITS_8) {
         site->symmetric = oq_is_symmetric(&plan->options, true);
         site->is_unsigned = !site->symmetric;
