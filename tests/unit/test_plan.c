@@ -745,7 +745,7 @@ static const struct row {
      "w: graph output.0 keep (returned by the graph)"},
     {"DequantizeLinear", OPSET_17 MATMUL, adjust_qdq, "w: MatMul.1 fold DequantizeLinear"},
     {"DequantizeLinear of opset 10", "opset 10; in x float32; " MATMUL, adjust_qdq,
-     "w: MatMul.1 fold DequantizeLinear"},
+     "w: MatMul.1 fold DequantizeLinear, one scale"},
     {"DequantizeLinear of opset 9", "opset 9; in x float32; " MATMUL, adjust_qdq,
      "w: MatMul.1 keep (DequantizeLinear needs opset 10)"},
     {"blocks", OPSET_17 MATMUL "init v float32[8,8,3,3]; z = Conv(x, v)", adjust_blocks,
