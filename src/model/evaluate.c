@@ -409,7 +409,7 @@ static bool reduce_axes(struct evaluation_step *step, unsigned axes, enum how ho
         x[walk.at[0]] = accumulate(how, x[walk.at[0]], (double)in->x[i]);
     for (uint64_t i = 0; i < sums->nelem; i++)
         sums->x[i] = (float)((how == L2 ? sqrt(x[i]) : x[i]) /
-                             (how == MEAN ? (double)(in->nelem / sums->nelem) : 1));
+                             (how == MEAN ? (double)in->nelem / (double)sums->nelem : 1));
     return true;
 }
 

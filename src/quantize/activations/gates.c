@@ -122,7 +122,7 @@ bool oq_gate_write(struct oq_rewrite *rewrite, size_t index)
 {
     struct oq_edit *edit = rewrite->edit;
     const struct oq_gate *gate = oq_float_gate_of(rewrite->plan, index);
-    if (index != gate->last)
+    if (gate == NULL || index != gate->last)
         return true;
     const char *name = carrier_of(rewrite->plan, index)->output->name;
     const bool is_swish = gate->product != OQ_NO_NODE;

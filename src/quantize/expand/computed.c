@@ -8,7 +8,7 @@
 #include "wire/data_type.h"
 
 /* Operations for each byte of the model, and for small ones; the merging of LoRA takes 16. */
-#define WORK_PER_BYTE 64
+#define WORK_PER_BYTE ((uint64_t)64)
 #define LEAST_WORK    ((uint64_t)1 << 20)
 
 /* Numbers that are kept in memory for one model. */
@@ -158,7 +158,8 @@ static const struct oq_value *find_base(const struct oq_evaluation *evaluation)
         if (base == NULL || numbers->nelem > base->nelem)
             base = numbers;
     }
-    return nelem < evaluation->list[evaluation->count - 1].nelem ? NULL : base->value;
+    return base == NULL || nelem < evaluation->list[evaluation->count - 1].nelem ? NULL
+                                                                                 : base->value;
 }
 
 static void *copy(struct computed_search *search, const void *items, size_t n, size_t size)
