@@ -74,7 +74,7 @@ COMPUTED = {
         [node("Add", "w wide", "e"), node("Sub", "v high", "f"), node("Concat", "e f", "k", axis=1)],
         {"v": W[::-1].copy(), "wide": VECTOR, "high": COLUMN[:, None]},
     ),
-    "cast_of_half": ([node("Cast", "w", "f", to=TensorProto.FLOAT), node("Tanh", "f", "k")], {"w": W.astype(np.float16)}),
+    "cast_of_double": ([node("Cast", "w", "f", to=TensorProto.FLOAT), node("Tanh", "f", "k")], {"w": W.astype(np.float64)}),
     "constant_nodes": (
         [node("Constant", "", "w", value=numpy_helper.from_array(W)), node("Tanh", "w", "k")],
         {"w": None},
@@ -161,6 +161,13 @@ class Computed(OrtTest):
         self.assertIn("Add", {n.op_type for n in outcome.model.graph.node})
         for want, got in zip(common.run(outcome.source, feeds), common.run(outcome.path, feeds), strict=True):
             self.assertLess(common.relative_error([want], [got]), 2)
+
+    def test_halves(self) -> None:
+        """Computed they have twice the bytes, which stay where the product is to stay float."""
+        nodes, _ = COMPUTED["cast_of_double"]
+        model, _ = self.make(nodes, {"w": W.astype(np.float16)})
+        outcome = self.quantize(model)
+        self.assertIn("Tanh", {n.op_type for n in outcome.model.graph.node})
 
     def test_two_products(self):
         """One weight for both."""

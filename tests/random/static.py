@@ -113,7 +113,7 @@ class Static:
         pairs = [d is not None and d.op_type == DEQUANTIZE and self.is_new(d.output[0]) for d in makers]
         if node.op_type in PRODUCTS:
             return len(pairs) == 2 and all(pairs) and makers[1].input[0] in self.tensors
-        return any(pairs) and any(d is not None and d.input[0] in self.made for d in makers)
+        return any(pairs) and any(d is not None and d.input and d.input[0] in self.made for d in makers)
 
     def is_new(self, name: str) -> bool:
         """What the float model computed in another way."""

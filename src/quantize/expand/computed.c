@@ -145,21 +145,27 @@ static bool leaves(const struct computed_search *search, const struct oq_evaluat
     return true;
 }
 
-/* The largest constant; NULL: all of them together have fewer numbers than the result. */
+/* The largest constant; NULL: the result, which may have to stay float, takes more room than all.
+ */
 static const struct oq_value *find_base(const struct oq_evaluation *evaluation)
 {
     const struct oq_numbers *base = NULL;
-    uint64_t nelem = 0;
+    uint64_t nbytes = 0, result = 0;
     for (size_t i = 0; i < evaluation->count; i++) {
         const struct oq_numbers *numbers = &evaluation->list[i];
-        if (!numbers->is_stored || numbers->data_type == OQ_TYPE(BOOL))
+        uint64_t own = 0;
+        if (!numbers->is_stored || numbers->data_type == OQ_TYPE(BOOL) ||
+            !oq_dtype_nbytes(oq_dtype_find(numbers->data_type), numbers->nelem, &own))
             continue;
-        nelem += numbers->nelem;
+        nbytes += own;
         if (base == NULL || numbers->nelem > base->nelem)
             base = numbers;
     }
-    return base == NULL || nelem < evaluation->list[evaluation->count - 1].nelem ? NULL
-                                                                                 : base->value;
+    const uint64_t nelem = evaluation->list[evaluation->count - 1].nelem;
+    return base == NULL || !oq_dtype_nbytes(oq_dtype_find(OQ_TYPE(FLOAT)), nelem, &result) ||
+                   nbytes < result
+               ? NULL
+               : base->value;
 }
 
 static void *copy(struct computed_search *search, const void *items, size_t n, size_t size)
