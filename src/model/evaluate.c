@@ -237,7 +237,8 @@ static float calculate(enum how how, float a, float b)
 static bool broadcast(const struct oq_numbers *a, int64_t *dims, size_t *n_dims)
 {
     const size_t rank = a->n_dims > *n_dims ? a->n_dims : *n_dims;
-    for (size_t i = rank; i-- > 0;) {
+    for (size_t left = rank; left > 0; left--) {
+        const size_t i = left - 1;
         const int64_t x = i + a->n_dims < rank ? 1 : a->dims[i + a->n_dims - rank];
         const int64_t y = i + *n_dims < rank ? 1 : dims[i + *n_dims - rank];
         if (x != y && x != 1 && y != 1)
@@ -261,7 +262,8 @@ struct stride_walk {
 static void set_strides(struct stride_walk *walk, size_t k, const struct oq_numbers *numbers)
 {
     int64_t stride = 1;
-    for (size_t i = walk->rank; i-- > 0;) {
+    for (size_t left = walk->rank; left > 0; left--) {
+        const size_t i = left - 1;
         const size_t missing = walk->rank - numbers->n_dims;
         const int64_t size = i < missing ? 1 : numbers->dims[i - missing];
         walk->strides[k][i] = size == 1 ? 0 : stride;
@@ -271,7 +273,8 @@ static void set_strides(struct stride_walk *walk, size_t k, const struct oq_numb
 
 static void advance(struct stride_walk *walk, size_t n)
 {
-    for (size_t axis = walk->rank; axis-- > 0;) {
+    for (size_t left = walk->rank; left > 0; left--) {
+        const size_t axis = left - 1;
         for (size_t k = 0; k < n; k++)
             walk->at[k] += walk->strides[k][axis];
         if (++walk->index[axis] < walk->dims[axis])
